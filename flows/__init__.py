@@ -1,0 +1,1 @@
+"""Sources, sinks, messages, operators, the dataflows and the command line."""

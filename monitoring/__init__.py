@@ -1,0 +1,1 @@
+"""Every metric, the health server; rules, dashboards and runbooks lie beside them."""

@@ -1,0 +1,1 @@
+"""Stores: seed sets and centroids in RocksDB, the users' vectors, the bundle."""
