@@ -1,0 +1,62 @@
+"""One owner per state directory: a lock file that says who holds it."""
+
+import fcntl
+import json
+import os
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+
+class OwnedElsewhereError(Exception):
+    """The state directory belongs to a process that is alive; the message says which."""
+
+
+class OwnerLock:
+    """Holds a state directory for one process of a flow; the kernel lets go when the process dies, however it dies.
+
+    Args:
+        state_dir: the directory, made if there is none.
+        process_id: number of the process in its cluster; each holds its own lock.
+        flow: the dataflow's name, for whoever finds the directory taken.
+    """
+
+    def __init__(self, state_dir: Path, process_id: int, flow: str) -> None:
+        self._path = state_dir / f"process-{process_id}.lock"
+        self._flow = flow
+        self._file: int | None = None
+
+    def __enter__(self) -> Self:
+        """Take the lock.
+
+        Raises:
+            OwnedElsewhereError: when another process has it.
+        """
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(file, 4096).decode(errors="replace").strip() or "unknown"
+            os.close(file)
+            msg = (
+                f"{self._path.parent} is in use; its holder: {holder}. Stop that process, or give this one "
+                "another --state-dir (or another --process-id if it belongs to the same cluster)."
+            )
+            raise OwnedElsewhereError(msg) from None
+        holder = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "flow": self._flow,
+            "since": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        os.ftruncate(file, 0)
+        os.pwrite(file, json.dumps(holder).encode() + b"\n", 0)
+        self._file = file
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
