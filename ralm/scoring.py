@@ -146,6 +146,41 @@ class ItemBlock:
             self.global_unit[rows],
         )
 
+    def with_rows(self, rows: NDArray[np.int64], fresh: "ItemBlock") -> "ItemBlock":
+        """A copy with some of its items replaced.
+
+        Args:
+            rows: the places, int64[n], distinct.
+            fresh: their new items, n of them.
+        """
+        k = max(self.present.shape[1], fresh.present.shape[1])
+        columns = []
+        for old, new in zip(self.widened(k), fresh.widened(k), strict=True):
+            column = old.copy()
+            column[rows] = new
+            columns.append(column)
+        return ItemBlock(*columns)
+
+    @classmethod
+    def concatenate(cls, blocks: Sequence["ItemBlock"]) -> "ItemBlock":
+        """All the blocks' items (at least one block), in their order, as one block."""
+        k = max(block.present.shape[1] for block in blocks)
+        return cls(*(np.concatenate(columns) for columns in zip(*(b.widened(k) for b in blocks), strict=True)))
+
+    def widened(self, k: int) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+        """All columns, with the clusters padded to ``k``, as ``ItemBlock`` takes them."""
+        more = k - self.present.shape[1]
+        if not more:
+            return self.centroids, self.local_keys, self.gram, self.present, self.global_unit
+        rows = ((0, 0), (0, more), (0, 0))
+        return (
+            np.pad(self.centroids, rows),
+            np.pad(self.local_keys, rows),
+            np.pad(self.gram, ((0, 0), (0, more), (0, more))),
+            np.pad(self.present, rows[:2]),
+            self.global_unit,
+        )
+
 
 def score(users: Floats, block: ItemBlock, weights: AttentionWeights) -> PairScores:
     """Score every user against every item of the block (eq. 2, without the sigmoid of the loss).

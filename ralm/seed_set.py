@@ -117,11 +117,13 @@ def by_item(items: NDArray[np.int64], users: Users, times: Times, capacity: int)
     Yields:
         Each item number of the batch, ascending, with the seed set of its clicks.
     """
+    if not len(items):
+        return
     order = np.lexsort((times, users, items))
     items, users, times = items[order], users[order], times[order]
     newest = np.ones(len(items), bool)
     newest[:-1] = (items[1:] != items[:-1]) | (users[1:] != users[:-1])
     items, users, times = items[newest], users[newest], times[newest]
-    starts = np.flatnonzero(np.r_[True, items[1:] != items[:-1]]) if len(items) else np.empty(0, np.int64)
+    starts = np.flatnonzero(np.r_[True, items[1:] != items[:-1]])
     for start, stop in zip(starts, np.r_[starts[1:], len(items)], strict=True):
         yield int(items[start]), SeedSet(users[start:stop], times[start:stop]).newest(capacity)

@@ -20,8 +20,8 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import mkdtemp
-from typing import Self
+from tempfile import TemporaryDirectory
+from typing import NamedTuple, Self
 
 import numpy as np
 from rocksdict import (
@@ -95,6 +95,16 @@ class Changes:
     centroids: dict[str, bytes] = field(default_factory=dict)
     retired: list[str] = field(default_factory=list)
 
+    def __bool__(self) -> bool:
+        return bool(self.seeds or self.items or self.centroids or self.retired)
+
+
+class MergedSeeds(NamedTuple):
+    """An item's seed set, and how many seeds left the store because newer ones took their place."""
+
+    seeds: SeedSet
+    evicted: int
+
 
 class SeedStore:
     """Seed sets, item records and last centroids of one partition.
@@ -109,6 +119,7 @@ class SeedStore:
         self._capacity = capacity
         self._synced = WriteOptions()
         self._synced.sync = True
+        self._scratch: TemporaryDirectory[str] | None = None  # a reader's own files, gone with it
 
     @classmethod
     def open(cls, path: Path, *, topic: str, partition: int, capacity: int) -> Self:
@@ -149,13 +160,16 @@ class SeedStore:
         if not (path / "CURRENT").exists():
             msg = f"there is no store in {path}"
             raise StoreError(msg)
-        db = _open(path, AccessType.secondary(mkdtemp(prefix="ralm-inspect-")))
+        scratch = TemporaryDirectory(prefix="ralm-inspect-")
+        db = _open(path, AccessType.secondary(scratch.name))
         db.try_catch_up_with_primary()
         value = db.get(_META)
         if value is None:
             msg = f"the store in {path} has nothing written yet"
             raise StoreError(msg)
-        return cls(db, _meta(path, value), capacity)
+        store = cls(db, _meta(path, value), capacity)
+        store._scratch = scratch
+        return store
 
     @property
     def position(self) -> int:
@@ -193,16 +207,17 @@ class SeedStore:
         base, deltas = self._parts(item)
         return merge_all([base, *deltas.values()], self._capacity)
 
-    def merged_seeds(self, item: str) -> SeedSet:
+    def merged_seeds(self, item: str) -> MergedSeeds:
         """The seed set of an item, tidied on the way: its deltas become one, or part of the base.
 
         Says the same before and after, so it needs no sync and may be cut off anywhere.
         """
         base, deltas = self._parts(item)
         if not deltas:
-            return base.newest(self._capacity)
+            return MergedSeeds(base.newest(self._capacity), 0)
         delta = merge_all(list(deltas.values()), self._capacity)
-        seeds = base.merge(delta, self._capacity)
+        union = base.merge(delta, len(base) + len(delta))
+        seeds = union.newest(self._capacity)
         fold = len(delta) * _FOLD_SHARE >= len(base)
         if fold or len(deltas) > 1:
             batch = WriteBatch(raw_mode=True)
@@ -213,7 +228,7 @@ class SeedStore:
             else:
                 batch.put(max(deltas), _encode(delta))
             self._write(batch, synced=False)
-        return seeds
+        return MergedSeeds(seeds, len(union) - len(seeds) if fold else 0)
 
     def centroids(self, item: str) -> bytes | None:
         """The item's last centroids as they were emitted."""

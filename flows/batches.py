@@ -1,0 +1,73 @@
+"""What flows between the steps of the dataflows: whole batches, in columns."""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from confluent_kafka import Message
+from numpy.typing import NDArray
+
+Ints: TypeAlias = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class RawBatch:
+    """Messages of one partition as the broker gave them; never leaves the worker that read it.
+
+    Attributes:
+        kind: what the topic is in the contract, for example ``clicks``.
+        topic: the topic's name.
+        partition: its number.
+        messages: in offset order; may be empty.
+        next_offset: the offset after the last of them.
+        idle: ms since the last message, while the reader stands at the partition's end; else 0.
+        now: wall clock when they were read, ms since the epoch.
+    """
+
+    kind: str
+    topic: str
+    partition: int
+    messages: list[Message]
+    next_offset: int
+    idle: int
+    now: int
+
+
+@dataclass(frozen=True)
+class ClickBatch:
+    """The good clicks of a raw batch.
+
+    Attributes:
+        partition: the Kafka partition.
+        next_offset: the offset after the raw batch, whatever of it was good.
+        idle: as in ``RawBatch``.
+        item_ids: the distinct items of the batch.
+        items: for each click its place in ``item_ids``, int64[n].
+        users: user keys, uint64[n].
+        times: event times, int64[n], ms since the epoch.
+        offsets: int64[n], ascending.
+    """
+
+    partition: int
+    next_offset: int
+    idle: int
+    item_ids: list[str]
+    items: Ints
+    users: NDArray[np.uint64]
+    times: Ints
+    offsets: Ints
+
+
+@dataclass(frozen=True)
+class OutMessage:
+    """A message on its way to a topic.
+
+    Attributes:
+        key: its key, or None.
+        value: its value; None is a tombstone.
+        headers: its headers.
+    """
+
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]] = field(default_factory=list)

@@ -1,0 +1,142 @@
+"""Seeds clustering beside the dataflow's thread: one job turns an item's seed set into its centroids."""
+
+import zlib
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from state.bundle import Bundle
+
+from flows.logs import get_logger
+from flows.messages import Centroids, decode_centroids, encode_centroids
+from monitoring import metrics
+from ralm.clustering import cluster
+from ralm.scoring import global_embedding
+from ralm.seed_set import SeedSet
+from state.seed_store import SeedStore, StoreError
+
+log = get_logger(__name__)
+
+Outcome: TypeAlias = Literal["emitted", "too_few_seeds", "no_vectors", "failed"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """An item to cluster from its seeds before the end of a window (ms)."""
+
+    item_id: str
+    window_end: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a job.
+
+    Attributes:
+        job: the job.
+        outcome: ``emitted`` when there are centroids to emit.
+        seeds: seeds in the item's set now.
+        evicted: seeds that newer ones drove out of the store.
+        centroids: the encoded message, None unless ``emitted``.
+    """
+
+    job: Job
+    outcome: Outcome
+    seeds: int
+    centroids: bytes | None = None
+    evicted: int = 0
+
+
+@dataclass(frozen=True)
+class ClusteringOptions:
+    """How seeds are clustered.
+
+    Attributes:
+        clusters: k, the most clusters of an item.
+        min_seeds: fewer seeds with a vector give no centroids: the item stays cold.
+        sample: the most vectors that are looked at.
+        rng_seed: with the item and the window it fixes every random choice.
+    """
+
+    clusters: int
+    min_seeds: int
+    sample: int
+    rng_seed: int
+
+
+class ClusteringPool:
+    """Runs jobs in threads (the numerical libraries let go of the interpreter's lock).
+
+    Args:
+        bundle: the users' vectors and the attention weights.
+        options: how seeds are clustered.
+        threads: how many at once.
+    """
+
+    def __init__(self, bundle: Bundle, options: ClusteringOptions, threads: int) -> None:
+        self.model_version = bundle.version
+        self.slots = 2 * threads
+        self._bundle = bundle
+        self._options = options
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="clustering")
+
+    def submit(self, store: SeedStore, job: Job) -> "Future[Result]":
+        """Start a job; a store that cannot be read raises from the future, nothing else does."""
+        return self._executor.submit(self._run, store, job)
+
+    def close(self) -> None:
+        """Drop what has not begun and wait for the rest."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def _run(self, store: SeedStore, job: Job) -> Result:
+        with metrics.RECLUSTER_SECONDS.time():
+            seeds, evicted = store.merged_seeds(job.item_id)
+            try:
+                result = self._cluster(store, job, seeds)
+            except StoreError:
+                raise
+            except Exception:
+                log.exception("clustering failed", item=job.item_id, window_end=job.window_end)
+                result = Result(job, "failed", len(seeds))
+        metrics.RECLUSTERS.labels(result.outcome).inc()
+        return replace(result, evicted=evicted)
+
+    def _cluster(self, store: SeedStore, job: Job, seeds: SeedSet) -> Result:
+        options, vectors = self._options, self._bundle.vectors
+        rng_seed = zlib.crc32(f"{options.rng_seed}/{job.item_id}/{job.window_end}".encode())
+        taken = seeds.before(job.window_end)
+        rows = vectors.rows(taken.users)
+        rows = rows[rows >= 0]
+        if not len(rows):
+            return Result(job, "no_vectors" if len(taken) >= options.min_seeds else "too_few_seeds", len(seeds))
+        if len(rows) < options.min_seeds:
+            return Result(job, "too_few_seeds", len(seeds))
+        if len(rows) > options.sample:  # before gathering: 3,000,000 vectors would be 1.5 GB
+            rows = np.random.default_rng(rng_seed).choice(rows, options.sample, replace=False)
+        clusters = cluster(
+            vectors.gather(np.sort(rows)),
+            options.clusters,
+            rng_seed=rng_seed,
+            start=self._start(store, job.item_id),
+            sample=options.sample,
+        )
+        message = Centroids.of(
+            item_id=job.item_id,
+            model_version=self.model_version,
+            window_end=job.window_end,
+            seeds=len(taken),
+            counts=clusters.counts,
+            centroids=clusters.centroids,
+            global_=global_embedding(clusters.centroids, self._bundle.towers),
+        )
+        return Result(job, "emitted", len(seeds), encode_centroids(message))
+
+    def _start(self, store: SeedStore, item_id: str) -> NDArray[np.float32] | None:
+        """The item's last centroids, if they are of this model."""
+        last = store.centroids(item_id)
+        if last is None:
+            return None
+        message = decode_centroids(last)
+        return message.centroids_array() if message.model_version == self.model_version else None

@@ -1,0 +1,171 @@
+"""From raw messages to columns; what cannot be read becomes a dead letter with its reason, and the rest goes on.
+
+The only place where each click is a Python object, since the client library hands it over as one. After it, clicks
+are columns.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
+from state.user_keys import user_keys
+
+from flows.batches import ClickBatch, OutMessage, RawBatch
+from flows.dead_letters import cut_value, dead_letter_headers
+from flows.logs import get_logger
+from flows.messages import (
+    SCHEMA_VERSION,
+    Click,
+    Reject,
+    Request,
+    decode_click,
+    decode_request,
+)
+from monitoring import metrics
+
+log = get_logger(__name__)
+
+B = TypeVar("B")
+M = TypeVar("M", Click, Request)
+
+
+@dataclass(frozen=True)
+class DecodeLimits:
+    """What is refused although it can be read.
+
+    Attributes:
+        max_message_bytes: a longer value is ``oversized``.
+        max_future: a click later than the wall clock by more ms is ``future_time``: it would drag the watermark along.
+        dead_letter_max_bytes: dead letters are cut to this.
+        max_candidates: a request with more is ``too_many_candidates``.
+    """
+
+    max_message_bytes: int
+    max_future: int
+    dead_letter_max_bytes: int
+    max_candidates: int
+
+
+@dataclass(frozen=True)
+class RequestBatch:
+    """The good requests of a raw batch.
+
+    Attributes:
+        partition: the Kafka partition.
+        requests: in offset order.
+        sent: broker time of each request, ms since the epoch; 0 where the broker gives none.
+    """
+
+    partition: int
+    requests: list[Request]
+    sent: list[int]
+
+
+@dataclass(frozen=True)
+class Decoded(Generic[B]):
+    """What became of a raw batch."""
+
+    partition: int
+    good: B
+    dead_letters: list[OutMessage]
+
+
+class Decoder:
+    """Decodes the raw batches of clicks and of requests."""
+
+    def __init__(self, limits: DecodeLimits) -> None:
+        self._limits = limits
+
+    def clicks(self, raw: RawBatch) -> Decoded[ClickBatch]:
+        """Decode clicks into columns."""
+        latest = raw.now + self._limits.max_future
+
+        def decode(message: Message) -> Click:
+            click = decode_click(message.value())
+            if click.ts > latest:
+                ahead = f"ts {click.ts} is {click.ts - raw.now} ms ahead of the clock; the most is max_future"
+                raise Reject("future_time", ahead)
+            _check_key(message, click.item_id)
+            return click
+
+        messages, clicks, dead = self._split(raw, decode)
+        place: dict[str, int] = {}
+        items = [place.setdefault(click.item_id, len(place)) for click in clicks]
+        batch = ClickBatch(
+            raw.partition,
+            raw.next_offset,
+            raw.idle,
+            list(place),
+            np.array(items, np.int64),
+            user_keys([click.user_id for click in clicks]),
+            np.array([click.ts for click in clicks], np.int64),
+            np.array([message.offset() for message in messages], np.int64),
+        )
+        return Decoded(raw.partition, batch, dead)
+
+    def requests(self, raw: RawBatch) -> Decoded[RequestBatch]:
+        """Decode requests."""
+        most = self._limits.max_candidates
+
+        def decode(message: Message) -> Request:
+            request = decode_request(message.value())
+            if request.candidates is not None and len(request.candidates) > most:
+                raise Reject("too_many_candidates", f"{len(request.candidates)} candidates; the most is {most}")
+            _check_key(message, request.user_id)
+            return request
+
+        messages, requests, dead = self._split(raw, decode)
+        sent = [0 if kind == TIMESTAMP_NOT_AVAILABLE else at for kind, at in (m.timestamp() for m in messages)]
+        return Decoded(raw.partition, RequestBatch(raw.partition, requests, sent), dead)
+
+    def _split(self, raw: RawBatch, decode: Callable[[Message], M]) -> tuple[list[Message], list[M], list[OutMessage]]:
+        messages: list[Message] = []
+        good: list[M] = []
+        dead: list[OutMessage] = []
+        for message in raw.messages:
+            try:
+                if len(message) > self._limits.max_message_bytes:
+                    raise Reject("oversized", f"{len(message)} bytes; the most is {self._limits.max_message_bytes}")
+                _check_version(message)
+                good.append(decode(message))
+                messages.append(message)
+            except Reject as reject:
+                dead.append(self._dead_letter(raw, message, reject))
+        return messages, good, dead
+
+    def _dead_letter(self, raw: RawBatch, message: Message, reject: Reject) -> OutMessage:
+        metrics.DEAD_LETTERS.labels(raw.kind, reject.reason).inc()
+        headers = dead_letter_headers(
+            reject,
+            topic=raw.topic,
+            partition=raw.partition,
+            offset=message.offset(),
+            time_ms=raw.now,
+            original=message.headers() or [],
+        )
+        value, cut = cut_value(message.value(), self._limits.dead_letter_max_bytes)
+        log.warning(
+            "dead letter",
+            topic=raw.topic,
+            partition=raw.partition,
+            offset=message.offset(),
+            reason=reject.reason,
+            detail=reject.detail,
+        )
+        return OutMessage(message.key(), value, headers + cut)
+
+
+def _check_key(message: Message, identifier: str) -> None:
+    key = message.key()
+    if key is None:
+        raise Reject("null_key", f"the message has no key; it must be {identifier!r}")
+    if key != identifier.encode():
+        raise Reject("key_mismatch", f"the key is {key[:64]!r}, but the message is about {identifier!r}")
+
+
+def _check_version(message: Message) -> None:
+    for name, value in message.headers() or ():
+        if name == "schema_version" and value != SCHEMA_VERSION.encode():
+            raise Reject("unsupported_schema_version", f"schema_version {value!r}; this version reads {SCHEMA_VERSION}")

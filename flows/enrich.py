@@ -1,0 +1,161 @@
+"""Enrichment: a micro-batch of requests meets the live index and becomes answers."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from state.bundle import Bundle
+from state.user_keys import user_keys
+
+from flows.batches import Ints, OutMessage
+from flows.decode import RequestBatch
+from flows.live_index import IndexView, LiveIndex
+from flows.messages import SCHEMA_VERSION, Request, ScoredItem, Scores, encode_scores
+from monitoring import metrics
+from ralm.scoring import PairScores, score
+
+
+@dataclass(frozen=True)
+class EnrichOptions:
+    """How requests are answered.
+
+    Attributes:
+        top_k: scores of an answer when the request does not say.
+        max_top_k: the most scores of an answer.
+        batch: requests scored in one product.
+        stale_after: centroids older than this, ms before the request's event time, are named stale.
+    """
+
+    top_k: int
+    max_top_k: int
+    batch: int
+    stale_after: int
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """The candidates that some requests of a micro-batch share: their slots, int64[n], and the cold rest."""
+
+    slots: Ints
+    cold: list[str]
+
+
+class Enricher:
+    """Answers requests; holds no state of its own.
+
+    Args:
+        bundle: the users' vectors and the weights.
+        index: the live index.
+        options: how requests are answered.
+    """
+
+    def __init__(self, bundle: Bundle, index: LiveIndex, options: EnrichOptions) -> None:
+        self._bundle = bundle
+        self._index = index
+        self._options = options
+        self._headers = [
+            ("schema_version", SCHEMA_VERSION.encode()),
+            ("model_version", bundle.version.encode()),
+        ]
+
+    def answer(self, batch: RequestBatch) -> list[OutMessage]:
+        """One answer for each request, in their order."""
+        out: list[OutMessage] = []
+        for first in range(0, len(batch.requests), self._options.batch):
+            chunk = slice(first, first + self._options.batch)
+            with metrics.SCORE_SECONDS.time():
+                answers = self._score(batch.requests[chunk], self._index.view)
+            now = time.time()
+            for answer, sent in zip(answers, batch.sent[chunk], strict=True):
+                out.append(OutMessage(answer.user_id.encode(), encode_scores(answer), self._headers))
+                if sent:
+                    metrics.REQUEST_AGE_SECONDS.observe(max(0.0, now - sent / 1000))
+        return out
+
+    def _score(self, requests: Sequence[Request], view: IndexView) -> list[Scores]:
+        rows = self._bundle.vectors.rows(user_keys([request.user_id for request in requests]))
+        answers: list[Scores] = [self._blank(request, "unknown_user") for request in requests]
+        for candidates, members in _by_candidates(requests, np.flatnonzero(rows >= 0)):
+            pool = _pool(view, candidates)
+            if not len(pool.slots):
+                for member in members:
+                    answers[member] = self._blank(requests[member], "no_candidates", pool.cold)
+                continue
+            users = self._bundle.vectors.gather(rows[members])
+            pairs = self._pairs(users, view, None if candidates is None else pool.slots)
+            metrics.PAIRS.inc(pairs.score.size)
+            for row, member in enumerate(members):
+                parts = PairScores(*(part[row] for part in pairs))
+                answers[member] = self._best(requests[member], view, pool, parts)
+        for answer in answers:
+            metrics.REQUESTS.labels(answer.status).inc()
+            metrics.COLD.inc(bool(answer.cold))
+            metrics.STALE.inc(bool(answer.stale))
+        return answers
+
+    def _pairs(self, users: NDArray[np.float32], view: IndexView, slots: Ints | None) -> PairScores:
+        """Score users against some slots, or block by block against all live ones: float32[B, n] each."""
+        weights = self._bundle.towers
+        if slots is not None:
+            return score(users, view.take(slots), weights)
+        parts = [(score(users, block.items, weights), block.live) for block in view.blocks]
+        return PairScores(*(np.concatenate([p[i][:, live] for p, live in parts], axis=1) for i in range(3)))
+
+    def _best(self, request: Request, view: IndexView, pool: _Pool, parts: PairScores) -> Scores:
+        wanted = min(request.top_k or self._options.top_k, self._options.max_top_k, len(pool.slots))
+        best = np.argpartition(-parts.score, wanted - 1)[:wanted] if wanted < len(pool.slots) else np.arange(wanted)
+        best = best[np.argsort(-parts.score[best], kind="stable")]
+        scored, stale = [], []
+        for place in best.tolist():
+            slot = int(pool.slots[place])
+            item_id, window_end = view.item_id(slot) or "", view.window_end(slot)
+            values = (float(part[place]) for part in parts)
+            scored.append(ScoredItem(item_id, *values, window_end))
+            if request.ts - window_end > self._options.stale_after:
+                stale.append(item_id)
+        return self._message(request, "ok", scored, pool.cold, stale)
+
+    def _blank(self, request: Request, status: str, cold: list[str] | None = None) -> Scores:
+        return self._message(request, status, [], cold or [], [])
+
+    def _message(
+        self, request: Request, status: str, scored: list[ScoredItem], cold: list[str], stale: list[str]
+    ) -> Scores:
+        return Scores(
+            request_id=request.request_id,
+            user_id=request.user_id,
+            status=status,
+            model_version=self._bundle.version,
+            scored_at=time.time_ns() // 1_000_000,
+            scores=scored,
+            cold=cold,
+            stale=stale,
+        )
+
+
+def _by_candidates(
+    requests: Sequence[Request], known: NDArray[np.intp]
+) -> Iterator[tuple[tuple[str, ...] | None, Ints]]:
+    """Group the requests of known users that ask for the same candidates: each group is one product."""
+    groups: dict[tuple[str, ...] | None, list[int]] = {}
+    for number in known.tolist():
+        candidates = requests[number].candidates
+        groups.setdefault(None if candidates is None else tuple(candidates), []).append(number)
+    for candidates, members in groups.items():
+        yield candidates, np.array(members, np.int64)
+
+
+def _pool(view: IndexView, candidates: tuple[str, ...] | None) -> _Pool:
+    if candidates is None:
+        live = [np.flatnonzero(block.live) + n * len(block.live) for n, block in enumerate(view.blocks)]
+        return _Pool(np.concatenate(live) if live else np.empty(0, np.int64), [])
+    slots, cold = [], []
+    for item_id in dict.fromkeys(candidates):  # a candidate named twice is one
+        slot = view.slot(item_id)
+        if slot is None:
+            cold.append(item_id)
+        else:
+            slots.append(slot)
+    return _Pool(np.array(slots, np.int64), cold)

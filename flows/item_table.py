@@ -1,0 +1,116 @@
+"""What a partition keeps in memory of each of its items, in columns: 33 bytes an item and its name."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from flows.batches import Ints
+
+NEVER = np.iinfo(np.int64).max
+"""Window of an item that nothing has touched since its last clustering."""
+
+
+class ItemTable:
+    """Items by number, with their last click, their seeds and the windows that touched them.
+
+    Attributes:
+        last_click: event time of the newest click, int64[capacity], ms.
+        seeds: seeds at the last merge, int64[capacity].
+        dirty_from: end of the first window that touched the item since it was clustered, int64[capacity]; or NEVER.
+        dirty_to: end of the last such window, int64[capacity]; 0 when there is none.
+        live: whether the number is in use, bool[capacity].
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._names: list[str] = []
+        self._free: list[int] = []
+        self.last_click = np.zeros(0, np.int64)
+        self.seeds = np.zeros(0, np.int64)
+        self.dirty_from = np.full(0, NEVER)
+        self.dirty_to = np.zeros(0, np.int64)
+        self.live = np.zeros(0, bool)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __contains__(self, item_id: str) -> bool:
+        return item_id in self._numbers
+
+    def number(self, item_id: str) -> int:
+        """The item's number, a new one if it is not known."""
+        known = self._numbers.get(item_id)
+        if known is not None:
+            return known
+        if self._free:
+            number = self._free.pop()
+            self._names[number] = item_id
+        else:
+            number = len(self._names)
+            self._names.append(item_id)
+            if number == len(self.live):
+                self._grow()
+        self._numbers[item_id] = number
+        self.last_click[number], self.seeds[number] = 0, 0
+        self.dirty_from[number], self.dirty_to[number] = NEVER, 0
+        self.live[number] = True
+        return number
+
+    def numbers(self, item_ids: Iterable[str]) -> Ints:
+        """The numbers of several items, int64[n]."""
+        return np.array([self.number(item_id) for item_id in item_ids], np.int64)
+
+    def name(self, number: int) -> str:
+        """The item's identifier."""
+        return self._names[number]
+
+    def forget(self, item_id: str) -> None:
+        """Give the item's number back."""
+        number = self._numbers.pop(item_id)
+        self.live[number] = False
+        self.dirty_from[number] = NEVER
+        self._free.append(number)
+
+    def click(self, numbers: Ints, times: Ints) -> None:
+        """Note the times of clicks: int64[n] each."""
+        np.maximum.at(self.last_click, numbers, times)
+
+    def mark(self, numbers: Ints, windows: Ints) -> None:
+        """Note that windows (their ends, ms) touched items: int64[n] each."""
+        np.minimum.at(self.dirty_from, numbers, windows)
+        np.maximum.at(self.dirty_to, numbers, windows)
+
+    def dirty(self) -> Ints:
+        """The numbers of the items that await clustering, int64[n]."""
+        return np.flatnonzero(self.dirty_from != NEVER)
+
+    def touched_until(self, closed: int) -> tuple[Ints, Ints]:
+        """Take the items that a closed window touched; what later windows touched stays dirty.
+
+        Args:
+            closed: end of the last closed window, ms.
+
+        Returns:
+            Their numbers, oldest window first, and for each the end of the last closed window that touched it:
+            int64[n] each. (Of several windows that close at once, as in a backlog, only the last is clustered.)
+        """
+        taken = np.flatnonzero(self.dirty_from <= closed)
+        taken = taken[np.argsort(self.dirty_from[taken], kind="stable")]
+        windows = np.minimum(self.dirty_to[taken], closed)
+        later = self.dirty_to[taken] > closed
+        self.dirty_from[taken] = np.where(later, self.dirty_to[taken], NEVER)
+        self.dirty_to[taken[~later]] = 0
+        return taken, windows
+
+    def idle_since(self, time: int) -> list[str]:
+        """The items that nothing touched since ``time`` (ms) and that await no clustering."""
+        idle = np.flatnonzero(self.live & (self.last_click < time) & (self.dirty_from == NEVER))
+        return [self._names[number] for number in idle]
+
+    def _grow(self) -> None:
+        more = max(1024, len(self.live))
+        self.last_click = np.concatenate([self.last_click, np.zeros(more, np.int64)])
+        self.seeds = np.concatenate([self.seeds, np.zeros(more, np.int64)])
+        self.dirty_from = np.concatenate([self.dirty_from, np.full(more, NEVER)])
+        self.dirty_to = np.concatenate([self.dirty_to, np.zeros(more, np.int64)])
+        self.live = np.concatenate([self.live, np.zeros(more, bool)])

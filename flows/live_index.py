@@ -1,0 +1,155 @@
+"""The live index: every live item's centroids, ready for scoring, read from the compacted topic of centroids.
+
+A view of the index is immutable. Updates build new blocks for the rows they touch and swap the whole view, so a
+scorer that holds one sees one state from its first product to its last.
+"""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.batches import Ints
+from ralm.scoring import AttentionWeights, Floats, ItemBlock
+
+BLOCK_ITEMS = 256
+"""Items in a block: small enough to copy at an update, large enough for a matrix product."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One item's centroids: float32[k, h], global embedding float32[h], and the window's end, ms."""
+
+    centroids: Floats
+    global_embedding: Floats
+    window_end: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """Up to ``BLOCK_ITEMS`` slots.
+
+    Attributes:
+        items: the prepared items; empty slots hold zeros.
+        item_ids: of each slot, None where it is empty.
+        window_ends: int64[slots], ms.
+        live: bool[slots].
+    """
+
+    items: ItemBlock
+    item_ids: tuple[str | None, ...]
+    window_ends: Ints
+    live: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class IndexView:
+    """The index at one moment.
+
+    Attributes:
+        blocks: all slots, in order.
+        slots: slot of each item; may already know items of later views, so ``slot`` checks.
+        size: live items.
+    """
+
+    blocks: tuple[Block, ...]
+    slots: Mapping[str, int]
+    size: int
+
+    def slot(self, item_id: str) -> int | None:
+        """The item's slot, None when this view does not have it."""
+        slot = self.slots.get(item_id)
+        if slot is None or slot >= len(self.blocks) * BLOCK_ITEMS:
+            return None
+        block, row = divmod(slot, BLOCK_ITEMS)
+        return slot if self.blocks[block].item_ids[row] == item_id else None
+
+    def item_id(self, slot: int) -> str | None:
+        """The item in a slot."""
+        return self.blocks[slot // BLOCK_ITEMS].item_ids[slot % BLOCK_ITEMS]
+
+    def window_end(self, slot: int) -> int:
+        """The window end (ms) of the item in a slot."""
+        return int(self.blocks[slot // BLOCK_ITEMS].window_ends[slot % BLOCK_ITEMS])
+
+    def take(self, slots: Ints) -> ItemBlock:
+        """The items of some slots, in their order, as one block."""
+        order = np.argsort(slots // BLOCK_ITEMS, kind="stable")
+        parts = [
+            self.blocks[number].items.take(slots[order][slots[order] // BLOCK_ITEMS == number] % BLOCK_ITEMS)
+            for number in np.unique(slots // BLOCK_ITEMS).tolist()
+        ]
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return ItemBlock.concatenate(parts).take(back)
+
+
+class LiveIndex:
+    """Holds the current view; one thread updates it, any may read.
+
+    Args:
+        weights: the trained weights, with which the blocks are prepared.
+    """
+
+    def __init__(self, weights: AttentionWeights) -> None:
+        self._weights = weights
+        self._slots: dict[str, int] = {}
+        self._free: list[int] = []
+        self._next = 0
+        self.view = IndexView((), self._slots, 0)
+        self.loaded = threading.Event()
+
+    def update(self, changes: Mapping[str, Entry | None]) -> None:
+        """Apply the newest entry of each item (None retires it) and swap the view."""
+        by_block: dict[int, dict[int, tuple[str, Entry | None]]] = {}
+        for item_id, entry in changes.items():
+            slot = self._slot_for(item_id, entry)
+            if slot is not None:
+                by_block.setdefault(slot // BLOCK_ITEMS, {})[slot % BLOCK_ITEMS] = (item_id, entry)
+        blocks = list(self.view.blocks)
+        while len(blocks) * BLOCK_ITEMS < self._next:
+            blocks.append(self._empty_block())
+        for number, rows in by_block.items():
+            blocks[number] = self._changed(blocks[number], rows)
+        self.view = IndexView(tuple(blocks), self._slots, len(self._slots))
+
+    def _slot_for(self, item_id: str, entry: Entry | None) -> int | None:
+        if entry is None:
+            slot = self._slots.pop(item_id, None)
+            if slot is not None:
+                self._free.append(slot)
+            return slot
+        slot = self._slots.get(item_id)
+        if slot is None:
+            if self._free:
+                slot = self._free.pop()
+            else:
+                slot, self._next = self._next, self._next + 1
+            self._slots[item_id] = slot
+        return slot
+
+    def _empty_block(self) -> Block:
+        nothing = np.zeros((1, self._weights.dim), np.float32)
+        items = ItemBlock.of([nothing] * BLOCK_ITEMS, [nothing[0]] * BLOCK_ITEMS, self._weights)
+        return Block(items, (None,) * BLOCK_ITEMS, np.zeros(BLOCK_ITEMS, np.int64), np.zeros(BLOCK_ITEMS, bool))
+
+    def _changed(self, block: Block, rows: Mapping[int, tuple[str, Entry | None]]) -> Block:
+        ids, ends, live = list(block.item_ids), block.window_ends.copy(), block.live.copy()
+        filled: dict[int, Entry] = {}
+        for row, (item_id, entry) in rows.items():
+            if entry is None:
+                ids[row], live[row] = None, False
+            else:
+                ids[row], live[row], ends[row] = item_id, True, entry.window_end
+                filled[row] = entry
+        items = block.items
+        if filled:
+            fresh = ItemBlock.of(
+                [entry.centroids for entry in filled.values()],
+                [entry.global_embedding for entry in filled.values()],
+                self._weights,
+            )
+            items = items.with_rows(np.array(list(filled), np.int64), fresh)
+        return replace(block, items=items, item_ids=tuple(ids), window_ends=ends, live=live)

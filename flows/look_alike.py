@@ -1,0 +1,26 @@
+"""The whole way of the data in one dataflow: clicks to seed sets to centroids, requests to scores."""
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+
+from flows.operators import enrich, keep_seed_sets, read_clicks, read_requests, write
+from flows.runtime import Runtime
+
+CONDITIONS = ("bundle", "index", "polling_clicks", "polling_requests")
+
+
+def look_alike(runtime: Runtime) -> Dataflow:
+    """Wire the dataflow. Its name and its steps' are part of the recovery data's format."""
+    flow = Dataflow("look_alike")
+
+    clicks, dead_clicks = read_clicks(flow, runtime.clicks(), runtime.decoder)
+    centroids = keep_seed_sets(clicks, runtime.keeper)
+    write("centroids", centroids, runtime.centroids())
+
+    requests, dead_requests = read_requests(flow, runtime.requests(), runtime.decoder)
+    scores = enrich(requests, runtime.enricher)
+    write("scores", scores, runtime.scores())
+
+    dead_letters = op.merge("dead_letters_of_both", dead_clicks, dead_requests)
+    write("dead_letters", dead_letters, runtime.dead_letters())
+    return flow

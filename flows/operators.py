@@ -1,0 +1,93 @@
+"""The steps of the dataflows, named as the picture in the README has them."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from bytewax.operators import KeyedStream, StatefulBatchLogic, Stream
+
+from flows.batches import ClickBatch, OutMessage, RawBatch
+from flows.decode import Decoded, Decoder, RequestBatch
+from flows.enrich import Enricher
+from flows.partition_keys import partition_key
+from flows.seed_keeper import KeeperState, SeedKeeper
+from flows.sink import KafkaSink
+from flows.source import KafkaSource
+
+KeeperFactory = Callable[[int, KeeperState | None], SeedKeeper]
+
+
+def read_clicks(
+    flow: Dataflow, source: KafkaSource, decoder: Decoder
+) -> tuple[KeyedStream[ClickBatch], KeyedStream[OutMessage]]:
+    """Clicks in columns, keyed by their Kafka partition, and the dead letters of the rest."""
+    raw: Stream[RawBatch] = op.input("clicks", flow, source)
+    decoded = op.map("decode_clicks", raw, decoder.clicks)
+    good = op.map("good_clicks", decoded, lambda d: (partition_key(d.partition), d.good))
+    return good, _dead_letters("dead_clicks", decoded)
+
+
+def read_requests(
+    flow: Dataflow, source: KafkaSource, decoder: Decoder
+) -> tuple[Stream[RequestBatch], KeyedStream[OutMessage]]:
+    """Good requests in batches, and the dead letters of the rest."""
+    raw: Stream[RawBatch] = op.input("requests", flow, source)
+    decoded = op.map("decode_requests", raw, decoder.requests)
+    return op.map("good_requests", decoded, lambda d: d.good), _dead_letters("dead_requests", decoded)
+
+
+def keep_seed_sets(clicks: KeyedStream[ClickBatch], make: KeeperFactory) -> KeyedStream[OutMessage]:
+    """Seed sets by partition; emits centroids when a window closes."""
+    return op.stateful_batch("seed_sets", clicks, lambda state: _KeeperStep(make, state))
+
+
+def enrich(requests: Stream[RequestBatch], enricher: Enricher) -> KeyedStream[OutMessage]:
+    """Requests enriched with their scores against the live centroids."""
+
+    def answer(batch: RequestBatch) -> list[tuple[str, OutMessage]]:
+        key = partition_key(batch.partition)
+        return [(key, message) for message in enricher.answer(batch)]
+
+    return op.flat_map("enrich", requests, answer)
+
+
+def write(step_id: str, messages: KeyedStream[OutMessage], sink: KafkaSink) -> None:
+    """To a topic, with nothing dropped in silence."""
+    op.output(step_id, messages, sink)
+
+
+def _dead_letters(
+    step_id: str, decoded: "Stream[Decoded[ClickBatch]] | Stream[Decoded[RequestBatch]]"
+) -> KeyedStream[OutMessage]:
+    return op.flat_map(step_id, decoded, lambda d: [(partition_key(d.partition), letter) for letter in d.dead_letters])
+
+
+class _KeeperStep(StatefulBatchLogic[ClickBatch, OutMessage, KeeperState | None]):
+    """A seed keeper as the engine wants it.
+
+    The engine builds a step from its snapshot and does not say for which key. Without a snapshot the partition is
+    known with the first batch, which even an empty partition sends as its heartbeat.
+    """
+
+    def __init__(self, make: KeeperFactory, state: KeeperState | None) -> None:
+        self._make = make
+        self._keeper = None if state is None else make(state.partition, state)
+
+    def on_batch(self, values: list[ClickBatch]) -> tuple[list[OutMessage], bool]:
+        if self._keeper is None:
+            self._keeper = self._make(values[0].partition, None)
+        return self._keeper.take(values), self.RETAIN
+
+    def on_notify(self) -> tuple[list[OutMessage], bool]:
+        return [] if self._keeper is None else self._keeper.collect(), self.RETAIN
+
+    def on_eof(self) -> tuple[list[OutMessage], bool]:
+        # A drain closes no window: what is open or pending stays in the snapshot.
+        return [], self.RETAIN
+
+    def notify_at(self) -> datetime | None:
+        return None if self._keeper is None else self._keeper.notify_at()
+
+    def snapshot(self) -> KeeperState | None:
+        return None if self._keeper is None else self._keeper.snapshot()

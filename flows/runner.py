@@ -1,0 +1,122 @@
+"""Runs a dataflow as a process: what must be true before it starts, how it stops, and what it exits with."""
+
+import fcntl
+import signal
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+
+from bytewax.dataflow import Dataflow
+from bytewax.recovery import RecoveryConfig, init_db_dir
+from bytewax.run import cli_main
+from state.bundle import Bundle, BundleError
+
+from flows import look_alike, scores, seeds
+from flows.errors import RalmError
+from flows.logs import get_logger
+from flows.runtime import Runtime
+from flows.settings import Settings
+from monitoring import metrics
+from monitoring.health import Health, serve
+from state.owner_lock import OwnedElsewhereError, OwnerLock
+from state.seed_store import StoreError
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class FlowSpec:
+    """A dataflow that can be run: how it is wired, and what must hold before it is ready."""
+
+    wire: Callable[[Runtime], Dataflow]
+    conditions: tuple[str, ...]
+
+
+FLOWS = {
+    "look-alike": FlowSpec(look_alike.look_alike, look_alike.CONDITIONS),
+    "seeds": FlowSpec(seeds.seeds, seeds.CONDITIONS),
+    "scores": FlowSpec(scores.scores, scores.CONDITIONS),
+}
+
+
+def run_flow(name: str, settings: Settings, version: str) -> None:
+    """Run a dataflow until it is told to stop, then drain it.
+
+    SIGTERM and SIGINT stop the sources; what was read is finished, delivered and snapshotted.
+
+    Args:
+        name: a key of ``FLOWS``.
+        settings: the settings.
+        version: of this program, for the metrics.
+
+    Raises:
+        BundleError: when there is no good bundle; nothing has been touched then.
+        RalmError: when the flow cannot go on; the message says what to do.
+    """
+    spec = FLOWS[name]
+    health = Health(spec.conditions)
+    bundle = Bundle.open(Path(settings.bundle))
+    health.set("bundle", True)
+    metrics.BUILD_INFO.labels(version, bundle.version, name).set(1)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(OwnerLock(Path(settings.state_dir), settings.process_id, name))
+        except OwnedElsewhereError as error:
+            raise RalmError(str(error)) from error
+        port = settings.metrics_port and settings.metrics_port + settings.process_id
+        server = stack.enter_context(closing(serve(health, settings.metrics_host, port)))
+        runtime = stack.enter_context(closing(Runtime(settings, bundle, health)))
+        _stop_on_signals(runtime)
+        log.info("starting", flow=name, model_version=bundle.version, metrics=f"{settings.metrics_host}:{server.port}")
+        _run(spec.wire(runtime), settings, name)
+    log.info("drained", flow=name)
+
+
+def _run(flow: Dataflow, settings: Settings, name: str) -> None:
+    addresses = [address.strip() for address in settings.addresses.split(",") if address.strip()]
+    recovery = _recovery_dir(Path(settings.state_dir) / "recovery" / name, settings.recovery_partitions)
+    try:
+        cli_main(
+            flow,
+            workers_per_process=settings.workers,
+            process_id=settings.process_id if addresses else None,
+            addresses=addresses or None,
+            epoch_interval=timedelta(milliseconds=settings.snapshot_interval),
+            recovery_config=RecoveryConfig(str(recovery)),
+        )
+    except BaseException as error:
+        known = _known_cause(error)
+        if known is None:
+            raise
+        raise RalmError(str(known)) from error
+
+
+def _recovery_dir(path: Path, partitions: int) -> Path:
+    """The engine's recovery data; made once, by whichever process of a cluster comes first."""
+    path.mkdir(parents=True, exist_ok=True)
+    with (path / "init.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not any(path.glob("part-*.sqlite3")):
+            init_db_dir(path, partitions)
+    return path
+
+
+def _known_cause(error: BaseException | None) -> BaseException | None:
+    """The engine wraps what a step raised; find the error that was written for people."""
+    while error is not None:
+        if isinstance(error, RalmError | StoreError | BundleError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _stop_on_signals(runtime: Runtime) -> None:
+    def stop(number: int, _: FrameType | None) -> None:
+        log.info("stopping", signal=signal.Signals(number).name)
+        runtime.stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)

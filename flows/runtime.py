@@ -1,0 +1,144 @@
+"""What the steps of a running flow share: the bundle, the stores, the pool, the live index, and how it all stops."""
+
+import threading
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from state.bundle import Bundle
+
+from flows.clustering_pool import ClusteringOptions, ClusteringPool
+from flows.decode import DecodeLimits, Decoder
+from flows.enrich import Enricher, EnrichOptions
+from flows.errors import RalmError
+from flows.index_loader import IndexLoader
+from flows.kafka import consumer_config, producer_config
+from flows.live_index import LiveIndex
+from flows.seed_keeper import KeeperOptions, KeeperState, SeedKeeper
+from flows.settings import Settings
+from flows.sink import KafkaSink
+from flows.source import KafkaSource, SourceOptions
+from flows.topics import TopicNames
+from flows.windows import WindowOptions
+from monitoring.health import Health
+from state.seed_store import SeedStore
+
+
+class Runtime:
+    """Everything of one process; parts are made when a dataflow first asks for them.
+
+    Args:
+        settings: the settings.
+        bundle: the loaded bundle.
+        health: told of the bundle, the index, and each poll.
+    """
+
+    def __init__(self, settings: Settings, bundle: Bundle, health: Health) -> None:
+        self.settings = settings
+        self.bundle = bundle
+        self.health = health
+        self.stopping = threading.Event()
+        self._topics = TopicNames.of(settings)
+        self._stores: list[SeedStore] = []
+        self._loader: IndexLoader | None = None
+        self._polled: set[str] = set()
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        """Decodes clicks and requests."""
+        s = self.settings
+        return Decoder(DecodeLimits(s.max_message_bytes, s.max_future, s.dead_letter_max_bytes, s.max_candidates))
+
+    @cached_property
+    def pool(self) -> ClusteringPool:
+        """Where clustering runs."""
+        s = self.settings
+        options = ClusteringOptions(s.clusters, s.min_seeds, s.cluster_sample, s.rng_seed)
+        return ClusteringPool(self.bundle, options, s.cluster_workers)
+
+    @cached_property
+    def enricher(self) -> Enricher:
+        """Answers requests; with it the live index begins to load."""
+        s = self.settings
+        index = LiveIndex(self.bundle.towers)
+        self._loader = IndexLoader(
+            index, self._topics.centroids, self._consumer("index"), self.bundle.version, self.bundle.towers
+        )
+        self._loader.start()
+        self._index = index
+        options = EnrichOptions(s.top_k, s.max_top_k, s.score_batch, s.stale_after)
+        return Enricher(self.bundle, index, options)
+
+    def clicks(self) -> KafkaSource:
+        """The source of clicks."""
+        return self._source("clicks", self._topics.clicks, self.settings.poll_batch)
+
+    def requests(self) -> KafkaSource:
+        """The source of requests; it waits until the live index is loaded."""
+        return self._source("requests", self._topics.requests, self.settings.score_batch, gated=True)
+
+    def centroids(self) -> KafkaSink:
+        """The sink of centroids."""
+        return self._sink("centroids", self._topics.centroids)
+
+    def scores(self) -> KafkaSink:
+        """The sink of answers."""
+        return self._sink("scores", self._topics.scores)
+
+    def dead_letters(self) -> KafkaSink:
+        """The sink of dead letters."""
+        return self._sink("dead_letters", self._topics.dead_letters)
+
+    def keeper(self, partition: int, state: KeeperState | None) -> SeedKeeper:
+        """The keeper of a partition, on its own store."""
+        s = self.settings
+        path = Path(s.state_dir) / "seeds" / f"{partition:05d}"
+        store = SeedStore.open(path, topic=self._topics.clicks, partition=partition, capacity=s.max_seeds)
+        self._stores.append(store)
+        windows = WindowOptions(s.window, s.allowed_lateness, s.idle_after)
+        return SeedKeeper(store, self.pool, KeeperOptions(s.max_seeds, s.item_ttl, windows), state)
+
+    def close(self) -> None:
+        """Stop the threads and release the stores."""
+        if self._loader is not None:
+            self._loader.stop()
+        if "pool" in self.__dict__:
+            self.pool.close()
+        for store in self._stores:
+            store.close()
+
+    def _index_open(self) -> bool:
+        """Whether requests may be taken; raises what stopped the index."""
+        loader = self._loader
+        if loader is not None and loader.failure is not None:
+            msg = f"the live index cannot be kept: {loader.failure}"
+            raise RalmError(msg) from loader.failure
+        loaded = loader is not None and self._index.loaded.is_set()
+        if loaded:
+            self.health.set("index", True)
+        return loaded
+
+    def _source(self, kind: str, topic: str, poll: int, *, gated: bool = False) -> KafkaSource:
+        def beat() -> None:
+            self.health.beat()
+            if kind not in self._polled:
+                self._polled.add(kind)
+                self.health.set(f"polling_{kind}", True)
+
+        options = SourceOptions(
+            kind,
+            topic,
+            self._consumer(kind),
+            poll,
+            self.settings.start_from,
+            self.stopping.is_set,
+            self._index_open if gated else lambda: True,
+            beat,
+        )
+        return KafkaSource(options)
+
+    def _sink(self, kind: str, topic: str) -> KafkaSink:
+        return KafkaSink(kind, topic, producer_config(self.settings), self.settings.delivery_timeout)
+
+    def _consumer(self, kind: str) -> dict[str, Any]:
+        return {**consumer_config(self.settings), "client.id": f"ralm-{kind}"}

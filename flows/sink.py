@@ -1,0 +1,151 @@
+"""Our Kafka sink: nothing is dropped in silence.
+
+Every message has a delivery callback. At the end of each epoch all of it must be with the broker before the epoch's
+snapshot is taken; what cannot be delivered in time raises, the flow stops, and the epoch is done again after a
+restart. (Only sinks with fixed partitions hold back the engine's snapshot: of others, messages can be lost.)
+"""
+
+import zlib
+from typing import Any
+
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from flows.batches import OutMessage
+from flows.errors import RalmError
+from flows.logs import get_logger
+from monitoring import metrics
+
+log = get_logger(__name__)
+
+_PARTS = 16
+"""Named in the recovery data, so it must never change; workers beyond it write nothing."""
+
+
+class KafkaSink(FixedPartitionedSink[OutMessage, None]):
+    """Writes ``(key, OutMessage)`` to a topic; the stream's key only chooses the worker that writes.
+
+    Args:
+        kind: what the topic is in the contract.
+        topic: its name.
+        producer: librdkafka's settings.
+        delivery_timeout: ms until a message that the broker has not taken raises.
+    """
+
+    def __init__(self, kind: str, topic: str, producer: dict[str, Any], delivery_timeout: int) -> None:
+        self._kind = kind
+        self._topic = topic
+        self._config = producer
+        self._timeout = delivery_timeout / 1000
+        self._delivery: Delivery | None = None
+
+    def list_parts(self) -> list[str]:
+        """The parts' names in the recovery data."""
+        return [f"{part:02d}" for part in range(_PARTS)]
+
+    def part_fn(self, item_key: str) -> int:
+        """Spread partition keys (``flows/partition_keys.py``) by their partition, others by a checksum."""
+        number = item_key.partition("/")[0]
+        return int(number) if number.isdecimal() else zlib.adler32(item_key.encode())
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> "SinkPart":
+        """One part; all parts of a process share one producer."""
+        del step_id, for_part, resume_state
+        if self._delivery is None:
+            self._delivery = Delivery(self._kind, self._topic, self._config, self._timeout)
+        return SinkPart(self._delivery)
+
+
+class SinkPart(StatefulSinkPartition[OutMessage, None]):
+    """A part of the sink; it keeps no state, but takes part in the snapshot and so holds it back."""
+
+    def __init__(self, delivery: "Delivery") -> None:
+        self._delivery = delivery
+
+    def write_batch(self, values: list[OutMessage]) -> None:
+        """Hand messages to the producer."""
+        self._delivery.send(values)
+
+    def snapshot(self) -> None:
+        """Wait until all is delivered."""
+        self._delivery.settle()
+
+    def close(self) -> None:
+        """Wait until all is delivered."""
+        self._delivery.settle()
+
+
+class Delivery:
+    """A producer that knows what became of each message.
+
+    Args:
+        kind: what the topic is in the contract.
+        topic: its name.
+        config: librdkafka's settings.
+        timeout: seconds until undelivered messages raise.
+    """
+
+    def __init__(self, kind: str, topic: str, config: dict[str, Any], timeout: float) -> None:
+        self._kind = kind
+        self._topic = topic
+        self._timeout = timeout
+        self._failure: str | None = None
+        self._producer = Producer({**config, "error_cb": self._on_error})
+
+    def send(self, messages: list[OutMessage]) -> None:
+        """Queue messages, waiting for room while the queue is full.
+
+        Raises:
+            RalmError: when an earlier message failed, or one cannot be queued.
+        """
+        for message in messages:
+            while not self._queued(message):
+                self._producer.poll(0.1)
+                self._raise_failure()
+        self._producer.poll(0)
+        self._raise_failure()
+
+    def settle(self) -> None:
+        """Wait until the broker has taken everything.
+
+        Raises:
+            RalmError: when it has not within the delivery timeout.
+        """
+        left = self._producer.flush(self._timeout + 5.0)
+        self._raise_failure()
+        if left:
+            metrics.WRITE_ERRORS.labels(self._kind).inc(left)
+            msg = f"{left} messages to {self._topic} were not taken by the broker within {self._timeout:.0f} s"
+            raise RalmError(msg)
+
+    def _queued(self, message: OutMessage) -> bool:
+        try:
+            self._producer.produce(
+                self._topic,
+                value=message.value,
+                key=message.key,
+                headers=message.headers,
+                on_delivery=self._delivered,
+            )
+        except BufferError:
+            return False
+        except KafkaException as error:
+            metrics.WRITE_ERRORS.labels(self._kind).inc()
+            msg = f"a message to {self._topic} with key {message.key!r} cannot be sent: {error.args[0].str()}"
+            raise RalmError(msg) from error
+        return True
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            metrics.MESSAGES_WRITTEN.labels(self._kind).inc()
+            return
+        metrics.WRITE_ERRORS.labels(self._kind).inc()
+        self._failure = f"a message to {self._topic} with key {message.key()!r} was not delivered: {error.str()}"
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise RalmError(self._failure)
+
+    def _on_error(self, error: KafkaError) -> None:
+        metrics.POLL_ERRORS.labels("sink").inc()
+        log.warning("the broker is in trouble", topic=self._topic, error=error.str())

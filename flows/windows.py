@@ -1,0 +1,94 @@
+"""Event-time windows of one partition: tumbling, aligned to the epoch, closed by a watermark."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from flows.batches import Ints
+
+
+@dataclass(frozen=True)
+class WindowOptions:
+    """How event time is cut.
+
+    Attributes:
+        length: of a window, ms.
+        allowed_lateness: how far the watermark stays behind the newest click, ms.
+        idle_after: a partition at its end for so long moves its watermark on with the wall clock, ms.
+    """
+
+    length: int
+    allowed_lateness: int
+    idle_after: int
+
+
+class WindowClock:
+    """The watermark and the windows that it has closed.
+
+    The watermark is the greatest event time seen less ``allowed_lateness``. While the partition is idle it moves on
+    by the time that passed, so that the last window closes too. It never looks at the wall clock's date: a replay
+    of yesterday closes the windows that yesterday closed.
+
+    Args:
+        options: how event time is cut.
+        newest: greatest event time seen, ms; None before the first click.
+        closed: end of the last closed window, ms; windows end at or before it are closed.
+    """
+
+    def __init__(self, options: WindowOptions, newest: int | None = None, closed: int = 0) -> None:
+        self._options = options
+        self.newest = newest
+        self.closed = closed
+        self._idle = 0
+
+    @property
+    def watermark(self) -> int | None:
+        """No click before it is expected any more, ms; None before the first click."""
+        return None if self.newest is None else self.newest - self._options.allowed_lateness + self._idle
+
+    def see(self, times: Ints, idle: int) -> None:
+        """Take note of a batch.
+
+        Args:
+            times: its clicks' event times, int64[n], ms.
+            idle: how long the partition has been idle, ms.
+        """
+        if len(times):
+            newest = int(times.max())
+            self.newest = newest if self.newest is None else max(self.newest, newest)
+        self._idle = idle if idle >= self._options.idle_after else 0
+
+    def window_ends(self, times: Ints) -> tuple[Ints, int]:
+        """The window in which each click will be clustered, and how many clicks are late.
+
+        A late click's own window is closed: it counts for the window that closes next.
+
+        Args:
+            times: event times, int64[n], ms.
+
+        Returns:
+            Window ends, int64[n], ms, and the number of late clicks.
+        """
+        length = self._options.length
+        ends = (times // length + 1) * length
+        late = ends <= self.closed
+        return np.where(late, self.closed + length, ends), int(late.sum())
+
+    def next_end(self) -> int:
+        """The end of the window that closes next, ms."""
+        return self.closed + self._options.length
+
+    def close(self) -> int | None:
+        """Close every window that the watermark has passed.
+
+        Returns:
+            The end of the last of them, ms, or None when none closes.
+        """
+        watermark = self.watermark
+        if watermark is None:
+            return None
+        passed = watermark // self._options.length * self._options.length
+        if passed <= self.closed:
+            return None
+        self.closed = passed
+        return passed

@@ -1,0 +1,42 @@
+"""One owner per state directory, and the second is told who holds it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from state.owner_lock import OwnedElsewhereError, OwnerLock
+
+
+def test_the_second_owner_is_told_who_holds_it(tmp_path: Path) -> None:
+    with OwnerLock(tmp_path, 0, "look-alike"):
+        with pytest.raises(OwnedElsewhereError, match=rf'"pid": {os.getpid()}.*"flow": "look-alike"'):
+            OwnerLock(tmp_path, 0, "seeds").__enter__()
+        with OwnerLock(tmp_path, 1, "look-alike"):
+            pass
+    with OwnerLock(tmp_path, 0, "seeds"):
+        pass
+
+
+def test_a_killed_owner_lets_go(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from state.owner_lock import OwnerLock\n"
+        "lock = OwnerLock(pathlib.Path(sys.argv[1]), 0, 'x'); lock.__enter__(); print('held', flush=True)\n"
+        "sys.stdin.read()"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdin is not None
+    assert child.stdout.readline() == "held\n"
+    with pytest.raises(OwnedElsewhereError):
+        OwnerLock(tmp_path, 0, "x").__enter__()
+    child.kill()
+    child.wait()
+    child.stdin.close()
+    child.stdout.close()
+    with OwnerLock(tmp_path, 0, "x"):
+        pass
