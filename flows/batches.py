@@ -8,6 +8,7 @@ from confluent_kafka import Message
 from numpy.typing import NDArray
 
 Ints: TypeAlias = NDArray[np.int64]
+Headers: TypeAlias = list[tuple[str, str | bytes | None]]
 
 
 @dataclass(frozen=True)
@@ -70,4 +71,4 @@ class OutMessage:
 
     key: bytes | None
     value: bytes | None
-    headers: list[tuple[str, bytes]] = field(default_factory=list)
+    headers: Headers = field(default_factory=list)

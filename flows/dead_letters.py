@@ -1,16 +1,14 @@
 """Dead letters: the original bytes, and in the headers where they came from and why they were refused."""
 
-from collections.abc import Sequence
-from typing import Any
-
+from flows.batches import Headers
 from flows.messages import SCHEMA_VERSION, Reject
 
 _DETAIL_BYTES = 500
 
 
 def dead_letter_headers(
-    reject: Reject, *, topic: str, partition: int, offset: int, time_ms: int, original: Sequence[tuple[str, Any]]
-) -> list[tuple[str, bytes]]:
+    reject: Reject, *, topic: str, partition: int, offset: int, time_ms: int, original: Headers
+) -> Headers:
     """The headers of a dead letter.
 
     Args:
@@ -30,11 +28,11 @@ def dead_letter_headers(
         "detail": reject.detail[:_DETAIL_BYTES],
         "time": str(time_ms),
     }
-    headers = [(name, value.encode(errors="replace")) for name, value in ours.items()]
-    return headers + [(f"original.{name}", value if value is not None else b"") for name, value in original]
+    headers: Headers = [(name, value.encode(errors="replace")) for name, value in ours.items()]
+    return headers + [(f"original.{name}", value) for name, value in original]
 
 
-def cut_value(value: bytes | None, most: int) -> tuple[bytes | None, list[tuple[str, bytes]]]:
+def cut_value(value: bytes | None, most: int) -> tuple[bytes | None, Headers]:
     """A value that the broker will take.
 
     Args:

@@ -10,9 +10,8 @@ from typing import Generic, TypeVar
 
 import numpy as np
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
-from state.user_keys import user_keys
 
-from flows.batches import ClickBatch, OutMessage, RawBatch
+from flows.batches import ClickBatch, Headers, OutMessage, RawBatch
 from flows.dead_letters import cut_value, dead_letter_headers
 from flows.logs import get_logger
 from flows.messages import (
@@ -24,6 +23,7 @@ from flows.messages import (
     decode_request,
 )
 from monitoring import metrics
+from state.user_keys import user_keys
 
 log = get_logger(__name__)
 
@@ -141,9 +141,9 @@ class Decoder:
             reject,
             topic=raw.topic,
             partition=raw.partition,
-            offset=message.offset(),
+            offset=message.offset() or 0,
             time_ms=raw.now,
-            original=message.headers() or [],
+            original=_headers(message),
         )
         value, cut = cut_value(message.value(), self._limits.dead_letter_max_bytes)
         log.warning(
@@ -157,6 +157,11 @@ class Decoder:
         return OutMessage(message.key(), value, headers + cut)
 
 
+def _headers(message: Message) -> Headers:
+    headers = message.headers() or []
+    return list(headers.items()) if isinstance(headers, dict) else headers
+
+
 def _check_key(message: Message, identifier: str) -> None:
     key = message.key()
     if key is None:
@@ -166,6 +171,6 @@ def _check_key(message: Message, identifier: str) -> None:
 
 
 def _check_version(message: Message) -> None:
-    for name, value in message.headers() or ():
+    for name, value in _headers(message):
         if name == "schema_version" and value != SCHEMA_VERSION.encode():
             raise Reject("unsupported_schema_version", f"schema_version {value!r}; this version reads {SCHEMA_VERSION}")

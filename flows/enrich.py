@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from state.bundle import Bundle
-from state.user_keys import user_keys
 
-from flows.batches import Ints, OutMessage
+from flows.batches import Headers, Ints, OutMessage
 from flows.decode import RequestBatch
 from flows.live_index import IndexView, LiveIndex
 from flows.messages import SCHEMA_VERSION, Request, ScoredItem, Scores, encode_scores
 from monitoring import metrics
 from ralm.scoring import PairScores, score
+from state.bundle import Bundle
+from state.user_keys import user_keys
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Enricher:
         self._bundle = bundle
         self._index = index
         self._options = options
-        self._headers = [
+        self._headers: Headers = [
             ("schema_version", SCHEMA_VERSION.encode()),
             ("model_version", bundle.version.encode()),
         ]
@@ -111,8 +111,8 @@ class Enricher:
         for place in best.tolist():
             slot = int(pool.slots[place])
             item_id, window_end = view.item_id(slot) or "", view.window_end(slot)
-            values = (float(part[place]) for part in parts)
-            scored.append(ScoredItem(item_id, *values, window_end))
+            total, global_, local = (float(part[place]) for part in parts)
+            scored.append(ScoredItem(item_id, total, global_, local, window_end))
             if request.ts - window_end > self._options.stale_after:
                 stale.append(item_id)
         return self._message(request, "ok", scored, pool.cold, stale)

@@ -37,5 +37,5 @@ def set_up_logs(level: str = "info", form: str = "text") -> None:
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """A logger that names its module."""
-    logger: structlog.stdlib.BoundLogger = structlog.get_logger(logger=name)
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger(module=name)
     return logger

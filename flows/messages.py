@@ -1,6 +1,6 @@
 """The message contract: types, decoding with every check, encoding. See ``flows/schemas`` for the JSON Schemas."""
 
-from typing import Annotated, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
@@ -30,7 +30,11 @@ MAX_IDENTIFIER_BYTES: Final = 256
 MAX_TIME: Final = 2**53 - 1
 """Greatest event time, ms: what every JSON reader holds exactly."""
 
-Identifier = Annotated[str | int, msgspec.Meta(description="1 to 256 bytes of UTF-8; an integer stands for its digits")]
+_IDENTIFIER = msgspec.Meta(description="1 to 256 bytes of UTF-8; an integer stands for its digits")
+if TYPE_CHECKING:
+    Identifier: TypeAlias = str
+else:
+    Identifier = Annotated[str | int, _IDENTIFIER]  # on the wire; the decoders below make it str
 Time = Annotated[int, msgspec.Meta(description="milliseconds since the epoch, UTC, 0 to 2**53 - 1")]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -269,7 +273,7 @@ def split_centroids_key(key: bytes | None) -> tuple[str, str]:
 
 def _decoded(decoder: "msgspec.json.Decoder[M]", value: bytes | None) -> M:
     try:
-        return decoder.decode(value)  # type: ignore[arg-type] (None is explained below, off the fast path)
+        return decoder.decode(value)  # type: ignore[arg-type]  # None raises TypeError: explained off the fast path
     except (msgspec.DecodeError, TypeError, UnicodeDecodeError, RecursionError) as error:
         raise _why(value, error) from None
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import TypeAlias, TypeVar
 
 import bytewax.operators as op
-from bytewax.dataflow import Dataflow
-from bytewax.operators import KeyedStream, StatefulBatchLogic, Stream
+from bytewax.dataflow import Dataflow, Stream
+from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from flows.batches import ClickBatch, OutMessage, RawBatch
 from flows.decode import Decoded, Decoder, RequestBatch
@@ -15,7 +16,8 @@ from flows.seed_keeper import KeeperState, SeedKeeper
 from flows.sink import KafkaSink
 from flows.source import KafkaSource
 
-KeeperFactory = Callable[[int, KeeperState | None], SeedKeeper]
+B = TypeVar("B")
+KeeperFactory: TypeAlias = Callable[[int, KeeperState | None], SeedKeeper]
 
 
 def read_clicks(
@@ -57,10 +59,11 @@ def write(step_id: str, messages: KeyedStream[OutMessage], sink: KafkaSink) -> N
     op.output(step_id, messages, sink)
 
 
-def _dead_letters(
-    step_id: str, decoded: "Stream[Decoded[ClickBatch]] | Stream[Decoded[RequestBatch]]"
-) -> KeyedStream[OutMessage]:
-    return op.flat_map(step_id, decoded, lambda d: [(partition_key(d.partition), letter) for letter in d.dead_letters])
+def _dead_letters(step_id: str, decoded: Stream[Decoded[B]]) -> KeyedStream[OutMessage]:
+    def letters(batch: Decoded[B]) -> list[tuple[str, OutMessage]]:
+        return [(partition_key(batch.partition), letter) for letter in batch.dead_letters]
+
+    return op.flat_map(step_id, decoded, letters)
 
 
 class _KeeperStep(StatefulBatchLogic[ClickBatch, OutMessage, KeeperState | None]):

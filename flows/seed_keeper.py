@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from flows.batches import ClickBatch, Ints, OutMessage
+from flows.batches import ClickBatch, Headers, Ints, OutMessage
 from flows.clustering_pool import ClusteringPool, Job, Result
 from flows.errors import RalmError
 from flows.item_table import ItemTable
@@ -27,7 +27,7 @@ from state.seed_store import Changes, ItemRecord, SeedStore
 log = get_logger(__name__)
 
 _LOOK_AGAIN = timedelta(milliseconds=20)
-_HEADERS = [("schema_version", SCHEMA_VERSION.encode())]
+_HEADERS: Headers = [("schema_version", SCHEMA_VERSION.encode())]
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,8 @@ class SeedKeeper:
         self._buffer: list[tuple[Ints, np.ndarray[tuple[int], np.dtype[np.uint64]], Ints]] = []
         self._changes = Changes()
         self._running: dict[str, Future[Result]] = {}
+        self._leaving: list[str] = [] if state is None else list(state.retiring)
+        self._retiring: list[str] = []
         self._items = ItemTable()
         for item_id, record in store.items():
             number = self._items.number(item_id)
@@ -171,8 +173,6 @@ class SeedKeeper:
             0 if state is None else state.closed,
         )
         self._pending: dict[str, int] = {} if state is None else dict(state.pending)
-        self._leaving: list[str] = [] if state is None else list(state.retiring)
-        self._retiring: list[str] = []
         for item_id in self._leaving:
             if item_id in items:
                 items.forget(item_id)

@@ -193,7 +193,7 @@ class PartitionReader(StatefulSourcePartition[RawBatch, int | None]):
             last = taken[-1].error()
             self._at_end = last is not None and last.code() == KafkaError._PARTITION_EOF  # noqa: SLF001
         if messages:
-            self._position = messages[-1].offset() + 1
+            self._position = (messages[-1].offset() or 0) + 1
             kind, stamp = messages[-1].timestamp()
             if kind != TIMESTAMP_NOT_AVAILABLE:
                 metrics.KAFKA_POSITION_TIME.labels(self._options.kind, self._partition).set(stamp / 1000)

@@ -77,7 +77,8 @@ def assign(vectors: NDArray[np.float32], centroids: NDArray[np.float32]) -> NDAr
     # |v - c|^2 = |v|^2 - 2 v.c + |c|^2, and |v|^2 is the same for every c.
     distances = vectors @ (-2.0 * centroids.T)  # (n, k)
     distances += np.einsum("kh,kh->k", centroids, centroids)
-    return distances.argmin(axis=1).astype(np.int64)
+    nearest: NDArray[np.int64] = distances.argmin(axis=1)
+    return nearest
 
 
 def _centres(

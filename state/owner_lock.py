@@ -38,10 +38,10 @@ class OwnerLock:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(file, 4096).decode(errors="replace").strip() or "unknown"
+            who = os.read(file, 4096).decode(errors="replace").strip() or "unknown"
             os.close(file)
             msg = (
-                f"{self._path.parent} is in use; its holder: {holder}. Stop that process, or give this one "
+                f"{self._path.parent} is in use; its holder: {who}. Stop that process, or give this one "
                 "another --state-dir (or another --process-id if it belongs to the same cluster)."
             )
             raise OwnedElsewhereError(msg) from None

@@ -1,0 +1,72 @@
+"""The console script ``ralm``: commands are imported when they are called, so that serving imports no torch."""
+
+import sys
+from importlib import import_module
+from importlib.metadata import version
+from importlib.util import find_spec
+
+import click
+
+from flows.errors import ConfigError, RalmError
+
+COMMANDS = {
+    "demo": "the whole system on real clicks, in one go",
+    "data": "bring a public data set into a local folder",
+    "train": "train a bundle",
+    "topics": "make the topics, or say how they differ",
+    "run": "run a dataflow",
+    "replay": "send clicks and requests from files to Kafka",
+    "state": "look into the stores",
+    "bench": "measure, beside the raw client",
+}
+_EXTRAS = {"torch": "train", "noida_db": "broker"}
+
+
+class _Commands(click.Group):
+    """Commands by name, each in its own module under ``flows/commands``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return [name for name in COMMANDS if find_spec(f"flows.commands.{name}")]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        try:
+            command: click.Command = import_module(f"flows.commands.{cmd_name}").command
+        except ModuleNotFoundError as error:
+            extra = _EXTRAS.get((error.name or "").partition(".")[0])
+            if extra is None:
+                raise
+            msg = f"`ralm {cmd_name}` needs {error.name}: pip install 'ralm-streaming[{extra}]'"
+            raise ConfigError(msg) from error
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(version("ralm-streaming"), prog_name="ralm")
+def cli() -> None:
+    """RALM, streaming: items are the users who clicked them.
+
+    Exit codes: 0 done or drained, 1 failure, 2 bad configuration.
+    """
+
+
+def main() -> None:
+    """Run the console script; errors that are written for people are shown without a traceback."""
+    try:
+        cli(standalone_mode=True)
+    except ConfigError as error:
+        click.echo(f"ralm: {error}", err=True)
+        sys.exit(2)
+    except RalmError as error:
+        click.echo(f"ralm: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""``ralm run``: run a dataflow."""
+
+from importlib.metadata import version
+
+import click
+
+from flows.errors import ConfigError
+from flows.options import with_settings
+from flows.runner import FLOWS, run_flow
+from flows.settings import Settings
+from state.bundle import BundleError
+
+_GROUPS = ("kafka", "source", "state", "seeds", "windows", "clustering", "scoring", "bundle", "metrics", "process")
+
+
+@click.command("run")
+@click.argument("flow", type=click.Choice(list(FLOWS)))
+@click.option("--check", is_flag=True, help="print the settings that are in force, secrets masked, and stop")
+@with_settings(*_GROUPS)
+def command(settings: Settings, flow: str, check: bool) -> None:
+    """Run the dataflow look-alike (everything), seeds (clicks to centroids) or scores (requests to answers).
+
+    SIGTERM drains it: what was read is finished and snapshotted, and it exits with 0. A kill loses nothing.
+    """
+    if check:
+        click.echo(settings.shown((*_GROUPS, "logs")))
+        return
+    try:
+        run_flow(flow, settings, version("ralm-streaming"))
+    except BundleError as error:
+        raise ConfigError(str(error)) from error

@@ -1,0 +1,255 @@
+"""The bundle: what the offline side hands to the online side, in one directory.
+
+=========================  ==========================================================================
+``manifest.json``          format, version, dimensions, alpha, beta, hyperparameters, figures, fingerprint
+                           of the data, and size and SHA-256 of every other file
+``towers.safetensors``     the look-alike towers' attention weights, which serving needs
+``lookalike.safetensors``  the look-alike towers whole, to go on training or to transform new users
+``user_tower.safetensors`` the user tower
+``keys.u64``               user keys, little-endian uint64, ascending
+``vectors.f32``            their look-alike vectors, little-endian float32, row by row
+=========================  ==========================================================================
+
+It is written beside its place, synced, and then renamed: there is a whole bundle or none. Nothing in it is pickled.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from ralm.scoring import AttentionWeights
+from state.vectors import UserVectors
+
+FORMAT = 1
+_MANIFEST = "manifest.json"
+_AGAIN = "Train again (`ralm train`), or copy the bundle again as a whole."
+_TOWERS = ("w_local", "w_global", "v_global")
+
+
+class BundleError(Exception):
+    """A bundle that cannot be used; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded bundle.
+
+    Attributes:
+        path: its directory.
+        version: content hash, 16 hexadecimal digits; centroids carry it.
+        manifest: everything that the manifest says.
+        towers: the attention weights.
+        vectors: the users' look-alike vectors.
+    """
+
+    path: Path
+    version: str
+    manifest: Mapping[str, Any]
+    towers: AttentionWeights
+    vectors: UserVectors
+
+    @classmethod
+    def open(cls, path: Path, *, verify: bool = True) -> Self:
+        """Load a bundle.
+
+        Args:
+            path: its directory.
+            verify: whether to hash every file; sizes and dimensions are checked in any case.
+
+        Raises:
+            BundleError: when something is missing, damaged, of another format or of the wrong dimension.
+        """
+        manifest = _read_manifest(path)
+        for name, expected in manifest["files"].items():
+            _check_file(path / name, expected, verify=verify)
+        if verify and _version(manifest) != manifest["version"]:
+            msg = f"{path / _MANIFEST}: the version does not belong to what it says. {_AGAIN}"
+            raise BundleError(msg)
+        users, dim = int(manifest["users"]), int(manifest["dim"])
+        keys = _array(path / "keys.u64", "<u8", (users,))
+        vectors = _array(path / "vectors.f32", "<f4", (users, dim))
+        towers = _towers(path, manifest)
+        if towers.dim != dim:
+            msg = f"{path}: the towers have {towers.dim} dimensions, the vectors {dim}. {_AGAIN}"
+            raise BundleError(msg)
+        return cls(path, manifest["version"], manifest, towers, UserVectors(keys, vectors))
+
+    def weights(self, name: str) -> dict[str, NDArray[np.float32]]:
+        """All tensors of ``user_tower`` or ``lookalike``.
+
+        Raises:
+            BundleError: when the file cannot be read.
+        """
+        return _tensors(self.path / f"{name}.safetensors")
+
+
+def write_bundle(
+    path: Path,
+    *,
+    towers: AttentionWeights,
+    user_tower: Mapping[str, NDArray[np.float32]],
+    lookalike: Mapping[str, NDArray[np.float32]],
+    keys: NDArray[np.uint64],
+    vectors: NDArray[np.float32],
+    details: Mapping[str, Any],
+) -> str:
+    """Write a bundle; an older one in the same place is replaced.
+
+    Args:
+        path: its directory.
+        towers: what serving needs of the look-alike towers.
+        user_tower: tensors of the user tower.
+        lookalike: tensors of the look-alike towers.
+        keys: user keys, uint64[n], in any order, distinct.
+        vectors: their look-alike vectors, float32[n, h].
+        details: hyperparameters, figures, fingerprint of the data and the like, for the manifest.
+
+    Returns:
+        The version.
+
+    Raises:
+        BundleError: when keys repeat or a vector is not finite.
+    """
+    order = np.argsort(keys)
+    keys, vectors = keys[order], vectors[order]
+    if len(keys) > 1 and not (keys[1:] > keys[:-1]).all():
+        msg = "two users share a key: an identifier is there twice, or two of them collide in 64 bits"
+        raise BundleError(msg)
+    if not np.isfinite(vectors).all():
+        msg = "a user's vector is not finite: training has diverged; try a smaller learning rate"
+        raise BundleError(msg)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    save_file({name: np.ascontiguousarray(getattr(towers, name)) for name in _TOWERS}, work / "towers.safetensors")
+    save_file(dict(user_tower), work / "user_tower.safetensors")
+    save_file(dict(lookalike), work / "lookalike.safetensors")
+    keys.astype("<u8").tofile(work / "keys.u64")
+    vectors.astype("<f4").tofile(work / "vectors.f32")
+    manifest: dict[str, Any] = {
+        "format": FORMAT,
+        "users": len(keys),
+        "dim": towers.dim,
+        "alpha": towers.alpha,
+        "beta": towers.beta,
+        "local_temperature": towers.local_temperature,
+        **details,
+        "files": {file.name: {"bytes": file.stat().st_size, "sha256": _hash(file)} for file in sorted(work.iterdir())},
+    }
+    manifest["version"] = _version(manifest)
+    (work / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+    _put_in_place(work, path)
+    return str(manifest["version"])
+
+
+def _version(manifest: Mapping[str, Any]) -> str:
+    """Depends on what scores depend on, not on when or how it was trained."""
+    content = {name: manifest[name] for name in ("format", "alpha", "beta", "local_temperature", "files")}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _put_in_place(work: Path, path: Path) -> None:
+    for file in work.iterdir():
+        _sync(file)
+    _sync(work)
+    work.chmod(0o755)
+    old = path.with_name(f".{path.name}-old")
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.rename(old)
+    work.rename(path)
+    _sync(path.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    if not path.is_dir():
+        msg = f"there is no bundle in {path}: train one with `ralm train`, or point --bundle at it"
+        raise BundleError(msg)
+    try:
+        manifest: dict[str, Any] = json.loads((path / _MANIFEST).read_text())
+        found = manifest["format"]
+        needed = [manifest[name] for name in ("version", "users", "dim", "alpha", "beta", "files")]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"{path / _MANIFEST} cannot be read ({type(error).__name__}: {error}). {_AGAIN}"
+        raise BundleError(msg) from error
+    if found != FORMAT:
+        msg = f"{path} has bundle format {found}, this version reads {FORMAT}. Train again with this version."
+        raise BundleError(msg)
+    if not isinstance(needed[-1], dict) or set(_FILES) - set(needed[-1]):
+        msg = f"{path / _MANIFEST} does not name all files ({', '.join(_FILES)}). {_AGAIN}"
+        raise BundleError(msg)
+    return manifest
+
+
+_FILES = ("keys.u64", "lookalike.safetensors", "towers.safetensors", "user_tower.safetensors", "vectors.f32")
+
+
+def _check_file(file: Path, expected: Mapping[str, Any], *, verify: bool) -> None:
+    if file.name not in _FILES:
+        msg = f"{file.parent / _MANIFEST} names {file.name!r}, which is no part of a bundle. {_AGAIN}"
+        raise BundleError(msg)
+    if not file.is_file():
+        msg = f"{file} is missing. {_AGAIN}"
+        raise BundleError(msg)
+    size = file.stat().st_size
+    if size != expected.get("bytes"):
+        msg = f"{file} has {size} bytes; the manifest says {expected.get('bytes')}. {_AGAIN}"
+        raise BundleError(msg)
+    if verify and _hash(file) != expected.get("sha256"):
+        msg = f"{file} is damaged: its SHA-256 is not the manifest's. {_AGAIN}"
+        raise BundleError(msg)
+
+
+def _hash(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _array(file: Path, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    if file.stat().st_size != size:
+        msg = f"{file} has {file.stat().st_size} bytes; {shape} numbers need {size}. {_AGAIN}"
+        raise BundleError(msg)
+    return np.memmap(file, dtype, "r", shape=shape) if size else np.empty(shape, dtype)
+
+
+def _tensors(file: Path) -> dict[str, NDArray[np.float32]]:
+    try:
+        tensors: dict[str, NDArray[np.float32]] = load_file(file)
+    except (OSError, SafetensorError) as error:
+        msg = f"{file} cannot be read: {error}. {_AGAIN}"
+        raise BundleError(msg) from error
+    return tensors
+
+
+def _towers(path: Path, manifest: Mapping[str, Any]) -> AttentionWeights:
+    tensors = _tensors(path / "towers.safetensors")
+    try:
+        return AttentionWeights(
+            tensors["w_local"],
+            tensors["w_global"],
+            tensors["v_global"],
+            alpha=float(manifest["alpha"]),
+            beta=float(manifest["beta"]),
+            local_temperature=float(manifest.get("local_temperature", 1.0)),
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        msg = f"{path / 'towers.safetensors'} does not fit: {error}. {_AGAIN}"
+        raise BundleError(msg) from error
