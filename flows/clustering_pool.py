@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from state.bundle import Bundle
+from threadpoolctl import threadpool_limits
 
 from flows.logs import get_logger
 from flows.messages import Centroids, decode_centroids, encode_centroids
@@ -15,6 +15,7 @@ from monitoring import metrics
 from ralm.clustering import cluster
 from ralm.scoring import global_embedding
 from ralm.seed_set import SeedSet
+from state.bundle import Bundle
 from state.seed_store import SeedStore, StoreError
 
 log = get_logger(__name__)
@@ -66,6 +67,14 @@ class ClusteringOptions:
     rng_seed: int
 
 
+def one_numeric_thread() -> None:
+    """Keep numerical libraries from starting threads of their own for work of this thread.
+
+    A job is small, and its threads would spin against the dataflow's.
+    """
+    threadpool_limits(1)
+
+
 class ClusteringPool:
     """Runs jobs in threads (the numerical libraries let go of the interpreter's lock).
 
@@ -80,7 +89,7 @@ class ClusteringPool:
         self.slots = 2 * threads
         self._bundle = bundle
         self._options = options
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="clustering")
+        self._executor = ThreadPoolExecutor(threads, "clustering", initializer=one_numeric_thread)
 
     def submit(self, store: SeedStore, job: Job) -> "Future[Result]":
         """Start a job; a store that cannot be read raises from the future, nothing else does."""

@@ -1,0 +1,168 @@
+"""One consumer for all of a topic's partitions that a process reads; messages are dealt out by partition.
+
+A consumer for each partition would bring its own threads and its own connection to every broker.
+"""
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from flows.errors import RalmError
+from flows.logs import get_logger
+from monitoring import metrics
+
+log = get_logger(__name__)
+
+LIST_TIMEOUT_S = 15.0
+
+
+@dataclass
+class _Partition:
+    position: int | None
+    messages: list[Message] = field(default_factory=list)
+    at_end: bool = False
+    failure: str | None = None
+
+
+class TopicReader:
+    """Reads a topic for the partitions that are added to it; may be shared by several workers' threads.
+
+    Args:
+        topic: the topic's name.
+        config: librdkafka's settings.
+        poll: most messages a poll takes; what waits to be taken is bounded by a few times as many.
+    """
+
+    def __init__(self, topic: str, config: dict[str, Any], poll: int) -> None:
+        self.topic = topic
+        self._servers = config["bootstrap.servers"]
+        self._poll = poll
+        self._lock = threading.Lock()
+        self._partitions: dict[int, _Partition] = {}
+        self._consumer = Consumer(
+            {
+                **config,
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "error",
+                "error_cb": self._on_error,
+            }
+        )
+
+    def partition_count(self) -> int:
+        """Ask the broker how many partitions the topic has.
+
+        Raises:
+            RalmError: when it does not answer or has no such topic.
+        """
+        try:
+            found = self._consumer.list_topics(self.topic, timeout=LIST_TIMEOUT_S).topics[self.topic]
+        except KafkaException as error:
+            reason = error.args[0].str()
+            msg = f"no broker answers at {self._servers} ({reason}): is bootstrap_servers right, is the broker running?"
+            raise RalmError(msg) from error
+        if found.error is not None or not found.partitions:
+            msg = f"the broker at {self._servers} has no topic {self.topic!r}: run `ralm topics` to make it"
+            raise RalmError(msg)
+        return len(found.partitions)
+
+    def add(self, partition: int, position: int | None) -> None:
+        """Begin to read a partition at an offset; None is the beginning of what the broker has."""
+        with self._lock:
+            if position is None:
+                position, _ = self._consumer.get_watermark_offsets(self._place(partition), timeout=LIST_TIMEOUT_S)
+            self._partitions[partition] = _Partition(position)
+            self._consumer.incremental_assign([self._place(partition, position)])
+        log.info("reading", topic=self.topic, partition=partition, offset=position)
+
+    def end(self, partition: int) -> int:
+        """The offset that the partition's next message will get."""
+        _, high = self._consumer.get_watermark_offsets(self._place(partition), timeout=LIST_TIMEOUT_S)
+        return int(high)
+
+    def take(self, partition: int) -> list[Message]:
+        """The partition's waiting messages, in offset order; polls when none waits.
+
+        Raises:
+            RalmError: when the partition cannot be read on.
+        """
+        with self._lock:
+            mine = self._partitions[partition]
+            if not mine.messages and mine.failure is None:
+                self._deal(self._consumer.consume(self._poll, timeout=0))
+            if mine.messages:
+                taken, mine.messages = mine.messages, []
+                mine.position = (taken[-1].offset() or 0) + 1
+                return taken
+            if mine.failure is not None:
+                raise RalmError(mine.failure)
+            return []
+
+    def position(self, partition: int) -> int | None:
+        """The offset after the last message that was taken."""
+        return self._partitions[partition].position
+
+    def at_end(self, partition: int) -> bool:
+        """Whether everything that the broker had at the last fetch was taken."""
+        mine = self._partitions[partition]
+        return mine.at_end and not mine.messages
+
+    def lag(self, partition: int) -> int | None:
+        """Messages that wait at the broker, as the last fetch told; None before the first."""
+        _, high = self._consumer.get_watermark_offsets(self._place(partition), cached=True)
+        return None if high < 0 else max(0, high - (self.position(partition) or 0))
+
+    def commit(self, partition: int) -> None:
+        """Tell the group the position, for lag tools; nothing is resumed from there."""
+        position = self.position(partition)
+        if position is None:
+            return
+        try:
+            self._consumer.commit(offsets=[self._place(partition, position)], asynchronous=True)
+        except KafkaException as error:
+            log.warning("the group's offset was not committed", topic=self.topic, error=str(error))
+
+    def remove(self, partition: int) -> None:
+        """Stop reading a partition; the last one closes the consumer."""
+        with self._lock:
+            del self._partitions[partition]
+            if not self._partitions:
+                self._consumer.close()
+
+    def _deal(self, polled: list[Message]) -> None:
+        for message in polled:
+            error, partition = message.error(), message.partition()
+            mine = None if partition is None else self._partitions.get(partition)
+            if mine is None:
+                if error is not None:
+                    self._on_error(error)
+            elif error is None:
+                mine.messages.append(message)
+                mine.at_end = False
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (its public name in this library)
+                mine.at_end = True
+            else:
+                self._fail_or_wait(error, partition or 0, mine)
+
+    def _fail_or_wait(self, error: KafkaError, partition: int, mine: _Partition) -> None:
+        where = f"{self.topic}[{partition}] at offset {mine.position}"
+        if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):  # noqa: SLF001
+            mine.failure = (
+                f"{where}: the broker no longer has that offset ({error.str()}). Messages were deleted before they "
+                "were read, or the topic was made anew. Restore what is missing, or accept the gap: move the state "
+                "directory away, and the flow starts from what the topic still has."
+            )
+        elif error.fatal() or not (error.retriable() or error.code() < 0):
+            mine.failure = f"{where} cannot be read: {error.str()}"
+        else:
+            self._on_error(error)
+
+    def _on_error(self, error: KafkaError) -> None:
+        metrics.POLL_ERRORS.labels("source").inc()
+        log.warning("the broker is in trouble", topic=self.topic, error=error.str())
+
+    def _place(self, partition: int, offset: int = 0) -> TopicPartition:
+        return TopicPartition(self.topic, partition, offset)

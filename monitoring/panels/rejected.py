@@ -1,0 +1,41 @@
+"""What is being rejected? Dead letters, late clicks, clusterings without centroids, refused writes."""
+
+from monitoring.panels.base import Panel, rate
+
+REJECTED = [
+    Panel(
+        "Which share of each topic cannot be used?",
+        "percentunit",
+        "Above 1%: see the runbook RalmDeadLetters; the messages lie in the topic of dead letters.",
+        {"{{topic_kind}}": 'job_topic_kind:ralm_dead_letters_per_message:ratio_rate5m{job="$job"}'},
+        bad_from=0.01,
+    ),
+    Panel(
+        "Why are messages rejected?",
+        "mps",
+        "By topic and reason. A new reason all at once is a changed producer: send it one example.",
+        {"{{topic_kind}} {{reason}}": f"{rate('ralm_dead_letters_total', 'topic_kind, reason')} > 0"},
+    ),
+    Panel(
+        "How many clicks are late?",
+        "cps",
+        "They still become seeds, one window later. Many: raise the allowed lateness, or a producer sends in bulk.",
+        {"{{instance}}": rate("ralm_late_clicks_total", "instance")},
+    ),
+    Panel(
+        "What becomes of clusterings?",
+        "cps",
+        "failed: the log has why. no_vectors: users whom the bundle does not know, train anew. too_few_seeds: items "
+        "with little traffic.",
+        {"{{outcome}}": rate("ralm_reclusters_total", "outcome")},
+        12,
+    ),
+    Panel(
+        "What does the broker not take?",
+        "mps",
+        "Any is too many: the flow stops at it; see the runbook RalmWriteErrors.",
+        {"{{instance}} {{topic_kind}}": rate("ralm_write_errors_total", "instance, topic_kind")},
+        12,
+        bad_from=0.001,
+    ),
+]

@@ -1,0 +1,236 @@
+import http.client
+import json
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from monitoring.health import Health, HealthServer, serve
+from monitoring.metrics import HEARTBEAT, READY, REGISTRY
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def health(clock: Clock) -> Health:
+    return Health(["bundle", "index"], heartbeat_timeout_s=30, clock=clock)
+
+
+@pytest.fixture
+def server(health: Health) -> Iterator[HealthServer]:
+    with serve(health, "127.0.0.1", 0) as running:
+        yield running
+
+
+def ask(
+    server: HealthServer, path: str, method: str = "GET", accept: str = ""
+) -> tuple[http.client.HTTPResponse, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    try:
+        connection.request(method, path, headers={"Accept": accept} if accept else {})
+        response = connection.getresponse()
+        return response, response.read()
+    finally:
+        connection.close()
+
+
+def all_met(health: Health) -> None:
+    health.set("bundle", True)
+    health.set("index", True)
+    health.beat()
+
+
+def test_starts_alive_and_not_ready(server: HealthServer) -> None:
+    response, body = ask(server, "/-/healthy")
+    assert response.status == 200
+    assert json.loads(body) == {"healthy": True, "heartbeat_age_s": None, "heartbeat_timeout_s": 30}
+    response, body = ask(server, "/-/ready")
+    assert response.status == 503
+    assert json.loads(body)["conditions"]["index"] == {"ok": False, "why": "not reached yet"}
+
+
+def test_ready_once_every_condition_holds_and_the_flow_beats(server: HealthServer, health: Health) -> None:
+    health.set("bundle", True)
+    health.set("index", True)
+    assert ask(server, "/-/ready")[0].status == 503, "no sign of life yet"
+    health.beat()
+    response, body = ask(server, "/-/ready")
+    assert response.status == 200
+    assert response.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert json.loads(body)["ready"] is True
+
+
+def test_the_body_says_why_it_is_not_ready(server: HealthServer, health: Health) -> None:
+    all_met(health)
+    health.set("index", False, "the broker does not answer")
+    response, body = ask(server, "/-/ready")
+    assert response.status == 503
+    assert json.loads(body)["conditions"] == {
+        "bundle": {"ok": True},
+        "index": {"ok": False, "why": "the broker does not answer"},
+    }
+
+
+def test_without_a_beat_for_the_timeout_it_is_neither_alive_nor_ready(
+    server: HealthServer, health: Health, clock: Clock
+) -> None:
+    all_met(health)
+    clock.now += 30
+    assert (health.healthy(), ask(server, "/-/healthy")[0].status, ask(server, "/-/ready")[0].status) == (
+        True,
+        200,
+        200,
+    )
+    clock.now += 0.001
+    assert (health.healthy(), ask(server, "/-/healthy")[0].status, ask(server, "/-/ready")[0].status) == (
+        False,
+        503,
+        503,
+    )
+    health.beat()
+    assert (health.healthy(), ask(server, "/-/healthy")[0].status, ask(server, "/-/ready")[0].status) == (
+        True,
+        200,
+        200,
+    )
+
+
+def test_a_long_start_is_not_unhealthy(health: Health, clock: Clock) -> None:
+    clock.now += 3600
+    assert health.healthy()
+    assert not health.ready()[0]
+
+
+def test_a_wrong_condition_is_refused_with_the_right_ones(health: Health) -> None:
+    with pytest.raises(ValueError, match="no condition 'indx'; there are: bundle, index"):
+        health.set("indx", True)
+
+
+def test_the_metrics_say_the_same(health: Health) -> None:
+    before = HEARTBEAT._value.get()
+    all_met(health)
+    assert HEARTBEAT._value.get() > before - 1
+    assert HEARTBEAT._value.get() > 1_600_000_000
+    assert READY.labels("index")._value.get() == 1
+    health.set("index", False, "gone")
+    assert READY.labels("index")._value.get() == 0
+
+
+def test_metrics_of_the_given_registry(health: Health) -> None:
+    registry = CollectorRegistry()
+    Counter("tea", "Cups.", registry=registry).inc()
+    with serve(health, "127.0.0.1", 0, registry) as server:
+        response, body = ask(server, "/metrics")
+        assert response.status == 200
+        assert response.headers["Content-Type"].startswith("text/plain")
+        assert b"tea_total 1.0" in body
+        response, body = ask(server, "/metrics?x=1", accept="application/openmetrics-text; version=1.0.0")
+        assert response.headers["Content-Type"].startswith("application/openmetrics-text")
+        assert body.endswith(b"# EOF\n")
+
+
+def test_metrics_are_ours_by_default(server: HealthServer) -> None:
+    assert b"ralm_heartbeat_timestamp_seconds" in ask(server, "/metrics")[1]
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/-/healthy", "/-/ready", "/nothing"])
+def test_head_is_get_without_the_body(server: HealthServer, path: str) -> None:
+    get, body = ask(server, path)
+    head, nothing = ask(server, path, "HEAD")
+    assert (head.status, nothing) == (get.status, b"")
+    assert head.headers["Content-Type"] == get.headers["Content-Type"]
+    if path != "/metrics":  # the processor time in it has moved on
+        assert int(head.headers["Content-Length"]) == len(body)
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics/", "/-/", "/-/healthy/x", "/../etc/passwd", "/[", "/favicon.ico", "*"])
+def test_everything_else_is_not_found(server: HealthServer, path: str) -> None:
+    response, body = ask(server, path)
+    assert response.status == 404
+    assert json.loads(body) == {"error": "there are /metrics, /-/healthy and /-/ready"}
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
+@pytest.mark.parametrize("path", ["/metrics", "/-/ready"])
+def test_only_get_and_head(server: HealthServer, method: str, path: str) -> None:
+    response, _ = ask(server, path, method)
+    assert response.status == 405
+    assert response.headers["Allow"] == "GET, HEAD"
+
+
+def test_an_unheard_of_method_is_refused(server: HealthServer) -> None:
+    assert ask(server, "/metrics", "BREW")[0].status == 501
+
+
+def test_says_nothing_of_the_interpreter(server: HealthServer) -> None:
+    assert "Python" not in (ask(server, "/metrics")[0].headers["Server"] or "")
+
+
+def test_a_client_that_says_nothing_holds_up_nobody(server: HealthServer) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10):
+        assert ask(server, "/-/healthy")[0].status == 200
+
+
+def test_listens_on_the_given_address_only(server: HealthServer) -> None:
+    assert server._server.server_address[0] == "127.0.0.1"
+
+
+def test_a_port_in_use_is_refused_with_advice(health: Health, server: HealthServer) -> None:
+    with pytest.raises(OSError, match=rf"cannot listen on 127.0.0.1:{server.port} .*--metrics-port"):
+        serve(health, "127.0.0.1", server.port)
+    with pytest.raises(OSError, match=r"cannot listen on 127.0.0.1:65536"):
+        serve(health, "127.0.0.1", 65536)
+
+
+def test_close_frees_the_port_and_its_thread(health: Health) -> None:
+    server = serve(health, "127.0.0.1", 0)
+    assert ask(server, "/-/healthy")[0].status == 200
+    server.close()
+    server.close()
+    assert "health" not in {thread.name for thread in threading.enumerate() if thread is server._thread}
+    with pytest.raises(OSError, match="refused"):
+        ask(server, "/-/healthy")
+    with serve(health, "127.0.0.1", server.port) as again:
+        assert again.port == server.port
+
+
+def test_a_broken_metric_does_not_end_the_server(health: Health, server: HealthServer) -> None:
+    class Broken:
+        def collect(self) -> None:
+            raise RuntimeError
+
+    with serve(health, "127.0.0.1", 0, registry=Broken()) as broken:  # type: ignore[arg-type]
+        with pytest.raises((http.client.HTTPException, OSError)):
+            ask(broken, "/metrics")
+        assert ask(broken, "/-/healthy")[0].status == 200
+
+
+def test_beats_and_questions_from_many_threads(server: HealthServer, health: Health) -> None:
+    all_met(health)
+    seen: list[int] = []
+
+    def work() -> None:
+        for _ in range(20):
+            health.beat()
+            health.set("index", True)
+            seen.append(ask(server, "/-/ready")[0].status)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [200] * 80
+    assert REGISTRY.get_sample_value("ralm_ready", {"condition": "index"}) == 1
