@@ -2,7 +2,6 @@
 
 import sys
 from importlib import import_module
-from importlib.metadata import version
 from importlib.util import find_spec
 
 import click
@@ -13,13 +12,20 @@ COMMANDS = {
     "demo": "the whole system on real clicks, in one go",
     "data": "bring a public data set into a local folder",
     "train": "train a bundle",
+    "evaluate": "compare the model with its baselines",
     "topics": "make the topics, or say how they differ",
     "run": "run a dataflow",
     "replay": "send clicks and requests from files to Kafka",
     "state": "look into the stores",
+    "dead-letters": "list, explain and send back",
     "bench": "measure, beside the raw client",
 }
+"""What each command does; it is there if its module is."""
 _EXTRAS = {"torch": "train", "noida_db": "broker"}
+
+
+def _module(name: str) -> str:
+    return f"flows.commands.{name.replace('-', '_')}"
 
 
 class _Commands(click.Group):
@@ -27,19 +33,12 @@ class _Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
-        return [name for name in COMMANDS if find_spec(f"flows.commands.{name}")]
+        return [name for name in COMMANDS if find_spec(_module(name))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
             return None
-        try:
-            command: click.Command = import_module(f"flows.commands.{cmd_name}").command
-        except ModuleNotFoundError as error:
-            extra = _EXTRAS.get((error.name or "").partition(".")[0])
-            if extra is None:
-                raise
-            msg = f"`ralm {cmd_name}` needs {error.name}: pip install 'ralm-streaming[{extra}]'"
-            raise ConfigError(msg) from error
+        command: click.Command = import_module(_module(cmd_name)).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -48,7 +47,7 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(version("ralm-streaming"), prog_name="ralm")
+@click.version_option(package_name="ralm-streaming", prog_name="ralm")
 def cli() -> None:
     """RALM, streaming: items are the users who clicked them.
 
@@ -60,6 +59,12 @@ def main() -> None:
     """Run the console script; errors that are written for people are shown without a traceback."""
     try:
         cli(standalone_mode=True)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        click.echo(f"ralm: this command needs {error.name}: pip install 'ralm-streaming[{extra}]'", err=True)
+        sys.exit(2)
     except ConfigError as error:
         click.echo(f"ralm: {error}", err=True)
         sys.exit(2)

@@ -1,30 +1,36 @@
-"""librdkafka's settings, made from ours: the same security for every client."""
+"""librdkafka's settings, made from ours: the same security, options and log for every client."""
 
+import logging
 from typing import Any
 
+from confluent_kafka import Consumer, KafkaException, Producer
+
+from flows.errors import ConfigError
 from flows.settings import Settings
+
+_HEADERS_BYTES = 100_000
+"""Room for key and headers in a message, over the value."""
 
 
 def client_config(settings: Settings) -> dict[str, Any]:
-    """What every client needs: brokers, TLS, SASL, and ``kafka_options`` over all of it."""
+    """What every client needs: brokers, TLS, SASL, ``kafka_options``, and where its log goes."""
     config: dict[str, Any] = {
         "bootstrap.servers": settings.bootstrap_servers,
         "security.protocol": settings.security_protocol,
         "client.id": "ralm",
+        "logger": logging.getLogger("librdkafka"),
     }
     if settings.security_protocol.startswith("SASL"):
-        config |= {
-            "sasl.mechanism": settings.sasl_mechanism,
-            "sasl.username": settings.sasl_username,
-            "sasl.password": settings.sasl_password.get_secret_value(),
-        }
-    files = {
+        config["sasl.mechanism"] = settings.sasl_mechanism
+    given = {
+        "sasl.username": settings.sasl_username,
+        "sasl.password": settings.sasl_password.get_secret_value(),
         "ssl.ca.location": settings.ssl_ca_location,
         "ssl.certificate.location": settings.ssl_certificate_location,
         "ssl.key.location": settings.ssl_key_location,
         "ssl.key.password": settings.ssl_key_password.get_secret_value(),
     }
-    config |= {name: value for name, value in files.items() if value}
+    config |= {name: value for name, value in given.items() if value}
     return config | dict(option.split("=", 1) for option in settings.kafka_options)
 
 
@@ -47,7 +53,23 @@ def producer_config(settings: Settings, **more: Any) -> dict[str, Any]:
         "linger.ms": 2,
         "delivery.timeout.ms": settings.delivery_timeout,
         "queue.buffering.max.kbytes": 65_536,
-        "message.max.bytes": 1_000_000,
+        "message.max.bytes": max(1_000_000, settings.dead_letter_max_bytes + _HEADERS_BYTES),
         **client_config(settings),
         **more,
     }
+
+
+def check_client(settings: Settings) -> None:
+    """Ask librdkafka whether it can use the settings: options it knows, certificates it can read. Connects nowhere.
+
+    Raises:
+        ConfigError: when it cannot; says why.
+    """
+    nowhere = {"bootstrap.servers": ""}
+    try:
+        Consumer({**consumer_config(settings), **nowhere}).close()
+        Producer({**producer_config(settings), **nowhere})
+    except (KafkaException, ValueError, TypeError) as error:
+        reason = error.args[0].str() if isinstance(error, KafkaException) else str(error)
+        msg = f"the Kafka client refuses the settings of the group kafka: {reason}"
+        raise ConfigError(msg) from None

@@ -1,41 +1,80 @@
-"""Logging: structlog to standard error, as text for people or as JSON for machines."""
+"""Logging: structlog to standard error, as text for people or as JSON for machines.
+
+What libraries log through the standard library, librdkafka among them, goes the same way.
+"""
 
 import logging
 import sys
+from typing import Any, TextIO
 
 import structlog
+from structlog.typing import EventDict, Processor
 
 LEVELS = ("debug", "info", "warning", "error")
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
+"""Control characters, but for tab and line feed, as they are written in text: what a message holds moves no cursor."""
 
 
 def set_up_logs(level: str = "info", form: str = "text") -> None:
     """Say what is logged and how.
 
     Args:
-        level: least level that is logged, one of ``LEVELS``.
+        level: least level that is logged, one of ``LEVELS``; of libraries warnings at least, unless it is ``debug``.
         form: ``text`` or ``json``.
     """
-    renderer: structlog.types.Processor = (
-        structlog.processors.JSONRenderer()
-        if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    processors: list[structlog.types.Processor] = [
-        structlog.processors.add_log_level,
+    number = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Processor] = [
+        structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
-    if form == "json":
-        processors.append(structlog.processors.format_exc_info)
+    last: list[Processor] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        if form == "json"
+        else [_without_control, _console()]
+    )
     structlog.configure(
-        processors=[*processors, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    handler = _Stderr()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[_add_module, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [other for other in root.handlers if not isinstance(other, _Stderr)] + [handler]
+    root.setLevel(number if level == "debug" else max(number, logging.WARNING))
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """A logger that names its module."""
     logger: structlog.stdlib.BoundLogger = structlog.get_logger(module=name)
     return logger
+
+
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Writes to what is standard error now; a test or a progress bar may have put another in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+def _console() -> structlog.dev.ConsoleRenderer:
+    """For people; without the local variables in tracebacks, since there are passwords among them."""
+    plain = structlog.dev.plain_traceback
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
+
+
+def _add_module(_: Any, __: str, event: EventDict) -> EventDict:
+    event["module"] = event["_record"].name
+    return event
+
+
+def _without_control(_: Any, __: str, event: EventDict) -> EventDict:
+    return {key: value.translate(_CONTROL) if isinstance(value, str) else value for key, value in event.items()}

@@ -6,26 +6,35 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from flows.durations import duration_text
 from flows.options import with_settings
 from flows.settings import Settings
-from flows.topics import make_topics
+from flows.topic_admin import TopicState, make_topics
 
 
 @click.command("topics")
 @click.option("--dry-run", is_flag=True, help="only say what would be made")
 @with_settings("kafka", "topics")
 def command(settings: Settings, dry_run: bool) -> None:
-    """Make the missing topics; say how the existing ones differ from the plan. Exits with 1 if one differs."""
+    """Make the missing topics; say how the existing ones differ from the plan, which stay as they are.
+
+    Exits with 1 if one differs in a way that matters.
+    """
     states = make_topics(settings, dry_run=dry_run)
-    table = Table("topic", "partitions", "kept", "state", "how it differs")
+    Console(width=None if sys.stdout.isatty() else 160).print(_table(states))
+    sys.exit(1 if any(difference.matters for state in states for difference in state.differences) else 0)
+
+
+def _table(states: list[TopicState]) -> Table:
+    table = Table("topic", "partitions", "replicas", "kept", "state", "how it differs")
     for state in states:
         plan = state.plan
         table.add_row(
             plan.name,
             str(plan.partitions),
-            plan.config["cleanup.policy"],
+            str(plan.replication_factor),
+            "each key's last" if plan.retention is None else duration_text(plan.retention),
             state.state,
-            "; ".join(state.differences),
+            "\n".join(f"{'!' if d.matters else '(harmless)'} {d.text}" for d in state.differences),
         )
-    Console().print(table)
-    sys.exit(1 if any(state.differences for state in states) else 0)
+    return table

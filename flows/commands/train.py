@@ -1,0 +1,30 @@
+"""``ralm train``: from a data set to a bundle."""
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from flows.datasets.layout import load
+from flows.options import with_settings
+from flows.progress import epoch_bars
+from flows.settings import Settings
+from flows.training_job import Split, config_of, train_bundle
+
+
+@click.command("train")
+@click.argument("name")
+@with_settings("data", "bundle", "train", "clustering")
+def command(settings: Settings, name: str) -> None:
+    """Train a bundle on the data set NAME of the data folder (see `ralm data`); the latest clicks are held out."""
+    dataset = load(Path(settings.data_dir) / name)
+    split = Split(before=dataset.time_at(1.0 - settings.validation_share))
+    path = Path(settings.bundle)
+    with epoch_bars() as progress:
+        details = train_bundle(dataset, split=split, path=path, config=config_of(settings), progress=progress)
+    figures = details["figures"]
+    Console().print(
+        f"Bundle in {path}. On {figures['pairs']:,} held-out clicks on {figures['items']:,} items: "
+        f"AUC {figures['auc']:.3f} (users' activity alone {figures['auc_activity']:.3f}), "
+        f"hit rate at 10 {figures['hit_rate']:.3f} (popularity {figures['hit_rate_popularity']:.3f})."
+    )

@@ -1,0 +1,148 @@
+"""The messages as types. ``flows/schemas`` is made from them: every limit here is a limit there."""
+
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from flows.rejects import Reason
+
+MAX_IDENTIFIER_BYTES: Final = 256
+MAX_TIME: Final = 2**53 - 1
+"""Greatest event time, ms: what every JSON reader holds exactly."""
+
+_BYTES = f"1 to {MAX_IDENTIFIER_BYTES} bytes of UTF-8"
+_TEXT = Annotated[str, Meta(min_length=1, max_length=MAX_IDENTIFIER_BYTES, description=_BYTES)]
+_WHOLE = Annotated[int, Meta(description="a whole number stands for its digits")]
+if TYPE_CHECKING:
+    Identifier: TypeAlias = str
+else:
+    Identifier = _TEXT | _WHOLE  # on the wire; the decoders make it str
+Time = Annotated[int, Meta(ge=0, le=MAX_TIME, description="milliseconds since the epoch, UTC")]
+Count = Annotated[int, Meta(ge=0)]
+Limit = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Cosine = Annotated[float, Meta(description="cosine of the user's vector with this part of the item")]
+Version = Annotated[str, Meta(description="the bundle that made it")]
+Status: TypeAlias = Literal["ok", "unknown_user", "no_candidates"]
+
+
+class Click(msgspec.Struct, frozen=True):
+    """A user clicked an item; key: item_id."""
+
+    user_id: Identifier
+    item_id: Identifier
+    ts: Time
+
+
+class Candidate(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An item may be recommended, until a time if one is given; key: item_id; a null value retires it."""
+
+    item_id: Identifier
+    expires_at: Time | None = None
+
+
+class Request(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which items does this user look like? Key: user_id. Without candidates: all live items."""
+
+    request_id: Identifier
+    user_id: Identifier
+    ts: Time
+    candidates: list[Identifier] | None = None
+    top_k: Limit | None = None
+
+
+class ScoredItem(msgspec.Struct, frozen=True, rename={"global_": "global"}):
+    """How much a user looks like an item's seeds."""
+
+    item_id: str
+    score: Annotated[float, Meta(description="alpha x global + beta x local")]
+    global_: Cosine
+    local: Cosine
+    window_end: Annotated[Time, Meta(description="of the centroids it was made with, milliseconds since the epoch")]
+
+
+class Scores(msgspec.Struct, frozen=True):
+    """The answer to a request; key: user_id. Answers to one request_id are the same question: keep one."""
+
+    request_id: str
+    user_id: str
+    status: Annotated[
+        Status,
+        Meta(
+            description="unknown_user: the bundle has no vector of the user; no_candidates: no candidate has centroids"
+        ),
+    ]
+    model_version: Version
+    scored_at: Time
+    scores: Annotated[list[ScoredItem], Meta(description="best first")]
+    cold: Annotated[list[str], Meta(description="candidates without centroids of this model version")]
+    stale: Annotated[list[str], Meta(description="scored items whose centroids are old")]
+
+
+_ROWS = "little-endian float32, row by row, in a MessagePack bin"
+
+
+class Centroids(msgspec.Struct, frozen=True, rename={"global_": "global"}):
+    """What an item's seeds look like at the end of a window, as MessagePack; key: model_version + "/" + item_id."""
+
+    item_id: str
+    model_version: Version
+    window_end: Time
+    seeds: Annotated[int, Meta(ge=0, description="users in the seed set")]
+    counts: Annotated[list[Count], Meta(description="members of each of the k clusters")]
+    k: Annotated[int, Meta(ge=1, description="number of centroids")]
+    h: Annotated[int, Meta(ge=1, description="length of a vector")]
+    centroids: Annotated[bytes, Meta(description=f"k x h numbers, {_ROWS}")]
+    global_: Annotated[bytes, Meta(description=f"the global embedding (eq. 10): h numbers, {_ROWS}")]
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        item_id: str,
+        model_version: str,
+        window_end: int,
+        seeds: int,
+        counts: NDArray[np.int64],
+        centroids: NDArray[np.float32],
+        global_: NDArray[np.float32],
+    ) -> "Centroids":
+        """Make the message from arrays: counts int64[k], centroids float32[k, h], global float32[h]."""
+        k, h = centroids.shape
+        return cls(
+            item_id,
+            model_version,
+            window_end,
+            seeds,
+            counts.tolist(),
+            k,
+            h,
+            centroids.astype("<f4").tobytes(),
+            global_.astype("<f4").tobytes(),
+        )
+
+    def centroids_array(self) -> NDArray[np.float32]:
+        """float32[k, h]."""
+        return np.frombuffer(self.centroids, "<f4").reshape(self.k, self.h)
+
+    def global_array(self) -> NDArray[np.float32]:
+        """float32[h]."""
+        return np.frombuffer(self.global_, "<f4")
+
+
+_DIGITS = Annotated[str, Meta(pattern="^[0-9]+$")]
+
+
+class DeadLetterHeaders(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A dead letter's headers; key and value are the original's, and its own headers follow as original.NAME."""
+
+    schema_version: Literal["1"]
+    topic: Annotated[str, Meta(description="where it was read")]
+    partition: _DIGITS
+    offset: _DIGITS
+    reason: Reason
+    detail: Annotated[str, Meta(description="for people")]
+    time: Annotated[_DIGITS, Meta(description="when it was refused, milliseconds since the epoch")]
+    original_bytes: Annotated[_DIGITS | None, Meta(description="length of the value, where it had to be cut")] = None

@@ -1,0 +1,79 @@
+"""Why a message cannot be used: a closed set of reasons, and finding the one that applies."""
+
+import re
+from typing import Final, Literal, TypeAlias, get_args
+
+import msgspec
+
+Reason: TypeAlias = Literal[
+    "null_value",
+    "empty_value",
+    "oversized",
+    "not_utf8",
+    "not_json",
+    "wrong_type",
+    "missing_field",
+    "bad_identifier",
+    "bad_time",
+    "future_time",
+    "null_key",
+    "key_mismatch",
+    "unsupported_schema_version",
+    "too_many_candidates",
+]
+"""Why a message can become a dead letter."""
+REASONS: Final[frozenset[str]] = frozenset(get_args(Reason))
+
+_FIELD = re.compile(r" - at `\$\.(\w+)[^`]*`$")
+_REASON_OF_FIELD: dict[str, Reason] = {
+    "ts": "bad_time",
+    "expires_at": "bad_time",
+    "window_end": "bad_time",
+    "user_id": "bad_identifier",
+    "item_id": "bad_identifier",
+    "request_id": "bad_identifier",
+    "candidates": "bad_identifier",
+    "model_version": "bad_identifier",
+}
+_VALUE_NOT_TYPE = re.compile(r"out of range|Expected `\w+`(?: of length)? [<>]=")
+"""msgspec's words for the right type with a value outside the limits."""
+
+
+class Reject(Exception):  # noqa: N818 (an answer about a message, not a fault of the program)
+    """A message that cannot be used.
+
+    Attributes:
+        reason: one of ``REASONS``.
+        detail: for a person.
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason: Reason = reason
+        self.detail = detail
+
+
+def why_not_json(value: bytes | None, error: Exception) -> Reject:
+    """Find the reason why a value could not be decoded as a JSON message; slow, for the error path only."""
+    if value is None:
+        return Reject("null_value", "the message has no value")
+    if not value.strip():
+        return Reject("empty_value", "the value is empty")
+    try:
+        value.decode()
+    except UnicodeDecodeError as wrong:
+        return Reject("not_utf8", f"byte {wrong.start} is not UTF-8")
+    if isinstance(error, msgspec.ValidationError):
+        return why_invalid(error)
+    return Reject("not_json", str(error))
+
+
+def why_invalid(error: msgspec.ValidationError) -> Reject:
+    """Find the reason why a value that could be parsed is not the message it should be."""
+    text = str(error)
+    if "missing required field" in text:
+        return Reject("missing_field", text)
+    field = _FIELD.search(text)
+    if field is not None and _VALUE_NOT_TYPE.search(text):
+        return Reject(_REASON_OF_FIELD.get(field[1], "wrong_type"), text)
+    return Reject("wrong_type", text)

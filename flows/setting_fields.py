@@ -1,0 +1,117 @@
+"""What a setting is: its names in the three places, what it may be, and how its value is written."""
+
+import json
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import Field, SecretStr
+from pydantic.fields import FieldInfo
+
+from flows.durations import DurationMark, duration_text, milliseconds
+
+PREFIX = "RALM_"
+MASK = "********"
+_DURATION_TEXT = "a duration such as 250ms, 5s, 5m, 1h or 7d (a bare number is seconds)"
+
+
+def setting(group: str, default: Any, text: str) -> Any:
+    """A field of the settings.
+
+    Args:
+        group: commands take settings by group.
+        default: as a person writes it.
+        text: what it is, a few words for ``--help`` and the README.
+    """
+    open_ = not isinstance(default, tuple)  # a list may hold passwords: see is_masked
+    return Field(default, description=text, json_schema_extra={"group": group}, repr=open_)
+
+
+def duration(group: str, default: str, text: str) -> Any:
+    """A field that is a duration."""
+    return setting(group, milliseconds(default), text)
+
+
+def flag(name: str) -> str:
+    """A setting's flag.
+
+    >>> flag("state_dir"), variable("state_dir")
+    ('--state-dir', 'RALM_STATE_DIR')
+    """
+    return f"--{name.replace('_', '-')}"
+
+
+def variable(name: str) -> str:
+    """A setting's environment variable."""
+    return PREFIX + name.upper()
+
+
+def group_of(field: FieldInfo) -> str:
+    """The group of a field."""
+    extra = field.json_schema_extra
+    return str(extra["group"]) if isinstance(extra, dict) else ""
+
+
+def is_duration(field: FieldInfo) -> bool:
+    """Whether a field is a duration."""
+    return any(isinstance(mark, DurationMark) for mark in field.metadata)
+
+
+def is_list(field: FieldInfo) -> bool:
+    """Whether a field holds several values."""
+    return isinstance(field.default, tuple)
+
+
+def is_masked(field: FieldInfo) -> bool:
+    """Whether a field may hold a secret; lists are options for the Kafka client, among which are passwords."""
+    return isinstance(field.default, SecretStr) or is_list(field)
+
+
+def shown_value(field: FieldInfo, value: Any) -> str:
+    """A value as TOML; secrets are masked."""
+    if isinstance(value, SecretStr):
+        return json.dumps(MASK if value.get_secret_value() else "")
+    if isinstance(value, tuple):
+        return json.dumps([f"{part.partition('=')[0]}={MASK}" for part in value], ensure_ascii=False)
+    if is_duration(field):
+        return json.dumps(duration_text(value))
+    return json.dumps(value, ensure_ascii=False)
+
+
+def allowed(field: FieldInfo) -> str:
+    """What a field may be, for people."""
+    if is_duration(field):
+        return ", ".join([_DURATION_TEXT, *_bounds(field, duration_text)])
+    if field.annotation in (int, float):
+        return ", ".join(["a whole number" if field.annotation is int else "a number", *_bounds(field, str)])
+    if is_list(field):
+        return "a list of NAME=VALUE"
+    choices = get_args(field.annotation)
+    return "one of " + ", ".join(choices) if choices else "text"
+
+
+def _bounds(field: FieldInfo, written: Callable[[int], str]) -> list[str]:
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    return [
+        f"{word} {written(getattr(mark, kind))}"
+        for mark in field.metadata
+        for kind, word in words.items()
+        if hasattr(mark, kind)
+    ]
+
+
+def metavar(field: FieldInfo) -> str:
+    """What stands for the value in a command's help."""
+    if is_list(field):
+        return "NAME=VALUE"
+    if is_duration(field):
+        return "DURATION"
+    if field.annotation in (int, float):
+        return "NUMBER"
+    return "|".join(get_args(field.annotation)) or "TEXT"
+
+
+def nearest(name: str, names: list[str]) -> str:
+    """``; did you mean X?`` for a name that is not known, or nothing."""
+    close = get_close_matches(name, names, 1)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -1,0 +1,129 @@
+"""What must hold between settings, and what a text must look like to be one."""
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
+
+_ADDRESS = re.compile(r"(\w+://)?(\[[0-9a-fA-F:.]+\]|[^\s:/,\[\]]+)(:\d{1,5})?", re.ASCII)
+_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+TOPICS = ("clicks", "candidates", "requests", "centroids", "scores", "dead_letters")
+"""The topics of the contract; the setting ``topic_X`` names X."""
+_OWN_SETTING = {
+    "bootstrap.servers": "bootstrap_servers",
+    "metadata.broker.list": "bootstrap_servers",
+    "group.id": "group_id",
+    "security.protocol": "security_protocol",
+    "sasl.mechanism": "sasl_mechanism",
+    "sasl.mechanisms": "sasl_mechanism",
+    "sasl.username": "sasl_username",
+    "sasl.password": "sasl_password",
+    "ssl.ca.location": "ssl_ca_location",
+    "ssl.certificate.location": "ssl_certificate_location",
+    "ssl.key.location": "ssl_key_location",
+    "ssl.key.password": "ssl_key_password",
+    "delivery.timeout.ms": "delivery_timeout",
+    "message.timeout.ms": "delivery_timeout",
+    "queued.max.messages.kbytes": "queue_kbytes",
+}
+_GUARANTEES = {
+    "acks",
+    "auto.offset.reset",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.idempotence",
+    "enable.partition.eof",
+    "message.max.bytes",
+    "request.required.acks",
+    "transactional.id",
+}
+
+Broken = tuple[str, tuple[str, ...]]
+"""What is wrong, and the names of the settings that it is about."""
+
+
+def broken_rules(settings: "Settings") -> Iterator[Broken]:
+    """Yield what does not hold between the settings."""
+    yield from _limits(settings)
+    yield from _security(settings)
+    yield from _topics(settings)
+    yield from _process(settings)
+    yield from _kafka_options(settings)
+
+
+def split_addresses(text: str) -> list[str]:
+    """The addresses of a comma-separated list.
+
+    >>> split_addresses("a:1, b:2,")
+    ['a:1', 'b:2']
+    """
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _limits(s: "Settings") -> Iterator[Broken]:
+    if s.top_k > s.max_top_k:
+        yield "top_k must not be above max_top_k", ("top_k", "max_top_k")
+    if s.min_seeds > s.max_seeds:
+        yield "min_seeds must not be above max_seeds", ("min_seeds", "max_seeds")
+    if s.clusters > s.cluster_sample:
+        yield "clusters must not be above cluster_sample", ("clusters", "cluster_sample")
+    if s.alpha + s.beta <= 0:
+        yield "alpha and beta must not both be 0", ("alpha", "beta")
+
+
+def _security(s: "Settings") -> Iterator[Broken]:
+    protocol = s.security_protocol
+    user = ("security_protocol", "sasl_mechanism", "sasl_username", "sasl_password")
+    password = bool(s.sasl_password.get_secret_value())
+    if not protocol.startswith("SASL"):
+        if s.sasl_username or password:
+            yield f"a SASL user is given, but {protocol} would not use it: choose SASL_SSL or SASL_PLAINTEXT", user
+    elif s.sasl_mechanism != "OAUTHBEARER" and not (s.sasl_username and password):
+        yield f"{protocol} with {s.sasl_mechanism} needs sasl_username and sasl_password", user
+    files = ("ssl_ca_location", "ssl_certificate_location", "ssl_key_location")
+    given = tuple(name for name in files if getattr(s, name))
+    if given and not protocol.endswith("SSL"):
+        text = f"TLS files are given, but {protocol} would not use them: choose SSL or SASL_SSL"
+        yield text, ("security_protocol", *given)
+    if bool(s.ssl_certificate_location) != bool(s.ssl_key_location):
+        yield "a certificate and its private key go together", files[1:]
+
+
+def _topics(s: "Settings") -> Iterator[Broken]:
+    names = {f"topic_{topic}": s.topic_prefix + getattr(s, f"topic_{topic}") for topic in TOPICS}
+    for setting, name in names.items():
+        if _TOPIC.fullmatch(name) is None or name in (".", ".."):
+            about = ("topic_prefix", setting)
+            yield f"{name!r} is no topic's name: 1 to 249 letters, digits, dots, underscores and hyphens", about
+            return
+        twins = tuple(other for other, same in names.items() if same == name)
+        if twins[0] == setting and len(twins) > 1:
+            yield f"two kinds of messages in one topic, {name!r}: each needs its own", twins
+
+
+def _process(s: "Settings") -> Iterator[Broken]:
+    servers, addresses = split_addresses(s.bootstrap_servers), split_addresses(s.addresses)
+    if not servers or not all(_ADDRESS.fullmatch(part) for part in servers):
+        yield "bootstrap_servers is host:port, or several with commas between", ("bootstrap_servers",)
+    if not all((match := _ADDRESS.fullmatch(part)) and match[3] for part in addresses):
+        yield "addresses is host:port of every process, with commas between", ("addresses",)
+    if s.process_id >= max(1, len(addresses)):
+        yield f"process_id counts the addresses from 0, and there are {len(addresses)}", ("process_id", "addresses")
+    if len(addresses) > s.recovery_partitions:
+        yield "recovery_partitions must not be below the number of addresses", ("recovery_partitions", "addresses")
+    if s.metrics_port and s.metrics_port + s.process_id > 65_535:
+        yield "metrics_port + process_id must not be above 65535", ("metrics_port", "process_id")
+
+
+def _kafka_options(s: "Settings") -> Iterator[Broken]:
+    about = ("kafka_options",)
+    for option in s.kafka_options:
+        name, equals, _ = option.partition("=")
+        if not equals or not name.strip():
+            yield "an option is NAME=VALUE", about
+        elif name in _OWN_SETTING:
+            yield f"{name} is the setting {_OWN_SETTING[name]}", about
+        elif name in _GUARANTEES:
+            yield f"{name} cannot be changed: that nothing is lost depends on it", about

@@ -1,0 +1,107 @@
+"""Where settings come from: flag over environment over TOML file over default."""
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from flows.errors import ConfigError
+from flows.setting_fields import MASK, PREFIX, allowed, flag, is_list, is_masked, nearest, variable
+from flows.settings import Settings
+
+_NOT_SETTINGS = (f"{PREFIX}CONFIG", f"{PREFIX}TEST_")
+_DEFAULT_FILE = Path("ralm.toml")
+_BETWEEN_OPTIONS = re.compile(r",(?=\s*[a-z][a-z0-9._]*=)")
+"""A comma between two NAME=VALUE; the commas in ``debug=broker,security`` are none."""
+
+
+def load_settings(
+    file: Path | None = None, flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None
+) -> Settings:
+    """Put the settings together.
+
+    Args:
+        file: a TOML file; None takes ``ralm.toml`` if the working folder has one.
+        flags: what the command line gave, by setting.
+        environment: the environment variables; None takes the process's.
+
+    Raises:
+        ConfigError: when a key is not known or a value cannot be used; says which, where it came from and what is
+            allowed.
+    """
+    if file is None and _DEFAULT_FILE.exists():
+        file = _DEFAULT_FILE
+    environment = os.environ if environment is None else environment
+    from_file = {} if file is None else _read_file(file)
+    unknown = [*_unknown_keys(file, from_file), *_unknown_variables(environment)]
+    if unknown:
+        raise ConfigError("\n".join(unknown))
+    names = list(Settings.model_fields)
+    from_environment = {name: environment[variable(name)] for name in names if variable(name) in environment}
+    given = dict(flags or {})
+    origin = {
+        **{name: f"{name} in {file}" for name in from_file},
+        **{name: f"the variable {variable(name)}" for name in from_environment},
+        **{name: f"the flag {flag(name)}" for name in given},
+    }
+    values = {**from_file, **_split_lists(from_environment), **given}
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(line for part in error.errors() for line in _say(part, values, origin))) from None
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        msg = f"{file} cannot be read as TOML: {error}"
+        raise ConfigError(msg) from None
+
+
+def _unknown_keys(file: Path | None, values: Mapping[str, Any]) -> Iterator[str]:
+    names = list(Settings.model_fields)
+    for name, value in values.items():
+        if name not in names:
+            flat = "; settings stand at the top of the file, in no table" if isinstance(value, dict) else ""
+            yield f"{name} in {file} is no setting{flat or nearest(name, names)}"
+
+
+def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
+    known = [variable(name) for name in Settings.model_fields]
+    for name in environment:
+        if name.startswith(PREFIX) and not name.startswith(_NOT_SETTINGS) and name not in known:
+            yield f"the variable {name} is no setting{nearest(name, known)}"
+
+
+def _split_lists(values: Mapping[str, str]) -> dict[str, Any]:
+    return {name: _parts(value) if is_list(Settings.model_fields[name]) else value for name, value in values.items()}
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in _BETWEEN_OPTIONS.split(text) if part.strip()]
+
+
+def _say(part: Any, values: Mapping[str, Any], origin: Mapping[str, str]) -> Iterator[str]:
+    """One line for each thing that is wrong."""
+    if part["type"] == "together":
+        for text, names in part["ctx"]["broken"]:
+            given = "; ".join(_given(name, values, origin) for name in names)
+            yield f"{text} ({given})"
+        return
+    name = str(part["loc"][0])
+    yield f"{_given(name, values, origin)} cannot be used: it must be {allowed(Settings.model_fields[name])}"
+
+
+def _given(name: str, values: Mapping[str, Any], origin: Mapping[str, str]) -> str:
+    field = Settings.model_fields[name]
+    if name not in origin:
+        return f"{name} by default"
+    value = repr(values[name])
+    if is_masked(field):
+        value = MASK
+    return f"{name} = {value} from {origin[name]}"

@@ -1,0 +1,121 @@
+"""Centroids come through MessagePack bit by bit; what does not fit together is rejected."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flows.messages import (
+    REASONS,
+    Centroids,
+    Reject,
+    centroids_key,
+    decode_centroids,
+    encode_centroids,
+    split_centroids_key,
+)
+
+identifiers = st.text(min_size=1, max_size=256).filter(lambda text: len(text.encode()) <= 256)
+
+
+@given(item=identifiers, k=st.integers(1, 4), h=st.integers(1, 5), rng_seed=st.integers(0, 99))
+def test_centroids_come_through_bit_by_bit(item: str, k: int, h: int, rng_seed: int) -> None:
+    rng = np.random.default_rng(rng_seed)
+    vectors, embedding = rng.normal(size=(k, h)).astype("f4"), rng.normal(size=h).astype("f4")
+    made = centroids(item, vectors, embedding)
+    message = decode_centroids(encode_centroids(made))
+    assert message == made
+    np.testing.assert_array_equal(message.centroids_array(), vectors)
+    np.testing.assert_array_equal(message.global_array(), embedding)
+
+
+def centroids(item: str, vectors: Any, embedding: Any) -> Centroids:
+    return Centroids.of(
+        item_id=item,
+        model_version="5f2c",
+        window_end=5,
+        seeds=9,
+        counts=np.arange(len(vectors)),
+        centroids=vectors,
+        global_=embedding,
+    )
+
+
+@given(identifiers.filter(lambda text: "/" not in text), identifiers)
+def test_the_key_of_centroids_comes_through(version: str, item: str) -> None:
+    assert split_centroids_key(centroids_key(version, item)) == (version, item)
+
+
+@given(st.binary(max_size=40))
+def test_any_key_is_split_or_rejected(key: bytes) -> None:
+    try:
+        parts = split_centroids_key(key)
+    except Reject as reject:
+        assert reject.reason in {"not_utf8", "key_mismatch"}  # noqa: PT017 (either is an answer)
+    else:
+        assert centroids_key(*parts) == key
+
+
+def changed(**change: Any) -> bytes:
+    whole = msgspec.to_builtins(centroids("i", np.ones((2, 3), "f4"), np.ones(3, "f4")), builtin_types=(bytes,))
+    return msgspec.msgpack.encode({**whole, **change})
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "null_value"),
+        (b"", "not_json"),
+        (b"\x81", "not_json"),
+        (changed() + b"x", "not_json"),
+        (b"\x90", "wrong_type"),
+        (b"\x80", "missing_field"),
+        (changed(k=3), "wrong_type"),
+        (changed(k=0), "wrong_type"),
+        (changed(h=2**62), "wrong_type"),
+        (changed(counts=[1]), "wrong_type"),
+        (changed(counts=[1, -1]), "wrong_type"),
+        (changed(centroids="text"), "wrong_type"),
+        (changed(centroids=np.full(6, np.nan, "f4").tobytes()), "wrong_type"),
+        (changed(**{"global": np.full(3, np.inf, "f4").tobytes()}), "wrong_type"),
+        (changed(**{"global": b""}), "wrong_type"),
+        (changed(window_end=2**63), "bad_time"),
+        (changed(window_end=-1), "bad_time"),
+    ],
+)
+def test_centroids_that_do_not_fit_are_rejected(value: bytes | None, reason: str) -> None:
+    assert decode_centroids(changed()).k == 2
+    with pytest.raises(Reject) as caught:
+        decode_centroids(value)
+    assert (caught.value.reason, bool(caught.value.detail)) == (reason, True)
+
+
+@given(place=st.integers(0, len(changed()) - 1), byte=st.integers(0, 255))
+def test_a_damaged_message_is_read_or_rejected(place: int, byte: int) -> None:
+    damaged = bytearray(changed())
+    damaged[place] = byte
+    try:
+        message = decode_centroids(bytes(damaged))
+    except Reject as reject:
+        assert reject.reason in REASONS  # noqa: PT017 (either is an answer)
+    else:
+        assert message.centroids_array().shape == (message.k, message.h)
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        (None, "null_key"),
+        (b"\xff/i", "not_utf8"),
+        (b"no-slash", "key_mismatch"),
+        (b"/i", "key_mismatch"),
+        (b"v/", "key_mismatch"),
+    ],
+)
+def test_a_key_that_is_none_of_centroids_is_rejected(key: bytes | None, reason: str) -> None:
+    with pytest.raises(Reject) as caught:
+        split_centroids_key(key)
+    assert caught.value.reason == reason

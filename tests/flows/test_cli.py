@@ -1,0 +1,170 @@
+"""The console script: what is listed is there, help shows every name of a setting, exit codes mean what they say."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from flows import cli
+from flows.errors import ConfigError, RalmError
+from flows.options import with_settings
+from flows.setting_fields import flag, group_of, shown_value, variable
+from flows.settings import Settings
+
+COMMANDS = cli.cli.list_commands(click.Context(cli.cli))
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Runs the console script in an empty folder; gives exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def called(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["ralm", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        code = caught.value.code
+        out, err = capsys.readouterr()
+        return (code if isinstance(code, int) else 0), out, err
+
+    return called
+
+
+def make_command(monkeypatch: pytest.MonkeyPatch, raised: Exception | None = None) -> None:
+    """Puts a command in place of all others."""
+
+    @click.command("made")
+    @with_settings("windows")
+    def made(settings: Settings) -> None:
+        """Say the window."""
+        if raised is not None:
+            raise raised
+        click.echo(settings.window)
+
+    monkeypatch.setattr(type(cli.cli), "get_command", lambda *_: made)
+
+
+def test_only_commands_that_are_there_are_listed(run: Run) -> None:
+    folder = Path(cli.__file__).with_name("commands")
+    there = {file.stem.replace("_", "-") for file in folder.glob("*.py")} - {"--init--"}
+    assert set(COMMANDS) == there
+    code, out, _ = run("--help")
+    assert code == 0
+    assert all(f"  {name} " in out for name in COMMANDS)
+    assert not any(f"  {name} " in out for name in set(cli.COMMANDS) - there)
+
+
+def test_the_version(run: Run) -> None:
+    code, out, _ = run("--version")
+    assert (code, out.strip()) == (0, f"ralm, version {version('ralm-streaming')}")
+
+
+@pytest.mark.parametrize("name", ["topics", "run"])
+def test_help_shows_flag_variable_key_and_default_of_each_setting(name: str) -> None:
+    command = cli.cli.get_command(click.Context(cli.cli), name)
+    assert command is not None
+    shown = {option.opts[0]: str(getattr(option, "help", "")) for option in command.params}
+    for setting, field in Settings.model_fields.items():
+        if group_of(field) in ("kafka", "logs"):
+            assert flag(setting) in shown
+        if flag(setting) in shown:
+            names = f"[env: {variable(setting)}; toml: {setting}; default: {shown_value(field, field.default)}]"
+            assert names in shown[flag(setting)]
+    assert "RALM_CONFIG" in shown["--config"]
+
+
+def test_settings_reach_a_command(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_command(monkeypatch)
+    assert run("made")[:2] == (0, "300000\n")
+    assert run("made", "--window", "1m")[1] == "60000\n"
+    monkeypatch.setenv("RALM_WINDOW", "2m")
+    assert run("made")[1] == "120000\n"
+    assert run("made", "--window", "1m")[1] == "60000\n"
+    monkeypatch.delenv("RALM_WINDOW")
+    Path("ralm.toml").write_text('window = "3m"')
+    assert run("made")[1] == "180000\n"
+    Path("other.toml").write_text('window = "4m"')
+    assert run("made", "--config", "other.toml")[1] == "240000\n"
+    monkeypatch.setenv("RALM_CONFIG", "other.toml")
+    assert run("made")[1] == "240000\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--window", "soon"], "ralm: window = 'soon' from the flag --window cannot be used"),
+        (["--widnow", "1m"], "No such option"),
+        (["--config", "none.toml"], "'none.toml' does not exist"),
+        (["extra"], "unexpected extra argument"),
+    ],
+)
+def test_bad_configuration_exits_with_2(
+    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
+) -> None:
+    make_command(monkeypatch, RalmError("the command must not begin"))
+    code, out, err = run("made", *arguments)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "words"),
+    [
+        (ConfigError("no bundle"), 2, "ralm: no bundle\n"),
+        (RalmError("no broker"), 1, "ralm: no broker\n"),
+        (ModuleNotFoundError(name="torch"), 2, "needs torch: pip install 'ralm-streaming[train]'"),
+        (ModuleNotFoundError(name="noida_db.cli"), 2, "pip install 'ralm-streaming[broker]'"),
+    ],
+)
+def test_each_failure_has_its_exit_code(
+    run: Run, monkeypatch: pytest.MonkeyPatch, raised: Exception, code: int, words: str
+) -> None:
+    make_command(monkeypatch, raised)
+    found, _, err = run("made")
+    assert found == code
+    assert words in err
+    assert "Traceback" not in err
+
+
+def test_what_is_not_ours_is_not_hidden(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_command(monkeypatch, ModuleNotFoundError(name="numpi"))
+    with pytest.raises(ModuleNotFoundError):
+        run("made")
+
+
+def test_an_unknown_command_exits_with_2(run: Run) -> None:
+    assert run("nothing")[0] == 2
+
+
+def test_options_that_the_client_refuses_exit_with_2_before_anything(run: Run) -> None:
+    code, _, err = run("topics", "--kafka-options", "no.such=1", "--bootstrap-servers", "127.0.0.1:1")
+    assert code == 2
+    assert 'No such configuration property: "no.such"' in err
+
+
+def test_check_shows_the_settings_in_force_without_secrets() -> None:
+    result = CliRunner().invoke(
+        cli.cli,
+        ["run", "seeds", "--check", "--security-protocol", "SASL_SSL", "--window", "90s", "--sasl-username", "me"],
+        env={"RALM_SASL_PASSWORD": "pa55word"},
+    )
+    assert result.exit_code == 0
+    assert 'window = "90s"' in result.output
+    assert 'sasl_password = "********"' in result.output
+    assert "pa55word" not in result.output
+
+
+@pytest.mark.parametrize("name", ["run", "topics", "state"])
+def test_serving_commands_import_no_torch(name: str) -> None:
+    if name not in COMMANDS:
+        pytest.skip(f"there is no command {name}")
+    code = f"import flows.cli, importlib, sys; importlib.import_module('flows.commands.{name}'); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,73 @@
+"""Logs: lines for people or JSON for machines, libraries included; what a message holds cannot disguise itself."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from flows.logs import LEVELS, get_logger, set_up_logs
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def test_json_lines_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs("info", "json")
+    get_logger("flows.x").warning("dead letter", detail="two\nlines \x1b[31m", key=b"\xff", offset=5)
+    logging.getLogger("librdkafka").error("broker %s is down", "a:1")
+    out, err = capsys.readouterr()
+    ours, theirs = (json.loads(line) for line in err.splitlines())
+    assert out == ""
+    assert (ours["event"], ours["level"], ours["module"], ours["offset"]) == ("dead letter", "warning", "flows.x", 5)
+    assert ours["detail"] == "two\nlines \x1b[31m"
+    assert ours["timestamp"].endswith("Z")
+    assert (theirs["event"], theirs["level"], theirs["module"]) == ("broker a:1 is down", "error", "librdkafka")
+
+
+def test_text_for_people_is_one_line_without_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs("info", "text")
+    get_logger("flows.x").info("dead letter", detail="two\nlines \x1b[2J\x07\x9b")
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1
+    assert "dead letter" in err
+    assert not set(err) & set("\x1b\x07\x9b")
+
+
+def test_a_traceback_shows_no_local_variables(capsys: pytest.CaptureFixture[str]) -> None:
+    for form in ("text", "json"):
+        set_up_logs("info", form)
+        try:
+            password = "".join(["pa55", "word"])
+            raise ValueError(len(password))
+        except ValueError:
+            get_logger("flows.x").exception("failed")
+        err = capsys.readouterr().err
+        assert "ValueError: 8" in err
+        assert "pa55word" not in err
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_what_is_below_the_level_is_not_logged(level: str, capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs(level, "json")
+    for each in LEVELS:
+        getattr(get_logger("flows.x"), each)("said")
+    logged = [json.loads(line)["level"] for line in capsys.readouterr().err.splitlines()]
+    assert logged == list(LEVELS[LEVELS.index(level) :])
+
+
+def test_libraries_chat_only_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    for level, heard in (("info", 0), ("debug", 2)):
+        set_up_logs(level, "json")
+        set_up_logs(level, "json")  # again changes nothing
+        logging.getLogger("library").info("chat")
+        logging.getLogger("library").debug("chat")
+        assert len(capsys.readouterr().err.splitlines()) == heard

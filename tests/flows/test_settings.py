@@ -1,0 +1,245 @@
+"""One table of settings; what is wrong with a value is said with its name, where it came from and what is allowed."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr, ValidationError
+
+from flows.durations import LONGEST, duration_text, milliseconds
+from flows.errors import ConfigError
+from flows.setting_fields import allowed, flag, group_of, metavar, shown_value, variable
+from flows.setting_sources import load_settings
+from flows.settings import Settings, settings_table
+
+FIELDS = Settings.model_fields
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def load(toml: str = "", environment: dict[str, str] | None = None, **flags: Any) -> Settings:
+    file = Path("some.toml")
+    file.write_text(toml, encoding="utf-8")
+    return load_settings(file, flags, environment or {})
+
+
+def refusal(*args: Any, **flags: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(*args, **flags)
+    return str(caught.value)
+
+
+@given(st.integers(0, LONGEST))
+def test_a_duration_is_read_as_it_is_written(value: int) -> None:
+    assert milliseconds(duration_text(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("250ms", 250),
+        ("5s", 5000),
+        ("5 m", 300_000),
+        (" 1h ", 3_600_000),
+        ("7d", 604_800_000),
+        (90, 90_000),
+        (0.5, 500),
+    ],
+)
+def test_durations(text: Any, value: int) -> None:
+    assert milliseconds(text) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5 minutes", "-1s", "1e3", "5M", "inf", "nan", True, None, "\u0665s", "9" * 400 + "d"]
+)
+def test_what_is_no_duration(text: Any) -> None:
+    with pytest.raises(ValueError, match=r"duration|hundred years"):
+        milliseconds(text)
+
+
+def test_a_flag_goes_over_the_variable_over_the_file_over_the_default() -> None:
+    toml, environment = 'window = "2m"\nclusters = 7\nmin_seeds = 8', {"RALM_WINDOW": "3m", "RALM_CLUSTERS": "9"}
+    settings = load(toml, environment, window="4m")
+    assert (settings.window, settings.clusters, settings.min_seeds) == (240_000, 9, 8)
+    assert settings.top_k == Settings().top_k
+
+
+def test_a_file_in_the_working_folder_is_taken_unless_another_is_named() -> None:
+    Path("ralm.toml").write_text("clusters = 3")
+    assert load_settings(environment={}).clusters == 3
+    assert load("clusters = 4").clusters == 4
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_each_setting_can_be_given_in_each_place(name: str) -> None:
+    field = FIELDS[name]
+    secret = isinstance(field.default, SecretStr)
+    shown = json.dumps("") if secret else shown_value(field, field.default)
+    plain = "" if shown == "[]" else str(tomllib.loads(f"x = {shown}")["x"])
+    wanted = Settings()
+    assert load(f"{name} = {shown}") == wanted
+    assert load(environment={variable(name): plain}) == wanted
+    assert load(**{name: () if shown == "[]" else plain}) == wanted
+
+
+def test_what_is_shown_is_toml_that_gives_the_same_settings() -> None:
+    settings = load('window = "90s"\nstate_dir = "a \\"quoted\\" ünï folder"\nlearning_rate = 1e-5')
+    assert load(settings.shown()) == settings
+    assert settings.shown(("windows",)).splitlines() == [
+        'window = "90s"',
+        'allowed_lateness = "10s"',
+        'idle_after = "5s"',
+    ]
+
+
+def test_secrets_are_shown_nowhere() -> None:
+    given = {"sasl_password": "pa55word", "ssl_key_password": "pa55word", "kafka_options": ["ssl.key.pem=pa55word"]}
+    settings = load(**given, security_protocol="SASL_SSL", sasl_username="me")
+    assert not any("pa55word" in text for text in (settings.shown(), repr(settings), str(settings)))
+    assert "ssl.key.pem=********" in settings.shown()
+    for broken in (
+        refusal(**given),
+        refusal(sasl_password=["pa55word"]),
+        refusal(kafka_options=["acks=pa55word"]),
+        refusal(kafka_options="pa55word"),
+        refusal(environment={"RALM_SASL_PASSWORD": "pa55word"}),
+    ):
+        assert "pa55word" not in broken
+        assert "********" in broken
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("window", "abc", "a duration such as 250ms, 5s, 5m, 1h or 7d (a bare number is seconds), at least 1ms"),
+        ("window", "0s", "at least 1ms"),
+        ("delivery_timeout", "30d", "at least 1s, at most 1d"),
+        ("clusters", "0", "a whole number, at least 1"),
+        ("clusters", "2.5", "a whole number"),
+        ("clusters", True, "a whole number"),
+        ("min_seeds", "many", "a whole number, at least 1"),
+        ("metrics_port", 70_000, "a whole number, at least 0, at most 65535"),
+        ("alpha", "nan", "a number, at least 0, at most 1"),
+        ("learning_rate", 0, "a number, above 0"),
+        ("dropout", 1, "a number, at least 0, below 1"),
+        ("merge", "sum", "one of attention, concat"),
+        ("security_protocol", "ssl", "one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"),
+        ("topic_clicks", 5, "text"),
+        ("kafka_options", "linger.ms=5", "a list of NAME=VALUE"),
+    ],
+)
+def test_a_bad_value_is_named_with_what_is_allowed(name: str, value: Any, words: str) -> None:
+    text = refusal(**{name: value})
+    assert text.startswith(f"{name} = ")
+    assert f"from the flag {flag(name)} cannot be used: it must be " in text
+    assert words in text
+
+
+def test_a_bad_value_is_named_with_where_it_came_from() -> None:
+    assert "clusters = 0 from clusters in some.toml" in refusal("clusters = 0")
+    assert "clusters = '0' from the variable RALM_CLUSTERS" in refusal(environment={"RALM_CLUSTERS": "0"})
+    two = refusal("clusters = 0\nworkers = 0")
+    assert len(two.splitlines()) == 2
+
+
+def test_an_unknown_name_is_refused_with_the_nearest() -> None:
+    assert refusal("windw = 1") == "windw in some.toml is no setting; did you mean window?"
+    assert refusal("[kafka]\ngroup_id = 'x'").endswith("settings stand at the top of the file, in no table")
+    wrong = refusal(environment={"RALM_CLUSTER": "1"})
+    assert wrong == "the variable RALM_CLUSTER is no setting; did you mean RALM_CLUSTERS?"
+    assert "RALM_window" in refusal(environment={"RALM_window": "1m"})
+    both = refusal("windw = 1", {"RALM_CLUSTER": "1"})
+    assert len(both.splitlines()) == 2
+    load(environment={"RALM_TEST_BOOTSTRAP_SERVERS": "a:1", "RALM_CONFIG": "x", "OTHER": "y"})
+
+
+def test_a_file_that_is_no_toml_is_named() -> None:
+    assert "some.toml cannot be read as TOML" in refusal("window = ")
+    Path("latin.toml").write_bytes(b"# \xe9\n")
+    with pytest.raises(ConfigError, match=r"latin\.toml cannot be read"):
+        load_settings(Path("latin.toml"), {}, {})
+
+
+def test_options_for_the_client_may_hold_commas() -> None:
+    settings = load(environment={"RALM_KAFKA_OPTIONS": "debug=broker,security, linger.ms=7"})
+    assert settings.kafka_options == ("debug=broker,security", "linger.ms=7")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (
+            {"top_k": 2000},
+            "top_k must not be above max_top_k (top_k = 2000 from the flag --top-k; max_top_k by default)",
+        ),
+        ({"max_seeds": 50}, "min_seeds must not be above max_seeds"),
+        ({"cluster_sample": 10}, "clusters must not be above cluster_sample"),
+        ({"alpha": 0, "beta": 0}, "must not both be 0"),
+        ({"security_protocol": "SASL_SSL"}, "SASL_SSL with PLAIN needs sasl_username and sasl_password"),
+        ({"security_protocol": "SASL_SSL", "sasl_username": "a"}, "needs sasl_username and sasl_password"),
+        ({"sasl_password": "a"}, "PLAINTEXT would not use it"),
+        ({"ssl_ca_location": "ca.pem"}, "PLAINTEXT would not use them"),
+        ({"ssl_key_location": "k", "security_protocol": "SSL"}, "go together"),
+        ({"process_id": 1}, "process_id counts the addresses from 0, and there are 0"),
+        ({"process_id": 2, "addresses": "a:1,b:2"}, "there are 2"),
+        ({"addresses": "a:1,b"}, "addresses is host:port of every process"),
+        ({"addresses": "a:1,b:1", "recovery_partitions": 1}, "recovery_partitions must not be below"),
+        ({"bootstrap_servers": " , "}, "bootstrap_servers is host:port"),
+        ({"bootstrap_servers": "a b:1"}, "bootstrap_servers is host:port"),
+        ({"metrics_port": 65_535, "process_id": 1, "addresses": "a:1,b:1"}, "metrics_port + process_id"),
+        ({"topic_clicks": "scores"}, "two kinds of messages in one topic, 'scores'"),
+        ({"topic_prefix": "a b"}, "is no topic's name"),
+        ({"topic_prefix": "x" * 250}, "is no topic's name"),
+        ({"kafka_options": ["linger.ms"]}, "an option is NAME=VALUE"),
+        ({"kafka_options": ["group.id=x"]}, "group.id is the setting group_id"),
+        ({"kafka_options": ["acks=0"]}, "acks cannot be changed"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(given: dict[str, Any], words: str) -> None:
+    assert words in refusal(**given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"bootstrap_servers": "a:1, [::1]:9092,SSL://b.example:9093,c"},
+        {"process_id": 1, "addresses": "a:1, b:2"},
+        {"security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER"},
+        {"security_protocol": "SSL", "ssl_certificate_location": "c", "ssl_key_location": "k"},
+        {"metrics_port": 0, "process_id": 7, "addresses": ",".join(f"h{i}:1" for i in range(8))},
+    ],
+)
+def test_what_fits_together_is_taken(given: dict[str, Any]) -> None:
+    load(**given)
+
+
+def test_settings_are_frozen_and_closed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().window = 1  # type: ignore[misc]
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        Settings(nothing=1)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_each_setting_says_what_it_is(name: str) -> None:
+    field = FIELDS[name]
+    assert field.description
+    assert group_of(field)
+    assert allowed(field)
+    assert metavar(field)
+
+
+def test_the_table_has_a_row_for_each_setting() -> None:
+    rows = settings_table().splitlines()
+    groups = {group_of(field) for field in FIELDS.values()}
+    assert len(rows) == 2 + len(FIELDS) + len(groups)
+    assert all(any(f"| `{flag(n)}` | `{variable(n)}` | `{n}` |" in row for row in rows) for n in FIELDS)
+    assert all(row.replace("\\|", "").count("|") == 7 for row in rows)
