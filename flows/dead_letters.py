@@ -4,6 +4,8 @@ from flows.batches import Headers
 from flows.messages import SCHEMA_VERSION, Reject
 
 _DETAIL_BYTES = 500
+_HEADER_BYTES = 65_536
+"""Of the original headers; without a bound the broker could refuse the dead letter, again at every start."""
 
 
 def dead_letter_headers(
@@ -17,7 +19,8 @@ def dead_letter_headers(
         partition: of the topic.
         offset: in the partition.
         time_ms: when it was refused, ms since the epoch.
-        original: its own headers; they follow, named ``original.NAME``.
+        original: its own headers; they follow, named ``original.NAME``, as far as 64 KiB go; ``headers_left_out``
+            says how many did not.
     """
     ours = {
         "schema_version": SCHEMA_VERSION,
@@ -28,8 +31,16 @@ def dead_letter_headers(
         "detail": reject.detail[:_DETAIL_BYTES],
         "time": str(time_ms),
     }
+    room = _HEADER_BYTES
+    kept: Headers = []
+    for name, value in original:
+        room -= len(name) + len(value or b"")
+        if room < 0:
+            ours["headers_left_out"] = str(len(original) - len(kept))
+            break
+        kept.append((f"original.{name}", value))
     headers: Headers = [(name, value.encode(errors="replace")) for name, value in ours.items()]
-    return headers + [(f"original.{name}", value) for name, value in original]
+    return headers + kept
 
 
 def cut_value(value: bytes | None, most: int) -> tuple[bytes | None, Headers]:

@@ -145,7 +145,9 @@ class Decoder:
             time_ms=raw.now,
             original=_headers(message),
         )
-        value, cut = cut_value(message.value(), self._limits.dead_letter_max_bytes)
+        key = message.key()
+        # A key has a share of the room, so that the broker takes the whole.
+        value, cut = cut_value(message.value(), max(0, self._limits.dead_letter_max_bytes - len(key or b"")))
         log.warning(
             "dead letter",
             topic=raw.topic,
@@ -154,7 +156,7 @@ class Decoder:
             reason=reject.reason,
             detail=reject.detail,
         )
-        return OutMessage(message.key(), value, headers + cut)
+        return OutMessage(key, value, headers + cut)
 
 
 def _headers(message: Message) -> Headers:

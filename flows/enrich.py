@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from flows.batches import Headers, Ints, OutMessage
 from flows.decode import RequestBatch
 from flows.live_index import IndexView, LiveIndex
-from flows.messages import SCHEMA_VERSION, Request, ScoredItem, Scores, encode_scores
+from flows.messages import SCHEMA_VERSION, Request, ScoredItem, Scores, Status, encode_scores
 from monitoring import metrics
 from ralm.scoring import PairScores, score
 from state.bundle import Bundle
@@ -117,11 +117,11 @@ class Enricher:
                 stale.append(item_id)
         return self._message(request, "ok", scored, pool.cold, stale)
 
-    def _blank(self, request: Request, status: str, cold: list[str] | None = None) -> Scores:
+    def _blank(self, request: Request, status: Status, cold: list[str] | None = None) -> Scores:
         return self._message(request, status, [], cold or [], [])
 
     def _message(
-        self, request: Request, status: str, scored: list[ScoredItem], cold: list[str], stale: list[str]
+        self, request: Request, status: Status, scored: list[ScoredItem], cold: list[str], stale: list[str]
     ) -> Scores:
         return Scores(
             request_id=request.request_id,

@@ -93,6 +93,7 @@ class IndexLoader(threading.Thread):
         changes: dict[str, Entry | None] = {}
         while not self._stopping.is_set():
             messages = self._consumer.consume(_POLL, timeout=_TIMEOUT_S)
+            metrics.MESSAGES_READ.labels("centroids").inc(sum(message.error() is None for message in messages))
             for message in messages:
                 self._take(message, changes, unread)
             # While loading, everything goes into one update; afterwards each poll is one.

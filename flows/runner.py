@@ -12,15 +12,15 @@ from types import FrameType
 from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
-from state.bundle import Bundle, BundleError
 
 from flows import look_alike, scores, seeds
-from flows.errors import RalmError
+from flows.errors import ConfigError, RalmError
 from flows.logs import get_logger
 from flows.runtime import Runtime
 from flows.settings import Settings
 from monitoring import metrics
-from monitoring.health import Health, serve
+from monitoring.health import Health, HealthServer, serve
+from state.bundle import Bundle, BundleError
 from state.owner_lock import OwnedElsewhereError, OwnerLock
 from state.seed_store import StoreError
 
@@ -54,6 +54,7 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
 
     Raises:
         BundleError: when there is no good bundle; nothing has been touched then.
+        ConfigError: when the metrics port cannot be had.
         RalmError: when the flow cannot go on; the message says what to do.
     """
     spec = FLOWS[name]
@@ -67,12 +68,19 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
         except OwnedElsewhereError as error:
             raise RalmError(str(error)) from error
         port = settings.metrics_port and settings.metrics_port + settings.process_id
-        server = stack.enter_context(closing(serve(health, settings.metrics_host, port)))
+        server = stack.enter_context(closing(_serve(health, settings.metrics_host, port)))
         runtime = stack.enter_context(closing(Runtime(settings, bundle, health)))
-        _stop_on_signals(runtime)
+        _stop_on_signals(runtime, health, spec.conditions)
         log.info("starting", flow=name, model_version=bundle.version, metrics=f"{settings.metrics_host}:{server.port}")
         _run(spec.wire(runtime), settings, name)
     log.info("drained", flow=name)
+
+
+def _serve(health: Health, host: str, port: int) -> HealthServer:
+    try:
+        return serve(health, host, port)
+    except OSError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _run(flow: Dataflow, settings: Settings, name: str) -> None:
@@ -113,10 +121,13 @@ def _known_cause(error: BaseException | None) -> BaseException | None:
     return None
 
 
-def _stop_on_signals(runtime: Runtime) -> None:
+def _stop_on_signals(runtime: Runtime, health: Health, conditions: tuple[str, ...]) -> None:
     def stop(number: int, _: FrameType | None) -> None:
         log.info("stopping", signal=signal.Signals(number).name)
         runtime.stopping.set()
+        for condition in conditions:
+            if condition.startswith("polling"):
+                health.set(condition, False, "draining")
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)

@@ -5,8 +5,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from state.bundle import Bundle
-
 from flows.clustering_pool import ClusteringOptions, ClusteringPool
 from flows.decode import DecodeLimits, Decoder
 from flows.enrich import Enricher, EnrichOptions
@@ -21,6 +19,7 @@ from flows.source import KafkaSource, SourceOptions
 from flows.topics import TopicNames
 from flows.windows import WindowOptions
 from monitoring.health import Health
+from state.bundle import Bundle
 from state.seed_store import SeedStore
 
 

@@ -114,6 +114,7 @@ class Settings(BaseModel):
     field_dim: Positive = setting("train", 32, "length of a field's embedding")
     attention_size: Positive = setting("train", 32, "size of the attention units (merge and global)")
     history: Positive = setting("train", 50, "past clicks of a user that are features")
+    history_dropout: Ratio = setting("train", 0.3, "share of the positives that are seen without their past clicks")
     epochs_user: Positive = setting("train", 10, "epochs of the user tower")
     epochs_lookalike: Positive = setting("train", 10, "epochs of the look-alike towers")
     batch_size: Positive = setting("train", 256, "samples of a step")
@@ -126,6 +127,7 @@ class Settings(BaseModel):
     beta: Ratio = setting("train", 0.7, "weight of the local part of a score")
     activation: Literal["relu", "prelu"] = setting("train", "relu", "of the shared layer")
     dropout: Share = setting("train", 0.0, "of the shared layer")
+    loss: Literal["learned", "plain"] = setting("train", "learned", "learned scale and shift of the score, or none")
     validation_share: Share = setting("train", 0.1, "share of the clicks that is held out")
 
     @model_validator(mode="after")

@@ -45,7 +45,7 @@ def cluster_groups(vectors: Floats, groups: Ints, k: int, rng: np.random.Generat
         sums = np.zeros((count * k, vectors.shape[1]), np.float32)
         np.add.at(sums, slot, vectors)
         filled = members > 0
-        centres = sums.reshape(centres.shape) / np.maximum(members, 1)[:, :, None]
+        centres = sums.reshape(centres.shape) / np.maximum(members, 1).astype(np.float32)[:, :, None]
     return labels
 
 

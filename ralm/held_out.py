@@ -27,8 +27,7 @@ class HeldOut:
         items: items with enough seeds.
         auc: area under the ROC curve of the look-alike score over all pairs; 0.5 is chance.
         auc_activity: of the number of clicks that were learned from of the user.
-        auc_popularity: of the number of clicks that were learned from of the item: 0.5, since each positive's negative is a
-            user of the same item.
+        auc_popularity: of the item's clicks: 0.5, since each positive's negative is a user of the same item.
         hit_rate: share of users with one of their held-out items among the best 10 items.
         hit_rate_popularity: the same, of the most clicked items.
     """

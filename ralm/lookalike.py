@@ -118,8 +118,10 @@ class LookalikeTowers(nn.Module):
 
     def attention_weights(self) -> AttentionWeights:
         """All that serving needs."""
-        arrays = [p.detach().numpy().astype(np.float32) for p in (self.w_local, self.w_global, self.v_global)]
-        return AttentionWeights(*arrays, alpha=self.alpha, beta=self.beta)
+        w_local, w_global, v_global = (
+            p.detach().numpy().astype(np.float32) for p in (self.w_local, self.w_global, self.v_global)
+        )
+        return AttentionWeights(w_local, w_global, v_global, self.alpha, self.beta)
 
     def _parts(self, global_part: Tensor, local_part: Tensor) -> Parts:
         """Eq. 2: ``score = alpha * cosine(E_u, E_global) + beta * cosine(E_u, E_local)``."""

@@ -82,7 +82,7 @@ def train_lookalike(
             )
             loss = loss_of(positive, negative)
             optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
             losses.append(loss.item())
         yield epoch, float(np.mean(losses)) if losses else float("nan")

@@ -37,7 +37,8 @@ class NegativeSampler:
         """Items, int64 of a shape; the closed form of eq. 3's inverse: ``k = floor((D + 1)^U) - 1``."""
         count = len(self.by_rank)
         ranks = np.floor(np.exp(rng.random(shape) * np.log(count + 1.0))).astype(np.int64) - 1
-        return self.by_rank[np.minimum(ranks, count - 1)]
+        drawn: Ints = self.by_rank[np.minimum(ranks, count - 1)]
+        return drawn
 
 
 def bounded_positives(rng: np.random.Generator, users: Ints, most: int) -> Ints:

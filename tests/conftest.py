@@ -51,7 +51,9 @@ class PlainClient:
 
 def _to_the_end(consumer: Consumer, topic: str) -> Iterator[Message]:
     ends = {}
-    for partition in consumer.list_topics(topic, timeout=15).topics[topic].partitions:
+    known = consumer.list_topics(timeout=15).topics  # of all topics: to ask for one by name may make it
+    assert topic in known, f"there is no topic {topic}"
+    for partition in known[topic].partitions:
         first, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=15)
         if end > first:
             ends[partition] = end
@@ -101,6 +103,12 @@ def own_broker(tmp_path: Path) -> Iterator[Any]:
 def client(broker: str) -> PlainClient:
     """A plain client of the shared broker."""
     return PlainClient(broker)
+
+
+@pytest.fixture
+def plain_client() -> type[PlainClient]:
+    """For a client of another broker: ``plain_client(servers)``."""
+    return PlainClient
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """One table of settings; what is wrong with a value is said with its name, where it came from and what is allowed."""
 
 import json
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -243,3 +245,11 @@ def test_the_table_has_a_row_for_each_setting() -> None:
     assert len(rows) == 2 + len(FIELDS) + len(groups)
     assert all(any(f"| `{flag(n)}` | `{variable(n)}` | `{n}` |" in row for row in rows) for n in FIELDS)
     assert all(row.replace("\\|", "").count("|") == 7 for row in rows)
+
+
+def test_the_table_can_be_printed() -> None:
+    printed = subprocess.run(
+        [sys.executable, "-m", "flows.settings", "--markdown"], capture_output=True, text=True, check=True
+    )
+    assert printed.stdout.rstrip("\n") == settings_table()
+    assert subprocess.run([sys.executable, "-m", "flows.settings"], capture_output=True, check=False).returncode != 0

@@ -1,0 +1,116 @@
+"""A producer for tools: every message has a delivery callback, and what was not delivered is an error."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from flows.batches import Headers
+from flows.errors import RalmError
+from flows.kafka import producer_config
+from flows.messages import SCHEMA_VERSION
+from flows.settings import Settings
+
+_LIST_TIMEOUT_S = 15.0
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A message to send; None is no key, or no value."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+
+
+Delivered = Callable[[Outgoing, Message], None]
+"""Called for each message that the broker has taken."""
+
+
+class CheckedProducer:
+    """Sends messages and knows what became of each.
+
+    Args:
+        settings: the settings.
+        delivered: called for each message that the broker has taken, from ``send``, ``poll`` and ``finish``.
+
+    Attributes:
+        delivered: messages that the broker has taken.
+        failed: messages that it has not taken, after all retries.
+    """
+
+    def __init__(self, settings: Settings, delivered: Delivered | None = None) -> None:
+        self.delivered = 0
+        self.failed = 0
+        self._on_delivery = delivered
+        self._servers = settings.bootstrap_servers
+        self._timeout = settings.delivery_timeout / 1000
+        self._first_failure = ""
+        self._headers: Headers = [("schema_version", SCHEMA_VERSION.encode())]
+        self._producer = Producer({**producer_config(settings, **{"linger.ms": 5}), "error_cb": lambda _: None})
+
+    def check_topics(self, *topics: str) -> None:
+        """See that the broker answers and has the topics, so that none is made by accident.
+
+        Raises:
+            RalmError: when not; says what to do.
+        """
+        try:
+            known = self._producer.list_topics(timeout=_LIST_TIMEOUT_S).topics
+        except KafkaException as error:
+            reason = error.args[0].str()
+            msg = f"no broker answers at {self._servers} ({reason}): is bootstrap_servers right, is the broker running?"
+            raise RalmError(msg) from error
+        missing = [topic for topic in topics if topic not in known]
+        if missing:
+            msg = f"the broker at {self._servers} has no topic {', '.join(missing)}: run `ralm topics` to make it"
+            raise RalmError(msg)
+
+    def send(self, message: Outgoing) -> None:
+        """Queue a message, waiting for room while the queue is full.
+
+        Raises:
+            RalmError: when it cannot be queued.
+        """
+
+        def done(error: KafkaError | None, sent: Message) -> None:
+            self._done(message, error, sent)
+
+        while True:
+            try:
+                self._producer.produce(
+                    message.topic, message.value, message.key, headers=self._headers, on_delivery=done
+                )
+            except BufferError:
+                self._producer.poll(0.1)
+            except KafkaException as error:
+                msg = f"a message to {message.topic} with key {message.key!r} cannot be sent: {error.args[0].str()}"
+                raise RalmError(msg) from error
+            else:
+                self._producer.poll(0)
+                return
+
+    def poll(self, timeout_s: float) -> None:
+        """Wait so long, and learn meanwhile what became of messages."""
+        self._producer.poll(timeout_s)
+
+    def finish(self) -> None:
+        """Wait until everything is delivered.
+
+        Raises:
+            RalmError: when a message was not.
+        """
+        left = self._producer.flush(self._timeout + 5.0)
+        if left or self.failed:
+            why = self._first_failure or f"the broker at {self._servers} did not take them in {self._timeout:g} s"
+            msg = f"{left + self.failed} messages were not delivered, {self.delivered} were: {why}"
+            raise RalmError(msg)
+
+    def _done(self, message: Outgoing, error: KafkaError | None, sent: Message) -> None:
+        if error is not None:
+            self.failed += 1
+            self._first_failure = self._first_failure or f"to {message.topic}: {error.str()}"
+            return
+        self.delivered += 1
+        if self._on_delivery is not None:
+            self._on_delivery(message, sent)

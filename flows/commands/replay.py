@@ -1,0 +1,80 @@
+"""``ralm replay``: send clicks and requests from files to Kafka."""
+
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import Progress, TaskID
+
+from flows.checked_producer import CheckedProducer
+from flows.errors import ConfigError
+from flows.options import with_settings
+from flows.replay import Pace, replay
+from flows.replay_files import Events, read_clicks, read_requests
+from flows.settings import Settings
+from flows.topics import TopicNames
+
+_PATH = click.Path(exists=True, path_type=Path)
+
+
+def _speed(_: click.Context, __: click.Parameter, value: str) -> float | None:
+    if value == "max":
+        return None
+    try:
+        speed = float(value)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < float("inf"):
+        msg = f"{value!r} is no speed: a number above 0 (60 = a minute of event time each second), or max"
+        raise click.BadParameter(msg)
+    return speed
+
+
+@click.command("replay")
+@click.option("--clicks", type=_PATH, help="JSON lines {user_id, item_id, ts}, or the folder of a data set")
+@click.option("--requests", type=_PATH, help="JSON lines {request_id, user_id, ts, candidates?, top_k?}")
+@click.option(
+    "--speed", default="max", show_default=True, callback=_speed, help="times as fast as the events happened, or max"
+)
+@with_settings("kafka")
+def command(settings: Settings, clicks: Path | None, requests: Path | None, speed: float | None) -> None:
+    """Send clicks (keyed by item) and requests (keyed by user) from files to Kafka, in the order of their event times.
+
+    Files need not be sorted. A line that cannot be used is found before anything is sent. Exits with 1 if anything was
+    not delivered. A request is sent before a click of the same moment.
+    """
+    if clicks is None and requests is None:
+        msg = "nothing to replay: give --clicks, --requests or both"
+        raise ConfigError(msg)
+    names = TopicNames.of(settings)
+    producer = CheckedProducer(settings)
+    with Progress(console=Console(stderr=True)) as bar:
+        streams: list[Events] = []
+        if requests is not None:
+            streams.append(read_requests(requests, names.requests, _Bar(bar, f"checking {requests.name}")))
+        if clicks is not None:
+            streams.append(read_clicks(clicks, names.clicks, _Bar(bar, f"checking {clicks.name}")))
+        producer.check_topics(
+            *([names.requests] if requests is not None else []), *([names.clicks] if clicks is not None else [])
+        )
+        total = sum(len(events) for events in streams)
+        sending = _Bar(bar, "sending")
+        began = time.monotonic()
+        sent = replay(streams, producer, Pace(speed, producer.poll), lambda done: sending(done, total))
+        seconds = time.monotonic() - began
+    click.echo(f"{sent:,} messages delivered in {seconds:.1f} s ({sent / max(seconds, 1e-9):,.0f}/s)")
+
+
+class _Bar:
+    """One line of a progress display, shown from its first call on."""
+
+    def __init__(self, bar: Progress, name: str) -> None:
+        self._bar = bar
+        self._name = name
+        self._task: TaskID | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        if self._task is None:
+            self._task = self._bar.add_task(self._name, total=total)
+        self._bar.update(self._task, completed=done)

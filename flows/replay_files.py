@@ -1,0 +1,123 @@
+"""Files of clicks and requests as messages in event-time order; what cannot be used is found before any is sent."""
+
+import mmap
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from flows.batches import Ints
+from flows.checked_producer import Outgoing
+from flows.datasets.layout import load
+from flows.errors import ConfigError, RalmError
+from flows.messages import Click, Reject, Request, decode_click, decode_request, encode_message
+
+Progress = Callable[[int, int], None]
+"""Told how much is done, and of how much."""
+_TELL_EVERY = 20_000
+
+
+@dataclass(frozen=True)
+class Events:
+    """Messages for one topic.
+
+    Attributes:
+        times: event times in ascending order, int64[n], ms.
+        message: makes the n-th message.
+    """
+
+    times: Ints
+    message: Callable[[int], Outgoing]
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+def read_clicks(path: Path, topic: str, progress: Progress = lambda *_: None) -> Events:
+    """Clicks of a file of JSON lines, or of a data set's folder in the common layout; keyed by item.
+
+    Raises:
+        ConfigError: naming the file, the line and what is wrong with it.
+    """
+    return _read_folder(path, topic) if path.is_dir() else _read_lines(path, topic, _click, progress)
+
+
+def read_requests(path: Path, topic: str, progress: Progress = lambda *_: None) -> Events:
+    """Requests of a file of JSON lines; keyed by user.
+
+    Raises:
+        ConfigError: naming the file, the line and what is wrong with it.
+    """
+    return _read_lines(path, topic, _request, progress)
+
+
+def click_message(topic: str, click: Click) -> Outgoing:
+    """A click as a message."""
+    return Outgoing(topic, click.item_id.encode(), encode_message(click))
+
+
+def request_message(topic: str, request: Request) -> Outgoing:
+    """A request as a message."""
+    return Outgoing(topic, request.user_id.encode(), encode_message(request))
+
+
+def _click(value: bytes) -> tuple[str, int]:
+    click = decode_click(value)
+    return click.item_id, click.ts
+
+
+def _request(value: bytes) -> tuple[str, int]:
+    request = decode_request(value)
+    return request.user_id, request.ts
+
+
+def _read_folder(path: Path, topic: str) -> Events:
+    try:
+        data = load(path)
+    except RalmError as error:
+        raise ConfigError(str(error)) from error
+    order = np.argsort(data.event_times, kind="stable")
+
+    def message(number: int) -> Outgoing:
+        row = order[number]
+        click = Click(str(data.event_users[row]), str(data.event_items[row]), int(data.event_times[row]))
+        return click_message(topic, click)
+
+    return Events(data.event_times[order], message)
+
+
+def _read_lines(path: Path, topic: str, decode: Callable[[bytes], tuple[str, int]], progress: Progress) -> Events:
+    """Check every line, and keep of each only its time and its place in the file."""
+    try:
+        with path.open("rb") as file:
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:
+        msg = f"{path} cannot be read: {error}"
+        raise ConfigError(msg) from error
+    times, starts, ends = array("q"), array("q"), array("q")
+    start = number = 0
+    while line := content.readline():
+        number += 1
+        if line.strip():
+            try:
+                times.append(decode(line)[1])
+            except Reject as reject:
+                msg = f"{path}, line {number}: {reject}"
+                raise ConfigError(msg) from None
+            starts.append(start)
+            ends.append(start + len(line))
+        start += len(line)
+        if number % _TELL_EVERY == 0:
+            progress(start, len(content))
+    progress(start, len(content))
+    found = np.array(times, np.int64)
+    order = np.argsort(found, kind="stable")
+
+    def message(place: int) -> Outgoing:
+        row = int(order[place])
+        value = content[starts[row] : ends[row]].strip()
+        return Outgoing(topic, decode(value)[0].encode(), value)
+
+    return Events(found[order], message)

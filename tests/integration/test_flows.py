@@ -1,0 +1,230 @@
+"""The dataflows as their users meet them: a real broker, real processes, a client that knows only JSON."""
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from flows.messages import decode_centroids
+from ralm.lookalike import towers_of
+from ralm.seed_set import SeedSet
+from state.bundle import Bundle
+from state.seed_store import SeedStore
+from state.user_keys import user_keys
+
+pytestmark = pytest.mark.broker
+USERS = [f"user-{number}" for number in range(400)]
+
+
+def clicks(rng: np.random.Generator, count: int, start: int) -> list[dict[str, object]]:
+    """Skewed items, repeated users, times out of order."""
+    return [
+        {
+            "user_id": USERS[rng.integers(len(USERS))],
+            "item_id": f"item-{min(int(rng.zipf(1.4)), 30)}",
+            "ts": start + int(rng.integers(3000)),
+        }
+        for _ in range(count)
+    ]
+
+
+def send_clicks(client: Any, made: list[dict[str, object]]) -> None:
+    for click in made:
+        client.send("clicks", str(click["item_id"]), click)
+    client.flush()
+
+
+def send_request(client: Any, number: int, user: str, ts: int, **more: object) -> None:
+    client.send("requests", user, {"request_id": f"r{number}", "user_id": user, "ts": ts, **more})
+
+
+def last_centroids(client: Any) -> dict[str, Any]:
+    found = {}
+    for message in client.read("centroids"):
+        value = message.value()
+        if value is not None:
+            found[decode_centroids(value).item_id] = decode_centroids(value)
+    return found
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 40) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def oracle(made: list[dict[str, object]], capacity: int) -> dict[str, dict[int, int]]:
+    """The rule in a few lines, without numpy."""
+    newest: dict[str, dict[int, int]] = {}
+    keys = dict(zip(USERS, user_keys(USERS).tolist(), strict=True))
+    for click in made:
+        item, user, ts = str(click["item_id"]), keys[str(click["user_id"])], int(str(click["ts"]))
+        seeds = newest.setdefault(item, {})
+        seeds[user] = max(ts, seeds.get(user, ts))
+    return {
+        item: dict(sorted(seeds.items(), key=lambda s: (s[1], s[0]), reverse=True)[:capacity])
+        for item, seeds in newest.items()
+    }
+
+
+def is_final(client: Any, expected: dict[str, dict[int, int]], least: int) -> bool:
+    """Whether every item's last centroids are of a window after its last click."""
+    found = last_centroids(client)
+    return all(
+        item in found and found[item].window_end > max(seeds.values())
+        for item, seeds in expected.items()
+        if len(seeds) >= least
+    )
+
+
+def stored(home: Path, capacity: int = 3_000_000) -> dict[str, dict[int, int]]:
+    found: dict[str, dict[int, int]] = {}
+    for path in sorted((home / "state" / "seeds").iterdir()):
+        store = SeedStore.inspect(path, capacity)
+        for item, _ in store.items():
+            seeds: SeedSet = store.seeds(item)
+            found[item] = dict(zip(seeds.users.tolist(), seeds.times.tolist(), strict=True))
+        store.close()
+    return found
+
+
+@pytest.mark.parametrize("halves", [False, True])
+def test_clicks_become_scores_that_equal_the_torch_models(
+    client: Any, flow: Callable[..., Any], bundle: Path, halves: bool
+) -> None:
+    made = clicks(np.random.default_rng(1), 3000, now := int(time.time() * 1000) - 5000)
+    if halves:
+        one, other = flow("seeds"), flow("scores")
+        one.start("seeds")
+        other.start("scores")
+    else:
+        one = other = flow()
+        one.start()
+    send_clicks(client, made)
+    wait_until(lambda: is_final(client, oracle(made, 10**9), least=3))
+    for number in range(60):
+        user = USERS[number] if number % 10 else f"stranger-{number}"
+        send_request(client, number, user, now + 4000, **({"candidates": ["item-1", "nowhere"]} if number % 3 else {}))
+    client.flush()
+    answers = client.wait_for("scores", lambda found: len(found) >= 60)
+    opened = Bundle.open(bundle)
+    towers, items = towers_of(opened.towers), last_centroids(client)
+    emitted = [decode_centroids(message.value()) for message in client.read("centroids")]
+    centroids = {(message.item_id, message.window_end): message for message in emitted}
+    seen = set()
+    for message in answers:
+        answer = json.loads(message.value())
+        seen.add(answer["request_id"])
+        assert message.key().decode() == answer["user_id"]
+        assert answer["model_version"] == opened.version
+        assert ("schema_version", b"1") in message.headers()
+        if answer["user_id"].startswith("stranger"):
+            assert (answer["status"], answer["scores"]) == ("unknown_user", [])
+            continue
+        assert answer["status"] == "ok"
+        asked_all = int(answer["request_id"][1:]) % 3 == 0
+        assert answer["cold"] == ([] if asked_all else ["nowhere"])
+        assert len(answer["scores"]) == (len(items) if asked_all else 1)
+        values = [item["score"] for item in answer["scores"]]
+        assert values == sorted(values, reverse=True)
+        row = opened.vectors.rows(user_keys([answer["user_id"]]))
+        vector = torch.from_numpy(opened.vectors.gather(row))
+        for item in answer["scores"]:
+            array = torch.from_numpy(centroids[item["item_id"], item["window_end"]].centroids_array().copy())[None]
+            parts = towers.score(vector, array, torch.ones(array.shape[:2], dtype=torch.bool))
+            assert item["score"] == pytest.approx(parts.score.item(), abs=1e-5)
+            assert item["global"] == pytest.approx(parts.global_part.item(), abs=1e-5)
+            assert item["local"] == pytest.approx(parts.local_part.item(), abs=1e-5)
+    assert seen == {f"r{number}" for number in range(60)}
+    assert set(one.stop() + other.stop()) <= {0}
+    assert stored(one.home) == oracle(made, 10**9)
+
+
+def test_killed_again_and_again_nothing_is_lost(client: Any, flow: Callable[..., Any]) -> None:
+    rng, made, capacity = np.random.default_rng(7), [], 40
+    start = int(time.time() * 1000) - 60_000
+    running = flow(max_seeds=str(capacity), min_seeds="2")
+    requests = 0
+    for kill in range(5):
+        running.start()
+        for part in range(4):
+            more = clicks(rng, 1500, start + 4000 * kill + 1000 * part)
+            send_clicks(client, more)
+            made += more
+            for _ in range(10):
+                send_request(client, requests, USERS[requests % 400], start + 4000 * kill)
+                requests += 1
+            client.flush()
+            time.sleep(float(rng.uniform(0.1, 0.7)))
+        assert running.stop(signal.SIGKILL) == [-signal.SIGKILL]
+    running.start()
+    expected = oracle(made, capacity)
+    wait_until(lambda: is_final(client, expected, least=2))
+    client.wait_for("scores", lambda found: len({json.loads(m.value())["request_id"] for m in found}) == requests)
+    assert running.stop() == [0]
+    assert stored(running.home, capacity) == expected
+    for item, message in last_centroids(client).items():
+        assert message.seeds == len(expected[item])
+    assert "Traceback" not in running.log_text()
+
+
+POISON = {
+    "not_utf8": ("x", b'{"user_id": "\xff", "item_id": "x", "ts": 1}'),
+    "not_json": ("x", b"{nonsense"),
+    "wrong_type": ("x", b'{"user_id": "u", "item_id": "x", "ts": "1"}'),
+    "missing_field": ("x", b'{"user_id": "u", "item_id": "x"}'),
+    "future_time": ("x", b'{"user_id": "u", "item_id": "x", "ts": 9007199254740000}'),
+    "bad_time": ("x", b'{"user_id": "u", "item_id": "x", "ts": -5}'),
+    "bad_identifier": ("x", b'{"user_id": "", "item_id": "x", "ts": 1}'),
+    "oversized": ("x", b'{"user_id": "u", "item_id": "x", "ts": 1, "more": "' + b"z" * 70_000 + b'"}'),
+    "empty_value": ("x", b""),
+    "null_value": ("x", None),
+    "null_key": (None, b'{"user_id": "u", "item_id": "x", "ts": 1}'),
+    "key_mismatch": ("y", b'{"user_id": "u", "item_id": "x", "ts": 1}'),
+}
+
+
+def test_poison_goes_to_the_dead_letters_and_the_rest_flows_on(client: Any, flow: Callable[..., Any]) -> None:
+    running = flow()
+    running.start()
+    made = clicks(np.random.default_rng(3), 500, int(time.time() * 1000) - 5000)
+    send_clicks(client, made[:250])
+    for key, value in POISON.values():
+        client.send("clicks", key, value, headers=[("trace", b"abc")])
+    client.send("clicks", "x", {"user_id": "u", "item_id": "x", "ts": 1}, headers=[("schema_version", b"99")])
+    client.send("requests", "u", b"[]")
+    send_clicks(client, made[250:])
+    dead = client.wait_for("dead-letters", lambda found: len(found) >= len(POISON) + 2)
+    assert len(dead) == len(POISON) + 2
+    by_reason: dict[str, list[object]] = {}
+    for message in dead:
+        headers = dict(message.headers())
+        by_reason.setdefault(headers["reason"].decode(), []).append((message, headers))
+    assert set(by_reason) == {*POISON, "unsupported_schema_version"}
+    for reason, (key, value) in POISON.items():
+        message, headers = next(found for found in by_reason[reason] if found[1]["topic"].decode().endswith("clicks"))
+        assert (message.value() or b"") == (value or b"")
+        assert message.key() == (key.encode() if key else None)
+        assert headers["original.trace"] == b"abc"
+        assert {"topic", "partition", "offset", "detail", "time", "schema_version"} <= set(headers)
+    wait_until((running.home / "state" / "seeds").exists)
+    time.sleep(2)
+    assert running.stop() == [0]
+    assert stored(running.home) == oracle(made, 10**9)
+
+
+def test_a_second_owner_is_refused_and_told_who_holds_the_state(client: Any, flow: Callable[..., Any]) -> None:
+    running = flow()
+    first = running.start()
+    wait_until(lambda: "reading" in running.log_text())
+    second = running.command("run", "look-alike")
+    assert second.returncode == 1
+    assert str(first.pid) in second.stderr
+    assert running.stop() == [0]
