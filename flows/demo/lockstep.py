@@ -1,0 +1,196 @@
+"""Drives the replay in lockstep with the flow, so that no request is answered from clicks after its own time.
+
+A window's clicks are sent; once the flow has taken them, has closed the windows before, has clustered what they touched
+and serves those centroids, the window's requests are sent and answered. Centroids are made from clicks before their
+window's end alone, so whatever answers these requests ended before they were asked.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from typing import Protocol
+from uuid import uuid4
+
+import msgspec
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
+from flows.checked_producer import CheckedProducer, Outgoing
+from flows.demo.story import Window
+from flows.errors import RalmError
+from flows.kafka import consumer_config
+from flows.messages import Reject, decode_click
+from flows.metrics_page import MetricsPage
+from flows.replay_files import click_message, request_message
+from flows.settings import Settings
+from flows.topics import TopicNames
+
+IN_FLIGHT = 64
+"""Most requests without an answer: so many users wait at once."""
+_PATIENCE_S = 60.0
+_LOOK_AGAIN_S = 0.03
+
+Told = Callable[[int], None]
+"""Called with how many more messages are done."""
+
+
+class Flow(Protocol):
+    """The running dataflow, as far as this module looks at it."""
+
+    def page(self) -> MetricsPage:
+        """Its metrics now."""
+
+    def check(self) -> None:
+        """Raise when it has ended."""
+
+
+class Lockstep:
+    """Sends windows, each when the flow is ready for it; use it in ``closing``.
+
+    Args:
+        settings: the flow's settings.
+        flow: the running flow.
+        clock: seconds that only go forward.
+        sleep: waits for some seconds.
+
+    Raises:
+        RalmError: when the broker does not answer.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        flow: Flow,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._names = TopicNames.of(settings)
+        self._lateness = settings.allowed_lateness
+        self._flow = flow
+        self._clock = clock
+        self._sleep = sleep
+        self._newest: dict[str, int] = {}
+        self._producer = CheckedProducer(settings, self._delivered)
+        self._answers = _Answers(settings, self._names.scores)
+
+    def close(self) -> None:
+        """Release the clients."""
+        self._answers.close()
+
+    def send(self, windows: Sequence[Window], bad: Sequence[Outgoing], told: Told) -> None:
+        """Send all windows; the bad messages go with the clicks of the second one (or the only one).
+
+        Raises:
+            RalmError: when something is not delivered, taken or answered in time, or the flow ends.
+        """
+        for number, window in enumerate(windows):
+            for click in window.clicks:
+                self._producer.send(click_message(self._names.clicks, click))
+            for message in bad if number == min(1, len(windows) - 1) else ():
+                self._producer.send(message)
+            self._producer.finish()
+            self._wait_until_served()
+            told(len(window.clicks))
+            self._ask(window, told)
+
+    def _wait_until_served(self) -> None:
+        deadline = self._clock() + _PATIENCE_S
+        while waiting := waits_for(self._flow.page(), self._newest, self._lateness):
+            if self._clock() > deadline:
+                msg = f"the flow does not keep up: after {_PATIENCE_S:g} s, {waiting}"
+                raise RalmError(msg)
+            self._sleep(_LOOK_AGAIN_S)
+
+    def _ask(self, window: Window, told: Told) -> None:
+        waiting: set[str] = set()
+        unsent = list(reversed(window.requests))
+        deadline = self._clock() + _PATIENCE_S
+        while unsent or waiting:
+            while unsent and len(waiting) < IN_FLIGHT:
+                request = unsent.pop()
+                waiting.add(request.request_id)
+                self._producer.send(request_message(self._names.requests, request))
+            self._producer.poll(0)
+            answered = self._answers.next()
+            if answered in waiting:
+                waiting.remove(answered)
+                told(1)
+                deadline = self._clock() + _PATIENCE_S
+            elif self._clock() > deadline:
+                self._flow.check()
+                msg = f"{len(waiting)} requests have no answer after {_PATIENCE_S:g} s, {min(waiting)} among them"
+                raise RalmError(msg)
+        self._producer.finish()
+
+    def _delivered(self, message: Outgoing, sent: Message) -> None:
+        """Note the newest click of each partition: from there the flow's watermark can be foretold."""
+        if message.topic != self._names.clicks:
+            return
+        try:
+            ts = decode_click(message.value).ts
+        except Reject:
+            return
+        if message.key is not None and ts < time.time() * 1000:  # a bad message moves no watermark
+            partition = str(sent.partition())
+            self._newest[partition] = max(ts, self._newest.get(partition, ts))
+
+
+def waits_for(page: MetricsPage, newest: dict[str, int], lateness: int) -> str:
+    """What the flow still has to do before it serves everything that clicks have closed, in words; empty when nothing.
+
+    Args:
+        page: the flow's metrics.
+        newest: event time of the newest click sent to each partition, ms.
+        lateness: the flow's ``allowed_lateness``, ms.
+    """
+    watermarks = page.by("ralm_watermark_timestamp_seconds", "partition")
+    for partition, ts in newest.items():
+        if round(watermarks.get(partition, -1.0) * 1000) < ts - lateness:
+            return f"partition {partition} has not taken all its clicks"
+    # The flow sets a partition's watermark after its pending items, and counts a clustering before it emits it.
+    pending = page.total("ralm_pending_items")
+    if pending:
+        return f"{pending:,.0f} items still wait for clustering"
+    made = page.total("ralm_reclusters_total", outcome="emitted")
+    read = page.total("ralm_messages_read_total", topic_kind="centroids")
+    return f"{made - read:,.0f} centroids are not served yet" if read < made else ""
+
+
+class _RequestId(msgspec.Struct):
+    request_id: str
+
+
+class _Answers:
+    """The topic of answers, from its beginning on."""
+
+    def __init__(self, settings: Settings, topic: str) -> None:
+        self._decoder = msgspec.json.Decoder(_RequestId)
+        self._consumer = Consumer(consumer_config(settings, **{"group.id": f"ralm-demo-{uuid4().hex}"}))
+        try:
+            partitions = self._consumer.list_topics(timeout=15.0).topics[topic].partitions
+        except (KafkaException, KeyError) as error:
+            self._consumer.close()
+            msg = f"the topic {topic} cannot be read: {error}"
+            raise RalmError(msg) from error
+        self._consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def next(self) -> str | None:
+        """The request that the next answer is for, None when none comes in a moment."""
+        message = self._consumer.poll(0.02)
+        if message is None or message.error() is not None:
+            return None
+        return self._decoder.decode(message.value() or b"{}").request_id
+
+
+def replay_in_lockstep(
+    settings: Settings, flow: Flow, windows: Sequence[Window], bad: Sequence[Outgoing], told: Told
+) -> None:
+    """Send all windows to a running flow and wait for all answers.
+
+    Raises:
+        RalmError: when something is not delivered, taken or answered in time, or the flow ends.
+    """
+    with closing(Lockstep(settings, flow)) as lockstep:
+        lockstep.send(windows, bad, told)

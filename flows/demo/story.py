@@ -1,0 +1,126 @@
+"""What the demo replays: the clicks after the cut window by window, the requests among them, a few bad messages."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from flows.batches import Ints
+from flows.checked_producer import Outgoing
+from flows.datasets.layout import Dataset
+from flows.errors import RalmError
+from flows.messages import Click, Request
+from flows.topics import TopicNames
+
+CUT = 0.7
+"""Share of the clicks that the bundle is trained on; the rest is replayed."""
+LEFT_OUT = 0.05
+"""Share of all users who have no vector in the bundle; drawn among those whose first click is after the cut."""
+WITH_CANDIDATES = 4
+"""Each so many-th request names its candidates."""
+NEW_ITEMS = 10
+"""Candidates of such a request that nobody has clicked yet: they must come back as cold."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """What is sent in one window of event time: first all clicks, then, once they are taken in, all requests.
+
+    Attributes:
+        start: ms since the epoch.
+        clicks: in event-time order.
+        requests: one for each user who clicks in the window, at the time just before the first of these clicks.
+    """
+
+    start: int
+    clicks: list[Click]
+    requests: list[Request]
+
+
+def users_left_out(data: Dataset, cut: int, rng_seed: int) -> Ints:
+    """The users (numbers) who get no vector: they came after the training."""
+    came_before = np.isin(data.user_ids, data.event_users[data.event_times < cut])
+    clicked = np.isin(data.user_ids, data.event_users)
+    new = np.flatnonzero(clicked & ~came_before)
+    count = min(len(new), round(LEFT_OUT * len(data.user_ids)))
+    chosen: Ints = np.sort(np.random.default_rng(rng_seed).choice(new, count, replace=False))
+    return chosen
+
+
+def tell(data: Dataset, *, cut: int, window: int, top_k: int, rng_seed: int, days: int | None = None) -> list[Window]:
+    """Cut the clicks after a time into windows and put the requests in.
+
+    Args:
+        data: the data set.
+        cut: ms since the epoch; earlier clicks are not replayed.
+        window: length of a window, ms.
+        top_k: scores that each request asks for.
+        rng_seed: fixes which items nobody has clicked yet are named as candidates.
+        days: only so many days of clicks.
+
+    Raises:
+        RalmError: when there is no click after the cut.
+    """
+    times = data.event_times
+    until = np.inf if days is None else cut + days * 86_400_000
+    rows = np.flatnonzero((times >= cut) & (times < until))
+    if not len(rows):
+        msg = f"{data.name}: there is no click after the cut"
+        raise RalmError(msg)
+    rng = np.random.default_rng(rng_seed)
+    seen: dict[str, None] = {}
+    story: list[Window] = []
+    asked = 0
+    for number in np.unique(times[rows] // window):
+        part = rows[times[rows] // window == number]
+        clicks = [Click(str(data.event_users[r]), str(data.event_items[r]), int(times[r])) for r in part]
+        start = int(number) * window
+        requests = []
+        for user, first in _first_clicks(clicks).items():
+            asked += 1
+            named = _candidates(data, seen, rng) if asked % WITH_CANDIDATES == 0 else None
+            requests.append(Request(f"r{asked:06d}", user, max(first - 1, start), named, top_k))
+        seen.update(dict.fromkeys(click.item_id for click in clicks))
+        story.append(Window(start, clicks, requests))
+    return story
+
+
+def bad_messages(names: TopicNames, max_message_bytes: int) -> list[Outgoing]:
+    """Messages that nobody can use, one of each kind: they must end as dead letters and disturb nothing."""
+
+    def click(**fields: object) -> bytes:
+        return json.dumps({"user_id": "1", "item_id": "1", "ts": 0, **fields}).encode()
+
+    in_a_year = int((time.time() + 365 * 86_400) * 1000)
+    clicks = [
+        (b"1", b"\xff\xfe\x00"),  # not UTF-8
+        (b"1", b'{"user_id": "1", '),  # not JSON
+        (b"1", click(ts="yesterday")),
+        (b"1", b'{"item_id": "1", "ts": 0}'),  # whose click?
+        (b"1", click(ts=in_a_year)),
+        (b"1", click(note="x" * max_message_bytes)),
+        (b"1", b""),
+        (None, click()),
+    ]
+    requests = [(b"1", b'{"user_id": "1", "ts": 0}'), (b"1", b"[]")]
+    return [
+        *(Outgoing(names.clicks, key, value) for key, value in clicks),
+        *(Outgoing(names.requests, key, value) for key, value in requests),
+    ]
+
+
+def _first_clicks(clicks: Sequence[Click]) -> dict[str, int]:
+    """Each user's first click, ms, in the order of time."""
+    first: dict[str, int] = {}
+    for click in clicks:
+        first.setdefault(click.user_id, click.ts)
+    return first
+
+
+def _candidates(data: Dataset, seen: dict[str, None], rng: np.random.Generator) -> list[str]:
+    """Every item clicked before this window, and a few that nobody has clicked."""
+    unseen = np.setdiff1d(data.item_ids, list(seen))
+    new = rng.choice(unseen, min(NEW_ITEMS, len(unseen)), replace=False)
+    return [*seen, *(str(item) for item in new)]

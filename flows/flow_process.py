@@ -1,0 +1,108 @@
+"""A dataflow as a process of its own, with its settings in a file, for the demo and the benchmarks."""
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import Self
+
+from flows.child_process import ChildProcess
+from flows.errors import RalmError
+from flows.metrics_page import MetricsPage, MetricsServer
+from flows.setting_fields import PREFIX
+from flows.settings import Settings
+
+_READY_TIMEOUT_S = 120.0
+_LOOK_AGAIN_S = 0.05
+
+
+class FlowProcess(ChildProcess):
+    """``ralm run FLOW`` as a child, with exactly the given settings.
+
+    Args:
+        flow: the dataflow's name, as ``ralm run`` takes it.
+        settings: its settings; they are written to ``config``, and nothing is taken from the environment.
+        config: the TOML file to write.
+        log: file that its log is appended to.
+        without: environment variables that it does not get.
+
+    Attributes:
+        server: its metrics page.
+    """
+
+    def __init__(
+        self, flow: str, settings: Settings, *, config: Path, log: Path, without: Collection[str] = ()
+    ) -> None:
+        write_settings(settings, config)
+        env = {n: value for n, value in os.environ.items() if not n.startswith(PREFIX) and n not in without}
+        command = [sys.executable, "-m", "flows.cli", "run", flow, "--config", str(config)]
+        super().__init__(f"the dataflow {flow}", command, log=log, env=env)
+        self.server = MetricsServer(settings.metrics_host, settings.metrics_port)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def wait_ready(self, timeout_s: float = _READY_TIMEOUT_S) -> None:
+        """Wait until it works on messages.
+
+        Raises:
+            RalmError: when it ends, or is not ready in time; says what it waits for.
+        """
+        deadline, said = time.monotonic() + timeout_s, ""
+        while time.monotonic() < deadline:
+            self.check()
+            ready, said = self.server.ready()
+            if ready:
+                return
+            time.sleep(_LOOK_AGAIN_S)
+        msg = f"{self.name} is not ready after {timeout_s:g} s: {said}\nThe end of {self.log}:\n{self.tail()}"
+        raise RalmError(msg)
+
+    def page(self) -> MetricsPage:
+        """Its metrics now.
+
+        Raises:
+            RalmError: when it has ended or does not answer.
+        """
+        self.check()
+        try:
+            return self.server.page()
+        except OSError as error:
+            self.check()
+            msg = f"{self.name} does not answer at {self.server.url}: {error}"
+            raise RalmError(msg) from error
+
+    def drain(self, timeout_s: float = 60.0) -> None:
+        """Stop it with SIGTERM and see that it drained.
+
+        Raises:
+            RalmError: when it did not exit with 0.
+        """
+        self.check()
+        code = self.stop(timeout_s)
+        if code != 0:
+            msg = f"{self.name} was to drain at SIGTERM and exit with 0, and ended with {code}:\n{self.tail()}"
+            raise RalmError(msg)
+
+
+def write_settings(settings: Settings, path: Path) -> None:
+    """Write the settings that differ from their defaults as a TOML file for ``--config``."""
+    usual = set(Settings().shown().splitlines())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in settings.shown().splitlines() if line not in usual))
+
+
+def free_port(host: str, wanted: int) -> int:
+    """The wanted port if it is free, else another that is."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    msg = f"no port is free on {host}"
+    raise RalmError(msg)
