@@ -1,6 +1,7 @@
 """The two trained stages: user representation learning, then look-alike learning (sections 5.2 and 5.3)."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -104,6 +105,11 @@ def train(data: Interactions, config: TrainingConfig, progress: Progress = lambd
     if len(data.clicks_user) < 2 or len(np.unique(data.clicks_item)) < 2:
         msg = f"training needs at least 2 clicks on 2 items; there are {len(data.clicks_user)} clicks"
         raise ValueError(msg)
+    with _deterministic():
+        return _train(data, config, progress)
+
+
+def _train(data: Interactions, config: TrainingConfig, progress: Progress) -> Trained:
     torch.manual_seed(config.rng_seed)
     rng = np.random.default_rng(config.rng_seed)
     shape = TowerShape.of(
@@ -130,6 +136,17 @@ def train(data: Interactions, config: TrainingConfig, progress: Progress = lambd
     for epoch, loss in train_lookalike(towers, embeddings, data.clicks_user[rows], data.clicks_item[rows], config, rng):
         _note(trained, "look-alike towers", epoch, config.epochs_lookalike, loss, progress)
     return trained
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    """Sums over threads in a fixed order, and leave the caller's choice as it was."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 def embed(tower: UserTower, histories: Histories, users: Ints, times: Ints) -> Floats:

@@ -1,0 +1,108 @@
+"""The demo's summary for a person, with what must hold of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from flows.demo.summary import Summary
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a reader must know to read the figures.
+
+    Attributes:
+        data: the data set's name.
+        replayed_from: the cut, as a date.
+        window: length of a window, as text.
+        min_seeds: seeds that an item needs.
+        clusters: k.
+        left_out: users without a vector.
+        bad_messages: sent on purpose.
+        auc: of the bundle on the held-out clicks; auc_activity of the users' activity alone.
+        auc_activity: as above.
+    """
+
+    data: str
+    replayed_from: str
+    window: str
+    min_seeds: int
+    clusters: int
+    left_out: int
+    bad_messages: int
+
+
+def broken(summary: Summary, *, bad_messages: int, items_of_flow: int, clicks_of_flow: int) -> Iterator[str]:
+    """What does not hold although it must; nothing in a good run.
+
+    Args:
+        summary: from the topics.
+        bad_messages: how many were sent on purpose.
+        items_of_flow: seed sets that the flow itself counts.
+        clicks_of_flow: clicks that the flow says it has applied.
+    """
+    if summary.unanswered:
+        yield f"{summary.unanswered} requests have no answer"
+    if summary.from_the_future:
+        yield f"{summary.from_the_future} answers use centroids of clicks after their request"
+    if summary.dead_letters.total() != bad_messages:
+        yield f"{summary.dead_letters.total()} dead letters, but {bad_messages} bad messages were sent"
+    if summary.seed_sets != items_of_flow:
+        yield f"the topic of clicks gives {summary.seed_sets} seed sets, the flow has {items_of_flow}"
+    if summary.clicks != clicks_of_flow:
+        yield f"the topic of clicks holds {summary.clicks} good clicks, the flow has applied {clicks_of_flow}"
+
+
+def show(console: Console, summary: Summary, told: Told) -> None:
+    """Print the summary."""
+    console.print()
+    console.rule(f"[bold]RALM streaming on {told.data}[/], real clicks from {told.replayed_from} on", align="left")
+    console.print(_counts(summary, told))
+    console.print(_hit_rates(summary))
+    console.print(
+        f"[dim]Every figure is recomputed from the topics. A hit: one of a user's next 10 clicks among the best 10, "
+        f"without items the user had clicked. Popularity ranks by the clicks that the seed sets had when the request "
+        f"came. The demo's own settings: windows of {told.window} of event time (default 5m), at least {told.min_seeds} "
+        f"seeds (default 100), {told.clusters} clusters, items never expire. {told.left_out} users who came after the "
+        f"training have no vector: they are the unknown ones. {told.bad_messages} unusable messages were sent on "
+        "purpose: they are the dead letters.[/]"
+    )
+
+
+def _counts(summary: Summary, told: Told) -> Table:
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    figures = summary.figures()
+
+    def row(name: str, value: int | float | None, note: str = "") -> None:
+        table.add_row(name, "-" if value is None else f"{value:,}", note)
+
+    row("clicks", summary.clicks, "read from the topic clicks")
+    row("seed sets", summary.seed_sets, "items somebody clicked")
+    row("windows closed", summary.windows, f"of {told.window} each, with centroids made at their close")
+    row("items clustered", summary.items_clustered, f"the others have fewer than {told.min_seeds} seeds")
+    row("requests", summary.requests, "each user in each window, just before the first click")
+    row("  scored", summary.scored)
+    row("  unknown user", summary.unknown, "answered so")
+    row("  no candidates", summary.no_candidates, "answered so: nothing had centroids yet")
+    row("answers with cold items", summary.cold, "every fourth request names its candidates, new items among them")
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(summary.dead_letters.items()))
+    row("dead letters", summary.dead_letters.total(), reasons)
+    row("clicks/s", figures["clicks_per_s"], "windows closed, clustered and served between; `ralm bench ingest` has the rate")
+    row("requests/s", figures["requests_per_s"], "at most 64 in flight; each answer ranks every live item")
+    row("request to score, p50", figures["latency_p50_ms"], "ms")
+    row("request to score, p99", figures["latency_p99_ms"], "ms")
+    return table
+
+
+def _hit_rates(summary: Summary) -> Table:
+    table = Table("hit rate at 10", box=None, padding=(1, 3, 0, 0))
+    for name in ("look-alike", "popularity", "requests"):
+        table.add_column(name, justify="right")
+    for name, rate in (("all items", summary.all_items), ("the less clicked 80%", summary.tail)):
+        table.add_row(name, f"{rate.rate:.3f}", f"{rate.rate_popularity:.3f}", f"{rate.requests:,}")
+    return table

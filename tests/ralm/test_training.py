@@ -1,0 +1,81 @@
+"""Training on data with planted groups: a broken model misses the floor."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ralm.features import Histories, Interactions
+from ralm.group_clustering import cluster_groups
+from ralm.held_out import evaluate
+from ralm.training import TrainingConfig, train
+
+CONFIG = TrainingConfig(
+    dim=32, field_dim=16, attention_size=8, epochs_user=6, epochs_lookalike=4, batch_size=128, learning_rate=0.005
+)
+
+
+@pytest.fixture(scope="module")
+def planted() -> Interactions:
+    """Four groups of users, told by their profile, who click almost only on their own group's items."""
+    rng, users, items = np.random.default_rng(0), 240, 80
+    user = np.repeat(np.arange(users), 24)
+    own = rng.random(len(user)) < 0.9
+    item = np.where(own, user % 4 + 4 * rng.integers(0, items // 4, len(user)), rng.integers(0, items, len(user)))
+    time = np.tile(np.arange(24), users) * 1000
+    keep = np.unique(np.stack([user, item], axis=1), axis=0, return_index=True)[1]
+    keep = keep[np.lexsort((item[keep], time[keep], user[keep]))]
+    return Interactions(
+        user[keep],
+        item[keep],
+        time[keep],
+        {"group": (np.arange(users) % 4 + 1, 5), "noise": (rng.integers(1, 6, users), 6)},
+        {},
+        rng.random((users, 1)).astype(np.float32),
+        rng.integers(1, 4, (items, 1)),
+        4,
+    )
+
+
+def test_planted_groups_are_found(planted: Interactions) -> None:
+    learned = planted.first_of_each_user(0.7)
+    before = planted.only(learned)
+    trained = train(before, CONFIG)
+    losses = [entry["loss"] for entry in trained.log if entry["stage"] == "look-alike towers"]
+    assert losses[-1] < losses[0]
+    vectors = trained.vectors(Histories(before, CONFIG.history), np.arange(planted.users))
+    weights = trained.towers.attention_weights()
+    figures = evaluate(planted, vectors, weights, learned=learned, clusters=5, rng_seed=0)
+    assert figures.pairs > 500
+    assert figures.auc > 0.8
+    assert figures.auc > figures.auc_activity + 0.2
+
+
+@pytest.mark.parametrize("change", [{"merge": "concat"}, {"activation": "prelu", "dropout": 0.1}, {"loss": "plain"}])
+def test_every_option_trains_and_is_deterministic(planted: Interactions, change: dict[str, object]) -> None:
+    config = TrainingConfig(**{**CONFIG.__dict__, "epochs_user": 1, "epochs_lookalike": 1, **change})
+    one, other = train(planted, config), train(planted, config)
+    for mine, theirs in zip(one.towers.parameters(), other.towers.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    for mine, theirs in zip(one.tower.parameters(), other.tower.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_too_little_data_is_refused(planted: Interactions) -> None:
+    with pytest.raises(ValueError, match="at least 2 clicks on 2 items"):
+        train(planted.only(np.zeros(len(planted.clicks_user), bool)), CONFIG)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=8), st.integers(1, 5), st.integers(0, 2**31))
+def test_groups_are_clustered_each_for_itself(sizes: list[int], k: int, rng_seed: int) -> None:
+    rng = np.random.default_rng(rng_seed)
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    vectors = rng.normal(size=(len(groups), 4)).astype(np.float32)
+    labels = cluster_groups(vectors, groups, k, rng)
+    assert labels.min() >= 0
+    assert labels.max() < k
+    for group, size in enumerate(sizes):
+        if size <= k:
+            assert len(set(labels[groups == group].tolist())) == size
