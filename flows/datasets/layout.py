@@ -108,7 +108,7 @@ def check(dataset: Dataset) -> Dataset:
     ):
         strange = np.flatnonzero(~np.isin(named, known))
         if len(strange):
-            msg = f"{dataset.name}: event {strange[0]} names {named[strange[0]]!r}, which is not among the {table}"
+            msg = f"{dataset.name}: event {strange[0]} names {str(named[strange[0]])!r}, which is not among the {table}"
             raise RalmError(msg)
     for name, (kind, column) in dataset.fields.items():
         if kind not in KINDS:
@@ -116,7 +116,7 @@ def check(dataset: Dataset) -> Dataset:
             raise RalmError(msg)
         if kind == "continuous" and not np.isfinite(column).all():
             row = int(np.flatnonzero(~np.isfinite(column))[0])
-            msg = f"{dataset.name}: field {name!r} of user {dataset.user_ids[row]!r} is {column[row]}, not a number"
+            msg = f"{dataset.name}: field {name!r} of user {str(dataset.user_ids[row])!r} is {column[row]}, not a number"
             raise RalmError(msg)
     return dataset
 

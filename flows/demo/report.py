@@ -64,8 +64,8 @@ def show(console: Console, summary: Summary, told: Told) -> None:
     console.print(
         f"[dim]Every figure is recomputed from the topics. A hit: one of a user's next 10 clicks among the best 10, "
         f"without items the user had clicked. Popularity ranks by the clicks that the seed sets had when the request "
-        f"came. The demo's own settings: windows of {told.window} of event time (default 5m), at least {told.min_seeds} "
-        f"seeds (default 100), {told.clusters} clusters, items never expire. {told.left_out} users who came after the "
+        f"came. The demo's own settings: windows of {told.window} of event time (default 5m), at least "
+        f"{told.min_seeds} seeds (default 100), {told.clusters} clusters, items never expire. {told.left_out} users who came after the "
         f"training have no vector: they are the unknown ones. {told.bad_messages} unusable messages were sent on "
         "purpose: they are the dead letters.[/]"
     )
@@ -92,7 +92,11 @@ def _counts(summary: Summary, told: Told) -> Table:
     row("answers with cold items", summary.cold, "every fourth request names its candidates, new items among them")
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(summary.dead_letters.items()))
     row("dead letters", summary.dead_letters.total(), reasons)
-    row("clicks/s", figures["clicks_per_s"], "windows closed, clustered and served between; `ralm bench ingest` has the rate")
+    row(
+        "clicks/s",
+        figures["clicks_per_s"],
+        "windows closed and clustered between; `ralm bench ingest` has the rate",
+    )
     row("requests/s", figures["requests_per_s"], "at most 64 in flight; each answer ranks every live item")
     row("request to score, p50", figures["latency_p50_ms"], "ms")
     row("request to score, p99", figures["latency_p99_ms"], "ms")

@@ -1,0 +1,36 @@
+"""``ralm demo``: the whole system on real clicks."""
+
+import signal
+from pathlib import Path
+from types import FrameType
+
+import click
+from rich.console import Console
+
+from flows.options import with_settings
+from flows.settings import Settings
+
+
+@click.command("demo")
+@click.option("--keep", is_flag=True, help="leave broker and flow running until Ctrl-C, to look at the metrics page")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=".ralm/demo",
+    show_default=True,
+    help="where everything goes; data and bundle are used again",
+)
+@click.option("--days", type=click.IntRange(min=1), help="replay only so many days of clicks  [default: all]")
+@with_settings("train", "metrics")
+def command(settings: Settings, keep: bool, folder: Path, days: int | None) -> None:
+    """Train on real clicks, start an embedded broker and the dataflow, replay the later clicks, and sum up.
+
+    Needs the extras train and broker. The demo has settings of its own for the stream; they are in FOLDER/ralm.toml.
+    """
+    from flows.demo.run import DemoOptions, run_demo  # noqa: PLC0415 (brings torch)
+
+    def stop(_: int, __: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    run_demo(settings, DemoOptions(folder, keep, days), Console())

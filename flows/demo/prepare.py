@@ -1,0 +1,84 @@
+"""What the demo needs before it begins: data, a bundle, and the settings of its flow."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.datasets import SOURCES
+from flows.datasets.layout import Dataset, load, save
+from flows.demo.story import CUT, users_left_out
+from flows.errors import RalmError
+from flows.flow_process import free_port
+from flows.progress import bars, epoch_bars
+from flows.setting_fields import group_of
+from flows.settings import Settings
+from flows.training_job import Split, config_of, train_bundle, trained_already
+
+DATA = "ml100k"
+_FLOW = {
+    "window": "1d",
+    "idle_after": "1h",  # longer than the demo: no window closes for want of clicks
+    "min_seeds": 5,
+    "item_ttl": 0,
+    "stale_after": "7d",
+    "max_top_k": 2000,  # more than there are items: each answer is a whole ranking
+}
+"""What fits 943 users and clicks over eight months; everything else is as by default."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data and bundle.
+
+    Attributes:
+        data: the data set.
+        cut: ms since the epoch; the bundle knows the clicks before it.
+        left_out: how many users have no vector.
+    """
+
+    data: Dataset
+    cut: int
+    left_out: int
+
+
+def prepare(settings: Settings, folder: Path) -> Prepared:
+    """Bring the data and train the bundle, unless the folder has them.
+
+    Raises:
+        RalmError: when the data cannot be fetched or training fails.
+    """
+    data = _data(folder / "data")
+    cut = data.time_at(CUT)
+    left_out = users_left_out(data, cut, settings.rng_seed)
+    split, config, path = Split(before=cut), config_of(settings), folder / "bundle"
+    if trained_already(path, data, split=split, config=config, left_out=left_out) is None:
+        with epoch_bars() as progress:
+            train_bundle(data, split=split, path=path, config=config, left_out=left_out, progress=progress)
+    return Prepared(data, cut, len(left_out))
+
+
+def flow_settings(given: Settings, folder: Path, bootstrap_servers: str) -> Settings:
+    """The settings of the demo's flow: defaults, what fits the data, and places under the folder."""
+    trained = {n: getattr(given, n) for n, field in Settings.model_fields.items() if group_of(field) == "train"}
+    places = {
+        "bootstrap_servers": bootstrap_servers,
+        "rng_seed": given.rng_seed,
+        "state_dir": str(folder / "state"),
+        "bundle": str(folder / "bundle"),
+        "data_dir": str(folder / "data"),
+        "metrics_host": given.metrics_host,
+        "metrics_port": free_port(given.metrics_host, given.metrics_port),
+        "log_level": given.log_level,
+        "log_format": given.log_format,
+    }
+    return Settings.model_validate({**trained, **_FLOW, **places})
+
+
+def _data(folder: Path) -> Dataset:
+    try:
+        return load(folder / DATA)
+    except RalmError:
+        with bars() as progress:
+            progress.add_task(f"bringing {DATA}", total=None, note="")
+            data = SOURCES[DATA](folder / "downloads")
+            save(data, folder / DATA)
+        return data

@@ -1,0 +1,192 @@
+"""The demo from beginning to end."""
+
+import fcntl
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from flows.demo.lockstep import replay_in_lockstep
+from flows.demo.prepare import Prepared, flow_settings, prepare
+from flows.demo.read_back import ReadBack, read_back
+from flows.demo.report import Told, broken, show
+from flows.demo.story import Window, bad_messages, tell
+from flows.demo.summary import Summary, summarise
+from flows.durations import duration_text
+from flows.embedded_broker import EmbeddedBroker
+from flows.errors import RalmError
+from flows.flow_process import FlowProcess
+from flows.messages import Click, encode_scores
+from flows.progress import bars
+from flows.settings import Settings
+from flows.topic_admin import make_topics
+from flows.topics import TopicNames
+
+_BEST = 10
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """How the demo is run.
+
+    Attributes:
+        folder: everything it makes lies here.
+        keep: leave broker and flow running until Ctrl-C.
+        days: replay only so many days; None is all.
+    """
+
+    folder: Path
+    keep: bool = False
+    days: int | None = None
+
+
+def run_demo(settings: Settings, options: DemoOptions, console: Console) -> None:
+    """Run it and print the summary; the figures also go to ``summary.json`` in the folder.
+
+    Raises:
+        RalmError: when a part fails, or something that must hold of the summary does not.
+    """
+    folder = options.folder
+    with _alone(folder):
+        _clear(folder)
+        prepared = prepare(settings, folder)
+        with EmbeddedBroker(folder / "broker") as broker:
+            running = flow_settings(settings, folder, broker.bootstrap_servers)
+            make_topics(running)
+            windows = tell(
+                prepared.data,
+                cut=prepared.cut,
+                window=running.window,
+                top_k=running.max_top_k,
+                rng_seed=running.rng_seed,
+                days=options.days,
+            )
+            with FlowProcess("look-alike", running, config=folder / "ralm.toml", log=folder / "flow.log") as flow:
+                _run(console, options, prepared, running, windows, flow)
+
+
+def _run(
+    console: Console,
+    options: DemoOptions,
+    prepared: Prepared,
+    settings: Settings,
+    windows: list[Window],
+    flow: FlowProcess,
+) -> None:
+    bad = bad_messages(TopicNames.of(settings), settings.max_message_bytes)
+    with bars() as progress:
+        start = progress.add_task("starting the flow", total=None, note="")
+        flow.wait_ready()
+        progress.remove_task(start)
+        total = sum(len(window.clicks) + len(window.requests) for window in windows)
+        task = progress.add_task("clicks and requests", total=total, note="")
+        replay_in_lockstep(settings, flow, windows, bad, lambda more: progress.advance(task, more))
+        reading = progress.add_task("reading the topics", total=None, note="")
+        page = flow.page()
+        topics = read_back(settings)
+        summary = _summary(topics, prepared, settings)
+        progress.remove_task(reading)
+    _write(options.folder, summary, topics)
+    show(console, summary, _told(prepared, settings, len(bad)))
+    wrong = list(
+        broken(
+            summary,
+            bad_messages=len(bad),
+            items_of_flow=round(page.total("ralm_items")),
+            clicks_of_flow=round(page.total("ralm_clicks_total", outcome="applied")),
+        )
+    )
+    if wrong:
+        msg = f"the summary does not hold: {'; '.join(wrong)} (log: {flow.log})"
+        raise RalmError(msg)
+    _places(console, options, settings, flow)
+    if options.keep:
+        _keep(console, settings, flow)
+    flow.drain()
+
+
+def _summary(topics: ReadBack, prepared: Prepared, settings: Settings) -> Summary:
+    data = prepared.data
+    before = zip(data.event_users.tolist(), data.event_items.tolist(), data.event_times.tolist(), strict=True)
+    history = [Click(user, item, ts) for user, item, ts in before if ts < prepared.cut]
+    return summarise(topics, history, data.item_ids.tolist(), settings.window)
+
+
+def _told(prepared: Prepared, settings: Settings, bad: int) -> Told:
+    return Told(
+        prepared.data.name,
+        datetime.fromtimestamp(prepared.cut / 1000, UTC).strftime("%-d %B %Y"),
+        duration_text(settings.window),
+        settings.min_seeds,
+        settings.clusters,
+        prepared.left_out,
+        bad,
+    )
+
+
+def _write(folder: Path, summary: Summary, topics: ReadBack) -> None:
+    (folder / "summary.json").write_text(json.dumps(summary.figures(), indent=2) + "\n")
+    with (folder / "scores.jsonl").open("wb") as file:
+        for sent in topics.answers:
+            answer = sent.message
+            file.write(encode_scores(msgspec.structs.replace(answer, scores=answer.scores[:_BEST])) + b"\n")
+
+
+def _places(console: Console, options: DemoOptions, settings: Settings, flow: FlowProcess) -> None:
+    folder = options.folder
+    console.print()
+    lines = {
+        "figures": f"{folder / 'summary.json'}",
+        "scores": f"{folder / 'scores.jsonl'} (the best {_BEST} of each answer; whole in the topic scores)",
+        "store": f"{settings.state_dir}: ralm state --config {folder / 'ralm.toml'}",
+        "metrics": flow.server.url if options.keep else "ralm demo --keep leaves the flow running and shows its page",
+        "log": f"{flow.log}",
+    }
+    for name, text in lines.items():
+        console.print(f"[bold]{name:<9}[/]{text}", soft_wrap=True, highlight=False)
+
+
+def _keep(console: Console, settings: Settings, flow: FlowProcess) -> None:
+    console.print(
+        f"\nThe flow runs on: {flow.server.url}, broker {settings.bootstrap_servers}. Ctrl-C stops both.",
+        soft_wrap=True,
+        highlight=False,
+    )
+    try:
+        while True:
+            flow.check()
+            time.sleep(0.2)
+    except KeyboardInterrupt:
+        console.print("stopping")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Own the folder.
+
+    Raises:
+        RalmError: when another demo runs in it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            msg = f"another demo runs in {folder}: stop it, or give this one a --folder of its own"
+            raise RalmError(msg) from None
+        yield
+
+
+def _clear(folder: Path) -> None:
+    """Begin with an empty broker and empty stores; data and bundle are used again."""
+    for name in ("broker", "state"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in ("flow.log", "summary.json", "scores.jsonl"):
+        (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,132 @@
+"""The bundle: whole or refused, and never half of one."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ralm.scoring import AttentionWeights
+from state.bundle import Bundle, BundleError, write_bundle
+from state.user_keys import user_keys
+from state.vectors import UserVectors
+
+IDS = [f"user-{number}" for number in range(30)]
+
+
+def write(path: Path, rng_seed: int = 0, **more: object) -> str:
+    rng, h = np.random.default_rng(rng_seed), 8
+    given = {
+        "towers": AttentionWeights(
+            rng.normal(size=(h, h)).astype("f4"), rng.normal(size=(3, h)).astype("f4"), rng.normal(size=3).astype("f4")
+        ),
+        "user_tower": {"mlp": np.ones((2, 2), np.float32)},
+        "lookalike": {"fc": np.ones((2, 2), np.float32)},
+        "keys": user_keys(IDS),
+        "vectors": rng.normal(size=(30, h)).astype("f4"),
+        "details": {"figures": {"auc": 0.7}},
+    }
+    return write_bundle(path, **{**given, **more})
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(30, 8)).astype("f4")
+    version = write(tmp_path / "b", vectors=vectors)
+    bundle = Bundle.open(tmp_path / "b")
+    assert bundle.version == version
+    assert len(version) == 16
+    assert bundle.manifest["figures"] == {"auc": 0.7}
+    rows = bundle.vectors.rows(user_keys([*IDS[::-1], "stranger"]))
+    assert rows[-1] == -1
+    np.testing.assert_array_equal(bundle.vectors.gather(rows[:-1]), vectors[::-1])
+    assert isinstance(bundle.vectors.vectors, np.memmap)
+    assert bundle.weights("user_tower")["mlp"].shape == (2, 2)
+
+
+def test_the_version_is_that_of_the_content(tmp_path: Path) -> None:
+    same = {write(tmp_path / name, details={"made": name}) for name in ("a", "b")}
+    assert len(same) == 1
+    assert write(tmp_path / "c", rng_seed=1) not in same
+
+
+def test_an_older_bundle_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    write(tmp_path / "b")
+    version = write(tmp_path / "b", rng_seed=1)
+    assert Bundle.open(tmp_path / "b").version == version
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+@pytest.mark.parametrize(
+    "file", ["keys.u64", "vectors.f32", "towers.safetensors", "user_tower.safetensors", "lookalike.safetensors"]
+)
+def test_a_damaged_cut_or_missing_file_is_refused_by_name(tmp_path: Path, file: str) -> None:
+    write(tmp_path / "b")
+    path = tmp_path / "b" / file
+    whole = path.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    path.write_bytes(flipped)
+    with pytest.raises(BundleError, match=rf"{file} is damaged.*[Tt]rain again"):
+        Bundle.open(tmp_path / "b")
+    path.write_bytes(whole[:-4])
+    with pytest.raises(BundleError, match=rf"{file} has \d+ bytes"):
+        Bundle.open(tmp_path / "b", verify=False)
+    path.unlink()
+    with pytest.raises(BundleError, match=f"{file} is missing"):
+        Bundle.open(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 2}, "bundle format 2"),
+        ({"alpha": 0.9}, "the version does not belong"),
+        ({"dim": 9}, "numbers need"),
+        ({"users": 31}, "numbers need"),
+        ({"files": {}}, "does not name all files"),
+        ({"version": None, "files": None}, "does not name all files"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    write(tmp_path / "b")
+    manifest = tmp_path / "b" / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **change}))
+    with pytest.raises(BundleError, match=message):
+        Bundle.open(tmp_path / "b")
+
+
+def test_a_manifest_cannot_lead_out_of_the_bundle(tmp_path: Path) -> None:
+    write(tmp_path / "b")
+    manifest = tmp_path / "b" / "manifest.json"
+    found = json.loads(manifest.read_text())
+    found["files"]["../secret"] = {"bytes": 1, "sha256": ""}
+    manifest.write_text(json.dumps(found))
+    with pytest.raises(BundleError, match="no part of a bundle"):
+        Bundle.open(tmp_path / "b")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '"x"', "{}"])
+def test_nonsense_instead_of_a_manifest_is_refused(tmp_path: Path, text: str) -> None:
+    write(tmp_path / "b")
+    (tmp_path / "b" / "manifest.json").write_text(text)
+    with pytest.raises(BundleError, match="cannot be read"):
+        Bundle.open(tmp_path / "b")
+
+
+def test_no_bundle_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="ralm train"):
+        Bundle.open(tmp_path / "nothing")
+
+
+def test_doubled_users_and_diverged_vectors_are_not_written(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="share a key"):
+        write(tmp_path / "b", keys=user_keys(["a"] * 30))
+    with pytest.raises(BundleError, match="not finite"):
+        write(tmp_path / "b", vectors=np.full((30, 8), np.nan, np.float32))
+    assert not (tmp_path / "b").exists()
+
+
+def test_no_users_is_a_bundle_too() -> None:
+    nobody = UserVectors(np.empty(0, np.uint64), np.empty((0, 4), np.float32))
+    assert nobody.rows(user_keys(["a"])).tolist() == [-1]
