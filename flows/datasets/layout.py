@@ -108,7 +108,8 @@ def check(dataset: Dataset) -> Dataset:
     ):
         strange = np.flatnonzero(~np.isin(named, known))
         if len(strange):
-            msg = f"{dataset.name}: event {strange[0]} names {str(named[strange[0]])!r}, which is not among the {table}"
+            name = str(named[strange[0]])
+            msg = f"{dataset.name}: event {strange[0]} names {name!r}, which is not among the {table}"
             raise RalmError(msg)
     for name, (kind, column) in dataset.fields.items():
         if kind not in KINDS:
