@@ -116,7 +116,7 @@ class Settings(BaseModel):
     history: Positive = setting("train", 50, "past clicks of a user that are features")
     history_dropout: Ratio = setting("train", 0.3, "share of the positives that are seen without their past clicks")
     epochs_user: Positive = setting("train", 10, "epochs of the user tower")
-    epochs_lookalike: Positive = setting("train", 10, "epochs of the look-alike towers")
+    epochs_lookalike: Positive = setting("train", 5, "epochs of the look-alike towers")
     batch_size: Positive = setting("train", 256, "samples of a step")
     learning_rate: Annotated[float, _Number, Field(gt=0)] = setting("train", 0.001, "Adam's learning rate")
     negatives: Positive = setting("train", 10, "negatives of a positive")

@@ -53,7 +53,7 @@ class TrainingConfig:
     history: int = 50
     history_dropout: float = 0.3
     epochs_user: int = 10
-    epochs_lookalike: int = 10
+    epochs_lookalike: int = 5
     batch_size: int = 256
     learning_rate: float = 0.001
     negatives: int = 10

@@ -117,7 +117,9 @@ def check(dataset: Dataset) -> Dataset:
             raise RalmError(msg)
         if kind == "continuous" and not np.isfinite(column).all():
             row = int(np.flatnonzero(~np.isfinite(column))[0])
-            msg = f"{dataset.name}: field {name!r} of user {str(dataset.user_ids[row])!r} is {column[row]}, not a number"
+            msg = (
+                f"{dataset.name}: field {name!r} of user {str(dataset.user_ids[row])!r} is {column[row]}, not a number"
+            )
             raise RalmError(msg)
     return dataset
 

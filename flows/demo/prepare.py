@@ -15,7 +15,7 @@ from flows.training_job import Split, config_of, train_bundle, trained_already
 
 DATA = "ml100k"
 _FLOW = {
-    "window": "1d",
+    "window": "2d",
     "idle_after": "1h",  # longer than the demo: no window closes for want of clicks
     "min_seeds": 5,
     "item_ttl": 0,

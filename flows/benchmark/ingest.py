@@ -1,0 +1,162 @@
+"""How fast one process takes clicks in, beside how fast the Kafka client alone reads the same topic."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+
+from flows.embedded_broker import EmbeddedBroker
+from flows.flow_process import FlowProcess, free_port
+from flows.kafka import consumer_config, producer_config
+from flows.settings import Settings
+from flows.topic_admin import make_topics
+from flows.topics import TopicNames
+from ralm.scoring import AttentionWeights
+from state.bundle import write_bundle
+from state.user_keys import user_keys
+
+_USERS = 50_000
+_ITEMS = 10_000
+_DIM = 128
+_BATCH = 10_000
+_LOOK_EVERY_S = 0.05
+
+
+@dataclass(frozen=True)
+class IngestFigures:
+    """What was measured.
+
+    Attributes:
+        clicks: how many were in the topic.
+        bytes_each: mean size of their values.
+        raw_per_s: reading and nothing else, the best of the runs.
+        flow_per_s: taken in by the flow, the median of the runs; from its first click to its last.
+        rss_mib: resident memory of the flow's process in the last run: after the first clicks, halfway, at the end.
+    """
+
+    clicks: int
+    bytes_each: float
+    raw_per_s: float
+    flow_per_s: float
+    rss_mib: tuple[int, int, int]
+
+
+def measure_ingest(folder: Path, clicks: int, runs: int, progress: Callable[[str], None]) -> IngestFigures:
+    """Fill a topic of an embedded broker, read it with the client alone, then with the dataflow ``seeds``.
+
+    Args:
+        folder: an empty folder to work in.
+        clicks: how many clicks.
+        runs: how often each side reads them.
+        progress: told what begins.
+
+    Raises:
+        RalmError: when the broker or the flow fails.
+    """
+    _write_bundle(folder / "bundle")
+    with EmbeddedBroker(folder / "broker") as broker:
+        settings = _settings(folder, broker.bootstrap_servers, "0")
+        make_topics(settings)
+        progress("filling the topic")
+        size = _fill(settings, clicks)
+        progress("reading with the client alone")
+        raw = max(_read_raw(settings, clicks) for _ in range(runs))
+        rates = []
+        for run in range(runs):
+            progress(f"reading with the flow, {run + 1} of {runs}")
+            rate, memory = _run_flow(_settings(folder, broker.bootstrap_servers, str(run)), folder, clicks)
+            rates.append(rate)
+    return IngestFigures(clicks, size / clicks, raw, float(np.median(rates)), memory)
+
+
+def _settings(folder: Path, servers: str, run: str) -> Settings:
+    places = {
+        "bootstrap_servers": servers,
+        "bundle": str(folder / "bundle"),
+        "state_dir": str(folder / f"state-{run}"),
+        "metrics_port": free_port("127.0.0.1", 0),
+    }
+    return Settings.model_validate(places)
+
+
+def _write_bundle(path: Path) -> None:
+    rng = np.random.default_rng(0)
+    shapes = ((_DIM, _DIM), (32, _DIM), (32,))
+    w_local, w_global, v_global = (rng.normal(scale=0.1, size=shape).astype(np.float32) for shape in shapes)
+    write_bundle(
+        path,
+        towers=AttentionWeights(w_local, w_global, v_global),
+        user_tower={},
+        lookalike={},
+        keys=user_keys([_user(number) for number in range(_USERS)]),
+        vectors=rng.normal(size=(_USERS, _DIM)).astype(np.float32),
+        details={},
+    )
+
+
+def _user(number: int) -> str:
+    return f"user-{number:06d}"
+
+
+def _fill(settings: Settings, clicks: int) -> int:
+    """Send clicks on skewed items; returns the bytes of their values."""
+    rng, topic = np.random.default_rng(0), TopicNames.of(settings).clicks
+    producer = Producer(producer_config(settings, **{"linger.ms": 50}))
+    start, size = time.time_ns() // 1_000_000 - clicks, 0
+    items = np.minimum(rng.zipf(1.2, clicks), _ITEMS).tolist()
+    users = rng.integers(0, _USERS, clicks).tolist()
+    for number, (item, user) in enumerate(zip(items, users, strict=True)):
+        key = f"item-{item:05d}"
+        value = f'{{"user_id": "{_user(user)}", "item_id": "{key}", "ts": {start + number}}}'.encode()
+        size += len(value)
+        while True:
+            try:
+                producer.produce(topic, value, key)
+                break
+            except BufferError:
+                producer.poll(0.1)
+        if number % 1000 == 0:
+            producer.poll(0)
+    producer.flush()
+    return size
+
+
+def _read_raw(settings: Settings, clicks: int) -> float:
+    """Messages a second with the client and nothing else, from the first to the last."""
+    topic = TopicNames.of(settings).clicks
+    consumer = Consumer(consumer_config(settings, **{"group.id": f"raw-{uuid4().hex}"}))
+    places = [TopicPartition(topic, part, OFFSET_BEGINNING) for part in range(settings.partitions)]
+    consumer.assign(places)
+    first = consumer.consume(1, timeout=30.0)
+    began, read = time.perf_counter(), len(first)
+    while read < clicks:
+        read += len([message.value() for message in consumer.consume(_BATCH, timeout=1.0)])
+    took = time.perf_counter() - began
+    consumer.close()
+    return read / took
+
+
+def _run_flow(settings: Settings, folder: Path, clicks: int) -> tuple[float, tuple[int, int, int]]:
+    """Clicks a second of the dataflow, and its memory on the way."""
+    began: tuple[float, float] | None = None
+    memory: list[tuple[float, int]] = []
+    with FlowProcess("seeds", settings, config=folder / "ralm.toml", log=folder / "flow.log") as flow:
+        flow.wait_ready()
+        while True:
+            now, taken = time.perf_counter(), flow.page().total("ralm_clicks_total")
+            if taken:
+                began = began or (now, taken)
+                memory.append((taken, round(flow.page().total("process_resident_memory_bytes") / 2**20)))
+            if taken >= clicks:
+                break
+            time.sleep(_LOOK_EVERY_S)
+        flow.drain()
+    # Where the first look already finds much, what came before it counts neither as clicks nor as time.
+    start, before = began or (now, taken)
+    rate = (taken - before) / (now - start) if now > start else float("nan")
+    halfway = next(rss for count, rss in memory if count >= clicks / 2)
+    return rate, (memory[0][1], halfway, memory[-1][1])
