@@ -24,10 +24,10 @@ from flows.replay_files import click_message, request_message
 from flows.settings import Settings
 from flows.topics import TopicNames
 
-IN_FLIGHT = 64
+IN_FLIGHT = 16
 """Most requests without an answer: so many users wait at once."""
 _PATIENCE_S = 60.0
-_LOOK_AGAIN_S = 0.03
+_LOOK_AGAIN_S = 0.05
 
 Told = Callable[[int], None]
 """Called with how many more messages are done."""

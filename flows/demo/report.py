@@ -66,8 +66,8 @@ def show(console: Console, summary: Summary, told: Told) -> None:
         f"without items the user had clicked. Popularity ranks by the clicks that the seed sets had when the request "
         f"came. The demo's own settings: windows of {told.window} of event time (default 5m), at least "
         f"{told.min_seeds} seeds (default 100), {told.clusters} clusters, items never expire. {told.left_out} users "
-        f"who came after the training have no vector: they are the unknown ones. {told.bad_messages} unusable messages were sent on "
-        "purpose: they are the dead letters.[/]"
+        f"who came after the training have no vector: they are the unknown ones. {told.bad_messages} unusable messages "
+        "were sent on purpose: they are the dead letters.[/]"
     )
 
 
