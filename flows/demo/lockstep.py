@@ -103,6 +103,7 @@ class Lockstep:
     def _ask(self, window: Window, told: Told) -> None:
         waiting: set[str] = set()
         unsent = list(reversed(window.requests))
+        self._answers.listen()
         deadline = self._clock() + _PATIENCE_S
         while unsent or waiting:
             while unsent and len(waiting) < IN_FLIGHT:
@@ -119,6 +120,7 @@ class Lockstep:
                 self._flow.check()
                 msg = f"{len(waiting)} requests have no answer after {_PATIENCE_S:g} s, {min(waiting)} among them"
                 raise RalmError(msg)
+        self._answers.rest()
         self._producer.finish()
 
     def _delivered(self, message: Outgoing, sent: Message) -> None:
@@ -160,7 +162,11 @@ class _RequestId(msgspec.Struct):
 
 
 class _Answers:
-    """The topic of answers, from its beginning on."""
+    """The topic of answers, from its beginning on.
+
+    Between questions it rests: the embedded broker answers a fetch that finds nothing at once, so that a consumer that
+    waits keeps the better part of a core busy.
+    """
 
     def __init__(self, settings: Settings, topic: str) -> None:
         self._decoder = msgspec.json.Decoder(_RequestId)
@@ -171,7 +177,15 @@ class _Answers:
             self._consumer.close()
             msg = f"the topic {topic} cannot be read: {error}"
             raise RalmError(msg) from error
-        self._consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+        self._places = [TopicPartition(topic, partition, 0) for partition in partitions]
+        self._consumer.assign(self._places)
+        self.rest()
+
+    def listen(self) -> None:
+        self._consumer.resume(self._places)
+
+    def rest(self) -> None:
+        self._consumer.pause(self._places)
 
     def close(self) -> None:
         self._consumer.close()

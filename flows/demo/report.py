@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
+from flows.demo.lockstep import IN_FLIGHT
 from flows.demo.summary import Summary
 
 
@@ -18,18 +19,14 @@ class Told:
         replayed_from: the cut, as a date.
         window: length of a window, as text.
         min_seeds: seeds that an item needs.
-        clusters: k.
         left_out: users without a vector.
         bad_messages: sent on purpose.
-        auc: of the bundle on the held-out clicks; auc_activity of the users' activity alone.
-        auc_activity: as above.
     """
 
     data: str
     replayed_from: str
     window: str
     min_seeds: int
-    clusters: int
     left_out: int
     bad_messages: int
 
@@ -61,13 +58,26 @@ def show(console: Console, summary: Summary, told: Told) -> None:
     console.rule(f"[bold]RALM streaming on {told.data}[/], real clicks from {told.replayed_from} on", align="left")
     console.print(_counts(summary, told))
     console.print(_hit_rates(summary))
-    console.print(
-        f"[dim]Every figure is recomputed from the topics. A hit: one of a user's next 10 clicks among the best 10, "
-        f"without items the user had clicked. Popularity ranks by the clicks that the seed sets had when the request "
-        f"came. The demo's own settings: windows of {told.window} of event time (default 5m), at least "
-        f"{told.min_seeds} seeds (default 100), {told.clusters} clusters, items never expire. {told.left_out} users "
-        f"who came after the training have no vector: they are the unknown ones. {told.bad_messages} unusable messages "
-        "were sent on purpose: they are the dead letters.[/]"
+    for text in _notes(summary, told):
+        console.print(f"[dim]{text}[/]")
+
+
+def _notes(summary: Summary, told: Told) -> Iterator[str]:
+    yield ""
+    yield (
+        "Every figure is recomputed from the topics. A hit is one of a user's next 10 clicks among the best 10; what "
+        "the user had clicked is left out. Popularity ranks by the clicks that the seed sets had when the request "
+        "came, and is judged on the same requests. The less clicked 80% of the items: both rankings and the clicks "
+        "are narrowed to them."
+    )
+    yield (
+        f"{summary.new_users} of the {summary.users} users came after the training. {told.left_out} of these were "
+        "kept out of the bundle (the unknown ones); the others' vectors know their profile and no click."
+    )
+    yield (
+        f"The demo's own settings: windows of {told.window} of event time (default 5m), at least {told.min_seeds} seeds "
+        f"(default 100), items never expire. {told.bad_messages} unusable messages were sent on purpose: they are the "
+        "dead letters."
     )
 
 
@@ -81,23 +91,23 @@ def _counts(summary: Summary, told: Told) -> Table:
     def row(name: str, value: int | float | None, note: str = "") -> None:
         table.add_row(name, "-" if value is None else f"{value:,}", note)
 
-    row("clicks", summary.clicks, "read from the topic clicks")
+    row("clicks", summary.clicks)
     row("seed sets", summary.seed_sets, "items somebody clicked")
-    row("windows closed", summary.windows, f"of {told.window} each, with centroids made at their close")
+    row("windows closed", summary.windows, f"of {told.window} each; their close gave centroids")
     row("items clustered", summary.items_clustered, f"the others have fewer than {told.min_seeds} seeds")
-    row("requests", summary.requests, "each user in each window, just before the first click")
+    row("requests", summary.requests, "before a user's first click in a window")
     row("  scored", summary.scored)
-    row("  unknown user", summary.unknown, "answered so")
-    row("  no candidates", summary.no_candidates, "answered so: nothing had centroids yet")
-    row("answers with cold items", summary.cold, "every fourth request names its candidates, new items among them")
+    row("  unknown user", summary.unknown, "the bundle has no vector")
+    row("  no candidates", summary.no_candidates, "nothing had centroids yet")
+    row("answers with cold items", summary.cold, "every fourth request names candidates, new ones too")
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(summary.dead_letters.items()))
     row("dead letters", summary.dead_letters.total(), reasons)
     row(
         "clicks/s",
         figures["clicks_per_s"],
-        "windows closed and clustered between; `ralm bench ingest` has the rate",
+        "with every window closed and clustered; see `ralm bench ingest`",
     )
-    row("requests/s", figures["requests_per_s"], "at most 64 in flight; each answer ranks every live item")
+    row("requests/s", figures["requests_per_s"], f"at most {IN_FLIGHT} in flight; an answer ranks all live items")
     row("request to score, p50", figures["latency_p50_ms"], "ms")
     row("request to score, p99", figures["latency_p99_ms"], "ms")
     return table

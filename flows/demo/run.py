@@ -125,7 +125,6 @@ def _told(prepared: Prepared, settings: Settings, bad: int) -> Told:
         datetime.fromtimestamp(prepared.cut / 1000, UTC).strftime("%-d %B %Y"),
         duration_text(settings.window),
         settings.min_seeds,
-        settings.clusters,
         prepared.left_out,
         bad,
     )
@@ -145,7 +144,7 @@ def _places(console: Console, options: DemoOptions, settings: Settings, flow: Fl
     lines = {
         "figures": f"{folder / 'summary.json'}",
         "scores": f"{folder / 'scores.jsonl'} (the best {_BEST} of each answer; whole in the topic scores)",
-        "store": f"{settings.state_dir}: ralm state --config {folder / 'ralm.toml'}",
+        "store": f"{settings.state_dir}: ralm state show --config {folder / 'ralm.toml'}",
         "metrics": flow.server.url if options.keep else "ralm demo --keep leaves the flow running and shows its page",
         "log": f"{flow.log}",
     }

@@ -20,6 +20,8 @@ class Summary:
 
     Attributes:
         clicks: readable clicks.
+        users: who clicked.
+        new_users: those of them who had not clicked before the cut.
         seed_sets: items with a click, each of which has a seed set.
         windows: distinct window ends among centroids and scores, that is, windows whose close gave centroids.
         items_clustered: items with centroids.
@@ -39,6 +41,8 @@ class Summary:
     """
 
     clicks: int
+    users: int
+    new_users: int
     seed_sets: int
     windows: int
     items_clustered: int
@@ -93,6 +97,7 @@ def summarise(topics: ReadBack, history: Sequence[Click], catalogue: Sequence[st
         window: length of a window, ms.
     """
     clicks = sorted(topics.clicks, key=lambda sent: (sent.message.ts, sent.message.user_id, sent.message.item_id))
+    users = {sent.message.user_id for sent in clicks}
     requests = _first_of_each(topics.requests)
     answers = _first_of_each(topics.answers)
     answered = {key: answers[key] for key in requests if key in answers}
@@ -105,6 +110,8 @@ def summarise(topics: ReadBack, history: Sequence[Click], catalogue: Sequence[st
     ends.update(item.window_end for answer in answered.values() for item in answer.message.scores)
     return Summary(
         clicks=len(clicks),
+        users=len(users),
+        new_users=len(users - {click.user_id for click in history}),
         seed_sets=len({sent.message.item_id for sent in clicks}),
         windows=len(ends),
         items_clustered=len({sent.message.item_id for sent in topics.centroids}),

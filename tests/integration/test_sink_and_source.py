@@ -1,0 +1,170 @@
+"""The sink and the source at a real broker: outages, expired offsets, positions, many partitions."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+from json_client import JsonClient
+
+from flows.batches import OutMessage
+from flows.errors import RalmError
+from flows.kafka import consumer_config, producer_config
+from flows.reader import TopicReader
+from flows.settings import Settings
+from flows.sink import Delivery, KafkaSink
+from flows.source import KafkaSource, SourceOptions
+from flows.topic_admin import make_topics
+from flows.topics import TopicNames
+
+pytestmark = pytest.mark.broker
+
+
+def settings_for(servers: str, **more: Any) -> Settings:
+    made = Settings(bootstrap_servers=servers, topic_prefix=f"t{uuid4().hex[:10]}.", **more)
+    make_topics(made)
+    return made
+
+
+def take_all(reader: TopicReader, partition: int, count: int) -> list[int]:
+    found: list[int] = []
+    until = time.monotonic() + 20
+    while len(found) < count:
+        assert time.monotonic() < until
+        found += [message.offset() for message in reader.take(partition)]
+    return found
+
+
+def at_end(reader: TopicReader, partition: int) -> None:
+    until = time.monotonic() + 20
+    while not reader.at_end(partition):
+        assert time.monotonic() < until
+        assert reader.take(partition) == []
+
+
+def test_what_the_broker_does_not_take_raises(own_broker: Any) -> None:
+    settings = settings_for(own_broker.bootstrap_servers, delivery_timeout="2s")
+    topic = TopicNames.of(settings).scores
+    delivery = Delivery("scores", topic, producer_config(settings), timeout=2.0)
+    delivery.send([OutMessage(b"k", b"before")])
+    delivery.settle()
+    own_broker.pause()
+    try:
+        delivery.send([OutMessage(b"k", b"lost?")])
+        with pytest.raises(RalmError, match=rf"{topic}.*(not delivered|not taken)"):
+            delivery.settle()
+        with pytest.raises(RalmError):
+            delivery.send([OutMessage(b"k", b"and no more after it")])
+    finally:
+        own_broker.resume()
+
+
+def test_an_oversized_message_raises_and_names_its_key(broker: str) -> None:
+    settings = settings_for(broker)
+    delivery = Delivery("scores", TopicNames.of(settings).scores, producer_config(settings), timeout=5.0)
+    with pytest.raises(RalmError, match="key b'big'"):
+        delivery.send([OutMessage(b"big", b"x" * 5_000_000)])
+
+
+def test_all_parts_of_a_sink_share_a_producer_and_a_snapshot_delivers(broker: str) -> None:
+    settings = settings_for(broker)
+    sink = KafkaSink("scores", TopicNames.of(settings).scores, producer_config(settings), 5000)
+    assert len(sink.list_parts()) == 16
+    assert [sink.part_fn(key) for key in ("0/2403", "3/157")] == [0, 3]
+    parts = [sink.build_part("s", name, None) for name in sink.list_parts()[:2]]
+    for number, part in enumerate(parts):
+        part.write_batch([OutMessage(b"k", str(number).encode(), [("h", b"v")])])
+        part.snapshot()
+    found = JsonClient(broker, settings.topic_prefix).read("scores")
+    assert sorted(message.value() for message in found) == [b"0", b"1"]
+    assert found[0].headers() == [("h", b"v")]
+
+
+def test_an_offset_that_has_expired_raises_and_never_jumps(broker: str) -> None:
+    settings = settings_for(broker, partitions=1)
+    client, topic = JsonClient(broker, settings.topic_prefix), TopicNames.of(settings).clicks
+    for number in range(50):
+        client.send("clicks", "i", {"number": number})
+    client.flush()
+    admin = AdminClient({"bootstrap.servers": broker})
+    for future in admin.delete_records([TopicPartition(topic, 0, 30)]).values():
+        future.result(timeout=20)
+    reader = TopicReader(topic, consumer_config(settings), 100)
+    reader.add(0, 10)
+    with pytest.raises(RalmError, match=r"no longer has that offset.*accept the gap"):
+        take_all(reader, 0, 1)
+    fresh = TopicReader(topic, consumer_config(settings), 100)
+    fresh.add(0, None)
+    assert take_all(fresh, 0, 20) == list(range(30, 50))
+
+
+def test_each_partition_is_read_in_order_from_its_own_position(broker: str) -> None:
+    settings = settings_for(broker, partitions=3)
+    client, topic = JsonClient(broker, settings.topic_prefix), TopicNames.of(settings).clicks
+    for number in range(300):
+        client.send("clicks", f"i{number % 20}", {"number": number})
+    client.flush()
+    ends = {p: max(m.offset() for m in client.read("clicks") if m.partition() == p) + 1 for p in range(3)}
+    reader = TopicReader(topic, consumer_config(settings), 7)
+    assert reader.partition_count() == 3
+    for partition in range(3):
+        reader.add(partition, partition * 5)
+    for partition in range(3):
+        assert take_all(reader, partition, ends[partition] - 5 * partition) == list(
+            range(5 * partition, ends[partition])
+        )
+        at_end(reader, partition)
+        assert reader.position(partition) == ends[partition]
+        assert reader.lag(partition) == 0
+        reader.commit(partition)
+    for partition in range(3):
+        reader.remove(partition)
+
+
+def test_a_source_waits_until_it_is_open_sends_heartbeats_and_ends_when_told(broker: str) -> None:
+    settings = settings_for(broker, partitions=1)
+    client, state = JsonClient(broker, settings.topic_prefix), {"open": False, "stop": False}
+    client.send("requests", "u", {"x": 1})
+    client.flush()
+    options = SourceOptions(
+        "requests",
+        TopicNames.of(settings).requests,
+        consumer_config(settings),
+        10,
+        "earliest",
+        lambda: state["stop"],
+        lambda: state["open"],
+    )
+    source = KafkaSource(options)
+    assert source.list_parts() == ["requests/00000"]
+    part = source.build_part("s", "requests/00000", None)
+    assert part.next_batch() == []
+    state["open"] = True
+    got = _poll(part.next_batch, lambda batch: bool(batch.messages))
+    assert got.next_offset == 1
+    beat = _poll(part.next_batch, lambda batch: not batch.messages)
+    assert beat.next_offset == 1
+    assert beat.idle >= 0
+    assert part.snapshot() == 1
+    state["stop"] = True
+    with pytest.raises(StopIteration):
+        part.next_batch()
+    part.close()
+
+
+def test_a_topic_that_is_missing_says_what_to_do(broker: str) -> None:
+    settings = Settings(bootstrap_servers=broker, topic_prefix=f"t{uuid4().hex}.")
+    with pytest.raises(RalmError, match="ralm topics"):
+        TopicReader(TopicNames.of(settings).clicks, consumer_config(settings), 10).partition_count()
+
+
+def _poll(poll: Callable[[], list[Any]], right: Callable[[Any], bool]) -> Any:
+    until = time.monotonic() + 20
+    while True:
+        assert time.monotonic() < until
+        for batch in poll():
+            if right(batch):
+                return batch
