@@ -75,8 +75,8 @@ def _notes(summary: Summary, told: Told) -> Iterator[str]:
         "kept out of the bundle (the unknown ones); the others' vectors know their profile and no click."
     )
     yield (
-        f"The demo's own settings: windows of {told.window} of event time (default 5m), at least {told.min_seeds} seeds "
-        f"(default 100), items never expire. {told.bad_messages} unusable messages were sent on purpose: they are the "
+        f"The demo's own settings: windows of {told.window} of event time (default 5m), at least {told.min_seeds} "
+        f"seeds (default 100), items never expire. {told.bad_messages} unusable messages were sent on purpose: they are the "
         "dead letters."
     )
 
