@@ -18,7 +18,7 @@ from flows.checked_producer import CheckedProducer, Outgoing
 from flows.demo.story import Window
 from flows.errors import RalmError
 from flows.kafka import consumer_config
-from flows.messages import Reject, decode_click
+from flows.messages import decode_click
 from flows.metrics_page import MetricsPage
 from flows.replay_files import click_message, request_message
 from flows.settings import Settings
@@ -70,6 +70,7 @@ class Lockstep:
         self._sleep = sleep
         self._newest: dict[str, int] = {}
         self._producer = CheckedProducer(settings, self._delivered)
+        self._bad_producer = CheckedProducer(settings)
         self._answers = _Answers(settings, self._names.scores)
 
     def close(self) -> None:
@@ -86,15 +87,17 @@ class Lockstep:
             for click in window.clicks:
                 self._producer.send(click_message(self._names.clicks, click))
             for message in bad if number == min(1, len(windows) - 1) else ():
-                self._producer.send(message)
+                self._bad_producer.send(message)
+            self._bad_producer.finish()
             self._producer.finish()
-            self._wait_until_served()
+            self._wait(lambda page: waits_for(page, self._newest, self._lateness))
             told(len(window.clicks))
             self._ask(window, told)
+        self._wait(lambda page: _waits_for_dead_letters(page, len(bad)))
 
-    def _wait_until_served(self) -> None:
+    def _wait(self, left: Callable[[MetricsPage], str]) -> None:
         deadline = self._clock() + _PATIENCE_S
-        while waiting := waits_for(self._flow.page(), self._newest, self._lateness):
+        while waiting := left(self._flow.page()):
             if self._clock() > deadline:
                 msg = f"the flow does not keep up: after {_PATIENCE_S:g} s, {waiting}"
                 raise RalmError(msg)
@@ -103,7 +106,6 @@ class Lockstep:
     def _ask(self, window: Window, told: Told) -> None:
         waiting: set[str] = set()
         unsent = list(reversed(window.requests))
-        self._answers.listen()
         deadline = self._clock() + _PATIENCE_S
         while unsent or waiting:
             while unsent and len(waiting) < IN_FLIGHT:
@@ -120,19 +122,12 @@ class Lockstep:
                 self._flow.check()
                 msg = f"{len(waiting)} requests have no answer after {_PATIENCE_S:g} s, {min(waiting)} among them"
                 raise RalmError(msg)
-        self._answers.rest()
         self._producer.finish()
 
     def _delivered(self, message: Outgoing, sent: Message) -> None:
         """Note the newest click of each partition: from there the flow's watermark can be foretold."""
-        if message.topic != self._names.clicks:
-            return
-        try:
-            ts = decode_click(message.value).ts
-        except Reject:
-            return
-        if message.key is not None and ts < time.time() * 1000:  # a bad message moves no watermark
-            partition = str(sent.partition())
+        if message.topic == self._names.clicks:
+            partition, ts = str(sent.partition()), decode_click(message.value).ts
             self._newest[partition] = max(ts, self._newest.get(partition, ts))
 
 
@@ -146,7 +141,7 @@ def waits_for(page: MetricsPage, newest: dict[str, int], lateness: int) -> str:
     """
     watermarks = page.by("ralm_watermark_timestamp_seconds", "partition")
     for partition, ts in newest.items():
-        if round(watermarks.get(partition, -1.0) * 1000) < ts - lateness:
+        if partition not in watermarks or round(watermarks[partition] * 1000) < ts - lateness:
             return f"partition {partition} has not taken all its clicks"
     # The flow sets a partition's watermark after its pending items, and counts a clustering before it emits it.
     pending = page.total("ralm_pending_items")
@@ -157,16 +152,17 @@ def waits_for(page: MetricsPage, newest: dict[str, int], lateness: int) -> str:
     return f"{made - read:,.0f} centroids are not served yet" if read < made else ""
 
 
+def _waits_for_dead_letters(page: MetricsPage, bad: int) -> str:
+    written = page.total("ralm_messages_written_total", topic_kind="dead_letters")
+    return f"{bad - written:,.0f} dead letters are not written yet" if written < bad else ""
+
+
 class _RequestId(msgspec.Struct):
     request_id: str
 
 
 class _Answers:
-    """The topic of answers, from its beginning on.
-
-    Between questions it rests: the embedded broker answers a fetch that finds nothing at once, so that a consumer that
-    waits keeps the better part of a core busy.
-    """
+    """The topic of answers, from its beginning on."""
 
     def __init__(self, settings: Settings, topic: str) -> None:
         self._decoder = msgspec.json.Decoder(_RequestId)
@@ -177,15 +173,7 @@ class _Answers:
             self._consumer.close()
             msg = f"the topic {topic} cannot be read: {error}"
             raise RalmError(msg) from error
-        self._places = [TopicPartition(topic, partition, 0) for partition in partitions]
-        self._consumer.assign(self._places)
-        self.rest()
-
-    def listen(self) -> None:
-        self._consumer.resume(self._places)
-
-    def rest(self) -> None:
-        self._consumer.pause(self._places)
+        self._consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
 
     def close(self) -> None:
         self._consumer.close()

@@ -1,6 +1,6 @@
 """Reads topics from their first message to their last, for figures that come from the topics and from nowhere else."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from flows.errors import RalmError
 from flows.kafka import consumer_config
-from flows.messages import Centroids, Click, Request, Scores, decode_centroids, decode_click, decode_request
+from flows.messages import Centroids, Click, Reject, Request, Scores, decode_centroids, decode_click, decode_request
 from flows.messages import decode_scores as decode_answer
 from flows.settings import Settings
 from flows.topics import TopicNames
@@ -50,8 +50,7 @@ def read_back(settings: Settings) -> ReadBack:
     """Read all topics to their present ends.
 
     Raises:
-        RalmError: when the broker does not answer.
-        Reject: when a message can neither be read nor is among the dead letters.
+        RalmError: when the broker does not answer, or a message can neither be read nor is among the dead letters.
     """
     names = TopicNames.of(settings)
     dead: dict[tuple[str, int, int], str] = {}
@@ -64,13 +63,23 @@ def read_back(settings: Settings) -> ReadBack:
         found = read_topic(settings, topic)
         return (m for m in found if (topic, m.partition() or 0, m.offset() or 0) not in dead)
 
+    centroids = (message for message in good(names.centroids) if message.value() is not None)
     return ReadBack(
-        [Sent(decode_click(m.value()), m.timestamp()[1]) for m in good(names.clicks)],
-        [Sent(decode_request(m.value()), m.timestamp()[1]) for m in good(names.requests)],
-        [Sent(decode_centroids(m.value()), m.timestamp()[1]) for m in good(names.centroids) if m.value() is not None],
-        [Sent(decode_answer(m.value()), m.timestamp()[1]) for m in good(names.scores)],
+        [_sent(decode_click, message) for message in good(names.clicks)],
+        [_sent(decode_request, message) for message in good(names.requests)],
+        [_sent(decode_centroids, message) for message in centroids],
+        [_sent(decode_answer, message) for message in good(names.scores)],
         dead,
     )
+
+
+def _sent(decode: Callable[[bytes | None], M], message: Message) -> Sent[M]:
+    try:
+        return Sent(decode(message.value()), message.timestamp()[1])
+    except Reject as reject:
+        where = f"{message.topic()}[{message.partition()}] at offset {message.offset()}"
+        msg = f"{where} cannot be read and is not among the dead letters: {reject}"
+        raise RalmError(msg) from reject
 
 
 def read_topic(settings: Settings, topic: str) -> Iterator[Message]:

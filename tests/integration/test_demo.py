@@ -1,0 +1,187 @@
+"""The demo in its short form, on made-up clicks: the command as a user calls it, and what it leaves behind."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+
+from flows.datasets.layout import Dataset, save
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
+
+KEYS = {
+    "clicks",
+    "seed_sets",
+    "windows",
+    "items_clustered",
+    "requests",
+    "scored",
+    "cold",
+    "unknown",
+    "dead_letters",
+    "hit_rate",
+    "hit_rate_popularity",
+    "hit_rate_tail",
+    "hit_rate_tail_popularity",
+    "clicks_per_s",
+    "requests_per_s",
+    "latency_p50_ms",
+    "latency_p99_ms",
+}
+SMALL = ["--dim", "8", "--field-dim", "4", "--attention-size", "4", "--epochs-user", "1", "--epochs-lookalike", "1"]
+
+
+def made_up() -> Dataset:
+    """Clicks of two tastes over 60 days; from day 42 on most users are new."""
+    rng = np.random.default_rng(7)
+    n = 2400
+    times = np.sort(rng.integers(0, 60 * 86_400, n)) * 1000
+    users = np.where(times < times[int(0.7 * n)], rng.integers(0, 120, n), rng.integers(60, 200, n))
+    items = rng.integers(0, 30, n) + 30 * (users % 2)
+    user_ids, item_ids = np.array([f"u{v:03d}" for v in range(200)]), np.array([f"i{v:02d}" for v in range(80)])
+    fields = {
+        "taste": ("categorical", np.array(["even", "odd"] * 100)),
+        "age": ("continuous", rng.integers(18, 80, 200).astype(np.float32)),
+    }
+    categories = np.array(["odd" if 30 <= v < 60 else "even" for v in range(80)])
+    return Dataset("made-up", user_ids[users], item_ids[items], times, user_ids, fields, item_ids, categories)
+
+
+class Demo:
+    """The command in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.output = folder / "output.txt"
+        save(made_up(), folder / "demo" / "data" / "ml100k")
+
+    def start(self, *more: str) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "flows.cli", "demo", "--folder", str(self.folder / "demo")]
+        env = {name: value for name, value in os.environ.items() if not name.startswith("RALM_")}
+        # Settings of the environment and of the working folder are not the demo's.
+        env |= {
+            "RALM_BOOTSTRAP_SERVERS": "nowhere:1",
+            "RALM_WINDOW": "7s",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        }
+        with self.output.open("wb") as output:
+            return subprocess.Popen(
+                [*command, "--metrics-port", "0", *SMALL, *more], stdout=output, stderr=output, cwd=self.folder, env=env
+            )
+
+    def run(self, *more: str) -> str:
+        with self.start(*more) as process:
+            assert process.wait(200) == 0, self.output.read_text()
+        return self.output.read_text()
+
+    def left(self, name: str) -> str:
+        return (self.folder / "demo" / name).read_text()
+
+
+def children(folder: Path) -> list[str]:
+    """Command lines of processes that name the folder."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = file.read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if str(folder) in line:
+            found.append(line)
+    return found
+
+
+def eventually(condition: Callable[[], object], seconds: float = 120.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    pytest.importorskip("noida_db", reason="needs the embedded broker: install the extra 'broker'")
+    pytest.importorskip("torch", reason="needs torch: install the extra 'train'")
+    return Demo(tmp_path_factory.mktemp("demo"))
+
+
+def test_it_ends_with_a_summary_that_adds_up(demo: Demo) -> None:
+    said = demo.run("--days", "12")
+
+    figures = json.loads(demo.left("summary.json"))
+    data, cut = made_up(), made_up().time_at(0.7)
+    rows = (data.event_times >= cut) & (data.event_times < cut + 12 * 86_400_000)
+    assert set(figures) == KEYS
+    assert figures["clicks"] == rows.sum()
+    assert figures["seed_sets"] == len(np.unique(data.event_items[rows]))
+    assert 0 < figures["items_clustered"] <= figures["seed_sets"]
+    assert 0 < figures["windows"] <= 13
+    assert figures["dead_letters"] == 10
+    assert 0 < figures["unknown"] < figures["scored"] < figures["requests"]
+    assert figures["cold"] > 0
+    assert all(0 <= figures[name] <= 1 for name in KEYS if name.startswith("hit_rate"))
+    assert 0 < figures["latency_p50_ms"] <= figures["latency_p99_ms"]
+    assert min(figures["clicks_per_s"], figures["requests_per_s"]) > 0
+    answers = [json.loads(line) for line in demo.left("scores.jsonl").splitlines()]
+    assert len({answer["request_id"] for answer in answers}) == figures["requests"]
+    assert all(len(answer["scores"]) <= 10 for answer in answers)
+    for word in ("look-alike", "popularity", "dead letters", "ralm state show", "summary.json"):
+        assert word in said
+    assert not children(demo.folder)
+
+
+def test_a_second_run_uses_the_bundle_again_and_finds_the_same(demo: Demo) -> None:
+    demo.run("--days", "4")
+    manifest, first = demo.left("bundle/manifest.json"), json.loads(demo.left("summary.json"))
+    said = demo.run("--days", "4")
+    second = json.loads(demo.left("summary.json"))
+    measured = {"clicks_per_s", "requests_per_s", "latency_p50_ms", "latency_p99_ms"}
+    assert {k: v for k, v in first.items() if k not in measured} == {
+        k: v for k, v in second.items() if k not in measured
+    }
+    assert demo.left("bundle/manifest.json") == manifest
+    assert "user tower" not in said  # no bar of training
+
+
+def test_keep_leaves_it_running_until_it_is_told_to_stop(demo: Demo) -> None:
+    process = demo.start("--days", "2", "--keep")
+    try:
+        assert eventually(lambda: "Ctrl-C stops both" in demo.output.read_text() or process.poll() is not None)
+        assert process.poll() is None, demo.output.read_text()
+        url = re.search(r"http://\S+/metrics", demo.output.read_text())
+        assert url is not None
+        with urlopen(url[0], timeout=10) as page:
+            assert b"ralm_clicks_total" in page.read()
+        with demo.start("--days", "2") as other:  # the folder is taken
+            assert other.wait(60) == 1
+        assert "another demo runs in" in demo.output.read_text()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert "drained" in demo.left("flow.log")
+    assert eventually(lambda: not children(demo.folder), 10)
+
+
+def test_an_interrupt_leaves_no_process_behind(demo: Demo) -> None:
+    process = demo.start()
+    try:
+        assert eventually(lambda: len(children(demo.folder)) >= 3)  # itself, broker, flow
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 1
+    finally:
+        process.kill()
+        process.wait()
+    assert eventually(lambda: not children(demo.folder), 10)
