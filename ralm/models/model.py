@@ -1,0 +1,83 @@
+"""What every compared model is: something that learns from clicks and then scores users against items."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from ralm.features import Floats, Interactions, Ints
+
+Report = Callable[[str, int, int, float], None]
+"""Told of progress: the stage, epochs done, epochs in all, and the mean loss."""
+
+
+def silent(_stage: str, _done: int, _total: int, _loss: float) -> None:
+    """A report to nobody."""
+
+
+@dataclass(frozen=True)
+class SeedLists:
+    """The seed sets of I items, one after another.
+
+    Attributes:
+        users: the seeds of all items, int64[n]; within an item the earliest click first.
+        start: where each item's seeds begin, and at last n: int64[I + 1].
+    """
+
+    users: Ints
+    start: Ints
+
+    @property
+    def items(self) -> int:
+        """I, how many items."""
+        return len(self.start) - 1
+
+    @property
+    def counts(self) -> Ints:
+        """Seeds of each item, int64[I]."""
+        return np.diff(self.start)
+
+    def of(self, item: int) -> Ints:
+        """The seeds of one item (its place among the I), int64."""
+        return self.users[self.start[item] : self.start[item + 1]]
+
+    @staticmethod
+    def of_clicks(clicks: Interactions, items: Ints) -> "SeedLists":
+        """The distinct clickers of items in order of their first click.
+
+        >>> none = np.zeros((2, 0), "f4")
+        >>> clicks = Interactions(
+        ...     np.array([0, 1]), np.array([5, 5]), np.array([20, 10]), {}, {}, none, np.zeros((6, 1), int), 1
+        ... )
+        >>> SeedLists.of_clicks(clicks, np.array([5, 4])).of(0).tolist()
+        [1, 0]
+        """
+        place = np.full(clicks.items, -1)
+        place[items] = np.arange(len(items))
+        of = place[clicks.clicks_item]
+        rows = np.flatnonzero(of >= 0)
+        order = rows[np.lexsort((clicks.clicks_user[rows], clicks.clicks_time[rows], of[rows]))]
+        pair = of[order] * np.int64(clicks.users) + clicks.clicks_user[order]
+        first = np.sort(np.unique(pair, return_index=True)[1])
+        order = order[first]
+        start = np.searchsorted(of[order], np.arange(len(items) + 1))
+        return SeedLists(clicks.clicks_user[order], start)
+
+
+class Model(Protocol):
+    """Learns from clicks, then says how much users look like (or want) items; more is better."""
+
+    def fit(self, clicks: Interactions, rng_seed: int, report: Report = silent) -> None:
+        """Learn from all clicks of ``clicks`` and nothing else; every random choice follows ``rng_seed``."""
+
+    def scores(self, users: Ints, items: Ints) -> Floats:
+        """Scores of users (int64[U]) for items (int64[I]) that had clicks when it learned, float32[U, I]."""
+
+
+@runtime_checkable
+class SeedModel(Model, Protocol):
+    """A model that can also answer for an item it has never learned of, from the item's seeds alone."""
+
+    def scores_of_seeds(self, users: Ints, seeds: SeedLists) -> Floats:
+        """Scores of users (int64[U]) for items given only by their seeds, float32[U, I]; its weights stay."""

@@ -1,0 +1,1 @@
+"""The protocol of the experiment: splits, negatives and metrics, the same for every model."""
