@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ralm.features import Floats, Interactions, Ints
 
@@ -41,6 +42,22 @@ class SeedLists:
     def of(self, item: int) -> Ints:
         """The seeds of one item (its place among the I), int64."""
         return self.users[self.start[item] : self.start[item + 1]]
+
+    def first(self, most: Ints) -> "SeedLists":
+        """The first seeds of each item, at most ``most`` of them, int64[I]."""
+        within = np.arange(len(self.users)) - np.repeat(self.start[:-1], self.counts)
+        kept = within < np.repeat(most, self.counts)
+        return SeedLists(self.users[kept], np.concatenate([[0], np.cumsum(np.minimum(self.counts, most))]))
+
+    def matrix(self, users: Ints, count: int) -> NDArray[np.bool_]:
+        """Which of some users (int64[U], of ``count`` in all) is a seed of which item, bool[U, I]."""
+        place = np.full(count, -1)
+        place[users] = np.arange(len(users))
+        of = np.repeat(np.arange(self.items), self.counts)
+        known = place[self.users] >= 0
+        member = np.zeros((len(users), self.items), bool)
+        member[place[self.users[known]], of[known]] = True
+        return member
 
     @staticmethod
     def of_clicks(clicks: Interactions, items: Ints) -> "SeedLists":
