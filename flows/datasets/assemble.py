@@ -62,8 +62,9 @@ def known(table: Table, name: str, columns: Columns) -> Known:
 
 def mentioned(*columns: tuple[Table, str]) -> NDArray[np.str_]:
     """The ids that some columns mention, ascending, text[n]; the empty one is left out."""
-    ids: NDArray[np.str_] = np.unique(np.concatenate([np.unique(table.text(name)) for table, name in columns]))
-    return ids[ids != ""]
+    ids = np.unique(np.concatenate([np.unique(table.text(name)) for table, name in columns]))
+    named: NDArray[np.str_] = ids[ids != ""]
+    return named
 
 
 def assemble(
@@ -154,9 +155,10 @@ def both(left: NDArray[np.str_], right: NDArray[np.str_]) -> NDArray[np.str_]:
     return np.strings.add(np.strings.add(left, between), right)
 
 
-def prefixed(prefix: str, values: NDArray[np.str_]) -> NDArray[np.str_]:
-    """A prefix before each value that is not empty."""
-    named: NDArray[np.str_] = np.where(values == "", "", np.strings.add(prefix, values))
+def prefixed(prefix: str, numbers: NDArray[np.str_]) -> NDArray[np.str_]:
+    """A prefix before each whole number that is not missing; ``7.0``, as pandas writes 7 to CSV among gaps, is 7."""
+    whole = np.strings.replace(numbers, ".0", "")
+    named: NDArray[np.str_] = np.where(whole == "", "", np.strings.add(prefix, whole))
     return named
 
 

@@ -151,6 +151,9 @@ def _table(folder: Path, name: str, names: Names) -> Table | None:
 
 def _users(table: Table | None, events: Table, described: Description) -> Known:
     if table is None:
+        if described.kinds:
+            msg = f"{DESCRIPTION} says the kind of {next(iter(described.kinds))!r}, but there is no table of users"
+            raise ConfigError(msg)
         return Known(events.file, mentioned((events, "user_id")), {})
     names = [name for name in table.columns if name != table.real("user_id")]
     for name in described.kinds:
