@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from flows import cli
 from flows.datasets import SOURCES, bring
@@ -15,6 +16,7 @@ from flows.datasets.layout import Dataset, load, save
 from flows.errors import ConfigError, RalmError
 from flows.training_job import Split, train_bundle
 from ralm.training import TrainingConfig
+from state.bundle import Bundle
 
 FILES: dict[str, dict[str, str]] = {
     "ml100k": {
@@ -105,7 +107,9 @@ def test_own_files_and_tables_are_the_same_data(tmp_path: Path, name: str, suffi
         if suffix == "parquet":
             pq.write_table(found, tmp_path / f"{table}.parquet")
         else:
-            found.to_pandas().to_csv(tmp_path / f"{table}.csv", index=False)
+            rows = [found.column_names, *zip(*found.to_pydict().values(), strict=True)]
+            lines = [",".join("" if value is None else str(value) for value in row) for row in rows]
+            (tmp_path / f"{table}.csv").write_text("\n".join(lines))
     from_tables = fetched(name, tmp_path)
     assert from_tables.fingerprint() == from_files.fingerprint()
     save(from_tables, tmp_path / "out")
@@ -184,6 +188,29 @@ def test_yelp_has_no_times_and_an_order_that_is_always_the_same(tmp_path: Path) 
     assert by_user["2"] == [2, 1]
     assert by_user["4"] == [1, 0]
     assert by_user["7"] == [0, 0]
+
+
+def test_clicks_without_times_can_be_trained_on(tmp_path: Path) -> None:
+    rows = "\n".join(f"{user}\t{item}\t5" for user in range(20) for item in range(user % 3, 12, 2))
+    save(fetched("yelp", folder_of("yelp", tmp_path, **{"user_business.dat": rows})), tmp_path / "yelp")
+    small = [
+        "--dim",
+        "8",
+        "--field-dim",
+        "4",
+        "--attention-size",
+        "4",
+        "--epochs-user",
+        "1",
+        "--epochs-lookalike",
+        "1",
+        "--train-clusters",
+        "2",
+    ]
+    places = ["--data-dir", str(tmp_path), "--bundle", str(tmp_path / "bundle")]
+    done = CliRunner().invoke(cli.cli, ["train", "yelp", *small, *places])
+    assert done.exit_code == 0, done.exception
+    assert Bundle.open(tmp_path / "bundle").manifest["split"] == "first 0.9 of each user"
 
 
 def test_folders_from_before_times_could_be_absent_still_load(tmp_path: Path) -> None:
