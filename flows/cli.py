@@ -10,7 +10,7 @@ from flows.errors import ConfigError, RalmError
 
 COMMANDS = {
     "demo": "the whole system on real clicks, in one go",
-    "data": "bring a public data set into a local folder",
+    "data": "bring a data set, a public one or your own, into a local folder",
     "train": "train a bundle",
     "evaluate": "compare the model with its baselines",
     "topics": "make the topics, or say how they differ",
@@ -21,7 +21,7 @@ COMMANDS = {
     "bench": "measure, beside the raw client",
 }
 """What each command does; it is there if its module is."""
-_EXTRAS = {"torch": "train", "noida_db": "broker"}
+_EXTRAS = {"torch": "train", "pyarrow": "train", "noida_db": "broker"}
 
 
 def _module(name: str) -> str:

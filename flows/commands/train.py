@@ -16,9 +16,13 @@ from flows.training_job import Split, config_of, train_bundle
 @click.argument("name")
 @with_settings("data", "bundle", "train", "clustering")
 def command(settings: Settings, name: str) -> None:
-    """Train a bundle on the data set NAME of the data folder (see `ralm data`); the latest clicks are held out."""
+    """Train a bundle on the data set NAME of the data folder (see `ralm data`).
+
+    The latest clicks are held out; where clicks have no times, a random share of each user's.
+    """
     dataset = load(Path(settings.data_dir) / name)
-    split = Split(before=dataset.time_at(1.0 - settings.validation_share))
+    learned = 1.0 - settings.validation_share
+    split = Split(before=dataset.time_at(learned)) if dataset.timed else Split(share_of_user=learned)
     path = Path(settings.bundle)
     with epoch_bars() as progress:
         details = train_bundle(dataset, split=split, path=path, config=config_of(settings), progress=progress)

@@ -1,8 +1,8 @@
 """The common layout of a data set: three tables as columns, in a folder.
 
 ``events.npz`` (user, item, time), ``users.npz`` (id, fields), ``items.npz`` (id, categories), ``fields.json`` (what
-kind each user field is). Strings are arrays of text, and values of a multivalent field are joined by ``|``; nothing is
-pickled.
+kind each user field is, and whether the times are real). Strings are arrays of text, and values of a multivalent field
+are joined by ``|``; nothing is pickled.
 """
 
 import hashlib
@@ -19,6 +19,9 @@ from ralm.features import Interactions, Ints
 
 SEPARATOR = "|"
 KINDS = ("categorical", "multivalent", "continuous")
+LEAST_ITEMS = 2
+_TAKEN = {"id", "file", "items", "categories"}
+"""Names that a user field cannot have: of a column or an argument here, and of what clicks give as features."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Dataset:
         fields: of each user field its kind and its column: text[u], or float32[u] when continuous.
         item_ids: text[i], ascending.
         categories: text[i], joined by ``|``.
+        timed: whether the times are real; when not, the clicks are in a random order, 1 ms apart.
     """
 
     name: str
@@ -44,6 +48,7 @@ class Dataset:
     fields: dict[str, tuple[str, NDArray[Any]]]
     item_ids: NDArray[np.str_]
     categories: NDArray[np.str_]
+    timed: bool = True
 
     def fingerprint(self) -> str:
         """SHA-256 of everything in it, hexadecimal."""
@@ -58,8 +63,14 @@ class Dataset:
         """The time (ms) before which a share of the clicks lies.
 
         Raises:
-            RalmError: when one side of the cut would be empty.
+            RalmError: when the data have no times, or one side of the cut would be empty.
         """
+        if not self.timed:
+            msg = (
+                f"{self.name}: its clicks have no times, so that they cannot be cut by time; "
+                "hold out a share of each user's clicks, or items, instead"
+            )
+            raise RalmError(msg)
         place = int(len(self.event_times) * share)
         if not 0 < place < len(self.event_times):
             msg = f"{self.name}: cutting {len(self.event_times)} clicks at {share} leaves one side empty"
@@ -102,6 +113,9 @@ def check(dataset: Dataset) -> Dataset:
     if not len(dataset.event_times):
         msg = f"{dataset.name}: there are no clicks"
         raise RalmError(msg)
+    if len(dataset.item_ids) < LEAST_ITEMS:
+        msg = f"{dataset.name}: there is only one item; at least {LEAST_ITEMS} are needed to tell them apart"
+        raise RalmError(msg)
     for table, known, named in (
         ("users", dataset.user_ids, dataset.event_users),
         ("items", dataset.item_ids, dataset.event_items),
@@ -111,16 +125,8 @@ def check(dataset: Dataset) -> Dataset:
             name = str(named[strange[0]])
             msg = f"{dataset.name}: event {strange[0]} names {name!r}, which is not among the {table}"
             raise RalmError(msg)
-    for name, (kind, column) in dataset.fields.items():
-        if kind not in KINDS:
-            msg = f"{dataset.name}: field {name!r} is of kind {kind!r}; it must be one of {', '.join(KINDS)}"
-            raise RalmError(msg)
-        if kind == "continuous" and not np.isfinite(column).all():
-            row = int(np.flatnonzero(~np.isfinite(column))[0])
-            msg = (
-                f"{dataset.name}: field {name!r} of user {str(dataset.user_ids[row])!r} is {column[row]}, not a number"
-            )
-            raise RalmError(msg)
+    for name in dataset.fields:
+        _check_field(dataset, name)
     return dataset
 
 
@@ -132,7 +138,8 @@ def save(dataset: Dataset, folder: Path) -> None:
     np.savez(folder / "users.npz", id=dataset.user_ids, **columns)
     np.savez(folder / "items.npz", id=dataset.item_ids, categories=dataset.categories)
     kinds = {name: kind for name, (kind, _) in dataset.fields.items()}
-    (folder / "fields.json").write_text(json.dumps({"name": dataset.name, "fields": kinds}, indent=2) + "\n")
+    described = {"name": dataset.name, "fields": kinds, "timed": dataset.timed}
+    (folder / "fields.json").write_text(json.dumps(described, indent=2) + "\n")
 
 
 def load(folder: Path) -> Dataset:
@@ -158,11 +165,26 @@ def load(folder: Path) -> Dataset:
                 {name: (kind, users[name]) for name, kind in described["fields"].items()},
                 tables["items"]["id"],
                 tables["items"]["categories"],
+                described.get("timed", True),
             )
         )
     except (OSError, ValueError, KeyError) as error:
         msg = f"{folder} holds no data set in the common layout ({type(error).__name__}: {error}); run `ralm data`"
         raise RalmError(msg) from error
+
+
+def _check_field(dataset: Dataset, name: str) -> None:
+    kind, column = dataset.fields[name]
+    if name in _TAKEN or not name or set(name) & set("./\\"):
+        msg = f"{dataset.name}: a user field cannot be called {name!r}; rename that column"
+        raise RalmError(msg)
+    if kind not in KINDS:
+        msg = f"{dataset.name}: field {name!r} is of kind {kind!r}; it must be one of {', '.join(KINDS)}"
+        raise RalmError(msg)
+    if kind == "continuous" and not np.isfinite(column).all():
+        row = int(np.flatnonzero(~np.isfinite(column))[0])
+        msg = f"{dataset.name}: field {name!r} of user {str(dataset.user_ids[row])!r} is {column[row]}, not a number"
+        raise RalmError(msg)
 
 
 def _codes(column: NDArray[np.str_]) -> tuple[Ints, int]:
@@ -174,12 +196,14 @@ def _codes(column: NDArray[np.str_]) -> tuple[Ints, int]:
 
 def _ragged_codes(column: NDArray[np.str_]) -> tuple[Ints, int]:
     """Codes of joined values, padded with 0."""
-    parts = [[part for part in text.split(SEPARATOR) if part] for text in column.tolist()]
-    vocabulary = {value: code for code, value in enumerate(sorted({v for row in parts for v in row}), 1)}
-    codes = np.zeros((len(parts), max([1, *(len(row) for row in parts)])), np.int64)
-    for row, values in enumerate(parts):
-        codes[row, : len(values)] = [vocabulary[value] for value in values]
-    return codes, len(vocabulary) + 1
+    values = np.array(SEPARATOR.join(column.tolist()).split(SEPARATOR))
+    rows = np.repeat(np.arange(len(column)), np.strings.count(column, SEPARATOR) + 1)
+    rows, values = rows[values != ""], values[values != ""]
+    vocabulary, codes = np.unique(values, return_inverse=True)
+    place = np.arange(len(rows)) - np.searchsorted(rows, rows)  # among the row's own values
+    padded = np.zeros((len(column), int(place.max(initial=0)) + 1), np.int64)
+    padded[rows, place] = codes + 1
+    return padded, len(vocabulary) + 1
 
 
 def _normalised(column: NDArray[Any]) -> NDArray[np.float32]:

@@ -1,68 +1,108 @@
-"""MovieLens-100k (GroupLens, for research), read from the wheel of the PyPI package recbole, which carries it."""
+"""MovieLens-100k (GroupLens, for research), from a folder or from the wheel of the PyPI package recbole, which has it.
+
+GroupLens' own files: ``u.data`` (tabs), ``u.user`` and ``u.item`` (``|``, Latin-1; a flag for each genre).
+"""
 
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from flows.datasets.layout import SEPARATOR, Dataset, check
+from flows.datasets.assemble import CATEGORIES, assemble, joined, known
+from flows.datasets.layout import SEPARATOR, Dataset
+from flows.datasets.origin import Origin
+from flows.datasets.tables import Table, parse
+from flows.datasets.times import milliseconds
 from flows.errors import RalmError
 
+ORIGIN = Origin(
+    name="ml100k",
+    home="https://grouplens.org/datasets/movielens/100k/",
+    files=("u.data", "u.user", "u.item"),
+    prefix="ml100k",
+    tables=("events", "users", "items"),
+    inside="ml-100k",
+)
 _PACKAGE = "recbole==1.2.1"
 _FOLDER = "recbole/dataset_example/ml-100k/ml-100k"
 _LEAST_RATING = 4.0
 """A click is a rating of 4 or more."""
+_EVENTS = ("user_id", "item_id", "rating", "timestamp")
+_USERS = ("user_id", "age", "gender", "occupation", "zip_code")
+_ITEMS = ("item_id", "title", "released", "released_on_video", "address")
+_GENRES = (
+    "unknown|Action|Adventure|Animation|Children's|Comedy|Crime|Documentary|Drama|Fantasy|Film-Noir|Horror|Musical|"
+    "Mystery|Romance|Sci-Fi|Thriller|War|Western"
+).split(SEPARATOR)
+"""In the order of the flags in ``u.item``."""
 
 
-def bring(cache: Path) -> Dataset:
-    """Fetch the wheel if it is not in the cache, and read it.
+def bring(downloads: Path, folder: Path | None) -> Dataset:
+    """Read it from the folder that the user named; without one, from the wheel, which is fetched if need be.
 
     Raises:
-        RalmError: when it cannot be fetched or read.
+        ConfigError: when the folder lacks files.
+        RalmError: when the wheel cannot be fetched, or naming the file, the row and the field that is wrong.
     """
-    wheel = next(cache.glob("recbole-*.whl"), None) or _fetch(cache)
-    try:
-        with zipfile.ZipFile(wheel) as files:
-            texts = {part: files.read(f"{_FOLDER}.{part}").decode() for part in ("inter", "user", "item")}
-    except (OSError, zipfile.BadZipFile, KeyError) as error:
-        msg = f"{wheel} cannot be read ({error}): remove it and try again"
-        raise RalmError(msg) from error
-    return read(texts["inter"], texts["user"], texts["item"])
+    if folder is None:
+        return read(*_texts(next(downloads.glob("recbole-*.whl"), None) or _fetch(downloads)))
+    place = ORIGIN.folder(folder)
+    if ORIGIN.is_converted(place):
+        events, users, items = (ORIGIN.table(place, table) for table in ORIGIN.tables)
+        return _assembled(events, users, items, items.text("genres"))
+    events = ORIGIN.lines(place, "u.data", _EVENTS, "\t")
+    users = ORIGIN.lines(place, "u.user", _USERS, SEPARATOR)
+    items = ORIGIN.lines(place, "u.item", (*_ITEMS, *_GENRES), SEPARATOR, encoding="latin-1")
+    flags = np.stack([items.numbers(genre) for genre in _GENRES], axis=1)
+    rows, genres = np.nonzero(flags)
+    return _assembled(events, users, items, joined(rows, np.array(_GENRES)[genres], len(flags)))
 
 
 def read(inter: str, user: str, item: str) -> Dataset:
-    """Read the three tables from their text.
+    """Read the three tables from their text, as recbole has them: tabs, and a header with types.
 
     Raises:
         RalmError: naming the file, the line and the field that is wrong.
     """
-    events = _table("ml-100k.inter", inter)
-    ratings, seconds = _numbers("ml-100k.inter", events, "rating"), _numbers("ml-100k.inter", events, "timestamp")
-    times = (seconds * 1000).astype(np.int64)
-    users, items = _table("ml-100k.user", user), _table("ml-100k.item", item)
-    clicks = np.flatnonzero(ratings >= _LEAST_RATING)
-    clicks = clicks[np.lexsort((events["item_id"][clicks], events["user_id"][clicks], times[clicks]))]
-    by_user, by_item = np.argsort(users["user_id"]), np.argsort(items["item_id"])
-    fields = {
-        "age": ("continuous", _numbers("ml-100k.user", users, "age")[by_user].astype(np.float32)),
-        "gender": ("categorical", users["gender"][by_user]),
-        "occupation": ("categorical", users["occupation"][by_user]),
-        "region": ("categorical", np.array([code[:1] for code in users["zip_code"][by_user]])),
-    }
-    return check(
-        Dataset(
-            "ml100k",
-            events["user_id"][clicks],
-            events["item_id"][clicks],
-            times[clicks],
-            users["user_id"][by_user],
-            fields,
-            items["item_id"][by_item],
-            np.array([text.replace(" ", SEPARATOR) for text in items["class"][by_item]]),
-        )
+    events, users, items = (
+        _typed(f"ml-100k.{part}", text) for part, text in (("inter", inter), ("user", user), ("item", item))
     )
+    return _assembled(events, users, items, np.strings.replace(items.text("class"), " ", SEPARATOR))
+
+
+def _assembled(events: Table, users: Table, items: Table, genres: NDArray[np.str_]) -> Dataset:
+    fields = {
+        "age": ("continuous", users.numbers("age", owner="user_id").astype(np.float32)),
+        "gender": ("categorical", users.text("gender")),
+        "occupation": ("categorical", users.text("occupation")),
+        "region": ("categorical", users.text("zip_code").astype("U1")),
+    }
+    return assemble(
+        ORIGIN.name,
+        events,
+        users=known(users, "user_id", fields),
+        items=known(items, "item_id", {CATEGORIES: ("multivalent", genres)}),
+        times=milliseconds(events, "timestamp", "s"),
+        least_rating=_LEAST_RATING,
+    )
+
+
+def _typed(file: str, text: str) -> Table:
+    table = parse(file, text.encode(), separator="\t")
+    return replace(table, columns={name.partition(":")[0]: column for name, column in table.columns.items()})
+
+
+def _texts(wheel: Path) -> list[str]:
+    try:
+        with zipfile.ZipFile(wheel) as files:
+            return [files.read(f"{_FOLDER}.{part}").decode() for part in ("inter", "user", "item")]
+    except (OSError, zipfile.BadZipFile, KeyError) as error:
+        msg = f"{wheel} cannot be read ({error}): remove it and try again"
+        raise RalmError(msg) from error
 
 
 def _fetch(cache: Path) -> Path:
@@ -75,28 +115,3 @@ def _fetch(cache: Path) -> Path:
         msg = f"pip cannot fetch {_PACKAGE}, which carries MovieLens-100k: {reason[0]}"
         raise RalmError(msg)
     return wheel
-
-
-def _table(file: str, text: str) -> dict[str, np.ndarray]:
-    lines = text.splitlines()
-    names = [column.partition(":")[0] for column in lines[0].split("\t")] if lines else []
-    rows = [line.split("\t") for line in lines[1:]]
-    for number, row in enumerate(rows, 2):
-        if len(row) != len(names):
-            msg = f"{file}, line {number}: {len(row)} fields instead of {len(names)}"
-            raise RalmError(msg)
-    if not rows:
-        msg = f"{file} has no rows"
-        raise RalmError(msg)
-    return {name: np.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
-
-
-def _numbers(file: str, table: dict[str, np.ndarray], name: str) -> np.ndarray:
-    numbers = np.empty(len(table[name]))
-    for row, value in enumerate(table[name].tolist()):
-        try:
-            numbers[row] = float(value)
-        except ValueError:
-            msg = f"{file}, line {row + 2}: {name} is {value!r}, not a number"
-            raise RalmError(msg) from None
-    return numbers

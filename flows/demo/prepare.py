@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.datasets import SOURCES
+from flows.datasets import bring
 from flows.datasets.layout import Dataset, load, save
 from flows.demo.story import CUT, users_left_out
 from flows.errors import RalmError
@@ -79,6 +79,6 @@ def _data(folder: Path) -> Dataset:
     except RalmError:
         with bars() as progress:
             progress.add_task(f"bringing {DATA}", total=None, note="")
-            data = SOURCES[DATA](folder / "downloads")
+            data = bring(DATA, folder / "downloads")
             save(data, folder / DATA)
         return data
