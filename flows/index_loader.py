@@ -136,7 +136,7 @@ class IndexLoader(threading.Thread):
         if centroids.shape[1] != self._dim:
             detail = f"centroids of {centroids.shape[1]} dimensions; the bundle has {self._dim}"
             raise Reject("wrong_type", detail)
-        return Entry(centroids, embedding, message.window_end)
+        return Entry(centroids, embedding, message.window_end, message.seeds)
 
     def _apply(self, changes: dict[str, Entry | None]) -> None:
         self._index.update(changes)

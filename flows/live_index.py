@@ -20,11 +20,12 @@ BLOCK_ITEMS = 256
 
 @dataclass(frozen=True)
 class Entry:
-    """One item's centroids: float32[k, h], global embedding float32[h], and the window's end, ms."""
+    """One item's centroids float32[k, h], global embedding float32[h], the window's end (ms), and how many seeds."""
 
     centroids: Floats
     global_embedding: Floats
     window_end: int
+    seeds: int
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,9 @@ class LiveIndex:
 
     def _empty_block(self) -> Block:
         nothing = np.zeros((1, self._weights.dim), np.float32)
-        items = ItemBlock.of([nothing] * BLOCK_ITEMS, [nothing[0]] * BLOCK_ITEMS, self._weights)
+        items = ItemBlock.of(
+            [nothing] * BLOCK_ITEMS, [nothing[0]] * BLOCK_ITEMS, self._weights, np.zeros(BLOCK_ITEMS, np.int64)
+        )
         return Block(items, (None,) * BLOCK_ITEMS, np.zeros(BLOCK_ITEMS, np.int64), np.zeros(BLOCK_ITEMS, bool))
 
     def _changed(self, block: Block, rows: Mapping[int, tuple[str, Entry | None]]) -> Block:
@@ -150,6 +153,7 @@ class LiveIndex:
                 [entry.centroids for entry in filled.values()],
                 [entry.global_embedding for entry in filled.values()],
                 self._weights,
+                np.array([entry.seeds for entry in filled.values()], np.int64),
             )
             items = items.with_rows(np.array(list(filled), np.int64), fresh)
         return replace(block, items=items, item_ids=tuple(ids), window_ends=ends, live=live)

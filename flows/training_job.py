@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from flows.datasets.layout import Dataset
 from flows.errors import RalmError
 from flows.settings import Settings
+from flows.training_checkpoint import FileCheckpoint
 from ralm.features import Histories, Interactions, Ints
 from ralm.held_out import evaluate
-from ralm.training import Progress, TrainingConfig, train
+from ralm.models.model import Report, silent
+from ralm.training import train
+from ralm.training_config import TrainingConfig
 from state.bundle import Bundle, BundleError, write_bundle
 from state.user_keys import user_keys
 
@@ -49,9 +52,12 @@ def train_bundle(
     path: Path,
     config: TrainingConfig,
     left_out: Ints | None = None,
-    progress: Progress = lambda *_: None,
+    progress: Report = silent,
 ) -> dict[str, Any]:
     """Train on a part of the clicks, judge on the rest, and write a bundle with every user's vector.
+
+    A training that was stopped goes on after its last whole epoch when it is started again with the same data, split
+    and hyperparameters.
 
     Args:
         dataset: users, items and clicks.
@@ -70,8 +76,10 @@ def train_bundle(
     data = dataset.interactions()
     learned = split.learned(data)
     before = data.only(learned)
+    identity = f"{dataset.fingerprint()} {split.name} {config}"
+    checkpoint = FileCheckpoint(path.parent / f".{path.name}-training", identity)
     try:
-        trained = train(before, config, progress)
+        trained = train(before, config, progress, checkpoint)
     except ValueError as error:
         msg = f"{dataset.name}: {error}"
         raise RalmError(msg) from error
@@ -106,6 +114,7 @@ def train_bundle(
         vectors=vectors[kept],
         details=details,
     )
+    checkpoint.clear()
     return details
 
 

@@ -105,7 +105,8 @@ def _scores(
     by_item, users = seeds[0][order], seeds[1][order]
     edges = np.searchsorted(by_item, items), np.searchsorted(by_item, items, side="right")
     centroids = [cluster(vectors[users[a:b]], k, rng_seed=rng_seed).centroids for a, b in zip(*edges, strict=True)]
-    block = ItemBlock.of(centroids, [global_embedding(c, weights) for c in centroids], weights)
+    counts = edges[1] - edges[0]
+    block = ItemBlock.of(centroids, [global_embedding(c, weights) for c in centroids], weights, counts)
     parts = [score(vectors[i : i + _CHUNK], block, weights).score for i in range(0, len(vectors), _CHUNK)]
     return np.concatenate(parts)
 

@@ -30,13 +30,15 @@ class LookalikeTowers(nn.Module):
         dim: m, length of a user embedding.
         lookalike_dim: h, length of a look-alike vector.
         attention_size: s of the global attention unit; the paper does not give it.
-        activation: ``relu`` (the paper) or ``prelu`` (its first author's article).
+        activation: ``relu`` (the paper), ``prelu`` (its first author's article) or ``none``.
         dropout: of the shared FC.
         alpha: weight of the global part, 0.3 in the paper.
         beta: weight of the local part, 0.7 in the paper.
+        local_temperature: divides the local attention's logits; 1 is the paper's.
+        prior: whether the score has a learned weight of the number of seeds; the paper's has not.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (each is a hyperparameter of its own)
         self,
         dim: int,
         lookalike_dim: int,
@@ -46,15 +48,18 @@ class LookalikeTowers(nn.Module):
         dropout: float = 0.0,
         alpha: float = 0.3,
         beta: float = 0.7,
+        local_temperature: float = 1.0,
+        prior: bool = False,
     ) -> None:
         super().__init__()
         self.fc = nn.Linear(dim, lookalike_dim)
-        self.activation = nn.ReLU() if activation == "relu" else nn.PReLU()
+        self.activation = {"relu": nn.ReLU, "prelu": nn.PReLU, "none": nn.Identity}[activation]()
         self.dropout = nn.Dropout(dropout)
         self.w_local = nn.Parameter(torch.eye(lookalike_dim) + torch.randn(lookalike_dim, lookalike_dim) * 0.01)
         self.w_global = nn.Parameter(torch.randn(attention_size, lookalike_dim) * lookalike_dim**-0.5)
         self.v_global = nn.Parameter(torch.randn(attention_size) * attention_size**-0.5)
-        self.alpha, self.beta = alpha, beta
+        self.prior = nn.Parameter(torch.tensor(0.05 if prior else 0.0), requires_grad=prior)
+        self.alpha, self.beta, self.local_temperature = alpha, beta, local_temperature
 
     def transform(self, embeddings: Tensor) -> Tensor:
         """The shared FC: user embeddings (..., m) to look-alike vectors (..., h)."""
@@ -75,13 +80,14 @@ class LookalikeTowers(nn.Module):
         a = torch.softmax(logits.masked_fill(~mask, float("-inf")), dim=-1)  # (..., k)
         return (a.unsqueeze(-2) @ centroids).squeeze(-2)  # (..., 1, k) x (..., k, h) -> (..., h)
 
-    def score(self, users: Tensor, centroids: Tensor, mask: Tensor) -> Parts:
+    def score(self, users: Tensor, centroids: Tensor, mask: Tensor, seeds: Tensor | None = None) -> Parts:
         """Every user against every item.
 
         Args:
             users: look-alike vectors E_u, (B, h).
             centroids: C, (I, k, h).
             mask: bool (I, k), true where a cluster exists; at least one of each item.
+            seeds: how many seeds each item has, (I); only needed for the prior.
 
         Returns:
             (B, I) each.
@@ -92,12 +98,14 @@ class LookalikeTowers(nn.Module):
         norm = users.norm(dim=-1, keepdim=True)  # (B, 1)
         global_part = _over(users @ global_.T, norm * global_.norm(dim=-1))  # (B, I)
         gram = centroids @ centroids.transpose(-1, -2)  # (I, k, k)
-        a = _local_attention(logits, mask)  # (B, I, k)
+        a = self._local_attention(logits, mask)  # (B, I, k)
         squared = (torch.einsum("bik,ikl->bil", a, gram) * a).sum(dim=-1)  # |E_local|^2 = a^T G a
         local_part = _over((a * products).sum(dim=-1), norm * squared.clamp_min(EPSILON).sqrt())
-        return self._parts(global_part, local_part)
+        return self._parts(global_part, local_part, seeds)
 
-    def score_pairs(self, users: Tensor, centroids: Tensor, mask: Tensor, global_: Tensor) -> Parts:
+    def score_pairs(
+        self, users: Tensor, centroids: Tensor, mask: Tensor, global_: Tensor, seeds: Tensor | None = None
+    ) -> Parts:
         """Each user against one item.
 
         Args:
@@ -105,15 +113,17 @@ class LookalikeTowers(nn.Module):
             centroids: C of each user's item, (B, k, h).
             mask: bool (B, k), true where a cluster exists; at least one of each item.
             global_: the items' global embeddings, (B, h).
+            seeds: how many seeds each item has, (B); only needed for the prior.
 
         Returns:
             (B) each.
         """
-        a = _local_attention(torch.einsum("bkh,bh->bk", centroids, users @ self.w_local.T), mask)  # C (W_l E_u)
+        a = self._local_attention(torch.einsum("bkh,bh->bk", centroids, users @ self.w_local.T), mask)  # C (W_l E_u)
         local = torch.einsum("bk,bkh->bh", a, centroids)  # eq. 9: E_local = C^T a
         return self._parts(
             F.cosine_similarity(users, global_, dim=-1, eps=EPSILON),
             F.cosine_similarity(users, local, dim=-1, eps=EPSILON),
+            seeds,
         )
 
     def attention_weights(self) -> AttentionWeights:
@@ -121,11 +131,21 @@ class LookalikeTowers(nn.Module):
         w_local, w_global, v_global = (
             p.detach().numpy().astype(np.float32) for p in (self.w_local, self.w_global, self.v_global)
         )
-        return AttentionWeights(w_local, w_global, v_global, self.alpha, self.beta)
+        return AttentionWeights(
+            w_local, w_global, v_global, self.alpha, self.beta, self.local_temperature, self.prior.item()
+        )
 
-    def _parts(self, global_part: Tensor, local_part: Tensor) -> Parts:
-        """Eq. 2: ``score = alpha * cosine(E_u, E_global) + beta * cosine(E_u, E_local)``."""
-        return Parts(self.alpha * global_part + self.beta * local_part, global_part, local_part)
+    def _local_attention(self, logits: Tensor, mask: Tensor) -> Tensor:
+        """Eq. 9: ``a = softmax_k(tanh(C W_l E_u) / temperature)``; logits (..., k)."""
+        bounded = torch.tanh(logits) / self.local_temperature
+        return torch.softmax(bounded.masked_fill(~mask, float("-inf")), dim=-1)
+
+    def _parts(self, global_part: Tensor, local_part: Tensor, seeds: Tensor | None) -> Parts:
+        """Eq. 2 and the prior: ``alpha cosine(E_u, E_global) + beta cosine(E_u, E_local) + prior log(1 + seeds)``."""
+        score = self.alpha * global_part + self.beta * local_part
+        if seeds is not None:
+            score = score + self.prior * torch.log1p(seeds)
+        return Parts(score, global_part, local_part)
 
 
 def towers_of(weights: AttentionWeights) -> LookalikeTowers:
@@ -137,43 +157,14 @@ def towers_of(weights: AttentionWeights) -> LookalikeTowers:
     1.0
     """
     h, s = weights.dim, len(weights.v_global)
-    towers = LookalikeTowers(h, h, s, alpha=weights.alpha, beta=weights.beta).eval()
+    towers = LookalikeTowers(
+        h, h, s, alpha=weights.alpha, beta=weights.beta, local_temperature=weights.local_temperature
+    ).eval()
     with torch.no_grad():
         for name in ("w_local", "w_global", "v_global"):
             getattr(towers, name).copy_(torch.from_numpy(np.array(getattr(weights, name))))
+        towers.prior.fill_(weights.prior)
     return towers
-
-
-class LookalikeLoss(nn.Module):
-    """Eq. 11, sigmoid cross entropy: ``-(y log p + (1 - y) log(1 - p))``.
-
-    The paper has ``p = sigmoid(score)``. A score is a mean of cosines, and behind a ReLU no cosine is negative: p stays
-    between 0.5 and 0.73, and with ten negatives for a positive the least loss is at vectors that are all zero, where
-    training then ends. So by default ``p = sigmoid(scale * score + shift)`` with both learned, which does not change
-    the order of scores, and positives weigh as much as all their negatives together.
-
-    Args:
-        learned: whether scale and shift are learned and positives weighed; if not, the loss is the paper's.
-        negatives: negatives of a positive.
-    """
-
-    def __init__(self, *, learned: bool, negatives: int) -> None:
-        super().__init__()
-        self.log_scale = nn.Parameter(torch.tensor(1.6 if learned else 0.0), requires_grad=learned)
-        self.shift = nn.Parameter(torch.tensor(-2.5 if learned else 0.0), requires_grad=learned)
-        self.register_buffer("weight", torch.tensor(float(negatives) if learned else 1.0))
-
-    def forward(self, positive: Tensor, negative: Tensor) -> Tensor:
-        """The mean loss of positives' scores (B) and negatives' scores (n)."""
-        score = torch.cat([positive, negative])
-        label = torch.cat([torch.ones_like(positive), torch.zeros_like(negative)])
-        logits = self.log_scale.exp() * score + self.shift
-        return F.binary_cross_entropy_with_logits(logits, label, pos_weight=self.get_buffer("weight"))
-
-
-def _local_attention(logits: Tensor, mask: Tensor) -> Tensor:
-    """Eq. 9: ``a = softmax_k(tanh(C W_l E_u))``; logits (..., k)."""
-    return torch.softmax(torch.tanh(logits).masked_fill(~mask, float("-inf")), dim=-1)
 
 
 def _over(product: Tensor, norms: Tensor) -> Tensor:

@@ -1,181 +1,191 @@
 """Look-alike learning with iterative clustering (section 5.3 of the paper).
 
-A click is a row: its user's embedding as of just before it. A row is a seed of its item and, in turn, a target; as a
-target it is kept out of its own item's seeds. Assignments to clusters are made afresh before each epoch and fixed
-within it; the cluster vectors are the means of the seeds' current vectors, so that gradients reach the shared FC
-through them too.
+A step takes some clicks. Their users, as they were just before the click, are the targets; their items, each given by
+its clustered seeds, are what the targets are told apart by: a target's own item is the positive, the step's other
+items that it never clicked are the negatives. A target is kept out of its own item's seeds. Seeds are clustered afresh
+before each epoch with the weights as they then are.
 """
-
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import ModuleDict
 
-from ralm.features import Floats, Ints
-from ralm.group_clustering import cluster_groups
-from ralm.lookalike import LookalikeLoss, LookalikeTowers
-from ralm.sampling import NegativeSampler
+from ralm.features import END_OF_TIME, Floats, Histories, Interactions, Ints
+from ralm.lookalike import LookalikeTowers
+from ralm.lookalike_loss import LookalikeLoss, StepScores
+from ralm.models.model import Report
+from ralm.optimising import Checkpoint, Log, Stage, shuffled
+from ralm.sampling import bounded_positives, times_before
+from ralm.seed_clusters import Centroids, SeedClusters, SeedSets
+from ralm.training_config import TrainingConfig
+from ralm.user_tower import UserTower
+from ralm.user_training import embed, ends, validation_rows
 
-if TYPE_CHECKING:
-    from ralm.training import TrainingConfig
-
-SEEDS_PER_ITEM = 100
-"""Most seeds of an item in an epoch; another sample is taken for the next. The paper does not give it."""
-
-
-@dataclass(frozen=True)
-class Seeds:
-    """The seeds of an epoch, grouped by item.
-
-    Attributes:
-        rows: int64[n], by item.
-        starts: first place of each item in ``rows``, int64[items + 1].
-        clusters: cluster of each seed within its item, int64[n].
-        place: for each row its place in ``rows``, int64[rows in all]; -1 when it is no seed this epoch.
-    """
-
-    rows: Ints
-    starts: Ints
-    clusters: Ints
-    place: Ints
+NEGATIVES = 10
+"""Negatives of a positive in the sigmoid losses (section 5.2)."""
 
 
-def train_lookalike(
-    towers: LookalikeTowers,
-    embeddings: Floats,
-    users: Ints,
-    items: Ints,
-    config: "TrainingConfig",
-    rng: np.random.Generator,
-) -> Iterator[tuple[int, float]]:
-    """Train the towers.
+def new_towers(config: TrainingConfig) -> LookalikeTowers:
+    """Untrained towers; the shared FC starts near the identity, so that the user embeddings' geometry is not lost."""
+    torch.manual_seed(config.rng_seed)
+    towers = LookalikeTowers(
+        config.dim,
+        config.dim,
+        config.attention_size,
+        activation=config.activation,
+        dropout=config.dropout,
+        alpha=config.alpha,
+        beta=config.beta,
+        local_temperature=config.local_temperature,
+        prior=config.prior,
+    )
+    with torch.no_grad():
+        towers.fc.weight.copy_(torch.eye(config.dim) + 0.02 * torch.randn(config.dim, config.dim))
+        towers.fc.bias.zero_()
+    return towers
+
+
+class LookalikeTrainer:
+    """Trains the look-alike towers.
 
     Args:
-        towers: the towers.
-        embeddings: of each click, its user's embedding just before it, float32[n, m].
-        users: of each click, int64[n].
-        items: of each click, int64[n].
+        tower: the trained user tower; it is not changed.
+        data: users, items and the clicks to learn from.
+        histories: of the same clicks.
         config: the hyperparameters.
-        rng: random generator.
-
-    Yields:
-        Each epoch's number and mean loss.
+        towers: what is trained.
     """
-    loss_of = LookalikeLoss(learned=config.loss == "learned", negatives=config.negatives)
-    optimiser = torch.optim.Adam([*towers.parameters(), *loss_of.parameters()], lr=config.learning_rate)
-    known = torch.from_numpy(embeddings)
-    sampler = NegativeSampler.of_clicks(items, int(items.max()) + 1)
-    clicked = np.unique(users * (int(items.max()) + 1) + items)
-    for epoch in range(config.epochs_lookalike):
-        seeds = choose_seeds(towers, known, items, config.train_clusters, rng)
+
+    def __init__(
+        self,
+        tower: UserTower,
+        data: Interactions,
+        histories: Histories,
+        config: TrainingConfig,
+        towers: LookalikeTowers,
+    ) -> None:
+        self._tower, self._data, self._histories, self._config, self._towers = tower, data, histories, config, towers
+        self._loss = LookalikeLoss(config.loss, NEGATIVES, config.among_users)
+        modules = ModuleDict({"towers": towers, "loss": self._loss})
+        trained = [p for p in modules.parameters() if p.requires_grad]
+        optimiser = torch.optim.Adam(trained, lr=config.learning_rate)
+        self._stage = Stage(
+            "look-alike towers", modules, optimiser, config.epochs_lookalike, config.patience, config.rng_seed
+        )
+        everyone = np.arange(data.users)
+        self._seed_embeddings = torch.from_numpy(self._embed(everyone, np.full(data.users, END_OF_TIME)))  # (users, m)
+        self._sets = SeedSets.of_clicks(data)
+        self._seed_counts = torch.from_numpy(self._sets.counts.astype(np.float32))  # (items)
+        kept, validated = validation_rows(data, config)
+        self._rows, self._validated = self._with_other_seeds(kept), self._with_other_seeds(validated)
+        self._validated_embeddings = torch.from_numpy(
+            self._embed(data.clicks_user[self._validated], ends(data, kept, self._validated))
+        )
+        counts = np.bincount(data.clicks_user, minlength=data.users)
+        self._item_log_q = _log_share(np.bincount(data.clicks_item[self._rows], minlength=data.items), config)
+        self._user_log_q = _log_share(np.minimum(counts, config.lookalike_positives), config)
+        self._clusters: SeedClusters | None = None
+
+    def run(self, report: Report, checkpoint: Checkpoint) -> Log:
+        """Train, and give what each epoch was like.
+
+        Raises:
+            ValueError: when a loss is not finite, or no item has two seeds.
+        """
+        if not len(self._rows):
+            msg = "no item has two different users who clicked it: there is nothing to learn a look-alike from"
+            raise ValueError(msg)
+        self._stage.run(self._epoch, self._validate, report, checkpoint)
+        return self._stage.log
+
+    def _epoch(self, rng: np.random.Generator) -> float:
+        config = self._config
+        rows = self._rows[bounded_positives(rng, self._data.clicks_user[self._rows], config.lookalike_positives)]
+        times = times_before(rng, self._data, rows, config.far)
+        embeddings = torch.from_numpy(self._embed(self._data.clicks_user[rows], times))
         losses = []
-        # A target needs an item that has another seed than itself.
-        targets = np.flatnonzero(np.diff(seeds.starts)[items] > 1)
-        for batch in np.array_split(rng.permutation(targets), max(1, len(targets) // config.batch_size)):
-            negatives = sampler.draw(rng, (len(batch), config.negatives))
-            wrong = np.isin(users[batch][:, None] * (int(items.max()) + 1) + negatives, clicked)
-            positive, negative = _batch_scores(
-                towers, known, seeds, batch, items[batch], negatives, wrong, config.train_clusters
-            )
-            loss = loss_of(positive, negative)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            losses.append(loss.item())
-        yield epoch, float(np.mean(losses)) if losses else float("nan")
+        batches = list(shuffled(rng, np.arange(len(rows)), config.batch_size))
+        again = max(1, len(batches) // max(1, config.recluster))
+        for number, batch in enumerate(batches):
+            if self._clusters is None or (config.recluster and number % again == 0):
+                self._clusters = self._clustered(rng)
+            losses.append(self._stage.step(self._loss_of(embeddings[torch.from_numpy(batch)], rows[batch], rng)))
+        return float(np.mean(losses))
+
+    def _validate(self) -> dict[str, float]:
+        if not len(self._validated):
+            return {}
+        rng, losses, size = np.random.default_rng(0), [], self._config.batch_size
+        torch.manual_seed(0)
+        self._clusters = self._clustered(rng) if self._clusters is None else self._clusters
+        with torch.inference_mode():
+            for start in range(0, len(self._validated), size):
+                batch = slice(start, start + size)
+                losses.append(self._loss_of(self._validated_embeddings[batch], self._validated[batch], rng).item())
+        return {"val_loss": float(np.mean(losses))}
+
+    def _clustered(self, rng: np.random.Generator) -> SeedClusters:
+        """Each item's seeds, clustered with the towers as they are."""
+        training = self._towers.training
+        with torch.inference_mode():
+            vectors = self._towers.eval().transform(self._seed_embeddings).numpy()
+        self._towers.train(training)
+        return SeedClusters.of(
+            self._sets.sample(self._config.train_seeds, rng), vectors, self._config.train_clusters, rng
+        )
+
+    def _loss_of(self, embeddings: Tensor, rows: Ints, rng: np.random.Generator) -> Tensor:
+        """The loss of a step: embeddings of the targets (B, m), and their clicks int64[B]."""
+        assert self._clusters is not None  # noqa: S101 (for the type checker)
+        users, positives = self._data.clicks_user[rows], self._data.clicks_item[rows]
+        items, column = np.unique(positives, return_inverse=True)  # I of them
+        own = torch.from_numpy(column)
+        dropped = self._config.seed_dropout if self._towers.training else 0.0
+        taken = rng.random(len(self._clusters.seeds.items)) >= dropped
+        targets = self._towers.transform(embeddings)  # (B, h)
+        seeds = self._towers.transform(self._seed_embeddings)  # (users, h)
+        sums, counts = self._clusters.sums(items, seeds, taken)  # (I, k, h), (I, k)
+        theirs = Centroids.of(sums, counts)
+        seed_counts = self._seed_counts[torch.from_numpy(items)]  # (I)
+        others = self._towers.score(targets, theirs.vectors, theirs.present, seed_counts).score  # (B, I)
+        mine = Centroids.of(*self._clusters.without(sums[own], counts[own], seeds, (positives, users), taken))
+        global_ = self._towers.global_embedding(mine.vectors, mine.present)  # (B, h)
+        less = seed_counts[own] - 1.0
+        positive = self._towers.score_pairs(targets, mine.vectors, mine.present, global_, less).score  # (B)
+        negative = torch.from_numpy(~self._clicked(users, items))
+        item_log_q, user_log_q = self._item_log_q[torch.from_numpy(items)], self._user_log_q[torch.from_numpy(users)]
+        loss: Tensor = self._loss(StepScores(positive, others, negative, own, item_log_q, user_log_q))
+        return loss
+
+    def _clicked(self, users: Ints, items: Ints) -> np.ndarray:
+        """Which users clicked which items, bool (B, I)."""
+        data = self._data
+        column = np.full(data.items, -1)
+        column[items] = np.arange(len(items))
+        start = np.searchsorted(data.clicks_user, users)
+        length = np.searchsorted(data.clicks_user, users, side="right") - start
+        row = np.repeat(np.arange(len(users)), length)
+        place = np.repeat(start - np.cumsum(length) + length, length) + np.arange(len(row))
+        at = column[data.clicks_item[place]]
+        clicked = np.zeros((len(users), len(items)), bool)
+        clicked[row[at >= 0], at[at >= 0]] = True
+        return clicked
+
+    def _with_other_seeds(self, rows: Ints) -> Ints:
+        """The clicks on items that have another seed than the clicker."""
+        return rows[self._sets.counts[self._data.clicks_item[rows]] > 1]
+
+    def _embed(self, users: Ints, times: Ints) -> Floats:
+        embeddings = embed(self._tower, self._histories, users, times)
+        if self._config.normalise:
+            embeddings /= np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
+        return embeddings
 
 
-def choose_seeds(towers: LookalikeTowers, embeddings: Tensor, items: Ints, k: int, rng: np.random.Generator) -> Seeds:
-    """Sample each item's seeds and cluster them with the towers as they are."""
-    order = np.lexsort((rng.random(len(items)), items))
-    ordered = items[order]
-    within = np.arange(len(items)) - np.searchsorted(ordered, ordered)
-    rows = order[within < SEEDS_PER_ITEM]
-    with torch.inference_mode():
-        vectors = towers.eval().transform(embeddings[torch.from_numpy(rows)]).numpy()
-    towers.train()
-    _, groups = np.unique(items[rows], return_inverse=True)
-    place = np.full(len(items), -1, np.int64)
-    place[rows] = np.arange(len(rows))
-    starts = np.searchsorted(items[rows], np.arange(int(items.max()) + 2))
-    return Seeds(rows, starts, cluster_groups(vectors, groups, k, rng), place)
-
-
-def _batch_scores(
-    towers: LookalikeTowers,
-    embeddings: Tensor,
-    seeds: Seeds,
-    targets: Ints,
-    positives: Ints,
-    negatives: Ints,
-    wrong: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
-    k: int,
-) -> tuple[Tensor, Tensor]:
-    """Scores of the targets with their own items, (B), and with the negatives that count, (n).
-
-    Args:
-        towers: the towers.
-        embeddings: of all clicks, (n, m).
-        seeds: the epoch's seeds.
-        targets: rows, int64[B].
-        positives: their items, int64[B].
-        negatives: items, int64[B, negatives].
-        wrong: negatives that the user did click; they do not count, bool[B, negatives].
-        k: clusters of an item.
-    """
-    needed, place = np.unique(np.concatenate([positives[:, None], negatives], axis=1), return_inverse=True)
-    place = place.reshape(len(targets), -1)  # (B, 1 + negatives), into the I needed items
-    users = towers.transform(embeddings[torch.from_numpy(targets)])  # (B, h)
-    sums, counts, vectors, first = _cluster_sums(towers, embeddings, seeds, needed, k)
-    mask = counts > 0  # (I, k)
-    # An item with no seeds this epoch would have nothing to attend to.
-    mask[~mask.any(dim=1), 0] = True
-    centroids = sums / counts.clamp_min(1.0).unsqueeze(-1)  # (I, k, h)
-    global_ = towers.global_embedding(centroids, mask)  # (I, h)
-    own_sums, own_counts = _without_self(sums, counts, vectors, first, seeds, targets, place[:, 0], needed)
-    own_centroids, own_mask = own_sums / own_counts.clamp_min(1.0).unsqueeze(-1), own_counts > 0  # (B, k, h), (B, k)
-    own_global = towers.global_embedding(own_centroids, own_mask)  # (B, h)
-    positive = towers.score_pairs(users, own_centroids, own_mask, own_global).score  # (B)
-    target, column = np.nonzero(~wrong & (np.diff(seeds.starts)[negatives] > 0))  # the n negatives that count
-    item = torch.from_numpy(place[target, 1 + column])
-    pairs = users[torch.from_numpy(target)], centroids[item], mask[item], global_[item]
-    return positive, towers.score_pairs(*pairs).score  # (B), (n)
-
-
-def _cluster_sums(
-    towers: LookalikeTowers, embeddings: Tensor, seeds: Seeds, needed: Ints, k: int
-) -> tuple[Tensor, Tensor, Tensor, Ints]:
-    """Sums (I, k, h) and counts (I, k) of the needed items' clusters, their seeds' vectors, and where each begins."""
-    lengths = seeds.starts[needed + 1] - seeds.starts[needed]
-    first = np.concatenate([[0], np.cumsum(lengths)])
-    places = np.repeat(seeds.starts[needed] - first[:-1], lengths) + np.arange(first[-1])
-    vectors = towers.transform(embeddings[torch.from_numpy(seeds.rows[places])])  # (n', h)
-    slots = torch.from_numpy(np.repeat(np.arange(len(needed)), lengths) * k + seeds.clusters[places])
-    sums = torch.zeros(len(needed) * k, vectors.shape[1]).index_add(0, slots, vectors)
-    counts = torch.bincount(slots, minlength=len(needed) * k).float()
-    return sums.view(len(needed), k, -1), counts.view(len(needed), k), vectors, first
-
-
-def _without_self(
-    sums: Tensor,
-    counts: Tensor,
-    vectors: Tensor,
-    first: Ints,
-    seeds: Seeds,
-    targets: Ints,
-    own: Ints,
-    needed: Ints,
-) -> tuple[Tensor, Tensor]:
-    """Each target's own item's cluster sums (B, k, h) and counts (B, k), the target itself taken out."""
-    own_sums, own_counts = sums[torch.from_numpy(own)], counts[torch.from_numpy(own)]
-    inside = np.flatnonzero(seeds.place[targets] >= 0)
-    place = seeds.place[targets[inside]]
-    cluster = torch.from_numpy(seeds.clusters[place])
-    mine = vectors[torch.from_numpy(first[own[inside]] + place - seeds.starts[needed[own[inside]]])]
-    rows = torch.from_numpy(inside)
-    own_sums = own_sums.index_put((rows, cluster), -mine, accumulate=True)
-    own_counts = own_counts.index_put((rows, cluster), torch.tensor(-1.0), accumulate=True)
-    return own_sums, own_counts
+def _log_share(counts: Ints, config: TrainingConfig) -> Tensor:
+    """Logarithm of q, float32 (n), how probable each is in a step; what is in none has the q of the rarest that is."""
+    if not config.logq:
+        return torch.zeros(len(counts))
+    share = counts / max(1, counts.sum())
+    return torch.from_numpy(np.log(np.maximum(share, share[share > 0].min(initial=1.0))).astype(np.float32))

@@ -37,6 +37,7 @@ class AttentionWeights:
         alpha: weight of the global part in eq. 2.
         beta: weight of the local part in eq. 2.
         local_temperature: divides the local attention's logits; 1 is the paper's.
+        prior: weight of ``log(1 + seeds)``, how popular an item is; 0 is the paper's.
     """
 
     w_local: Floats
@@ -45,6 +46,7 @@ class AttentionWeights:
     alpha: float = 0.3
     beta: float = 0.7
     local_temperature: float = 1.0
+    prior: float = 0.0
 
     def __post_init__(self) -> None:
         h = self.w_local.shape[0]
@@ -100,6 +102,7 @@ class ItemBlock:
         gram: ``C C^T``, float32[I, k, k].
         present: 1 where a cluster exists and 0 in the padding, float32[I, k].
         global_unit: E_global over its norm, float32[I, h].
+        prior: ``prior * log(1 + seeds)``, float32[I].
     """
 
     centroids: Floats
@@ -107,15 +110,23 @@ class ItemBlock:
     gram: Floats
     present: Floats
     global_unit: Floats
+    prior: Floats
 
     @classmethod
-    def of(cls, centroids: Sequence[Floats], globals_: Sequence[Floats], weights: AttentionWeights) -> Self:
+    def of(
+        cls,
+        centroids: Sequence[Floats],
+        globals_: Sequence[Floats],
+        weights: AttentionWeights,
+        seeds: Sequence[int] | NDArray[np.int64],
+    ) -> Self:
         """Prepare items.
 
         Args:
             centroids: of each item, float32[k_i, h]; k_i may differ.
             globals_: of each item, its global embedding, float32[h].
             weights: the trained weights.
+            seeds: of each item, how many seeds it has.
         """
         h, k = weights.dim, max((len(c) for c in centroids), default=1)
         padded = np.zeros((len(centroids), k, h), np.float32)
@@ -131,6 +142,7 @@ class ItemBlock:
             padded @ padded.transpose(0, 2, 1),
             present,
             (embedding / norm).astype(np.float32),
+            (weights.prior * np.log1p(np.asarray(seeds, np.float64))).astype(np.float32),
         )
 
     def __len__(self) -> int:
@@ -144,6 +156,7 @@ class ItemBlock:
             self.gram[rows],
             self.present[rows],
             self.global_unit[rows],
+            self.prior[rows],
         )
 
     def with_rows(self, rows: NDArray[np.int64], fresh: "ItemBlock") -> "ItemBlock":
@@ -167,11 +180,11 @@ class ItemBlock:
         k = max(block.present.shape[1] for block in blocks)
         return cls(*(np.concatenate(columns) for columns in zip(*(b.widened(k) for b in blocks), strict=True)))
 
-    def widened(self, k: int) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    def widened(self, k: int) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:
         """All columns, with the clusters padded to ``k``, as ``ItemBlock`` takes them."""
         more = k - self.present.shape[1]
         if not more:
-            return self.centroids, self.local_keys, self.gram, self.present, self.global_unit
+            return self.centroids, self.local_keys, self.gram, self.present, self.global_unit, self.prior
         rows = ((0, 0), (0, more), (0, 0))
         return (
             np.pad(self.centroids, rows),
@@ -179,11 +192,12 @@ class ItemBlock:
             np.pad(self.gram, ((0, 0), (0, more), (0, more))),
             np.pad(self.present, rows[:2]),
             self.global_unit,
+            self.prior,
         )
 
 
 def score(users: Floats, block: ItemBlock, weights: AttentionWeights) -> PairScores:
-    """Score every user against every item of the block (eq. 2, without the sigmoid of the loss).
+    """Score every user against every item of the block (eq. 2, without the sigmoid of the loss, and the prior).
 
     Args:
         users: look-alike vectors E_u, float32[B, h].
@@ -191,7 +205,8 @@ def score(users: Floats, block: ItemBlock, weights: AttentionWeights) -> PairSco
         weights: the trained weights.
 
     Returns:
-        ``alpha * cosine(E_u, E_global) + beta * cosine(E_u, E_local)`` and its two cosines, float32[B, I] each.
+        ``alpha * cosine(E_u, E_global) + beta * cosine(E_u, E_local) + prior * log(1 + seeds)`` and its two cosines,
+        float32[B, I] each.
     """
     norm = np.linalg.norm(users, axis=1)  # (B)
     across = np.ascontiguousarray(users.T)  # (h, B)
@@ -201,7 +216,7 @@ def score(users: Floats, block: ItemBlock, weights: AttentionWeights) -> PairSco
     for first in range(0, len(block), tile):
         items = slice(first, first + tile)
         local_part[items] = _local_cosine(across, norm, block, items, weights.local_temperature)
-    total = weights.alpha * global_part + weights.beta * local_part
+    total = weights.alpha * global_part + weights.beta * local_part + block.prior[:, None]
     return PairScores(total.T, global_part.T, local_part.T)
 
 

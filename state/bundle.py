@@ -143,6 +143,7 @@ def write_bundle(
         "alpha": towers.alpha,
         "beta": towers.beta,
         "local_temperature": towers.local_temperature,
+        "prior": towers.prior,
         **details,
         "files": {file.name: {"bytes": file.stat().st_size, "sha256": _hash(file)} for file in sorted(work.iterdir())},
     }
@@ -154,7 +155,7 @@ def write_bundle(
 
 def _version(manifest: Mapping[str, Any]) -> str:
     """Depends on what scores depend on, not on when or how it was trained."""
-    content = {name: manifest[name] for name in ("format", "alpha", "beta", "local_temperature", "files")}
+    content = {name: manifest[name] for name in ("format", "alpha", "beta", "local_temperature", "prior", "files")}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -249,6 +250,7 @@ def _towers(path: Path, manifest: Mapping[str, Any]) -> AttentionWeights:
             alpha=float(manifest["alpha"]),
             beta=float(manifest["beta"]),
             local_temperature=float(manifest.get("local_temperature", 1.0)),
+            prior=float(manifest.get("prior", 0.0)),
         )
     except (KeyError, ValueError, TypeError) as error:
         msg = f"{path / 'towers.safetensors'} does not fit: {error}. {_AGAIN}"

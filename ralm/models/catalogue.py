@@ -1,15 +1,19 @@
 """The compared models by name, each with its options as the experiment wants them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from ralm.models.activity import Activity
 from ralm.models.factorisation import MatrixFactorisation
 from ralm.models.item_knn import ItemKnn
 from ralm.models.logistic import LogisticLookalike
+from ralm.models.lookalike_model import LookalikeModel
 from ralm.models.model import Model
 from ralm.models.popularity import Popularity
 from ralm.models.yahoo import YahooLookalike
+from ralm.models.youtube_dnn import YouTubeDnn
+from ralm.training_config import PAPER, TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,16 @@ class Entry:
     what: str
 
 
+def _ralm(group: str, what: str, config: TrainingConfig | None = None, **changes: Any) -> Entry:
+    changed = replace(config or TrainingConfig(), **changes)
+    return Entry(lambda: LookalikeModel(changed), group, what)
+
+
+def _youtube(group: str, what: str, **changes: Any) -> Entry:
+    changed = TrainingConfig(**changes)
+    return Entry(lambda: YouTubeDnn(changed), group, what)
+
+
 CATALOGUE: dict[str, Entry] = {
     "activity": Entry(Activity, "main", "users by their clicks: the control"),
     "popularity": Entry(Popularity, "main", "items by their seeds"),
@@ -34,4 +48,30 @@ CATALOGUE: dict[str, Entry] = {
     "matrix-factorisation": Entry(MatrixFactorisation, "main", "ALS on clicks"),
     "lr": Entry(LogisticLookalike, "main", "a logistic regression for each item"),
     "yahoo": Entry(YahooLookalike, "main", "LSH candidates, then weights of features"),
+    "youtube-dnn": _youtube("main", "the user tower with concatenation, and a vector for each item", merge="concat"),
+    "ralm-average": _ralm("main", "RALM with the mean of all seeds", train_clusters=1),
+    "ralm-global": _ralm("main", "RALM with global attention only", alpha=1.0, beta=0.0),
+    "ralm-local": _ralm("main", "RALM with local attention only", alpha=0.0, beta=1.0),
+    "ralm": _ralm("main", "RALM: global and local attention over 20 clusters"),
+    "youtube-dnn-merge": _youtube("merge", "YouTube DNN with attention merge"),
+    "ralm-concat": _ralm("merge", "RALM upon a user tower with concatenation", merge="concat"),
+    "ralm-k5": _ralm("k", "RALM with 5 clusters", train_clusters=5),
+    "ralm-k10": _ralm("k", "RALM with 10 clusters", train_clusters=10),
+    "ralm-k50": _ralm("k", "RALM with 50 clusters", train_clusters=50),
+    "ralm-k100": _ralm("k", "RALM with 100 clusters", train_clusters=100),
+    "ralm-unclustered": _ralm("k", "RALM with every seed for itself", train_clusters=0),
+    "ralm-once": _ralm("clustering", "RALM clustered once, before the first epoch", recluster=0),
+    "ralm-prelu": _ralm("activation", "RALM with PReLU and dropout", activation="prelu", dropout=0.1),
+    "ralm-sigmoid": _ralm("loss", "RALM with a sigmoid of learned scale and shift", loss="learned"),
+    "ralm-plain": _ralm("loss", "RALM with the paper's sigmoid of the cosine", loss="plain"),
+    "ralm-items-only": _ralm("loss", "RALM with the softmax over items alone", among_users=0.0),
+    "ralm-no-logq": _ralm("loss", "RALM without logQ correction", logq=False),
+    "ralm-no-prior": _ralm("loss", "RALM whose score knows nothing of how many seeds an item has", prior=False),
+    "ralm-near": _ralm("loss", "RALM that learns only from users as just before the click", far=0.0),
+    "ralm-temperature": _ralm("loss", "RALM with a local attention of temperature 0.1", local_temperature=0.1),
+    "ralm-seed-dropout": _ralm("loss", "RALM that learns with a fifth of the seeds left out", seed_dropout=0.2),
+    "ralm-paper": _ralm("paper", "RALM as the paper prints it", PAPER),
+    "youtube-dnn-paper": Entry(
+        lambda: YouTubeDnn(replace(PAPER, merge="concat")), "paper", "YouTube DNN as the paper prints it"
+    ),
 }

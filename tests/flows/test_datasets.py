@@ -9,7 +9,7 @@ from flows.datasets import ml100k
 from flows.datasets.layout import Dataset, check, load, save
 from flows.errors import RalmError
 from flows.training_job import Split, train_bundle, trained_already
-from ralm.training import TrainingConfig
+from ralm.training_config import TrainingConfig
 from state.bundle import Bundle
 from state.user_keys import user_keys
 

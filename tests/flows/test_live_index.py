@@ -16,7 +16,10 @@ USERS = RNG.normal(size=(2, H)).astype("f4")
 def entry(number: int) -> Entry:
     rng = np.random.default_rng(number)
     return Entry(
-        rng.normal(size=(1 + number % 5, H)).astype("f4"), rng.normal(size=H).astype("f4"), window_end=number * 100
+        rng.normal(size=(1 + number % 5, H)).astype("f4"),
+        rng.normal(size=H).astype("f4"),
+        window_end=number * 100,
+        seeds=number,
     )
 
 

@@ -15,7 +15,7 @@ from flows.datasets import SOURCES, bring
 from flows.datasets.layout import Dataset, load, save
 from flows.errors import ConfigError, RalmError
 from flows.training_job import Split, train_bundle
-from ralm.training import TrainingConfig
+from ralm.training_config import TrainingConfig
 from state.bundle import Bundle
 
 FILES: dict[str, dict[str, str]] = {

@@ -3,7 +3,7 @@
 from flows.setting_fields import group_of
 from flows.settings import Settings
 from flows.training_job import config_of
-from ralm.training import TrainingConfig
+from ralm.training_config import TrainingConfig
 
 NOT_OF_TRAINING = {"validation_share"}  # how the data is split
 

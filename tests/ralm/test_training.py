@@ -1,5 +1,9 @@
 """Training on data with planted groups: a broken model misses the floor."""
 
+import copy
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +13,8 @@ from hypothesis import strategies as st
 from ralm.features import Histories, Interactions
 from ralm.group_clustering import cluster_groups
 from ralm.held_out import evaluate
-from ralm.training import TrainingConfig, train
+from ralm.training import train
+from ralm.training_config import TrainingConfig
 
 CONFIG = TrainingConfig(
     dim=32, field_dim=16, attention_size=8, epochs_user=6, epochs_lookalike=4, batch_size=128, learning_rate=0.005
@@ -30,7 +35,17 @@ def test_planted_groups_are_found(planted: Interactions) -> None:
     assert figures.auc > figures.auc_activity + 0.2
 
 
-@pytest.mark.parametrize("change", [{"merge": "concat"}, {"activation": "prelu", "dropout": 0.1}, {"loss": "plain"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"merge": "concat"},
+        {"activation": "prelu", "dropout": 0.1},
+        {"loss": "plain"},
+        {"train_clusters": 0, "train_seeds": 10},
+        {"train_clusters": 1, "seed_dropout": 0.2, "recluster": 0},
+        {"logq": False, "share_negatives": False, "negatives": 10, "normalise": True, "validation": 0.0},
+    ],
+)
 def test_every_option_trains_and_is_deterministic(planted: Interactions, change: dict[str, object]) -> None:
     config = TrainingConfig(**{**CONFIG.__dict__, "epochs_user": 1, "epochs_lookalike": 1, **change})
     one, other = train(planted, config), train(planted, config)
@@ -38,6 +53,43 @@ def test_every_option_trains_and_is_deterministic(planted: Interactions, change:
         assert torch.equal(mine, theirs)
     for mine, theirs in zip(one.tower.parameters(), other.tower.parameters(), strict=True):
         assert torch.equal(mine, theirs)
+
+
+class Kept:
+    """A checkpoint in memory, which stops the training after so many epochs."""
+
+    def __init__(self, stop_after: int) -> None:
+        self.states: dict[str, dict[str, Any]] = {}
+        self.left = stop_after
+
+    def load(self, stage: str) -> dict[str, Any] | None:
+        return self.states.get(stage)
+
+    def save(self, stage: str, state: dict[str, Any]) -> None:
+        self.states[stage] = copy.deepcopy(state)
+        self.left -= 1
+        if self.left == 0:
+            raise InterruptedError
+
+
+@pytest.mark.parametrize("epochs", [2, 7])
+def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(planted: Interactions, epochs: int) -> None:
+    config = replace(CONFIG, epochs_user=5, epochs_lookalike=3, patience=5)
+    kept = Kept(epochs)
+    with pytest.raises(InterruptedError):
+        train(planted, config, checkpoint=kept)
+    resumed, straight = train(planted, config, checkpoint=kept), train(planted, config)
+    assert resumed.log == straight.log
+    for mine, theirs in zip(resumed.towers.parameters(), straight.towers.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_the_best_epoch_is_kept_and_training_ends_when_it_gets_no_better(planted: Interactions) -> None:
+    config = replace(CONFIG, epochs_user=40, epochs_lookalike=1, learning_rate=0.02)
+    log = [entry for entry in train(planted, config).log if entry["stage"] == "user tower"]
+    losses = [float(entry["val_loss"]) for entry in log]
+    assert len(log) < 40
+    assert len(losses) - 1 - int(np.argmin(losses)) == config.patience
 
 
 def test_too_little_data_is_refused(planted: Interactions) -> None:
