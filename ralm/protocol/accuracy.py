@@ -43,20 +43,25 @@ def grouped_auc(positive: Floats, negative: Floats, group: Ints) -> Doubles:
     return auc
 
 
-def top(scores: Floats, seen: NDArray[np.bool_], k: int) -> Ints:
-    """The best unseen items of each user, best first; of equal ones the first, -1 where no more are left.
+def top(scores: Floats, seen: NDArray[np.bool_], k: int, rng: np.random.Generator) -> Ints:
+    """The best unseen items of each user, best first, -1 where no more are left.
 
     Args:
         scores: float32[U, I].
         seen: items that are not ranked, bool[U, I].
         k: places.
+        rng: orders equally good items, for each user anew. The order of their numbers would be a ranking of its own:
+            in many data sets the first are the oldest and most clicked, and a model that cannot tell items apart
+            would be credited with that.
 
     Returns:
         int64[U, min(k, I)].
     """
-    values = np.where(seen, -np.inf, scores)
+    values = np.where(seen, np.inf, -scores)
     k = min(k, values.shape[1])
-    best = np.argsort(-values, axis=1, kind="stable")[:, :k]
+    shuffled = rng.permuted(np.broadcast_to(np.arange(values.shape[1]), values.shape), axis=1)
+    places = np.argsort(np.take_along_axis(values, shuffled, axis=1), axis=1, kind="stable")[:, :k]
+    best = np.take_along_axis(shuffled, places, axis=1)
     return np.where(np.take_along_axis(seen, best, axis=1), -1, best)
 
 

@@ -45,21 +45,19 @@ def judge(scores: Floats, task: Task, rng_seed: int) -> tuple[Figures, Ints]:
     Args:
         scores: of the task's users for its items, float32[U, I].
         task: the task.
-        rng_seed: fixes the negatives.
+        rng_seed: fixes the negatives and the order of items with equal scores.
 
     Returns:
         The figures, and each item's exposure among the best 10, int64[I].
 
     Raises:
-        ValueError: when a score is not finite.
+        ValueError: when the scores are of another shape or not finite, or no positive has a negative.
     """
-    if not np.isfinite(scores).all():
-        msg = f"{int((~np.isfinite(scores)).sum())} of the scores are not finite numbers"
-        raise ValueError(msg)
+    checked_scores(scores, task)
     auc, auc_item = {}, {}
     for kind in KINDS:
         auc[kind], auc_item[kind] = pair_auc(scores, task, kind, rng_seed)
-    best = top(scores, task.seen, 50)
+    best = top(scores, task.seen, 50, np.random.default_rng(rng_seed))
     hit, wanted = hits(best, task.wanted), task.wanted.sum(axis=1)
     exposed = exposure(best[:, :10], len(task.items))
     figures = Figures(
@@ -76,9 +74,31 @@ def judge(scores: Floats, task: Task, rng_seed: int) -> tuple[Figures, Ints]:
     return figures, exposed
 
 
+def checked_scores(scores: Floats, task: Task) -> Floats:
+    """The scores, if they are a finite number for each of the task's users and items.
+
+    Raises:
+        ValueError: when they are not.
+    """
+    if scores.shape != task.wanted.shape:
+        msg = f"the scores have the shape {scores.shape}; {task.wanted.shape} users and items are asked"
+        raise ValueError(msg)
+    if not np.isfinite(scores).all():
+        msg = f"{int((~np.isfinite(scores)).sum())} of the scores are not finite numbers"
+        raise ValueError(msg)
+    return scores
+
+
 def pair_auc(scores: Floats, task: Task, kind: str, rng_seed: int) -> tuple[float, float]:
-    """The AUC over all pairs against one kind of negatives, and its mean within the items."""
+    """The AUC over all pairs against one kind of negatives, and its mean within the items.
+
+    Raises:
+        ValueError: when no positive has a negative.
+    """
     user, item, negative = negatives(task, kind, rng_seed)
+    if not len(user):
+        msg = "every judged user clicked every judged item, so that there are no negatives; choose another cut"
+        raise ValueError(msg)
     positive, other = scores[user, item], scores[negative, item]
     together: NDArray[np.int64] = np.zeros(len(user), np.int64)
     return float(grouped_auc(positive, other, together)[0]), float(grouped_auc(positive, other, item).mean())

@@ -64,8 +64,12 @@ def item_split(data: Interactions, share: float, floors: Floors) -> Task:
         ValueError: when nothing is left to learn from or to judge.
     """
     clickers = SeedLists.of_clicks(data, np.arange(data.items))
-    held = drawn(np.flatnonzero(clickers.counts >= 2 * floors.seeds), share)
-    return unlearned_items("items", data, ~np.isin(data.clicks_item, held), held, clickers.counts[held] // 2, floors)
+    able = np.flatnonzero(clickers.counts >= 2 * floors.seeds)
+    held = drawn(able, share)
+    learned = ~np.isin(data.clicks_item, held)
+    task = unlearned_items("items", data, learned, held, clickers.counts[held] // 2, floors)
+    task.left_out["items below the floor of seeds"] = int((clickers.counts > 0).sum()) - len(able)
+    return task
 
 
 def unlearned_items(
@@ -93,9 +97,9 @@ def unlearned_items(
     return _checked(Task(name, train, users, items, given, seen, clicked & ~seen, warm=False, left_out=few), asked)
 
 
-def drawn(values: Ints, share: float) -> Ints:
+def drawn(values: Ints, share: float, rng_seed: int = 0) -> Ints:
     """A ``share`` of some values, drawn once and for all, so that every model and every run is asked the same."""
-    return np.sort(np.random.default_rng(0).choice(values, round(len(values) * share), replace=False))
+    return np.sort(np.random.default_rng(rng_seed).choice(values, round(len(values) * share), replace=False))
 
 
 def _later_clicks(name: str, data: Interactions, learned: NDArray[np.bool_], floors: Floors) -> Task:

@@ -1,0 +1,1 @@
+"""The experiment: every model on one data set, kept cell by cell (docs/experiment.md)."""
