@@ -1,6 +1,5 @@
 """Seeds clustering beside the dataflow's thread: one job turns an item's seed set into its centroids."""
 
-import zlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
@@ -58,7 +57,7 @@ class ClusteringOptions:
         clusters: k, the most clusters of an item.
         min_seeds: fewer seeds with a vector give no centroids: the item stays cold.
         sample: the most vectors that are looked at.
-        rng_seed: with the item and the window it fixes every random choice.
+        rng_seed: fixes every random choice; a first clustering is then the one that `ralm evaluate` judges.
     """
 
     clusters: int
@@ -114,7 +113,6 @@ class ClusteringPool:
 
     def _cluster(self, store: SeedStore, job: Job, seeds: SeedSet) -> Result:
         options, vectors = self._options, self._bundle.vectors
-        rng_seed = zlib.crc32(f"{options.rng_seed}/{job.item_id}/{job.window_end}".encode())
         taken = seeds.before(job.window_end)
         rows = vectors.rows(taken.users)
         rows = rows[rows >= 0]
@@ -123,11 +121,11 @@ class ClusteringPool:
         if len(rows) < options.min_seeds:
             return Result(job, "too_few_seeds", len(seeds))
         if len(rows) > options.sample:  # before gathering: 3,000,000 vectors would be 1.5 GB
-            rows = np.random.default_rng(rng_seed).choice(rows, options.sample, replace=False)
+            rows = np.random.default_rng(options.rng_seed).choice(rows, options.sample, replace=False)
         clusters = cluster(
             vectors.gather(np.sort(rows)),
             options.clusters,
-            rng_seed=rng_seed,
+            rng_seed=options.rng_seed,
             start=self._start(store, job.item_id),
             sample=options.sample,
         )

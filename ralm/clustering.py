@@ -43,7 +43,7 @@ def cluster(
     Args:
         vectors: look-alike vectors of the seeds, float32[n, h], n >= 1.
         k: the most clusters.
-        rng_seed: the same vectors, start and seed give the same clusters.
+        rng_seed: the same vectors (in any order), start and seed give the same clusters.
         start: centroids of the last time, float32[k', h], to start from.
         sample: rows looked at; a larger set is sampled without replacement.
 
@@ -54,6 +54,7 @@ def cluster(
         msg = f"clustering needs at least one vector and finite numbers; got shape {vectors.shape}"
         raise ValueError(msg)
     rng = np.random.default_rng(rng_seed)
+    vectors = _in_order(vectors)
     if len(vectors) > sample:
         vectors = vectors[rng.choice(len(vectors), sample, replace=False)]
     vectors = vectors[rng.permutation(len(vectors))]
@@ -62,6 +63,13 @@ def cluster(
         if len(distinct) <= k:
             return Clusters(distinct, counts.astype(np.int64))
     return _means(vectors, _centres(vectors, k, rng, start))
+
+
+def _in_order(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The rows in an order that only their contents decide: by a hash of their bits, exact in integers."""
+    words = np.ascontiguousarray(vectors).view(np.uint32).astype(np.uint64)
+    factors = np.random.default_rng(0).integers(1, 2**63, vectors.shape[1], dtype=np.uint64) | np.uint64(1)
+    return vectors[np.argsort(words @ factors, kind="stable")]
 
 
 def assign(vectors: NDArray[np.float32], centroids: NDArray[np.float32]) -> NDArray[np.int64]:

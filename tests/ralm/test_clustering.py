@@ -57,3 +57,14 @@ def test_a_large_set_is_sampled() -> None:
 def test_nothing_or_not_a_number_is_refused(vectors: np.ndarray) -> None:
     with pytest.raises(ValueError, match="at least one vector and finite"):
         cluster(vectors, 3, rng_seed=0)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 300), st.integers(0, 2**31))
+def test_the_order_of_the_seeds_does_not_matter(count: int, rng_seed: int) -> None:
+    rng = np.random.default_rng(rng_seed)
+    vectors = rng.normal(size=(count, 8)).astype(np.float32)
+    one = cluster(vectors, 20, rng_seed=3, sample=200)
+    other = cluster(vectors[rng.permutation(count)], 20, rng_seed=3, sample=200)
+    np.testing.assert_array_equal(one.centroids, other.centroids)
+    np.testing.assert_array_equal(one.counts, other.counts)
