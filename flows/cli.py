@@ -21,7 +21,10 @@ COMMANDS = {
     "bench": "measure, beside the raw client",
 }
 """What each command does; it is there if its module is."""
-_EXTRAS = {"torch": "train", "pyarrow": "train", "noida_db": "broker"}
+_EXTRAS = {
+    **dict.fromkeys(("torch", "pyarrow", "implicit", "matplotlib", "filelock"), "train"),
+    "noida_db": "broker",
+}
 
 
 def _module(name: str) -> str:
