@@ -21,7 +21,7 @@ COMMANDS = {
     "bench": "measure, beside the raw client",
 }
 """What each command does; it is there if its module is."""
-_EXTRAS = {name: "train" for name in ("torch", "pyarrow", "implicit", "matplotlib", "filelock")} | {"noida_db": "broker"}
+_EXTRAS = dict.fromkeys(("torch", "pyarrow", "implicit", "matplotlib", "filelock"), "train") | {"noida_db": "broker"}
 
 
 def _module(name: str) -> str:

@@ -143,6 +143,19 @@ class Settings(BaseModel):
     prior: bool = setting("train", True, "learn a weight for how many seeds an item has")
     validation_share: Share = setting("train", 0.1, "share of the clicks that is held out")
 
+    split: Literal["auto", "time", "user", "items"] = setting(
+        "evaluate", "auto", "what is held out: later clicks (of all, or of each user), or items; auto = time if known"
+    )
+    cut: Annotated[float, _Number, Field(gt=0, lt=1)] = setting("evaluate", 0.9, "share that is learned from")
+    floor_clicks: Positive = setting("evaluate", 5, "users with fewer clicks that are learned from are not judged")
+    floor_seeds: Positive = setting("evaluate", 10, "items with fewer seeds are not judged")
+    models: str = setting("evaluate", "all", "models and @groups, comma separated, or all")
+    catalogue: str = setting("evaluate", "ralm.models.catalogue", "module whose CATALOGUE names the models")
+    eval_seeds: str = setting("evaluate", "0,1,2", "a run of each model for each of these rng_seeds")
+    results: str = setting("evaluate", "docs/results", "folder of tables and plots")
+    work: str = setting("evaluate", ".ralm/evaluate", "folder of what is done already")
+    processes: Natural = setting("evaluate", 0, "models that run at once, each with one thread; 0 = one a core")
+
     @model_validator(mode="after")
     def _together(self) -> Self:
         """What must hold between settings."""

@@ -1,1 +1,1 @@
-"""The experiment: every model on one data set, kept cell by cell (docs/experiment.md)."""
+"""The experiment: every model on one task, cell by cell, and what is told of it (docs/experiment.md)."""

@@ -24,6 +24,10 @@ _STYLES = ("-", "--", ":")
 """Ten colours, then the same with another line."""
 
 
+PLOTS = ("models", "k", "training", "exposure", "cold")
+"""What there is to draw."""
+
+
 def draw(cells: list[dict[str, Any]], name: str, folder: Path) -> list[Path]:
     """Draw every plot whose cells are there, as ``<name>-<plot>.png``.
 

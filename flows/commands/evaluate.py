@@ -1,0 +1,31 @@
+"""``ralm evaluate``: compare the model with its baselines."""
+
+import signal
+import sys
+from types import FrameType
+
+import click
+from rich.console import Console
+
+from flows.options import with_settings
+from flows.settings import Settings
+
+
+@click.command("evaluate")
+@click.argument("name")
+@click.option("--cold/--no-cold", default=True, help="quality against seeds, for items that nothing is learned of")
+@click.option("--plots/--no-plots", default=True, help="draw what was found")
+@with_settings("data", "evaluate")
+def command(settings: Settings, name: str, cold: bool, plots: bool) -> None:
+    """Compare all models on the data set NAME of the data folder (see `ralm data`); write tables and plots.
+
+    What was run before is not run again; Ctrl-C or a kill loses what is in progress, no more. Exits with 1 when a
+    model failed, after the others are done. The protocol is in docs/experiment.md.
+    """
+    from flows.evaluation.experiment import run_experiment  # noqa: PLC0415 (brings torch)
+
+    def stop(_: int, __: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    run_experiment(settings, name, cold=cold, plots=plots, console=Console(width=None if sys.stdout.isatty() else 120))
