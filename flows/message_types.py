@@ -57,7 +57,7 @@ class ScoredItem(msgspec.Struct, frozen=True, rename={"global_": "global"}):
     """How much a user looks like an item's seeds."""
 
     item_id: str
-    score: Annotated[float, Meta(description="alpha x global + beta x local")]
+    score: Annotated[float, Meta(description="alpha x global + beta x local + prior x log(1 + seeds)")]
     global_: Cosine
     local: Cosine
     window_end: Annotated[Time, Meta(description="of the centroids it was made with, milliseconds since the epoch")]
