@@ -1,0 +1,90 @@
+"""What the experiment scores is what the stream scores: one training, both ways from clicks to scores."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from flows.batches import ClickBatch, OutMessage
+from flows.clustering_pool import ClusteringOptions, ClusteringPool
+from flows.datasets.layout import Dataset
+from flows.live_index import Entry, LiveIndex
+from flows.messages import decode_centroids, split_centroids_key
+from flows.seed_keeper import KeeperOptions, SeedKeeper
+from flows.training_job import Split, train_bundle
+from flows.windows import WindowOptions
+from ralm.models.lookalike_model import LookalikeModel
+from ralm.scoring import score
+from ralm.training_config import TrainingConfig
+from state.bundle import Bundle
+from state.seed_store import SeedStore
+from state.user_keys import user_keys
+
+CONFIG = TrainingConfig(dim=16, field_dim=8, attention_size=4, epochs_user=2, epochs_lookalike=2, train_clusters=5)
+CUT = 3_000_000
+
+
+def clicks_of_two_kinds() -> Dataset:
+    """Sixty users of two kinds, who click mostly on items of their own."""
+    rng, count = np.random.default_rng(0), 4000
+    users, items = np.array([f"u{n:02d}" for n in range(60)]), np.array([f"i{n:02d}" for n in range(24)])
+    user = rng.integers(0, 60, count)
+    item = np.where(rng.random(count) < 0.8, user % 2 + 2 * rng.integers(0, 12, count), rng.integers(0, 24, count))
+    kind = ("categorical", np.array(["a", "b"])[np.arange(60) % 2])
+    return Dataset(
+        "two kinds",
+        users[user],
+        items[item],
+        np.arange(count) * 1000,
+        users,
+        {"kind": kind},
+        items,
+        np.array(["x"] * 24),
+    )
+
+
+def streamed(pool: ClusteringPool, store: SeedStore, data: Dataset) -> list[OutMessage]:
+    """The centroids that the seed keeper emits for the clicks before the cut, in one window."""
+    keeper = SeedKeeper(
+        store, pool, KeeperOptions(1000, 0, WindowOptions(length=CUT, allowed_lateness=0, idle_after=1)), None
+    )
+    before = np.flatnonzero(data.event_times < CUT)
+    before = before[np.random.default_rng(3).permutation(len(before))]  # in no order
+    ids = sorted(set(data.event_items[before].tolist()))
+    place = np.searchsorted(ids, data.event_items[before])
+    keys, times = user_keys(data.event_users[before].tolist()), data.event_times[before]
+    out = keeper.take([ClickBatch(0, len(before), 0, ids, place, keys, times, np.arange(len(before)))])
+    out += keeper.take([ClickBatch(0, len(before), CUT, [], place[:0], keys[:0], times[:0], np.zeros(0, np.int64))])
+    until = time.monotonic() + 20
+    while keeper.notify_at() is not None:
+        assert time.monotonic() < until
+        out += keeper.collect()
+    return out
+
+
+def test_the_stream_scores_what_the_experiment_scored(tmp_path: Path) -> None:
+    data = clicks_of_two_kinds()
+    train_bundle(data, split=Split(before=CUT), path=tmp_path / "b", config=CONFIG)
+    interactions = data.interactions()
+    model = LookalikeModel(CONFIG)
+    model.fit(interactions.only(interactions.clicks_time < CUT), CONFIG.rng_seed)
+    expected = model.scores(np.arange(60), np.arange(24))
+
+    bundle = Bundle.open(tmp_path / "b")
+    assert bundle.towers.prior != 0
+    pool = ClusteringPool(bundle, ClusteringOptions(5, 1, 50_000, 0), threads=1)
+    store = SeedStore.open(tmp_path / "s", topic="clicks", partition=0, capacity=1000)
+    index = LiveIndex(bundle.towers)
+    for message in streamed(pool, store, data):
+        assert message.value is not None
+        found = decode_centroids(message.value)
+        entry = Entry(found.centroids_array(), found.global_array(), found.window_end, found.seeds)
+        index.update({split_centroids_key(message.key)[1]: entry})
+    store.close()
+    pool.close()
+
+    (block,) = index.view.blocks
+    slots = [index.view.slot(item) for item in data.item_ids.tolist()]
+    rows = bundle.vectors.rows(user_keys(data.user_ids.tolist()))
+    served = score(bundle.vectors.gather(rows), block.items, bundle.towers).score[:, slots]
+    np.testing.assert_allclose(served, expected, atol=1e-5)
