@@ -1,7 +1,7 @@
 """Enrichment: a micro-batch of requests meets the live index and becomes answers."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,12 +26,15 @@ class EnrichOptions:
         max_top_k: the most scores of an answer.
         batch: requests scored in one product.
         stale_after: centroids older than this, ms before the request's event time, are named stale.
+        request_timeout: requests whose message is older than this, ms, are answered ``expired``: nobody waits for them
+            any more, and scoring them would delay those that somebody waits for. 0: none.
     """
 
     top_k: int
     max_top_k: int
     batch: int
     stale_after: int
+    request_timeout: int
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,13 @@ class Enricher:
         bundle: the users' vectors and the weights.
         index: the live index.
         options: how requests are answered.
+        clock: seconds since the epoch.
     """
 
-    def __init__(self, bundle: Bundle, index: LiveIndex, options: EnrichOptions) -> None:
+    def __init__(
+        self, bundle: Bundle, index: LiveIndex, options: EnrichOptions, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._clock = clock
         self._bundle = bundle
         self._index = index
         self._options = options
@@ -66,18 +73,29 @@ class Enricher:
         for first in range(0, len(batch.requests), self._options.batch):
             chunk = slice(first, first + self._options.batch)
             with metrics.SCORE_SECONDS.time():
-                answers = self._score(batch.requests[chunk], self._index.view)
-            now = time.time()
+                expired = self._expired(batch.sent[chunk])
+                answers = self._score(batch.requests[chunk], expired, self._index.view)
+            now = self._clock()
             for answer, sent in zip(answers, batch.sent[chunk], strict=True):
                 out.append(OutMessage(answer.user_id.encode(), encode_scores(answer), self._headers))
                 if sent:
                     metrics.REQUEST_AGE_SECONDS.observe(max(0.0, now - sent / 1000))
         return out
 
-    def _score(self, requests: Sequence[Request], view: IndexView) -> list[Scores]:
+    def _expired(self, sent: Sequence[int]) -> NDArray[np.bool_]:
+        """Which messages, by their time (ms, 0 where unknown), are older than the timeout, bool[B]."""
+        times, timeout = np.array(sent, np.int64), self._options.request_timeout
+        if not timeout:
+            return np.zeros(len(times), bool)
+        return (times > 0) & (times < self._clock() * 1000 - timeout)
+
+    def _score(self, requests: Sequence[Request], expired: NDArray[np.bool_], view: IndexView) -> list[Scores]:
         rows = self._bundle.vectors.rows(user_keys([request.user_id for request in requests]))
-        answers: list[Scores] = [self._blank(request, "unknown_user") for request in requests]
-        for candidates, members in _by_candidates(requests, np.flatnonzero(rows >= 0)):
+        answers: list[Scores] = [
+            self._blank(request, "expired" if late else "unknown_user")
+            for request, late in zip(requests, expired, strict=True)
+        ]
+        for candidates, members in _by_candidates(requests, np.flatnonzero((rows >= 0) & ~expired)):
             pool = _pool(view, candidates)
             if not len(pool.slots):
                 for member in members:
@@ -128,7 +146,7 @@ class Enricher:
             user_id=request.user_id,
             status=status,
             model_version=self._bundle.version,
-            scored_at=time.time_ns() // 1_000_000,
+            scored_at=int(self._clock() * 1000),
             scores=scored,
             cold=cold,
             stale=stale,

@@ -25,7 +25,7 @@ Count = Annotated[int, Meta(ge=0)]
 Limit = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Cosine = Annotated[float, Meta(description="cosine of the user's vector with this part of the item")]
 Version = Annotated[str, Meta(description="the bundle that made it")]
-Status: TypeAlias = Literal["ok", "unknown_user", "no_candidates"]
+Status: TypeAlias = Literal["ok", "unknown_user", "no_candidates", "expired"]
 
 
 class Click(msgspec.Struct, frozen=True):
@@ -71,7 +71,8 @@ class Scores(msgspec.Struct, frozen=True):
     status: Annotated[
         Status,
         Meta(
-            description="unknown_user: the bundle has no vector of the user; no_candidates: no candidate has centroids"
+            description="unknown_user: the bundle has no vector of the user; no_candidates: no candidate has centroids;"
+            " expired: the request waited too long"
         ),
     ]
     model_version: Version

@@ -65,7 +65,7 @@ class Runtime:
         )
         self._loader.start()
         self._index = index
-        options = EnrichOptions(s.top_k, s.max_top_k, s.score_batch, s.stale_after)
+        options = EnrichOptions(s.top_k, s.max_top_k, s.score_batch, s.stale_after, s.request_timeout)
         return Enricher(self.bundle, index, options)
 
     def clicks(self) -> KafkaSource:

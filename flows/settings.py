@@ -96,6 +96,7 @@ class Settings(BaseModel):
     max_top_k: Positive = setting("scoring", 1000, "most scores of an answer")
     max_candidates: Positive = setting("scoring", 10_000, "a request with more is a dead letter")
     score_batch: Positive = setting("scoring", 256, "most requests scored in one product")
+    request_timeout: Duration = duration("scoring", "5m", "requests that waited longer are answered expired; 0 = never")
     stale_after: Duration = duration("scoring", "1h", "centroids older than the request by more are named stale")
 
     bundle: str = setting("bundle", ".ralm/bundle", "folder of the trained bundle")

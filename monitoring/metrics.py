@@ -47,7 +47,7 @@ REASONS = (
 CLICK_OUTCOMES = ("applied", "replayed")
 KAFKA_CLIENTS = ("source", "sink", "index")
 RECLUSTER_OUTCOMES = ("emitted", "too_few_seeds", "no_vectors", "failed")
-REQUEST_STATUSES = ("ok", "unknown_user", "no_candidates")
+REQUEST_STATUSES = ("ok", "unknown_user", "no_candidates", "expired")
 
 # When a series was made tells nobody anything, and would double the page.
 disable_created_metrics()  # type: ignore[no-untyped-call]

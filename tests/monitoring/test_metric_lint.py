@@ -17,7 +17,7 @@ BOUNDED = {
     "topic_kind": 4,
     "reason": 14,
     "kind": 3,
-    "status": 3,
+    "status": 4,
     "condition": 8,
     "partition": None,  # as many as Kafka has
     "version": None,  # one at a time

@@ -1,0 +1,65 @@
+"""Answers without a broker: what is scored, and what has waited too long."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flows.decode import RequestBatch
+from flows.enrich import Enricher, EnrichOptions
+from flows.live_index import Entry, LiveIndex
+from flows.messages import Request, decode_scores
+from ralm.scoring import AttentionWeights, global_embedding
+from state.bundle import Bundle, write_bundle
+from state.user_keys import user_keys
+
+NOW = 1_800_000_000.0
+H = 8
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    rng = np.random.default_rng(0)
+    weights = AttentionWeights(*(rng.normal(size=s).astype("f4") for s in ((H, H), (4, H), (4,))), prior=0.1)
+    vectors = rng.normal(size=(2, H)).astype("f4")
+    write_bundle(
+        tmp_path / "b",
+        towers=weights,
+        user_tower={},
+        lookalike={},
+        keys=user_keys(["u1", "u2"]),
+        vectors=vectors,
+        details={"clusters": 4},
+    )
+    return Bundle.open(tmp_path / "b")
+
+
+def enricher(bundle: Bundle, timeout: int) -> Enricher:
+    index, centroids = LiveIndex(bundle.towers), np.random.default_rng(1).normal(size=(3, H)).astype("f4")
+    index.update({"a": Entry(centroids, global_embedding(centroids, bundle.towers), 1000, 50)})
+    options = EnrichOptions(top_k=10, max_top_k=10, batch=2, stale_after=10**15, request_timeout=timeout)
+    return Enricher(bundle, index, options, clock=lambda: NOW)
+
+
+def statuses(found: Enricher, *sent: int) -> list[str]:
+    requests = [Request(f"r{n}", ("u1", "u2", "nobody")[n % 3], 5000) for n in range(len(sent))]
+    return [decode_scores(out.value or b"").status for out in found.answer(RequestBatch(0, requests, list(sent)))]
+
+
+def test_a_request_that_waited_too_long_is_answered_expired(bundle: Bundle) -> None:
+    now = int(NOW * 1000)
+    found = enricher(bundle, timeout=5000)
+    assert statuses(found, now, now - 5000, now - 1) == ["ok", "ok", "unknown_user"]
+    assert statuses(found, now - 5001, now - 4000, now - 10**6) == ["expired", "ok", "expired"]
+
+
+def test_no_timeout_and_no_broker_time_expire_nothing(bundle: Bundle) -> None:
+    assert statuses(enricher(bundle, timeout=0), 1, 1) == ["ok", "ok"]
+    assert statuses(enricher(bundle, timeout=5000), 0, 0) == ["ok", "ok"]
+
+
+def test_a_score_holds_what_many_seeds_add(bundle: Bundle) -> None:
+    (out,) = enricher(bundle, timeout=0).answer(RequestBatch(0, [Request("r", "u1", 5000)], [0]))
+    (item,) = decode_scores(out.value or b"").scores
+    expected = 0.3 * item.global_ + 0.7 * item.local + 0.1 * np.log(51)
+    assert item.score == pytest.approx(expected, abs=1e-5)
