@@ -243,19 +243,20 @@ def test_what_is_not_known_is_refused_before_anything_runs(
 
 
 @pytest.fixture
-def running(shop: Path) -> Iterator["subprocess.Popen[str]"]:
-    """A run that has a fast cell and then sleeps in another."""
+def running(shop: Path, tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A run that has done a fast cell and sleeps in another; its work folder is the test's own."""
     paths = os.pathsep.join([str(shop), str(Path(__file__).parents[2])])
     process = subprocess.Popen(
         [sys.executable, "-m", "flows.cli", "evaluate", "shop", "--models", "activity,slow", "--eval-seeds", "0"],
         cwd=shop,
-        env={**os.environ, "PYTHONPATH": paths, "RALM_CATALOGUE": "my_models", "RALM_WORK": "stopped"},
+        env={**os.environ, "PYTHONPATH": paths, "RALM_CATALOGUE": "my_models", "RALM_WORK": str(tmp_path)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         text=True,
     )
     deadline = time.monotonic() + 30
-    while not list((shop / "stopped" / "shop").glob("*.json")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob("shop/task-activity-*.json")) and time.monotonic() < deadline:
+        assert process.poll() is None, "the run ended before it was stopped"
         time.sleep(0.1)
     yield process
     process.kill()
@@ -264,12 +265,12 @@ def running(shop: Path) -> Iterator["subprocess.Popen[str]"]:
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGKILL])
 def test_a_stop_loses_only_what_is_in_progress(
-    shop: Path, running: "subprocess.Popen[str]", evaluate: Run, signal_number: signal.Signals
+    running: "subprocess.Popen[str]", evaluate: Run, tmp_path: Path, signal_number: signal.Signals
 ) -> None:
     running.send_signal(signal_number)
     running.wait(20)
     assert running.returncode != 0
-    done = evaluate("--models", "activity", "--eval-seeds", "0", "--no-cold", "--work", "stopped", "--no-plots")
+    done = evaluate("--models", "activity", "--eval-seeds", "0", "--no-cold", "--work", str(tmp_path), "--no-plots")
     assert "1 of 1 cells are there already" in done.out
 
 
