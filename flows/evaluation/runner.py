@@ -8,6 +8,7 @@ import multiprocessing as mp
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -142,6 +143,7 @@ def _work(pipe: Connection, plan: Plan) -> None:
     """A worker process: cells until nobody is there to ask for them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; who asked for cells ends us
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # libraries clean up behind them
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     work = CellWork(plan)
     with suppress(EOFError, BrokenPipeError):
         while True:
@@ -154,6 +156,14 @@ def _work(pipe: Connection, plan: Plan) -> None:
                 pipe.send(("failed", f"{type(error).__name__}: {error}", traceback.format_exc()))
             else:
                 pipe.send(("done",))
+
+
+def _end_with_parent() -> None:
+    """End at once when the command was killed: nobody would keep what comes out, and a new run needs the cores."""
+    parent = mp.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @contextmanager

@@ -74,7 +74,7 @@ def cold_task(
         for place in range(len(SEEDS) - 1, 0, -1):
             able = clickers >= SEEDS[place] + LEAST_ASKED
             if how == "held out":
-                items = drawn(np.flatnonzero(able), HELD_OUT, rng_seed)
+                items = _held_out(np.flatnonzero(able), rng_seed)
                 learned = ~np.isin(data.clicks_item, items)
             elif cut_ms is not None:
                 learned = data.clicks_time < cut_ms
@@ -86,6 +86,13 @@ def cold_task(
             if task is not None:
                 return ColdTask(how, SEEDS[: place + 1], task)
     return None
+
+
+def _held_out(able: Ints, rng_seed: int) -> Ints:
+    """A fifth of the items, or `LEAST_ITEMS`, but never more than half: the others are needed to learn from."""
+    if len(able) < 2 * LEAST_ITEMS:
+        return able[:0]
+    return drawn(able, max(HELD_OUT, LEAST_ITEMS / len(able)), rng_seed)
 
 
 def judge_cold(model: SeedModel, cold: ColdTask, rng_seed: int) -> list[dict[str, Any]]:

@@ -263,13 +263,26 @@ def running(shop: Path, tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     process.wait()
 
 
+def is_running(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGKILL])
 def test_a_stop_loses_only_what_is_in_progress(
     running: "subprocess.Popen[str]", evaluate: Run, tmp_path: Path, signal_number: signal.Signals
 ) -> None:
+    workers = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+    assert workers
     running.send_signal(signal_number)
     running.wait(20)
     assert running.returncode != 0
+    deadline = time.monotonic() + 20
+    while any(is_running(worker) for worker in workers):
+        assert time.monotonic() < deadline, "a worker went on without its command"
+        time.sleep(0.1)
     done = evaluate("--models", "activity", "--eval-seeds", "0", "--no-cold", "--work", str(tmp_path), "--no-plots")
     assert "1 of 1 cells are there already" in done.out
 
