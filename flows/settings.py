@@ -87,7 +87,7 @@ class Settings(BaseModel):
     idle_after: Duration = duration("windows", "5s", "a partition at its end so long moves on with the wall clock")
 
     clusters: Positive = setting("clustering", 20, "k, the most centroids of an item")
-    min_seeds: Positive = setting("clustering", 100, "with fewer seeds that have a vector an item stays cold")
+    min_seeds: Positive = setting("clustering", 30, "with fewer seeds that have a vector an item stays cold")
     cluster_sample: Positive = setting("clustering", 50_000, "most seeds looked at in a clustering")
     cluster_workers: Positive = setting("clustering", 1, "threads that cluster")
     rng_seed: Natural = setting("clustering", 0, "fixes every random choice")
