@@ -182,7 +182,7 @@ def test_options_for_the_client_may_hold_commas() -> None:
             {"top_k": 2000},
             "top_k must not be above max_top_k (top_k = 2000 from the flag --top-k; max_top_k by default)",
         ),
-        ({"max_seeds": 50}, "min_seeds must not be above max_seeds"),
+        ({"max_seeds": 20}, "min_seeds must not be above max_seeds"),
         ({"cluster_sample": 10}, "clusters must not be above cluster_sample"),
         ({"alpha": 0, "beta": 0}, "must not both be 0"),
         ({"security_protocol": "SASL_SSL"}, "SASL_SSL with PLAIN needs sasl_username and sasl_password"),
