@@ -8,6 +8,7 @@ from rich.table import Table
 
 from flows.demo.lockstep import IN_FLIGHT
 from flows.demo.summary import Summary
+from flows.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def _notes(summary: Summary, told: Told) -> Iterator[str]:
     )
     yield (
         f"The demo's own settings: windows of {told.window} of event time (default 5m), at least {told.min_seeds} "
-        f"seeds (default 100), items never expire. {told.bad_messages} unusable messages were sent on purpose: "
+        f"seeds (default {Settings().min_seeds}), items never expire. {told.bad_messages} unusable messages were sent on purpose: "
         "they are the dead letters."
     )
 
