@@ -77,8 +77,8 @@ def _notes(summary: Summary, told: Told) -> Iterator[str]:
     )
     yield (
         f"The demo's own settings: windows of {told.window} of event time (default 5m), at least {told.min_seeds} "
-        f"seeds (default {Settings().min_seeds}), items never expire. {told.bad_messages} unusable messages were sent on purpose: "
-        "they are the dead letters."
+        f"seeds (default {Settings().min_seeds}), items never expire. {told.bad_messages} unusable "
+        "messages were sent on purpose: they are the dead letters."
     )
 
 
