@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from ralm.clustering import cluster
 from ralm.features import Floats, Interactions, Ints
-from ralm.scoring import AttentionWeights, ItemBlock, global_embedding, score
-
-_CHUNK = 512
+from ralm.models.model import SeedLists
+from ralm.scoring import AttentionWeights
+from ralm.seed_scores import seed_scores
 
 
 @dataclass(frozen=True)
@@ -63,12 +62,12 @@ def evaluate(
         least_seeds: items with fewer seeds are left out.
     """
     rng = np.random.default_rng(rng_seed)
-    seeds = data.clicks_item[learned], data.clicks_user[learned]
-    counts = np.bincount(seeds[0], minlength=data.items)
+    counts = np.bincount(data.clicks_item[learned], minlength=data.items)
     items = np.flatnonzero(counts >= least_seeds)
     if not len(items):
         return HeldOut(0, 0, *[float("nan")] * 5)
-    scores = _scores(vectors, weights, seeds, items, clusters, rng_seed)  # (users, items)
+    seeds = SeedLists.of_clicks(data.only(learned), items)
+    scores = seed_scores(vectors, vectors, weights, seeds, clusters=clusters, rng_seed=rng_seed)  # (users, items)
     place = np.full(data.items, -1)
     place[items] = np.arange(len(items))
     clicked = np.zeros((data.users, len(items)), bool)
@@ -96,19 +95,6 @@ def evaluate(
         auc(counts[items][item], counts[items][item]),
         *hits,
     )
-
-
-def _scores(
-    vectors: Floats, weights: AttentionWeights, seeds: tuple[Ints, Ints], items: Ints, k: int, rng_seed: int
-) -> Floats:
-    order = np.argsort(seeds[0], kind="stable")
-    by_item, users = seeds[0][order], seeds[1][order]
-    edges = np.searchsorted(by_item, items), np.searchsorted(by_item, items, side="right")
-    centroids = [cluster(vectors[users[a:b]], k, rng_seed=rng_seed).centroids for a, b in zip(*edges, strict=True)]
-    counts = edges[1] - edges[0]
-    block = ItemBlock.of(centroids, [global_embedding(c, weights) for c in centroids], weights, counts)
-    parts = [score(vectors[i : i + _CHUNK], block, weights).score for i in range(0, len(vectors), _CHUNK)]
-    return np.concatenate(parts)
 
 
 def _who_did_not(rng: np.random.Generator, clicked: np.ndarray, item: Ints, among: Ints) -> Ints:

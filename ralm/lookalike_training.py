@@ -1,9 +1,9 @@
 """Look-alike learning with iterative clustering (section 5.3 of the paper).
 
-A step takes some clicks. Their users, as they were just before the click, are the targets; their items, each given by
-its clustered seeds, are what the targets are told apart by: a target's own item is the positive, the step's other
-items that it never clicked are the negatives. A target is kept out of its own item's seeds. Seeds are clustered afresh
-before each epoch with the weights as they then are.
+A step takes some clicks. Their users, as of a random earlier click of theirs (``far``), are the targets; their items,
+each given by its clustered seeds, are what the targets are told apart by: a target's own item is the positive, the
+step's other items that it never clicked are the negatives. A target is kept out of its own item's seeds. Seeds are
+clustered afresh before each epoch with the weights as they then are.
 """
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch.nn import ModuleDict
 from ralm.features import END_OF_TIME, Floats, Histories, Interactions, Ints
 from ralm.lookalike import LookalikeTowers
 from ralm.lookalike_loss import LookalikeLoss, StepScores
+from ralm.models.click_matrix import click_matrix
 from ralm.models.model import Report
 from ralm.optimising import Checkpoint, Log, Stage, shuffled
 from ralm.sampling import bounded_positives, times_before
@@ -75,6 +76,7 @@ class LookalikeTrainer:
         )
         everyone = np.arange(data.users)
         self._seed_embeddings = torch.from_numpy(self._embed(everyone, np.full(data.users, END_OF_TIME)))  # (users, m)
+        self._clicked = click_matrix(data)
         self._sets = SeedSets.of_clicks(data)
         self._seed_counts = torch.from_numpy(self._sets.counts.astype(np.float32))  # (items)
         kept, validated = validation_rows(data, config)
@@ -153,34 +155,17 @@ class LookalikeTrainer:
         global_ = self._towers.global_embedding(mine.vectors, mine.present)  # (B, h)
         less = seed_counts[own] - 1.0
         positive = self._towers.score_pairs(targets, mine.vectors, mine.present, global_, less).score  # (B)
-        negative = torch.from_numpy(~self._clicked(users, items))
+        negative = torch.from_numpy(self._clicked[users][:, items].toarray() == 0)
         item_log_q, user_log_q = self._item_log_q[torch.from_numpy(items)], self._user_log_q[torch.from_numpy(users)]
         loss: Tensor = self._loss(StepScores(positive, others, negative, own, item_log_q, user_log_q))
         return loss
-
-    def _clicked(self, users: Ints, items: Ints) -> np.ndarray:
-        """Which users clicked which items, bool (B, I)."""
-        data = self._data
-        column = np.full(data.items, -1)
-        column[items] = np.arange(len(items))
-        start = np.searchsorted(data.clicks_user, users)
-        length = np.searchsorted(data.clicks_user, users, side="right") - start
-        row = np.repeat(np.arange(len(users)), length)
-        place = np.repeat(start - np.cumsum(length) + length, length) + np.arange(len(row))
-        at = column[data.clicks_item[place]]
-        clicked = np.zeros((len(users), len(items)), bool)
-        clicked[row[at >= 0], at[at >= 0]] = True
-        return clicked
 
     def _with_other_seeds(self, rows: Ints) -> Ints:
         """The clicks on items that have another seed than the clicker."""
         return rows[self._sets.counts[self._data.clicks_item[rows]] > 1]
 
     def _embed(self, users: Ints, times: Ints) -> Floats:
-        embeddings = embed(self._tower, self._histories, users, times)
-        if self._config.normalise:
-            embeddings /= np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
-        return embeddings
+        return embed(self._tower, self._histories, users, times, normalise=self._config.normalise)
 
 
 def _log_share(counts: Ints, config: TrainingConfig) -> Tensor:

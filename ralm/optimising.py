@@ -13,7 +13,7 @@ from ralm.features import Ints
 from ralm.models.model import Report
 
 Log = list[dict[str, float | int | str]]
-"""Of each epoch its stage, number, seconds-free figures: mean loss, and loss and AUC on validation."""
+"""Of each epoch its stage, number and mean loss, and what validation gave."""
 
 
 class Checkpoint(Protocol):

@@ -6,6 +6,7 @@ gradients reach the shared FC through the seeds too.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -74,10 +75,14 @@ class SeedSets:
 
     def find(self, items: Ints, users: Ints) -> Ints:
         """Which seed is user b of item b: int64[B] each to places int64[B], -1 where it is none."""
-        pairs = self.items * np.int64(self.user_count) + self.users
         wanted = items * np.int64(self.user_count) + users
-        place = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
-        return np.where(pairs[place] == wanted, place, -1)
+        place = np.minimum(np.searchsorted(self._pairs, wanted), len(self._pairs) - 1)
+        return np.where(self._pairs[place] == wanted, place, -1)
+
+    @cached_property
+    def _pairs(self) -> Ints:
+        """Item and user of each seed as one number, ascending, int64[n]; every step looks into them."""
+        return self.items * np.int64(self.user_count) + self.users
 
 
 @dataclass(frozen=True)

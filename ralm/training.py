@@ -33,9 +33,8 @@ class Trained:
 
     def vectors(self, histories: Histories, users: Ints) -> Floats:
         """Look-alike vectors of users with all of their history: int64[B] to float32[B, h]."""
-        embeddings = embed(self.tower, histories, users, np.full(len(users), END_OF_TIME))
-        if self.normalise:
-            embeddings /= np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
+        times = np.full(len(users), END_OF_TIME)
+        embeddings = embed(self.tower, histories, users, times, normalise=self.normalise)
         with torch.inference_mode():
             vectors: Floats = self.towers.eval().transform(torch.from_numpy(embeddings)).numpy()
         return vectors

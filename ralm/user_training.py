@@ -39,15 +39,18 @@ class UserModel:
         return embed(self.tower, histories, users, np.full(len(users), END_OF_TIME))
 
 
-def embed(tower: UserTower, histories: Histories, users: Ints, times: Ints) -> Floats:
-    """User embeddings of users as of times: int64[B] each to float32[B, m]."""
+def embed(tower: UserTower, histories: Histories, users: Ints, times: Ints, *, normalise: bool = False) -> Floats:
+    """User embeddings of users as of times, of length 1 if wished: int64[B] each to float32[B, m]."""
     parts = [np.zeros((0, tower.shape.dim), np.float32)]
     with torch.inference_mode():
         tower.eval()
         for start in range(0, len(users), _CHUNK):
             rows = slice(start, start + _CHUNK)
             parts.append(tower(histories.features(users[rows], times[rows])).numpy())
-    return np.concatenate(parts)
+    embeddings: Floats = np.concatenate(parts)
+    if normalise:
+        embeddings /= np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
+    return embeddings
 
 
 def new_user_model(data: Interactions, config: TrainingConfig) -> UserModel:

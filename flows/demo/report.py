@@ -75,9 +75,10 @@ def _notes(summary: Summary, told: Told) -> Iterator[str]:
         f"{summary.new_users} of the {summary.users} users came after the training. {told.left_out} of these were "
         "kept out of the bundle (the unknown ones); the others' vectors know their profile and no click."
     )
+    usual = Settings.model_fields["min_seeds"].default
     yield (
         f"The demo's own settings: windows of {told.window} of event time (default 5m), at least {told.min_seeds} "
-        f"seeds (default {Settings().min_seeds}), items never expire. {told.bad_messages} unusable "
+        f"seeds (default {usual}), items never expire. {told.bad_messages} unusable "
         "messages were sent on purpose: they are the dead letters."
     )
 

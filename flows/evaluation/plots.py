@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flows.evaluation.cold import cold_rows
+from flows.evaluation.cold import cold_rows, mean_and_sd
 from flows.evaluation.training_plot import training
 from ralm.protocol.exposure import lorenz
 from ralm.protocol.negatives import KINDS
@@ -169,8 +169,8 @@ def _auc(kind: str) -> Any:
 
 def _mean_sd(cells: list[dict[str, Any]], name: str, of: Any) -> tuple[float, float]:
     """Mean and sample standard deviation (0 of one run) of a figure over the runs of a model."""
-    values = [of(cell) for cell in cells if cell["model"] == name]
-    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    mean, spread = mean_and_sd([of(cell) for cell in cells if cell["model"] == name])
+    return mean, spread or 0.0
 
 
 def _line(place: int) -> dict[str, Any]:

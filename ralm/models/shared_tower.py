@@ -3,6 +3,7 @@
 import hashlib
 import json
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from ralm.features import Histories, Interactions
 from ralm.models.model import Report
-from ralm.optimising import NoCheckpoint, deterministic
+from ralm.optimising import Log, NoCheckpoint, deterministic
 from ralm.training_config import USER_TOWER, TrainingConfig
 from ralm.user_training import UserModel, new_user_model, train_user_model
 
@@ -30,7 +31,39 @@ class TowerStore(Protocol):
         """Held by one holder at a time, so that only one trains what others wait for."""
 
 
-def user_model(
+class TowerModel:
+    """What the models upon a user tower share.
+
+    Args:
+        config: the hyperparameters; each fit has its own ``rng_seed`` instead of theirs.
+
+    Attributes:
+        log: of each epoch of the last fit.
+    """
+
+    def __init__(self, config: TrainingConfig) -> None:
+        self.config = config
+        self.log: Log = []
+        self._store: TowerStore | None = None
+
+    def use_store(self, store: TowerStore) -> None:
+        """Share the trained user tower through a store."""
+        self._store = store
+
+    def user_model(
+        self, clicks: Interactions, rng_seed: int, report: Report
+    ) -> tuple[TrainingConfig, Histories, UserModel]:
+        """The fit's config, the clicks' histories, and the user model trained on them.
+
+        Raises:
+            ValueError: when the loss is not finite.
+        """
+        config = replace(self.config, rng_seed=rng_seed)
+        histories = Histories(clicks, config.history)
+        return config, histories, _user_model(clicks, histories, config, report, self._store)
+
+
+def _user_model(
     data: Interactions, histories: Histories, config: TrainingConfig, report: Report, store: TowerStore | None
 ) -> UserModel:
     """The trained user model of the data and config: from the store if it is there, else trained and kept there."""
