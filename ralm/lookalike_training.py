@@ -87,7 +87,9 @@ class LookalikeTrainer:
         counts = np.bincount(data.clicks_user, minlength=data.users)
         self._item_log_q = _log_share(np.bincount(data.clicks_item[self._rows], minlength=data.items), config)
         self._user_log_q = _log_share(np.minimum(counts, config.lookalike_positives), config)
-        self._clusters: SeedClusters | None = None
+        # Clustered once means with the untrained towers, which a resumed training has here too.
+        once = np.random.default_rng(config.rng_seed)
+        self._clusters: SeedClusters | None = None if config.recluster else self._clustered(once)
 
     def run(self, report: Report, checkpoint: Checkpoint) -> Log:
         """Train, and give what each epoch was like.
@@ -110,7 +112,7 @@ class LookalikeTrainer:
         batches = list(shuffled(rng, np.arange(len(rows)), config.batch_size))
         again = max(1, len(batches) // max(1, config.recluster))
         for number, batch in enumerate(batches):
-            if self._clusters is None or (config.recluster and number % again == 0):
+            if config.recluster and number % again == 0:
                 self._clusters = self._clustered(rng)
             losses.append(self._stage.step(self._loss_of(embeddings[torch.from_numpy(batch)], rows[batch], rng)))
         return float(np.mean(losses))
@@ -120,7 +122,6 @@ class LookalikeTrainer:
             return {}
         rng, losses, size = np.random.default_rng(0), [], self._config.batch_size
         torch.manual_seed(0)
-        self._clusters = self._clustered(rng) if self._clusters is None else self._clusters
         with torch.inference_mode():
             for start in range(0, len(self._validated), size):
                 batch = slice(start, start + size)

@@ -72,9 +72,11 @@ class Kept:
             raise InterruptedError
 
 
-@pytest.mark.parametrize("epochs", [2, 7])
-def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(planted: Interactions, epochs: int) -> None:
-    config = replace(CONFIG, epochs_user=5, epochs_lookalike=3, patience=5)
+@pytest.mark.parametrize(("epochs", "recluster"), [(2, 1), (7, 1), (7, 0)])
+def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(
+    planted: Interactions, epochs: int, recluster: int
+) -> None:
+    config = replace(CONFIG, epochs_user=5, epochs_lookalike=3, patience=5, recluster=recluster)
     kept = Kept(epochs)
     with pytest.raises(InterruptedError):
         train(planted, config, checkpoint=kept)
