@@ -16,11 +16,21 @@ _LIST_TIMEOUT_S = 15.0
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A message to send; None is no key, or no value."""
+    """A message to send; None is no key, or no value.
+
+    Attributes:
+        topic: where it goes.
+        key: its key.
+        value: its value.
+        headers: its headers; None is our schema version alone.
+        partition: where it goes; -1 leaves it to the key.
+    """
 
     topic: str
     key: bytes | None
     value: bytes | None
+    headers: Headers | None = None
+    partition: int = -1
 
 
 Delivered = Callable[[Outgoing, Message], None]
@@ -79,7 +89,12 @@ class CheckedProducer:
         while True:
             try:
                 self._producer.produce(
-                    message.topic, message.value, message.key, headers=self._headers, on_delivery=done
+                    message.topic,
+                    message.value,
+                    message.key,
+                    message.partition,
+                    headers=self._headers if message.headers is None else message.headers,
+                    on_delivery=done,
                 )
             except BufferError:
                 self._producer.poll(0.1)

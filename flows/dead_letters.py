@@ -1,15 +1,23 @@
-"""Dead letters: the original bytes, and in the headers where they came from and why they were refused."""
+"""Dead letters: the original bytes, and in the headers where they came from and why they were refused.
+
+A dead letter is bounded whatever the message was, since a broker that refuses one stops the flow, again at every start.
+"""
 
 from flows.batches import Headers
 from flows.messages import SCHEMA_VERSION, Reject
 
+ORIGINAL = "original."
+"""Put before the names of the message's own headers."""
+ALL_LEFT_OUT = "all"
 _DETAIL_BYTES = 500
 _HEADER_BYTES = 65_536
-"""Of the original headers; without a bound the broker could refuse the dead letter, again at every start."""
+"""Of the original headers, prefixes and lengths included."""
+_LENGTHS = 8
+"""What the lengths of a header's name and value may take."""
 
 
 def dead_letter_headers(
-    reject: Reject, *, topic: str, partition: int, offset: int, time_ms: int, original: Headers
+    reject: Reject, *, topic: str, partition: int, offset: int, time_ms: int, original: Headers | None
 ) -> Headers:
     """The headers of a dead letter.
 
@@ -20,7 +28,7 @@ def dead_letter_headers(
         offset: in the partition.
         time_ms: when it was refused, ms since the epoch.
         original: its own headers; they follow, named ``original.NAME``, as far as 64 KiB go; ``headers_left_out``
-            says how many did not.
+            says how many did not. None if they cannot be read, and then it says ``all``.
     """
     ours = {
         "schema_version": SCHEMA_VERSION,
@@ -28,17 +36,16 @@ def dead_letter_headers(
         "partition": str(partition),
         "offset": str(offset),
         "reason": reject.reason,
-        "detail": reject.detail[:_DETAIL_BYTES],
+        "detail": _cut_text(reject.detail, _DETAIL_BYTES),
         "time": str(time_ms),
     }
-    room = _HEADER_BYTES
     kept: Headers = []
-    for name, value in original:
-        room -= len(name) + len(value or b"")
-        if room < 0:
+    if original is None:
+        ours["headers_left_out"] = ALL_LEFT_OUT
+    else:
+        kept = _as_far_as_they_go(original)
+        if len(kept) < len(original):
             ours["headers_left_out"] = str(len(original) - len(kept))
-            break
-        kept.append((f"original.{name}", value))
     headers: Headers = [(name, value.encode(errors="replace")) for name, value in ours.items()]
     return headers + kept
 
@@ -53,6 +60,32 @@ def cut_value(value: bytes | None, most: int) -> tuple[bytes | None, Headers]:
     Returns:
         The value, cut if it is longer, and then the header ``original_bytes`` that says how long it was.
     """
-    if value is None or len(value) <= most:
-        return value, []
-    return value[:most], [("original_bytes", str(len(value)).encode())]
+    return _cut(value, most, "original_bytes")
+
+
+def cut_key(key: bytes | None, most: int) -> tuple[bytes | None, Headers]:
+    """A key that the broker will take, with the header ``original_key_bytes`` if it had to be cut."""
+    return _cut(key, most, "original_key_bytes")
+
+
+def _cut(part: bytes | None, most: int, name: str) -> tuple[bytes | None, Headers]:
+    if part is None or len(part) <= most:
+        return part, []
+    return part[:most], [(name, str(len(part)).encode())]
+
+
+def _cut_text(text: str, most: int) -> str:
+    return text.encode(errors="replace")[:most].decode(errors="ignore")
+
+
+def _as_far_as_they_go(original: Headers) -> Headers:
+    room = _HEADER_BYTES
+    kept: Headers = []
+    for name, value in original:
+        long = f"{ORIGINAL}{name}"
+        size = len(value.encode()) if isinstance(value, str) else len(value or b"")
+        room -= len(long.encode()) + size + _LENGTHS
+        if room < 0:
+            break
+        kept.append((long, value))
+    return kept

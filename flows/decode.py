@@ -12,7 +12,7 @@ import numpy as np
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from flows.batches import ClickBatch, Headers, OutMessage, RawBatch
-from flows.dead_letters import cut_value, dead_letter_headers
+from flows.dead_letters import cut_key, cut_value, dead_letter_headers
 from flows.logs import get_logger
 from flows.messages import (
     SCHEMA_VERSION,
@@ -80,17 +80,7 @@ class Decoder:
 
     def clicks(self, raw: RawBatch) -> Decoded[ClickBatch]:
         """Decode clicks into columns."""
-        latest = raw.now + self._limits.max_future
-
-        def decode(message: Message) -> Click:
-            click = decode_click(message.value())
-            if click.ts > latest:
-                ahead = f"ts {click.ts} is {click.ts - raw.now} ms ahead of the clock; the most is max_future"
-                raise Reject("future_time", ahead)
-            _check_key(message, click.item_id)
-            return click
-
-        messages, clicks, dead = self._split(raw, decode)
+        messages, clicks, dead = self._split(raw, lambda message: self.check_click(message, raw.now))
         place: dict[str, int] = {}
         items = [place.setdefault(click.item_id, len(place)) for click in clicks]
         batch = ClickBatch(
@@ -107,18 +97,52 @@ class Decoder:
 
     def requests(self, raw: RawBatch) -> Decoded[RequestBatch]:
         """Decode requests."""
-        most = self._limits.max_candidates
-
-        def decode(message: Message) -> Request:
-            request = decode_request(message.value())
-            if request.candidates is not None and len(request.candidates) > most:
-                raise Reject("too_many_candidates", f"{len(request.candidates)} candidates; the most is {most}")
-            _check_key(message, request.user_id)
-            return request
-
-        messages, requests, dead = self._split(raw, decode)
+        messages, requests, dead = self._split(raw, self.check_request)
         sent = [0 if kind == TIMESTAMP_NOT_AVAILABLE else at for kind, at in (m.timestamp() for m in messages)]
         return Decoded(raw.partition, RequestBatch(raw.partition, requests, sent), dead)
+
+    def check_click(self, message: Message, now: int) -> Click:
+        """Decode a click with every check; ``now`` is the wall clock, ms since the epoch.
+
+        Raises:
+            Reject: when it cannot be used.
+        """
+        self.check_form(message)
+        click = decode_click(message.value())
+        if click.ts > now + self._limits.max_future:
+            ahead = f"ts {click.ts} is {click.ts - now} ms ahead of the clock; the most is max_future"
+            raise Reject("future_time", ahead)
+        check_key(message, click.item_id)
+        return click
+
+    def check_request(self, message: Message) -> Request:
+        """Decode a request with every check.
+
+        Raises:
+            Reject: when it cannot be used.
+        """
+        self.check_form(message)
+        request = decode_request(message.value())
+        most = self._limits.max_candidates
+        if request.candidates is not None and len(request.candidates) > most:
+            raise Reject("too_many_candidates", f"{len(request.candidates)} candidates; the most is {most}")
+        check_key(message, request.user_id)
+        return request
+
+    def check_form(self, message: Message) -> None:
+        """Check size and schema version, before the value is decoded.
+
+        Raises:
+            Reject: when the message is not to be decoded.
+        """
+        if len(message) > self._limits.max_message_bytes:
+            raise Reject("oversized", f"{len(message)} bytes; the most is {self._limits.max_message_bytes}")
+        for name, value in headers_of(message):
+            if name == "schema_version" and value != SCHEMA_VERSION.encode():
+                shown = f"{value[:64]!r}" if value else "none"
+                raise Reject(
+                    "unsupported_schema_version", f"schema_version {shown}; this version reads {SCHEMA_VERSION}"
+                )
 
     def _split(self, raw: RawBatch, decode: Callable[[Message], M]) -> tuple[list[Message], list[M], list[OutMessage]]:
         messages: list[Message] = []
@@ -126,9 +150,6 @@ class Decoder:
         dead: list[OutMessage] = []
         for message in raw.messages:
             try:
-                if len(message) > self._limits.max_message_bytes:
-                    raise Reject("oversized", f"{len(message)} bytes; the most is {self._limits.max_message_bytes}")
-                _check_version(message)
                 good.append(decode(message))
                 messages.append(message)
             except Reject as reject:
@@ -143,11 +164,12 @@ class Decoder:
             partition=raw.partition,
             offset=message.offset() or 0,
             time_ms=raw.now,
-            original=_headers(message),
+            original=None if isinstance(reject, UnreadableHeaders) else _original_headers(message),
         )
-        key = message.key()
-        # A key has a share of the room, so that the broker takes the whole.
-        value, cut = cut_value(message.value(), max(0, self._limits.dead_letter_max_bytes - len(key or b"")))
+        # Key and value share the room, so that the broker takes the whole.
+        room = self._limits.dead_letter_max_bytes
+        key, cut = cut_key(message.key(), room // 2)
+        value, cut_too = cut_value(message.value(), room - len(key or b""))
         log.warning(
             "dead letter",
             topic=raw.topic,
@@ -156,23 +178,42 @@ class Decoder:
             reason=reject.reason,
             detail=reject.detail,
         )
-        return OutMessage(key, value, headers + cut)
+        return OutMessage(key, value, headers + cut + cut_too)
 
 
-def _headers(message: Message) -> Headers:
-    headers = message.headers() or []
+class UnreadableHeaders(Reject):
+    """A message with headers that cannot be read; they must not be asked for again."""
+
+
+def headers_of(message: Message) -> Headers:
+    """A message's headers.
+
+    Raises:
+        UnreadableHeaders: when a name is not UTF-8. The client library then has a hole in its list, and hands it over
+            without a word the next time; a look at the hole would end the process.
+    """
+    try:
+        headers = message.headers() or []
+    except (SystemError, UnicodeDecodeError):
+        raise UnreadableHeaders("not_utf8", "the name of a header is not UTF-8") from None
     return list(headers.items()) if isinstance(headers, dict) else headers
 
 
-def _check_key(message: Message, identifier: str) -> None:
+def _original_headers(message: Message) -> Headers | None:
+    try:
+        return headers_of(message)
+    except UnreadableHeaders:
+        return None
+
+
+def check_key(message: Message, identifier: str) -> None:
+    """See that a message's key is what it is about.
+
+    Raises:
+        Reject: when it is not.
+    """
     key = message.key()
     if key is None:
         raise Reject("null_key", f"the message has no key; it must be {identifier!r}")
     if key != identifier.encode():
         raise Reject("key_mismatch", f"the key is {key[:64]!r}, but the message is about {identifier!r}")
-
-
-def _check_version(message: Message) -> None:
-    for name, value in _headers(message):
-        if name == "schema_version" and value != SCHEMA_VERSION.encode():
-            raise Reject("unsupported_schema_version", f"schema_version {value!r}; this version reads {SCHEMA_VERSION}")

@@ -147,3 +147,15 @@ class DeadLetterHeaders(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: Annotated[str, Meta(description="for people")]
     time: Annotated[_DIGITS, Meta(description="when it was refused, milliseconds since the epoch")]
     original_bytes: Annotated[_DIGITS | None, Meta(description="length of the value, where it had to be cut")] = None
+    original_key_bytes: Annotated[_DIGITS | None, Meta(description="length of the key, where it had to be cut")] = None
+    headers_left_out: Annotated[
+        Annotated[str, Meta(pattern="^([0-9]+|all)$")] | None,
+        Meta(description="how many of its own headers did not fit, or all if they cannot be read"),
+    ] = None
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """In the topic of dead letters, beside them: these letters of this partition were sent back. It has no key."""
+
+    sent_back: Annotated[list[Annotated[int, Meta(ge=0)]], Meta(description="the letters' offsets, ascending")]
+    time: Time

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from flows.message_types import Candidate, Centroids, Click, DeadLetterHeaders, Request, Scores
+from flows.message_types import Candidate, Centroids, Click, DeadLetterHeaders, Receipt, Request, Scores
 from flows.messages import SCHEMA_VERSION
 from monitoring.generated import write_or_check
 
@@ -20,6 +20,7 @@ TYPES: Final[dict[str, type[msgspec.Struct]]] = {
     "scores": Scores,
     "centroids": Centroids,
     "dead-letter-headers": DeadLetterHeaders,
+    "dead-letter-receipt": Receipt,
 }
 """The schemas' files, without ``.json``, and what each is made from."""
 

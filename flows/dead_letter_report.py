@@ -1,0 +1,105 @@
+"""Dead letters for people and for programs: a row, a line of JSON, and everything about one."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from flows.dead_letter_checks import Acceptance
+from flows.dead_letter_reasons import EXPLANATIONS
+from flows.dead_letter_records import DeadLetter
+from flows.dead_letter_text import printable, text_or_hex, time_text
+from flows.messages import Reject
+
+
+def row(letter: DeadLetter, *, sent_back: bool) -> tuple[str, ...]:
+    """The cells of a table, safe to print."""
+    return (
+        f"{letter.partition} {letter.offset}",
+        time_text(letter.time),
+        printable(letter.topic, 60),
+        f"{letter.source_partition} {letter.source_offset}",
+        text_or_hex(letter.key, 40),
+        letter.reason,
+        printable(letter.detail, 120),
+        "yes" if sent_back else "",
+    )
+
+
+def as_json(letter: DeadLetter, *, sent_back: bool) -> str:
+    """One line of JSON: bytes as text where they are UTF-8, and else as hexadecimal in ``NAME_hex``."""
+    return json.dumps(
+        {
+            "partition": letter.partition,
+            "offset": letter.offset,
+            "time": letter.time,
+            "topic": letter.topic,
+            "source_partition": letter.source_partition,
+            "source_offset": letter.source_offset,
+            "reason": letter.reason,
+            "detail": letter.detail,
+            **_field("key", letter.key),
+            **_field("value", letter.value),
+            "headers": [{"name": name, **_field("value", value)} for name, value in letter.headers],
+            "cut": letter.cut,
+            "sent_back": sent_back,
+        }
+    )
+
+
+def explanation(letter: DeadLetter, acceptance: Acceptance, *, sent_back: bool, most: int) -> str:
+    """Everything about a letter, safe to print.
+
+    Args:
+        letter: the letter.
+        acceptance: says whether it would be accepted now.
+        sent_back: whether it was sent back.
+        most: most characters of key, value and each header.
+    """
+    return "\n".join(_lines(letter, acceptance, sent_back, most))
+
+
+def _lines(letter: DeadLetter, acceptance: Acceptance, sent_back: bool, most: int) -> Iterator[str]:
+    said = EXPLANATIONS[letter.reason]  # type: ignore[index]  # its reason is one of the closed set
+    yield f"letter     partition {letter.partition}, offset {letter.offset}"
+    yield f"read at    {printable(letter.source)}"
+    yield f"refused    {time_text(letter.time)}"
+    yield f"reason     {letter.reason}: {said.meaning}"
+    yield f"detail     {printable(letter.detail)}"
+    yield f"to do      {said.to_do}"
+    if said.setting:
+        yield f"setting    {said.setting}"
+    yield f"now        {_now(letter, acceptance)}"
+    yield f"sent back  {'yes' if sent_back else 'no'}"
+    if letter.cut:
+        yield f"cut        {letter.cut}"
+    yield f"key        {_part(letter.key, most)}"
+    for name, value in letter.headers:
+        yield f"header     {printable(name, most)} = {_part(value, most)}"
+    yield f"value      {_part(letter.value, most)}"
+
+
+def _now(letter: DeadLetter, acceptance: Acceptance) -> str:
+    if letter.topic not in acceptance.topics:
+        return "it cannot be sent back: its topic is none of ours to send to"
+    if letter.cut:
+        return "it cannot be sent back: it is not whole"
+    try:
+        acceptance.key(letter)
+    except Reject as reject:
+        return printable(f"it would be refused again: {reject}")
+    return "it would be accepted with the present settings"
+
+
+def _part(part: bytes | None, most: int) -> str:
+    if part is None:
+        return "(none)"
+    return f"({len(part)} bytes) {text_or_hex(part, most)}"
+
+
+def _field(name: str, part: bytes | None) -> dict[str, Any]:
+    if part is None:
+        return {name: None}
+    try:
+        return {name: part.decode()}
+    except UnicodeDecodeError:
+        return {f"{name}_hex": part.hex()}

@@ -1,0 +1,192 @@
+"""Reads a topic from its beginning, or from a time on, to where it ends now, for tools."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from uuid import uuid4
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from flows.dead_letter_records import DeadLetter, Record, read_record
+from flows.errors import RalmError
+from flows.kafka import consumer_config
+from flows.settings import Settings
+from flows.topics import TopicNames
+
+Progress = Callable[[int, int], None]
+"""Told how many messages were passed, and of how many."""
+_TIMEOUT_S = 15.0
+_PATIENCE_S = 60.0
+"""Without a sign of the broker for so long, reading fails."""
+_POLL = 500
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which dead letters are meant; None leaves nothing out.
+
+    Attributes:
+        reason: their reason.
+        topic: where they were read.
+        key: their original key.
+        since: refused at or after this, ms since the epoch.
+    """
+
+    reason: str | None = None
+    topic: str | None = None
+    key: bytes | None = None
+    since: int | None = None
+
+    def take(self, letter: DeadLetter) -> bool:
+        """Whether a letter is meant."""
+        return (
+            (self.reason is None or letter.reason == self.reason)
+            and (self.topic is None or letter.topic == self.topic)
+            and (self.key is None or letter.key == self.key)
+            and (self.since is None or letter.time >= self.since)
+        )
+
+
+def read_records(settings: Settings, since: int | None, progress: Progress = lambda *_: None) -> Iterator[Record]:
+    """Everything that the topic of dead letters has now, each partition in order.
+
+    Args:
+        settings: the settings.
+        since: leave out what the broker took before this, ms since the epoch.
+        progress: told now and then.
+
+    Raises:
+        RalmError: when it cannot be read.
+    """
+    for message in read_to_end(settings, TopicNames.of(settings).dead_letters, since=since, progress=progress):
+        yield read_record(message)
+
+
+def read_from(settings: Settings, partition: int, offset: int) -> Iterator[Record]:
+    """A partition of the topic of dead letters from an offset on.
+
+    Raises:
+        RalmError: when there is no such message or it cannot be read.
+    """
+    topic = TopicNames.of(settings).dead_letters
+    for message in read_to_end(settings, topic, start=(partition, offset)):
+        yield read_record(message)
+
+
+def read_to_end(
+    settings: Settings,
+    topic: str,
+    *,
+    since: int | None = None,
+    start: tuple[int, int] | None = None,
+    progress: Progress = lambda *_: None,
+) -> Iterator[Message]:
+    """Everything that a topic has now, each partition in order.
+
+    Args:
+        settings: the settings.
+        topic: its name.
+        since: leave out what the broker took before this, ms since the epoch.
+        start: read only this partition, from this offset on.
+        progress: told now and then.
+
+    Raises:
+        RalmError: when it cannot be read.
+    """
+    config = consumer_config(
+        settings,
+        **{
+            "group.id": f"ralm-read-{uuid4().hex}",  # never joined: partitions are assigned
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            "error_cb": lambda _: None,
+        },
+    )
+    with closing(Consumer(config)) as consumer:
+        try:
+            yield from _Reading(consumer, topic, progress).messages(_spans(consumer, settings, topic, since, start))
+        except KafkaException as error:
+            msg = f"the topic {topic} at {settings.bootstrap_servers} cannot be read: {_words(error)}"
+            raise RalmError(msg) from error
+
+
+Spans = dict[int, tuple[int, int]]
+"""First offset and end of each partition that has something."""
+
+
+def _spans(
+    consumer: Consumer, settings: Settings, topic: str, since: int | None, start: tuple[int, int] | None
+) -> Spans:
+    known = consumer.list_topics(timeout=_TIMEOUT_S).topics  # of all: to ask for one by name may make it
+    if topic not in known:
+        msg = f"the broker at {settings.bootstrap_servers} has no topic {topic}: run `ralm topics` to make it"
+        raise RalmError(msg)
+    partitions = list(known[topic].partitions)
+    spans = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=_TIMEOUT_S) for p in partitions}
+    if start is not None:
+        spans = {start[0]: (start[1], _end_after(topic, spans, *start))}
+    if since is not None and spans:
+        places = [TopicPartition(topic, p, since) for p in spans]
+        found = {place.partition: place.offset for place in consumer.offsets_for_times(places, timeout=_TIMEOUT_S)}
+        spans = {p: (max(first, found[p]) if found[p] >= 0 else end, end) for p, (first, end) in spans.items()}
+    return {p: (first, end) for p, (first, end) in spans.items() if first < end}
+
+
+def _end_after(topic: str, spans: Spans, partition: int, offset: int) -> int:
+    if partition not in spans:
+        msg = f"{topic} has no partition {partition}: it has 0 to {max(spans)}"
+        raise RalmError(msg)
+    first, end = spans[partition]
+    if not first <= offset < end:
+        has = f"offsets {first} to {end - 1}" if first < end else "nothing"
+        msg = f"{topic}[{partition}] has no offset {offset}: it has {has}"
+        raise RalmError(msg)
+    return end
+
+
+class _Reading:
+    def __init__(self, consumer: Consumer, topic: str, progress: Progress) -> None:
+        self._consumer = consumer
+        self._topic = topic
+        self._progress = progress
+
+    def messages(self, spans: Spans) -> Iterator[Message]:
+        self._consumer.assign([TopicPartition(self._topic, p, first) for p, (first, _) in spans.items()])
+        total, left = sum(end - first for first, end in spans.values()), dict(spans)
+        heard = time.monotonic()
+        while left:
+            polled = self._consumer.consume(_POLL, timeout=0.2)
+            heard = time.monotonic() if polled else heard
+            if time.monotonic() - heard > _PATIENCE_S:
+                msg = f"the topic {self._topic}: no sign of the broker for {_PATIENCE_S:g} s"
+                raise RalmError(msg)
+            for message in polled:
+                partition, offset = message.partition() or 0, message.offset() or 0
+                if self._failed_or_ended(message):
+                    left.pop(partition, None)
+                elif message.error() is None and partition in left:
+                    end = spans[partition][1]
+                    if offset < end:
+                        yield message
+                    left[partition] = (offset + 1, end)
+                    if offset + 1 >= end:
+                        del left[partition]
+            self._progress(total - sum(end - first for first, end in left.values()), total)
+
+    @staticmethod
+    def _failed_or_ended(message: Message) -> bool:
+        error = message.error()
+        if error is None or error.retriable():
+            return False
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (its public name in this library)
+            return True
+        if error.code() < 0 and not error.fatal():  # librdkafka's own, which it mends by itself
+            return False
+        raise KafkaException(error)
+
+
+def _words(error: KafkaException) -> str:
+    cause = error.args[0] if error.args else error
+    return cause.str() if isinstance(cause, KafkaError) else str(cause)
