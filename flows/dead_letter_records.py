@@ -14,7 +14,6 @@ from flows.messages import MAX_TIME, SCHEMA_VERSION, DeadLetterHeaders, Reject
 
 RECEIPT: Final = "receipt"
 """The header that tells a receipt from a letter."""
-_LARGEST = 2**63 - 1
 _receipt = msgspec.json.Decoder(Receipt)
 _json = msgspec.json.Encoder()
 
@@ -66,10 +65,8 @@ class DeadLetter(msgspec.Struct, frozen=True):
             elif raw is not None:
                 ours.setdefault(name, raw.decode(errors="replace"))
         said = msgspec.convert(ours, DeadLetterHeaders)
-        place, offset, time = (_number(text) for text in (said.partition, said.offset, said.time))
-        if time > MAX_TIME:
-            msg = f"time {time} is out of range"
-            raise ValueError(msg)
+        place = _number(said.partition, 2**31 - 1)
+        offset, time = _number(said.offset, 2**63 - 1), _number(said.time, MAX_TIME)
         return cls(
             message.partition() or 0,
             message.offset() or 0,
@@ -134,7 +131,7 @@ def read_record(message: Message) -> Record:
         if any(name == RECEIPT for name, _ in headers):
             return SentBack(partition, _receipt.decode(message.value() or b"").sent_back)
         return DeadLetter.of(message, headers)
-    except (Reject, ValueError) as error:  # msgspec's errors are ValueErrors
+    except (Reject, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         return Stranger(partition, offset, str(error))
 
 
@@ -144,9 +141,9 @@ def receipt_of(offsets: list[int], time_ms: int) -> tuple[bytes, Headers]:
     return _json.encode(Receipt(sorted(offsets), time_ms)), headers
 
 
-def _number(text: str) -> int:
-    if len(text) > len(str(_LARGEST)) or int(text) > _LARGEST:
-        msg = f"the number {text[:20]}... is out of range"
+def _number(text: str, most: int) -> int:
+    if len(text) > len(str(most)) or int(text) > most:
+        msg = f"the number {text[:20]} is out of range"
         raise ValueError(msg)
     return int(text)
 

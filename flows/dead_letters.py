@@ -5,6 +5,7 @@ A dead letter is bounded whatever the message was, since a broker that refuses o
 
 from flows.batches import Headers
 from flows.messages import SCHEMA_VERSION, Reject
+from flows.rejects import Reason
 
 ORIGINAL = "original."
 """Put before the names of the message's own headers."""
@@ -48,6 +49,13 @@ def dead_letter_headers(
             ours["headers_left_out"] = str(len(original) - len(kept))
     headers: Headers = [(name, value.encode(errors="replace")) for name, value in ours.items()]
     return headers + kept
+
+
+def reject_of(headers: Headers) -> Reject:
+    """Why a message was refused, from the headers that ``dead_letter_headers`` made."""
+    said = {name: value for name, value in reversed(headers) if isinstance(value, bytes)}
+    reason: Reason = said["reason"].decode()  # type: ignore[assignment]  # it was one before
+    return Reject(reason, said["detail"].decode())
 
 
 def cut_value(value: bytes | None, most: int) -> tuple[bytes | None, Headers]:

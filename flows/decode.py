@@ -73,14 +73,30 @@ class Decoded(Generic[B]):
 
 
 class Decoder:
-    """Decodes the raw batches of clicks and of requests."""
+    """Decodes the raw batches of clicks and of requests.
 
-    def __init__(self, limits: DecodeLimits) -> None:
+    Args:
+        limits: what is refused although it can be read.
+        tell: whether to count and log what is refused; not when it is only read again.
+    """
+
+    def __init__(self, limits: DecodeLimits, *, tell: bool = True) -> None:
         self._limits = limits
+        self._tell = tell
 
     def clicks(self, raw: RawBatch) -> Decoded[ClickBatch]:
         """Decode clicks into columns."""
-        messages, clicks, dead = self._split(raw, lambda message: self.check_click(message, raw.now))
+        latest = raw.now + self._limits.max_future
+
+        def decode(message: Message) -> Click:
+            click = decode_click(message.value())
+            if click.ts > latest:
+                ahead = f"ts {click.ts} is {click.ts - raw.now} ms ahead of the clock; the most is max_future"
+                raise Reject("future_time", ahead)
+            _check_key(message, click.item_id)
+            return click
+
+        messages, clicks, dead = self._split(raw, decode)
         place: dict[str, int] = {}
         items = [place.setdefault(click.item_id, len(place)) for click in clicks]
         batch = ClickBatch(
@@ -97,52 +113,18 @@ class Decoder:
 
     def requests(self, raw: RawBatch) -> Decoded[RequestBatch]:
         """Decode requests."""
-        messages, requests, dead = self._split(raw, self.check_request)
+        most = self._limits.max_candidates
+
+        def decode(message: Message) -> Request:
+            request = decode_request(message.value())
+            if request.candidates is not None and len(request.candidates) > most:
+                raise Reject("too_many_candidates", f"{len(request.candidates)} candidates; the most is {most}")
+            _check_key(message, request.user_id)
+            return request
+
+        messages, requests, dead = self._split(raw, decode)
         sent = [0 if kind == TIMESTAMP_NOT_AVAILABLE else at for kind, at in (m.timestamp() for m in messages)]
         return Decoded(raw.partition, RequestBatch(raw.partition, requests, sent), dead)
-
-    def check_click(self, message: Message, now: int) -> Click:
-        """Decode a click with every check; ``now`` is the wall clock, ms since the epoch.
-
-        Raises:
-            Reject: when it cannot be used.
-        """
-        self.check_form(message)
-        click = decode_click(message.value())
-        if click.ts > now + self._limits.max_future:
-            ahead = f"ts {click.ts} is {click.ts - now} ms ahead of the clock; the most is max_future"
-            raise Reject("future_time", ahead)
-        check_key(message, click.item_id)
-        return click
-
-    def check_request(self, message: Message) -> Request:
-        """Decode a request with every check.
-
-        Raises:
-            Reject: when it cannot be used.
-        """
-        self.check_form(message)
-        request = decode_request(message.value())
-        most = self._limits.max_candidates
-        if request.candidates is not None and len(request.candidates) > most:
-            raise Reject("too_many_candidates", f"{len(request.candidates)} candidates; the most is {most}")
-        check_key(message, request.user_id)
-        return request
-
-    def check_form(self, message: Message) -> None:
-        """Check size and schema version, before the value is decoded.
-
-        Raises:
-            Reject: when the message is not to be decoded.
-        """
-        if len(message) > self._limits.max_message_bytes:
-            raise Reject("oversized", f"{len(message)} bytes; the most is {self._limits.max_message_bytes}")
-        for name, value in headers_of(message):
-            if name == "schema_version" and value != SCHEMA_VERSION.encode():
-                shown = f"{value[:64]!r}" if value else "none"
-                raise Reject(
-                    "unsupported_schema_version", f"schema_version {shown}; this version reads {SCHEMA_VERSION}"
-                )
 
     def _split(self, raw: RawBatch, decode: Callable[[Message], M]) -> tuple[list[Message], list[M], list[OutMessage]]:
         messages: list[Message] = []
@@ -150,6 +132,7 @@ class Decoder:
         dead: list[OutMessage] = []
         for message in raw.messages:
             try:
+                check_form(message, self._limits)
                 good.append(decode(message))
                 messages.append(message)
             except Reject as reject:
@@ -157,7 +140,6 @@ class Decoder:
         return messages, good, dead
 
     def _dead_letter(self, raw: RawBatch, message: Message, reject: Reject) -> OutMessage:
-        metrics.DEAD_LETTERS.labels(raw.kind, reject.reason).inc()
         headers = dead_letter_headers(
             reject,
             topic=raw.topic,
@@ -168,17 +150,19 @@ class Decoder:
         )
         # Key and value share the room, so that the broker takes the whole.
         room = self._limits.dead_letter_max_bytes
-        key, cut = cut_key(message.key(), room // 2)
-        value, cut_too = cut_value(message.value(), room - len(key or b""))
-        log.warning(
-            "dead letter",
-            topic=raw.topic,
-            partition=raw.partition,
-            offset=message.offset(),
-            reason=reject.reason,
-            detail=reject.detail,
-        )
-        return OutMessage(key, value, headers + cut + cut_too)
+        key, key_cut = cut_key(message.key(), room // 2)
+        value, cut = cut_value(message.value(), room - len(key or b""))
+        if self._tell:
+            metrics.DEAD_LETTERS.labels(raw.kind, reject.reason).inc()
+            log.warning(
+                "dead letter",
+                topic=raw.topic,
+                partition=raw.partition,
+                offset=message.offset(),
+                reason=reject.reason,
+                detail=reject.detail,
+            )
+        return OutMessage(key, value, headers + key_cut + cut)
 
 
 class UnreadableHeaders(Reject):
@@ -206,14 +190,23 @@ def _original_headers(message: Message) -> Headers | None:
         return None
 
 
-def check_key(message: Message, identifier: str) -> None:
-    """See that a message's key is what it is about.
-
-    Raises:
-        Reject: when it is not.
-    """
+def _check_key(message: Message, identifier: str) -> None:
     key = message.key()
     if key is None:
         raise Reject("null_key", f"the message has no key; it must be {identifier!r}")
     if key != identifier.encode():
         raise Reject("key_mismatch", f"the key is {key[:64]!r}, but the message is about {identifier!r}")
+
+
+def check_form(message: Message, limits: DecodeLimits) -> None:
+    """Check size and schema version, before a value is decoded.
+
+    Raises:
+        Reject: when it is not to be decoded.
+    """
+    if len(message) > limits.max_message_bytes:
+        raise Reject("oversized", f"{len(message)} bytes; the most is {limits.max_message_bytes}")
+    for name, value in headers_of(message):
+        if name == "schema_version" and value != SCHEMA_VERSION.encode():
+            shown = f"{value[:64]!r}" if value else "none"
+            raise Reject("unsupported_schema_version", f"schema_version {shown}; this version reads {SCHEMA_VERSION}")

@@ -37,6 +37,7 @@ _REASON_OF_FIELD: dict[str, Reason] = {
 }
 _VALUE_NOT_TYPE = re.compile(r"out of range|Expected `\w+`(?: of length)? [<>]=")
 """msgspec's words for the right type with a value outside the limits."""
+_LONG = 200
 
 
 class Reject(Exception):  # noqa: N818 (an answer about a message, not a fault of the program)
@@ -65,15 +66,21 @@ def why_not_json(value: bytes | None, error: Exception) -> Reject:
         return Reject("not_utf8", f"byte {wrong.start} is not UTF-8")
     if isinstance(error, msgspec.ValidationError):
         return why_invalid(error)
-    return Reject("not_json", str(error))
+    return Reject("not_json", _words(error))
 
 
 def why_invalid(error: msgspec.ValidationError) -> Reject:
     """Find the reason why a value that could be parsed is not the message it should be."""
-    text = str(error)
+    text = _words(error)
     if "missing required field" in text:
         return Reject("missing_field", text)
     field = _FIELD.search(text)
     if field is not None and _VALUE_NOT_TYPE.search(text):
         return Reject(_REASON_OF_FIELD.get(field[1], "wrong_type"), text)
     return Reject("wrong_type", text)
+
+
+def _words(error: Exception) -> str:
+    """What an error says; values and names out of the message may be in it, and are as long as they like."""
+    text = str(error)
+    return text if len(text) <= _LONG else f"{text[:_LONG]}...{text[-_LONG:]}"

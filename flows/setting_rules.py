@@ -96,7 +96,7 @@ def _topics(s: "Settings") -> Iterator[Broken]:
     for setting, name in names.items():
         if _TOPIC.fullmatch(name) is None or name in (".", ".."):
             about = ("topic_prefix", setting)
-            yield f"{name!r} is no topic's name: 1 to 249 letters, digits, dots, underscores and hyphens", about
+            yield f"{name[:250]!r} is no topic's name: 1 to 249 letters, digits, dots, underscores and hyphens", about
             return
         twins = tuple(other for other, same in names.items() if same == name)
         if twins[0] == setting and len(twins) > 1:

@@ -15,6 +15,8 @@ from flows.settings import Settings
 
 _NOT_SETTINGS = (f"{PREFIX}CONFIG", f"{PREFIX}TEST_")
 _DEFAULT_FILE = Path("ralm.toml")
+_LONG = 200
+"""A longer value is cut where it is shown."""
 _BETWEEN_OPTIONS = re.compile(r",(?=\s*[a-z][a-z0-9._]*=)")
 """A comma between two NAME=VALUE; the commas in ``debug=broker,security`` are none."""
 
@@ -58,7 +60,7 @@ def load_settings(
 def _read_file(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # a number too long, or brackets too deep, is no TOML error
         msg = f"{file} cannot be read as TOML: {error}"
         raise ConfigError(msg) from None
 
@@ -68,14 +70,14 @@ def _unknown_keys(file: Path | None, values: Mapping[str, Any]) -> Iterator[str]
     for name, value in values.items():
         if name not in names:
             flat = "; settings stand at the top of the file, in no table" if isinstance(value, dict) else ""
-            yield f"{name} in {file} is no setting{flat or nearest(name, names)}"
+            yield f"{_short(name)} in {file} is no setting{flat or nearest(name, names)}"
 
 
 def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
     known = [variable(name) for name in Settings.model_fields]
     for name in environment:
         if name.startswith(PREFIX) and not name.startswith(_NOT_SETTINGS) and name not in known:
-            yield f"the variable {name} is no setting{nearest(name, known)}"
+            yield f"the variable {_short(name)} is no setting{nearest(name, known)}"
 
 
 def _split_lists(values: Mapping[str, str]) -> dict[str, Any]:
@@ -101,7 +103,9 @@ def _given(name: str, values: Mapping[str, Any], origin: Mapping[str, str]) -> s
     field = Settings.model_fields[name]
     if name not in origin:
         return f"{name} by default"
-    value = repr(values[name])
-    if is_masked(field):
-        value = MASK
-    return f"{name} = {value} from {origin[name]}"
+    value = MASK if is_masked(field) else repr(values[name])
+    return f"{name} = {_short(value)} from {origin[name]}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONG else f"{text[:_LONG]}..."

@@ -15,6 +15,7 @@ It is written beside its place, synced, and then renamed: there is a whole bundl
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -29,16 +30,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from ralm.scoring import AttentionWeights
+from state.bundle_manifest import AGAIN, FORMAT, MANIFEST, BundleError, read_manifest
 from state.vectors import UserVectors
 
-FORMAT = 1
-_MANIFEST = "manifest.json"
-_AGAIN = "Train again (`ralm train`), or copy the bundle again as a whole."
+__all__ = ["FORMAT", "Bundle", "BundleError", "write_bundle"]
+
 _TOWERS = ("w_local", "w_global", "v_global")
-
-
-class BundleError(Exception):
-    """A bundle that cannot be used; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -70,18 +67,21 @@ class Bundle:
         Raises:
             BundleError: when something is missing, damaged, of another format or of the wrong dimension.
         """
-        manifest = _read_manifest(path)
+        manifest = read_manifest(path)
         for name, expected in manifest["files"].items():
             _check_file(path / name, expected, verify=verify)
         if verify and _version(manifest) != manifest["version"]:
-            msg = f"{path / _MANIFEST}: the version does not belong to what it says. {_AGAIN}"
+            msg = f"{path / MANIFEST}: the version does not belong to what it says. {AGAIN}"
             raise BundleError(msg)
-        users, dim = int(manifest["users"]), int(manifest["dim"])
+        users, dim = manifest["users"], manifest["dim"]
         keys = _array(path / "keys.u64", "<u8", (users,))
+        if verify and not (keys[1:] > keys[:-1]).all():
+            msg = f"{path / 'keys.u64'}: the keys are not ascending and distinct. {AGAIN}"
+            raise BundleError(msg)
         vectors = _array(path / "vectors.f32", "<f4", (users, dim))
         towers = _towers(path, manifest)
         if towers.dim != dim:
-            msg = f"{path}: the towers have {towers.dim} dimensions, the vectors {dim}. {_AGAIN}"
+            msg = f"{path}: the towers have {towers.dim} dimensions, the vectors {dim}. {AGAIN}"
             raise BundleError(msg)
         return cls(path, manifest["version"], manifest, towers, UserVectors(keys, vectors))
 
@@ -148,7 +148,7 @@ def write_bundle(
         "files": {file.name: {"bytes": file.stat().st_size, "sha256": _hash(file)} for file in sorted(work.iterdir())},
     }
     manifest["version"] = _version(manifest)
-    (work / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+    (work / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
     _put_in_place(work, path)
     return str(manifest["version"])
 
@@ -179,42 +179,16 @@ def _sync(path: Path) -> None:
     os.close(descriptor)
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
-    if not path.is_dir():
-        msg = f"there is no bundle in {path}: train one with `ralm train`, or point --bundle at it"
-        raise BundleError(msg)
-    try:
-        manifest: dict[str, Any] = json.loads((path / _MANIFEST).read_text())
-        found = manifest["format"]
-        needed = [manifest[name] for name in ("version", "users", "dim", "alpha", "beta", "files")]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        msg = f"{path / _MANIFEST} cannot be read ({type(error).__name__}: {error}). {_AGAIN}"
-        raise BundleError(msg) from error
-    if found != FORMAT:
-        msg = f"{path} has bundle format {found}, this version reads {FORMAT}. Train again with this version."
-        raise BundleError(msg)
-    if not isinstance(needed[-1], dict) or set(_FILES) - set(needed[-1]):
-        msg = f"{path / _MANIFEST} does not name all files ({', '.join(_FILES)}). {_AGAIN}"
-        raise BundleError(msg)
-    return manifest
-
-
-_FILES = ("keys.u64", "lookalike.safetensors", "towers.safetensors", "user_tower.safetensors", "vectors.f32")
-
-
 def _check_file(file: Path, expected: Mapping[str, Any], *, verify: bool) -> None:
-    if file.name not in _FILES:
-        msg = f"{file.parent / _MANIFEST} names {file.name!r}, which is no part of a bundle. {_AGAIN}"
-        raise BundleError(msg)
     if not file.is_file():
-        msg = f"{file} is missing. {_AGAIN}"
+        msg = f"{file} is missing. {AGAIN}"
         raise BundleError(msg)
     size = file.stat().st_size
-    if size != expected.get("bytes"):
-        msg = f"{file} has {size} bytes; the manifest says {expected.get('bytes')}. {_AGAIN}"
+    if size != expected["bytes"]:
+        msg = f"{file} has {size} bytes; the manifest says {expected.get('bytes')}. {AGAIN}"
         raise BundleError(msg)
-    if verify and _hash(file) != expected.get("sha256"):
-        msg = f"{file} is damaged: its SHA-256 is not the manifest's. {_AGAIN}"
+    if verify and _hash(file) != expected["sha256"]:
+        msg = f"{file} is damaged: its SHA-256 is not the manifest's. {AGAIN}"
         raise BundleError(msg)
 
 
@@ -224,9 +198,9 @@ def _hash(file: Path) -> str:
 
 
 def _array(file: Path, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    size = math.prod(shape) * np.dtype(dtype).itemsize
     if file.stat().st_size != size:
-        msg = f"{file} has {file.stat().st_size} bytes; {shape} numbers need {size}. {_AGAIN}"
+        msg = f"{file} has {file.stat().st_size} bytes; {shape} numbers need {size}. {AGAIN}"
         raise BundleError(msg)
     return np.memmap(file, dtype, "r", shape=shape) if size else np.empty(shape, dtype)
 
@@ -235,7 +209,7 @@ def _tensors(file: Path) -> dict[str, NDArray[np.float32]]:
     try:
         tensors: dict[str, NDArray[np.float32]] = load_file(file)
     except (OSError, SafetensorError) as error:
-        msg = f"{file} cannot be read: {error}. {_AGAIN}"
+        msg = f"{file} cannot be read: {str(error)[:200]}. {AGAIN}"
         raise BundleError(msg) from error
     return tensors
 
@@ -243,15 +217,18 @@ def _tensors(file: Path) -> dict[str, NDArray[np.float32]]:
 def _towers(path: Path, manifest: Mapping[str, Any]) -> AttentionWeights:
     tensors = _tensors(path / "towers.safetensors")
     try:
+        if not all(np.isfinite(tensors[name]).all() for name in _TOWERS):
+            msg = "a weight is not finite"
+            raise ValueError(msg)
         return AttentionWeights(
             tensors["w_local"],
             tensors["w_global"],
             tensors["v_global"],
             alpha=float(manifest["alpha"]),
             beta=float(manifest["beta"]),
-            local_temperature=float(manifest.get("local_temperature", 1.0)),
-            prior=float(manifest.get("prior", 0.0)),
+            local_temperature=float(manifest["local_temperature"]),
+            prior=float(manifest["prior"]),
         )
     except (KeyError, ValueError, TypeError) as error:
-        msg = f"{path / 'towers.safetensors'} does not fit: {error}. {_AGAIN}"
+        msg = f"{path / 'towers.safetensors'} does not fit: {str(error)[:200]}. {AGAIN}"
         raise BundleError(msg) from error

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from ralm.scoring import AttentionWeights
+from state import bundle as bundles
 from state.bundle import Bundle, BundleError, write_bundle
+from state.bundle_manifest import FILES
 from state.user_keys import user_keys
 from state.vectors import UserVectors
 
@@ -86,6 +89,14 @@ def test_a_damaged_cut_or_missing_file_is_refused_by_name(tmp_path: Path, file: 
         ({"users": 31}, "numbers need"),
         ({"files": {}}, "does not name all files"),
         ({"version": None, "files": None}, "does not name all files"),
+        ({"version": 7}, "Expected `str`"),
+        ({"users": "many"}, "Expected `int`"),
+        ({"users": -1}, "Expected `int` >= 0"),
+        ({"dim": 2**62}, "Expected `int` <="),
+        ({"alpha": float("nan")}, "must be finite"),
+        ({"beta": 10**400}, "manifest.json cannot be read"),
+        ({"files": dict.fromkeys(FILES, 5)}, "Expected `object`"),
+        ({"local_temperature": 0}, "Expected `float` > 0"),
     ],
 )
 def test_a_manifest_that_does_not_fit_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
@@ -96,11 +107,12 @@ def test_a_manifest_that_does_not_fit_is_refused(tmp_path: Path, change: dict[st
         Bundle.open(tmp_path / "b")
 
 
-def test_a_manifest_cannot_lead_out_of_the_bundle(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["../secret", "../b/keys.u64", "/etc/keys.u64"])
+def test_a_manifest_cannot_lead_out_of_the_bundle(tmp_path: Path, name: str) -> None:
     write(tmp_path / "b")
     manifest = tmp_path / "b" / "manifest.json"
     found = json.loads(manifest.read_text())
-    found["files"]["../secret"] = {"bytes": 1, "sha256": ""}
+    found["files"][name] = found["files"]["keys.u64"]
     manifest.write_text(json.dumps(found))
     with pytest.raises(BundleError, match="no part of a bundle"):
         Bundle.open(tmp_path / "b")
@@ -130,3 +142,30 @@ def test_doubled_users_and_diverged_vectors_are_not_written(tmp_path: Path) -> N
 def test_no_users_is_a_bundle_too() -> None:
     nobody = UserVectors(np.empty(0, np.uint64), np.empty((0, 4), np.float32))
     assert nobody.rows(user_keys(["a"])).tolist() == [-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("keys.u64", np.arange(30, 0, -1, dtype="<u8").tobytes(), "not ascending"),
+        ("keys.u64", np.ones(30, "<u8").tobytes(), "not ascending"),
+        ("towers.safetensors", None, "not finite"),
+    ],
+)
+def test_what_its_writer_would_not_write_is_refused_though_its_hash_fits(
+    tmp_path: Path, name: str, content: bytes | None, message: str
+) -> None:
+    path = tmp_path / "b"
+    write(path)
+    if content is None:
+        towers = load_file(path / name)
+        towers["v_global"][0] = np.nan
+        save_file(towers, path / name)
+    else:
+        (path / name).write_bytes(content)
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["files"][name] = {"bytes": (path / name).stat().st_size, "sha256": bundles._hash(path / name)}
+    manifest["version"] = bundles._version(manifest)
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match=message):
+        Bundle.open(path)

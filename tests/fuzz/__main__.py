@@ -1,0 +1,83 @@
+"""``python -m tests.fuzz --inputs 1000000 --rng-seed 1``: the long form; exits with 1 if anything crashed or hung."""
+
+import ast
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flows.progress import bars
+
+from .catalogue import TARGETS
+from .runner import Crash, Result, made, run_target
+from .target import Target
+
+KEPT = Path(".ralm/fuzz")
+
+
+@click.command()
+@click.option("--inputs", type=click.IntRange(1), default=1_000_000, show_default=True, help="about so many in all")
+@click.option("--rng-seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="fixes every input")
+@click.option("--target", "names", type=click.Choice(list(TARGETS)), multiple=True, help="only this one; repeatable")
+@click.option("--number", type=click.IntRange(0), help="only this input of the target, here, with its traceback")
+@click.option("--file", type=click.Path(exists=True, path_type=Path), help="the input kept in this file, likewise")
+@click.option("--kept", type=click.Path(path_type=Path), default=KEPT, show_default=True, help="folder for crashes")
+def main(inputs: int, rng_seed: int, names: tuple[str, ...], number: int | None, file: Path | None, kept: Path) -> None:
+    """Try inputs on the decoders, the codecs and the settings; keep each that crashes or hangs."""
+    chosen = [TARGETS[name] for name in names or TARGETS]
+    if number is not None or file is not None:
+        if len(chosen) != 1:
+            msg = "name the one --target whose input it is"
+            raise click.UsageError(msg)
+        given = made(chosen[0], rng_seed, number) if number is not None else _kept_input(file)
+        click.echo(f"{given!r}"[:5000])
+        click.echo(chosen[0].check()(given))
+        return
+    began = time.monotonic()
+    whole, counts = Result(), {}
+    share = sum(target.share for target in chosen)
+    with bars() as shown:
+        for target in chosen:
+            wanted = max(1, round(inputs * target.share / share))
+            task = shown.add_task(target.name, total=wanted, note="")
+            result = run_target(target, rng_seed, wanted, lambda done, t=task: shown.update(t, completed=done))  # type: ignore[misc]
+            counts[target.name] = result.inputs
+            whole.add(result)
+    for crash in whole.crashes:
+        click.echo(_keep(crash, TARGETS[crash.target], rng_seed, kept), err=True)
+    click.echo(_line(whole, counts, time.monotonic() - began))
+    sys.exit(1 if whole.crashes else 0)
+
+
+def _line(whole: Result, counts: dict[str, int], seconds: float) -> str:
+    kinds = {kind: sum(crash.kind == kind for crash in whole.crashes) for kind in ("crash", "death", "hang")}
+    took, target, number = whole.slowest
+    outcomes = " ".join(f"{name.replace(' ', '-')}={count}" for name, count in whole.outcomes.most_common())
+    return (
+        f"inputs {whole.inputs} ({' '.join(f'{name}={count}' for name, count in counts.items())}); "
+        f"outcomes {outcomes}; "
+        f"crashes {kinds['crash'] + kinds['death']}; hangs {kinds['hang']}; "
+        f"slowest {took * 1000:.1f} ms ({target} {number}); {seconds:.0f} s"
+    )
+
+
+def _keep(crash: Crash, target: Target, rng_seed: int, kept: Path) -> str:
+    kept.mkdir(parents=True, exist_ok=True)
+    path = kept / f"{crash.target}-{rng_seed}-{crash.number}.txt"
+    again = f"python -m tests.fuzz --target {crash.target} --file {path}"
+    given = made(target, rng_seed, crash.number)
+    path.write_text(
+        f"{crash.kind}; again: {again}\n{crash.text}\n{given!r}\n", encoding="utf-8", errors="surrogateescape"
+    )
+    return f"{crash.kind}: {crash.text.strip().splitlines()[-1][:300]}\n  again: {again}"
+
+
+def _kept_input(file: Path | None) -> Any:
+    assert file is not None
+    return ast.literal_eval(file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()[-1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""Runs a target in a process of its own, so that a crash, a hang or a hunger for memory ends that process only."""
+
+import multiprocessing
+import resource
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from random import Random
+from typing import Any
+
+from .target import Target
+
+SLOW_S = 1.0
+"""Processor time that one input may take."""
+HANG_S = 20.0
+"""Without a new input for so long, the process is ended."""
+MEMORY = 2 << 30
+"""Bytes of address space that a process may take over what it has at its start."""
+MOST_CRASHES = 20
+"""After so many of a target, the rest of its inputs is left out."""
+_processes = multiprocessing.get_context("fork")
+
+
+@dataclass
+class Crash:
+    """An input that a target could not stand.
+
+    Attributes:
+        target: the target's name.
+        number: of the input.
+        kind: ``crash``, ``hang`` or ``death``.
+        text: what happened.
+    """
+
+    target: str
+    number: int
+    kind: str
+    text: str
+
+
+@dataclass
+class Result:
+    """What became of a target's inputs.
+
+    Attributes:
+        inputs: how many were tried.
+        outcomes: how often each outcome came.
+        crashes: what went wrong.
+        slowest: processor time of the slowest input in s, its target and its number.
+    """
+
+    inputs: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    crashes: list[Crash] = field(default_factory=list)
+    slowest: tuple[float, str, int] = (0.0, "", 0)
+
+    def add(self, other: "Result") -> None:
+        """Take in another result."""
+        self.inputs += other.inputs
+        self.outcomes += other.outcomes
+        self.crashes += other.crashes
+        self.slowest = max(self.slowest, other.slowest)
+
+
+def made(target: Target, rng_seed: int, number: int) -> Any:
+    """The input of a number; the same at every call."""
+    return target.make(Random(rng_seed << 64 | zlib.crc32(target.name.encode()) << 32 | number))
+
+
+def run_target(
+    target: Target, rng_seed: int, inputs: int, progress: Callable[[int], None] = lambda _: None, hang_s: float = HANG_S
+) -> Result:
+    """Try the inputs 0 to ``inputs`` of a target."""
+    whole, start = Result(), 0
+    while start < inputs and len(whole.crashes) < MOST_CRASHES:
+        part, start = _run_child(target, rng_seed, start, inputs, progress, hang_s)
+        whole.add(part)
+    progress(inputs)
+    return whole
+
+
+def _run_child(
+    target: Target, rng_seed: int, start: int, end: int, progress: Callable[[int], None], hang_s: float
+) -> tuple[Result, int]:
+    """Run a process from an input on; gives its result, and the input to go on from."""
+    current = _processes.RawArray("q", [start])
+    mine, theirs = _processes.Pipe(duplex=False)
+    process = _processes.Process(target=_child, args=(target, rng_seed, start, end, current, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    result, last, changed = Result(), start, time.monotonic()
+    while process.is_alive() or mine.poll():
+        if mine.poll(0.2):
+            try:
+                result.add(mine.recv())
+            except EOFError:
+                break
+        number = int(current[0])
+        progress(number)
+        if number != last:
+            last, changed = number, time.monotonic()
+        elif time.monotonic() - changed > hang_s:
+            process.kill()
+            process.join()
+            result.crashes.append(Crash(target.name, number, "hang", f"no end after {hang_s:g} s"))
+            result.inputs += 1
+            return result, number + 1
+    process.join()
+    number = int(current[0])
+    if process.exitcode:
+        result.crashes.append(Crash(target.name, number, "death", f"the process ended with {process.exitcode}"))
+        result.inputs += 1
+        return result, number + 1
+    return result, number
+
+
+def _child(target: Target, rng_seed: int, start: int, end: int, current: Any, out: Connection) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    home = _new_home()
+    tempfile.tempdir = home
+    try:
+        check = target.check()
+        _bound_memory()
+        _try_all(target, rng_seed, start, end, check, current, out)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _try_all(
+    target: Target, rng_seed: int, start: int, end: int, check: Callable[[Any], str], current: Any, out: Connection
+) -> None:
+    result, crashed = Result(), 0
+    for number in range(start, end):
+        current[0] = number
+        given = made(target, rng_seed, number)
+        began = time.process_time()
+        try:
+            result.outcomes[check(given)] += 1
+        except (Exception, SystemExit):
+            result.crashes.append(Crash(target.name, number, "crash", traceback.format_exc()[-6000:]))
+        took = time.process_time() - began
+        result.slowest = max(result.slowest, (took, target.name, number))
+        result.inputs += 1
+        if took > SLOW_S:
+            result.crashes.append(Crash(target.name, number, "hang", f"it took {took:.1f} s"))
+        crashed += len(result.crashes)
+        if number % 1000 == 0 or result.crashes:
+            out.send(result)
+            result = Result()
+        if crashed >= MOST_CRASHES:
+            break
+    out.send(result)
+    current[0] = end
+
+
+def _bound_memory() -> None:
+    if sys.platform == "linux":
+        with open("/proc/self/statm") as file:
+            pages = int(file.read().split()[0])
+        most = pages * resource.getpagesize() + MEMORY
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def _new_home() -> str:
+    """A folder for a process's files, in memory if there is such a place."""
+    try:
+        return tempfile.mkdtemp(prefix="ralm-fuzz-", dir="/dev/shm")
+    except OSError:
+        return tempfile.mkdtemp(prefix="ralm-fuzz-")

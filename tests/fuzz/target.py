@@ -1,0 +1,44 @@
+"""What is fuzzed: a target makes an input from random numbers, and says what became of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any, TypeAlias
+
+from flows.messages import REASONS, Reject
+
+Check: TypeAlias = Callable[[Any], str]
+"""What became of an input: ``accepted``, or why it was refused. Anything that it raises is a crash."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target.
+
+    Attributes:
+        name: its name.
+        share: of the inputs of a run.
+        make: makes an input of Python literals, so that it can be kept in a file.
+        check: made once in the process that runs it; tries one input.
+    """
+
+    name: str
+    share: float
+    make: Callable[[Random], Any]
+    check: Callable[[], Check]
+
+
+def reason_of(reject: Reject) -> str:
+    """The reason of a reject, which must be one of the closed set and have a detail."""
+    assert reject.reason in REASONS, reject.reason
+    assert reject.detail, "a reject without a detail"
+    assert len(reject.detail) < 2000, f"a detail of {len(reject.detail)} characters"
+    return reject.reason
+
+
+def said(refusal: Exception) -> str:
+    """What a refusal says, which must be something that a person can read."""
+    words = str(refusal)
+    assert words.strip(), "refused without a word"
+    assert len(words) < 5000, f"a message of {len(words)} characters"
+    return words
