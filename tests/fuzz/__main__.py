@@ -46,7 +46,7 @@ def main(inputs: int, rng_seed: int, names: tuple[str, ...], number: int | None,
             counts[target.name] = result.inputs
             whole.add(result)
     for crash in whole.crashes:
-        click.echo(_keep(crash, TARGETS[crash.target], rng_seed, kept), err=True)
+        click.echo(keep(crash, TARGETS[crash.target], rng_seed, kept), err=True)
     click.echo(_line(whole, counts, time.monotonic() - began))
     sys.exit(1 if whole.crashes else 0)
 
@@ -63,7 +63,8 @@ def _line(whole: Result, counts: dict[str, int], seconds: float) -> str:
     )
 
 
-def _keep(crash: Crash, target: Target, rng_seed: int, kept: Path) -> str:
+def keep(crash: Crash, target: Target, rng_seed: int, kept: Path) -> str:
+    """Write an input that crashed to a file; says how to repeat it."""
     kept.mkdir(parents=True, exist_ok=True)
     path = kept / f"{crash.target}-{rng_seed}-{crash.number}.txt"
     again = f"python -m tests.fuzz --target {crash.target} --file {path}"

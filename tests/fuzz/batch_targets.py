@@ -81,7 +81,7 @@ def _batch_check(kind: str) -> Check:
     set_up_logs("error")
     decoder = Decoder(LIMITS)
 
-    def check(given: list[dict[str, Any]]) -> str:
+    def check(given: list[dict[str, Any]]) -> list[str]:
         messages = [_message(kind, 100 + number, one) for number, one in enumerate(given)]
         raw = RawBatch(kind, kind, 1, messages, 100 + len(messages), 0, NOW)
         if kind == "clicks":
@@ -98,15 +98,13 @@ def _batch_check(kind: str) -> Check:
             assert len(asked.good.sent) == good
             assert all(len(request.candidates or ()) <= LIMITS.max_candidates for request in asked.good.requests)
         assert good + len(batch.dead_letters) == len(messages), "good ones and dead letters do not add up"
-        for letter in batch.dead_letters:
-            _letter_holds(letter, given)
-        return "mixed" if good and batch.dead_letters else "accepted" if good else "refused"
+        return ["accepted"] * good + [_letter_holds(letter, given) for letter in batch.dead_letters]
 
     return check
 
 
-def _letter_holds(letter: OutMessage, given: list[dict[str, Any]]) -> None:
-    """A dead letter is bounded, and the tools read from it what the message was."""
+def _letter_holds(letter: OutMessage, given: list[dict[str, Any]]) -> str:
+    """A dead letter is bounded, and the tools read from it what the message was; gives its reason."""
     size = sum(len(name.encode()) + len(value or b"") for name, value in letter.headers)
     assert size + 8 * len(letter.headers) < _HEADER_ROOM, f"headers of {size} bytes"
     assert len(letter.key or b"") + len(letter.value or b"") <= LIMITS.dead_letter_max_bytes
@@ -123,6 +121,7 @@ def _letter_holds(letter: OutMessage, given: list[dict[str, Any]]) -> None:
     else:
         assert (original["value"] or b"").startswith(record.value or b"")
         assert (original["key"] or b"").startswith(record.key or b"")
+    return record.reason
 
 
 def letter_message(rng: Random) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from random import Random
 from typing import Any
 
-from .target import Target
+from .target import Check, Target
 
 SLOW_S = 1.0
 """Processor time that one input may take."""
@@ -110,13 +110,13 @@ def _run_child(
             process.kill()
             process.join()
             result.crashes.append(Crash(target.name, number, "hang", f"no end after {hang_s:g} s"))
-            result.inputs += 1
+            result.inputs = number + 1 - start
             return result, number + 1
     process.join()
     number = int(current[0])
     if process.exitcode:
         result.crashes.append(Crash(target.name, number, "death", f"the process ended with {process.exitcode}"))
-        result.inputs += 1
+        result.inputs = number + 1 - start
         return result, number + 1
     return result, number
 
@@ -133,16 +133,15 @@ def _child(target: Target, rng_seed: int, start: int, end: int, current: Any, ou
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _try_all(
-    target: Target, rng_seed: int, start: int, end: int, check: Callable[[Any], str], current: Any, out: Connection
-) -> None:
+def _try_all(target: Target, rng_seed: int, start: int, end: int, check: Check, current: Any, out: Connection) -> None:
     result, crashed = Result(), 0
     for number in range(start, end):
         current[0] = number
         given = made(target, rng_seed, number)
         began = time.process_time()
         try:
-            result.outcomes[check(given)] += 1
+            found = check(given)
+            result.outcomes.update([found] if isinstance(found, str) else found)
         except (Exception, SystemExit):
             result.crashes.append(Crash(target.name, number, "crash", traceback.format_exc()[-6000:]))
         took = time.process_time() - began

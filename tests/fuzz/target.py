@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 from flows.messages import REASONS, Reject
 
-Check: TypeAlias = Callable[[Any], str]
-"""What became of an input: ``accepted``, or why it was refused. Anything that it raises is a crash."""
+Check: TypeAlias = Callable[[Any], str | list[str]]
+"""What became of an input, or of each message of a batch: ``accepted``, or why not. What it raises is a crash."""
 
 
 @dataclass(frozen=True)
