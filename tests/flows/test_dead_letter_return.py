@@ -1,0 +1,211 @@
+"""Dead letters go back in order, once, and only if they would be accepted."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from letters import GOOD, NOW, letter
+
+from flows import dead_letter_return
+from flows.checked_producer import Outgoing
+from flows.dead_letter_checks import Acceptance
+from flows.dead_letter_records import SentBack, Stranger
+from flows.dead_letter_return import ReturnOptions, Summary, send_back
+from flows.dead_letter_spool import Spool
+from flows.dead_letter_topic import Filters
+from flows.errors import RalmError
+from flows.messages import Reject
+from flows.settings import Settings
+
+letters = st.lists(
+    st.tuples(st.sampled_from(["clicks", "requests"]), st.integers(0, 2), st.integers(0, 5), st.integers(0, 1)),
+    max_size=20,
+)
+
+
+@given(letters, st.data())
+def test_letters_leave_the_spool_in_their_original_order_each_once(made: list[Any], data: st.DataObject) -> None:
+    places = [(partition, number) for number, (*_, partition) in enumerate(made)]
+    sent = set(data.draw(st.lists(st.sampled_from(places), max_size=3))) if places else set()
+    with Spool() as spool:
+        for number, (topic, source, offset, partition) in enumerate(made):
+            spool.add(letter(number, topic=topic, source_partition=source, source_offset=offset, partition=partition))
+        for partition, offset in sent:
+            spool.note(SentBack(partition, [offset]))
+        ordered = spool.in_order()
+        found = [((one.topic, one.source_partition, one.source_offset), copies) for one, copies in ordered]
+    copies: dict[Any, list[Any]] = {}
+    for (topic, source, offset, _), place in zip(made, places, strict=True):
+        copies.setdefault((topic, source, offset), []).append(place)
+    settled = {original for original, of_it in copies.items() if sent & set(of_it)}
+    assert {original: sorted(of_it) for original, of_it in found} == {
+        original: sorted(of_it) for original, of_it in copies.items() if original not in settled
+    }
+    for topic in ("clicks", "requests"):
+        order = [original for original, _ in found if original[0] == topic]
+        assert order == sorted(order)
+    assert (len(ordered), ordered.already) == (len(found), len(settled))
+
+
+def test_a_letter_is_accepted_once_the_limit_is_raised_or_the_time_has_come() -> None:
+    big = letter(value=GOOD[:-1] + b', "note": "' + b"x" * 300 + b'"}')
+    with pytest.raises(Reject, match="oversized"):
+        Acceptance(Settings(max_message_bytes=100), lambda: NOW).key(big)
+    assert Acceptance(Settings(), lambda: NOW).key(big) == b"i"
+    early = letter(value=GOOD.replace(b"1000", str(NOW + 60_000).encode()))
+    with pytest.raises(Reject, match="future_time"):
+        Acceptance(Settings(max_future="1s"), lambda: NOW).key(early)
+    assert Acceptance(Settings(max_future="1s"), lambda: NOW + 60_000).key(early) == b"i"
+    new = letter(headers=[("schema_version", b"2")])
+    with pytest.raises(Reject, match="unsupported_schema_version"):
+        Acceptance(Settings(), lambda: NOW).key(new)
+
+
+def test_a_key_is_set_only_where_the_key_was_the_reason() -> None:
+    asked, plain = (Acceptance(Settings(), lambda: NOW, set_key=choice) for choice in (True, False))
+    for reason, key in (("null_key", None), ("key_mismatch", b"other")):
+        wrong = letter(reason=reason, key=key)
+        assert asked.key(wrong) == b"i"
+        with pytest.raises(Reject, match=reason):
+            plain.key(wrong)
+        with pytest.raises(Reject, match=reason):
+            asked.key(letter(reason="oversized", key=key))
+    request = b'{"request_id": "r", "user_id": "u", "ts": 1}'
+    assert asked.key(letter(topic="requests", reason="null_key", key=None, value=request)) == b"u"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        (b"i", b'{"item_id": "i"}', None),
+        (b"i", None, None),
+        (None, None, "null_key"),
+        (b"", None, "bad_identifier"),
+        (b"k" * 257, None, "bad_identifier"),
+        (b"k", b'{"item_id": "i"}', "key_mismatch"),
+        (b"i", b"{", "not_json"),
+        (b"i", b'{"item_id": "' + b"x" * 70_000 + b'"}', "oversized"),
+    ],
+)
+def test_candidates_and_tombstones_are_checked(key: bytes | None, value: bytes | None, reason: str | None) -> None:
+    acceptance, one = Acceptance(Settings(), lambda: NOW), letter(topic="candidates", key=key, value=value)
+    if reason is None:
+        assert acceptance.key(one) == key
+    else:
+        with pytest.raises(Reject, match=reason):
+            acceptance.key(one)
+
+
+class FakeProducer:
+    """Takes messages until one is said to fail."""
+
+    fail_at = 10**9
+    sent: list[Outgoing] = []  # noqa: RUF012 (new for each test)
+
+    def __init__(self, _: Settings, delivered: Callable[[Outgoing, Any], None] = lambda *_: None) -> None:
+        self._delivered = delivered
+        self.failed = 0
+        self._mine = 0
+
+    def check_topics(self, *topics: str) -> None:
+        assert {"clicks", "requests", "candidates", "dead-letters"} <= set(topics)
+
+    def send(self, given: Outgoing) -> None:
+        self._mine += 1
+        if self._mine == self.fail_at and given.topic != "dead-letters":
+            self.failed += 1
+            return
+        self.sent.append(given)
+        self._delivered(given, None)
+
+    def finish(self) -> None:
+        if self.failed:
+            msg = "1 messages were not delivered"
+            raise RalmError(msg)
+
+
+@pytest.fixture
+def back(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Summary]:
+    """Sends records back with a fake producer."""
+    monkeypatch.setattr(FakeProducer, "sent", [])
+    monkeypatch.setattr(dead_letter_return, "CheckedProducer", FakeProducer)
+
+    def run(records: list[Any], **options: Any) -> Summary:
+        def read(*_: object) -> Iterator[Any]:
+            return iter(records)
+
+        monkeypatch.setattr(dead_letter_return, "read_records", read)
+        filters = options.pop("filters", Filters())
+        return send_back(Settings(), ReturnOptions(filters, **options), lambda: NOW)
+
+    return run
+
+
+def receipts() -> list[tuple[int, list[int]]]:
+    written = [m for m in FakeProducer.sent if m.topic == "dead-letters"]
+    return [(m.partition, json.loads(m.value or b"")["sent_back"]) for m in written]
+
+
+def test_letters_go_back_with_bytes_key_and_headers_and_a_receipt_for_each_copy(back: Callable[..., Summary]) -> None:
+    one = letter(4, headers=[("source", b"web"), ("empty", None)])
+    summary = back([letter(9, source_offset=8), one, letter(7, source_offset=4), Stranger(0, 1, "x")])
+    assert (summary.sent, summary.strangers) == ({"clicks": 2}, 1)
+    first, second, _ = FakeProducer.sent
+    assert (first.topic, first.key, first.value, first.headers, first.partition) == (
+        "clicks",
+        b"i",
+        GOOD,
+        one.headers,
+        -1,
+    )
+    assert second.headers == []
+    assert receipts() == [(0, [4, 7, 9])]
+
+
+def test_what_was_sent_back_is_not_sent_again(back: Callable[..., Summary]) -> None:
+    summary = back([letter(1), letter(2), SentBack(0, [1])])
+    assert (summary.sent.total(), summary.already) == (1, 1)
+    assert receipts() == [(0, [2])]
+
+
+def test_filters_limit_and_dry_run(back: Callable[..., Summary]) -> None:
+    records = [letter(n, reason="oversized" if n % 2 else "future_time", time=n, key=b"i") for n in range(10)]
+    assert back(records, filters=Filters(reason="future_time")).sent.total() == 5
+    assert back(records, filters=Filters(since=7)).sent.total() == 3
+    assert back(records, filters=Filters(key=b"j")).sent.total() == 0
+    assert back(records, filters=Filters(topic="requests")).sent.total() == 0
+    limited = back(records, limit=4)
+    assert (limited.sent.total(), limited.beyond) == (4, 6)
+    FakeProducer.sent.clear()
+    assert back(records, dry_run=True).sent.total() == 10
+    assert FakeProducer.sent == []
+
+
+def test_after_a_failure_nothing_more_goes_and_what_went_is_noted(
+    back: Callable[..., Summary], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeProducer, "fail_at", 3)
+    with pytest.raises(RalmError, match="not delivered"):
+        back([letter(n) for n in range(6)])
+    assert receipts() == [(0, [0, 1])]
+    assert len([m for m in FakeProducer.sent if m.topic == "clicks"]) == 2
+
+
+def test_what_cannot_go_back_stays_and_is_counted(back: Callable[..., Summary]) -> None:
+    summary = back(
+        [
+            letter(1, topic="scores"),
+            letter(2, topic="dead-letters"),
+            letter(3, cut="the value had 9 bytes"),
+            letter(4, value=b"{"),
+            letter(5, key=None),
+        ]
+    )
+    assert summary.sent.total() == 0
+    assert summary.foreign == {"scores": 1, "dead-letters": 1}
+    assert summary.cut == 1
+    assert summary.refused == {"not_json": 1, "null_key": 1}
+    assert FakeProducer.sent == []
