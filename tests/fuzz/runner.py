@@ -92,14 +92,33 @@ def _run_child(
     """Run a process from an input on; gives its result, and the input to go on from."""
     current = _processes.RawArray("q", [start])
     mine, theirs = _processes.Pipe(duplex=False)
-    process = _processes.Process(target=_child, args=(target, rng_seed, start, end, current, theirs), daemon=True)
+    home = _new_home()
+    arguments = (target, rng_seed, start, end, current, theirs, home)
+    process = _processes.Process(target=_child, args=arguments, daemon=True)
     process.start()
     theirs.close()
+    try:
+        return _watch(process, mine, target.name, start, current, progress, hang_s)
+    finally:
+        process.kill()
+        process.join()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _watch(
+    process: Any,
+    results: Connection,
+    name: str,
+    start: int,
+    current: Any,
+    progress: Callable[[int], None],
+    hang_s: float,
+) -> tuple[Result, int]:
     result, last, changed = Result(), start, time.monotonic()
-    while process.is_alive() or mine.poll():
-        if mine.poll(0.2):
+    while process.is_alive() or results.poll():
+        if results.poll(0.2):
             try:
-                result.add(mine.recv())
+                result.add(results.recv())
             except EOFError:
                 break
         number = int(current[0])
@@ -107,30 +126,26 @@ def _run_child(
         if number != last:
             last, changed = number, time.monotonic()
         elif time.monotonic() - changed > hang_s:
-            process.kill()
-            process.join()
-            result.crashes.append(Crash(target.name, number, "hang", f"no end after {hang_s:g} s"))
-            result.inputs = number + 1 - start
-            return result, number + 1
+            return _ended(result, Crash(name, number, "hang", f"no end after {hang_s:g} s"), start)
     process.join()
     number = int(current[0])
     if process.exitcode:
-        result.crashes.append(Crash(target.name, number, "death", f"the process ended with {process.exitcode}"))
-        result.inputs = number + 1 - start
-        return result, number + 1
+        return _ended(result, Crash(name, number, "death", f"the process ended with {process.exitcode}"), start)
     return result, number
 
 
-def _child(target: Target, rng_seed: int, start: int, end: int, current: Any, out: Connection) -> None:
+def _ended(result: Result, crash: Crash, start: int) -> tuple[Result, int]:
+    result.crashes.append(crash)
+    result.inputs = crash.number + 1 - start  # the last ones were not told
+    return result, crash.number + 1
+
+
+def _child(target: Target, rng_seed: int, start: int, end: int, current: Any, out: Connection, home: str) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    home = _new_home()
     tempfile.tempdir = home
-    try:
-        check = target.check()
-        _bound_memory()
-        _try_all(target, rng_seed, start, end, check, current, out)
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    check = target.check()
+    _bound_memory()
+    _try_all(target, rng_seed, start, end, check, current, out)
 
 
 def _try_all(target: Target, rng_seed: int, start: int, end: int, check: Check, current: Any, out: Connection) -> None:
