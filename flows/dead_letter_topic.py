@@ -102,6 +102,7 @@ def read_to_end(
             "enable.partition.eof": True,
             "auto.offset.reset": "earliest",
             "error_cb": lambda _: None,
+            "log_level": 0,  # the error that is raised says it all
         },
     )
     with closing(Consumer(config)) as consumer:
@@ -119,7 +120,11 @@ Spans = dict[int, tuple[int, int]]
 def _spans(
     consumer: Consumer, settings: Settings, topic: str, since: int | None, start: tuple[int, int] | None
 ) -> Spans:
-    known = consumer.list_topics(timeout=_TIMEOUT_S).topics  # of all: to ask for one by name may make it
+    try:
+        known = consumer.list_topics(timeout=_TIMEOUT_S).topics  # of all: to ask for one by name may make it
+    except KafkaException as error:
+        msg = f"no broker answers at {settings.bootstrap_servers} ({_words(error)}): is it running, and is that its "
+        raise RalmError(msg + "address (bootstrap_servers) and its security (security_protocol)?") from error
     if topic not in known:
         msg = f"the broker at {settings.bootstrap_servers} has no topic {topic}: run `ralm topics` to make it"
         raise RalmError(msg)

@@ -62,7 +62,7 @@ def _duration(_: click.Context, __: click.Parameter, value: str | None) -> int |
     try:
         return None if value is None else milliseconds(value)
     except ValueError as error:
-        msg = f"{value!r} cannot be used: {error}"
+        msg = f"{value!r} cannot be used: {error}; it is written 250ms, 5s, 5m, 1h or 7d"
         raise click.BadParameter(msg) from None
 
 
