@@ -8,8 +8,8 @@ from confluent_kafka import Message
 from flows.batches import RawBatch
 from flows.dead_letter_records import DeadLetter
 from flows.dead_letters import reject_of
-from flows.decode import Decoded, DecodeLimits, Decoder, check_form
-from flows.messages import MAX_IDENTIFIER_BYTES, Reject, decode_candidate, decode_click, decode_request
+from flows.decode import Decoded, DecodeLimits, Decoder
+from flows.messages import decode_candidate, decode_click, decode_request
 from flows.settings import Settings
 from flows.topics import TopicNames
 
@@ -30,14 +30,13 @@ class Acceptance:
         names, s = TopicNames.of(settings), settings
         self.candidates = names.candidates
         limits = DecodeLimits(s.max_message_bytes, s.max_future, s.dead_letter_max_bytes, s.max_candidates)
-        self._limits = limits
         self._now = now
         self._set_key = set_key
         decoder = Decoder(limits, tell=False)
         self._checks: dict[str, Callable[[Message], None]] = {
             names.clicks: lambda message: self._decode(decoder.clicks, message),
             names.requests: lambda message: self._decode(decoder.requests, message),
-            names.candidates: self._candidate,
+            names.candidates: lambda message: self._decode(decoder.candidates, message),
         }
         self._keys: dict[str, Callable[[bytes | None], str]] = {
             names.clicks: lambda value: decode_click(value).item_id,
@@ -67,14 +66,3 @@ class Acceptance:
         batch = RawBatch("dead letters", message.topic() or "", 0, [message], next_offset=0, idle=0, now=self._now())
         for letter in decode(batch).dead_letters:
             raise reject_of(letter.headers)
-
-    def _candidate(self, message: Message) -> None:
-        check_form(message, self._limits)
-        value, key = message.value(), message.key()
-        item_id = decode_candidate(value).item_id.encode() if value is not None else key
-        if key is None:
-            raise Reject("null_key", "a candidate has its item as key")
-        if not 0 < len(key) <= MAX_IDENTIFIER_BYTES:
-            raise Reject("bad_identifier", f"the key has {len(key)} bytes; it must have 1 to {MAX_IDENTIFIER_BYTES}")
-        if key != item_id:
-            raise Reject("key_mismatch", f"the key is {key[:64]!r}, but the message is about {item_id!r}")
