@@ -5,7 +5,7 @@ can run no code: a pickle of bytes needs no names.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import msgspec
 import numpy as np
@@ -14,17 +14,19 @@ from flows.batches import Ints
 from flows.errors import RalmError
 from flows.windows import WindowOptions
 
+_Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
 
 class _Wire(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    partition: int
-    position: int
-    candidates: int
-    newest: int | None
-    closed: int
+    partition: _Natural
+    position: _Natural
+    candidates: _Natural
+    newest: _Natural | None
+    closed: _Natural
     dirty_items: list[str]
     dirty_from: bytes
     dirty_to: bytes
-    pending: dict[str, int]
+    pending: dict[str, _Natural]
 
 
 _decoder = msgspec.msgpack.Decoder(_Wire)
