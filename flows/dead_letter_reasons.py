@@ -57,7 +57,7 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "A time is negative or beyond 2^53 - 1. Times are milliseconds since the epoch.", _PRODUCER
     ),
     "future_time": Explanation(
-        "The click's time was further ahead of the clock than max_future; it would have dragged the watermark "
+        "The click's time was later than its message by more than max_future; it would have dragged the watermark "
         "along, and closed windows that are still open.",
         "Look at the clocks of the producer and of this machine. Once the time has passed, or max_future is raised and "
         "the flow restarted, send back. Times in seconds or microseconds instead of milliseconds: mend the producer.",
