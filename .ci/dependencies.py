@@ -76,19 +76,23 @@ def out_of_step(pyproject: str, constraints: str, lock: str) -> Iterator[str]:
     """What the three files do not agree on."""
     pinned, locked = pins(constraints), blocks(lock)
     for each in asked_for(pyproject):
-        name = canonicalize_name(each.name)
-        if name not in pinned:
+        version = pinned.get(canonicalize_name(each.name))
+        if version is None:
             yield f"pyproject.toml asks for {each}, and constraints.txt does not pin it"
-        elif not each.specifier.contains(pinned[name], prereleases=True):
-            yield f"pyproject.toml asks for {each}, and constraints.txt pins {pinned[name]}"
+        elif not each.specifier.contains(version, prereleases=True):
+            yield f"pyproject.toml asks for {each}, and constraints.txt pins {version}"
     for name in sorted(pinned.keys() - UNHASHED.keys() - locked.keys()):
         yield f"{name} is in constraints.txt and not in requirements.lock"
     for name, (version, block) in sorted(locked.items()):
-        if pinned.get(name) != version:
-            yield f"{name}=={version} is in requirements.lock; constraints.txt has {pinned.get(name, 'none')}"
-        if not _SHA256.search(block):
-            yield f"{name} has no hash in requirements.lock"
-    for name in sorted(UNHASHED.keys() & locked.keys()):
+        yield from _wrong_in_lock(name, version, block, pinned.get(name))
+
+
+def _wrong_in_lock(name: str, version: str, block: str, pinned: str | None) -> Iterator[str]:
+    if pinned != version:
+        yield f"{name}=={version} is in requirements.lock; constraints.txt has {pinned or 'none'}"
+    if not _SHA256.search(block):
+        yield f"{name} has no hash in requirements.lock"
+    if name in UNHASHED:
         yield f"{name} is in requirements.lock: {UNHASHED[name]}"
 
 

@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient, TopicMetadata
 
 from flows.errors import RalmError
 
-_REFUSALS = (KafkaError._AUTHENTICATION, KafkaError._SSL)  # noqa: SLF001 (their public names in this library)
+_ALERT = "SSL alert"
 _ASK_AGAIN_S = 1.0
 LIST_TIMEOUT_S = 15.0
 """How long a client may take to list topics, in seconds."""
@@ -32,7 +32,7 @@ class FirstContact:
 
     def __call__(self, error: KafkaError) -> None:
         """Keep an error: a refusal over anything else, the last over earlier ones."""
-        if error.code() != KafkaError._ALL_BROKERS_DOWN and not self._refused():  # noqa: SLF001
+        if error.code() != KafkaError._ALL_BROKERS_DOWN and self._advice() is None:  # noqa: SLF001
             self._heard = error
         if self._told is not None:
             self._told(error)
@@ -59,20 +59,25 @@ class FirstContact:
                 return client.list_topics(timeout=max(0.1, min(_ASK_AGAIN_S, left))).topics
             except KafkaException as error:
                 client.poll(0)
-                if self._refused() or left <= _ASK_AGAIN_S:
+                if self._advice() is not None or left <= _ASK_AGAIN_S:
                     raise RalmError(self._words(error.args[0], timeout_s)) from error
 
-    def _refused(self) -> bool:
-        return self._heard is not None and self._heard.code() in _REFUSALS
-
     def _words(self, error: KafkaError, timeout_s: float) -> str:
-        why = (self._heard or error).str()
-        if self._heard is not None and self._refused():
-            advice = "is the SASL user and its password right (sasl_mechanism, sasl_username, sasl_password)?"
-            if self._heard.code() == KafkaError._SSL:  # noqa: SLF001
-                advice = "are the TLS files right (ssl_ca_location, ssl_certificate_location, ssl_key_location)?"
-            return f"the broker at {self._servers} and this client cannot agree: {why}\nIn the settings, {advice}"
+        why, advice = (self._heard or error).str(), self._advice()
+        if advice is not None:
+            return f"the broker at {self._servers} and this client cannot agree: {why}\n{advice}"
         return (
             f"no broker answers at {self._servers} within {timeout_s:g} s: {why}\n"
             "Is it running, and is that its address (bootstrap_servers) and its security (security_protocol)?"
         )
+
+    def _advice(self) -> str | None:
+        """What to do about a refusal; None as long as none was heard."""
+        if self._heard is None:
+            return None
+        if self._heard.code() == KafkaError._AUTHENTICATION:  # noqa: SLF001 (its public name in this library)
+            return "Check sasl_mechanism, sasl_username and sasl_password."
+        # TLS 1.3 has the broker's alert come after the handshake, where the library calls it a failed transport.
+        if self._heard.code() == KafkaError._SSL or _ALERT in self._heard.str():  # noqa: SLF001
+            return "Check security_protocol, ssl_ca_location, ssl_certificate_location and ssl_key_location."
+        return None

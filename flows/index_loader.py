@@ -66,6 +66,8 @@ class IndexLoader(threading.Thread):
         """Load, then follow; a failure is kept for the flow to raise."""
         try:
             self._load(self._assign())
+        except RalmError as error:  # written for people: the flow raises it and says it
+            self.failure = error
         except BaseException as error:
             self.failure = error
             log.exception("the live index cannot be kept", topic=self._topic)

@@ -20,7 +20,8 @@ from flows.logs import get_logger
 from flows.runtime import Runtime
 from flows.settings import Settings
 from monitoring import metrics
-from monitoring.health import Health, HealthServer, serve
+from monitoring.health import Health
+from monitoring.health_server import HealthServer, serve
 from state.bundle import Bundle, BundleError
 from state.owner_lock import OwnedElsewhereError, OwnerLock
 from state.seed_store import StoreError
