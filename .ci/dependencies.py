@@ -1,6 +1,7 @@
 """The pinned dependencies: makes constraints.txt and requirements.lock, and sees that they and the environment agree.
 
-``pins`` takes what pip-compile resolved, on standard input, and writes both files. ``audit`` exits with 1 when pins,
+``pins`` takes what pip-compile resolved, on standard input, and writes both files. ``step`` exits with 1 when they and
+pyproject.toml are not in step. ``audit`` exits with 1 when pins,
 lock, pyproject.toml and what is installed are not in step, when an installed file is not what its package brought, or
 when pip-audit knows of a vulnerability; where pip-audit cannot reach its data it says so.
 """
@@ -23,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]
 CONSTRAINTS, LOCK = ROOT / "constraints.txt", ROOT / "requirements.lock"
 OURS = "ralm-streaming"
 UNHASHED = {"torch": "one version has builds for CPU and for each CUDA, from several places, so no hash fits all"}
+WRONG_RECORDS = {"noida-db": "WHEEL"}
+"""A file that is not as the package's own RECORD has it in the published wheel, whose hash is in the lock."""
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s\\;]+)")
 _SHA256 = re.compile(r"--hash=sha256:[0-9a-f]{64}\b")
 _HEADER = (
@@ -130,7 +133,7 @@ def installed_otherwise(constraints: str, packages: dict[str, Distribution]) -> 
 def changed_files(package: Distribution) -> Iterator[str]:
     """The package's installed files that are not what the package brought, by the hashes of its RECORD."""
     for file in package.files or []:
-        if file.hash is None:
+        if file.hash is None or file.name == WRONG_RECORDS.get(package.name):
             continue
         path = Path(str(package.locate_file(file)))
         try:
@@ -143,11 +146,11 @@ def changed_files(package: Distribution) -> Iterator[str]:
 
 
 def vulnerabilities() -> tuple[list[str], str]:
-    """What pip-audit knows of the locked packages, and why it does not know of all; empty where it does."""
-    command = [sys.executable, "-m", "pip_audit", "--requirement", str(LOCK), "--disable-pip", "--format", "json"]
+    """What pip-audit knows of the pinned packages, and why it does not know of all; empty where it does."""
+    command = [sys.executable, "-m", "pip_audit", "--requirement", str(CONSTRAINTS), "--no-deps"]
     try:
         done = subprocess.run(  # noqa: S603 (our own command)
-            [*command, "--progress-spinner", "off"],
+            [*command, "--disable-pip", "--format", "json", "--progress-spinner", "off"],
             capture_output=True,
             text=True,
             timeout=_AUDIT_TIMEOUT_S,
@@ -192,7 +195,10 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["pins"]:
             write_pins(sys.stdin.read())
+        case ["step"]:
+            wrong = list(out_of_step((ROOT / "pyproject.toml").read_text(), CONSTRAINTS.read_text(), LOCK.read_text()))
+            sys.exit("\n".join([*wrong, "run `make lock`"]) if wrong else 0)
         case ["audit"]:
             sys.exit(audit())
         case _:
-            sys.exit("usage: dependencies.py pins|audit")
+            sys.exit("usage: dependencies.py pins|step|audit")

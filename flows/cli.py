@@ -1,5 +1,6 @@
 """The console script ``ralm``: commands are imported when they are called, so that serving imports no torch."""
 
+import os
 import sys
 import traceback
 from importlib import import_module
@@ -59,6 +60,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the console script; errors that are written for people are shown without a traceback."""
+    os.umask(os.umask(0o077) | 0o022)  # what we write, nobody else may change, however generous the environment is
     try:
         cli(standalone_mode=True)
     except ModuleNotFoundError as error:

@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 from collections.abc import Collection
+from functools import cache
 from typing import Any, TextIO
 
 import structlog
@@ -70,9 +71,18 @@ def masked(text: str, secrets: Collection[str] = ()) -> str:
     """
     for secret in sorted({*secrets, *_hidden}, key=len, reverse=True):
         if len(secret) >= _SHORTEST_SECRET:
-            for written in {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]}:
+            for written in _ways_of_writing(secret):
                 text = text.replace(written, MASK)
     return text
+
+
+@cache
+def _ways_of_writing(text: str) -> list[str]:
+    """As Python and JSON show a text or its bytes, also inside one another; the longest first."""
+    ways = {text, repr(text)[1:-1], repr(text.encode())[2:-1]}
+    for _ in range(2):
+        ways |= {json.dumps(way, ensure_ascii=ascii_only)[1:-1] for way in ways for ascii_only in (True, False)}
+    return sorted(ways, key=len, reverse=True)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
