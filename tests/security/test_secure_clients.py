@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import click
 import pytest
 
+from flows import cli
 from flows.demo.read_back import read_topic
 from flows.settings import Settings
 
@@ -77,6 +79,10 @@ def test_the_whole_system_works_through_a_door_that_asks_for_certificate_and_pas
     assert code == 0, run.said()
     assert secure.seen.requests >= {PRODUCE, FETCH, OFFSET_COMMIT, INIT_PRODUCER}
 
+    if "dead-letters" in cli.cli.list_commands(click.Context(cli.cli)):
+        code, said = run("dead-letters", "list")
+        assert code == 0, said
+        assert "not_json" in said
     given = Settings(**settings_for(certificates, secure))
     assert len(list(read_topic(given, "t.scores"))) == 5
     assert set(secure.seen.users) == {USER[0]}
