@@ -18,7 +18,7 @@ PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check --quiet
 $(INSTALLED): pyproject.toml constraints.txt requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(PIP_INSTALL) --no-deps --require-hashes --only-binary :all: -r requirements.lock
-	$(PIP_INSTALL) --upgrade-strategy only-if-needed --no-build-isolation -c constraints.txt -e '.[dev]'
+	PYTHONWARNINGS=ignore $(PIP_INSTALL) --upgrade-strategy only-if-needed --no-build-isolation -c constraints.txt -e '.[dev]'
 	@touch $@
 
 demo: venv ## The whole system on real clicks: train, stream, score, summary
