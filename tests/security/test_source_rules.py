@@ -128,7 +128,12 @@ def strange_clients(tree: ast.Module, where: str) -> Iterator[str]:
                 yield f"{where}:{node.lineno}: {name_of(node.func)} with settings of its own"
 
 
-HANDED_ON = {"flows/reader.py": "config", "flows/sink.py": "config", "flows/index_loader.py": "consumer"}
+HANDED_ON = {
+    "flows/history.py": "self._config",
+    "flows/index_loader.py": "consumer",
+    "flows/reader.py": "config",
+    "flows/sink.py": "config",
+}
 """Where settings come as an argument, and its name."""
 
 
@@ -180,7 +185,7 @@ def test_every_kafka_client_has_the_settings_of_flows_kafka() -> None:
 
 def test_those_who_hand_settings_on_get_them_from_flows_kafka() -> None:
     """Whoever makes a reader, a sink or a loader gives it one of the functions' results."""
-    makers = {"TopicReader", "KafkaSource", "KafkaSink", "IndexLoader", "SourceOptions", "Delivery"}
+    makers = {"TopicReader", "KafkaSource", "KafkaSink", "IndexLoader", "SourceOptions", "Delivery", "History"}
     for path in modules("flows"):
         tree = ast.parse(path.read_text())
         made = {name_of(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)} & makers
