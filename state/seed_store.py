@@ -1,82 +1,42 @@
-"""The seed sets of one Kafka partition, in RocksDB.
-
-Layout, all keys in one column family, ``ITEM`` being a 2-byte length and the item's UTF-8 bytes:
-
-======================  ============================================================================
-``M``                   JSON: format, topic, partition, position, model version
-``I ITEM``              last click (int64, ms) and seeds at the last merge (int64)
-``B ITEM``              the base seed set: users uint64[n] ascending, then times int64[n]; 16 bytes a seed
-``D ITEM position``     one delta seed set (same form) for each write that touched the item
-``C ITEM``              the item's last centroids as they were emitted
-======================  ============================================================================
+"""The seed sets of one Kafka partition, in RocksDB; ``state/store_layout.py`` says how they lie there.
 
 ``write`` puts the deltas of an epoch and the position that they reach into one synced batch, so that the store is
 always the seed sets of exactly the clicks before its position. Deltas are merged into the base when a set is read,
 and only once they amount to a quarter of it: a base of 3,000,000 seeds is 48 MB to rewrite.
 """
 
-import json
-import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple, Self
 
-import numpy as np
-from rocksdict import (
-    AccessType,
-    BlockBasedOptions,
-    Cache,
-    CompactOptions,
-    DBCompressionType,
-    Options,
-    Rdict,
-    ReadOptions,
-    WriteBatch,
-    WriteOptions,
-)
+from rocksdict import Rdict, WriteBatch, WriteOptions
 
 from ralm.seed_set import SeedSet, merge_all
+from state import rocks
+from state.epoch_chain import ManifestWatch, check_chain, slot_key, slot_value
+from state.store_layout import (
+    FORMAT,
+    META_KEY,
+    WAY_OUT,
+    ItemRecord,
+    StoreError,
+    StoreMeta,
+    decode_meta,
+    decode_record,
+    decode_seeds,
+    delta_key,
+    encode_meta,
+    encode_record,
+    encode_seeds,
+    item_key,
+    split_key,
+)
 
-FORMAT = 1
-_META = b"M"
-_ITEM = struct.Struct("<qq")
-_CACHE_BYTES = 32 << 20
-_BUFFER_BYTES = 32 << 20
+__all__ = ["FORMAT", "Changes", "ItemRecord", "MergedSeeds", "SeedStore", "StoreError", "StoreMeta"]
+
 _FOLD_SHARE = 4
 """Deltas are folded into the base when they hold a quarter of its seeds."""
-
-
-class StoreError(Exception):
-    """A store that cannot be used as it is; the message says what to do."""
-
-
-@dataclass(frozen=True)
-class StoreMeta:
-    """What a store knows of itself.
-
-    Attributes:
-        topic: the topic of clicks.
-        partition: its partition.
-        position: the offset after the last click that is in the store.
-        model_version: the bundle whose centroids were last written; empty before the first.
-        format: the version of the layout.
-    """
-
-    topic: str
-    partition: int
-    position: int = 0
-    model_version: str = ""
-    format: int = FORMAT
-
-
-@dataclass(frozen=True)
-class ItemRecord:
-    """An item's line in the store: event time of its last click (ms) and its seeds at the last merge."""
-
-    last_click: int
-    seeds: int
 
 
 @dataclass
@@ -111,19 +71,30 @@ class SeedStore:
 
     Only one thread may call ``write``; ``merged_seeds`` and the other readers may run beside it, as long as no two
     threads merge the same item.
+
+    Attributes:
+        meta: what the store knows of itself.
+        torn: why the end of its log was dropped when it was opened, None if it was not. The store is then behind.
     """
 
-    def __init__(self, db: Rdict, meta: StoreMeta, capacity: int) -> None:
+    def __init__(self, path: Path, db: Rdict, meta: StoreMeta, capacity: int, torn: str | None = None) -> None:
+        self._path = path
         self._db = db
         self.meta = meta
+        self.torn = torn
         self._capacity = capacity
+        self._glance: rocks.Glance | None = None  # a reader's, to be closed with it
+        self._manifest = ManifestWatch(path)
         self._synced = WriteOptions()
         self._synced.sync = True
-        self._scratch: TemporaryDirectory[str] | None = None  # a reader's own files, gone with it
+        # A merge says the same before and after. Without it in the log, a base of 48 MB delays no other write; what
+        # a crash undoes is merged anew.
+        self._unlogged = WriteOptions()
+        self._unlogged.disable_wal = True
 
     @classmethod
     def open(cls, path: Path, *, topic: str, partition: int, capacity: int) -> Self:
-        """Open a store for writing, making it if there is none.
+        """Open a store for writing, making it if there is none; a store that is refused stays as it was.
 
         Args:
             path: its directory.
@@ -134,21 +105,20 @@ class SeedStore:
         Raises:
             StoreError: when it is in use, damaged, of another format or of another partition.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        db = _open(path, AccessType.read_write())
-        value = db.get(_META)
-        if value is None:
-            meta = StoreMeta(topic, partition)
-        else:
-            meta = _meta(path, value)
-            if (meta.topic, meta.partition) != (topic, partition):
-                db.close()
-                msg = (
-                    f"{path} holds the seeds of topic {meta.topic!r} partition {meta.partition}, not of {topic!r} "
-                    f"partition {partition}: point --state-dir elsewhere, or put the right store back"
-                )
-                raise StoreError(msg)
-        return cls(db, meta, capacity)
+        meta, torn = StoreMeta(topic, partition), None
+        if rocks.holds_data(path):
+            with rocks.Glance(path) as glance:
+                meta, torn = _checked_meta(path, glance.db) or meta, glance.torn
+        if (meta.topic, meta.partition) != (topic, partition):
+            msg = (
+                f"{path} holds the seeds of topic {meta.topic!r} partition {meta.partition}, not of {topic!r} "
+                f"partition {partition}: point --state-dir elsewhere, or put the right store back"
+            )
+            raise StoreError(msg)
+        path.mkdir(parents=True, exist_ok=True)
+        if not rocks.holds_data(path):
+            rocks.clear_unborn(path)
+        return cls(path, rocks.open_to_write(path), meta, capacity, torn)
 
     @classmethod
     def inspect(cls, path: Path, capacity: int = 2**62) -> Self:
@@ -157,18 +127,20 @@ class SeedStore:
         Raises:
             StoreError: when there is no store, or it is damaged or of another format.
         """
-        if not (path / "CURRENT").exists():
+        if not rocks.holds_data(path):
             msg = f"there is no store in {path}"
             raise StoreError(msg)
-        scratch = TemporaryDirectory(prefix="ralm-inspect-")
-        db = _open(path, AccessType.secondary(scratch.name))
-        db.try_catch_up_with_primary()
-        value = db.get(_META)
-        if value is None:
-            msg = f"the store in {path} has nothing written yet"
-            raise StoreError(msg)
-        store = cls(db, _meta(path, value), capacity)
-        store._scratch = scratch
+        glance = rocks.Glance(path)
+        try:
+            meta = _checked_meta(path, glance.db)
+            if meta is None:
+                msg = f"the store in {path} has nothing written yet"
+                raise StoreError(msg)
+        except BaseException:
+            glance.close()
+            raise
+        store = cls(path, glance.db, meta, capacity, glance.torn)
+        store._glance = glance
         return store
 
     @property
@@ -187,23 +159,36 @@ class SeedStore:
             for key in self._keys_of(item):
                 batch.delete(key)
         for item, seeds in changes.seeds:
-            batch.put(_key(b"D", item) + position.to_bytes(8, "big"), _encode(seeds))
+            batch.put(delta_key(item, position), encode_seeds(seeds))
         for item, record in changes.items.items():
-            batch.put(_key(b"I", item), _ITEM.pack(record.last_click, record.seeds))
+            batch.put(item_key(b"I", item), encode_record(record))
         for item, centroids in changes.centroids.items():
-            batch.put(_key(b"C", item), centroids)
-        meta = replace(self.meta, position=position, model_version=model_version)
-        batch.put(_META, json.dumps(meta.__dict__).encode())
-        self._write(batch, synced=True)
+            batch.put(item_key(b"C", item), centroids)
+        epoch = self.meta.epoch + 1
+        meta = replace(
+            self.meta, position=position, model_version=model_version, epoch=epoch, manifest=self._manifest.anchor()
+        )
+        batch.put(slot_key(epoch), slot_value(epoch))
+        batch.put(META_KEY, encode_meta(meta))
+        rocks.writing(self._path, lambda: self._db.write(batch, self._synced))
         self.meta = meta
 
     def items(self) -> Iterator[tuple[str, ItemRecord]]:
-        """Every item's record."""
+        """Every item's record.
+
+        Raises:
+            StoreError: when one is damaged.
+        """
         for key, value in self._scan(b"I"):
-            yield _item_of(key), ItemRecord(*_ITEM.unpack(value))
+            item = split_key(key).item
+            yield item, decode_record(value, item)
 
     def seeds(self, item: str) -> SeedSet:
-        """The seed set of an item, empty when it has none."""
+        """The seed set of an item, empty when it has none.
+
+        Raises:
+            StoreError: when it is damaged.
+        """
         base, deltas = self._parts(item)
         return merge_all([base, *deltas.values()], self._capacity)
 
@@ -211,6 +196,9 @@ class SeedStore:
         """The seed set of an item, tidied on the way: its deltas become one, or part of the base.
 
         Says the same before and after, so it needs no sync and may be cut off anywhere.
+
+        Raises:
+            StoreError: when it is damaged, or RocksDB refuses the write.
         """
         base, deltas = self._parts(item)
         if not deltas:
@@ -224,115 +212,66 @@ class SeedStore:
             for key in deltas:
                 batch.delete(key)
             if fold:
-                batch.put(_key(b"B", item), _encode(seeds))
+                batch.put(item_key(b"B", item), encode_seeds(seeds))
             else:
-                batch.put(max(deltas), _encode(delta))
-            self._write(batch, synced=False)
+                batch.put(max(deltas), encode_seeds(delta))
+            rocks.writing(self._path, lambda: self._db.write(batch, self._unlogged))
         return MergedSeeds(seeds, len(union) - len(seeds) if fold else 0)
 
     def centroids(self, item: str) -> bytes | None:
-        """The item's last centroids as they were emitted."""
-        value: bytes | None = self._db.get(_key(b"C", item))
-        return value
+        """The item's last centroids as they were emitted.
+
+        Raises:
+            StoreError: when they cannot be read.
+        """
+        return self._get(item_key(b"C", item))
 
     def compact(self) -> None:
-        """Have RocksDB rewrite its files without what was overwritten or deleted."""
-        self._db.compact_range(None, None, CompactOptions())
+        """Have RocksDB rewrite its files without what was overwritten or deleted; writes go on meanwhile.
+
+        Raises:
+            StoreError: when RocksDB cannot.
+        """
+        rocks.compact(self._db, self._path)
 
     def close(self) -> None:
         """Release the directory; what was written stays."""
-        self._db.close()
+        if self._glance is None:
+            self._db.close()
+        else:
+            self._glance.close()
 
     def _parts(self, item: str) -> tuple[SeedSet, dict[bytes, SeedSet]]:
         """The base and the deltas by key; deltas first, so that a merge between the two reads loses nothing."""
-        deltas = {key: _decode(value, item) for key, value in self._scan(_key(b"D", item))}
-        value = self._db.get(_key(b"B", item))
-        return (SeedSet.empty() if value is None else _decode(value, item)), deltas
+        deltas = {key: decode_seeds(value, item) for key, value in self._scan(item_key(b"D", item))}
+        value = self._get(item_key(b"B", item))
+        return (SeedSet.empty() if value is None else decode_seeds(value, item)), deltas
 
     def _keys_of(self, item: str) -> Iterable[bytes]:
-        yield from (key for key, _ in self._scan(_key(b"D", item)))
-        yield from (_key(kind, item) for kind in (b"B", b"I", b"C"))
+        yield from (key for key, _ in self._scan(item_key(b"D", item)))
+        yield from (item_key(kind, item) for kind in (b"B", b"I", b"C"))
+
+    def _get(self, key: bytes) -> bytes | None:
+        value: bytes | None = rocks.reading(self._path, lambda: self._db.get(key))
+        return value
 
     def _scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        options = ReadOptions()
-        options.set_iterate_upper_bound(prefix + b"\xff" * 12)
-        try:
-            yield from self._db.items(from_key=prefix, read_opt=options)
-        except Exception as error:  # rocksdict raises the bare class
-            msg = f"the store in {self._db.path()} cannot be read: {error}. {_WAY_OUT}"
-            raise StoreError(msg) from error
-
-    def _write(self, batch: WriteBatch, *, synced: bool) -> None:
-        try:
-            self._db.write(batch, self._synced if synced else None)
-        except Exception as error:
-            msg = (
-                f"the store in {self._db.path()} refuses a write: {error}. "
-                "Look for a full or failing disk; start again once it is mended: nothing is lost."
-            )
-            raise StoreError(msg) from error
+        return rocks.scan(self._db, self._path, prefix)
 
 
-_WAY_OUT = (
-    "Restore the state directory (stores and recovery together) from a backup, or remove it as a whole: "
-    "the seed sets are then rebuilt from the topic of clicks as far back as it is kept."
-)
+def _checked_meta(path: Path, db: Rdict) -> StoreMeta | None:
+    """What an open store knows of itself, None when it has nothing written; refuses what later batches lack."""
 
+    def get(key: bytes) -> bytes | None:
+        value: bytes | None = rocks.reading(path, lambda: db.get(key))
+        return value
 
-def _options() -> Options:
-    options = Options(raw_mode=True)
-    options.create_if_missing(True)
-    options.set_compression_type(DBCompressionType.lz4())
-    options.set_write_buffer_size(_BUFFER_BYTES)
-    options.set_max_total_wal_size(4 * _BUFFER_BYTES)
-    options.set_max_open_files(128)
-    options.set_keep_log_file_num(2)
-    options.set_max_log_file_size(1 << 20)
-    table = BlockBasedOptions()
-    table.set_block_cache(Cache(_CACHE_BYTES))
-    table.set_bloom_filter(10, False)
-    options.set_block_based_table_factory(table)
-    return options
-
-
-def _open(path: Path, access: AccessType) -> Rdict:
-    try:
-        return Rdict(str(path), _options(), access_type=access)
-    except Exception as error:
-        if "lock" in str(error).lower():
-            msg = f"the store in {path} is in use by another process: stop that one first"
-            raise StoreError(msg) from error
-        msg = f"the store in {path} cannot be opened: {error}. {_WAY_OUT}"
-        raise StoreError(msg) from error
-
-
-def _meta(path: Path, value: bytes) -> StoreMeta:
-    meta = StoreMeta(**json.loads(value))
-    if meta.format != FORMAT:
-        msg = (
-            f"the store in {path} has format {meta.format}; this version reads {FORMAT}. Run the version that wrote "
-            "it, or remove the state directory to rebuild the seed sets from the topic of clicks."
-        )
+    value = get(META_KEY)
+    if value is not None:
+        meta = decode_meta(path, value)
+        check_chain(path, meta, get)
+        return meta
+    if next(rocks.scan(db, path), None) is not None:
+        msg = f"the store in {path} has seeds, but nothing that says of which clicks. {WAY_OUT}"
         raise StoreError(msg)
-    return meta
-
-
-def _key(kind: bytes, item: str) -> bytes:
-    name = item.encode()
-    return kind + len(name).to_bytes(2, "big") + name
-
-
-def _item_of(key: bytes) -> str:
-    return key[3:].decode()
-
-
-def _encode(seeds: SeedSet) -> bytes:
-    return seeds.users.astype("<u8", copy=False).tobytes() + seeds.times.astype("<i8", copy=False).tobytes()
-
-
-def _decode(value: bytes, item: str) -> SeedSet:
-    count, rest = divmod(len(value), 16)
-    if rest:
-        msg = f"the seeds of item {item!r} are damaged: {len(value)} bytes is no multiple of 16. {_WAY_OUT}"
-        raise StoreError(msg)
-    return SeedSet(np.frombuffer(value, "<u8", count), np.frombuffer(value, "<i8", count, offset=8 * count))
+    return None

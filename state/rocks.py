@@ -1,0 +1,226 @@
+"""RocksDB as the stores use it: options, opening, reading, and its errors in words.
+
+A store is looked at through a folder of symbolic links to its files: RocksDB (or its Python binding) writes small files
+of its own wherever it opens, also read-only, and a store that is refused or only looked at must stay as it was.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+from rocksdict import (
+    AccessType,
+    BlockBasedOptions,
+    BottommostLevelCompaction,
+    Cache,
+    CompactOptions,
+    DBCompressionType,
+    DBRecoveryMode,
+    Options,
+    Rdict,
+    ReadOptions,
+)
+
+from state.store_layout import WAY_OUT, StoreError
+
+T = TypeVar("T")
+_CACHE_BYTES = 32 << 20
+_BUFFER_BYTES = 32 << 20
+_DATA = ("*.sst", "*.log", "MANIFEST-*", "CURRENT")
+_TRIES = 5
+_WAIT_S = 0.2
+
+
+def open_to_write(path: Path) -> Rdict:
+    """Open a store for writing, making it if there is none.
+
+    What follows a damaged record of its log is dropped: the store is then as it was before that batch.
+
+    Raises:
+        StoreError: when it is in use or damaged.
+    """
+    options = _options(create=True, recovery=DBRecoveryMode.point_in_time())
+    options.set_max_open_files(128)
+    try:
+        return Rdict(str(path), options)
+    except Exception as error:  # rocksdict raises the bare class
+        if "lock" in str(error).lower():
+            msg = f"the store in {path} is in use by another process: stop that one first"
+            raise StoreError(msg) from error
+        raise _cannot_open(path, error) from error
+
+
+class Glance:
+    """A store opened to read as it is now, also beside the process that writes it; nothing is written there.
+
+    Use it as a context, or close it.
+
+    Args:
+        path: the store's directory.
+
+    Attributes:
+        db: the open store.
+        torn: why its log cannot be read to its end, None if it can; ``db`` is then as before the damage.
+
+    Raises:
+        StoreError: when it is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._scratch: TemporaryDirectory[str] | None = None
+        for attempt in range(_TRIES):
+            before = _names(path)
+            try:
+                self.db, self.torn = self._open()
+                return
+            except StoreError:
+                # Beside a running flow a file may come or go between two looks; a damaged store stays as it is.
+                if attempt == _TRIES - 1 or _names(path) == before:
+                    raise
+                time.sleep(_WAIT_S)
+
+    def __enter__(self) -> "Glance":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self.db.close()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+    def _open(self) -> tuple[Rdict, str | None]:
+        torn = None
+        try:
+            return self._open_with(DBRecoveryMode.tolerate_corrupted_tail_records()), None
+        except StoreError as error:
+            torn = str(error.__cause__)
+        return self._open_with(DBRecoveryMode.point_in_time()), torn
+
+    def _open_with(self, recovery: DBRecoveryMode) -> Rdict:
+        if self._scratch is not None:
+            self._scratch.cleanup()
+        self._scratch = TemporaryDirectory(prefix="ralm-glance-")
+        links = Path(self._scratch.name)
+        for file in _files(self._path):
+            (links / file.name).symlink_to(file.resolve())
+        options = _options(create=False, recovery=recovery)
+        # All files are opened at once, so that what a running flow deletes meanwhile stays readable.
+        options.set_max_open_files(-1)
+        try:
+            return Rdict(str(links), options, access_type=AccessType.read_only(False))
+        except Exception as error:
+            self._scratch.cleanup()
+            raise _cannot_open(self._path, error) from error
+
+
+def holds_data(path: Path) -> bool:
+    """Whether there is a store in a directory, be it a damaged one.
+
+    A process that is killed while it makes a store leaves a MANIFEST and nothing that names it; that is none yet.
+    """
+    return (path / "CURRENT").exists() or any(next(path.glob(p), None) for p in ("*.sst", "*.log"))
+
+
+def clear_unborn(path: Path) -> None:
+    """Remove what a process left that was killed while it made a store."""
+    for file in path.glob("MANIFEST-*"):
+        file.unlink()
+
+
+def scan(db: Rdict, path: Path, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+    """The keys that begin with a prefix, ascending, with their values.
+
+    Raises:
+        StoreError: when a block does not fit its checksum. (``Rdict.items`` just ends there.)
+    """
+    options = ReadOptions()
+    if prefix:
+        options.set_iterate_upper_bound(prefix + b"\xff" * 12)
+    options.set_total_order_seek(True)
+    cursor = reading(path, lambda: db.iter(options))
+    cursor.seek(prefix)
+    while cursor.valid():
+        yield cursor.key(), cursor.value()
+        cursor.next()
+    reading(path, cursor.status)
+
+
+def reading(path: Path, read: Callable[[], T]) -> T:
+    """Read, with RocksDB's errors in words.
+
+    Raises:
+        StoreError: when it cannot be read.
+    """
+    try:
+        return read()
+    except Exception as error:
+        msg = f"the store in {path} cannot be read: {_plain(error)}. {WAY_OUT}"
+        raise StoreError(msg) from error
+
+
+def writing(path: Path, write: Callable[[], None]) -> None:
+    """Write, with RocksDB's errors in words.
+
+    Raises:
+        StoreError: when it refuses.
+    """
+    try:
+        write()
+    except Exception as error:
+        msg = (
+            f"the store in {path} refuses a write: {_plain(error)}. Look for a full or failing disk and start again "
+            "once it is mended: nothing is lost. If the error names a corruption, `ralm state verify` says what is "
+            "damaged."
+        )
+        raise StoreError(msg) from error
+
+
+def compact(db: Rdict, path: Path) -> None:
+    """Rewrite the files without what was overwritten or deleted; writes go on meanwhile.
+
+    Raises:
+        StoreError: when RocksDB cannot.
+    """
+    options = CompactOptions()
+    options.set_exclusive_manual_compaction(False)
+    options.set_bottommost_level_compaction(BottommostLevelCompaction.force_optimized())
+    writing(path, lambda: db.compact_range(None, None, options))
+
+
+def _options(*, create: bool, recovery: DBRecoveryMode) -> Options:
+    options = Options(raw_mode=True)
+    options.create_if_missing(create)
+    options.set_paranoid_checks(True)
+    options.set_wal_recovery_mode(recovery)
+    options.set_compression_type(DBCompressionType.lz4())
+    options.set_write_buffer_size(_BUFFER_BYTES)
+    options.set_max_total_wal_size(2 * _BUFFER_BYTES)
+    options.set_keep_log_file_num(2)
+    options.set_max_log_file_size(1 << 20)
+    table = BlockBasedOptions()
+    table.set_block_cache(Cache(_CACHE_BYTES))
+    table.set_bloom_filter(10, False)
+    options.set_block_based_table_factory(table)
+    return options
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(file for pattern in _DATA for file in path.glob(pattern))
+
+
+def _names(path: Path) -> list[str]:
+    return [file.name for file in _files(path)]
+
+
+def _cannot_open(path: Path, error: Exception) -> StoreError:
+    return StoreError(f"the store in {path} cannot be opened: {_plain(error)}. {WAY_OUT}")
+
+
+def _plain(error: Exception) -> str:
+    return " ".join(str(error).split())

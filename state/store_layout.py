@@ -1,0 +1,217 @@
+"""How a store lies in RocksDB: its keys, its values, and the version of both.
+
+All keys are in one column family, ``ITEM`` being a 2-byte length and the item's UTF-8 bytes:
+
+======================  ============================================================================
+``M``                   JSON: format, topic, partition, position, model version, epoch, manifest
+``E slot``              number of the last epoch of this slot (see ``state/epoch_chain.py``)
+``I ITEM``              last click (int64, ms) and seeds at the last merge (int64)
+``B ITEM``              the base seed set: users uint64[n] ascending, then times int64[n]; 16 bytes a seed
+``D ITEM position``     one delta seed set (same form) for each write that touched the item
+``C ITEM``              the item's last centroids as they were emitted
+======================  ============================================================================
+
+All numbers are little-endian but those in keys, which are big-endian, so that they sort.
+"""
+
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ralm.seed_set import SeedSet
+
+FORMAT = 2
+META_KEY = b"M"
+MAX_TIME = 1 << 53
+"""Event times (ms) lie from 0 to before this."""
+_RECORD = struct.Struct("<qq")
+_POSITION_BYTES = 8
+
+WAY_OUT = (
+    "Restore the state directory (stores and recovery together) from a backup (`ralm state restore`), or move it away "
+    "as a whole: the seed sets are then rebuilt from the topic of clicks as far back as it is kept."
+)
+
+
+class StoreError(Exception):
+    """A store that cannot be used as it is; the message says what to do."""
+
+
+class Anchor(NamedTuple):
+    """What is known of RocksDB's MANIFEST: its number, its bytes at some moment, and their CRC-32."""
+
+    number: int
+    size: int
+    crc: int
+
+
+@dataclass(frozen=True)
+class StoreMeta:
+    """What a store knows of itself.
+
+    Attributes:
+        topic: the topic of clicks.
+        partition: its partition.
+        position: the offset after the last click that is in the store.
+        model_version: the bundle whose centroids were last written; empty before the first.
+        format: the version of the layout.
+        epoch: how many batches were written since the store was made.
+        manifest: RocksDB's MANIFEST as it was before the last batch.
+    """
+
+    topic: str
+    partition: int
+    position: int = 0
+    model_version: str = ""
+    format: int = FORMAT
+    epoch: int = 0
+    manifest: Anchor = Anchor(0, 0, 0)
+
+
+@dataclass(frozen=True)
+class ItemRecord:
+    """An item's line in the store: event time of its last click (ms) and its seeds at the last merge."""
+
+    last_click: int
+    seeds: int
+
+
+class StoreKey(NamedTuple):
+    """A key taken apart: its kind (one letter), its item, and of a delta the position."""
+
+    kind: str
+    item: str
+    position: int = 0
+
+
+def item_key(kind: bytes, item: str) -> bytes:
+    """The key of an item's value."""
+    name = item.encode()
+    return kind + len(name).to_bytes(2, "big") + name
+
+
+def delta_key(item: str, position: int) -> bytes:
+    """The key of the delta that reaches a position."""
+    return item_key(b"D", item) + position.to_bytes(_POSITION_BYTES, "big")
+
+
+def split_key(key: bytes) -> StoreKey:
+    """Take the key of an item's value apart.
+
+    Raises:
+        StoreError: when it is none.
+    """
+    kind, length, rest = key[:1], int.from_bytes(key[1:3], "big"), key[3:]
+    tail = _POSITION_BYTES if kind == b"D" else 0
+    try:
+        if len(key) < 3 or kind not in (b"I", b"B", b"D", b"C") or len(rest) != length + tail:
+            raise ValueError
+        return StoreKey(kind.decode(), rest[:length].decode(), int.from_bytes(rest[length:], "big"))
+    except ValueError:
+        msg = f"the key {key[:80]!r} is none of a store of this format. {WAY_OUT}"
+        raise StoreError(msg) from None
+
+
+def encode_meta(meta: StoreMeta) -> bytes:
+    """The value of ``M``."""
+    return json.dumps(meta.__dict__).encode()
+
+
+def decode_meta(path: Path, value: bytes) -> StoreMeta:
+    """Decode and check the value of ``M``.
+
+    Raises:
+        StoreError: when it is damaged or of another format.
+    """
+    try:
+        found: dict[str, Any] = json.loads(value)
+        written = found["format"]
+        if type(written) is not int:
+            raise TypeError
+    except (ValueError, KeyError, TypeError):
+        raise _damaged_meta(path, value) from None
+    if written != FORMAT:
+        raise StoreError(refusal_of_format(f"the store in {path}", written))
+    try:
+        meta = StoreMeta(**{**found, "manifest": Anchor(*found["manifest"])})
+    except (KeyError, TypeError):
+        raise _damaged_meta(path, value) from None
+    numbers = (meta.partition, meta.position, meta.epoch, *meta.manifest)
+    texts = (meta.topic, meta.model_version)
+    if any(type(n) is not int or n < 0 for n in numbers) or any(type(t) is not str for t in texts):
+        raise _damaged_meta(path, value)
+    return meta
+
+
+def _damaged_meta(path: Path, value: bytes) -> StoreError:
+    return StoreError(f"the store in {path} does not say what it is ({value[:80]!r}). {WAY_OUT}")
+
+
+def refusal_of_format(what: str, found: int) -> str:
+    """Why something of another format is refused, and the way on.
+
+    Args:
+        what: what has the format.
+        found: the format.
+    """
+    if found > FORMAT:
+        return (
+            f"{what} has format {found}; this version knows {FORMAT}. A newer version wrote it: run that version, or "
+            "restore the backup from before it (`ralm state restore`). Nothing was changed."
+        )
+    return (
+        f"{what} has format {found}; this version reads and writes {FORMAT} only. Drain the flow with the version "
+        "that wrote it (SIGTERM), then move the state directory away and start this version: the seed sets are "
+        "rebuilt from the topic of clicks as far back as it is kept. Or go on with the old version. Nothing was "
+        "changed."
+    )
+
+
+def encode_record(record: ItemRecord) -> bytes:
+    """The value of ``I``."""
+    return _RECORD.pack(record.last_click, record.seeds)
+
+
+def decode_record(value: bytes, item: str) -> ItemRecord:
+    """Decode and check the value of ``I``.
+
+    Raises:
+        StoreError: when it is damaged.
+    """
+    if len(value) == _RECORD.size:
+        record = ItemRecord(*_RECORD.unpack(value))
+        if 0 <= record.last_click < MAX_TIME and record.seeds >= 0:
+            return record
+    msg = f"the record of item {item!r} is damaged: {value[:32].hex()} is no time and count. {WAY_OUT}"
+    raise StoreError(msg)
+
+
+def encode_seeds(seeds: SeedSet) -> bytes:
+    """The value of ``B`` and ``D``."""
+    return seeds.users.astype("<u8", copy=False).tobytes() + seeds.times.astype("<i8", copy=False).tobytes()
+
+
+def decode_seeds(value: bytes, item: str) -> SeedSet:
+    """Decode and check the value of ``B`` or ``D``: about 2 ns a seed.
+
+    Raises:
+        StoreError: when it is damaged.
+    """
+    count, rest = divmod(len(value), 16)
+    users = np.frombuffer(value, "<u8", count)
+    times = np.frombuffer(value, "<i8", count, offset=8 * count)
+    why = ""
+    if rest:
+        why = f"{len(value)} bytes is no multiple of 16"
+    elif not (users[1:] > users[:-1]).all():
+        why = "its users are not ascending"
+    elif count and (times.min() < 0 or times.max() >= MAX_TIME):
+        why = f"a time lies outside 0 to {MAX_TIME} ms"
+    if why:
+        msg = f"the seeds of item {item!r} are damaged: {why}. {WAY_OUT}"
+        raise StoreError(msg)
+    return SeedSet(users, times)
