@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from state.store_layout import WAY_OUT, Anchor, StoreError, StoreMeta
+from state.store_layout import NO_ANCHOR, WAY_OUT, Anchor, StoreError, StoreMeta
 
 SLOTS = 1024
 _NAME = re.compile(r"MANIFEST-(\d+)")
@@ -43,7 +43,7 @@ class ManifestWatch:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = path / "MANIFEST-000000"
-        self._seen = Anchor(0, 0, 0)
+        self._seen = NO_ANCHOR
 
     def anchor(self) -> Anchor:
         """What it is now; reads only what is new.

@@ -4,6 +4,7 @@ A store is looked at through a folder of symbolic links to its files: RocksDB (o
 of its own wherever it opens, also read-only, and a store that is refused or only looked at must stay as it was.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +30,7 @@ T = TypeVar("T")
 _CACHE_BYTES = 32 << 20
 _BUFFER_BYTES = 32 << 20
 _DATA = ("*.sst", "*.log", "MANIFEST-*", "CURRENT")
+_FILE = re.compile(r"/\S*/(\d{6,}\.(?:sst|log)|MANIFEST-\d+|CURRENT)")
 _TRIES = 5
 _WAIT_S = 0.2
 
@@ -99,7 +101,7 @@ class Glance:
         try:
             return self._open_with(DBRecoveryMode.tolerate_corrupted_tail_records()), None
         except StoreError as error:
-            torn = str(error.__cause__)
+            torn = _plain(self._path, error.__cause__ or error)
         return self._open_with(DBRecoveryMode.point_in_time()), torn
 
     def _open_with(self, recovery: DBRecoveryMode) -> Rdict:
@@ -160,7 +162,7 @@ def reading(path: Path, read: Callable[[], T]) -> T:
     try:
         return read()
     except Exception as error:
-        msg = f"the store in {path} cannot be read: {_plain(error)}. {WAY_OUT}"
+        msg = f"the store in {path} cannot be read: {_plain(path, error)}. {WAY_OUT}"
         raise StoreError(msg) from error
 
 
@@ -174,9 +176,9 @@ def writing(path: Path, write: Callable[[], None]) -> None:
         write()
     except Exception as error:
         msg = (
-            f"the store in {path} refuses a write: {_plain(error)}. Look for a full or failing disk and start again "
-            "once it is mended: nothing is lost. If the error names a corruption, `ralm state verify` says what is "
-            "damaged."
+            f"the store in {path} refuses a write: {_plain(path, error)}. Look for a full or failing disk and start "
+            "again once it is mended: nothing is lost. If the error names a corruption, `ralm state verify` says what "
+            "is damaged."
         )
         raise StoreError(msg) from error
 
@@ -190,7 +192,11 @@ def compact(db: Rdict, path: Path) -> None:
     options = CompactOptions()
     options.set_exclusive_manual_compaction(False)
     options.set_bottommost_level_compaction(BottommostLevelCompaction.force_optimized())
+    failures = _failures(db)
     writing(path, lambda: db.compact_range(None, None, options))
+    if _failures(db) != failures:  # the binding does not say; RocksDB refuses writes from now on
+        msg = f"the store in {path} could not be compacted: `ralm state verify` says what is damaged. {WAY_OUT}"
+        raise StoreError(msg)
 
 
 def _options(*, create: bool, recovery: DBRecoveryMode) -> Options:
@@ -210,6 +216,10 @@ def _options(*, create: bool, recovery: DBRecoveryMode) -> Options:
     return options
 
 
+def _failures(db: Rdict) -> int:
+    return int(db.property_int_value("rocksdb.background-errors") or 0)
+
+
 def _files(path: Path) -> list[Path]:
     return sorted(file for pattern in _DATA for file in path.glob(pattern))
 
@@ -219,8 +229,9 @@ def _names(path: Path) -> list[str]:
 
 
 def _cannot_open(path: Path, error: Exception) -> StoreError:
-    return StoreError(f"the store in {path} cannot be opened: {_plain(error)}. {WAY_OUT}")
+    return StoreError(f"the store in {path} cannot be opened: {_plain(path, error)}. {WAY_OUT}")
 
 
-def _plain(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _plain(path: Path, error: BaseException) -> str:
+    """What RocksDB says in one line, with the files' true names where it was shown links."""
+    return _FILE.sub(lambda match: f"{path}/{match[1]}", " ".join(str(error).split()))

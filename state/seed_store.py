@@ -6,26 +6,30 @@ and only once they amount to a quarter of it: a base of 3,000,000 seeds is 48 MB
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from rocksdict import Rdict, WriteBatch, WriteOptions
 
 from ralm.seed_set import SeedSet, merge_all
 from state import rocks
+from state.changes import Changes
 from state.epoch_chain import ManifestWatch, check_chain, slot_key, slot_value
 from state.store_layout import (
     FORMAT,
     META_KEY,
     WAY_OUT,
     ItemRecord,
+    Listing,
     StoreError,
     StoreMeta,
+    decode_listing,
     decode_meta,
     decode_record,
     decode_seeds,
     delta_key,
+    encode_listing,
     encode_meta,
     encode_record,
     encode_seeds,
@@ -33,30 +37,10 @@ from state.store_layout import (
     split_key,
 )
 
-__all__ = ["FORMAT", "Changes", "ItemRecord", "MergedSeeds", "SeedStore", "StoreError", "StoreMeta"]
+__all__ = ["FORMAT", "Changes", "ItemRecord", "Listing", "MergedSeeds", "SeedStore", "StoreError", "StoreMeta"]
 
 _FOLD_SHARE = 4
 """Deltas are folded into the base when they hold a quarter of its seeds."""
-
-
-@dataclass
-class Changes:
-    """What one epoch changes; written whole or not at all.
-
-    Attributes:
-        seeds: new seeds of each touched item.
-        items: the touched items' new records.
-        centroids: encoded centroids of the items that were clustered.
-        retired: items to forget.
-    """
-
-    seeds: list[tuple[str, SeedSet]] = field(default_factory=list)
-    items: dict[str, ItemRecord] = field(default_factory=dict)
-    centroids: dict[str, bytes] = field(default_factory=dict)
-    retired: list[str] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.seeds or self.items or self.centroids or self.retired)
 
 
 class MergedSeeds(NamedTuple):
@@ -90,7 +74,7 @@ class SeedStore:
         # A merge says the same before and after. Without it in the log, a base of 48 MB delays no other write; what
         # a crash undoes is merged anew.
         self._unlogged = WriteOptions()
-        self._unlogged.disable_wal = True
+        self._unlogged.disable_wal = True  # type: ignore[method-assign, assignment]
 
     @classmethod
     def open(cls, path: Path, *, topic: str, partition: int, capacity: int) -> Self:
@@ -148,30 +132,34 @@ class SeedStore:
         """The offset after the last click that is in the store."""
         return self.meta.position
 
-    def write(self, changes: Changes, *, position: int, model_version: str) -> None:
+    def write(self, changes: Changes, *, position: int, **meta: Any) -> None:
         """Write an epoch's changes and the position they reach, as one synced batch.
+
+        Args:
+            changes: what changes. An item that is retired and has new seeds keeps only these.
+            position: the offset after the last click that is in the store then.
+            meta: other attributes of ``StoreMeta`` that change.
 
         Raises:
             StoreError: when RocksDB refuses; nothing of the batch is then in the store.
         """
+        epoch = self.meta.epoch + 1
         batch = WriteBatch(raw_mode=True)
-        for item in changes.retired:
-            for key in self._keys_of(item):
-                batch.delete(key)
+        self._delete(batch, changes)
         for item, seeds in changes.seeds:
-            batch.put(delta_key(item, position), encode_seeds(seeds))
+            batch.put(delta_key(item, epoch), encode_seeds(seeds))
         for item, record in changes.items.items():
             batch.put(item_key(b"I", item), encode_record(record))
         for item, centroids in changes.centroids.items():
             batch.put(item_key(b"C", item), centroids)
-        epoch = self.meta.epoch + 1
-        meta = replace(
-            self.meta, position=position, model_version=model_version, epoch=epoch, manifest=self._manifest.anchor()
-        )
+        for item, listing in changes.listings.items():
+            if listing is not None:
+                batch.put(item_key(b"L", item), encode_listing(listing))
+        changed = replace(self.meta, position=position, epoch=epoch, manifest=self._manifest.anchor(), **meta)
         batch.put(slot_key(epoch), slot_value(epoch))
-        batch.put(META_KEY, encode_meta(meta))
+        batch.put(META_KEY, encode_meta(changed))
         rocks.writing(self._path, lambda: self._db.write(batch, self._synced))
-        self.meta = meta
+        self.meta = changed
 
     def items(self) -> Iterator[tuple[str, ItemRecord]]:
         """Every item's record.
@@ -182,6 +170,24 @@ class SeedStore:
         for key, value in self._scan(b"I"):
             item = split_key(key).item
             yield item, decode_record(value, item)
+
+    def listings(self) -> Iterator[tuple[str, Listing]]:
+        """What the topic of candidates says of each item that it named.
+
+        Raises:
+            StoreError: when one is damaged.
+        """
+        for key, value in self._scan(b"L"):
+            item = split_key(key).item
+            yield item, decode_listing(value, item)
+
+    def untold(self) -> list[str]:
+        """Items that were given up and whose tombstones may not have been delivered.
+
+        Raises:
+            StoreError: when they cannot be read.
+        """
+        return [split_key(key).item for key, _ in self._scan(b"T")]
 
     def seeds(self, item: str) -> SeedSet:
         """The seed set of an item, empty when it has none.
@@ -240,6 +246,18 @@ class SeedStore:
             self._db.close()
         else:
             self._glance.close()
+
+    def _delete(self, batch: WriteBatch, changes: Changes) -> None:
+        """What goes, before anything is put: what is new of an item stays."""
+        for item in changes.told:
+            batch.delete(item_key(b"T", item))
+        for item in changes.retired:
+            for key in self._keys_of(item):
+                batch.delete(key)
+            batch.put(item_key(b"T", item), b"")
+        for item, listing in changes.listings.items():
+            if listing is None:
+                batch.delete(item_key(b"L", item))
 
     def _parts(self, item: str) -> tuple[SeedSet, dict[bytes, SeedSet]]:
         """The base and the deltas by key; deltas first, so that a merge between the two reads loses nothing."""

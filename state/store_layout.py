@@ -3,12 +3,14 @@
 All keys are in one column family, ``ITEM`` being a 2-byte length and the item's UTF-8 bytes:
 
 ======================  ============================================================================
-``M``                   JSON: format, topic, partition, position, model version, epoch, manifest
+``M``                   JSON: what ``StoreMeta`` has
 ``E slot``              number of the last epoch of this slot (see ``state/epoch_chain.py``)
 ``I ITEM``              last click (int64, ms) and seeds at the last merge (int64)
 ``B ITEM``              the base seed set: users uint64[n] ascending, then times int64[n]; 16 bytes a seed
-``D ITEM position``     one delta seed set (same form) for each write that touched the item
+``D ITEM epoch``        one delta seed set (same form) for each epoch that touched the item
 ``C ITEM``              the item's last centroids as they were emitted
+``L ITEM``              what the topic of candidates says of the item: three int64, see ``Listing``
+``T ITEM``              the item was given up; its tombstone may not have been delivered yet
 ======================  ============================================================================
 
 All numbers are little-endian but those in keys, which are big-endian, so that they sort.
@@ -29,7 +31,9 @@ META_KEY = b"M"
 MAX_TIME = 1 << 53
 """Event times (ms) lie from 0 to before this."""
 _RECORD = struct.Struct("<qq")
-_POSITION_BYTES = 8
+_LISTING = struct.Struct("<qqq")
+_EPOCH_BYTES = 8
+_KINDS = (b"I", b"B", b"D", b"C", b"L", b"T")
 
 WAY_OUT = (
     "Restore the state directory (stores and recovery together) from a backup (`ralm state restore`), or move it away "
@@ -49,6 +53,9 @@ class Anchor(NamedTuple):
     crc: int
 
 
+NO_ANCHOR = Anchor(0, 0, 0)
+
+
 @dataclass(frozen=True)
 class StoreMeta:
     """What a store knows of itself.
@@ -57,7 +64,9 @@ class StoreMeta:
         topic: the topic of clicks.
         partition: its partition.
         position: the offset after the last click that is in the store.
+        candidates: the offset after the last message of the same partition of the topic of candidates.
         model_version: the bundle whose centroids were last written; empty before the first.
+        older_versions: bundles before it whose centroids may still be in their topic, newest first.
         format: the version of the layout.
         epoch: how many batches were written since the store was made.
         manifest: RocksDB's MANIFEST as it was before the last batch.
@@ -66,10 +75,12 @@ class StoreMeta:
     topic: str
     partition: int
     position: int = 0
+    candidates: int = 0
     model_version: str = ""
+    older_versions: tuple[str, ...] = ()
     format: int = FORMAT
     epoch: int = 0
-    manifest: Anchor = Anchor(0, 0, 0)
+    manifest: Anchor = NO_ANCHOR
 
 
 @dataclass(frozen=True)
@@ -80,12 +91,26 @@ class ItemRecord:
     seeds: int
 
 
+class Listing(NamedTuple):
+    """What the topic of candidates says of an item.
+
+    Attributes:
+        expires_at: event time until which it is a candidate, ms.
+        since: clicks up to this time are not taken: the item was retired meanwhile, ms.
+        retired_at: when it was retired, ms; 0 while it is not.
+    """
+
+    expires_at: int
+    since: int = 0
+    retired_at: int = 0
+
+
 class StoreKey(NamedTuple):
-    """A key taken apart: its kind (one letter), its item, and of a delta the position."""
+    """A key taken apart: its kind (one letter), its item, and of a delta the epoch."""
 
     kind: str
     item: str
-    position: int = 0
+    epoch: int = 0
 
 
 def item_key(kind: bytes, item: str) -> bytes:
@@ -94,9 +119,9 @@ def item_key(kind: bytes, item: str) -> bytes:
     return kind + len(name).to_bytes(2, "big") + name
 
 
-def delta_key(item: str, position: int) -> bytes:
-    """The key of the delta that reaches a position."""
-    return item_key(b"D", item) + position.to_bytes(_POSITION_BYTES, "big")
+def delta_key(item: str, epoch: int) -> bytes:
+    """The key of the delta of an epoch."""
+    return item_key(b"D", item) + epoch.to_bytes(_EPOCH_BYTES, "big")
 
 
 def split_key(key: bytes) -> StoreKey:
@@ -106,9 +131,9 @@ def split_key(key: bytes) -> StoreKey:
         StoreError: when it is none.
     """
     kind, length, rest = key[:1], int.from_bytes(key[1:3], "big"), key[3:]
-    tail = _POSITION_BYTES if kind == b"D" else 0
+    tail = _EPOCH_BYTES if kind == b"D" else 0
     try:
-        if len(key) < 3 or kind not in (b"I", b"B", b"D", b"C") or len(rest) != length + tail:
+        if len(key) < 3 or kind not in _KINDS or len(rest) != length + tail:
             raise ValueError
         return StoreKey(kind.decode(), rest[:length].decode(), int.from_bytes(rest[length:], "big"))
     except ValueError:
@@ -137,11 +162,12 @@ def decode_meta(path: Path, value: bytes) -> StoreMeta:
     if written != FORMAT:
         raise StoreError(refusal_of_format(f"the store in {path}", written))
     try:
-        meta = StoreMeta(**{**found, "manifest": Anchor(*found["manifest"])})
+        found |= {"manifest": Anchor(*found["manifest"]), "older_versions": tuple(found["older_versions"])}
+        meta = StoreMeta(**found)
     except (KeyError, TypeError):
         raise _damaged_meta(path, value) from None
-    numbers = (meta.partition, meta.position, meta.epoch, *meta.manifest)
-    texts = (meta.topic, meta.model_version)
+    numbers = (meta.partition, meta.position, meta.candidates, meta.epoch, *meta.manifest)
+    texts = (meta.topic, meta.model_version, *meta.older_versions)
     if any(type(n) is not int or n < 0 for n in numbers) or any(type(t) is not str for t in texts):
         raise _damaged_meta(path, value)
     return meta
@@ -187,6 +213,25 @@ def decode_record(value: bytes, item: str) -> ItemRecord:
         if 0 <= record.last_click < MAX_TIME and record.seeds >= 0:
             return record
     msg = f"the record of item {item!r} is damaged: {value[:32].hex()} is no time and count. {WAY_OUT}"
+    raise StoreError(msg)
+
+
+def encode_listing(listing: Listing) -> bytes:
+    """The value of ``L``."""
+    return _LISTING.pack(*listing)
+
+
+def decode_listing(value: bytes, item: str) -> Listing:
+    """Decode and check the value of ``L``.
+
+    Raises:
+        StoreError: when it is damaged.
+    """
+    if len(value) == _LISTING.size:
+        listing = Listing(*_LISTING.unpack(value))
+        if min(listing) >= 0:
+            return listing
+    msg = f"the listing of item {item!r} is damaged: {value[:32].hex()} is no three times. {WAY_OUT}"
     raise StoreError(msg)
 
 
