@@ -60,3 +60,17 @@ class OwnerLock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def owners(state_dir: Path) -> list[str]:
+    """Who holds a state directory now, in each holder's own words; looks without taking anything."""
+    found = []
+    for path in sorted(state_dir.glob("process-*.lock")):
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            found.append(os.read(file, 4096).decode(errors="replace").strip() or "unknown")
+        finally:
+            os.close(file)
+    return found

@@ -6,6 +6,7 @@ and only once they amount to a quarter of it: a base of 3,000,000 seeds is 48 MB
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -242,10 +243,11 @@ class SeedStore:
 
     def close(self) -> None:
         """Release the directory; what was written stays."""
-        if self._glance is None:
-            self._db.close()
-        else:
+        if self._glance is not None:
             self._glance.close()
+            return
+        with suppress(Exception):  # it may fail to make its log into a table; what was synced is in the log
+            self._db.close()
 
     def _delete(self, batch: WriteBatch, changes: Changes) -> None:
         """What goes, before anything is put: what is new of an item stays."""

@@ -36,8 +36,9 @@ _EPOCH_BYTES = 8
 _KINDS = (b"I", b"B", b"D", b"C", b"L", b"T")
 
 WAY_OUT = (
-    "Restore the state directory (stores and recovery together) from a backup (`ralm state restore`), or move it away "
-    "as a whole: the seed sets are then rebuilt from the topic of clicks as far back as it is kept."
+    "Move that directory away: at its next start the flow rebuilds the store from the topic of clicks, as far back as "
+    "the topic is kept. Or restore the state directory, stores and recovery data together, from a backup "
+    "(`ralm state restore`)."
 )
 
 
