@@ -24,7 +24,7 @@ from rocksdict import (
     ReadOptions,
 )
 
-from state.store_layout import WAY_OUT, StoreError
+from state.store_layout import META_KEY, WAY_OUT, StoreError
 
 T = TypeVar("T")
 _CACHE_BYTES = 32 << 20
@@ -79,6 +79,8 @@ class Glance:
                 self.db, self.torn = self._open()
                 return
             except StoreError:
+                if self._scratch is not None:
+                    self._scratch.cleanup()
                 # Beside a running flow a file may come or go between two looks; a damaged store stays as it is.
                 if attempt == _TRIES - 1 or _names(path) == before:
                     raise
@@ -97,27 +99,36 @@ class Glance:
             self._scratch.cleanup()
 
     def _open(self) -> tuple[Rdict, str | None]:
-        torn = None
-        try:
-            return self._open_with(DBRecoveryMode.tolerate_corrupted_tail_records()), None
-        except StoreError as error:
-            torn = _plain(self._path, error.__cause__ or error)
-        return self._open_with(DBRecoveryMode.point_in_time()), torn
-
-    def _open_with(self, recovery: DBRecoveryMode) -> Rdict:
         if self._scratch is not None:
             self._scratch.cleanup()
         self._scratch = TemporaryDirectory(prefix="ralm-glance-")
-        links = Path(self._scratch.name)
         for file in _files(self._path):
-            (links / file.name).symlink_to(file.resolve())
+            (Path(self._scratch.name) / file.name).symlink_to(file.resolve())
+        try:
+            return self._open_with(DBRecoveryMode.absolute_consistency()), None
+        except StoreError as error:
+            torn = _plain(self._path, error.__cause__ or error)
+        db = self._open_with(DBRecoveryMode.point_in_time())
+        return db, None if self._ends_there(db) else torn
+
+    def _ends_there(self, db: Rdict) -> bool:
+        """Whether nothing follows what is torn: a process that is killed may leave half a record at the end."""
+        try:
+            further = self._open_with(DBRecoveryMode.tolerate_corrupted_tail_records())
+        except StoreError:
+            return False
+        same = further.get(META_KEY) == db.get(META_KEY)
+        further.close()
+        return bool(same)
+
+    def _open_with(self, recovery: DBRecoveryMode) -> Rdict:
         options = _options(create=False, recovery=recovery)
         # All files are opened at once, so that what a running flow deletes meanwhile stays readable.
         options.set_max_open_files(-1)
+        links = "" if self._scratch is None else self._scratch.name
         try:
-            return Rdict(str(links), options, access_type=AccessType.read_only(False))
+            return Rdict(links, options, access_type=AccessType.read_only(False))
         except Exception as error:
-            self._scratch.cleanup()
             raise _cannot_open(self._path, error) from error
 
 
