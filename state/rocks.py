@@ -72,15 +72,16 @@ class Glance:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._scratch: TemporaryDirectory[str] | None = None
         for attempt in range(_TRIES):
             before = _names(path)
+            self._links = TemporaryDirectory(prefix="ralm-glance-")
             try:
+                for file in _files(path):
+                    (Path(self._links.name) / file.name).symlink_to(file.resolve())
                 self.db, self.torn = self._open()
                 return
             except StoreError:
-                if self._scratch is not None:
-                    self._scratch.cleanup()
+                self._links.cleanup()
                 # Beside a running flow a file may come or go between two looks; a damaged store stays as it is.
                 if attempt == _TRIES - 1 or _names(path) == before:
                     raise
@@ -95,39 +96,29 @@ class Glance:
     def close(self) -> None:
         """Let go of the files."""
         self.db.close()
-        if self._scratch is not None:
-            self._scratch.cleanup()
+        self._links.cleanup()
 
     def _open(self) -> tuple[Rdict, str | None]:
-        if self._scratch is not None:
-            self._scratch.cleanup()
-        self._scratch = TemporaryDirectory(prefix="ralm-glance-")
-        for file in _files(self._path):
-            (Path(self._scratch.name) / file.name).symlink_to(file.resolve())
         try:
             return self._open_with(DBRecoveryMode.absolute_consistency()), None
         except StoreError as error:
             torn = _plain(self._path, error.__cause__ or error)
         db = self._open_with(DBRecoveryMode.point_in_time())
-        return db, None if self._ends_there(db) else torn
-
-    def _ends_there(self, db: Rdict) -> bool:
-        """Whether nothing follows what is torn: a process that is killed may leave half a record at the end."""
         try:
             further = self._open_with(DBRecoveryMode.tolerate_corrupted_tail_records())
-        except StoreError:
-            return False
-        same = further.get(META_KEY) == db.get(META_KEY)
+        except StoreError as error:
+            return db, _plain(self._path, error.__cause__ or error)
+        # Where nothing follows what is torn, it is the half record that a process may leave that is killed.
+        ends_there = further.get(META_KEY) == db.get(META_KEY)
         further.close()
-        return bool(same)
+        return db, None if ends_there else torn
 
     def _open_with(self, recovery: DBRecoveryMode) -> Rdict:
         options = _options(create=False, recovery=recovery)
         # All files are opened at once, so that what a running flow deletes meanwhile stays readable.
         options.set_max_open_files(-1)
-        links = "" if self._scratch is None else self._scratch.name
         try:
-            return Rdict(links, options, access_type=AccessType.read_only(False))
+            return Rdict(self._links.name, options, access_type=AccessType.read_only(False))
         except Exception as error:
             raise _cannot_open(self._path, error) from error
 
