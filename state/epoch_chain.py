@@ -17,7 +17,10 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from state.store_layout import NO_ANCHOR, WAY_OUT, Anchor, StoreError, StoreMeta
+from rocksdict import Rdict
+
+from state import rocks
+from state.store_layout import META_KEY, NO_ANCHOR, WAY_OUT, Anchor, StoreError, StoreMeta, decode_meta
 
 SLOTS = 1024
 _NAME = re.compile(r"MANIFEST-(\d+)")
@@ -64,17 +67,33 @@ class ManifestWatch:
         return self._seen
 
 
-def check_chain(path: Path, meta: StoreMeta, get: Callable[[bytes], bytes | None]) -> None:
-    """See that no batch is missing before the last one.
+def checked_meta(path: Path, db: Rdict) -> StoreMeta | None:
+    """What an open store knows of itself, None when it has nothing written; no batch is missing before its last one.
 
     Args:
         path: the store's directory.
-        meta: what the last batch says.
-        get: reads a key.
+        db: the store.
 
     Raises:
-        StoreError: when one is.
+        StoreError: when a batch is missing, or it is damaged or of another format.
     """
+
+    def get(key: bytes) -> bytes | None:
+        value: bytes | None = rocks.reading(path, lambda: db.get(key))
+        return value
+
+    value = get(META_KEY)
+    if value is not None:
+        meta = decode_meta(path, value)
+        _check_chain(path, meta, get)
+        return meta
+    if next(rocks.scan(db, path), None) is not None:
+        msg = f"the store in {path} has seeds, but nothing that says of which clicks. {WAY_OUT}"
+        raise StoreError(msg)
+    return None
+
+
+def _check_chain(path: Path, meta: StoreMeta, get: Callable[[bytes], bytes | None]) -> None:
     for epoch in range(max(1, meta.epoch - SLOTS + 1), meta.epoch + 1):
         if get(slot_key(epoch)) != slot_value(epoch):
             msg = (

@@ -16,17 +16,15 @@ from rocksdict import Rdict, WriteBatch, WriteOptions
 from ralm.seed_set import SeedSet, merge_all
 from state import rocks
 from state.changes import Changes
-from state.epoch_chain import ManifestWatch, check_chain, slot_key, slot_value
+from state.epoch_chain import ManifestWatch, checked_meta, slot_key, slot_value
 from state.store_layout import (
     FORMAT,
     META_KEY,
-    WAY_OUT,
     ItemRecord,
     Listing,
     StoreError,
     StoreMeta,
     decode_listing,
-    decode_meta,
     decode_record,
     decode_seeds,
     delta_key,
@@ -93,7 +91,7 @@ class SeedStore:
         meta, torn = StoreMeta(topic, partition), None
         if rocks.holds_data(path):
             with rocks.Glance(path) as glance:
-                meta, torn = _checked_meta(path, glance.db) or meta, glance.torn
+                meta, torn = checked_meta(path, glance.db) or meta, glance.torn
         if (meta.topic, meta.partition) != (topic, partition):
             msg = (
                 f"{path} holds the seeds of topic {meta.topic!r} partition {meta.partition}, not of {topic!r} "
@@ -117,7 +115,7 @@ class SeedStore:
             raise StoreError(msg)
         glance = rocks.Glance(path)
         try:
-            meta = _checked_meta(path, glance.db)
+            meta = checked_meta(path, glance.db)
             if meta is None:
                 msg = f"the store in {path} has nothing written yet"
                 raise StoreError(msg)
@@ -277,21 +275,3 @@ class SeedStore:
 
     def _scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         return rocks.scan(self._db, self._path, prefix)
-
-
-def _checked_meta(path: Path, db: Rdict) -> StoreMeta | None:
-    """What an open store knows of itself, None when it has nothing written; refuses what later batches lack."""
-
-    def get(key: bytes) -> bytes | None:
-        value: bytes | None = rocks.reading(path, lambda: db.get(key))
-        return value
-
-    value = get(META_KEY)
-    if value is not None:
-        meta = decode_meta(path, value)
-        check_chain(path, meta, get)
-        return meta
-    if next(rocks.scan(db, path), None) is not None:
-        msg = f"the store in {path} has seeds, but nothing that says of which clicks. {WAY_OUT}"
-        raise StoreError(msg)
-    return None

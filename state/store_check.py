@@ -8,15 +8,13 @@ from pathlib import Path
 from rocksdict import Rdict, ReadOptions
 
 from state import rocks
-from state.epoch_chain import check_chain
+from state.epoch_chain import checked_meta
 from state.store_layout import (
-    META_KEY,
     WAY_OUT,
     ItemRecord,
     StoreError,
     StoreMeta,
     decode_listing,
-    decode_meta,
     decode_record,
     decode_seeds,
     split_key,
@@ -109,16 +107,9 @@ class _Check:
         self._sum_up(unread or bool(self._report.damages))
 
     def _head(self) -> None:
-        path = self._report.path
-        value = self._get(META_KEY)
-        if value is None:
-            if next(rocks.scan(self._db, path), None) is None:
-                self._report.notes.append("nothing is written yet")
-                return
-            msg = f"the store in {path} has seeds, but nothing that says of which clicks. {WAY_OUT}"
-            raise StoreError(msg)
-        self._report.meta = meta = decode_meta(path, value)
-        check_chain(path, meta, self._get)
+        self._report.meta = checked_meta(self._report.path, self._db)
+        if self._report.meta is None:
+            self._report.notes.append("nothing is written yet")
 
     def _filters(self) -> None:
         """Meet every file's filter, which reading from end to end does not."""

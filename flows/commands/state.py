@@ -1,6 +1,7 @@
 """``ralm state``: look into the stores, read-only, also beside a running flow."""
 
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from flows.errors import RalmError
 from flows.messages import decode_centroids
 from flows.options import with_settings
 from flows.settings import Settings
+from flows.state_verify import StateVerifier
 from state.seed_store import SeedStore, StoreError
 
 
@@ -74,14 +76,35 @@ def item(settings: Settings, item_id: str, most: int) -> None:
 
 
 @command.command("verify")
+@click.option("--json", "as_json", is_flag=True, help="one JSON object for programs")
 @with_settings("state")
-def verify(settings: Settings) -> None:
-    """Read every seed set and record against their checksums; exits with 1 if one is damaged."""
-    for store in _stores(settings):
-        items = seeds = 0
-        for item_id, _ in store.items():
-            items, seeds = items + 1, seeds + len(store.seeds(item_id))
-        click.echo(f"partition {store.meta.partition}: {items:,} items and {seeds:,} seeds are whole")
+def verify(settings: Settings, as_json: bool) -> None:
+    """Read everything against its checksums and the stores against the recovery data.
+
+    Exits with 1 if anything is damaged or behind. A flow may be running on it; nothing is written.
+    """
+    verifier = StateVerifier(Path(settings.state_dir), settings.max_seeds)
+    reports = []
+    for report in verifier.run():
+        reports.append(report)
+        if not as_json:
+            click.echo("\n  ".join([report.line(), *report.store.damages, *report.behind]))
+    bad = [report for report in reports if not report.whole]
+    whole = not bad and not verifier.damages
+    if as_json:
+        found = {
+            "whole": whole,
+            "partitions": [report.as_json() for report in reports],
+            "damages": verifier.damages,
+            "notes": verifier.notes,
+        }
+        click.echo(json.dumps(found, indent=2))
+    else:
+        for words in (*verifier.damages, *verifier.notes):
+            click.echo(words)
+        more = f", {len(verifier.damages)} damages beside them" if verifier.damages else ""
+        click.echo("all is whole" if whole else f"NOT whole: {len(bad)} of {len(reports)} partitions{more}")
+    sys.exit(0 if whole else 1)
 
 
 def _stores(settings: Settings) -> list[SeedStore]:
