@@ -6,6 +6,7 @@ it is read from end to end through a glance, which is one moment of it and check
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rocksdict import WriteBatch, WriteOptions
@@ -40,23 +41,24 @@ def copy_store(source: Path, target: Path) -> StoreMeta | None:
         unlogged.disable_wal, synced.sync = True, True  # type: ignore[method-assign, assignment]
         try:
             for batch in _batches(rocks.scan(glance.db, source)):
-                rocks.writing(target, lambda batch=batch: db.write(batch, unlogged))  # type: ignore[misc]
-            rocks.writing(target, lambda: db.flush(True))
-            meta = replace(meta, epoch=1, manifest=ManifestWatch(target).anchor())
+                rocks.writing(target, partial(db.write, batch, unlogged))
+            rocks.writing(target, partial(db.flush, True))
+            # One epoch more, so that no later delta gets the key of one that was copied.
+            meta = replace(meta, epoch=meta.epoch + 1, manifest=ManifestWatch(target).anchor())
             last = WriteBatch(raw_mode=True)
-            last.put(slot_key(1), slot_value(1))
+            last.put(slot_key(meta.epoch), slot_value(meta.epoch))
             last.put(META_KEY, encode_meta(meta))
-            rocks.writing(target, lambda: db.write(last, synced))
+            rocks.writing(target, partial(db.write, last, synced))
         finally:
-            db.close()
+            rocks.writing(target, db.close)
     return meta
 
 
 def _batches(entries: Iterator[tuple[bytes, bytes]]) -> Iterator[WriteBatch]:
-    """The entries of items, some MB at a time; the rest is made anew."""
+    """All entries but the head, some MB at a time."""
     batch = WriteBatch(raw_mode=True)
     for key, value in entries:
-        if key[:1] in (b"M", b"E"):
+        if key == META_KEY:
             continue
         batch.put(key, value)
         if batch.size_in_bytes() >= _BATCH_BYTES:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from flows.messages import Centroids, encode_centroids
 from ralm.seed_set import by_item
 from state.seed_store import Changes, ItemRecord, SeedStore
 
@@ -20,17 +21,26 @@ def state_of(store: SeedStore) -> State:
     return {item: (tuple(seeds.users.tolist()), tuple(seeds.times.tolist())) for item, seeds in sets.items()}
 
 
+def centroids(item: str, rng: np.random.Generator) -> bytes:
+    """Encoded centroids of an item."""
+    values, counts = rng.normal(size=(3, 8)).astype(np.float32), np.array([4, 2, 1])
+    message = Centroids.of(
+        item_id=item, model_version="m", window_end=5, seeds=7, counts=counts, centroids=values, global_=values[0]
+    )
+    return encode_centroids(message)
+
+
 class Writer:
     """Writes random epochs to a store and remembers what it held after each."""
 
-    def __init__(self, path: Path, rng_seed: int) -> None:
-        self.path = path
+    def __init__(self, path: Path, rng_seed: int, partition: int = 3) -> None:
+        self.path, self.partition = path, partition
         self.rng = np.random.default_rng(rng_seed)
         self.states: dict[int, State] = {0: {}}
         self.open()
 
     def open(self) -> None:
-        self.store = SeedStore.open(self.path, topic="clicks", partition=3, capacity=N)
+        self.store = SeedStore.open(self.path, topic="clicks", partition=self.partition, capacity=N)
 
     def reopen(self) -> None:
         self.store.close()
@@ -43,7 +53,7 @@ class Writer:
             for item, seeds in by_item(items, users, self.rng.integers(0, 10**6, 200), N):
                 changes.seeds.append((f"item-{item}", seeds))
                 changes.items[f"item-{item}"] = ItemRecord(int(seeds.times.max()), len(seeds))
-                changes.centroids[f"item-{item}"] = self.rng.bytes(300)
+                changes.centroids[f"item-{item}"] = centroids(f"item-{item}", self.rng)
             if number % 10 == 9:
                 gone = f"item-{self.rng.integers(30)}"
                 changes.retired = [gone]
