@@ -183,7 +183,7 @@ def _read_file(file: Path) -> Mapping[str, list[tuple[Any, ...]]]:
 
 def _missing(path: Path, parts: list[tuple[Any, ...]], files: int) -> Iterator[str]:
     counts = {count for _, count in parts}
-    if len(parts) != files or len(counts) > 1:
+    if len({index for index, _ in parts}) != files or len(counts) > 1:
         yield f"the recovery files in {path} do not belong together: {files} files speak of {sorted(counts)}"
         return
     expected = counts.pop() if counts else 0

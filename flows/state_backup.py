@@ -95,6 +95,7 @@ def restore(source: Path, state_dir: Path, capacity: int, progress: Callable[[st
 
 def _copy_all(state_dir: Path, work: Path, progress: Callable[[str], None]) -> None:
     began = datetime.now(UTC).isoformat(timespec="seconds")
+    mark_format(work)
     for folder in sorted(state_dir.glob("recovery/*/")):
         progress(f"recovery data of {folder.name}")
         _copy_recovery(folder, work / "recovery" / folder.name)
@@ -107,7 +108,6 @@ def _copy_all(state_dir: Path, work: Path, progress: Callable[[str], None]) -> N
     if not positions and not (work / "recovery").exists():
         msg = f"there is nothing to back up in {state_dir}"
         raise RalmError(msg)
-    mark_format(work)
     files = sorted(work.glob("recovery/*/*.sqlite3"))
     note = {
         "began": began,

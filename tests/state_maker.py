@@ -48,17 +48,16 @@ class Source(FixedPartitionedSource[tuple[str, int], int]):
         return Part(str(partition), resume_state or 0, self._positions[partition])
 
 
-class Keep(StatefulBatchLogic[int, int, bytes]):
-    def __init__(self, encode: Callable[[int], bytes]) -> None:
-        self._encode = encode
-        self._position = 0
+class Keep(StatefulBatchLogic[int, int, bytes | None]):
+    def __init__(self, encode: Callable[[int], bytes], snapshot: bytes | None) -> None:
+        self._encode, self._snapshot = encode, snapshot
 
     def on_batch(self, values: list[int]) -> tuple[list[int], bool]:
-        self._position = values[-1]
+        self._snapshot = self._encode(values[-1])
         return [], False
 
-    def snapshot(self) -> bytes:
-        return self._encode(self._position)
+    def snapshot(self) -> bytes | None:
+        return self._snapshot
 
 
 def make_recovery(path: Path, positions: dict[int, int], flow: str = "look_alike") -> None:
@@ -75,7 +74,7 @@ def make_recovery(path: Path, positions: dict[int, int], flow: str = "look_alike
 
     wired = Dataflow(flow)
     clicks = op.input("clicks", wired, Source("clicks", positions))
-    kept = op.stateful_batch("seed_sets", clicks, lambda _: Keep(encode))
+    kept = op.stateful_batch("seed_sets", clicks, lambda snapshot: Keep(encode, snapshot))
     op.output("centroids", kept, TestingSink([]))
     requests = op.input("requests", wired, Source("requests", {0: 11, 1: 12}))
     op.output("scores", requests, TestingSink([]))
