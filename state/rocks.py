@@ -29,6 +29,10 @@ from state.store_layout import META_KEY, WAY_OUT, StoreError
 T = TypeVar("T")
 _CACHE_BYTES = 32 << 20
 _BUFFER_BYTES = 32 << 20
+_SYNC_BYTES = 1 << 20
+_DELETIONS_WINDOW = 1000
+_AGE_S = 86_400
+"""What was overwritten or deleted leaves the disk within so long, however little is written after it."""
 _DATA = ("*.sst", "*.log", "MANIFEST-*", "CURRENT")
 _FILE = re.compile(r"/\S*/(\d{6,}\.(?:sst|log)|MANIFEST-\d+|CURRENT)")
 _TRIES = 5
@@ -46,7 +50,9 @@ def open_to_write(path: Path) -> Rdict:
     options = _options(create=True, recovery=DBRecoveryMode.point_in_time())
     options.set_max_open_files(128)
     try:
-        return Rdict(str(path), options)
+        db = Rdict(str(path), options)
+        db.set_options({"periodic_compaction_seconds": str(_AGE_S)})
+        return db
     except Exception as error:  # rocksdict raises the bare class
         if "lock" in str(error).lower():
             msg = f"the store in {path} is in use by another process: stop that one first"
@@ -209,6 +215,11 @@ def _options(*, create: bool, recovery: DBRecoveryMode) -> Options:
     options.set_compression_type(DBCompressionType.lz4())
     options.set_write_buffer_size(_BUFFER_BYTES)
     options.set_max_total_wal_size(2 * _BUFFER_BYTES)
+    # Hand bytes to the disk as they come: a synced write need not wait for a whole base of 48 MB.
+    options.set_bytes_per_sync(_SYNC_BYTES)
+    options.set_wal_bytes_per_sync(_SYNC_BYTES)
+    # A file that is mostly deletions is compacted without waiting for its turn.
+    options.add_compact_on_deletion_collector_factory(_DELETIONS_WINDOW, _DELETIONS_WINDOW // 2, 0.5)
     options.set_keep_log_file_num(2)
     options.set_max_log_file_size(1 << 20)
     table = BlockBasedOptions()
