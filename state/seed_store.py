@@ -70,10 +70,6 @@ class SeedStore:
         self._manifest = ManifestWatch(path)
         self._synced = WriteOptions()
         self._synced.sync = True
-        # A merge says the same before and after. Without it in the log, a base of 48 MB delays no other write; what
-        # a crash undoes is merged anew.
-        self._unlogged = WriteOptions()
-        self._unlogged.disable_wal = True  # type: ignore[method-assign, assignment]
 
     @classmethod
     def open(cls, path: Path, *, topic: str, partition: int, capacity: int) -> Self:
@@ -200,7 +196,8 @@ class SeedStore:
     def merged_seeds(self, item: str) -> MergedSeeds:
         """The seed set of an item, tidied on the way: its deltas become one, or part of the base.
 
-        Says the same before and after, so it needs no sync and may be cut off anywhere.
+        Says the same before and after, so it needs no sync and may be cut off anywhere. It is in the log all the same:
+        an epoch that retires the item deletes the deltas that are left by then, and no others may come back.
 
         Raises:
             StoreError: when it is damaged, or RocksDB refuses the write.
@@ -220,7 +217,7 @@ class SeedStore:
                 batch.put(item_key(b"B", item), encode_seeds(seeds))
             else:
                 batch.put(max(deltas), encode_seeds(delta))
-            rocks.writing(self._path, lambda: self._db.write(batch, self._unlogged))
+            rocks.writing(self._path, lambda: self._db.write(batch))
         return MergedSeeds(seeds, len(union) - len(seeds) if fold else 0)
 
     def centroids(self, item: str) -> bytes | None:
