@@ -66,6 +66,19 @@ class Writer:
             self.states[self.store.position] = state_of(self.store)
 
 
+def crash_image(source: Path, target: Path) -> Path:
+    """Copy an open store's files as a crash would leave them, at a moment when RocksDB changes none."""
+    while True:
+        shutil.rmtree(target, ignore_errors=True)
+        before = sorted(file.name for file in source.iterdir())
+        try:
+            shutil.copytree(source, target)
+        except shutil.Error:  # a file went
+            continue
+        if sorted(file.name for file in source.iterdir()) == before:
+            return target
+
+
 @dataclass(frozen=True)
 class Crashed:
     """A store as a crash left it, and what it held at each position."""

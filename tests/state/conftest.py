@@ -1,9 +1,7 @@
 """A store as a crash leaves it: tables of several ages, a log with the last epochs, nothing closed."""
 
-import shutil
-
 import pytest
-from store_history import Crashed, Writer
+from store_history import Crashed, Writer, crash_image
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +16,6 @@ def crashed(tmp_path_factory: pytest.TempPathFactory) -> Crashed:
     writer.epochs(15)
     writer.reopen()
     writer.epochs(20)
-    shutil.copytree(home / "live", home / "crashed")
+    crash_image(home / "live", home / "crashed")
     writer.store.close()
     return Crashed(home / "crashed", writer.states)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rocksdict import Options
-from store_history import Crashed, N, Writer, state_of
+from store_history import Crashed, N, Writer, crash_image, state_of
 
 from ralm.seed_set import SeedSet
 from state import rocks
@@ -188,6 +188,22 @@ def test_a_process_killed_while_it_makes_a_store_leaves_no_obstacle(tmp_path: Pa
         if not file.name.startswith("MANIFEST"):
             file.unlink()
     SeedStore.open(tmp_path / "s", topic="clicks", partition=3, capacity=N).close()
+
+
+def test_a_crash_brings_no_delta_of_a_retired_item_back(tmp_path: Path) -> None:
+    store = SeedStore.open(tmp_path / "s", topic="clicks", partition=3, capacity=N)
+    for epoch in range(8):
+        seeds = SeedSet(np.arange(epoch, epoch + 10, dtype=np.uint64), np.full(10, epoch))
+        store.write(Changes(seeds=[("x", seeds)]), position=epoch + 1, model_version="m")
+        if epoch % 3 == 2:
+            store.merged_seeds("x")
+    store.write(Changes(retired=["x"]), position=9, model_version="m")
+    crash_image(tmp_path / "s", tmp_path / "crashed")
+    store.close()
+    again = SeedStore.open(tmp_path / "crashed", topic="clicks", partition=3, capacity=N)
+    assert len(again.seeds("x")) == 0
+    assert again.untold() == ["x"]
+    again.close()
 
 
 def test_values_that_are_no_seed_sets_are_refused(tmp_path: Path) -> None:
