@@ -14,7 +14,7 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
 from flows import look_alike, scores, seeds
-from flows.errors import ConfigError, RalmError
+from flows.errors import ConfigError, RalmError, StoppedError
 from flows.logs import get_logger
 from flows.runtime import Runtime
 from flows.settings import Settings
@@ -69,7 +69,7 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
             raise RalmError(str(error)) from error
         port = settings.metrics_port and settings.metrics_port + settings.process_id
         server = stack.enter_context(closing(_serve(health, settings.metrics_host, port)))
-        runtime = stack.enter_context(closing(Runtime(settings, bundle, health)))
+        runtime = stack.enter_context(closing(Runtime(settings, bundle, health, {})))
         _stop_on_signals(runtime, health, spec.conditions)
         log.info("starting", flow=name, model_version=bundle.version, metrics=f"{settings.metrics_host}:{server.port}")
         _run(spec.wire(runtime), settings, name)
@@ -99,6 +99,9 @@ def _run(flow: Dataflow, settings: Settings, name: str) -> None:
         known = _known_cause(error)
         if known is None:
             raise
+        if isinstance(known, StoppedError):
+            log.info(str(known))
+            return
         raise RalmError(str(known)) from error
 
 
@@ -115,7 +118,7 @@ def _recovery_dir(path: Path, partitions: int) -> Path:
 def _known_cause(error: BaseException | None) -> BaseException | None:
     """The engine wraps what a step raised; find the error that was written for people."""
     while error is not None:
-        if isinstance(error, RalmError | StoreError | BundleError):
+        if isinstance(error, RalmError | StoreError | BundleError | StoppedError):
             return error
         error = error.__cause__ or error.__context__
     return None

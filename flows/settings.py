@@ -79,8 +79,19 @@ class Settings(BaseModel):
     snapshot_interval: PositiveDuration = duration("state", "2s", "length of an epoch: what a crash makes again")
     recovery_partitions: Positive = setting("state", 8, "files of recovery data; at least the most processes ever")
 
+    rebuild: Literal["complete", "kept"] = setting(
+        "state",
+        "complete",
+        "a missing store is made from the topic if that has it all, or of what it has",
+    )
+
     max_seeds: Positive = setting("seeds", 3_000_000, "N, the most seeds of an item")
     item_ttl: Duration = duration("seeds", "24h", "an item is given up so long after its last click; 0 = never")
+
+    max_items: Positive = setting("seeds", 1_000_000, "most items of a partition; the longest idle are given up")
+    candidates: Literal["clicked", "listed"] = setting(
+        "seeds", "clicked", "candidates are all clicked items, or those that the topic of candidates lists"
+    )
 
     window: PositiveDuration = duration("windows", "5m", "length of a tumbling window of event time")
     allowed_lateness: Duration = duration("windows", "10s", "how far the watermark stays behind the newest click")
