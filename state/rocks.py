@@ -7,6 +7,7 @@ of its own wherever it opens, also read-only, and a store that is refused or onl
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -35,8 +36,8 @@ _AGE_S = 86_400
 """What was overwritten or deleted leaves the disk within so long, however little is written after it."""
 _DATA = ("*.sst", "*.log", "MANIFEST-*", "CURRENT")
 _FILE = re.compile(r"/\S*/(\d{6,}\.(?:sst|log)|MANIFEST-\d+|CURRENT)")
-_TRIES = 5
-_WAIT_S = 0.2
+_TRIES = 10
+_WAIT_S = 0.1
 
 
 def open_to_write(path: Path) -> Rdict:
@@ -79,19 +80,22 @@ class Glance:
     def __init__(self, path: Path) -> None:
         self._path = path
         for attempt in range(_TRIES):
-            before = _names(path)
+            before = _look(path)
             self._links = TemporaryDirectory(prefix="ralm-glance-")
+            # Beside a running flow a file may come, go or grow between two looks; a damaged store stays as it is.
             try:
                 for file in _files(path):
                     (Path(self._links.name) / file.name).symlink_to(file.resolve())
                 self.db, self.torn = self._open()
-                return
+                if self.torn is None or attempt == _TRIES - 1 or _look(path) == before:
+                    return
+                self.db.close()
             except StoreError:
-                self._links.cleanup()
-                # Beside a running flow a file may come or go between two looks; a damaged store stays as it is.
-                if attempt == _TRIES - 1 or _names(path) == before:
+                if attempt == _TRIES - 1 or _look(path) == before:
+                    self._links.cleanup()
                     raise
-                time.sleep(_WAIT_S)
+            self._links.cleanup()
+            time.sleep(_WAIT_S)
 
     def __enter__(self) -> "Glance":
         return self
@@ -237,8 +241,12 @@ def _files(path: Path) -> list[Path]:
     return sorted(file for pattern in _DATA for file in path.glob(pattern))
 
 
-def _names(path: Path) -> list[str]:
-    return [file.name for file in _files(path)]
+def _look(path: Path) -> list[tuple[str, int]]:
+    found = []
+    for file in _files(path):
+        with suppress(FileNotFoundError):
+            found.append((file.name, file.stat().st_size))
+    return found
 
 
 def _cannot_open(path: Path, error: Exception) -> StoreError:

@@ -1,0 +1,16 @@
+"""``ralm bench store`` in its short form: it measures what it says, and what it measures holds."""
+
+from pathlib import Path
+
+from flows.benchmark.store import measure_store
+
+
+def test_a_store_is_measured(tmp_path: Path) -> None:
+    told: list[str] = []
+    figures = measure_store(tmp_path, seeds=300_000, churns=3, items=400, generations=2, progress=told.append)
+    assert len(told) == 6
+    assert 8 < figures.bytes_after < 24
+    assert figures.bytes_before >= figures.bytes_after
+    assert figures.writes > 0
+    assert 0 < figures.write_s < 1.0
+    assert len(figures.disk_mib) == len(figures.empty_mib) == 2
