@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from flows.errors import RalmError
+from flows.sealed import unseal, unseal_position
 from state.state_format import mark_format
 from state.store_layout import StoreError
 
@@ -86,12 +87,16 @@ def known_partitions(path: Path) -> dict[str, set[int]]:
 
 
 def source_positions(data: RecoveryData, kind: str) -> dict[int, int | None]:
-    """The next offset of each partition of a topic, as the source's snapshots have it."""
+    """The next offset of each partition of a topic, as the source's snapshots have it.
+
+    Raises:
+        RalmError: when a snapshot is damaged; never where ``data.damages`` is empty.
+    """
     found: dict[int, int | None] = {}
     for (step, key), value in data.snapshots.items():
         name, _, number = key.partition("/")
         if step == name == kind and number.isdecimal():
-            found[int(number)] = value if isinstance(value, int) else None
+            found[int(number)] = unseal_position(value) if isinstance(value, bytes) else value
     return found
 
 
@@ -217,7 +222,12 @@ def _take_snapshots(path: Path, snaps: list[tuple[Any, ...]], data: RecoveryData
             newest[place] = (epoch, value)
     for (step, key), (_, value) in newest.items():
         try:
-            data.snapshots[step, key] = None if value is None else unpickled(bytes(value))
+            found = data.snapshots[step, key] = None if value is None else unpickled(bytes(value))
+            if step in KINDS and isinstance(found, bytes):
+                unseal(found)
+        except RalmError:
+            del data.snapshots[step, key]
+            data.damages.append(f"the snapshot of {step} {key} in {path} does not fit its checksum")
         except (ValueError, TypeError) as error:
             data.damages.append(f"the snapshot of {step} {key} in {path} cannot be read: {error}")
 

@@ -14,12 +14,13 @@ from bytewax.testing import TestingSink, run_main
 from store_history import Writer
 
 from flows.keeper_state import KeeperState
+from flows.sealed import seal_position, unseal_position
 from state.state_format import mark_format
 
 PARTS = 4
 
 
-class Part(StatefulSourcePartition[tuple[str, int], int]):
+class Part(StatefulSourcePartition[tuple[str, int], bytes | None]):
     """Ends when its partition's position is reached."""
 
     def __init__(self, key: str, start: int, position: int) -> None:
@@ -31,21 +32,21 @@ class Part(StatefulSourcePartition[tuple[str, int], int]):
         self._at = self._position
         return [(self._key, self._position)]
 
-    def snapshot(self) -> int:
-        return self._at
+    def snapshot(self) -> bytes | None:
+        return seal_position(self._at)
 
 
-class Source(FixedPartitionedSource[tuple[str, int], int]):
+class Source(FixedPartitionedSource[tuple[str, int], bytes | None]):
     def __init__(self, kind: str, positions: dict[int, int]) -> None:
         self._kind, self._positions = kind, positions
 
     def list_parts(self) -> list[str]:
         return [f"{self._kind}/{partition:05d}" for partition in self._positions]
 
-    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> Part:
+    def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> Part:
         del step_id
         partition = int(for_part.rpartition("/")[2])
-        return Part(str(partition), resume_state or 0, self._positions[partition])
+        return Part(str(partition), unseal_position(resume_state) or 0, self._positions[partition])
 
 
 class Keep(StatefulBatchLogic[int, int, bytes | None]):

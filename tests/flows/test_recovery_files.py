@@ -22,6 +22,7 @@ from flows.recovery_files import (
     source_positions,
     unpickled,
 )
+from flows.sealed import seal_position
 from state.state_format import read_format
 
 POSITIONS = {0: 700, 1: 5, 12: 70_000}
@@ -86,6 +87,21 @@ def test_files_of_different_times_or_of_another_set_are_refused(recovery: Path, 
         check_recovery(path)
     shutil.copy(recovery / "part-0.sqlite3", path / "part-9.sqlite3")
     with pytest.raises(RalmError, match="do not belong together: 5 files"):
+        check_recovery(path)
+
+
+def test_a_flipped_bit_in_a_position_is_refused(recovery: Path, tmp_path: Path) -> None:
+    sealed = seal_position(70_009)
+    assert sealed is not None
+    flipped, hit = bytearray(sealed), 0
+    flipped[-1] ^= 1
+    path = shutil.copytree(recovery, tmp_path / "r")
+    for file in path.glob("part-*.sqlite3"):
+        data = file.read_bytes()
+        hit += sealed in data
+        file.write_bytes(data.replace(sealed, flipped))
+    assert hit == 1
+    with pytest.raises(RalmError, match=r"clicks clicks/00012 .* does not fit its checksum"):
         check_recovery(path)
 
 
