@@ -23,6 +23,8 @@ from rocksdict import (
     Options,
     Rdict,
     ReadOptions,
+    WriteBatch,
+    WriteOptions,
 )
 
 from state.store_layout import META_KEY, WAY_OUT, StoreError
@@ -131,6 +133,44 @@ class Glance:
             return Rdict(self._links.name, options, access_type=AccessType.read_only(False))
         except Exception as error:
             raise _cannot_open(self._path, error) from error
+
+
+class OpenStore:
+    """An open store with its directory: reads and writes with RocksDB's errors in words.
+
+    Args:
+        path: the directory.
+        db: the open store.
+    """
+
+    def __init__(self, path: Path, db: Rdict) -> None:
+        self.path = path
+        self.db = db
+
+    def get(self, key: bytes) -> bytes | None:
+        """A value, None when there is none.
+
+        Raises:
+            StoreError: when it cannot be read.
+        """
+        value: bytes | None = reading(self.path, lambda: self.db.get(key))
+        return value
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """The keys that begin with a prefix, ascending, with their values.
+
+        Raises:
+            StoreError: when they cannot be read.
+        """
+        return scan(self.db, self.path, prefix)
+
+    def write(self, batch: WriteBatch, options: WriteOptions | None = None) -> None:
+        """Write a batch, whole or not at all.
+
+        Raises:
+            StoreError: when RocksDB refuses.
+        """
+        writing(self.path, lambda: self.db.write(batch, options))
 
 
 def holds_data(path: Path) -> bool:

@@ -5,7 +5,7 @@ always the seed sets of exactly the clicks before its position. Deltas are merge
 and only once they amount to a quarter of it: a base of 3,000,000 seeds is 48 MB to rewrite.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from rocksdict import Rdict, WriteBatch, WriteOptions
 
 from ralm.seed_set import SeedSet, merge_all
 from state import rocks
+from state.base_sets import BaseSets
 from state.changes import Changes
 from state.epoch_chain import ManifestWatch, checked_meta, slot_key, slot_value
 from state.store_layout import (
@@ -61,8 +62,9 @@ class SeedStore:
     """
 
     def __init__(self, path: Path, db: Rdict, meta: StoreMeta, capacity: int, torn: str | None = None) -> None:
-        self._path = path
         self._db = db
+        self._store = rocks.OpenStore(path, db)
+        self._bases = BaseSets(self._store)
         self.meta = meta
         self.torn = torn
         self._capacity = capacity
@@ -153,7 +155,7 @@ class SeedStore:
         changed = replace(self.meta, position=position, epoch=epoch, manifest=self._manifest.anchor(), **meta)
         batch.put(slot_key(epoch), slot_value(epoch))
         batch.put(META_KEY, encode_meta(changed))
-        rocks.writing(self._path, lambda: self._db.write(batch, self._synced))
+        self._store.write(batch, self._synced)
         self.meta = changed
 
     def items(self) -> Iterator[tuple[str, ItemRecord]]:
@@ -162,7 +164,7 @@ class SeedStore:
         Raises:
             StoreError: when one is damaged.
         """
-        for key, value in self._scan(b"I"):
+        for key, value in self._store.scan(b"I"):
             item = split_key(key).item
             yield item, decode_record(value, item)
 
@@ -172,7 +174,7 @@ class SeedStore:
         Raises:
             StoreError: when one is damaged.
         """
-        for key, value in self._scan(b"L"):
+        for key, value in self._store.scan(b"L"):
             item = split_key(key).item
             yield item, decode_listing(value, item)
 
@@ -182,7 +184,7 @@ class SeedStore:
         Raises:
             StoreError: when they cannot be read.
         """
-        return [split_key(key).item for key, _ in self._scan(b"T")]
+        return [split_key(key).item for key, _ in self._store.scan(b"T")]
 
     def seeds(self, item: str) -> SeedSet:
         """The seed set of an item, empty when it has none.
@@ -190,7 +192,7 @@ class SeedStore:
         Raises:
             StoreError: when it is damaged.
         """
-        base, deltas = self._parts(item)
+        deltas, base = self._deltas(item), self._bases.read(item).seeds
         return merge_all([base, *deltas.values()], self._capacity)
 
     def merged_seeds(self, item: str) -> MergedSeeds:
@@ -202,7 +204,8 @@ class SeedStore:
         Raises:
             StoreError: when it is damaged, or RocksDB refuses the write.
         """
-        base, deltas = self._parts(item)
+        deltas, old = self._deltas(item), self._bases.read(item)
+        base = old.seeds
         if not deltas:
             return MergedSeeds(base.newest(self._capacity), 0)
         delta = merge_all(list(deltas.values()), self._capacity)
@@ -214,10 +217,10 @@ class SeedStore:
             for key in deltas:
                 batch.delete(key)
             if fold:
-                batch.put(item_key(b"B", item), encode_seeds(seeds))
+                self._bases.write(item, seeds, old, batch)
             else:
                 batch.put(max(deltas), encode_seeds(delta))
-            rocks.writing(self._path, lambda: self._db.write(batch))
+            self._store.write(batch)
         return MergedSeeds(seeds, len(union) - len(seeds) if fold else 0)
 
     def centroids(self, item: str) -> bytes | None:
@@ -226,7 +229,7 @@ class SeedStore:
         Raises:
             StoreError: when they cannot be read.
         """
-        return self._get(item_key(b"C", item))
+        return self._store.get(item_key(b"C", item))
 
     def compact(self) -> None:
         """Have RocksDB rewrite its files without what was overwritten or deleted; writes go on meanwhile.
@@ -234,7 +237,7 @@ class SeedStore:
         Raises:
             StoreError: when RocksDB cannot.
         """
-        rocks.compact(self._db, self._path)
+        rocks.compact(self._db, self._store.path)
 
     def close(self) -> None:
         """Release the directory; what was written stays."""
@@ -249,26 +252,16 @@ class SeedStore:
         for item in changes.told:
             batch.delete(item_key(b"T", item))
         for item in changes.retired:
-            for key in self._keys_of(item):
+            for key, _ in self._store.scan(item_key(b"D", item)):
                 batch.delete(key)
+            self._bases.delete(item, batch)
+            for kind in (b"I", b"C"):
+                batch.delete(item_key(kind, item))
             batch.put(item_key(b"T", item), b"")
         for item, listing in changes.listings.items():
             if listing is None:
                 batch.delete(item_key(b"L", item))
 
-    def _parts(self, item: str) -> tuple[SeedSet, dict[bytes, SeedSet]]:
-        """The base and the deltas by key; deltas first, so that a merge between the two reads loses nothing."""
-        deltas = {key: decode_seeds(value, item) for key, value in self._scan(item_key(b"D", item))}
-        value = self._get(item_key(b"B", item))
-        return (SeedSet.empty() if value is None else decode_seeds(value, item)), deltas
-
-    def _keys_of(self, item: str) -> Iterable[bytes]:
-        yield from (key for key, _ in self._scan(item_key(b"D", item)))
-        yield from (item_key(kind, item) for kind in (b"B", b"I", b"C"))
-
-    def _get(self, key: bytes) -> bytes | None:
-        value: bytes | None = rocks.reading(self._path, lambda: self._db.get(key))
-        return value
-
-    def _scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        return rocks.scan(self._db, self._path, prefix)
+    def _deltas(self, item: str) -> dict[bytes, SeedSet]:
+        """The deltas by key; read before the base, so that a merge between the two reads loses nothing."""
+        return {key: decode_seeds(value, item) for key, value in self._store.scan(item_key(b"D", item))}

@@ -13,7 +13,9 @@ from state.store_layout import (
     WAY_OUT,
     ItemRecord,
     StoreError,
+    StoreKey,
     StoreMeta,
+    decode_head,
     decode_listing,
     decode_record,
     decode_seeds,
@@ -88,12 +90,21 @@ class _Check:
         self._records: dict[str, ItemRecord] = {}
         self._bare: set[str] = set()  # items with a record, of which no seeds were met
         self._orphans: dict[str, int] = {}
+        self._pieces: dict[tuple[str, int], int] = {}  # seeds in the pieces of an item's generation
 
     def run(self) -> None:
         """Read everything; each kind of key in turn."""
         self._told(self._head)
         self._told(self._filters)
-        checks = {b"I": self._record, b"B": self._base, b"D": self._delta, b"C": self._centroids, b"L": self._listing}
+        checks: dict[bytes, Callable[[StoreKey, bytes], None]] = {
+            b"I": self._record,
+            b"B": self._base,
+            b"P": self._piece,
+            b"H": self._head_of_pieces,
+            b"D": self._delta,
+            b"C": self._centroids,
+            b"L": self._listing,
+        }
         unread = False
         for kind, check in checks.items():
             for key, value in self._entries(kind):
@@ -139,25 +150,42 @@ class _Check:
             cursor.prev()
 
     @staticmethod
-    def _entry(check: Callable[[str, bytes], None], key: bytes, value: bytes) -> None:
-        check(split_key(key).item, value)
+    def _entry(check: Callable[[StoreKey, bytes], None], key: bytes, value: bytes) -> None:
+        check(split_key(key), value)
 
-    def _record(self, item: str, value: bytes) -> None:
+    def _record(self, key: StoreKey, value: bytes) -> None:
+        item = key.item
         self._records[item] = ItemRecord(0, 0)  # known, even if what it says is damaged
         self._records[item] = decode_record(value, item)
 
-    def _base(self, item: str, value: bytes) -> None:
-        self._met(item, "base seed set")
-        seeds = decode_seeds(value, item)
-        self._report.seeds += len(seeds)
-        if len(seeds) > self._capacity:
-            self._note(f"item {item!r} has {len(seeds):,} seeds; its next clustering cuts them to {self._capacity:,}")
+    def _base(self, key: StoreKey, value: bytes) -> None:
+        self._met(key.item, "base seed set")
+        self._sum(key.item, len(decode_seeds(value, key.item)))
 
-    def _delta(self, item: str, value: bytes) -> None:
-        self._met(item, "delta")
-        self._report.delta_seeds += len(decode_seeds(value, item))
+    def _piece(self, key: StoreKey, value: bytes) -> None:
+        place = (key.item, key.epoch >> 32)
+        self._pieces[place] = self._pieces.get(place, 0) + len(decode_seeds(value, key.item))
 
-    def _centroids(self, item: str, value: bytes) -> None:
+    def _head_of_pieces(self, key: StoreKey, value: bytes) -> None:
+        head = decode_head(value, key.item)
+        self._met(key.item, "head of a base seed set")
+        self._sum(key.item, head.seeds)
+        there = self._pieces.pop((key.item, head.generation), 0)
+        if there != head.seeds:
+            msg = f"the seeds of item {key.item!r} are damaged: {there:,} of {head.seeds:,} are there. {WAY_OUT}"
+            raise StoreError(msg)
+
+    def _sum(self, item: str, seeds: int) -> None:
+        self._report.seeds += seeds
+        if seeds > self._capacity:
+            self._note(f"item {item!r} has {seeds:,} seeds; its next clustering cuts them to {self._capacity:,}")
+
+    def _delta(self, key: StoreKey, value: bytes) -> None:
+        self._met(key.item, "delta")
+        self._report.delta_seeds += len(decode_seeds(value, key.item))
+
+    def _centroids(self, key: StoreKey, value: bytes) -> None:
+        item = key.item
         if item not in self._records:
             self._orphans["centroids"] = self._orphans.get("centroids", 0) + 1
         wrong = self._check_centroids(value)
@@ -165,8 +193,8 @@ class _Check:
             msg = f"the centroids of item {item!r} are damaged: {wrong}. {WAY_OUT}"
             raise StoreError(msg)
 
-    def _listing(self, item: str, value: bytes) -> None:
-        decode_listing(value, item)
+    def _listing(self, key: StoreKey, value: bytes) -> None:
+        decode_listing(value, key.item)
 
     def _met(self, item: str, what: str) -> None:
         self._bare.discard(item)
@@ -182,6 +210,8 @@ class _Check:
                 self._damage(f"item {item!r} has a record of {self._records[item].seeds:,} seeds and no seed set")
             else:
                 self._note(f"item {item!r} has a record and no seeds")
+        if self._pieces:
+            self._note(f"{len(self._pieces):,} folds were cut off by a crash; the next ones clear up after them")
         for what, count in self._orphans.items():
             self._note(f"orphans: {count:,} x {what} of items without a record")
 

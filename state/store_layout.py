@@ -7,6 +7,8 @@ All keys are in one column family, ``ITEM`` being a 2-byte length and the item's
 ``E slot``              number of the last epoch of this slot (see ``state/epoch_chain.py``)
 ``I ITEM``              last click (int64, ms) and seeds at the last merge (int64)
 ``B ITEM``              the base seed set: users uint64[n] ascending, then times int64[n]; 16 bytes a seed
+``H ITEM``              the head of a large base set instead: generation, pieces, seeds (int64 each)
+``P ITEM gen piece``    a piece of it (same form as ``B``), see ``state/base_sets.py``
 ``D ITEM epoch``        one delta seed set (same form) for each epoch that touched the item
 ``C ITEM``              the item's last centroids as they were emitted
 ``L ITEM``              what the topic of candidates says of the item: three int64, see ``Listing``
@@ -32,8 +34,9 @@ MAX_TIME = 1 << 53
 """Event times (ms) lie from 0 to before this."""
 _RECORD = struct.Struct("<qq")
 _LISTING = struct.Struct("<qqq")
-_EPOCH_BYTES = 8
-_KINDS = (b"I", b"B", b"D", b"C", b"L", b"T")
+_HEAD = struct.Struct("<qqq")
+_TAILS = {b"I": 0, b"B": 0, b"H": 0, b"P": 8, b"D": 8, b"C": 0, b"L": 0, b"T": 0}
+"""Bytes of a key after the item."""
 
 WAY_OUT = (
     "Move that directory away: at its next start the flow rebuilds the store from the topic of clicks, as far back as "
@@ -106,8 +109,16 @@ class Listing(NamedTuple):
     retired_at: int = 0
 
 
+class BaseHead(NamedTuple):
+    """What names the pieces of a large base set: their generation, how many there are, and their seeds together."""
+
+    generation: int
+    pieces: int
+    seeds: int
+
+
 class StoreKey(NamedTuple):
-    """A key taken apart: its kind (one letter), its item, and of a delta the epoch."""
+    """A key taken apart: its kind, its item, and of a delta the epoch (of a piece generation and number in one)."""
 
     kind: str
     item: str
@@ -122,7 +133,12 @@ def item_key(kind: bytes, item: str) -> bytes:
 
 def delta_key(item: str, epoch: int) -> bytes:
     """The key of the delta of an epoch."""
-    return item_key(b"D", item) + epoch.to_bytes(_EPOCH_BYTES, "big")
+    return item_key(b"D", item) + epoch.to_bytes(8, "big")
+
+
+def piece_key(item: str, generation: int, number: int) -> bytes:
+    """The key of a piece of a base set."""
+    return item_key(b"P", item) + generation.to_bytes(4, "big") + number.to_bytes(4, "big")
 
 
 def split_key(key: bytes) -> StoreKey:
@@ -132,9 +148,8 @@ def split_key(key: bytes) -> StoreKey:
         StoreError: when it is none.
     """
     kind, length, rest = key[:1], int.from_bytes(key[1:3], "big"), key[3:]
-    tail = _EPOCH_BYTES if kind == b"D" else 0
     try:
-        if len(key) < 3 or kind not in _KINDS or len(rest) != length + tail:
+        if len(key) < 3 or kind not in _TAILS or len(rest) != length + _TAILS[kind]:
             raise ValueError
         return StoreKey(kind.decode(), rest[:length].decode(), int.from_bytes(rest[length:], "big"))
     except ValueError:
@@ -233,6 +248,25 @@ def decode_listing(value: bytes, item: str) -> Listing:
         if min(listing) >= 0:
             return listing
     msg = f"the listing of item {item!r} is damaged: {value[:32].hex()} is no three times. {WAY_OUT}"
+    raise StoreError(msg)
+
+
+def encode_head(head: BaseHead) -> bytes:
+    """The value of ``H``."""
+    return _HEAD.pack(*head)
+
+
+def decode_head(value: bytes, item: str) -> BaseHead:
+    """Decode and check the value of ``H``.
+
+    Raises:
+        StoreError: when it is damaged.
+    """
+    if len(value) == _HEAD.size:
+        head = BaseHead(*_HEAD.unpack(value))
+        if 0 < head.pieces <= head.seeds and 0 < head.generation < 1 << 32:
+            return head
+    msg = f"the head of the seeds of item {item!r} is damaged: {value[:32].hex()}. {WAY_OUT}"
     raise StoreError(msg)
 
 

@@ -1,8 +1,11 @@
 """What a store costs: disk a seed, the longest pause that its upkeep makes, and disk over generations of items."""
 
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +17,8 @@ from state.seed_store import Changes, ItemRecord, SeedStore
 _BIG = "the big one"
 _START = 1_750_000_000_000
 _SMALL_ITEMS = 50
+_SMALL_BYTES = 10_000
+"""Of a small epoch in the log, about."""
 _CENTROIDS_BYTES = 10_500
 """Of 20 centroids of 128 numbers."""
 _SEEDS_EACH = 60
@@ -33,6 +38,7 @@ class StoreFigures:
         fold_s: the longest merge of the big item, s.
         writes: synced writes of small epochs while the big item was merged.
         write_s: the longest of them, s.
+        bare_s: the longest synced append of as many bytes by a bare process on the same disk at the same time, s.
         big_write_s: the longest write of an epoch of the big item, s.
         items: items of a generation.
         disk_mib: disk with each generation alive, MiB.
@@ -45,6 +51,7 @@ class StoreFigures:
     fold_s: float
     writes: int
     write_s: float
+    bare_s: float
     big_write_s: float
     items: int
     disk_mib: tuple[int, ...]
@@ -68,9 +75,10 @@ def measure_store(
         StoreError: when the disk refuses.
     """
     big = _Churn(folder / "big", seeds, progress)
-    for churn in range(churns):
-        progress(f"churning a third of {seeds:,} seeds, {churn + 1} of {churns}")
-        big.turn()
+    with _bare_sync(folder / "bare") as bare:
+        for churn in range(churns):
+            progress(f"churning a third of {seeds:,} seeds, {churn + 1} of {churns}")
+            big.turn()
     before = _bytes(folder / "big")
     big.store.compact()
     big.store.close()
@@ -82,11 +90,27 @@ def measure_store(
         big.fold_s,
         big.writes,
         big.write_s,
+        bare[0],
         big.big_write_s,
         items,
         disk,
         empty,
     )
+
+
+@contextmanager
+def _bare_sync(file: Path) -> Iterator[list[float]]:
+    """Have a bare process sync beside; its longest time (s) is in the list afterwards."""
+    command = [sys.executable, "-m", "flows.benchmark.bare_sync", str(file), str(_SMALL_BYTES), str(_EPOCH_S)]
+    longest: list[float] = []
+    with subprocess.Popen(  # noqa: S603 (our own command)
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield longest
+        finally:
+            said, _ = process.communicate()
+    longest.append(float(said.split()[1]))
 
 
 class _Churn:
