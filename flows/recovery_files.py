@@ -129,6 +129,9 @@ def open_state_dir(state_dir: Path, flow: str) -> dict[str, set[int]]:
         mark_format(state_dir)
     except StoreError as error:
         raise RalmError(str(error)) from error
+    except OSError as error:
+        msg = f"the state directory {state_dir} cannot be written: {error}"
+        raise RalmError(msg) from error
     return known_partitions(state_dir / "recovery" / flow)
 
 

@@ -1,19 +1,11 @@
-"""RocksDB as the stores use it: options, opening, reading, and its errors in words.
-
-A store is looked at through a folder of symbolic links to its files: RocksDB (or its Python binding) writes small files
-of its own wherever it opens, also read-only, and a store that is refused or only looked at must stay as it was.
-"""
+"""RocksDB as the stores use it: options, opening to write, reading, and its errors in words."""
 
 import re
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from rocksdict import (
-    AccessType,
     BlockBasedOptions,
     BottommostLevelCompaction,
     Cache,
@@ -27,7 +19,7 @@ from rocksdict import (
     WriteOptions,
 )
 
-from state.store_layout import META_KEY, WAY_OUT, StoreError
+from state.store_layout import WAY_OUT, StoreError
 
 T = TypeVar("T")
 _CACHE_BYTES = 32 << 20
@@ -36,10 +28,7 @@ _SYNC_BYTES = 1 << 20
 _DELETIONS_WINDOW = 1000
 _AGE_S = 86_400
 """What was overwritten or deleted leaves the disk within so long, however little is written after it."""
-_DATA = ("*.sst", "*.log", "MANIFEST-*", "CURRENT")
 _FILE = re.compile(r"/\S*/(\d{6,}\.(?:sst|log)|MANIFEST-\d+|CURRENT)")
-_TRIES = 10
-_WAIT_S = 0.1
 
 
 def open_to_write(path: Path) -> Rdict:
@@ -50,7 +39,7 @@ def open_to_write(path: Path) -> Rdict:
     Raises:
         StoreError: when it is in use or damaged.
     """
-    options = _options(create=True, recovery=DBRecoveryMode.point_in_time())
+    options = make_options(create=True, recovery=DBRecoveryMode.point_in_time())
     options.set_max_open_files(128)
     try:
         db = Rdict(str(path), options)
@@ -60,79 +49,7 @@ def open_to_write(path: Path) -> Rdict:
         if "lock" in str(error).lower():
             msg = f"the store in {path} is in use by another process: stop that one first"
             raise StoreError(msg) from error
-        raise _cannot_open(path, error) from error
-
-
-class Glance:
-    """A store opened to read as it is now, also beside the process that writes it; nothing is written there.
-
-    Use it as a context, or close it.
-
-    Args:
-        path: the store's directory.
-
-    Attributes:
-        db: the open store.
-        torn: why its log cannot be read to its end, None if it can; ``db`` is then as before the damage.
-
-    Raises:
-        StoreError: when it is damaged.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        for attempt in range(_TRIES):
-            before = _look(path)
-            self._links = TemporaryDirectory(prefix="ralm-glance-")
-            # Beside a running flow a file may come, go or grow between two looks; a damaged store stays as it is.
-            try:
-                for file in _files(path):
-                    (Path(self._links.name) / file.name).symlink_to(file.resolve())
-                self.db, self.torn = self._open()
-                if self.torn is None or attempt == _TRIES - 1 or _look(path) == before:
-                    return
-                self.db.close()
-            except StoreError:
-                if attempt == _TRIES - 1 or _look(path) == before:
-                    self._links.cleanup()
-                    raise
-            self._links.cleanup()
-            time.sleep(_WAIT_S)
-
-    def __enter__(self) -> "Glance":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the files."""
-        self.db.close()
-        self._links.cleanup()
-
-    def _open(self) -> tuple[Rdict, str | None]:
-        try:
-            return self._open_with(DBRecoveryMode.absolute_consistency()), None
-        except StoreError as error:
-            torn = _plain(self._path, error.__cause__ or error)
-        db = self._open_with(DBRecoveryMode.point_in_time())
-        try:
-            further = self._open_with(DBRecoveryMode.tolerate_corrupted_tail_records())
-        except StoreError as error:
-            return db, _plain(self._path, error.__cause__ or error)
-        # Where nothing follows what is torn, it is the half record that a process may leave that is killed.
-        ends_there = further.get(META_KEY) == db.get(META_KEY)
-        further.close()
-        return db, None if ends_there else torn
-
-    def _open_with(self, recovery: DBRecoveryMode) -> Rdict:
-        options = _options(create=False, recovery=recovery)
-        # All files are opened at once, so that what a running flow deletes meanwhile stays readable.
-        options.set_max_open_files(-1)
-        try:
-            return Rdict(self._links.name, options, access_type=AccessType.read_only(False))
-        except Exception as error:
-            raise _cannot_open(self._path, error) from error
+        raise cannot_open(path, error) from error
 
 
 class OpenStore:
@@ -214,7 +131,7 @@ def reading(path: Path, read: Callable[[], T]) -> T:
     try:
         return read()
     except Exception as error:
-        msg = f"the store in {path} cannot be read: {_plain(path, error)}. {WAY_OUT}"
+        msg = f"the store in {path} cannot be read: {in_words(path, error)}. {WAY_OUT}"
         raise StoreError(msg) from error
 
 
@@ -228,7 +145,7 @@ def writing(path: Path, write: Callable[[], None]) -> None:
         write()
     except Exception as error:
         msg = (
-            f"the store in {path} refuses a write: {_plain(path, error)}. Look for a full or failing disk and start "
+            f"the store in {path} refuses a write: {in_words(path, error)}. Look for a full or failing disk and start "
             "again once it is mended: nothing is lost. If the error names a corruption, `ralm state verify` says what "
             "is damaged."
         )
@@ -251,7 +168,8 @@ def compact(db: Rdict, path: Path) -> None:
         raise StoreError(msg)
 
 
-def _options(*, create: bool, recovery: DBRecoveryMode) -> Options:
+def make_options(*, create: bool, recovery: DBRecoveryMode) -> Options:
+    """Our options, to make a store if there is none, and for what a damaged log means."""
     options = Options(raw_mode=True)
     options.create_if_missing(create)
     options.set_paranoid_checks(True)
@@ -277,22 +195,13 @@ def _failures(db: Rdict) -> int:
     return int(db.property_int_value("rocksdb.background-errors") or 0)
 
 
-def _files(path: Path) -> list[Path]:
-    return sorted(file for pattern in _DATA for file in path.glob(pattern))
+def cannot_open(path: Path, error: Exception) -> StoreError:
+    """Why a store cannot be opened, with the way out."""
+    words = in_words(path, error)
+    way_out = "Make room on the disk and start again: nothing is lost." if "No space left" in words else WAY_OUT
+    return StoreError(f"the store in {path} cannot be opened: {words}. {way_out}")
 
 
-def _look(path: Path) -> list[tuple[str, int]]:
-    found = []
-    for file in _files(path):
-        with suppress(FileNotFoundError):
-            found.append((file.name, file.stat().st_size))
-    return found
-
-
-def _cannot_open(path: Path, error: Exception) -> StoreError:
-    return StoreError(f"the store in {path} cannot be opened: {_plain(path, error)}. {WAY_OUT}")
-
-
-def _plain(path: Path, error: BaseException) -> str:
+def in_words(path: Path, error: BaseException) -> str:
     """What RocksDB says in one line, with the files' true names where it was shown links."""
     return _FILE.sub(lambda match: f"{path}/{match[1]}", " ".join(str(error).split()))

@@ -18,6 +18,7 @@ from state import rocks
 from state.base_sets import BaseSets
 from state.changes import Changes
 from state.epoch_chain import ManifestWatch, checked_meta, slot_key, slot_value
+from state.glance import Glance
 from state.store_layout import (
     FORMAT,
     META_KEY,
@@ -68,7 +69,7 @@ class SeedStore:
         self.meta = meta
         self.torn = torn
         self._capacity = capacity
-        self._glance: rocks.Glance | None = None  # a reader's, to be closed with it
+        self._glance: Glance | None = None  # a reader's, to be closed with it
         self._manifest = ManifestWatch(path)
         self._synced = WriteOptions()
         self._synced.sync = True
@@ -88,7 +89,7 @@ class SeedStore:
         """
         meta, torn = StoreMeta(topic, partition), None
         if rocks.holds_data(path):
-            with rocks.Glance(path) as glance:
+            with Glance(path) as glance:
                 meta, torn = checked_meta(path, glance.db) or meta, glance.torn
         if (meta.topic, meta.partition) != (topic, partition):
             msg = (
@@ -111,7 +112,7 @@ class SeedStore:
         if not rocks.holds_data(path):
             msg = f"there is no store in {path}"
             raise StoreError(msg)
-        glance = rocks.Glance(path)
+        glance = Glance(path)
         try:
             meta = checked_meta(path, glance.db)
             if meta is None:

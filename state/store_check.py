@@ -9,6 +9,7 @@ from rocksdict import Rdict, ReadOptions
 
 from state import rocks
 from state.epoch_chain import checked_meta
+from state.glance import Glance
 from state.store_layout import (
     WAY_OUT,
     ItemRecord,
@@ -65,7 +66,7 @@ def check_store(path: Path, capacity: int, check_centroids: Callable[[bytes], st
         report.damages.append(f"there is no store in {path}")
         return report
     try:
-        glance = rocks.Glance(path)
+        glance = Glance(path)
     except (StoreError, OSError) as error:
         report.damages.append(str(error))
         return report

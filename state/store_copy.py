@@ -13,6 +13,7 @@ from rocksdict import WriteBatch, WriteOptions
 
 from state import rocks
 from state.epoch_chain import ManifestWatch, checked_meta, slot_key, slot_value
+from state.glance import Glance
 from state.store_layout import META_KEY, StoreMeta, encode_meta
 
 _BATCH_BYTES = 4 << 20
@@ -31,7 +32,7 @@ def copy_store(source: Path, target: Path) -> StoreMeta | None:
     Raises:
         StoreError: when the store is damaged; the copy is then of no use.
     """
-    with rocks.Glance(source) as glance:
+    with Glance(source) as glance:
         meta = checked_meta(source, glance.db)
         if meta is None:
             return None

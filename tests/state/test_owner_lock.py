@@ -49,3 +49,9 @@ def test_owners_are_named_while_they_live(tmp_path: Path) -> None:
         assert [json.loads(who)["flow"] for who in owners(tmp_path)] == ["look-alike", "seeds"]
         assert len(owners(tmp_path)) == 2
     assert owners(tmp_path) == []
+
+
+def test_a_directory_that_cannot_be_made_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OwnedElsewhereError, match="cannot be used"):
+        OwnerLock(tmp_path / "file" / "state", 0, "x").__enter__()

@@ -89,7 +89,7 @@ def test_any_damage_is_refused_or_leaves_an_earlier_state(crashed: Crashed, tmp_
 
 def many_logs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have RocksDB keep its logs: as in the seconds in which one is being made into a table."""
-    usual = rocks._options
+    usual = rocks.make_options
 
     def options(**how: object) -> Options:
         made = usual(**how)  # type: ignore[arg-type]
@@ -98,7 +98,7 @@ def many_logs(monkeypatch: pytest.MonkeyPatch) -> None:
         made.set_min_write_buffer_number_to_merge(60)
         return made
 
-    monkeypatch.setattr(rocks, "_options", options)
+    monkeypatch.setattr(rocks, "make_options", options)
 
 
 def test_a_log_that_is_missing_before_a_later_one_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
