@@ -35,7 +35,8 @@ class Listings:
         before = self._known.get(change.item_id, _NOTHING)
         since = before.since
         if change.retired:
-            listing = Listing(FOR_EVER, change.sent, change.sent)
+            at = max(1, change.sent)  # 0 means that it is not
+            listing = Listing(FOR_EVER, at, at)
         else:
             if before.retired_at:
                 since = change.sent

@@ -203,6 +203,8 @@ def split_centroids_key(key: bytes | None) -> tuple[str, str]:
         raise Reject("not_utf8", f"the key: {error}") from None
     if not (model_version and slash and item_id):
         raise Reject("key_mismatch", f"the key {key[:64]!r} is no model_version/item_id")
+    _identifier("model_version", model_version)
+    _identifier("item_id", item_id)
     return model_version, item_id
 
 

@@ -10,12 +10,11 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from flows.errors import RalmError
+from flows.first_contact import LIST_TIMEOUT_S, FirstContact
 from flows.logs import get_logger
 from monitoring import metrics
 
 log = get_logger(__name__)
-
-LIST_TIMEOUT_S = 15.0
 
 
 @dataclass
@@ -41,6 +40,7 @@ class TopicReader:
         self._poll = poll
         self._lock = threading.Lock()
         self._partitions: dict[int, _Partition] = {}
+        self._contact = FirstContact(self._servers, self._on_error)
         self._consumer = Consumer(
             {
                 **config,
@@ -48,7 +48,7 @@ class TopicReader:
                 "enable.auto.offset.store": False,
                 "enable.partition.eof": True,
                 "auto.offset.reset": "error",
-                "error_cb": self._on_error,
+                "error_cb": self._contact,
             }
         )
 
@@ -58,12 +58,7 @@ class TopicReader:
         Raises:
             RalmError: when it does not answer.
         """
-        try:
-            found = self._consumer.list_topics(timeout=LIST_TIMEOUT_S).topics
-        except KafkaException as error:
-            reason = error.args[0].str()
-            msg = f"no broker answers at {self._servers} ({reason}): is bootstrap_servers right, is the broker running?"
-            raise RalmError(msg) from error
+        found = self._contact.topics(self._consumer)
         return {name: len(topic.partitions) for name, topic in found.items() if topic.error is None}
 
     def missing(self, topic: str) -> str:

@@ -14,12 +14,14 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
 from flows import look_alike, scores, seeds
+from flows.engine_api import set_engine_api
 from flows.errors import ConfigError, RalmError, StoppedError
 from flows.logs import get_logger
 from flows.runtime import Runtime
 from flows.settings import Settings
 from monitoring import metrics
-from monitoring.health import Health, HealthServer, serve
+from monitoring.health import Health
+from monitoring.health_server import HealthServer, serve
 from state.bundle import Bundle, BundleError
 from state.owner_lock import OwnedElsewhereError, OwnerLock
 from state.seed_store import StoreError
@@ -86,6 +88,7 @@ def _serve(health: Health, host: str, port: int) -> HealthServer:
 def _run(flow: Dataflow, settings: Settings, name: str) -> None:
     addresses = [address.strip() for address in settings.addresses.split(",") if address.strip()]
     recovery = _recovery_dir(Path(settings.state_dir) / "recovery" / name, settings.recovery_partitions)
+    set_engine_api(settings)
     try:
         cli_main(
             flow,

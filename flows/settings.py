@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, m
 from pydantic_core import PydanticCustomError
 
 from flows.durations import Duration, DurationMark, PositiveDuration, milliseconds
-from flows.setting_fields import duration, group_of, is_masked, setting, shown_value
+from flows.setting_fields import duration, group_of, holds_secret, is_masked, setting, shown_value
 from flows.setting_rules import broken_rules
 from flows.settings_table import markdown
 
@@ -120,6 +120,8 @@ class Settings(BaseModel):
     process_id: Natural = setting("process", 0, "number of this process in the cluster")
     addresses: str = setting("process", "", "host:port of every process, comma separated; empty = one process")
 
+    engine_api: bool = setting("process", False, "the engine's own pages on port 3030 + process_id of EVERY address")
+
     data_dir: str = setting("data", ".ralm/data", "folder of the data sets")
 
     dim: Positive = setting("train", 128, "length of user embedding and look-alike vector")
@@ -176,6 +178,12 @@ class Settings(BaseModel):
             kind = "together"
             raise PydanticCustomError(kind, "{text}", {"text": "; ".join(text for text, _ in broken), "broken": broken})
         return self
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret, as it is: passwords, and those options of the Kafka client that hold one."""
+        passwords = (self.sasl_password.get_secret_value(), self.ssl_key_password.get_secret_value())
+        options = (option.split("=", 1) for option in self.kafka_options if "=" in option)
+        return tuple(filter(None, (*passwords, *(value for name, value in options if holds_secret(name)))))
 
     def shown(self, groups: tuple[str, ...] | None = None) -> str:
         """The settings of some groups (all by default) as TOML; secrets are masked, in comments."""

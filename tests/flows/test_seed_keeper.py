@@ -1,39 +1,31 @@
 """The seed keeper without an engine and without a broker: windows, crashes, expiry, a new model."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from keeper_maker import (
+    WINDOWS,
+    Build,
+    batch,
+    emitted,
+    listing,
+    make_pool,
+    no_history,
+    settle,
+    tombstone,
+)
 
-from flows.batches import CandidateBatch, CandidateChange, ClickBatch, OutMessage
-from flows.clustering_pool import ClusteringOptions, ClusteringPool
+from flows.batches import CandidateBatch, ClickBatch
+from flows.clustering_pool import ClusteringPool
 from flows.errors import RalmError
 from flows.keeper_state import KeeperOptions, KeeperState
-from flows.messages import Centroids, decode_centroids, split_centroids_key
+from flows.messages import split_centroids_key
 from flows.seed_keeper import Missed, SeedKeeper
-from flows.windows import WindowOptions
 from monitoring import metrics
-from ralm.scoring import AttentionWeights
-from state.bundle import Bundle, write_bundle
 from state.seed_store import SeedStore
-from state.user_keys import user_keys
-
-USERS = user_keys([str(number) for number in range(60)])
-WINDOWS = WindowOptions(length=1000, allowed_lateness=0, idle_after=500)
-
-
-def make_pool(path: Path, rng_seed: int) -> ClusteringPool:
-    rng, h = np.random.default_rng(rng_seed), 8
-    weights = AttentionWeights(*(rng.normal(size=s).astype("f4") for s in ((h, h), (4, h), (4,))))
-    vectors = rng.normal(size=(50, h)).astype("f4")  # the last ten users have none
-    write_bundle(
-        path, towers=weights, user_tower={}, lookalike={}, keys=USERS[:50], vectors=vectors, details={"clusters": 4}
-    )
-    return ClusteringPool(Bundle.open(path), ClusteringOptions(4, 3, 1000, 0), threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +33,6 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusteringPool]:
     made = make_pool(tmp_path_factory.mktemp("bundle") / "b", 0)
     yield made
     made.close()
-
-
-Build = Callable[..., SeedKeeper]
-
-
-def no_history(_: KeeperState) -> tuple[list[ClickBatch], list[CandidateBatch]]:
-    msg = "the topic has nothing"
-    raise RalmError(msg)
 
 
 @pytest.fixture
@@ -73,45 +57,6 @@ def build(tmp_path: Path, pool: ClusteringPool) -> Iterator[Build]:
     yield make
     for store in opened:
         store.close()
-
-
-def batch(offset: int, *clicks: tuple[str, int, int], idle: int = 0) -> ClickBatch:
-    ids = sorted({item for item, _, _ in clicks})
-    return ClickBatch(
-        0,
-        offset + len(clicks),
-        idle,
-        ids,
-        np.array([ids.index(item) for item, _, _ in clicks], np.int64),
-        USERS[[user for _, user, _ in clicks]] if clicks else USERS[:0],
-        np.array([ts for _, _, ts in clicks], np.int64),
-        np.arange(offset, offset + len(clicks)),
-    )
-
-
-def listing(offset: int, item: str, *, sent: int, expires_at: int | None = None) -> CandidateBatch:
-    return CandidateBatch(0, offset + 1, [CandidateChange(offset, item, False, expires_at, sent)])
-
-
-def tombstone(offset: int, item: str, *, sent: int) -> CandidateBatch:
-    return CandidateBatch(0, offset + 1, [CandidateChange(offset, item, True, None, sent)])
-
-
-def settle(keeper: SeedKeeper) -> list[OutMessage]:
-    """Let the pool finish."""
-    out: list[OutMessage] = []
-    until = time.monotonic() + 20
-    while keeper.notify_at() is not None:
-        assert time.monotonic() < until
-        out += keeper.collect()
-    return out
-
-
-def emitted(out: list[OutMessage]) -> dict[str, Centroids | None]:
-    return {
-        split_centroids_key(message.key)[1]: None if message.value is None else decode_centroids(message.value)
-        for message in out
-    }
 
 
 FIRST = [("a", user, 100 + user) for user in range(5)] + [("b", 1, 200), ("c", 55, 210), ("c", 56, 211), ("c", 57, 212)]
