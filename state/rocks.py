@@ -26,6 +26,7 @@ _CACHE_BYTES = 32 << 20
 _BUFFER_BYTES = 32 << 20
 _SYNC_BYTES = 1 << 20
 _DELETIONS_WINDOW = 1000
+_WORK = ("num-running-flushes", "mem-table-flush-pending", "num-running-compactions", "compaction-pending")
 _AGE_S = 86_400
 """What was overwritten or deleted leaves the disk within so long, however little is written after it."""
 _FILE = re.compile(r"/\S*/(\d{6,}\.(?:sst|log)|MANIFEST-\d+|CURRENT)")
@@ -88,6 +89,18 @@ class OpenStore:
             StoreError: when RocksDB refuses.
         """
         writing(self.path, lambda: self.db.write(batch, options))
+
+    def flush(self) -> None:
+        """Have RocksDB make a table of what lies in memory, without waiting for it.
+
+        Raises:
+            StoreError: when RocksDB refuses.
+        """
+        writing(self.path, lambda: self.db.flush(False))
+
+    def at_rest(self) -> bool:
+        """Whether RocksDB makes no table and compacts nothing, and is not about to."""
+        return not any(int(self.db.property_value(f"rocksdb.{name}") or 0) for name in _WORK)
 
 
 def holds_data(path: Path) -> bool:

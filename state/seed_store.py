@@ -40,6 +40,8 @@ from state.store_layout import (
 
 __all__ = ["FORMAT", "Changes", "ItemRecord", "Listing", "MergedSeeds", "SeedStore", "StoreError", "StoreMeta"]
 
+_FLUSH_AFTER = 2000
+"""Retired items after which RocksDB is told to make tables of their deletions: only then can their bytes go."""
 _FOLD_SHARE = 4
 """Deltas are folded into the base when they hold a quarter of its seeds."""
 
@@ -71,6 +73,7 @@ class SeedStore:
         self._capacity = capacity
         self._glance: Glance | None = None  # a reader's, to be closed with it
         self._manifest = ManifestWatch(path)
+        self._retired = 0
         self._synced = WriteOptions()
         self._synced.sync = True
 
@@ -158,6 +161,10 @@ class SeedStore:
         batch.put(META_KEY, encode_meta(changed))
         self._store.write(batch, self._synced)
         self.meta = changed
+        self._retired += len(changes.retired)
+        if self._retired >= _FLUSH_AFTER:
+            self._retired = 0
+            self._store.flush()
 
     def items(self) -> Iterator[tuple[str, ItemRecord]]:
         """Every item's record.
@@ -239,6 +246,10 @@ class SeedStore:
             StoreError: when RocksDB cannot.
         """
         rocks.compact(self._db, self._store.path)
+
+    def at_rest(self) -> bool:
+        """Whether RocksDB has no work in the background, so that what could leave the disk has left it."""
+        return self._store.at_rest()
 
     def close(self) -> None:
         """Release the directory; what was written stays."""

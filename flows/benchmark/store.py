@@ -23,6 +23,7 @@ _CENTROIDS_BYTES = 10_500
 """Of 20 centroids of 128 numbers."""
 _SEEDS_EACH = 60
 _EPOCHS = 20
+_SETTLE_S = 60.0
 _EPOCH_S = 0.02
 """Between two writes while a base is folded: far more often than a flow writes."""
 
@@ -181,12 +182,12 @@ def _generations(
         names = [f"item-{generation}-{number}" for number in range(items)]
         for some in np.array_split(np.arange(items), _EPOCHS):
             _live(store, rng, [names[number] for number in some])
-        disk.append(_mib(path))
+        disk.append(_settled_mib(store, path))
         for some in np.array_split(np.arange(items), _EPOCHS):
             gone = [names[number] for number in some]
             store.write(Changes(retired=gone), position=store.position + 1, model_version="bench")
             store.write(Changes(told=gone), position=store.position + 1, model_version="bench")
-        empty.append(_mib(path))
+        empty.append(_settled_mib(store, path))
     store.close()
     return tuple(disk), tuple(empty)
 
@@ -211,5 +212,9 @@ def _bytes(path: Path) -> int:
     return sum(file.stat().st_size for file in path.iterdir())
 
 
-def _mib(path: Path) -> int:
+def _settled_mib(store: SeedStore, path: Path) -> int:
+    """Disk once RocksDB has no more to do, which it does on its own in the background."""
+    until = time.monotonic() + _SETTLE_S
+    while not store.at_rest() and time.monotonic() < until:
+        time.sleep(_EPOCH_S)
     return round(_bytes(path) / 2**20)

@@ -7,7 +7,7 @@ from flows.benchmark.store import measure_store
 
 def test_a_store_is_measured(tmp_path: Path) -> None:
     told: list[str] = []
-    figures = measure_store(tmp_path, seeds=300_000, churns=3, items=400, generations=2, progress=told.append)
+    figures = measure_store(tmp_path, seeds=300_000, churns=3, items=2500, generations=2, progress=told.append)
     assert len(told) == 6
     assert 8 < figures.bytes_after < 24
     assert figures.bytes_before >= figures.bytes_after
@@ -15,4 +15,5 @@ def test_a_store_is_measured(tmp_path: Path) -> None:
     assert figures.write_s > 0
     assert figures.bare_s > 0
     assert figures.write_s < 1.0 + 3 * figures.bare_s
-    assert len(figures.disk_mib) == len(figures.empty_mib) == 2
+    assert all(25 < mib < 80 for mib in figures.disk_mib)
+    assert all(mib < 20 for mib in figures.empty_mib)
