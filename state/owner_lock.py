@@ -4,13 +4,14 @@ import fcntl
 import json
 import os
 import socket
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 
 class OwnedElsewhereError(Exception):
-    """The state directory belongs to a process that is alive; the message says which."""
+    """The state directory cannot be had: a process that is alive has it, or it cannot be written; says which."""
 
 
 class OwnerLock:
@@ -31,10 +32,14 @@ class OwnerLock:
         """Take the lock.
 
         Raises:
-            OwnedElsewhereError: when another process has it.
+            OwnedElsewhereError: when another process has it, or there can be no lock file.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            msg = f"the state directory {self._path.parent} cannot be used: {error}"
+            raise OwnedElsewhereError(msg) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -51,8 +56,9 @@ class OwnerLock:
             "flow": self._flow,
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        os.ftruncate(file, 0)
-        os.pwrite(file, json.dumps(holder).encode() + b"\n", 0)
+        with suppress(OSError):  # a full disk: the lock is the kernel's, the words are for people
+            os.ftruncate(file, 0)
+            os.pwrite(file, json.dumps(holder).encode() + b"\n", 0)
         self._file = file
         return self
 
@@ -60,3 +66,17 @@ class OwnerLock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def owners(state_dir: Path) -> list[str]:
+    """Who holds a state directory now, in each holder's own words; looks without taking anything."""
+    found = []
+    for path in sorted(state_dir.glob("process-*.lock")):
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            found.append(os.read(file, 4096).decode(errors="replace").strip() or "unknown")
+        finally:
+            os.close(file)
+    return found

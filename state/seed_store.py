@@ -1,127 +1,49 @@
-"""The seed sets of one Kafka partition, in RocksDB.
-
-Layout, all keys in one column family, ``ITEM`` being a 2-byte length and the item's UTF-8 bytes:
-
-======================  ============================================================================
-``M``                   JSON: format, topic, partition, position, model version
-``I ITEM``              last click (int64, ms) and seeds at the last merge (int64)
-``B ITEM``              the base seed set: users uint64[n] ascending, then times int64[n]; 16 bytes a seed
-``D ITEM position``     one delta seed set (same form) for each write that touched the item
-``C ITEM``              the item's last centroids as they were emitted
-``L ITEM``              what the topic of candidates says of the item: three int64, see ``Listing``
-``T ITEM``              the item was given up; its tombstone may not have been delivered yet
-======================  ============================================================================
+"""The seed sets of one Kafka partition, in RocksDB; ``state/store_layout.py`` says how they lie there.
 
 ``write`` puts the deltas of an epoch and the position that they reach into one synced batch, so that the store is
 always the seed sets of exactly the clicks before its position. Deltas are merged into the base when a set is read,
 and only once they amount to a quarter of it: a base of 3,000,000 seeds is 48 MB to rewrite.
 """
 
-import json
-import struct
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, Self
 
-import numpy as np
-from rocksdict import (
-    AccessType,
-    BlockBasedOptions,
-    Cache,
-    CompactOptions,
-    DBCompressionType,
-    Options,
-    Rdict,
-    ReadOptions,
-    WriteBatch,
-    WriteOptions,
-)
+from rocksdict import Rdict, WriteBatch, WriteOptions
 
 from ralm.seed_set import SeedSet, merge_all
+from state import rocks
+from state.base_sets import BaseSets
+from state.changes import Changes
+from state.epoch_chain import ManifestWatch, checked_meta, slot_key, slot_value
+from state.glance import Glance
+from state.store_layout import (
+    FORMAT,
+    META_KEY,
+    ItemRecord,
+    Listing,
+    StoreError,
+    StoreMeta,
+    decode_listing,
+    decode_record,
+    decode_seeds,
+    delta_key,
+    encode_listing,
+    encode_meta,
+    encode_record,
+    encode_seeds,
+    item_key,
+    split_key,
+)
 
-FORMAT = 1
-_META = b"M"
-_ITEM = struct.Struct("<qq")
-_LISTING = struct.Struct("<qqq")
-_CACHE_BYTES = 32 << 20
-_BUFFER_BYTES = 32 << 20
+__all__ = ["FORMAT", "Changes", "ItemRecord", "Listing", "MergedSeeds", "SeedStore", "StoreError", "StoreMeta"]
+
+_FLUSH_AFTER = 2000
+"""Retired items after which RocksDB is told to make tables of their deletions: only then can their bytes go."""
 _FOLD_SHARE = 4
 """Deltas are folded into the base when they hold a quarter of its seeds."""
-
-
-class StoreError(Exception):
-    """A store that cannot be used as it is; the message says what to do."""
-
-
-@dataclass(frozen=True)
-class StoreMeta:
-    """What a store knows of itself.
-
-    Attributes:
-        topic: the topic of clicks.
-        partition: its partition.
-        position: the offset after the last click that is in the store.
-        candidates: the offset after the last message of the same partition of the topic of candidates.
-        model_version: the bundle whose centroids were last written; empty before the first.
-        older_versions: bundles before it whose centroids may still be in their topic, newest first.
-        format: the version of the layout.
-    """
-
-    topic: str
-    partition: int
-    position: int = 0
-    candidates: int = 0
-    model_version: str = ""
-    older_versions: tuple[str, ...] = ()
-    format: int = FORMAT
-
-
-@dataclass(frozen=True)
-class ItemRecord:
-    """An item's line in the store: event time of its last click (ms) and its seeds at the last merge."""
-
-    last_click: int
-    seeds: int
-
-
-class Listing(NamedTuple):
-    """What the topic of candidates says of an item.
-
-    Attributes:
-        expires_at: event time until which it is a candidate, ms.
-        since: clicks up to this time are not taken: the item was retired meanwhile, ms.
-        retired_at: when it was retired, ms; 0 while it is not.
-    """
-
-    expires_at: int
-    since: int = 0
-    retired_at: int = 0
-
-
-@dataclass
-class Changes:
-    """What one epoch changes; written whole or not at all.
-
-    Attributes:
-        retired: items whose seeds, record and centroids go; marked until their tombstones are ``told``.
-        told: items given up earlier, whose tombstones have been delivered.
-        seeds: new seeds of each touched item.
-        items: the touched items' new records.
-        centroids: encoded centroids of the items that were clustered.
-        listings: what the topic of candidates says; None forgets it.
-    """
-
-    retired: list[str] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
-    seeds: list[tuple[str, SeedSet]] = field(default_factory=list)
-    items: dict[str, ItemRecord] = field(default_factory=dict)
-    centroids: dict[str, bytes] = field(default_factory=dict)
-    listings: dict[str, Listing | None] = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        return any(vars(self).values())
 
 
 class MergedSeeds(NamedTuple):
@@ -136,19 +58,28 @@ class SeedStore:
 
     Only one thread may call ``write``; ``merged_seeds`` and the other readers may run beside it, as long as no two
     threads merge the same item.
+
+    Attributes:
+        meta: what the store knows of itself.
+        torn: why the end of its log was dropped when it was opened, None if it was not. The store is then behind.
     """
 
-    def __init__(self, db: Rdict, meta: StoreMeta, capacity: int) -> None:
+    def __init__(self, path: Path, db: Rdict, meta: StoreMeta, capacity: int, torn: str | None = None) -> None:
         self._db = db
+        self._store = rocks.OpenStore(path, db)
+        self._bases = BaseSets(self._store)
         self.meta = meta
+        self.torn = torn
         self._capacity = capacity
+        self._glance: Glance | None = None  # a reader's, to be closed with it
+        self._manifest = ManifestWatch(path)
+        self._retired = 0
         self._synced = WriteOptions()
         self._synced.sync = True
-        self._scratch: TemporaryDirectory[str] | None = None  # a reader's own files, gone with it
 
     @classmethod
     def open(cls, path: Path, *, topic: str, partition: int, capacity: int) -> Self:
-        """Open a store for writing, making it if there is none.
+        """Open a store for writing, making it if there is none; a store that is refused stays as it was.
 
         Args:
             path: its directory.
@@ -159,21 +90,20 @@ class SeedStore:
         Raises:
             StoreError: when it is in use, damaged, of another format or of another partition.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        db = _open(path, AccessType.read_write())
-        value = db.get(_META)
-        if value is None:
-            meta = StoreMeta(topic, partition)
-        else:
-            meta = _meta(path, value)
-            if (meta.topic, meta.partition) != (topic, partition):
-                db.close()
-                msg = (
-                    f"{path} holds the seeds of topic {meta.topic!r} partition {meta.partition}, not of {topic!r} "
-                    f"partition {partition}: point --state-dir elsewhere, or put the right store back"
-                )
-                raise StoreError(msg)
-        return cls(db, meta, capacity)
+        meta, torn = StoreMeta(topic, partition), None
+        if rocks.holds_data(path):
+            with Glance(path) as glance:
+                meta, torn = checked_meta(path, glance.db) or meta, glance.torn
+        if (meta.topic, meta.partition) != (topic, partition):
+            msg = (
+                f"{path} holds the seeds of topic {meta.topic!r} partition {meta.partition}, not of {topic!r} "
+                f"partition {partition}: point --state-dir elsewhere, or put the right store back"
+            )
+            raise StoreError(msg)
+        path.mkdir(parents=True, exist_ok=True)
+        if not rocks.holds_data(path):
+            rocks.clear_unborn(path)
+        return cls(path, rocks.open_to_write(path), meta, capacity, torn)
 
     @classmethod
     def inspect(cls, path: Path, capacity: int = 2**62) -> Self:
@@ -182,18 +112,20 @@ class SeedStore:
         Raises:
             StoreError: when there is no store, or it is damaged or of another format.
         """
-        if not (path / "CURRENT").exists():
+        if not rocks.holds_data(path):
             msg = f"there is no store in {path}"
             raise StoreError(msg)
-        scratch = TemporaryDirectory(prefix="ralm-inspect-")
-        db = _open(path, AccessType.secondary(scratch.name))
-        db.try_catch_up_with_primary()
-        value = db.get(_META)
-        if value is None:
-            msg = f"the store in {path} has nothing written yet"
-            raise StoreError(msg)
-        store = cls(db, _meta(path, value), capacity)
-        store._scratch = scratch
+        glance = Glance(path)
+        try:
+            meta = checked_meta(path, glance.db)
+            if meta is None:
+                msg = f"the store in {path} has nothing written yet"
+                raise StoreError(msg)
+        except BaseException:
+            glance.close()
+            raise
+        store = cls(path, glance.db, meta, capacity, glance.torn)
+        store._glance = glance
         return store
 
     @property
@@ -212,47 +144,76 @@ class SeedStore:
         Raises:
             StoreError: when RocksDB refuses; nothing of the batch is then in the store.
         """
+        epoch = self.meta.epoch + 1
         batch = WriteBatch(raw_mode=True)
         self._delete(batch, changes)
         for item, seeds in changes.seeds:
-            batch.put(_key(b"D", item) + position.to_bytes(8, "big"), _encode(seeds))
+            batch.put(delta_key(item, epoch), encode_seeds(seeds))
         for item, record in changes.items.items():
-            batch.put(_key(b"I", item), _ITEM.pack(record.last_click, record.seeds))
+            batch.put(item_key(b"I", item), encode_record(record))
         for item, centroids in changes.centroids.items():
-            batch.put(_key(b"C", item), centroids)
+            batch.put(item_key(b"C", item), centroids)
         for item, listing in changes.listings.items():
             if listing is not None:
-                batch.put(_key(b"L", item), _LISTING.pack(*listing))
-        changed = replace(self.meta, position=position, **meta)
-        batch.put(_META, json.dumps(changed.__dict__).encode())
-        self._write(batch, synced=True)
+                batch.put(item_key(b"L", item), encode_listing(listing))
+        changed = replace(self.meta, position=position, epoch=epoch, manifest=self._manifest.anchor(), **meta)
+        batch.put(slot_key(epoch), slot_value(epoch))
+        batch.put(META_KEY, encode_meta(changed))
+        self._store.write(batch, self._synced)
         self.meta = changed
+        self._retired += len(changes.retired)
+        if self._retired >= _FLUSH_AFTER:
+            self._retired = 0
+            self._store.flush()
 
     def items(self) -> Iterator[tuple[str, ItemRecord]]:
-        """Every item's record."""
-        for key, value in self._scan(b"I"):
-            yield _item_of(key), ItemRecord(*_ITEM.unpack(value))
+        """Every item's record.
+
+        Raises:
+            StoreError: when one is damaged.
+        """
+        for key, value in self._store.scan(b"I"):
+            item = split_key(key).item
+            yield item, decode_record(value, item)
 
     def listings(self) -> Iterator[tuple[str, Listing]]:
-        """What the topic of candidates says of each item that it named."""
-        for key, value in self._scan(b"L"):
-            yield _item_of(key), Listing(*_LISTING.unpack(value))
+        """What the topic of candidates says of each item that it named.
+
+        Raises:
+            StoreError: when one is damaged.
+        """
+        for key, value in self._store.scan(b"L"):
+            item = split_key(key).item
+            yield item, decode_listing(value, item)
 
     def untold(self) -> list[str]:
-        """Items that were given up and whose tombstones may not have been delivered."""
-        return [_item_of(key) for key, _ in self._scan(b"T")]
+        """Items that were given up and whose tombstones may not have been delivered.
+
+        Raises:
+            StoreError: when they cannot be read.
+        """
+        return [split_key(key).item for key, _ in self._store.scan(b"T")]
 
     def seeds(self, item: str) -> SeedSet:
-        """The seed set of an item, empty when it has none."""
-        base, deltas = self._parts(item)
+        """The seed set of an item, empty when it has none.
+
+        Raises:
+            StoreError: when it is damaged.
+        """
+        deltas, base = self._deltas(item), self._bases.read(item).seeds
         return merge_all([base, *deltas.values()], self._capacity)
 
     def merged_seeds(self, item: str) -> MergedSeeds:
         """The seed set of an item, tidied on the way: its deltas become one, or part of the base.
 
-        Says the same before and after, so it needs no sync and may be cut off anywhere.
+        Says the same before and after, so it needs no sync and may be cut off anywhere. It is in the log all the same:
+        an epoch that retires the item deletes the deltas that are left by then, and no others may come back.
+
+        Raises:
+            StoreError: when it is damaged, or RocksDB refuses the write.
         """
-        base, deltas = self._parts(item)
+        deltas, old = self._deltas(item), self._bases.read(item)
+        base = old.seeds
         if not deltas:
             return MergedSeeds(base.newest(self._capacity), 0)
         delta = merge_all(list(deltas.values()), self._capacity)
@@ -264,128 +225,55 @@ class SeedStore:
             for key in deltas:
                 batch.delete(key)
             if fold:
-                batch.put(_key(b"B", item), _encode(seeds))
+                self._bases.write(item, seeds, old, batch)
             else:
-                batch.put(max(deltas), _encode(delta))
-            self._write(batch, synced=False)
+                batch.put(max(deltas), encode_seeds(delta))
+            self._store.write(batch)
         return MergedSeeds(seeds, len(union) - len(seeds) if fold else 0)
 
     def centroids(self, item: str) -> bytes | None:
-        """The item's last centroids as they were emitted."""
-        value: bytes | None = self._db.get(_key(b"C", item))
-        return value
+        """The item's last centroids as they were emitted.
+
+        Raises:
+            StoreError: when they cannot be read.
+        """
+        return self._store.get(item_key(b"C", item))
 
     def compact(self) -> None:
-        """Have RocksDB rewrite its files without what was overwritten or deleted."""
-        self._db.compact_range(None, None, CompactOptions())
+        """Have RocksDB rewrite its files without what was overwritten or deleted; writes go on meanwhile.
+
+        Raises:
+            StoreError: when RocksDB cannot.
+        """
+        rocks.compact(self._db, self._store.path)
+
+    def at_rest(self) -> bool:
+        """Whether RocksDB has no work in the background, so that what could leave the disk has left it."""
+        return self._store.at_rest()
 
     def close(self) -> None:
         """Release the directory; what was written stays."""
-        self._db.close()
+        if self._glance is not None:
+            self._glance.close()
+            return
+        with suppress(Exception):  # it may fail to make its log into a table; what was synced is in the log
+            self._db.close()
 
     def _delete(self, batch: WriteBatch, changes: Changes) -> None:
         """What goes, before anything is put: what is new of an item stays."""
         for item in changes.told:
-            batch.delete(_key(b"T", item))
+            batch.delete(item_key(b"T", item))
         for item in changes.retired:
-            for key in self._keys_of(item):
+            for key, _ in self._store.scan(item_key(b"D", item)):
                 batch.delete(key)
-            batch.put(_key(b"T", item), b"")
+            self._bases.delete(item, batch)
+            for kind in (b"I", b"C"):
+                batch.delete(item_key(kind, item))
+            batch.put(item_key(b"T", item), b"")
         for item, listing in changes.listings.items():
             if listing is None:
-                batch.delete(_key(b"L", item))
+                batch.delete(item_key(b"L", item))
 
-    def _parts(self, item: str) -> tuple[SeedSet, dict[bytes, SeedSet]]:
-        """The base and the deltas by key; deltas first, so that a merge between the two reads loses nothing."""
-        deltas = {key: _decode(value, item) for key, value in self._scan(_key(b"D", item))}
-        value = self._db.get(_key(b"B", item))
-        return (SeedSet.empty() if value is None else _decode(value, item)), deltas
-
-    def _keys_of(self, item: str) -> Iterable[bytes]:
-        yield from (key for key, _ in self._scan(_key(b"D", item)))
-        yield from (_key(kind, item) for kind in (b"B", b"I", b"C"))
-
-    def _scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        options = ReadOptions()
-        options.set_iterate_upper_bound(prefix + b"\xff" * 12)
-        try:
-            yield from self._db.items(from_key=prefix, read_opt=options)
-        except Exception as error:  # rocksdict raises the bare class
-            msg = f"the store in {self._db.path()} cannot be read: {error}. {_WAY_OUT}"
-            raise StoreError(msg) from error
-
-    def _write(self, batch: WriteBatch, *, synced: bool) -> None:
-        try:
-            self._db.write(batch, self._synced if synced else None)
-        except Exception as error:
-            msg = (
-                f"the store in {self._db.path()} refuses a write: {error}. "
-                "Look for a full or failing disk; start again once it is mended: nothing is lost."
-            )
-            raise StoreError(msg) from error
-
-
-_WAY_OUT = (
-    "Restore the state directory (stores and recovery together) from a backup, or remove it as a whole: "
-    "the seed sets are then rebuilt from the topic of clicks as far back as it is kept."
-)
-
-
-def _options() -> Options:
-    options = Options(raw_mode=True)
-    options.create_if_missing(True)
-    options.set_compression_type(DBCompressionType.lz4())
-    options.set_write_buffer_size(_BUFFER_BYTES)
-    options.set_max_total_wal_size(4 * _BUFFER_BYTES)
-    options.set_max_open_files(128)
-    options.set_keep_log_file_num(2)
-    options.set_max_log_file_size(1 << 20)
-    table = BlockBasedOptions()
-    table.set_block_cache(Cache(_CACHE_BYTES))
-    table.set_bloom_filter(10, False)
-    options.set_block_based_table_factory(table)
-    return options
-
-
-def _open(path: Path, access: AccessType) -> Rdict:
-    try:
-        return Rdict(str(path), _options(), access_type=access)
-    except Exception as error:
-        if "lock" in str(error).lower():
-            msg = f"the store in {path} is in use by another process: stop that one first"
-            raise StoreError(msg) from error
-        msg = f"the store in {path} cannot be opened: {error}. {_WAY_OUT}"
-        raise StoreError(msg) from error
-
-
-def _meta(path: Path, value: bytes) -> StoreMeta:
-    meta = StoreMeta(**json.loads(value))
-    meta = replace(meta, older_versions=tuple(meta.older_versions))
-    if meta.format != FORMAT:
-        msg = (
-            f"the store in {path} has format {meta.format}; this version reads {FORMAT}. Run the version that wrote "
-            "it, or remove the state directory to rebuild the seed sets from the topic of clicks."
-        )
-        raise StoreError(msg)
-    return meta
-
-
-def _key(kind: bytes, item: str) -> bytes:
-    name = item.encode()
-    return kind + len(name).to_bytes(2, "big") + name
-
-
-def _item_of(key: bytes) -> str:
-    return key[3:].decode()
-
-
-def _encode(seeds: SeedSet) -> bytes:
-    return seeds.users.astype("<u8", copy=False).tobytes() + seeds.times.astype("<i8", copy=False).tobytes()
-
-
-def _decode(value: bytes, item: str) -> SeedSet:
-    count, rest = divmod(len(value), 16)
-    if rest:
-        msg = f"the seeds of item {item!r} are damaged: {len(value)} bytes is no multiple of 16. {_WAY_OUT}"
-        raise StoreError(msg)
-    return SeedSet(np.frombuffer(value, "<u8", count), np.frombuffer(value, "<i8", count, offset=8 * count))
+    def _deltas(self, item: str) -> dict[bytes, SeedSet]:
+        """The deltas by key; read before the base, so that a merge between the two reads loses nothing."""
+        return {key: decode_seeds(value, item) for key, value in self._store.scan(item_key(b"D", item))}

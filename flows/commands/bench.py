@@ -1,4 +1,4 @@
-"""``ralm bench``: measure, beside the raw client."""
+"""``ralm bench``: measure what this machine does."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,6 +8,7 @@ from rich.console import Console
 
 from flows.benchmark.ingest import measure_ingest
 from flows.benchmark.machine import describe_machine
+from flows.benchmark.store import measure_store
 
 
 @click.group("bench")
@@ -30,6 +31,37 @@ def ingest(clicks: int, runs: int) -> None:
         f"{figures.flow_per_s / figures.raw_per_s:.2f} of the client alone\n"
         f"memory         {figures.rss_mib[0]} MiB after the first clicks, {figures.rss_mib[1]} halfway, "
         f"{figures.rss_mib[2]} at the end\n"
+        f"on             {describe_machine()}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@command.command("store")
+@click.option("--seeds", type=click.IntRange(1000), default=3_000_000, show_default=True, help="seeds of the big item")
+@click.option("--churns", type=click.IntRange(1), default=6, show_default=True, help="times a third is replaced")
+@click.option("--items", type=click.IntRange(100), default=20_000, show_default=True, help="items of a generation")
+@click.option("--generations", type=click.IntRange(1), default=5, show_default=True, help="generations")
+@click.option(
+    "--folder", type=click.Path(exists=True, file_okay=False), help="where to write  [default: the usual place]"
+)
+def store(seeds: int, churns: int, items: int, generations: int, folder: str | None) -> None:
+    """Disk a seed, the longest pause of a write, and disk over generations of items."""
+    console = Console()
+    with TemporaryDirectory(prefix="ralm-bench-", dir=folder) as made, console.status("starting") as status:
+        figures = measure_store(
+            Path(made), seeds=seeds, churns=churns, items=items, generations=generations, progress=status.update
+        )
+    console.print(
+        f"one item of {figures.seeds:,} seeds, a third replaced {churns} times\n"
+        f"disk           {figures.bytes_after:.1f} bytes a seed after compaction, at most {figures.bytes_before:.1f} "
+        "before\n"
+        f"pauses         {figures.write_s * 1000:.0f} ms the longest of {figures.writes} small epochs' writes while "
+        f"the item was merged ({figures.fold_s:.2f} s); a bare synced append beside them: {figures.bare_s * 1000:.0f} "
+        f"ms; {figures.big_write_s * 1000:.0f} ms the longest of its own\n"
+        f"{figures.items:,} items born and retired {generations} times\n"
+        f"disk           {', '.join(str(mib) for mib in figures.disk_mib)} MiB with each generation alive\n"
+        f"               {', '.join(str(mib) for mib in figures.empty_mib)} MiB after each was retired\n"
         f"on             {describe_machine()}",
         highlight=False,
         soft_wrap=True,

@@ -1,8 +1,12 @@
 """``ralm state``: look into the stores, read-only, also beside a running flow."""
 
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -11,13 +15,17 @@ from rich.table import Table
 from flows.errors import RalmError
 from flows.messages import decode_centroids
 from flows.options import with_settings
+from flows.rejects import Reject
 from flows.settings import Settings
+from flows.state_backup import backup, restore
+from flows.state_verify import StateVerifier
+from ralm.seed_set import SeedSet
 from state.seed_store import SeedStore, StoreError
 
 
 @click.group("state")
 def command() -> None:
-    """Look into the stores of a state directory; a flow may be running on it."""
+    """Look into the stores of a state directory, back them up and put them back; a flow may be running on it."""
 
 
 @command.command("show")
@@ -25,18 +33,19 @@ def command() -> None:
 def show(settings: Settings) -> None:
     """Every partition's position, items and seeds."""
     table = Table("topic", "partition", "position", "items", "seeds at last merge", "newest click", "model version")
-    for store in _stores(settings):
-        records = [record for _, record in store.items()]
-        newest = max((record.last_click for record in records), default=None)
-        table.add_row(
-            store.meta.topic,
-            str(store.meta.partition),
-            str(store.position),
-            f"{len(records):,}",
-            f"{sum(record.seeds for record in records):,}",
-            "-" if newest is None else _time(newest),
-            store.meta.model_version,
-        )
+    with _in_words():
+        for store in _stores(settings):
+            records = [record for _, record in store.items()]
+            newest = max((record.last_click for record in records), default=None)
+            table.add_row(
+                store.meta.topic,
+                str(store.meta.partition),
+                str(store.position),
+                f"{len(records):,}",
+                f"{sum(record.seeds for record in records):,}",
+                "-" if newest is None else _time(newest),
+                store.meta.model_version,
+            )
     Console().print(table)
 
 
@@ -46,54 +55,111 @@ def show(settings: Settings) -> None:
 @with_settings("state")
 def item(settings: Settings, item_id: str, most: int) -> None:
     """One item as JSON: its seeds (user keys in hexadecimal), newest first, and its last centroids."""
-    for store in _stores(settings):
-        seeds, centroids = store.seeds(item_id), store.centroids(item_id)
-        if not len(seeds):
-            continue
-        newest = sorted(zip(seeds.times.tolist(), seeds.users.tolist(), strict=True), reverse=True)[:most]
-        last = None if centroids is None else decode_centroids(centroids)
-        shown = {
-            "item_id": item_id,
-            "partition": store.meta.partition,
-            "seeds": len(seeds),
-            "newest_seeds": [{"user_key": f"{user:016x}", "ts": ts, "time": _time(ts)} for ts, user in newest],
-            "centroids": None
-            if last is None
-            else {
-                "model_version": last.model_version,
-                "window_end": last.window_end,
-                "window_end_time": _time(last.window_end),
-                "seeds": last.seeds,
-                "counts": last.counts,
-            },
-        }
-        click.echo(json.dumps(shown, indent=2))
-        return
+    with _in_words():
+        for store in _stores(settings):
+            if len(seeds := store.seeds(item_id)):
+                centroids = store.centroids(item_id)
+                click.echo(json.dumps(_shown(item_id, store.meta.partition, seeds, centroids, most), indent=2))
+                return
     msg = f"no store under {settings.state_dir} has seeds of item {item_id!r}"
     raise RalmError(msg)
 
 
+def _shown(item_id: str, partition: int, seeds: SeedSet, centroids: bytes | None, most: int) -> dict[str, Any]:
+    newest = sorted(zip(seeds.times.tolist(), seeds.users.tolist(), strict=True), reverse=True)[:most]
+    last = None if centroids is None else decode_centroids(centroids)
+    return {
+        "item_id": item_id,
+        "partition": partition,
+        "seeds": len(seeds),
+        "newest_seeds": [{"user_key": f"{user:016x}", "ts": ts, "time": _time(ts)} for ts, user in newest],
+        "centroids": None
+        if last is None
+        else {
+            "model_version": last.model_version,
+            "window_end": last.window_end,
+            "window_end_time": _time(last.window_end),
+            "seeds": last.seeds,
+            "counts": last.counts,
+        },
+    }
+
+
 @command.command("verify")
+@click.option("--json", "as_json", is_flag=True, help="one JSON object for programs")
 @with_settings("state")
-def verify(settings: Settings) -> None:
-    """Read every seed set and record against their checksums; exits with 1 if one is damaged."""
-    for store in _stores(settings):
-        items = seeds = 0
-        for item_id, _ in store.items():
-            items, seeds = items + 1, seeds + len(store.seeds(item_id))
-        click.echo(f"partition {store.meta.partition}: {items:,} items and {seeds:,} seeds are whole")
+def verify(settings: Settings, as_json: bool) -> None:
+    """Read everything against its checksums and the stores against the recovery data.
+
+    Exits with 1 if anything is damaged or behind. A flow may be running on it; nothing is written.
+    """
+    verifier = StateVerifier(Path(settings.state_dir), settings.max_seeds)
+    reports = []
+    for report in verifier.run():
+        reports.append(report)
+        if not as_json:
+            click.echo("\n  ".join([report.line(), *report.store.damages, *report.behind]))
+    bad = [report for report in reports if not report.whole]
+    whole = not bad and not verifier.damages
+    if as_json:
+        found = {
+            "whole": whole,
+            "partitions": [report.as_json() for report in reports],
+            "damages": verifier.damages,
+            "notes": verifier.notes,
+        }
+        click.echo(json.dumps(found, indent=2))
+    else:
+        for words in (*verifier.damages, *verifier.notes):
+            click.echo(words)
+        more = f", {len(verifier.damages)} damages beside them" if verifier.damages else ""
+        click.echo("all is whole" if whole else f"NOT whole: {len(bad)} of {len(reports)} partitions{more}")
+    sys.exit(0 if whole else 1)
 
 
-def _stores(settings: Settings) -> list[SeedStore]:
+@command.command("backup")
+@click.argument("target", type=click.Path(path_type=Path))
+@with_settings("state")
+def back_up(settings: Settings, target: Path) -> None:
+    """Back the state directory up into the new directory TARGET; a flow may be running on it."""
+    backup(Path(settings.state_dir), target, settings.max_seeds, _tell)
+    click.echo(f"{settings.state_dir} is backed up in {target}, and the backup is whole")
+
+
+@command.command("restore")
+@click.argument("source", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@with_settings("state")
+def put_back(settings: Settings, source: Path) -> None:
+    """Put the backup SOURCE in place as the state directory, which must be empty or not exist."""
+    restore(source, Path(settings.state_dir), settings.max_seeds, _tell)
+    click.echo(f"{settings.state_dir} is restored from {source}: start the flow")
+
+
+def _tell(words: str) -> None:
+    click.echo(words, err=True)
+
+
+def _stores(settings: Settings) -> Iterator[SeedStore]:
+    """Each store in turn, open while it is looked at."""
     folder = Path(settings.state_dir) / "seeds"
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     if not paths:
         msg = f"there are no stores in {folder}"
         raise RalmError(msg)
+    for path in paths:
+        with closing(SeedStore.inspect(path, settings.max_seeds)) as store:
+            yield store
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
     try:
-        return [SeedStore.inspect(path) for path in paths]
+        yield
     except StoreError as error:
         raise RalmError(str(error)) from error
+    except Reject as error:
+        msg = f"the item's centroids are damaged: {error}; `ralm state verify` says what else is"
+        raise RalmError(msg) from error
 
 
 def _time(ms: int) -> str:

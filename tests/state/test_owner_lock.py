@@ -1,5 +1,6 @@
 """One owner per state directory, and the second is told who holds it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from state.owner_lock import OwnedElsewhereError, OwnerLock
+from state.owner_lock import OwnedElsewhereError, OwnerLock, owners
 
 
 def test_the_second_owner_is_told_who_holds_it(tmp_path: Path) -> None:
@@ -40,3 +41,17 @@ def test_a_killed_owner_lets_go(tmp_path: Path) -> None:
     child.stdout.close()
     with OwnerLock(tmp_path, 0, "x"):
         pass
+
+
+def test_owners_are_named_while_they_live(tmp_path: Path) -> None:
+    assert owners(tmp_path / "nowhere") == []
+    with OwnerLock(tmp_path, 0, "look-alike"), OwnerLock(tmp_path, 2, "seeds"):
+        assert [json.loads(who)["flow"] for who in owners(tmp_path)] == ["look-alike", "seeds"]
+        assert len(owners(tmp_path)) == 2
+    assert owners(tmp_path) == []
+
+
+def test_a_directory_that_cannot_be_made_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OwnedElsewhereError, match="cannot be used"):
+        OwnerLock(tmp_path / "file" / "state", 0, "x").__enter__()

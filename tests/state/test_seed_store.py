@@ -1,12 +1,15 @@
 """The seed store: what it says is the rule's answer, and it knows which clicks it has."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ralm.seed_set import SeedSet, by_item
+from state.rocks import OpenStore
 from state.seed_store import Changes, ItemRecord, SeedStore, StoreError
+from state.store_check import check_store
 
 N = 50
 
@@ -27,7 +30,11 @@ def same(found: SeedSet, expected: SeedSet) -> bool:
     return found.users.tolist() == expected.users.tolist() and found.times.tolist() == expected.times.tolist()
 
 
-def test_every_set_is_the_rules_however_it_was_written_and_merged(tmp_path: Path) -> None:
+@pytest.mark.parametrize("piece", [7, 20, 1000])
+def test_every_set_is_the_rules_however_it_was_written_and_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int
+) -> None:
+    monkeypatch.setattr("state.base_sets.PIECE", piece)  # the bases are in pieces, some of them, or none
     rng = np.random.default_rng(0)
     store = open_store(tmp_path / "s")
     history = []
@@ -58,6 +65,55 @@ def test_evicted_seeds_are_counted_once(tmp_path: Path) -> None:
     epoch(store, np.zeros(N, np.int64), users[N:], np.arange(N, 2 * N))
     assert store.merged_seeds("item-0").evicted == N
     assert store.merged_seeds("item-0").evicted == 0
+
+
+def test_a_fold_that_is_cut_off_anywhere_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("state.base_sets.PIECE", 8)
+    rng = np.random.default_rng(4)
+    store = open_store(tmp_path / "s")
+    epoch(store, np.zeros(60, np.int64), rng.integers(0, 500, 60).astype(np.uint64), np.arange(60))
+    store.merged_seeds("item-0")
+    epoch(store, np.zeros(40, np.int64), rng.integers(0, 500, 40).astype(np.uint64), np.arange(60, 100))
+    expected = store.seeds("item-0")
+    for writes in range(7):
+        with monkeypatch.context() as patched:
+            left, usual = iter(range(writes)), OpenStore.write
+
+            def write(self: OpenStore, *arguments: Any, left: Any = left, usual: Any = usual) -> None:
+                if next(left, None) is None:
+                    msg = "cut off"
+                    raise StoreError(msg)
+                usual(self, *arguments)
+
+            patched.setattr(OpenStore, "write", write)
+            with pytest.raises(StoreError, match="cut off"):
+                store.merged_seeds("item-0")
+        assert same(store.seeds("item-0"), expected)
+        store.close()
+        report = check_store(tmp_path / "s", N, lambda _: None)
+        assert report.damages == []
+        assert any("cut off by a crash" in note for note in report.notes) == (writes > 0)
+        store = open_store(tmp_path / "s")
+    assert same(store.merged_seeds("item-0").seeds, expected)
+    assert same(store.seeds("item-0"), expected)
+    store.close()
+    assert check_store(tmp_path / "s", N, lambda _: None).notes == []
+
+
+def test_a_piece_that_is_missing_is_noticed_and_its_item_can_be_retired(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("state.base_sets.PIECE", 8)
+    store = open_store(tmp_path / "s")
+    epoch(store, np.zeros(40, np.int64), np.arange(40, dtype=np.uint64), np.arange(40))
+    store.merged_seeds("item-0")
+    store._db.delete(next(key for key, _ in store._store.scan(b"P")))
+    with pytest.raises(StoreError, match="32 of 40 are there"):
+        store.seeds("item-0")
+    assert any("32 of 40" in words for words in check_store(tmp_path / "s", N, lambda _: None).damages)
+    store.write(Changes(retired=["item-0"]), position=store.position, model_version="m")
+    assert [key for key, _ in store._store.scan(b"") if key[:1] in b"BHPDIC"] == []
+    store.close()
 
 
 def test_names_that_begin_alike_are_kept_apart(tmp_path: Path) -> None:

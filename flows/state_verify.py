@@ -1,0 +1,219 @@
+"""``ralm state verify``: the stores against their checksums, and against what the engine would resume from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flows.errors import RalmError
+from flows.keeper_state import KeeperState
+from flows.messages import decode_centroids
+from flows.recovery_files import RecoveryData, read_recovery, source_positions
+from flows.rejects import Reject
+from state.owner_lock import owners
+from state.state_format import read_format
+from state.store_check import StoreReport, check_store
+from state.store_layout import FORMAT, StoreError, refusal_of_format
+
+_AGAIN = (
+    "at its next start the flow reads the messages between from the topic again; if the topic no longer has them, it "
+    "refuses to start"
+)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the recovery data of a dataflow says of a partition.
+
+    Attributes:
+        flow: the dataflow.
+        position: the offset that the seed sets reach, None without a snapshot of them.
+        candidates: the same of the topic of candidates.
+        source: the next offset of the source of clicks, None without one.
+    """
+
+    flow: str
+    position: int | None = None
+    candidates: int | None = None
+    source: int | None = None
+
+
+@dataclass
+class PartitionReport:
+    """What was found of a partition.
+
+    Attributes:
+        partition: its number.
+        store: what was found in its store.
+        snapshots: what the recovery data of each dataflow says.
+        behind: in which way the store is behind, in words.
+    """
+
+    partition: int
+    store: StoreReport
+    snapshots: list[Snapshot] = field(default_factory=list)
+    behind: list[str] = field(default_factory=list)
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is damaged or behind."""
+        return not self.store.damages and not self.behind
+
+    def line(self) -> str:
+        """The report in one line, without the damages."""
+        meta, store = self.store.meta, self.store
+        what = "whole" if self.whole else "BEHIND" if self.behind and not store.damages else "DAMAGED"
+        parts = [f"partition {self.partition}: {what}"]
+        if meta is not None:
+            seeds = f"{store.seeds:,} seeds and {store.delta_seeds:,} not yet merged"
+            parts.append(f"{store.items:,} items, {seeds}, position {meta.position}")
+        for snapshot in self.snapshots:
+            if snapshot.position is not None:
+                ahead = "" if meta is None else f" ({_distance(meta.position - snapshot.position)})"
+                parts.append(f"snapshot of {snapshot.flow} at {snapshot.position}{ahead}")
+        return "; ".join([*parts, *store.notes])
+
+    def as_json(self) -> dict[str, Any]:
+        """The report for programs."""
+        meta = self.store.meta
+        return {
+            "partition": self.partition,
+            "whole": self.whole,
+            "topic": meta and meta.topic,
+            "position": meta and meta.position,
+            "items": self.store.items,
+            "seeds": self.store.seeds,
+            "delta_seeds": self.store.delta_seeds,
+            "snapshots": [vars(snapshot) for snapshot in self.snapshots],
+            "damages": self.store.damages,
+            "behind": self.behind,
+            "notes": self.store.notes,
+        }
+
+
+class StateVerifier:
+    """Verifies a state directory, read-only, also beside the flow that runs on it.
+
+    Args:
+        state_dir: the directory.
+        capacity: N, the most seeds of an item.
+
+    Attributes:
+        damages: what is damaged beside the stores, in words.
+        notes: what is worth a word.
+
+    Raises:
+        RalmError: when there is nothing to verify.
+    """
+
+    def __init__(self, state_dir: Path, capacity: int) -> None:
+        self._seeds, self._recovery = state_dir / "seeds", state_dir / "recovery"
+        self._capacity = capacity
+        self.damages: list[str] = []
+        self.notes: list[str] = []
+        if not _folders(self._seeds) and not _folders(self._recovery):
+            msg = f"there are no stores and no recovery data in {state_dir}"
+            raise RalmError(msg)
+        try:
+            found = read_format(state_dir)
+        except StoreError as error:
+            self.damages.append(str(error))
+        else:
+            if found != FORMAT:
+                raise RalmError(refusal_of_format(f"the state directory {state_dir}", found or 1))
+        self.notes += [f"a flow is running on it, so it moves: {who}" for who in owners(state_dir)]
+
+    def run(self) -> Iterator[PartitionReport]:
+        """Verify one partition after the other."""
+        # The recovery data first: what the flow writes meanwhile puts the stores ahead of it, never behind.
+        flows = {folder.name: read_recovery(folder) for folder in _folders(self._recovery)}
+        for data in flows.values():
+            self.damages += data.damages
+        snapshots = self._snapshots(flows)
+        paths = {int(path.name): path for path in _folders(self._seeds) if path.name.isdecimal()}
+        self.notes += [f"{path} is no store's name" for path in _folders(self._seeds) if not path.name.isdecimal()]
+        for partition in sorted({*paths, *snapshots}):
+            yield self._partition(partition, paths.get(partition), snapshots.get(partition, []))
+        for name, data in flows.items():
+            now = read_recovery(self._recovery / name).epoch
+            if now != data.epoch:
+                self.notes.append(f"the recovery data of {name} moved meanwhile, from epoch {data.epoch} to {now}")
+
+    def _partition(self, partition: int, path: Path | None, snapshots: list[Snapshot]) -> PartitionReport:
+        if path is None:
+            store = StoreReport(self._seeds / f"{partition:05d}", notes=["there is no store"])
+        else:
+            store = check_store(path, self._capacity, _wrong_centroids)
+            if store.meta is not None and store.meta.partition != partition:
+                store.damages.append(f"{path} holds the store of partition {store.meta.partition}")
+        report = PartitionReport(partition, store, snapshots)
+        if store.meta is not None or not store.damages:  # of a store that cannot be read, no position is known
+            report.behind = [words for snapshot in snapshots for words in _behind(store, snapshot)]
+        return report
+
+    def _snapshots(self, flows: dict[str, RecoveryData]) -> dict[int, list[Snapshot]]:
+        found: dict[int, list[Snapshot]] = {}
+        for flow, data in flows.items():
+            keepers = self._keepers(flow, data)
+            sources = source_positions(data, "clicks")
+            for partition in sorted({*keepers, *sources}):
+                keeper, source = keepers.get(partition), sources.get(partition)
+                snapshot = (
+                    Snapshot(flow, source=source)
+                    if keeper is None
+                    else Snapshot(flow, keeper.position, keeper.candidates, source)
+                )
+                found.setdefault(partition, []).append(snapshot)
+                if keeper is not None and source is not None and source > keeper.position:
+                    self.damages.append(
+                        f"the recovery data of {flow} does not agree with itself: it has read clicks/{partition} to "
+                        f"{source}, its seed sets reach {keeper.position}; a recovery file is damaged or old"
+                    )
+        return found
+
+    def _keepers(self, flow: str, data: RecoveryData) -> dict[int, KeeperState]:
+        found = {}
+        for (step, key), value in data.snapshots.items():
+            if step != "seed_sets" or value is None:
+                continue
+            try:
+                if not isinstance(value, bytes):
+                    msg = "it is a number"
+                    raise RalmError(msg)
+                keeper = KeeperState.decode(value)
+                found[keeper.partition] = keeper
+            except RalmError as error:
+                self.damages.append(f"recovery data of {flow}, seed sets {key}: {error}")
+        return found
+
+
+def _behind(store: StoreReport, snapshot: Snapshot) -> Iterator[str]:
+    has = 0 if store.meta is None else store.meta.position
+    listed = 0 if store.meta is None else store.meta.candidates
+    needed = max(snapshot.position or 0, snapshot.source or 0)
+    if has < needed:
+        yield (
+            f"the store in {store.path} has clicks up to offset {has}, the recovery data of {snapshot.flow} up to "
+            f"{needed}: {_AGAIN}"
+        )
+    if listed < (snapshot.candidates or 0):
+        yield (
+            f"the store in {store.path} has candidates up to offset {listed}, the recovery data of {snapshot.flow} up "
+            f"to {snapshot.candidates}: {_AGAIN}"
+        )
+
+
+def _distance(ahead: int) -> str:
+    return "level" if not ahead else f"store {ahead} ahead" if ahead > 0 else f"store {-ahead} behind"
+
+
+def _wrong_centroids(value: bytes) -> str | None:
+    try:
+        decode_centroids(value)
+    except Reject as error:
+        return str(error)
+    return None
+
+
+def _folders(path: Path) -> list[Path]:
+    return sorted(folder for folder in path.iterdir() if folder.is_dir()) if path.is_dir() else []

@@ -1,0 +1,220 @@
+"""RocksDB as the stores use it: options, opening to write, reading, and its errors in words."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from rocksdict import (
+    BlockBasedOptions,
+    BottommostLevelCompaction,
+    Cache,
+    CompactOptions,
+    DBCompressionType,
+    DBRecoveryMode,
+    Options,
+    Rdict,
+    ReadOptions,
+    WriteBatch,
+    WriteOptions,
+)
+
+from state.store_layout import WAY_OUT, StoreError
+
+T = TypeVar("T")
+_CACHE_BYTES = 32 << 20
+_BUFFER_BYTES = 32 << 20
+_SYNC_BYTES = 1 << 20
+_DELETIONS_WINDOW = 1000
+_WORK = ("num-running-flushes", "mem-table-flush-pending", "num-running-compactions", "compaction-pending")
+_AGE_S = 86_400
+"""What was overwritten or deleted leaves the disk within so long, however little is written after it."""
+_FILE = re.compile(r"/\S*/(\d{6,}\.(?:sst|log)|MANIFEST-\d+|CURRENT)")
+
+
+def open_to_write(path: Path) -> Rdict:
+    """Open a store for writing, making it if there is none.
+
+    What follows a damaged record of its log is dropped: the store is then as it was before that batch.
+
+    Raises:
+        StoreError: when it is in use or damaged.
+    """
+    options = make_options(create=True, recovery=DBRecoveryMode.point_in_time())
+    options.set_max_open_files(128)
+    try:
+        db = Rdict(str(path), options)
+        db.set_options({"periodic_compaction_seconds": str(_AGE_S)})
+        return db
+    except Exception as error:  # rocksdict raises the bare class
+        if "lock" in str(error).lower():
+            msg = f"the store in {path} is in use by another process: stop that one first"
+            raise StoreError(msg) from error
+        raise cannot_open(path, error) from error
+
+
+class OpenStore:
+    """An open store with its directory: reads and writes with RocksDB's errors in words.
+
+    Args:
+        path: the directory.
+        db: the open store.
+    """
+
+    def __init__(self, path: Path, db: Rdict) -> None:
+        self.path = path
+        self.db = db
+
+    def get(self, key: bytes) -> bytes | None:
+        """A value, None when there is none.
+
+        Raises:
+            StoreError: when it cannot be read.
+        """
+        value: bytes | None = reading(self.path, lambda: self.db.get(key))
+        return value
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """The keys that begin with a prefix, ascending, with their values.
+
+        Raises:
+            StoreError: when they cannot be read.
+        """
+        return scan(self.db, self.path, prefix)
+
+    def write(self, batch: WriteBatch, options: WriteOptions | None = None) -> None:
+        """Write a batch, whole or not at all.
+
+        Raises:
+            StoreError: when RocksDB refuses.
+        """
+        writing(self.path, lambda: self.db.write(batch, options))
+
+    def flush(self) -> None:
+        """Have RocksDB make a table of what lies in memory, without waiting for it.
+
+        Raises:
+            StoreError: when RocksDB refuses.
+        """
+        writing(self.path, lambda: self.db.flush(False))
+
+    def at_rest(self) -> bool:
+        """Whether RocksDB makes no table and compacts nothing, and is not about to."""
+        return not any(int(self.db.property_value(f"rocksdb.{name}") or 0) for name in _WORK)
+
+
+def holds_data(path: Path) -> bool:
+    """Whether there is a store in a directory, be it a damaged one.
+
+    A process that is killed while it makes a store leaves a MANIFEST and nothing that names it; that is none yet.
+    """
+    return (path / "CURRENT").exists() or any(next(path.glob(p), None) for p in ("*.sst", "*.log"))
+
+
+def clear_unborn(path: Path) -> None:
+    """Remove what a process left that was killed while it made a store."""
+    for file in path.glob("MANIFEST-*"):
+        file.unlink()
+
+
+def scan(db: Rdict, path: Path, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+    """The keys that begin with a prefix, ascending, with their values.
+
+    Raises:
+        StoreError: when a block does not fit its checksum. (``Rdict.items`` just ends there.)
+    """
+    options = ReadOptions()
+    if prefix:
+        options.set_iterate_upper_bound(prefix + b"\xff" * 12)
+    options.set_total_order_seek(True)
+    cursor = reading(path, lambda: db.iter(options))
+    cursor.seek(prefix)
+    while cursor.valid():
+        yield cursor.key(), cursor.value()
+        cursor.next()
+    reading(path, cursor.status)
+
+
+def reading(path: Path, read: Callable[[], T]) -> T:
+    """Read, with RocksDB's errors in words.
+
+    Raises:
+        StoreError: when it cannot be read.
+    """
+    try:
+        return read()
+    except Exception as error:
+        msg = f"the store in {path} cannot be read: {in_words(path, error)}. {WAY_OUT}"
+        raise StoreError(msg) from error
+
+
+def writing(path: Path, write: Callable[[], None]) -> None:
+    """Write, with RocksDB's errors in words.
+
+    Raises:
+        StoreError: when it refuses.
+    """
+    try:
+        write()
+    except Exception as error:
+        msg = (
+            f"the store in {path} refuses a write: {in_words(path, error)}. Look for a full or failing disk and start "
+            "again once it is mended: nothing is lost. If the error names a corruption, `ralm state verify` says what "
+            "is damaged."
+        )
+        raise StoreError(msg) from error
+
+
+def compact(db: Rdict, path: Path) -> None:
+    """Rewrite the files without what was overwritten or deleted; writes go on meanwhile.
+
+    Raises:
+        StoreError: when RocksDB cannot.
+    """
+    options = CompactOptions()
+    options.set_exclusive_manual_compaction(False)
+    options.set_bottommost_level_compaction(BottommostLevelCompaction.force_optimized())
+    failures = _failures(db)
+    writing(path, lambda: db.compact_range(None, None, options))
+    if _failures(db) != failures:  # the binding does not say; RocksDB refuses writes from now on
+        msg = f"the store in {path} could not be compacted: `ralm state verify` says what is damaged. {WAY_OUT}"
+        raise StoreError(msg)
+
+
+def make_options(*, create: bool, recovery: DBRecoveryMode) -> Options:
+    """Our options, to make a store if there is none, and for what a damaged log means."""
+    options = Options(raw_mode=True)
+    options.create_if_missing(create)
+    options.set_paranoid_checks(True)
+    options.set_wal_recovery_mode(recovery)
+    options.set_compression_type(DBCompressionType.lz4())
+    options.set_write_buffer_size(_BUFFER_BYTES)
+    options.set_max_total_wal_size(2 * _BUFFER_BYTES)
+    # Hand bytes to the disk as they come: a synced write need not wait for a whole base of 48 MB.
+    options.set_bytes_per_sync(_SYNC_BYTES)
+    options.set_wal_bytes_per_sync(_SYNC_BYTES)
+    # A file that is mostly deletions is compacted without waiting for its turn.
+    options.add_compact_on_deletion_collector_factory(_DELETIONS_WINDOW, _DELETIONS_WINDOW // 2, 0.5)
+    options.set_keep_log_file_num(2)
+    options.set_max_log_file_size(1 << 20)
+    table = BlockBasedOptions()
+    table.set_block_cache(Cache(_CACHE_BYTES))
+    table.set_bloom_filter(10, False)
+    options.set_block_based_table_factory(table)
+    return options
+
+
+def _failures(db: Rdict) -> int:
+    return int(db.property_int_value("rocksdb.background-errors") or 0)
+
+
+def cannot_open(path: Path, error: Exception) -> StoreError:
+    """Why a store cannot be opened, with the way out."""
+    words = in_words(path, error)
+    way_out = "Make room on the disk and start again: nothing is lost." if "No space left" in words else WAY_OUT
+    return StoreError(f"the store in {path} cannot be opened: {words}. {way_out}")
+
+
+def in_words(path: Path, error: BaseException) -> str:
+    """What RocksDB says in one line, with the files' true names where it was shown links."""
+    return _FILE.sub(lambda match: f"{path}/{match[1]}", " ".join(str(error).split()))

@@ -1,0 +1,69 @@
+"""Copies a store as it is now, also beside the process that writes it.
+
+Linking or copying the files of a store that is open is not safe, and only its writer can make RocksDB's checkpoint. So
+it is read from end to end through a glance, which is one moment of it and checks every block, and written anew.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from rocksdict import WriteBatch, WriteOptions
+
+from state import rocks
+from state.epoch_chain import ManifestWatch, checked_meta, slot_key, slot_value
+from state.glance import Glance
+from state.store_layout import META_KEY, StoreMeta, encode_meta
+
+_BATCH_BYTES = 4 << 20
+
+
+def copy_store(source: Path, target: Path) -> StoreMeta | None:
+    """Write a store anew in another directory, whole and compact.
+
+    Args:
+        source: the store's directory; nothing is written there.
+        target: the copy's directory, which must not exist.
+
+    Returns:
+        What the copy knows of itself; None for a store in which nothing is written yet, which is not copied.
+
+    Raises:
+        StoreError: when the store is damaged; the copy is then of no use.
+    """
+    with Glance(source) as glance:
+        meta = checked_meta(source, glance.db)
+        if meta is None:
+            return None
+        target.mkdir(parents=True)
+        db = rocks.open_to_write(target)
+        unlogged, synced = WriteOptions(), WriteOptions()
+        unlogged.disable_wal, synced.sync = True, True  # type: ignore[method-assign, assignment]
+        try:
+            for batch in _batches(rocks.scan(glance.db, source)):
+                rocks.writing(target, partial(db.write, batch, unlogged))
+            rocks.writing(target, partial(db.flush, True))
+            # One epoch more, so that no later delta gets the key of one that was copied.
+            meta = replace(meta, epoch=meta.epoch + 1, manifest=ManifestWatch(target).anchor())
+            last = WriteBatch(raw_mode=True)
+            last.put(slot_key(meta.epoch), slot_value(meta.epoch))
+            last.put(META_KEY, encode_meta(meta))
+            rocks.writing(target, partial(db.write, last, synced))
+        finally:
+            rocks.writing(target, db.close)
+    return meta
+
+
+def _batches(entries: Iterator[tuple[bytes, bytes]]) -> Iterator[WriteBatch]:
+    """All entries but the head, some MB at a time."""
+    batch = WriteBatch(raw_mode=True)
+    for key, value in entries:
+        if key == META_KEY:
+            continue
+        batch.put(key, value)
+        if batch.size_in_bytes() >= _BATCH_BYTES:
+            yield batch
+            batch = WriteBatch(raw_mode=True)
+    if not batch.is_empty():
+        yield batch

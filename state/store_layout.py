@@ -1,0 +1,297 @@
+"""How a store lies in RocksDB: its keys, its values, and the version of both.
+
+All keys are in one column family, ``ITEM`` being a 2-byte length and the item's UTF-8 bytes:
+
+======================  ============================================================================
+``M``                   JSON: what ``StoreMeta`` has
+``E slot``              number of the last epoch of this slot (see ``state/epoch_chain.py``)
+``I ITEM``              last click (int64, ms) and seeds at the last merge (int64)
+``B ITEM``              the base seed set: users uint64[n] ascending, then times int64[n]; 16 bytes a seed
+``H ITEM``              the head of a large base set instead: generation, pieces, seeds (int64 each)
+``P ITEM gen piece``    a piece of it (same form as ``B``), see ``state/base_sets.py``
+``D ITEM epoch``        one delta seed set (same form) for each epoch that touched the item
+``C ITEM``              the item's last centroids as they were emitted
+``L ITEM``              what the topic of candidates says of the item: three int64, see ``Listing``
+``T ITEM``              the item was given up; its tombstone may not have been delivered yet
+======================  ============================================================================
+
+All numbers are little-endian but those in keys, which are big-endian, so that they sort.
+"""
+
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ralm.seed_set import SeedSet
+
+FORMAT = 2
+META_KEY = b"M"
+MAX_TIME = 1 << 53
+"""Event times (ms) lie from 0 to before this."""
+_RECORD = struct.Struct("<qq")
+_LISTING = struct.Struct("<qqq")
+_HEAD = struct.Struct("<qqq")
+_TAILS = {b"I": 0, b"B": 0, b"H": 0, b"P": 8, b"D": 8, b"C": 0, b"L": 0, b"T": 0}
+"""Bytes of a key after the item."""
+
+WAY_OUT = (
+    "Move that directory away: at its next start the flow rebuilds the store from the topic of clicks, as far back as "
+    "the topic is kept. Or restore the state directory, stores and recovery data together, from a backup "
+    "(`ralm state restore`)."
+)
+
+
+class StoreError(Exception):
+    """A store that cannot be used as it is; the message says what to do."""
+
+
+class Anchor(NamedTuple):
+    """What is known of RocksDB's MANIFEST: its number, its bytes at some moment, and their CRC-32."""
+
+    number: int
+    size: int
+    crc: int
+
+
+NO_ANCHOR = Anchor(0, 0, 0)
+
+
+@dataclass(frozen=True)
+class StoreMeta:
+    """What a store knows of itself.
+
+    Attributes:
+        topic: the topic of clicks.
+        partition: its partition.
+        position: the offset after the last click that is in the store.
+        candidates: the offset after the last message of the same partition of the topic of candidates.
+        model_version: the bundle whose centroids were last written; empty before the first.
+        older_versions: bundles before it whose centroids may still be in their topic, newest first.
+        format: the version of the layout.
+        epoch: how many batches were written since the store was made.
+        manifest: RocksDB's MANIFEST as it was before the last batch.
+    """
+
+    topic: str
+    partition: int
+    position: int = 0
+    candidates: int = 0
+    model_version: str = ""
+    older_versions: tuple[str, ...] = ()
+    format: int = FORMAT
+    epoch: int = 0
+    manifest: Anchor = NO_ANCHOR
+
+
+@dataclass(frozen=True)
+class ItemRecord:
+    """An item's line in the store: event time of its last click (ms) and its seeds at the last merge."""
+
+    last_click: int
+    seeds: int
+
+
+class Listing(NamedTuple):
+    """What the topic of candidates says of an item.
+
+    Attributes:
+        expires_at: event time until which it is a candidate, ms.
+        since: clicks up to this time are not taken: the item was retired meanwhile, ms.
+        retired_at: when it was retired, ms; 0 while it is not.
+    """
+
+    expires_at: int
+    since: int = 0
+    retired_at: int = 0
+
+
+class BaseHead(NamedTuple):
+    """What names the pieces of a large base set: their generation, how many there are, and their seeds together."""
+
+    generation: int
+    pieces: int
+    seeds: int
+
+
+class StoreKey(NamedTuple):
+    """A key taken apart: its kind, its item, and of a delta the epoch (of a piece generation and number in one)."""
+
+    kind: str
+    item: str
+    epoch: int = 0
+
+
+def item_key(kind: bytes, item: str) -> bytes:
+    """The key of an item's value."""
+    name = item.encode()
+    return kind + len(name).to_bytes(2, "big") + name
+
+
+def delta_key(item: str, epoch: int) -> bytes:
+    """The key of the delta of an epoch."""
+    return item_key(b"D", item) + epoch.to_bytes(8, "big")
+
+
+def piece_key(item: str, generation: int, number: int) -> bytes:
+    """The key of a piece of a base set."""
+    return item_key(b"P", item) + generation.to_bytes(4, "big") + number.to_bytes(4, "big")
+
+
+def split_key(key: bytes) -> StoreKey:
+    """Take the key of an item's value apart.
+
+    Raises:
+        StoreError: when it is none.
+    """
+    kind, length, rest = key[:1], int.from_bytes(key[1:3], "big"), key[3:]
+    try:
+        if len(key) < 3 or kind not in _TAILS or len(rest) != length + _TAILS[kind]:
+            raise ValueError
+        return StoreKey(kind.decode(), rest[:length].decode(), int.from_bytes(rest[length:], "big"))
+    except ValueError:
+        msg = f"the key {key[:80]!r} is none of a store of this format. {WAY_OUT}"
+        raise StoreError(msg) from None
+
+
+def encode_meta(meta: StoreMeta) -> bytes:
+    """The value of ``M``."""
+    return json.dumps(meta.__dict__).encode()
+
+
+def decode_meta(path: Path, value: bytes) -> StoreMeta:
+    """Decode and check the value of ``M``.
+
+    Raises:
+        StoreError: when it is damaged or of another format.
+    """
+    try:
+        found: dict[str, Any] = json.loads(value)
+        written = found["format"]
+        if type(written) is not int:
+            raise TypeError
+    except (ValueError, KeyError, TypeError):
+        raise _damaged_meta(path, value) from None
+    if written != FORMAT:
+        raise StoreError(refusal_of_format(f"the store in {path}", written))
+    try:
+        found |= {"manifest": Anchor(*found["manifest"]), "older_versions": tuple(found["older_versions"])}
+        meta = StoreMeta(**found)
+    except (KeyError, TypeError):
+        raise _damaged_meta(path, value) from None
+    numbers = (meta.partition, meta.position, meta.candidates, meta.epoch, *meta.manifest)
+    texts = (meta.topic, meta.model_version, *meta.older_versions)
+    if any(type(n) is not int or n < 0 for n in numbers) or any(type(t) is not str for t in texts):
+        raise _damaged_meta(path, value)
+    return meta
+
+
+def _damaged_meta(path: Path, value: bytes) -> StoreError:
+    return StoreError(f"the store in {path} does not say what it is ({value[:80]!r}). {WAY_OUT}")
+
+
+def refusal_of_format(what: str, found: int) -> str:
+    """Why something of another format is refused, and the way on.
+
+    Args:
+        what: what has the format.
+        found: the format.
+    """
+    if found > FORMAT:
+        return (
+            f"{what} has format {found}; this version knows {FORMAT}. A newer version wrote it: run that version, or "
+            "restore the backup from before it (`ralm state restore`). Nothing was changed."
+        )
+    return (
+        f"{what} has format {found}; this version reads and writes {FORMAT} only. Drain the flow with the version "
+        "that wrote it (SIGTERM), then move the state directory away and start this version: the seed sets are "
+        "rebuilt from the topic of clicks as far back as it is kept. Or go on with the old version. Nothing was "
+        "changed."
+    )
+
+
+def encode_record(record: ItemRecord) -> bytes:
+    """The value of ``I``."""
+    return _RECORD.pack(record.last_click, record.seeds)
+
+
+def decode_record(value: bytes, item: str) -> ItemRecord:
+    """Decode and check the value of ``I``.
+
+    Raises:
+        StoreError: when it is damaged.
+    """
+    if len(value) == _RECORD.size:
+        record = ItemRecord(*_RECORD.unpack(value))
+        if 0 <= record.last_click < MAX_TIME and record.seeds >= 0:
+            return record
+    msg = f"the record of item {item!r} is damaged: {value[:32].hex()} is no time and count. {WAY_OUT}"
+    raise StoreError(msg)
+
+
+def encode_listing(listing: Listing) -> bytes:
+    """The value of ``L``."""
+    return _LISTING.pack(*listing)
+
+
+def decode_listing(value: bytes, item: str) -> Listing:
+    """Decode and check the value of ``L``.
+
+    Raises:
+        StoreError: when it is damaged.
+    """
+    if len(value) == _LISTING.size:
+        listing = Listing(*_LISTING.unpack(value))
+        if min(listing) >= 0:
+            return listing
+    msg = f"the listing of item {item!r} is damaged: {value[:32].hex()} is no three times. {WAY_OUT}"
+    raise StoreError(msg)
+
+
+def encode_head(head: BaseHead) -> bytes:
+    """The value of ``H``."""
+    return _HEAD.pack(*head)
+
+
+def decode_head(value: bytes, item: str) -> BaseHead:
+    """Decode and check the value of ``H``.
+
+    Raises:
+        StoreError: when it is damaged.
+    """
+    if len(value) == _HEAD.size:
+        head = BaseHead(*_HEAD.unpack(value))
+        if 0 < head.pieces <= head.seeds and 0 < head.generation < 1 << 32:
+            return head
+    msg = f"the head of the seeds of item {item!r} is damaged: {value[:32].hex()}. {WAY_OUT}"
+    raise StoreError(msg)
+
+
+def encode_seeds(seeds: SeedSet) -> bytes:
+    """The value of ``B`` and ``D``."""
+    return seeds.users.astype("<u8", copy=False).tobytes() + seeds.times.astype("<i8", copy=False).tobytes()
+
+
+def decode_seeds(value: bytes, item: str) -> SeedSet:
+    """Decode and check the value of ``B`` or ``D``: about 2 ns a seed.
+
+    Raises:
+        StoreError: when it is damaged.
+    """
+    count, rest = divmod(len(value), 16)
+    users = np.frombuffer(value, "<u8", count)
+    times = np.frombuffer(value, "<i8", count, offset=8 * count)
+    why = ""
+    if rest:
+        why = f"{len(value)} bytes is no multiple of 16"
+    elif not (users[1:] > users[:-1]).all():
+        why = "its users are not ascending"
+    elif count and (times.min() < 0 or times.max() >= MAX_TIME):
+        why = f"a time lies outside 0 to {MAX_TIME} ms"
+    if why:
+        msg = f"the seeds of item {item!r} are damaged: {why}. {WAY_OUT}"
+        raise StoreError(msg)
+    return SeedSet(users, times)

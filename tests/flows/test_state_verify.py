@@ -1,0 +1,205 @@
+"""``ralm state verify``, ``backup`` and ``restore`` on whole state directories, sound and damaged."""
+
+import json
+import os
+import random
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from state_maker import make_recovery, make_state
+from store_history import N
+
+from flows.commands.state import command
+from flows.errors import RalmError
+from flows.state_backup import backup, restore
+from flows.state_verify import PartitionReport, StateVerifier
+from state.owner_lock import OwnerLock
+from state.seed_store import Changes, SeedStore
+
+IRRELEVANT = re.compile(r"LOG.*|LOCK|IDENTITY|OPTIONS.*|rocksdict-config.json|init.lock")
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("state") / "state"
+    make_state(path)
+    return path
+
+
+@pytest.fixture
+def state(sound: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(sound, tmp_path / "state")
+
+
+def verified(path: Path) -> tuple[list[PartitionReport], StateVerifier]:
+    verifier = StateVerifier(path, N)
+    return list(verifier.run()), verifier
+
+
+def run(path: Path, *arguments: str) -> Result:
+    settings = {"RALM_STATE_DIR": str(path), "RALM_MAX_SEEDS": str(N)}
+    return CliRunner().invoke(command, arguments, env=settings)
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    return {str(file): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
+
+
+def nothing(_: str) -> None:
+    pass
+
+
+def test_a_sound_state_is_whole_and_stays_as_it_was(state: Path) -> None:
+    before = contents(state)
+    done = run(state, "verify")
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert [line.split(";")[0] for line in lines] == ["partition 0: whole", "partition 3: whole", "all is whole"]
+    assert all("snapshot of look-alike at" in line and "(level)" in line for line in lines[:2])
+    found = json.loads(run(state, "verify", "--json").output)
+    assert found["whole"]
+    assert [(p["partition"], p["whole"], p["items"] > 20) for p in found["partitions"]] == [
+        (0, True, True),
+        (3, True, True),
+    ]
+    assert contents(state) == before
+
+
+def test_a_store_ahead_is_fine_and_one_behind_is_told(state: Path) -> None:
+    path = state / "seeds" / "00003"
+    with OwnerLock(state, 0, "look-alike"):
+        store = SeedStore.open(path, topic="clicks", partition=3, capacity=N)
+        position = store.position
+        store.write(Changes(), position=position + 7, model_version="m")
+        reports, verifier = verified(state)
+        assert [report.whole for report in reports] == [True, True]
+        assert "store 7 ahead" in reports[1].line()
+        assert any("running on it" in note and '"flow": "look-alike"' in note for note in verifier.notes)
+        store.close()
+    make_recovery(state / "recovery" / "look-alike", {0: 3000, 3: position + 20})
+    done = run(state, "verify")
+    assert done.exit_code == 1
+    assert f"up to offset {position + 7}, the recovery data of look-alike up to {position + 20}" in done.output
+    assert "reads the messages between" in done.output
+    assert "NOT whole: 1 of 2 partitions" in done.output
+    shutil.rmtree(path)
+    done = run(state, "verify")
+    assert done.exit_code == 1
+    assert f"up to offset 0, the recovery data of look-alike up to {position + 20}" in done.output
+
+
+def test_damages_are_told_and_the_rest_is_still_verified(state: Path) -> None:
+    table = max((state / "seeds" / "00000").glob("*.sst"), key=lambda file: file.stat().st_size)
+    data = bytearray(table.read_bytes())
+    data[len(data) // 3] ^= 4
+    table.write_bytes(data)
+    os.truncate(state / "recovery" / "look-alike" / "part-1.sqlite3", 5000)
+    done = run(state, "verify")
+    assert done.exit_code == 1
+    assert f"{table}" in done.output
+    assert "partition 0: DAMAGED" in done.output
+    assert "partition 3: whole" in done.output
+    assert "part-1.sqlite3 is damaged" in done.output
+    found = json.loads(run(state, "verify", "--json").output)
+    assert [p["whole"] for p in found["partitions"]] == [False, True]
+    assert len(found["damages"]) == 1
+    (state / "seeds" / "00003" / "CURRENT").write_text("MANIFEST")
+    for arguments in (("show",), ("item", "no-such-item")):
+        shown = run(state, *arguments)
+        assert isinstance(shown.exception, RalmError), arguments
+
+
+def test_values_that_are_wrong_are_told_by_item(state: Path) -> None:
+    store = SeedStore.open(state / "seeds" / "00000", topic="clicks", partition=0, capacity=N)
+    store._db.put(b"B\x00\x06item-1", b"12345")
+    store._db.put(b"I\x00\x06item-2", b"x")
+    store._db.put(b"C\x00\x06item-4", b"no centroids")
+    store._db.put(b"L\x00\x06item-5", b"y")
+    store._db.put(b"B\x00\x06orphan", b"")
+    store._db.put(b"C\x00\x99item-7", b"")
+    store.close()
+    (report, _), _ = verified(state)
+    told = "\n".join(report.store.damages)
+    for item, what in ((1, "seeds"), (2, "record"), (4, "centroids"), (5, "listing")):
+        assert f"the {what} of item 'item-{item}' " in told
+    assert "is none of a store" in told
+    assert len(report.store.damages) == 5
+    store = SeedStore.open(state / "seeds" / "00003", topic="clicks", partition=3, capacity=N)
+    store._db.put(b"B\x00\x06orphan", b"")
+    store._db.put(b"I\x00\x04bare", bytes(8) + b"\x05" + bytes(7))
+    store.close()
+    (_, report), _ = verified(state)
+    assert report.store.damages == ["item 'bare' has a record of 5 seeds and no seed set"]
+    assert "orphans: 1 x base seed set of items without a record" in report.line()
+
+
+@pytest.mark.parametrize("rng_seed", range(2))
+def test_random_damage_is_told_and_never_a_traceback(sound: Path, tmp_path: Path, rng_seed: int) -> None:
+    rng, told = random.Random(rng_seed), 0
+    path = tmp_path / "state"
+    for _ in range(25):
+        shutil.rmtree(path, ignore_errors=True)
+        shutil.copytree(sound, path)
+        file = rng.choice([file for file in sorted(path.rglob("*")) if file.is_file()])
+        size = file.stat().st_size
+        way = rng.choice(["delete", "truncate", "flip"]) if size else "delete"
+        if way == "delete":
+            file.unlink()
+        elif way == "truncate":
+            os.truncate(file, rng.randrange(size))
+        else:
+            data = bytearray(file.read_bytes())
+            data[rng.randrange(size)] ^= 1 << rng.randrange(8)
+            file.write_bytes(data)
+        if file.name == "format.json":
+            assert isinstance(run(path, "verify").exception, SystemExit | RalmError | None), way
+            continue
+        reports, verifier = verified(path)
+        whole = all(report.whole for report in reports) and not verifier.damages
+        told += not whole
+        if IRRELEVANT.fullmatch(file.name):
+            assert whole, (file, way)
+        elif file.suffix == ".sst" or file.name.startswith(("MANIFEST", "CURRENT")):
+            assert not whole, (file, way)
+    assert told > 3
+
+
+def test_what_was_backed_up_comes_back(state: Path, tmp_path: Path) -> None:
+    before = [report.as_json() for report in verified(state)[0]]
+    backup(state, tmp_path / "b" / "one", N, nothing)
+    assert sorted(file.name for file in (tmp_path / "b").iterdir()) == ["one"]
+    with pytest.raises(RalmError, match="not empty"):
+        backup(state, tmp_path / "b" / "one", N, nothing)
+    with pytest.raises(RalmError, match="move it away first"):
+        restore(tmp_path / "b" / "one", state, N, nothing)
+    shutil.rmtree(state)
+    with OwnerLock(state, 1, "seeds"), pytest.raises(RalmError, match=r"a flow is running.*seeds"):
+        restore(tmp_path / "b" / "one", state, N, nothing)
+    restore(tmp_path / "b" / "one", state, N, nothing)
+    reports, verifier = verified(state)
+    after = [report.as_json() for report in reports]
+    assert not verifier.damages
+    assert after == before
+    restore(state, tmp_path / "copy", N, nothing)  # a drained directory is a backup as it is
+    assert [report.as_json() for report in verified(tmp_path / "copy")[0]] == before
+
+
+def test_a_damaged_state_is_not_backed_up_and_a_damaged_backup_not_restored(state: Path, tmp_path: Path) -> None:
+    backup(state, tmp_path / "good", N, nothing)
+    table = next((state / "seeds" / "00003").glob("*.sst"))
+    table.write_bytes(table.read_bytes()[:-50])
+    with pytest.raises(RalmError, match="no backup was made"):
+        backup(state, tmp_path / "bad", N, nothing)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["good", "state"]
+    for number, pattern in enumerate(("seeds/00000/*.sst", "recovery/*/part-2.sqlite3", "backup.json")):
+        damaged = shutil.copytree(tmp_path / "good", tmp_path / f"damaged-{number}")
+        file = next(damaged.glob(pattern))
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
+        with pytest.raises(RalmError, match=r"damaged|no whole backup"):
+            restore(damaged, tmp_path / "new", N, nothing)
+        assert not (tmp_path / "new").exists()

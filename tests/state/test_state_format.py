@@ -1,0 +1,82 @@
+"""The state's format: another one is refused with the way to migrate, and nothing is written then."""
+
+import json
+from pathlib import Path
+
+import pytest
+from store_history import Crashed, N
+
+from state.seed_store import FORMAT, SeedStore, StoreError
+from state.state_format import check_format, mark_format, read_format
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    return {str(file): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
+
+
+def test_a_new_directory_is_marked_once(tmp_path: Path) -> None:
+    assert read_format(tmp_path / "state") is None
+    check_format(tmp_path / "state")
+    assert not (tmp_path / "state").exists()
+    mark_format(tmp_path / "state")
+    before = contents(tmp_path / "state")
+    mark_format(tmp_path / "state")
+    assert contents(tmp_path / "state") == before
+    assert read_format(tmp_path / "state") == FORMAT
+    assert [file.name for file in (tmp_path / "state").iterdir()] == ["format.json"]
+
+
+@pytest.mark.parametrize("holds", ["seeds/00003/CURRENT", "recovery/look-alike/part-0.sqlite3"])
+def test_a_directory_with_state_and_no_mark_is_of_the_first_format(tmp_path: Path, holds: str) -> None:
+    file = tmp_path / holds
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"x")
+    assert read_format(tmp_path) == 1
+    with pytest.raises(StoreError, match=r"format 1;.*Drain the flow with the version that wrote it.*move"):
+        mark_format(tmp_path)
+    assert list(contents(tmp_path)) == [str(file)]
+
+
+@pytest.mark.parametrize(
+    ("mark", "words"),
+    [
+        ('{"format": 3}', "newer version wrote it: run that version, or restore"),
+        ('{"format": 1}', "Drain the flow"),
+        ("", r"format\.json cannot be read"),
+        ("[2]", r"format\.json cannot be read"),
+        ('{"format": "2"}', r"format\.json cannot be read"),
+        ("\xff", r"format\.json cannot be read"),
+    ],
+)
+def test_another_or_an_unreadable_mark_is_refused(tmp_path: Path, mark: str, words: str) -> None:
+    (tmp_path / "format.json").write_text(mark, encoding="latin-1")
+    with pytest.raises(StoreError, match=words):
+        mark_format(tmp_path)
+    assert (tmp_path / "format.json").read_text(encoding="latin-1") == mark
+
+
+@pytest.mark.parametrize(("found", "words"), [(1, "Drain the flow"), (FORMAT + 1, "newer version wrote it")])
+def test_a_store_of_another_format_is_refused_and_stays_as_it_was(
+    crashed: Crashed, tmp_path: Path, found: int, words: str
+) -> None:
+    path = crashed.copy(tmp_path / "s")
+    store = SeedStore.open(path, topic="clicks", partition=3, capacity=N)
+    meta = {"topic": "clicks", "partition": 3, "position": 7, "model_version": "m", "format": found}
+    store._db.put(b"M", json.dumps(meta).encode())
+    store.close()
+    before = contents(path)
+    with pytest.raises(StoreError, match=words):
+        SeedStore.open(path, topic="clicks", partition=3, capacity=N)
+    with pytest.raises(StoreError, match=words):
+        SeedStore.inspect(path)
+    assert contents(path) == before
+
+
+@pytest.mark.parametrize("value", [b"", b"{}", b"[]", b"\xff", b'{"format": "2"}', b'{"format": 2, "topic": 3}'])
+def test_a_store_that_does_not_say_what_it_is_is_refused(crashed: Crashed, tmp_path: Path, value: bytes) -> None:
+    path = crashed.copy(tmp_path / "s")
+    store = SeedStore.open(path, topic="clicks", partition=3, capacity=N)
+    store._db.put(b"M", value)
+    store.close()
+    with pytest.raises(StoreError, match="does not say what it is"):
+        SeedStore.open(path, topic="clicks", partition=3, capacity=N)

@@ -1,0 +1,221 @@
+"""Whatever is done to a store's files: it is refused in words, or it is as it was at an earlier position."""
+
+import os
+import random
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rocksdict import Options
+from store_history import Crashed, N, Writer, crash_image, state_of
+
+from ralm.seed_set import SeedSet
+from state import rocks
+from state.seed_store import Changes, SeedStore, StoreError
+from state.store_check import check_store
+
+IRRELEVANT = re.compile(r"LOG.*|LOCK|IDENTITY|OPTIONS.*|rocksdict-config.json")
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted(path.iterdir()) if file.name != "rocksdict-config.json"}
+
+
+def damage(rng: random.Random, file: Path) -> str:
+    data = bytearray(file.read_bytes())
+    ways = ["delete"] + (["flip", "truncate", "zero", "noise"] if data else [])
+    way = rng.choice(ways)
+    place = rng.randrange(len(data)) if data else 0
+    if way == "delete":
+        file.unlink()
+    elif way == "truncate":
+        os.truncate(file, place)
+    else:
+        if way == "flip":
+            data[place] ^= 1 << rng.randrange(8)
+        elif way == "zero":
+            data[place : place + 64] = bytes(len(data[place : place + 64]))
+        else:
+            data[place : place + 64] = rng.randbytes(len(data[place : place + 64]))
+        file.write_bytes(data)
+    return f"{way} {file.name} at {place}"
+
+
+def read_all(path: Path) -> tuple[int, object]:
+    store = SeedStore.open(path, topic="clicks", partition=3, capacity=N)
+    try:
+        found = state_of(store)
+        store.write(Changes(), position=store.position, model_version="m")  # it can be gone on with
+        return store.position, found
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize("rng_seed", range(3))
+def test_any_damage_is_refused_or_leaves_an_earlier_state(crashed: Crashed, tmp_path: Path, rng_seed: int) -> None:
+    rng, newest, outcomes = random.Random(rng_seed), max(crashed.states), set()
+    for _ in range(30):
+        path = crashed.copy(tmp_path / "s")
+        files = sorted(path.iterdir())
+        relevant = [file for file in files if not IRRELEVANT.fullmatch(file.name)]
+        file = rng.choice(relevant if rng.random() < 0.8 else files)
+        what = damage(rng, file)
+        before = contents(path)
+        report = check_store(path, N, lambda _: None)
+        assert contents(path) == before, what
+        try:
+            position, found = read_all(path)
+        except StoreError as error:
+            refusal = str(error)
+        else:
+            refusal = ""
+        if refusal:
+            outcomes.add("refused")
+            assert report.damages, what
+            assert "backup" in refusal, what
+            assert contents(path) == before or "opened" not in refusal, what
+            continue
+        assert found == crashed.states[position], what
+        outcomes.add("same" if position == newest else "behind")
+        assert report.meta is None or report.meta.position == position, what
+        if IRRELEVANT.fullmatch(file.name):
+            assert position == newest, what
+            assert not report.damages, what
+            assert report.items == len(found)
+    assert outcomes >= {"refused", "same"}
+
+
+def many_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have RocksDB keep its logs: as in the seconds in which one is being made into a table."""
+    usual = rocks.make_options
+
+    def options(**how: object) -> Options:
+        made = usual(**how)  # type: ignore[arg-type]
+        made.set_write_buffer_size(64 << 10)
+        made.set_max_write_buffer_number(64)
+        made.set_min_write_buffer_number_to_merge(60)
+        return made
+
+    monkeypatch.setattr(rocks, "make_options", options)
+
+
+def test_a_log_that_is_missing_before_a_later_one_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    many_logs(monkeypatch)
+    writer = Writer(tmp_path / "s", 5)
+    writer.epochs(20)
+    logs = sorted((tmp_path / "s").glob("*.log"))
+    assert len(logs) > 3
+    for number, way in enumerate(("delete", "empty", "cut")):
+        path = shutil.copytree(tmp_path / "s", tmp_path / way)
+        log = path / logs[1 + number % 2].name
+        if way == "delete":
+            log.unlink()
+        else:
+            os.truncate(log, 0 if way == "empty" else log.stat().st_size // 2)
+        before = contents(path)
+        if way == "cut":  # RocksDB notices it, and drops all that follows
+            position, found = read_all(path)
+            assert found == writer.states[position]
+            continue
+        with pytest.raises(StoreError, match="hole"):
+            read_all(path)
+        assert contents(path) == before
+        assert check_store(path, N, lambda _: None).damages
+    writer.store.close()
+
+
+def test_a_manifest_that_is_older_than_what_was_built_upon_it_is_noticed(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "s", 6)
+    writer.epochs(10)
+    manifest = next((tmp_path / "s").glob("MANIFEST-*"))
+    size = manifest.stat().st_size
+    writer.store._db.flush()  # the first log becomes a table, and the MANIFEST says so
+    writer.epochs(10)
+    assert manifest.stat().st_size > size
+    shutil.copytree(tmp_path / "s", tmp_path / "cut")
+    writer.store.close()
+    os.truncate(tmp_path / "cut" / manifest.name, size)
+    before = contents(tmp_path / "cut")
+    with pytest.raises(StoreError, match=r"hole|older or damaged MANIFEST"):
+        read_all(tmp_path / "cut")
+    assert contents(tmp_path / "cut") == before
+
+
+def test_the_anchor_alone_notices_it_after_many_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("state.epoch_chain.SLOTS", 4)
+    test_a_manifest_that_is_older_than_what_was_built_upon_it_is_noticed(tmp_path)
+
+
+def test_a_block_that_is_damaged_while_the_flow_runs_stops_it_in_words(crashed: Crashed, tmp_path: Path) -> None:
+    path = crashed.copy(tmp_path / "s")
+    table = min(path.glob("*.sst"))
+    data = bytearray(table.read_bytes())
+    data[len(data) // 2] ^= 1
+    table.write_bytes(data)
+    store = SeedStore.open(path, topic="clicks", partition=3, capacity=N)
+    with pytest.raises(StoreError, match=rf"checksum mismatch.*{re.escape(str(table))}"):
+        state_of(store)
+    with pytest.raises(StoreError, match="could not be compacted"):
+        store.compact()
+    position = store.position
+    with pytest.raises(StoreError, match=r"refuses a write.*verify"):
+        store.write(Changes(), position=position + 1, model_version="m")
+    assert store.position == position
+    store.close()
+
+
+def test_a_log_whose_end_is_dropped_is_told(crashed: Crashed, tmp_path: Path) -> None:
+    path = crashed.copy(tmp_path / "s")
+    log = max(path.glob("*.log"), key=lambda file: file.stat().st_size)
+    data = bytearray(log.read_bytes())
+    data[len(data) // 2] ^= 1
+    log.write_bytes(data)
+    assert any("log of the store" in words for words in check_store(path, N, lambda _: None).damages)
+    store = SeedStore.open(path, topic="clicks", partition=3, capacity=N)
+    assert store.torn is not None
+    assert "checksum mismatch" in store.torn
+    assert 0 < store.position < max(crashed.states)
+    assert state_of(store) == crashed.states[store.position]
+    store.close()
+
+
+def test_a_process_killed_while_it_makes_a_store_leaves_no_obstacle(tmp_path: Path) -> None:
+    store = SeedStore.open(tmp_path / "s", topic="clicks", partition=3, capacity=N)
+    store.close()
+    for file in (tmp_path / "s").iterdir():
+        if not file.name.startswith("MANIFEST"):
+            file.unlink()
+    SeedStore.open(tmp_path / "s", topic="clicks", partition=3, capacity=N).close()
+
+
+def test_a_crash_brings_no_delta_of_a_retired_item_back(tmp_path: Path) -> None:
+    store = SeedStore.open(tmp_path / "s", topic="clicks", partition=3, capacity=N)
+    for epoch in range(8):
+        seeds = SeedSet(np.arange(epoch, epoch + 10, dtype=np.uint64), np.full(10, epoch))
+        store.write(Changes(seeds=[("x", seeds)]), position=epoch + 1, model_version="m")
+        if epoch % 3 == 2:
+            store.merged_seeds("x")
+    store.write(Changes(retired=["x"]), position=9, model_version="m")
+    crash_image(tmp_path / "s", tmp_path / "crashed")
+    store.close()
+    again = SeedStore.open(tmp_path / "crashed", topic="clicks", partition=3, capacity=N)
+    assert len(again.seeds("x")) == 0
+    assert again.untold() == ["x"]
+    again.close()
+
+
+def test_values_that_are_no_seed_sets_are_refused(tmp_path: Path) -> None:
+    store = SeedStore.open(tmp_path / "s", topic="clicks", partition=3, capacity=N)
+    for users, times in (([2, 1], [1, 1]), ([1, 1], [1, 1]), ([1], [-1]), ([1], [1 << 53])):
+        bad = SeedSet(np.array(users, np.uint64), np.array(times, np.int64))
+        store.write(Changes(seeds=[("x", bad)]), position=store.position + 1, model_version="m")
+        with pytest.raises(StoreError, match="seeds of item 'x' are damaged"):
+            store.seeds("x")
+        store.write(Changes(retired=["x"]), position=store.position, model_version="m")
+    store._db.put(b"B\x00\x01x", b"123")
+    with pytest.raises(StoreError, match="multiple of 16"):
+        store.seeds("x")
+    store.close()
+    assert any("multiple of 16" in words for words in check_store(tmp_path / "s", N, lambda _: None).damages)

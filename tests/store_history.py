@@ -1,0 +1,91 @@
+"""Stores with a history: what they held at each position."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from flows.messages import Centroids, encode_centroids
+from ralm.seed_set import by_item
+from state.seed_store import Changes, ItemRecord, SeedStore
+
+N = 50
+State: TypeAlias = dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
+
+
+def state_of(store: SeedStore) -> State:
+    """All seed sets."""
+    sets = {item: store.seeds(item) for item, _ in store.items()}
+    return {item: (tuple(seeds.users.tolist()), tuple(seeds.times.tolist())) for item, seeds in sets.items()}
+
+
+def centroids(item: str, rng: np.random.Generator) -> bytes:
+    """Encoded centroids of an item."""
+    values, counts = rng.normal(size=(3, 8)).astype(np.float32), np.array([4, 2, 1])
+    message = Centroids.of(
+        item_id=item, model_version="m", window_end=5, seeds=7, counts=counts, centroids=values, global_=values[0]
+    )
+    return encode_centroids(message)
+
+
+class Writer:
+    """Writes random epochs to a store and remembers what it held after each."""
+
+    def __init__(self, path: Path, rng_seed: int, partition: int = 3) -> None:
+        self.path, self.partition = path, partition
+        self.rng = np.random.default_rng(rng_seed)
+        self.states: dict[int, State] = {0: {}}
+        self.open()
+
+    def open(self) -> None:
+        self.store = SeedStore.open(self.path, topic="clicks", partition=self.partition, capacity=N)
+
+    def reopen(self) -> None:
+        self.store.close()
+        self.open()
+
+    def epochs(self, count: int) -> None:
+        for number in range(count):
+            items, users = self.rng.integers(0, 30, 200), self.rng.integers(0, 1000, 200).astype(np.uint64)
+            changes = Changes()
+            for item, seeds in by_item(items, users, self.rng.integers(0, 10**6, 200), N):
+                changes.seeds.append((f"item-{item}", seeds))
+                changes.items[f"item-{item}"] = ItemRecord(int(seeds.times.max()), len(seeds))
+                changes.centroids[f"item-{item}"] = centroids(f"item-{item}", self.rng)
+            if number % 10 == 9:
+                gone = f"item-{self.rng.integers(30)}"
+                changes.retired = [gone]
+                changes.seeds = [entry for entry in changes.seeds if entry[0] != gone]
+                changes.items.pop(gone, None)
+                changes.centroids.pop(gone, None)
+            self.store.write(changes, position=self.store.position + 200, model_version="m")
+            if number % 3 == 0:
+                self.store.merged_seeds(f"item-{self.rng.integers(30)}")
+            self.states[self.store.position] = state_of(self.store)
+
+
+def crash_image(source: Path, target: Path) -> Path:
+    """Copy an open store's files as a crash would leave them, at a moment when RocksDB changes none."""
+    while True:
+        shutil.rmtree(target, ignore_errors=True)
+        before = sorted(file.name for file in source.iterdir())
+        try:
+            shutil.copytree(source, target)
+        except shutil.Error:  # a file went
+            continue
+        if sorted(file.name for file in source.iterdir()) == before:
+            return target
+
+
+@dataclass(frozen=True)
+class Crashed:
+    """A store as a crash left it, and what it held at each position."""
+
+    path: Path
+    states: dict[int, State]
+
+    def copy(self, path: Path) -> Path:
+        shutil.rmtree(path, ignore_errors=True)
+        return shutil.copytree(self.path, path)
