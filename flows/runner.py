@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 
 from bytewax.dataflow import Dataflow
@@ -17,6 +18,7 @@ from flows import look_alike, scores, seeds
 from flows.engine_api import set_engine_api
 from flows.errors import ConfigError, RalmError, StoppedError
 from flows.logs import get_logger
+from flows.recovery_files import open_state_dir
 from flows.runtime import Runtime
 from flows.settings import Settings
 from monitoring import metrics
@@ -69,9 +71,10 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
             stack.enter_context(OwnerLock(Path(settings.state_dir), settings.process_id, name))
         except OwnedElsewhereError as error:
             raise RalmError(str(error)) from error
+        known = open_state_dir(Path(settings.state_dir), name)
         port = settings.metrics_port and settings.metrics_port + settings.process_id
         server = stack.enter_context(closing(_serve(health, settings.metrics_host, port)))
-        runtime = stack.enter_context(closing(Runtime(settings, bundle, health, {})))
+        runtime = stack.enter_context(closing(Runtime(settings, bundle, health, known)))
         _stop_on_signals(runtime, health, spec.conditions)
         log.info("starting", flow=name, model_version=bundle.version, metrics=f"{settings.metrics_host}:{server.port}")
         _run(spec.wire(runtime), settings, name)
@@ -110,11 +113,15 @@ def _run(flow: Dataflow, settings: Settings, name: str) -> None:
 
 def _recovery_dir(path: Path, partitions: int) -> Path:
     """The engine's recovery data; made once, by whichever process of a cluster comes first."""
-    path.mkdir(parents=True, exist_ok=True)
-    with (path / "init.lock").open("w") as lock:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (path.parent / f"{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not any(path.glob("part-*.sqlite3")):
-            init_db_dir(path, partitions)
+            with TemporaryDirectory(prefix=f"{path.name}-", dir=path.parent) as folder:
+                init_db_dir(folder, partitions)
+                # Whole or not at all: a process that is killed meanwhile leaves no half of it.
+                Path(folder).rename(path)
+                Path(folder).mkdir()
     return path
 
 
