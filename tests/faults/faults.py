@@ -1,0 +1,146 @@
+"""The faults that strike processes and the broker; each is a function that leaves the flow working and checked."""
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .scene import Scene
+
+Strike = Callable[[Scene], None]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault.
+
+    Attributes:
+        name: as ``--faults`` takes it.
+        strike: makes it on a working flow, and ends with ``settle``.
+        missing: says why this machine cannot make it; empty when it can.
+    """
+
+    name: str
+    strike: Strike
+    missing: Callable[[], str]
+
+
+REGISTRY: dict[str, Fault] = {}
+
+
+def fault(name: str, missing: Callable[[], str] = str) -> Callable[[Strike], Strike]:
+    """Register a fault."""
+
+    def register(strike: Strike) -> Strike:
+        REGISTRY[name] = Fault(name, strike, missing)
+        return strike
+
+    return register
+
+
+@fault("kill")
+def kill(scene: Scene) -> None:
+    """SIGKILL of one process or all, at work, while they start, or while they drain."""
+    rng, cluster = scene.rng, scene.cluster
+    moment = rng.choice(["work", "work", "start", "drain"])
+    scene.busy()
+    if moment == "start":
+        _kill(scene)
+        scene.portion()
+        cluster.launch()
+        time.sleep(rng.uniform(0.3, 4.0))
+    elif moment == "drain":
+        cluster.send(signal.SIGTERM)
+        time.sleep(rng.uniform(0.0, 0.4))
+    _kill(scene)
+    if rng.random() < 0.5:
+        scene.check_positions()
+    scene.portion()
+    scene.start()
+    scene.settle()
+
+
+def _kill(scene: Scene) -> None:
+    cluster = scene.cluster
+    alone = cluster.count == 1 or scene.rng.random() < 0.5
+    cluster.kill(None if alone else scene.rng.randrange(cluster.count))
+    scene.tally.kills += 1
+
+
+@fault("term")
+def term(scene: Scene) -> None:
+    """SIGTERM: it drains, exits with 0, and goes on after it."""
+    scene.busy()
+    scene.drain()
+    scene.portion()
+    scene.start()
+    scene.settle()
+
+
+@fault("stop")
+def stop(scene: Scene) -> None:
+    """SIGSTOP of one process or all for a while."""
+    which = scene.rng.choice([None, scene.rng.randrange(scene.cluster.count)])
+    scene.busy()
+    scene.cluster.send(signal.SIGSTOP, which)
+    scene.busy(scene.limits.pause, scene.limits.pause)
+    scene.cluster.send(signal.SIGCONT, which)
+    scene.settle()
+
+
+@fault("broker-pause")
+def broker_pause(scene: Scene) -> None:
+    """The broker answers nothing for a while."""
+    scene.busy()
+    scene.world.broker.pause()
+    try:
+        scene.busy(scene.limits.pause / 4, scene.limits.pause)
+    finally:
+        scene.world.broker.resume()
+    scene.settle()
+
+
+@fault("broker-stop")
+def broker_stop(scene: Scene) -> None:
+    """The broker is stopped with SIGTERM and comes back with what it had."""
+    scene.busy()
+    scene.world.broker.stop()
+    try:
+        scene.busy(0.5, scene.limits.pause / 2)
+    finally:
+        scene.world.broker.start()
+    scene.settle()
+
+
+@fault("rescale")
+def rescale(scene: Scene) -> None:
+    """One, two, three and one process, between runs that drain or are killed."""
+    before = scene.cluster.count
+    for count in (1, 2, 3, 1):
+        scene.busy(0.1, 0.8)
+        if scene.rng.random() < 0.3:
+            scene.cluster.kill()
+            scene.tally.kills += 1
+        else:
+            scene.drain()
+        scene.portion()
+        scene.start(count)
+    scene.settle()
+    scene.drain()
+    scene.start(before)
+    scene.settle()
+
+
+@fault("backlog")
+def backlog(scene: Scene) -> None:
+    """A restart after two hours: the traffic of two hours came while nothing ran."""
+    hours = 2 * 3_600_000
+    scene.busy()
+    scene.drain()
+    start = int(time.time() * 1000) + scene.traffic.shift - hours
+    steps = 120
+    for step in range(steps):
+        scene.traffic.some(scene.limits.portion, 1, at=start + hours * step // steps)
+    scene.start()
+    scene.busy()
+    scene.settle()
