@@ -9,7 +9,7 @@ import click
 
 from flows.progress import bars
 
-from .faults import REGISTRY
+from .registry import REGISTRY
 from .run import Plan, run
 from .scene import Limits
 from .tally import Tally

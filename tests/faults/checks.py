@@ -33,26 +33,36 @@ def read_stores(state_dir: Path) -> Stored:
     Raises:
         StoreError: when a store is damaged.
     """
-    positions: dict[int, int] = {}
-    found: dict[str, Seeds] = {}
-    folder = state_dir / "seeds"
+    folder, all_of_them = state_dir / "seeds", Stored({}, {})
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if not (path / "CURRENT").exists():
-            continue
-        try:
-            store = SeedStore.inspect(path)
-        except StoreError as error:
-            if "nothing written" in str(error):
-                continue
-            raise
-        try:
-            positions[store.meta.partition] = store.position
-            for item, _ in store.items():
-                seeds = store.seeds(item)
-                found[item] = dict(zip(seeds.users.tolist(), seeds.times.tolist(), strict=True))
-        finally:
-            store.close()
-    return Stored(positions, found)
+        one = read_store(path)
+        all_of_them.positions.update(one.positions)
+        all_of_them.seeds.update(one.seeds)
+    return all_of_them
+
+
+def read_store(path: Path) -> Stored:
+    """Read one store; nothing when it has nothing written yet.
+
+    Raises:
+        StoreError: when it is damaged.
+    """
+    if not (path / "CURRENT").exists():
+        return Stored({}, {})
+    try:
+        store = SeedStore.inspect(path)
+    except StoreError as error:
+        if "nothing written" in str(error):
+            return Stored({}, {})
+        raise
+    found: dict[str, Seeds] = {}
+    try:
+        for item, _ in store.items():
+            seeds = store.seeds(item)
+            found[item] = dict(zip(seeds.users.tolist(), seeds.times.tolist(), strict=True))
+        return Stored({store.meta.partition: store.position}, found)
+    finally:
+        store.close()
 
 
 def wrong_seed_sets(stored: Stored, oracle: Oracle) -> list[str]:

@@ -10,7 +10,8 @@ from random import Random
 
 from flows.embedded_broker import EmbeddedBroker
 
-from .faults import REGISTRY
+from . import damage, disk, faults, wall_clock  # noqa: F401 (they register their faults)
+from .registry import REGISTRY
 from .scene import GaveUpError, Limits, Scene
 from .tally import Tally
 from .world import World
