@@ -136,15 +136,15 @@ def changes(before: dict[str, str], after: dict[str, str], below: str = "") -> l
 
 
 def _damaged_state(scene: Scene, pattern: str, how: Damage) -> None:
-    scene.busy()
-    scene.drain()
-    found = [path for path in sorted(scene.state.glob(pattern)) if path.is_dir() or path.stat().st_size]
-    if not found:
-        # There are no table files before the first restart: make it, and damage what there is then.
-        scene.start()
-        scene.settle()
-        scene.drain()
+    found: list[Path] = []
+    while not found:  # there are no table files before the first restart
+        scene.busy()
+        # A drained store has nothing in its log: it goes to a table file when the store is closed.
+        scene.end(drained=pattern != _WAL and scene.rng.random() < 0.5)
         found = [path for path in sorted(scene.state.glob(pattern)) if path.is_dir() or path.stat().st_size]
+        if not found:
+            scene.start()
+            scene.settle()
     backup = scene.home / "backup"
     shutil.rmtree(backup, ignore_errors=True)
     shutil.copytree(scene.state, backup)
@@ -178,12 +178,13 @@ def _refused(scene: Scene, ended: Ended, where: str) -> None:
 
 def _nothing_lost(scene: Scene, where: str, before: dict[str, str]) -> None:
     """What is damaged was left as it was; the other stores may have gone on, and are exact at their positions."""
-    below = where.rpartition("/")[0] if where.startswith("seeds/") else where
+    below = "/".join(where.split("/")[:2]) + "/" if where.startswith("seeds/") else where
     overwritten = changes(before, fingerprint(scene.state), below)
     if overwritten:
         scene.bad_end(f"refused, and yet it overwrote {', '.join(overwritten)}")
+    scene.read_on()
     for path in sorted((scene.state / "seeds").iterdir()) if (scene.state / "seeds").is_dir() else []:
-        if not where.startswith(f"seeds/{path.name}"):
+        if below != f"seeds/{path.name}/":
             _exact(scene, path)
 
 

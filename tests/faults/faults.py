@@ -86,11 +86,7 @@ def rescale(scene: Scene) -> None:
     before = scene.cluster.count
     for count in (1, 2, 3, 1):
         scene.busy(0.1, 0.8)
-        if scene.rng.random() < 0.3:
-            scene.cluster.kill()
-            scene.tally.kills += 1
-        else:
-            scene.drain()
+        scene.end(drained=scene.rng.random() < 0.7)
         scene.portion()
         scene.start(count)
     scene.settle()

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,6 +112,9 @@ def _round(  # noqa: PLR0917
             scene.drain()
     except GaveUpError as error:
         scene.problem(str(error))
+    except Exception:
+        tally.broken += 1
+        scene.problem(f"the harness itself failed: {traceback.format_exc()}")
     finally:
         scene.close()
     return done

@@ -147,6 +147,14 @@ class Scene:
             self.bad_end(f"SIGTERM did not drain it: {ended}")
         self.check_positions()
 
+    def end(self, *, drained: bool) -> None:
+        """End all processes: with SIGTERM and a drain, or with SIGKILL."""
+        if drained:
+            self.drain()
+            return
+        self.cluster.kill()
+        self.tally.kills += 1
+
     def bad_end(self, text: str) -> None:
         """Take note of an end that should not be."""
         self.tally.wordless.append(f"{self.name}, {self.fault}: {text}")
@@ -160,8 +168,7 @@ class Scene:
 
     def check_positions(self) -> None:
         """While nothing runs: every store is the seed sets of exactly the clicks before its position."""
-        self.traffic.flush()
-        self._read_on()
+        self.read_on()
         self.tally.checks += 1
         try:
             wrong = wrong_seed_sets(read_stores(self.state), self.oracle)
@@ -202,7 +209,7 @@ class Scene:
 
     def _differences(self) -> dict[str, list[str]]:
         """What is not as it must be, by the count that it belongs to; later checks wait for the earlier ones."""
-        self._read_on()
+        self.read_on()
         try:
             stored: Stored = read_stores(self.state)
         except StoreError as error:
@@ -229,7 +236,9 @@ class Scene:
                 self.problem(text)
         return None
 
-    def _read_on(self) -> None:
+    def read_on(self) -> None:
+        """Have the oracle know everything that was sent."""
+        self.traffic.flush()
         self.journal.read_on()
         for place, click in self.journal.clicks:
             item, user = str(click["item_id"]), str(click["user_id"])
@@ -242,8 +251,7 @@ class Scene:
 
     def send_back(self) -> None:
         """Once the clock is right again: send the clicks that it had made dead letters, as an operator would."""
-        self.journal.read_on()
-        self._read_on()
+        self.read_on()
         self.clock_is_back = False
         for place in [p for p in self.journal.dead if (p.partition, p.offset) in self.oracle.refused]:
             if place.topic == "clicks" and place not in self.sent_back:

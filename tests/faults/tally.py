@@ -24,6 +24,7 @@ class Tally:
         healed: damages that the flow mended by itself, or that hit nothing.
         stops: ends in words of a running flow (as when the broker is away too long).
         wordless: ends that said nothing to people, did not drain, overwrote something, or had no reason.
+        broken: rounds in which the harness itself failed.
         skipped: faults that this machine cannot make, and why.
         problems: each thing that is wrong, with the fault that led to it.
         seconds: how long it took.
@@ -44,6 +45,7 @@ class Tally:
     healed: int = 0
     stops: list[str] = field(default_factory=list)
     wordless: list[str] = field(default_factory=list)
+    broken: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -58,6 +60,7 @@ class Tally:
             + self.answers
             + self.dead_letters
             + len(self.wordless)
+            + self.broken
         )
 
     def line(self) -> str:
@@ -77,6 +80,7 @@ class Tally:
             f"bad ends {len(self.wordless)}",
             f"refusals {len(self.refusals)}",
             f"healed {self.healed}",
+            *([f"harness failures {self.broken}"] if self.broken else []),
             *(f"SKIPPED {name}: {why}" for name, why in self.skipped.items()),
         ]
         return "; ".join(parts)
