@@ -11,6 +11,7 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from flows.batches import ClickBatch, OutMessage, RawBatch
 from flows.decode import Decoded, Decoder, RequestBatch
 from flows.enrich import Enricher
+from flows.failures import told
 from flows.partition_keys import partition_key
 from flows.seed_keeper import KeeperState, SeedKeeper
 from flows.sink import KafkaSink
@@ -73,15 +74,18 @@ class _KeeperStep(StatefulBatchLogic[ClickBatch, OutMessage, KeeperState | None]
     known with the first batch, which even an empty partition sends as its heartbeat.
     """
 
+    @told
     def __init__(self, make: KeeperFactory, state: KeeperState | None) -> None:
         self._make = make
         self._keeper = None if state is None else make(state.partition, state)
 
+    @told
     def on_batch(self, values: list[ClickBatch]) -> tuple[list[OutMessage], bool]:
         if self._keeper is None:
             self._keeper = self._make(values[0].partition, None)
         return self._keeper.take(values), self.RETAIN
 
+    @told
     def on_notify(self) -> tuple[list[OutMessage], bool]:
         return [] if self._keeper is None else self._keeper.collect(), self.RETAIN
 
@@ -92,5 +96,6 @@ class _KeeperStep(StatefulBatchLogic[ClickBatch, OutMessage, KeeperState | None]
     def notify_at(self) -> datetime | None:
         return None if self._keeper is None else self._keeper.notify_at()
 
+    @told
     def snapshot(self) -> KeeperState | None:
         return None if self._keeper is None else self._keeper.snapshot()

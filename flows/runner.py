@@ -15,6 +15,7 @@ from bytewax.run import cli_main
 
 from flows import look_alike, scores, seeds
 from flows.errors import ConfigError, RalmError
+from flows.failures import first_failure
 from flows.logs import get_logger
 from flows.runtime import Runtime
 from flows.settings import Settings
@@ -25,6 +26,11 @@ from state.owner_lock import OwnedElsewhereError, OwnerLock
 from state.seed_store import StoreError
 
 log = get_logger(__name__)
+
+_PEER = (
+    "the engine has given up, and no step of this process says why: another process of the cluster has ended, and its "
+    "log says why. Once that is mended, start all of them again; nothing is lost."
+)
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,9 @@ def _run(flow: Dataflow, settings: Settings, name: str) -> None:
             recovery_config=RecoveryConfig(str(recovery)),
         )
     except BaseException as error:
-        known = _known_cause(error)
+        known = _known_cause(error) or _known_cause(first_failure())
+        if known is None and addresses and first_failure() is None and not isinstance(error, Exception):
+            known = RalmError(_PEER)
         if known is None:
             raise
         raise RalmError(str(known)) from error

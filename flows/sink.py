@@ -13,6 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from flows.batches import OutMessage
 from flows.errors import RalmError
+from flows.failures import told
 from flows.logs import get_logger
 from monitoring import metrics
 
@@ -62,10 +63,12 @@ class SinkPart(StatefulSinkPartition[OutMessage, None]):
     def __init__(self, delivery: "Delivery") -> None:
         self._delivery = delivery
 
+    @told
     def write_batch(self, values: list[OutMessage]) -> None:
         """Hand messages to the producer."""
         self._delivery.send(values)
 
+    @told
     def snapshot(self) -> None:
         """Wait until all is delivered."""
         self._delivery.settle()

@@ -15,6 +15,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from flows.batches import RawBatch
+from flows.failures import told
 from flows.reader import TopicReader
 from monitoring import metrics
 
@@ -67,6 +68,7 @@ class KafkaSource(FixedPartitionedSource[RawBatch, int | None]):
         """
         return [f"{self._options.kind}/{partition:05d}" for partition in range(self._reader.partition_count())]
 
+    @told
     def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> "PartitionReader":
         """Read a partition on from a snapshot, or from the start."""
         del step_id
@@ -87,6 +89,7 @@ class PartitionReader(StatefulSourcePartition[RawBatch, int | None]):
             position = reader.end(partition)
         reader.add(partition, position)
 
+    @told
     def next_batch(self) -> list[RawBatch]:
         """The messages that are there; at times an empty batch as the heartbeat of an idle partition.
 
