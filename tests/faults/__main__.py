@@ -35,7 +35,7 @@ def main(
     pause: float,
     settle: float,
     folder: Path | None,
-    keep: bool,  # noqa: FBT001 (a flag)
+    keep: bool,
     figures: Path | None,
 ) -> None:
     """Make faults at random moments and compare what the flow has made with an oracle."""

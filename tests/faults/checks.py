@@ -148,7 +148,7 @@ def wrong_answers(
     return wrong
 
 
-def _problems(  # noqa: PLR0917
+def _problems(
     answer: dict[str, Any],
     sent: int,
     request: dict[str, Any],

@@ -1,9 +1,9 @@
 """Flow processes of one cluster: started together, killed one by one, and what they said when they ended."""
 
+import os
 import re
 import signal
 import sys
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ _READY_S = 120.0
 _END_S = 60.0
 _LOOK_AGAIN_S = 0.05
 _WORDS = re.compile(r"^ralm: .*(?:\n(?!\S+ \[|\d{4}-|Traceback).*)*", re.MULTILINE)
+_PEER = "another process of the cluster has ended"
 _PORT_TAKEN = re.compile(r"address (?:already )?in use|cannot listen|errno 98", re.IGNORECASE)
 
 
@@ -126,8 +127,8 @@ class Cluster:
         codes = [process.exit_code() for process in self.processes]
         logs = self._last_logs()
         self.kill()
-        words = next((found[0].strip() for log in logs if (found := _WORDS.search(_text(log)))), "")
-        return Ended(codes, words, logs)
+        words = [found[0].strip() for log in logs if (found := _WORDS.search(_text(log)))]
+        return Ended(codes, next((said for said in words if _PEER not in said), ""), logs)
 
     def kill(self, number: int | None = None) -> None:
         """Kill all processes, or one and then wait for its peers to end by themselves."""

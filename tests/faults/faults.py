@@ -6,6 +6,7 @@ import time
 from .registry import fault
 from .scene import Scene
 
+
 @fault("kill")
 def kill(scene: Scene) -> None:
     """SIGKILL of one process or all, at work, while they start, or while they drain."""

@@ -86,7 +86,7 @@ def _order(plan: Plan, tally: Tally) -> list[str]:
     return names
 
 
-def _round(  # noqa: PLR0917
+def _round(
     plan: Plan, world: World, tally: Tally, order: list[str], done: int, number: int, told: Told, started: float
 ) -> int:
     """Make faults in a world of their own, until there are enough or something is wrong; how many are done then."""

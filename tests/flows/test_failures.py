@@ -1,7 +1,5 @@
 """What a step raises is logged and remembered, since the engine forgets it in a cluster."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from flows import failures
@@ -9,9 +7,8 @@ from flows.errors import RalmError
 
 
 @pytest.fixture(autouse=True)
-def _nothing_raised(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _nothing_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(failures, "_raised", [])
-    yield
 
 
 class _Step:
