@@ -26,7 +26,7 @@ from .tally import Tally
 @click.option("--folder", type=click.Path(path_type=Path), help="where it works; a temporary folder by default")
 @click.option("--keep", is_flag=True, help="keep the folder of a good run too")
 @click.option("--json", "figures", type=click.Path(path_type=Path), help="file for the figures")
-def main(
+def main(  # noqa: PLR0917 (click gives each option a name)
     rng_seed: int | None,
     faults: str,
     kills: int,
