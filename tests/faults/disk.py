@@ -5,7 +5,6 @@ import errno
 import os
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,30 +14,11 @@ from tempfile import mkdtemp
 
 from .registry import fault
 from .scene import Scene
+from .shims import library, missing
 
+_SLOW = "slow_sync"
 _DISK_BYTES = 64 << 20
 _LIBC = ctypes.CDLL(None, use_errno=True)
-_SLOW_C = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-/* Every sync takes up to RALM_FAULTS_SYNC_MS longer. */
-static void wait_a_while(void) {
-    static unsigned int state = 1;
-    const char *most = getenv("RALM_FAULTS_SYNC_MS");
-    if (most) usleep(1000u * (unsigned int)(rand_r(&state) % (1 + atoi(most))));
-}
-int fsync(int file) {
-    wait_a_while();
-    return ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(file);
-}
-int fdatasync(int file) {
-    wait_a_while();
-    return ((int (*)(int))dlsym(RTLD_NEXT, "fdatasync"))(file);
-}
-"""
 
 
 def mount(target: Path) -> str:
@@ -142,25 +122,12 @@ def _refuses_to_start(scene: Scene) -> None:
         scene.bad_end(f"started on a full disk: {ended}")
 
 
-@cache
-def _slow_library() -> tuple[Path | None, str]:
-    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if compiler is None:
-        return None, "there is no C compiler for the library that slows syncs"
-    folder = Path(mkdtemp(prefix="ralm-faults-slow-"))
-    source, library = folder / "slow.c", folder / "slow.so"
-    source.write_text(_SLOW_C)
-    command = [compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return (library, "") if done.returncode == 0 else (None, f"cc fails: {done.stderr.strip()[:100]}")
-
-
-@fault("disk-slow", lambda: _slow_library()[1])
+@fault("disk-slow", lambda: missing(_SLOW))
 def disk_slow(scene: Scene) -> None:
-    """Every sync takes up to a second; killed and started meanwhile."""
+    """Every sync takes up to 0.3 s longer; killed and started meanwhile."""
     scene.busy()
     scene.drain()
-    scene.cluster.environment = {"LD_PRELOAD": str(_slow_library()[0]), "RALM_FAULTS_SYNC_MS": "1000"}
+    scene.cluster.environment = {"LD_PRELOAD": str(library(_SLOW)), "FAULTS_SYNC_MS": "300"}
     try:
         scene.start()
         scene.busy(2.0, 4.0)
