@@ -128,7 +128,8 @@ class Cluster:
         logs = self._last_logs()
         self.kill()
         words = [found[0].strip() for log in logs if (found := _WORDS.search(_text(log)))]
-        return Ended(codes, next((said for said in words if _PEER not in said), ""), logs)
+        words.sort(key=lambda said: _PEER in said)  # a peer knows less than the one that ended first
+        return Ended(codes, next(iter(words), ""), logs)
 
     def kill(self, number: int | None = None) -> None:
         """Kill all processes, or one and then wait for its peers to end by themselves."""
