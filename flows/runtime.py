@@ -12,6 +12,7 @@ from flows.errors import RalmError
 from flows.index_loader import IndexLoader
 from flows.kafka import consumer_config, producer_config
 from flows.live_index import LiveIndex
+from flows.logs import get_logger
 from flows.seed_keeper import KeeperOptions, KeeperState, SeedKeeper
 from flows.settings import Settings
 from flows.sink import KafkaSink
@@ -21,6 +22,9 @@ from flows.windows import WindowOptions
 from monitoring.health import Health
 from state.bundle import Bundle
 from state.seed_store import SeedStore
+
+
+log = get_logger(__name__)
 
 
 class Runtime:
@@ -104,7 +108,11 @@ class Runtime:
         if "pool" in self.__dict__:
             self.pool.close()
         for store in self._stores:
-            store.close()
+            try:
+                store.close()
+            except Exception as error:  # rocksdict raises the bare class
+                # What was written is synced, so nothing is lost; to raise would hide why the flow ends.
+                log.warning("a store was not closed as it should be", partition=store.meta.partition, error=str(error))
 
     def _index_open(self) -> bool:
         """Whether requests may be taken; raises what stopped the index."""
