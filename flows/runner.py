@@ -29,8 +29,8 @@ log = get_logger(__name__)
 
 _DISK = (
     "Look for a full or failing disk under {recovery}; once it is mended, start again: nothing is lost. If a file "
-    "there is damaged, restore the state directory (stores and recovery together) from a backup, or move it away as a whole: "
-    "the seed sets are then rebuilt from the topic of clicks as far back as it is kept."
+    "there is damaged, restore the state directory (stores and recovery together) from a backup, or move it away as "
+    "a whole: the seed sets are then rebuilt from the topic of clicks as far back as it is kept."
 )
 
 

@@ -23,7 +23,6 @@ from monitoring.health import Health
 from state.bundle import Bundle
 from state.seed_store import SeedStore
 
-
 log = get_logger(__name__)
 
 
