@@ -136,8 +136,8 @@ class Delivery:
     def _raise_fatal(self, error: Exception) -> NoReturn:
         """The client raises a fatal error from any call, or (some versions) returns nothing and no error."""
         msg = (
-            f"the producer for {self._topic} cannot go on: {self._fatal or 'its log says why'}. Start again: what was not delivered "
-            "is made again."
+            f"the producer for {self._topic} cannot go on: {self._fatal or 'its log says why'}. Start again: what was "
+            "not delivered is made again."
         )
         raise RalmError(msg) from error
 
