@@ -13,6 +13,7 @@ from flows.index_loader import IndexLoader
 from flows.kafka import consumer_config, producer_config
 from flows.live_index import LiveIndex
 from flows.logs import get_logger
+from flows.pace import Pace
 from flows.seed_keeper import KeeperOptions, KeeperState, SeedKeeper
 from flows.settings import Settings
 from flows.sink import KafkaSink
@@ -44,6 +45,7 @@ class Runtime:
         self._stores: list[SeedStore] = []
         self._loader: IndexLoader | None = None
         self._polled: set[str] = set()
+        self._pace = Pace()
 
     @cached_property
     def decoder(self) -> Decoder:
@@ -140,6 +142,7 @@ class Runtime:
             self.stopping.is_set,
             self._index_open if gated else lambda: True,
             beat,
+            self._pace,
         )
         return KafkaSource(options)
 

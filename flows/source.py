@@ -7,8 +7,8 @@ ordinary tools see the lag (nothing is ever resumed from there).
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
@@ -16,13 +16,13 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from flows.batches import RawBatch
 from flows.failures import told
+from flows.pace import ALWAYS_DUE, Pace
 from flows.reader import TopicReader
 from monitoring import metrics
 
 HEARTBEAT_MS = 500
 """An idle partition says so this often, so that its watermark can move with the wall clock."""
 _LAG_EVERY_S = 1.0
-_POLL_AGAIN = timedelta(milliseconds=5)
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class SourceOptions:
         stopping: says that the flow drains; the source then ends.
         open: says that messages may be taken; until then the source waits.
         beat: called at each poll, as a sign of life.
+        pace: when to rest; shared by all sources of a process.
     """
 
     kind: str
@@ -48,6 +49,7 @@ class SourceOptions:
     stopping: Callable[[], bool]
     open: Callable[[], bool] = lambda: True
     beat: Callable[[], None] = lambda: None
+    pace: Pace = field(default_factory=Pace)
 
 
 class KafkaSource(FixedPartitionedSource[RawBatch, int | None]):
@@ -82,12 +84,12 @@ class PartitionReader(StatefulSourcePartition[RawBatch, int | None]):
         self._options = options
         self._reader = reader
         self._partition = partition
-        self._empty = False
         self._last_message = self._last_batch = time.monotonic()
         self._last_lag = 0.0
         if position is None and options.start_from == "latest":
             position = reader.end(partition)
         reader.add(partition, position)
+        options.pace.opened()
 
     @told
     def next_batch(self) -> list[RawBatch]:
@@ -102,12 +104,15 @@ class PartitionReader(StatefulSourcePartition[RawBatch, int | None]):
             raise StopIteration
         options.beat()
         if not options.open():
-            self._empty = True
+            options.pace.empty()
             return []
         messages = self._reader.take(self._partition)
         now = time.monotonic()
         self._report(messages, now)
-        self._empty = not messages
+        if messages:
+            options.pace.took()
+        else:
+            options.pace.empty()
         at_end = self._reader.at_end(self._partition)
         if messages:
             self._last_message = now
@@ -126,9 +131,9 @@ class PartitionReader(StatefulSourcePartition[RawBatch, int | None]):
             )
         ]
 
-    def next_awake(self) -> datetime | None:
-        """At once while messages come, else a little later."""
-        return datetime.now(UTC) + _POLL_AGAIN if self._empty else None
+    def next_awake(self) -> datetime:
+        """At once: ``next_batch`` rests by itself."""
+        return ALWAYS_DUE
 
     def snapshot(self) -> int | None:
         """The next offset."""
@@ -137,6 +142,7 @@ class PartitionReader(StatefulSourcePartition[RawBatch, int | None]):
 
     def close(self) -> None:
         """Stop reading."""
+        self._options.pace.closed()
         self._reader.remove(self._partition)
 
     def _report(self, messages: list[Message], now: float) -> None:
