@@ -37,7 +37,11 @@ class Oracle:
 
     def reach(self) -> dict[int, int]:
         """The offset after the last good click of each partition."""
-        return {partition: clicks[-1].offset + 1 for partition, clicks in self.clicks.items()}
+        return {
+            partition: max(click.offset for click in clicks if (partition, click.offset) not in self.refused) + 1
+            for partition, clicks in self.clicks.items()
+            if any((partition, click.offset) not in self.refused for click in clicks)
+        }
 
     def seed_sets(self, positions: Mapping[int, int] | None = None) -> dict[str, Seeds]:
         """Every item's seeds, from the clicks before some positions; from all clicks without any."""
