@@ -131,12 +131,13 @@ class Cluster:
         words.sort(key=lambda said: _PEER in said)  # a peer knows less than the one that ended first
         return Ended(codes, next(iter(words), ""), logs)
 
-    def kill(self, number: int | None = None) -> None:
-        """Kill all processes, or one and then wait for its peers to end by themselves."""
-        if number is not None:
-            self.processes[number].kill()
-            self.collect()
-            return
+    def kill_one(self, number: int) -> Ended:
+        """Kill one process, and wait for its peers to end by themselves."""
+        self.processes[number].kill()
+        return self.collect()
+
+    def kill(self) -> None:
+        """Kill all processes."""
         for process in self.processes:
             process.send(signal.SIGKILL)
         for process in self.processes:

@@ -31,9 +31,13 @@ def kill(scene: Scene) -> None:
 
 def _kill(scene: Scene) -> None:
     cluster = scene.cluster
-    alone = cluster.count == 1 or scene.rng.random() < 0.5
-    cluster.kill(None if alone else scene.rng.randrange(cluster.count))
     scene.tally.kills += 1
+    if cluster.count == 1 or scene.rng.random() < 0.5:
+        cluster.kill()
+        return
+    ended = cluster.kill_one(scene.rng.randrange(cluster.count))
+    if None in ended.codes:
+        scene.bad_end(f"a process outlived its peer by a minute: {ended}")
 
 
 @fault("term")
