@@ -5,28 +5,35 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check tests faults soak bench lock clean prometheus
+.PHONY: help venv demo test check audit tests faults soak bench lock clean prometheus
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 venv: $(INSTALLED) ## The virtual environment with everything for development
 
-$(INSTALLED): pyproject.toml constraints.txt
+PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check --quiet
+
+# First what has hashes; the second command finds only torch left to bring (see requirements.lock).
+$(INSTALLED): pyproject.toml constraints.txt requirements.lock
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --disable-pip-version-check --quiet --upgrade-strategy only-if-needed -c constraints.txt -e '.[dev]'
+	$(PIP_INSTALL) --no-deps --require-hashes --only-binary :all: -r requirements.lock
+	PYTHONWARNINGS=ignore $(PIP_INSTALL) --upgrade-strategy only-if-needed --no-build-isolation -c constraints.txt -e '.[dev]'
 	@touch $@
 
 demo: venv ## The whole system on real clicks: train, stream, score, summary
 	$(BIN)/ralm demo $(DEMO)
 
-test: check tests ## Every check: lint, types, import rules, tests
+test: check audit tests ## Every check: lint, types, import rules, dependencies, tests
 
 check: venv ## Lint, format, types, import rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+audit: venv ## Dependencies: pins, lock, installed files; vulnerabilities where the data can be reached
+	$(BIN)/python .ci/dependencies.py audit
 
 tests: venv prometheus ## The tests, with a real broker and real processes
 	$(BIN)/python -m pytest $(PYTEST)
@@ -45,9 +52,12 @@ soak: venv ## The same for long: fifty kills and each other fault once or more (
 bench: venv ## How fast clicks are taken in, beside the raw client
 	$(BIN)/ralm bench ingest $(BENCH)
 
-lock: ## Pin the newest versions that pyproject.toml allows (then run make test)
-	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install --quiet -e '.[dev]'
-	$(VENV)-lock/bin/pip freeze --exclude-editable | sed 's/+cpu//' > constraints.txt
+lock: venv ## Pin what pyproject.toml asks for, with hashes (UPGRADE=1: the newest it allows; then run make test)
+	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install --quiet pip-tools
+	$(VENV)-lock/bin/pip-compile --quiet --generate-hashes --extra dev --allow-unsafe --strip-extras $(if $(UPGRADE),,-c constraints.txt) \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--output-file $(VENV)-lock/resolved.txt pyproject.toml
+	$(BIN)/python .ci/dependencies.py pins < $(VENV)-lock/resolved.txt
 	rm -rf $(VENV)-lock
 
 clean: ## Remove what was made (not .ralm, which holds data, bundles and state)

@@ -58,6 +58,56 @@ class ClickBatch:
     times: Ints
     offsets: Ints
 
+    def rows(self, start: int, stop: int) -> "ClickBatch":
+        """The clicks from one place up to another; ``next_offset`` is the offset of the click that follows, if any."""
+        if (start, stop) == (0, len(self.offsets)):
+            return self
+        ids, items = np.unique(self.items[start:stop], return_inverse=True)
+        return ClickBatch(
+            self.partition,
+            self.next_offset if stop == len(self.offsets) else int(self.offsets[stop]),
+            self.idle,
+            [self.item_ids[place] for place in ids.tolist()],
+            items,
+            self.users[start:stop],
+            self.times[start:stop],
+            self.offsets[start:stop],
+        )
+
+
+@dataclass(frozen=True)
+class CandidateChange:
+    """One good message of the topic of candidates.
+
+    Attributes:
+        offset: its offset.
+        item_id: the item.
+        retired: whether it retires the item (a tombstone).
+        expires_at: event time until which the item is a candidate, ms, or None.
+        sent: the message's own time, ms since the epoch.
+    """
+
+    offset: int
+    item_id: str
+    retired: bool
+    expires_at: int | None
+    sent: int
+
+
+@dataclass(frozen=True)
+class CandidateBatch:
+    """The good messages of a raw batch of the topic of candidates.
+
+    Attributes:
+        partition: the Kafka partition.
+        next_offset: the offset after the raw batch.
+        changes: in offset order.
+    """
+
+    partition: int
+    next_offset: int
+    changes: list[CandidateChange]
+
 
 @dataclass(frozen=True)
 class OutMessage:

@@ -7,11 +7,10 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from flows.batches import Headers
 from flows.errors import RalmError
+from flows.first_contact import FirstContact
 from flows.kafka import producer_config
 from flows.messages import SCHEMA_VERSION
 from flows.settings import Settings
-
-_LIST_TIMEOUT_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,8 @@ class CheckedProducer:
         self._timeout = settings.delivery_timeout / 1000
         self._first_failure = ""
         self._headers: Headers = [("schema_version", SCHEMA_VERSION.encode())]
-        self._producer = Producer({**producer_config(settings, **{"linger.ms": 5}), "error_cb": lambda _: None})
+        self._contact = FirstContact(self._servers)
+        self._producer = Producer({**producer_config(settings, **{"linger.ms": 5}), "error_cb": self._contact})
 
     def check_topics(self, *topics: str) -> None:
         """See that the broker answers and has the topics, so that none is made by accident.
@@ -55,12 +55,7 @@ class CheckedProducer:
         Raises:
             RalmError: when not; says what to do.
         """
-        try:
-            known = self._producer.list_topics(timeout=_LIST_TIMEOUT_S).topics
-        except KafkaException as error:
-            reason = error.args[0].str()
-            msg = f"no broker answers at {self._servers} ({reason}): is bootstrap_servers right, is the broker running?"
-            raise RalmError(msg) from error
+        known = self._contact.topics(self._producer)
         missing = [topic for topic in topics if topic not in known]
         if missing:
             msg = f"the broker at {self._servers} has no topic {', '.join(missing)}: run `ralm topics` to make it"

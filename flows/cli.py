@@ -1,12 +1,15 @@
 """The console script ``ralm``: commands are imported when they are called, so that serving imports no torch."""
 
+import os
 import sys
+import traceback
 from importlib import import_module
 from importlib.util import find_spec
 
 import click
 
 from flows.errors import ConfigError, RalmError
+from flows.logs import masked
 
 COMMANDS = {
     "demo": "the whole system on real clicks, in one go",
@@ -57,6 +60,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the console script; errors that are written for people are shown without a traceback."""
+    os.umask(os.umask(0o077) | 0o022)  # what we write, nobody else may change, however generous the environment is
     try:
         cli(standalone_mode=True)
     except ModuleNotFoundError as error:
@@ -66,10 +70,13 @@ def main() -> None:
         click.echo(f"ralm: this command needs {error.name}: pip install 'ralm-streaming[{extra}]'", err=True)
         sys.exit(2)
     except ConfigError as error:
-        click.echo(f"ralm: {error}", err=True)
+        click.echo(masked(f"ralm: {error}"), err=True)
         sys.exit(2)
     except RalmError as error:
-        click.echo(f"ralm: {error}", err=True)
+        click.echo(masked(f"ralm: {error}"), err=True)
+        sys.exit(1)
+    except Exception:  # a mistake of ours: shown whole, as it would be anyway, but without secrets
+        click.echo(masked(traceback.format_exc()), err=True)
         sys.exit(1)
 
 

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
-from flows.batches import ClickBatch, Headers, OutMessage, RawBatch
+from flows.batches import CandidateBatch, CandidateChange, ClickBatch, Headers, OutMessage, RawBatch
 from flows.dead_letters import cut_value, dead_letter_headers
 from flows.logs import get_logger
 from flows.messages import (
@@ -19,7 +19,9 @@ from flows.messages import (
     Click,
     Reject,
     Request,
+    decode_candidate,
     decode_click,
+    decode_item_key,
     decode_request,
 )
 from monitoring import metrics
@@ -28,7 +30,7 @@ from state.user_keys import user_keys
 log = get_logger(__name__)
 
 B = TypeVar("B")
-M = TypeVar("M", Click, Request)
+M = TypeVar("M")
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class DecodeLimits:
 
     Attributes:
         max_message_bytes: a longer value is ``oversized``.
-        max_future: a click later than the wall clock by more ms is ``future_time``: it would drag the watermark along.
+        max_future: a click later than its own message by more ms is ``future_time``: it would drag the watermark along.
         dead_letter_max_bytes: dead letters are cut to this.
         max_candidates: a request with more is ``too_many_candidates``.
     """
@@ -73,20 +75,28 @@ class Decoded(Generic[B]):
 
 
 class Decoder:
-    """Decodes the raw batches of clicks and of requests."""
+    """Decodes the raw batches of clicks, candidates and requests.
 
-    def __init__(self, limits: DecodeLimits) -> None:
+    What becomes of a message depends on the message alone, never on when it is read: read again, it is the same.
+
+    Args:
+        limits: what is refused although it can be read.
+        tell: whether to count and log what is refused; not when it is only read again.
+    """
+
+    def __init__(self, limits: DecodeLimits, *, tell: bool = True) -> None:
         self._limits = limits
+        self._tell = tell
 
     def clicks(self, raw: RawBatch) -> Decoded[ClickBatch]:
         """Decode clicks into columns."""
-        latest = raw.now + self._limits.max_future
+        most = self._limits.max_future
 
         def decode(message: Message) -> Click:
             click = decode_click(message.value())
-            if click.ts > latest:
-                ahead = f"ts {click.ts} is {click.ts - raw.now} ms ahead of the clock; the most is max_future"
-                raise Reject("future_time", ahead)
+            ahead = click.ts - _sent(message, raw)
+            if ahead > most:
+                raise Reject("future_time", f"ts {click.ts} is {ahead} ms after its message; the most is max_future")
             _check_key(message, click.item_id)
             return click
 
@@ -104,6 +114,20 @@ class Decoder:
             np.array([message.offset() for message in messages], np.int64),
         )
         return Decoded(raw.partition, batch, dead)
+
+    def candidates(self, raw: RawBatch) -> Decoded[CandidateBatch]:
+        """Decode candidates and tombstones."""
+
+        def decode(message: Message) -> CandidateChange:
+            offset, sent = message.offset() or 0, _sent(message, raw)
+            if message.value() is None:
+                return CandidateChange(offset, decode_item_key(message.key()), True, None, sent)
+            candidate = decode_candidate(message.value())
+            _check_key(message, candidate.item_id)
+            return CandidateChange(offset, candidate.item_id, False, candidate.expires_at, sent)
+
+        _, changes, dead = self._split(raw, decode)
+        return Decoded(raw.partition, CandidateBatch(raw.partition, raw.next_offset, changes), dead)
 
     def requests(self, raw: RawBatch) -> Decoded[RequestBatch]:
         """Decode requests."""
@@ -136,7 +160,6 @@ class Decoder:
         return messages, good, dead
 
     def _dead_letter(self, raw: RawBatch, message: Message, reject: Reject) -> OutMessage:
-        metrics.DEAD_LETTERS.labels(raw.kind, reject.reason).inc()
         headers = dead_letter_headers(
             reject,
             topic=raw.topic,
@@ -148,15 +171,23 @@ class Decoder:
         key = message.key()
         # A key has a share of the room, so that the broker takes the whole.
         value, cut = cut_value(message.value(), max(0, self._limits.dead_letter_max_bytes - len(key or b"")))
-        log.warning(
-            "dead letter",
-            topic=raw.topic,
-            partition=raw.partition,
-            offset=message.offset(),
-            reason=reject.reason,
-            detail=reject.detail,
-        )
+        if self._tell:
+            metrics.DEAD_LETTERS.labels(raw.kind, reject.reason).inc()
+            log.warning(
+                "dead letter",
+                topic=raw.topic,
+                partition=raw.partition,
+                offset=message.offset(),
+                reason=reject.reason,
+                detail=reject.detail,
+            )
         return OutMessage(key, value, headers + cut)
+
+
+def _sent(message: Message, raw: RawBatch) -> int:
+    """The message's own time, ms since the epoch; when it was read, where it has none."""
+    kind, at = message.timestamp()
+    return raw.now if kind == TIMESTAMP_NOT_AVAILABLE else at
 
 
 def _headers(message: Message) -> Headers:

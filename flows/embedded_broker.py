@@ -19,6 +19,8 @@ from confluent_kafka.admin import AdminClient
 
 from flows.child_process import ChildProcess
 from flows.errors import ConfigError, RalmError
+from flows.kafka import client_config
+from flows.settings import Settings
 
 HOST = "127.0.0.1"
 _ADDRESS = re.compile(rf"^\s*kafka\s+{re.escape(HOST)}:(\d+)\s*$", re.MULTILINE)
@@ -145,7 +147,7 @@ def _program() -> Path:
 
 def _answers(servers: str) -> bool:
     quiet: dict[str, Any] = {"log_level": 0, "error_cb": lambda _: None}
-    admin = AdminClient({"bootstrap.servers": servers, **quiet})
+    admin = AdminClient({**client_config(Settings(bootstrap_servers=servers)), **quiet})
     try:
         admin.list_topics(timeout=1.0)
     except KafkaException:

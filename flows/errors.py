@@ -7,3 +7,7 @@ class RalmError(Exception):
 
 class ConfigError(Exception):
     """A setting or an input that cannot be used, found before anything was touched; the command exits with 2."""
+
+
+class StoppedError(Exception):
+    """We were told to stop while the dataflow could not drain; nothing is lost, and the command exits with 0."""

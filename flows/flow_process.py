@@ -11,7 +11,7 @@ from typing import Self
 from flows.child_process import ChildProcess
 from flows.errors import RalmError
 from flows.metrics_page import MetricsPage, MetricsServer
-from flows.setting_fields import PREFIX
+from flows.setting_fields import PREFIX, plain_value
 from flows.settings import Settings
 
 _READY_TIMEOUT_S = 120.0
@@ -88,10 +88,19 @@ class FlowProcess(ChildProcess):
 
 
 def write_settings(settings: Settings, path: Path) -> None:
-    """Write the settings that differ from their defaults as a TOML file for ``--config``."""
-    usual = set(Settings().shown().splitlines())
+    """Write the settings that differ from their defaults as a TOML file for ``--config``.
+
+    Passwords among them are written as they are, since the process must have them: only its owner can read the file.
+    """
+    lines = [
+        f"{name} = {plain_value(field, value)}\n"
+        for name, field in Settings.model_fields.items()
+        if (value := getattr(settings, name)) != field.default
+    ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{line}\n" for line in settings.shown().splitlines() if line not in usual))
+    path.unlink(missing_ok=True)  # an older file may be open to others, or be a link
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.writelines(lines)
 
 
 def free_port(host: str, wanted: int) -> int:

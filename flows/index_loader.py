@@ -8,12 +8,12 @@ from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
     KafkaError,
-    KafkaException,
     Message,
     TopicPartition,
 )
 
 from flows.errors import RalmError
+from flows.first_contact import FirstContact
 from flows.live_index import Entry, LiveIndex
 from flows.logs import get_logger
 from flows.messages import Reject, decode_centroids, split_centroids_key
@@ -24,7 +24,6 @@ log = get_logger(__name__)
 
 _POLL = 2000
 _TIMEOUT_S = 0.2
-_LIST_TIMEOUT_S = 15.0
 
 
 class IndexLoader(threading.Thread):
@@ -52,13 +51,14 @@ class IndexLoader(threading.Thread):
         self._stopping = threading.Event()
         self._newest = 0
         self.failure: BaseException | None = None
+        self._contact = FirstContact(consumer["bootstrap.servers"], self._on_error)
         self._consumer = Consumer(
             {
                 **consumer,
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "auto.offset.reset": "earliest",
-                "error_cb": self._on_error,
+                "error_cb": self._contact,
             }
         )
 
@@ -66,6 +66,8 @@ class IndexLoader(threading.Thread):
         """Load, then follow; a failure is kept for the flow to raise."""
         try:
             self._load(self._assign())
+        except RalmError as error:  # written for people: the flow raises it and says it
+            self.failure = error
         except BaseException as error:
             self.failure = error
             log.exception("the live index cannot be kept", topic=self._topic)
@@ -78,12 +80,8 @@ class IndexLoader(threading.Thread):
         self.join(timeout=10.0)
 
     def _assign(self) -> set[int]:
-        try:
-            found = self._consumer.list_topics(self._topic, timeout=_LIST_TIMEOUT_S).topics[self._topic]
-        except KafkaException as error:
-            msg = f"the partitions of {self._topic} cannot be listed: {error.args[0].str()}"
-            raise RalmError(msg) from error
-        if found.error is not None or not found.partitions:
+        found = self._contact.topics(self._consumer).get(self._topic)
+        if found is None or found.error is not None or not found.partitions:
             msg = f"there is no topic {self._topic!r}: run `ralm topics` to make it"
             raise RalmError(msg)
         self._consumer.assign([TopicPartition(self._topic, part, OFFSET_BEGINNING) for part in found.partitions])

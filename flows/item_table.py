@@ -1,6 +1,6 @@
 """What a partition keeps in memory of each of its items, in columns: 33 bytes an item and its name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -56,9 +56,9 @@ class ItemTable:
         self.live[number] = True
         return number
 
-    def numbers(self, item_ids: Iterable[str]) -> Ints:
-        """The numbers of several items, int64[n]."""
-        return np.array([self.number(item_id) for item_id in item_ids], np.int64)
+    def find(self, item_ids: Iterable[str]) -> Ints:
+        """The numbers of several items, -1 for those that are not known: int64[n]."""
+        return np.array([self._numbers.get(item_id, -1) for item_id in item_ids], np.int64)
 
     def name(self, number: int) -> str:
         """The item's identifier."""
@@ -102,10 +102,11 @@ class ItemTable:
         self.dirty_to[taken[~later]] = 0
         return taken, windows
 
-    def idle_since(self, time: int) -> list[str]:
-        """The items that nothing touched since ``time`` (ms) and that await no clustering."""
-        idle = np.flatnonzero(self.live & (self.last_click < time) & (self.dirty_from == NEVER))
-        return [self._names[number] for number in idle]
+    def idle_since(self, time: int) -> Iterator[str]:
+        """The items without a click since ``time`` (ms), longest idle first."""
+        idle = np.flatnonzero(self.live & (self.last_click < time))
+        order = idle[np.argsort(self.last_click[idle], kind="stable")]
+        return (self._names[number] for number in order)
 
     def _grow(self) -> None:
         more = max(1024, len(self.live))

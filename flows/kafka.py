@@ -6,6 +6,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, Producer
 
 from flows.errors import ConfigError
+from flows.logs import masked
 from flows.settings import Settings
 
 _HEADERS_BYTES = 100_000
@@ -71,5 +72,5 @@ def check_client(settings: Settings) -> None:
         Producer({**producer_config(settings), **nowhere})
     except (KafkaException, ValueError, TypeError) as error:
         reason = error.args[0].str() if isinstance(error, KafkaException) else str(error)
-        msg = f"the Kafka client refuses the settings of the group kafka: {reason}"
+        msg = f"the Kafka client refuses the settings of the group kafka: {masked(reason, settings.secrets())}"
         raise ConfigError(msg) from None

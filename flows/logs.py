@@ -3,8 +3,11 @@
 What libraries log through the standard library, librdkafka among them, goes the same way.
 """
 
+import json
 import logging
 import sys
+from collections.abc import Collection
+from functools import cache
 from typing import Any, TextIO
 
 import structlog
@@ -13,15 +16,23 @@ from structlog.typing import EventDict, Processor
 LEVELS = ("debug", "info", "warning", "error")
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
 """Control characters, but for tab and line feed, as they are written in text: what a message holds moves no cursor."""
+MASK = "********"
+"""Stands for a secret."""
+_SHORTEST_SECRET = 4
+"""A shorter one is in so many words that to mask it would hide the log, and would tell what it is."""
+_hidden: tuple[str, ...] = ()
 
 
-def set_up_logs(level: str = "info", form: str = "text") -> None:
+def set_up_logs(level: str = "info", form: str = "text", secrets: Collection[str] = ()) -> None:
     """Say what is logged and how.
 
     Args:
         level: least level that is logged, one of ``LEVELS``; of libraries warnings at least, unless it is ``debug``.
         form: ``text`` or ``json``.
+        secrets: what no line may hold, whoever logs it; ``masked`` knows them from then on.
     """
+    global _hidden  # noqa: PLW0603 (as the logs themselves, one for the process)
+    _hidden = tuple(secrets)
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
@@ -33,6 +44,7 @@ def set_up_logs(level: str = "info", form: str = "text") -> None:
         if form == "json"
         else [_without_control, _console()]
     )
+    last.append(_mask_line)
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -49,6 +61,28 @@ def set_up_logs(level: str = "info", form: str = "text") -> None:
     root = logging.getLogger()
     root.handlers = [other for other in root.handlers if not isinstance(other, _Stderr)] + [handler]
     root.setLevel(number if level == "debug" else max(number, logging.WARNING))
+
+
+def masked(text: str, secrets: Collection[str] = ()) -> str:
+    """A text without secrets: these, and those that the logs were set up with.
+
+    >>> masked("the password s3cret is wrong", ["s3cret"])
+    'the password ******** is wrong'
+    """
+    for secret in sorted({*secrets, *_hidden}, key=len, reverse=True):
+        if len(secret) >= _SHORTEST_SECRET:
+            for written in _ways_of_writing(secret):
+                text = text.replace(written, MASK)
+    return text
+
+
+@cache
+def _ways_of_writing(text: str) -> list[str]:
+    """As Python and JSON show a text or its bytes, also inside one another; the longest first."""
+    ways = {text, repr(text)[1:-1], repr(text.encode())[2:-1]}
+    for _ in range(2):
+        ways |= {json.dumps(way, ensure_ascii=ascii_only)[1:-1] for way in ways for ascii_only in (True, False)}
+    return sorted(ways, key=len, reverse=True)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
@@ -74,6 +108,11 @@ def _console() -> structlog.dev.ConsoleRenderer:
 def _add_module(_: Any, __: str, event: EventDict) -> EventDict:
     event["module"] = event["_record"].name
     return event
+
+
+def _mask_line(_: Any, __: str, line: Any) -> Any:
+    """The last step, so that it sees what libraries wrote and what tracebacks say."""
+    return masked(line) if isinstance(line, str) else line
 
 
 def _without_control(_: Any, __: str, event: EventDict) -> EventDict:

@@ -3,10 +3,10 @@
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
-from flows.operators import enrich, keep_seed_sets, read_clicks, read_requests, write
+from flows.operators import enrich, keep_seed_sets, read_candidates, read_clicks, read_requests, write
 from flows.runtime import Runtime
 
-CONDITIONS = ("bundle", "index", "polling_clicks", "polling_requests")
+CONDITIONS = ("bundle", "index", "stores", "polling_clicks", "polling_requests")
 
 
 def look_alike(runtime: Runtime) -> Dataflow:
@@ -14,13 +14,14 @@ def look_alike(runtime: Runtime) -> Dataflow:
     flow = Dataflow("look_alike")
 
     clicks, dead_clicks = read_clicks(flow, runtime.clicks(), runtime.decoder)
-    centroids = keep_seed_sets(clicks, runtime.keeper)
+    candidates, dead_candidates = read_candidates(flow, runtime.candidates(), runtime.decoder)
+    centroids = keep_seed_sets(clicks, candidates, runtime.keeper)
     write("centroids", centroids, runtime.centroids())
 
     requests, dead_requests = read_requests(flow, runtime.requests(), runtime.decoder)
     scores = enrich(requests, runtime.enricher)
     write("scores", scores, runtime.scores())
 
-    dead_letters = op.merge("dead_letters_of_both", dead_clicks, dead_requests)
+    dead_letters = op.merge("all_dead_letters", dead_clicks, dead_candidates, dead_requests)
     write("dead_letters", dead_letters, runtime.dead_letters())
     return flow

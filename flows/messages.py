@@ -40,6 +40,7 @@ __all__ = [
     "decode_candidate",
     "decode_centroids",
     "decode_click",
+    "decode_item_key",
     "decode_request",
     "decode_scores",
     "encode_centroids",
@@ -86,6 +87,23 @@ def decode_candidate(value: bytes | None) -> Candidate:
     """
     candidate = _decoded(_candidate, value)
     return Candidate(_identifier("item_id", candidate.item_id), candidate.expires_at)
+
+
+def decode_item_key(key: bytes | None) -> str:
+    """The item of a tombstone, from its key.
+
+    Raises:
+        Reject: when it is none.
+    """
+    if key is None:
+        raise Reject("null_key", "a tombstone has its item as key")
+    try:
+        item_id = key.decode()
+    except UnicodeDecodeError as error:
+        raise Reject("not_utf8", f"the key: {error}") from None
+    if not item_id:
+        raise Reject("bad_identifier", "the key is empty")
+    return _identifier("the key", item_id)
 
 
 def decode_request(value: bytes | None) -> Request:
@@ -185,6 +203,8 @@ def split_centroids_key(key: bytes | None) -> tuple[str, str]:
         raise Reject("not_utf8", f"the key: {error}") from None
     if not (model_version and slash and item_id):
         raise Reject("key_mismatch", f"the key {key[:64]!r} is no model_version/item_id")
+    _identifier("model_version", model_version)
+    _identifier("item_id", item_id)
     return model_version, item_id
 
 

@@ -8,16 +8,18 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow, Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
-from flows.batches import ClickBatch, OutMessage, RawBatch
+from flows.batches import CandidateBatch, ClickBatch, OutMessage, RawBatch
 from flows.decode import Decoded, Decoder, RequestBatch
 from flows.enrich import Enricher
 from flows.failures import told
+from flows.keeper_state import KeeperState
 from flows.partition_keys import partition_key
-from flows.seed_keeper import KeeperState, SeedKeeper
+from flows.seed_keeper import SeedKeeper
 from flows.sink import KafkaSink
 from flows.source import KafkaSource
 
 B = TypeVar("B")
+Batch: TypeAlias = ClickBatch | CandidateBatch
 KeeperFactory: TypeAlias = Callable[[int, KeeperState | None], SeedKeeper]
 
 
@@ -31,6 +33,16 @@ def read_clicks(
     return good, _dead_letters("dead_clicks", decoded)
 
 
+def read_candidates(
+    flow: Dataflow, source: KafkaSource, decoder: Decoder
+) -> tuple[KeyedStream[CandidateBatch], KeyedStream[OutMessage]]:
+    """What is listed and retired, keyed by Kafka partition like the clicks, and the dead letters of the rest."""
+    raw: Stream[RawBatch] = op.input("candidates", flow, source)
+    decoded = op.map("decode_candidates", raw, decoder.candidates)
+    good = op.map("good_candidates", decoded, lambda d: (partition_key(d.partition), d.good))
+    return good, _dead_letters("dead_candidates", decoded)
+
+
 def read_requests(
     flow: Dataflow, source: KafkaSource, decoder: Decoder
 ) -> tuple[Stream[RequestBatch], KeyedStream[OutMessage]]:
@@ -40,9 +52,12 @@ def read_requests(
     return op.map("good_requests", decoded, lambda d: d.good), _dead_letters("dead_requests", decoded)
 
 
-def keep_seed_sets(clicks: KeyedStream[ClickBatch], make: KeeperFactory) -> KeyedStream[OutMessage]:
+def keep_seed_sets(
+    clicks: KeyedStream[ClickBatch], candidates: KeyedStream[CandidateBatch], make: KeeperFactory
+) -> KeyedStream[OutMessage]:
     """Seed sets by partition; emits centroids when a window closes."""
-    return op.stateful_batch("seed_sets", clicks, lambda state: _KeeperStep(make, state))
+    both: KeyedStream[Batch] = op.merge("clicks_and_candidates", clicks, candidates)
+    return op.stateful_batch("seed_sets", both, lambda state: _KeeperStep(make, state))
 
 
 def enrich(requests: Stream[RequestBatch], enricher: Enricher) -> KeyedStream[OutMessage]:
@@ -67,7 +82,7 @@ def _dead_letters(step_id: str, decoded: Stream[Decoded[B]]) -> KeyedStream[OutM
     return op.flat_map(step_id, decoded, letters)
 
 
-class _KeeperStep(StatefulBatchLogic[ClickBatch, OutMessage, KeeperState | None]):
+class _KeeperStep(StatefulBatchLogic[Batch, OutMessage, bytes | None]):
     """A seed keeper as the engine wants it.
 
     The engine builds a step from its snapshot and does not say for which key. Without a snapshot the partition is
@@ -75,12 +90,13 @@ class _KeeperStep(StatefulBatchLogic[ClickBatch, OutMessage, KeeperState | None]
     """
 
     @told
-    def __init__(self, make: KeeperFactory, state: KeeperState | None) -> None:
+    def __init__(self, make: KeeperFactory, snapshot: bytes | None) -> None:
         self._make = make
+        state = None if snapshot is None else KeeperState.decode(snapshot)
         self._keeper = None if state is None else make(state.partition, state)
 
     @told
-    def on_batch(self, values: list[ClickBatch]) -> tuple[list[OutMessage], bool]:
+    def on_batch(self, values: list[Batch]) -> tuple[list[OutMessage], bool]:
         if self._keeper is None:
             self._keeper = self._make(values[0].partition, None)
         return self._keeper.take(values), self.RETAIN
@@ -97,5 +113,5 @@ class _KeeperStep(StatefulBatchLogic[ClickBatch, OutMessage, KeeperState | None]
         return None if self._keeper is None else self._keeper.notify_at()
 
     @told
-    def snapshot(self) -> KeeperState | None:
-        return None if self._keeper is None else self._keeper.snapshot()
+    def snapshot(self) -> bytes | None:
+        return None if self._keeper is None else self._keeper.snapshot().encode()

@@ -28,7 +28,7 @@ def with_settings(*groups: str) -> Callable[[Callable[..., None]], Callable[...,
         def run(config: Path | None, **given: Any) -> None:
             flags = {name: given.pop(name) for name in names}
             settings = load_settings(config, {name: v for name, v in flags.items() if v not in (None, ())})
-            set_up_logs(settings.log_level, settings.log_format)
+            set_up_logs(settings.log_level, settings.log_format, settings.secrets())
             if "kafka" in groups:
                 _check_kafka(settings)
             command(settings, **given)

@@ -10,12 +10,11 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from flows.errors import RalmError
+from flows.first_contact import LIST_TIMEOUT_S, FirstContact
 from flows.logs import get_logger
 from monitoring import metrics
 
 log = get_logger(__name__)
-
-LIST_TIMEOUT_S = 15.0
 
 
 @dataclass
@@ -41,6 +40,7 @@ class TopicReader:
         self._poll = poll
         self._lock = threading.Lock()
         self._partitions: dict[int, _Partition] = {}
+        self._contact = FirstContact(self._servers, self._on_error)
         self._consumer = Consumer(
             {
                 **config,
@@ -48,26 +48,22 @@ class TopicReader:
                 "enable.auto.offset.store": False,
                 "enable.partition.eof": True,
                 "auto.offset.reset": "error",
-                "error_cb": self._on_error,
+                "error_cb": self._contact,
             }
         )
 
-    def partition_count(self) -> int:
-        """Ask the broker how many partitions the topic has.
+    def partition_counts(self) -> dict[str, int]:
+        """Ask the broker how many partitions each of its topics has.
 
         Raises:
-            RalmError: when it does not answer or has no such topic.
+            RalmError: when it does not answer.
         """
-        try:
-            found = self._consumer.list_topics(self.topic, timeout=LIST_TIMEOUT_S).topics[self.topic]
-        except KafkaException as error:
-            reason = error.args[0].str()
-            msg = f"no broker answers at {self._servers} ({reason}): is bootstrap_servers right, is the broker running?"
-            raise RalmError(msg) from error
-        if found.error is not None or not found.partitions:
-            msg = f"the broker at {self._servers} has no topic {self.topic!r}: run `ralm topics` to make it"
-            raise RalmError(msg)
-        return len(found.partitions)
+        found = self._contact.topics(self._consumer)
+        return {name: len(topic.partitions) for name, topic in found.items() if topic.error is None}
+
+    def missing(self, topic: str) -> str:
+        """What to say of a topic that is not there."""
+        return f"the broker at {self._servers} has no topic {topic!r}: run `ralm topics` to make it"
 
     def add(self, partition: int, position: int | None) -> None:
         """Begin to read a partition at an offset; None is the beginning of what the broker has."""

@@ -14,13 +14,15 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
 from flows import look_alike, scores, seeds
-from flows.errors import ConfigError, RalmError
+from flows.engine_api import set_engine_api
+from flows.errors import ConfigError, RalmError, StoppedError
 from flows.failures import first_failure
 from flows.logs import get_logger
 from flows.runtime import Runtime
 from flows.settings import Settings
 from monitoring import metrics
-from monitoring.health import Health, HealthServer, serve
+from monitoring.health import Health
+from monitoring.health_server import HealthServer, serve
 from state.bundle import Bundle, BundleError
 from state.owner_lock import OwnedElsewhereError, OwnerLock
 from state.seed_store import StoreError
@@ -76,7 +78,7 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
             raise RalmError(str(error)) from error
         port = settings.metrics_port and settings.metrics_port + settings.process_id
         server = stack.enter_context(closing(_serve(health, settings.metrics_host, port)))
-        runtime = stack.enter_context(closing(Runtime(settings, bundle, health)))
+        runtime = stack.enter_context(closing(Runtime(settings, bundle, health, {})))
         _stop_on_signals(runtime, health, spec.conditions)
         log.info("starting", flow=name, model_version=bundle.version, metrics=f"{settings.metrics_host}:{server.port}")
         _run(spec.wire(runtime), settings, name)
@@ -93,6 +95,7 @@ def _serve(health: Health, host: str, port: int) -> HealthServer:
 def _run(flow: Dataflow, settings: Settings, name: str) -> None:
     addresses = [address.strip() for address in settings.addresses.split(",") if address.strip()]
     recovery = _recovery_dir(Path(settings.state_dir) / "recovery" / name, settings.recovery_partitions)
+    set_engine_api(settings)
     try:
         cli_main(
             flow,
@@ -106,6 +109,9 @@ def _run(flow: Dataflow, settings: Settings, name: str) -> None:
         known = _known_cause(error) or _known_cause(first_failure()) or _engine_cause(error, recovery)
         if known is None:
             raise
+        if isinstance(known, StoppedError):
+            log.info(str(known))
+            return
         raise RalmError(str(known)) from error
 
 
@@ -122,7 +128,7 @@ def _recovery_dir(path: Path, partitions: int) -> Path:
 def _known_cause(error: BaseException | None) -> BaseException | None:
     """The engine wraps what a step raised; find the error that was written for people."""
     while error is not None:
-        if isinstance(error, RalmError | StoreError | BundleError):
+        if isinstance(error, RalmError | StoreError | BundleError | StoppedError):
             return error
         error = error.__cause__ or error.__context__
     return None

@@ -1,20 +1,24 @@
 """What the steps of a running flow share: the bundle, the stores, the pool, the live index, and how it all stops."""
 
 import threading
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from flows.batches import CandidateBatch, ClickBatch
 from flows.clustering_pool import ClusteringOptions, ClusteringPool
 from flows.decode import DecodeLimits, Decoder
 from flows.enrich import Enricher, EnrichOptions
-from flows.errors import RalmError
+from flows.errors import RalmError, StoppedError
+from flows.history import History
 from flows.index_loader import IndexLoader
 from flows.kafka import consumer_config, producer_config
+from flows.keeper_state import KeeperOptions, KeeperState
 from flows.live_index import LiveIndex
 from flows.logs import get_logger
 from flows.pace import Pace
-from flows.seed_keeper import KeeperOptions, KeeperState, SeedKeeper
+from flows.seed_keeper import SeedKeeper
 from flows.settings import Settings
 from flows.sink import KafkaSink
 from flows.source import KafkaSource, SourceOptions
@@ -33,10 +37,14 @@ class Runtime:
     Args:
         settings: the settings.
         bundle: the loaded bundle.
-        health: told of the bundle, the index, and each poll.
+        health: told of the bundle, the index, the stores, and each poll.
+        known_partitions: the Kafka partitions of each kind of topic that the recovery data knows.
     """
 
-    def __init__(self, settings: Settings, bundle: Bundle, health: Health) -> None:
+    def __init__(
+        self, settings: Settings, bundle: Bundle, health: Health, known_partitions: Mapping[str, set[int]]
+    ) -> None:
+        self.known_partitions = known_partitions
         self.settings = settings
         self.bundle = bundle
         self.health = health
@@ -46,12 +54,13 @@ class Runtime:
         self._loader: IndexLoader | None = None
         self._polled: set[str] = set()
         self._pace = Pace()
+        s = settings
+        self._limits = DecodeLimits(s.max_message_bytes, s.max_future, s.dead_letter_max_bytes, s.max_candidates)
 
     @cached_property
     def decoder(self) -> Decoder:
-        """Decodes clicks and requests."""
-        s = self.settings
-        return Decoder(DecodeLimits(s.max_message_bytes, s.max_future, s.dead_letter_max_bytes, s.max_candidates))
+        """Decodes clicks, candidates and requests."""
+        return Decoder(self._limits)
 
     @cached_property
     def pool(self) -> ClusteringPool:
@@ -75,7 +84,12 @@ class Runtime:
 
     def clicks(self) -> KafkaSource:
         """The source of clicks."""
+        self.health.set("stores", True)  # until one must catch up
         return self._source("clicks", self._topics.clicks, self.settings.poll_batch)
+
+    def candidates(self) -> KafkaSource:
+        """The source of candidates; where all clicked items are candidates, the topic need not exist."""
+        return self._source("candidates", self._topics.candidates, self.settings.poll_batch)
 
     def requests(self) -> KafkaSource:
         """The source of requests; it waits until the live index is loaded."""
@@ -94,13 +108,26 @@ class Runtime:
         return self._sink("dead_letters", self._topics.dead_letters)
 
     def keeper(self, partition: int, state: KeeperState | None) -> SeedKeeper:
-        """The keeper of a partition, on its own store."""
+        """The keeper of a partition, on its own store, which catches up first if it is behind."""
         s = self.settings
-        path = Path(s.state_dir) / "seeds" / f"{partition:05d}"
+        path = self._seeds_dir / f"{partition:05d}"
         store = SeedStore.open(path, topic=self._topics.clicks, partition=partition, capacity=s.max_seeds)
         self._stores.append(store)
+        history, decoder = History(self._consumer("history"), s.rebuild, self._watch), Decoder(self._limits, tell=False)
+
+        def missed(state: KeeperState) -> tuple[Iterator[ClickBatch], Iterator[CandidateBatch]]:
+            have, topics = store.meta, self._topics
+            clicks = history.read("clicks", topics.clicks, partition, (have.position, state.position))
+            listed = history.read("candidates", topics.candidates, partition, (have.candidates, state.candidates))
+            return (decoder.clicks(raw).good for raw in clicks), (decoder.candidates(raw).good for raw in listed)
+
+        if state is None and store.position:
+            history.check(self._topics.clicks, partition, store.position)
         windows = WindowOptions(s.window, s.allowed_lateness, s.idle_after)
-        return SeedKeeper(store, self.pool, KeeperOptions(s.max_seeds, s.item_ttl, windows), state)
+        options = KeeperOptions(s.max_seeds, s.item_ttl, windows, s.candidates, s.max_items)
+        keeper = SeedKeeper(store, self.pool, options, state, missed)
+        self.health.set("stores", True)
+        return keeper
 
     def close(self) -> None:
         """Stop the threads and release the stores."""
@@ -114,6 +141,18 @@ class Runtime:
             except Exception as error:  # rocksdict raises the bare class
                 # What was written is synced, so nothing is lost; to raise would hide why the flow ends.
                 log.warning("a store was not closed as it should be", partition=store.meta.partition, error=str(error))
+
+    @property
+    def _seeds_dir(self) -> Path:
+        return Path(self.settings.state_dir) / "seeds"
+
+    def _watch(self, words: str) -> None:
+        """Stay alive and reachable while a store catches up, which holds the dataflow."""
+        self.health.beat()
+        self.health.set("stores", False, words)
+        if self.stopping.is_set():
+            msg = "stopped while a store was catching up; it goes on from there at the next start"
+            raise StoppedError(msg)
 
     def _index_open(self) -> bool:
         """Whether requests may be taken; raises what stopped the index."""
@@ -129,7 +168,7 @@ class Runtime:
     def _source(self, kind: str, topic: str, poll: int, *, gated: bool = False) -> KafkaSource:
         def beat() -> None:
             self.health.beat()
-            if kind not in self._polled:
+            if kind not in self._polled and kind != "candidates":  # those are optional
                 self._polled.add(kind)
                 self.health.set(f"polling_{kind}", True)
 
@@ -138,13 +177,21 @@ class Runtime:
             topic,
             self._consumer(kind),
             poll,
-            self.settings.start_from,
+            self._start_from(kind),
+            self.known_partitions.get(kind, set()),
             self.stopping.is_set,
             self._index_open if gated else lambda: True,
             beat,
-            self._pace,
+            pace=self._pace,
+            optional=kind == "candidates" and self.settings.candidates == "clicked",
+            partner=self._topics.clicks if kind == "candidates" else None,
         )
         return KafkaSource(options)
+
+    def _start_from(self, kind: str) -> str:
+        """Where partitions without a position start: ``latest`` is for a very first start only."""
+        first = kind in ("clicks", "requests") and not self.known_partitions and not self._seeds_dir.exists()
+        return self.settings.start_from if first else "earliest"
 
     def _sink(self, kind: str, topic: str) -> KafkaSink:
         return KafkaSink(kind, topic, producer_config(self.settings), self.settings.delivery_timeout)

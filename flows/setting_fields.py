@@ -9,9 +9,10 @@ from pydantic import Field, SecretStr
 from pydantic.fields import FieldInfo
 
 from flows.durations import DurationMark, duration_text, milliseconds
+from flows.logs import MASK
 
 PREFIX = "RALM_"
-MASK = "********"
+_SECRET_OPTIONS = ("password", "secret", ".pem", "private.key", "oauthbearer.config")
 _DURATION_TEXT = "a duration such as 250ms, 5s, 5m, 1h or 7d (a bare number is seconds)"
 
 
@@ -67,12 +68,28 @@ def is_masked(field: FieldInfo) -> bool:
     return isinstance(field.default, SecretStr) or is_list(field)
 
 
+def holds_secret(option: str) -> bool:
+    """Whether an option of the Kafka client, by its name, holds what nobody else may know.
+
+    >>> holds_secret("ssl.key.pem"), holds_secret("debug")
+    (True, False)
+    """
+    return any(part in option for part in _SECRET_OPTIONS)
+
+
 def shown_value(field: FieldInfo, value: Any) -> str:
     """A value as TOML; secrets are masked."""
     if isinstance(value, SecretStr):
         return json.dumps(MASK if value.get_secret_value() else "")
     if isinstance(value, tuple):
         return json.dumps([f"{part.partition('=')[0]}={MASK}" for part in value], ensure_ascii=False)
+    return plain_value(field, value)
+
+
+def plain_value(field: FieldInfo, value: Any) -> str:
+    """A value as TOML, secrets as they are."""
+    if isinstance(value, SecretStr):
+        return json.dumps(value.get_secret_value(), ensure_ascii=False)
     if is_duration(field):
         return json.dumps(duration_text(value))
     return json.dumps(value, ensure_ascii=False)

@@ -113,6 +113,8 @@ def _process(s: "Settings") -> Iterator[Broken]:
         yield f"process_id counts the addresses from 0, and there are {len(addresses)}", ("process_id", "addresses")
     if len(addresses) > s.recovery_partitions:
         yield "recovery_partitions must not be below the number of addresses", ("recovery_partitions", "addresses")
+    if not s.metrics_host.strip():
+        yield "metrics_host names the address to listen on; 0.0.0.0, if it is to be all of them", ("metrics_host",)
     if s.metrics_port and s.metrics_port + s.process_id > 65_535:
         yield "metrics_port + process_id must not be above 65535", ("metrics_port", "process_id")
 

@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from flows.errors import ConfigError
-from flows.setting_fields import MASK, PREFIX, allowed, flag, is_list, is_masked, nearest, variable
+from flows.logs import MASK
+from flows.setting_fields import PREFIX, allowed, flag, is_list, is_masked, nearest, variable
 from flows.settings import Settings
 
 _NOT_SETTINGS = (f"{PREFIX}CONFIG", f"{PREFIX}TEST_")

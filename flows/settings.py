@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, m
 from pydantic_core import PydanticCustomError
 
 from flows.durations import Duration, DurationMark, PositiveDuration, milliseconds
-from flows.setting_fields import duration, group_of, is_masked, setting, shown_value
+from flows.setting_fields import duration, group_of, holds_secret, is_masked, setting, shown_value
 from flows.setting_rules import broken_rules
 from flows.settings_table import markdown
 
@@ -79,8 +79,19 @@ class Settings(BaseModel):
     snapshot_interval: PositiveDuration = duration("state", "2s", "length of an epoch: what a crash makes again")
     recovery_partitions: Positive = setting("state", 8, "files of recovery data; at least the most processes ever")
 
+    rebuild: Literal["complete", "kept"] = setting(
+        "state",
+        "complete",
+        "a missing store is made from the topic if that has it all, or of what it has",
+    )
+
     max_seeds: Positive = setting("seeds", 3_000_000, "N, the most seeds of an item")
     item_ttl: Duration = duration("seeds", "24h", "an item is given up so long after its last click; 0 = never")
+
+    max_items: Positive = setting("seeds", 1_000_000, "most items of a partition; the longest idle are given up")
+    candidates: Literal["clicked", "listed"] = setting(
+        "seeds", "clicked", "candidates are all clicked items, or those that the topic of candidates lists"
+    )
 
     window: PositiveDuration = duration("windows", "5m", "length of a tumbling window of event time")
     allowed_lateness: Duration = duration("windows", "10s", "how far the watermark stays behind the newest click")
@@ -108,6 +119,8 @@ class Settings(BaseModel):
     workers: Positive = setting("process", 1, "threads of each process (processes scale, threads hardly)")
     process_id: Natural = setting("process", 0, "number of this process in the cluster")
     addresses: str = setting("process", "", "host:port of every process, comma separated; empty = one process")
+
+    engine_api: bool = setting("process", False, "the engine's own pages on port 3030 + process_id of EVERY address")
 
     data_dir: str = setting("data", ".ralm/data", "folder of the data sets")
 
@@ -165,6 +178,12 @@ class Settings(BaseModel):
             kind = "together"
             raise PydanticCustomError(kind, "{text}", {"text": "; ".join(text for text, _ in broken), "broken": broken})
         return self
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret, as it is: passwords, and those options of the Kafka client that hold one."""
+        passwords = (self.sasl_password.get_secret_value(), self.ssl_key_password.get_secret_value())
+        options = (option.split("=", 1) for option in self.kafka_options if "=" in option)
+        return tuple(filter(None, (*passwords, *(value for name, value in options if holds_secret(name)))))
 
     def shown(self, groups: tuple[str, ...] | None = None) -> str:
         """The settings of some groups (all by default) as TOML; secrets are masked, in comments."""

@@ -6,7 +6,7 @@ ordinary tools see the lag (nothing is ever resumed from there).
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,14 +15,20 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from flows.batches import RawBatch
+from flows.errors import RalmError
 from flows.failures import told
+from flows.logs import get_logger
 from flows.pace import ALWAYS_DUE, Pace
 from flows.reader import TopicReader
 from monitoring import metrics
 
+log = get_logger(__name__)
+
 HEARTBEAT_MS = 500
 """An idle partition says so this often, so that its watermark can move with the wall clock."""
 _LAG_EVERY_S = 1.0
+_CANDIDATES_EVERY_S = 0.1
+"""Candidates come seldom and nobody waits for them."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +41,13 @@ class SourceOptions:
         consumer: librdkafka's settings.
         poll: most messages a poll takes.
         start_from: ``earliest`` or ``latest``; where a partition without a position starts.
+        known: the partitions that the recovery data knows.
         stopping: says that the flow drains; the source then ends.
         open: says that messages may be taken; until then the source waits.
         beat: called at each poll, as a sign of life.
         pace: when to rest; shared by all sources of a process.
+        optional: whether the topic may be missing.
+        partner: a topic that must have as many partitions, so that an item's messages meet.
     """
 
     kind: str
@@ -46,16 +55,19 @@ class SourceOptions:
     consumer: dict[str, Any]
     poll: int
     start_from: str
+    known: Collection[int]
     stopping: Callable[[], bool]
     open: Callable[[], bool] = lambda: True
     beat: Callable[[], None] = lambda: None
     pace: Pace = field(default_factory=Pace)
+    optional: bool = False
+    partner: str | None = None
 
 
 class KafkaSource(FixedPartitionedSource[RawBatch, int | None]):
     """Reads all partitions of a topic; a partition's state is its next offset.
 
-    Partitions are listed once, at the start: new ones are picked up at the next.
+    Partitions are listed once, at the start: new ones are picked up at the next start, from their beginning.
     """
 
     def __init__(self, options: SourceOptions) -> None:
@@ -66,9 +78,30 @@ class KafkaSource(FixedPartitionedSource[RawBatch, int | None]):
         """The partitions' names in the recovery data; they must never change.
 
         Raises:
-            RalmError: when the broker does not answer or has no such topic.
+            RalmError: when the broker does not answer, has no such topic, or its partitions are not those that were.
         """
-        return [f"{self._options.kind}/{partition:05d}" for partition in range(self._reader.partition_count())]
+        options, counts = self._options, self._reader.partition_counts()
+        count = counts.get(options.topic, 0)
+        if not count and not (options.optional and not options.known):
+            raise RalmError(self._reader.missing(options.topic))
+        gone = sorted(partition for partition in options.known if partition >= count)
+        if gone:
+            msg = (
+                f"the topic {options.topic!r} has {count} partitions, but the state knows {len(gone)} more (up to "
+                f"{gone[-1]}): it was made anew, or this is another cluster. Make it again with at least "
+                f"{gone[-1] + 1} partitions, point bootstrap_servers and topic_prefix to the right one, or move the "
+                "state directory away to begin with this topic."
+            )
+            raise RalmError(msg)
+        if options.partner and count and counts.get(options.partner) != count:
+            msg = (
+                f"the topic {options.topic!r} has {count} partitions and {options.partner!r} has "
+                f"{counts.get(options.partner)}: give both the same number, or an item's messages would not meet."
+            )
+            raise RalmError(msg)
+        if options.known and count > len(options.known):
+            log.info("the topic has grown", topic=options.topic, partitions=count, new=count - len(options.known))
+        return [f"{options.kind}/{partition:05d}" for partition in range(count)]
 
     @told
     def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> "PartitionReader":
@@ -85,7 +118,7 @@ class PartitionReader(StatefulSourcePartition[RawBatch, int | None]):
         self._reader = reader
         self._partition = partition
         self._last_message = self._last_batch = time.monotonic()
-        self._last_lag = 0.0
+        self._last_lag = self._last_look = 0.0
         if position is None and options.start_from == "latest":
             position = reader.end(partition)
         reader.add(partition, position)
@@ -106,8 +139,12 @@ class PartitionReader(StatefulSourcePartition[RawBatch, int | None]):
         if not options.open():
             options.pace.empty()
             return []
-        messages = self._reader.take(self._partition)
         now = time.monotonic()
+        if options.kind == "candidates" and now - self._last_look < _CANDIDATES_EVERY_S:
+            options.pace.empty()
+            return []
+        self._last_look = now
+        messages = self._reader.take(self._partition)
         self._report(messages, now)
         if messages:
             options.pace.took()

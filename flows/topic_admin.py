@@ -8,6 +8,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 
 from flows.durations import duration_text
 from flows.errors import RalmError
+from flows.first_contact import FirstContact
 from flows.kafka import client_config
 from flows.settings import Settings
 from flows.topics import COMPACT, TopicNames, TopicPlan, plan_topics
@@ -129,19 +130,13 @@ class _Broker:
     def __init__(self, settings: Settings, timeout_s: float) -> None:
         self._servers = settings.bootstrap_servers
         self._timeout = timeout_s
-        self._trouble = ""
-        quiet: dict[str, Any] = {"log_level": 0, "error_cb": self._on_error}  # the error that is raised says it all
+        self._contact = FirstContact(self._servers)
+        quiet: dict[str, Any] = {"log_level": 0, "error_cb": self._contact}  # the error that is raised says it all
         self._admin = AdminClient({**client_config(settings), **quiet})
 
     def topics(self) -> dict[str, TopicMetadata]:
         """All topics of the broker."""
-        try:
-            return self._admin.list_topics(timeout=self._timeout).topics
-        except KafkaException as error:
-            self._admin.poll(0)  # hands over what the client met meanwhile
-            why = self._trouble or error.args[0].str()
-            msg = f"no broker answers at {self._servers} within {self._timeout:g} s: {why}\nIs it running, and is that "
-            raise RalmError(msg + "its address (bootstrap_servers) and its security (security_protocol)?") from error
+        return self._contact.topics(self._admin, self._timeout)
 
     def found(self, name: str, topic: TopicMetadata) -> Found:
         """A topic as the broker has it."""
@@ -165,10 +160,6 @@ class _Broker:
         except TimeoutError as error:
             msg = f"the broker at {self._servers} did not {what} within {self._timeout:g} s"
             raise RalmError(msg) from error
-
-    def _on_error(self, error: KafkaError) -> None:
-        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 (its public name in this library)
-            self._trouble = error.str()
 
 
 def _advice(error: KafkaError) -> str:

@@ -1,10 +1,12 @@
 """Event-time windows of one partition: tumbling, aligned to the epoch, closed by a watermark."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from flows.batches import Ints
+from flows.batches import ClickBatch, Ints
 
 
 @dataclass(frozen=True)
@@ -46,17 +48,27 @@ class WindowClock:
         """No click before it is expected any more, ms; None before the first click."""
         return None if self.newest is None else self.newest - self._options.allowed_lateness + self._idle
 
-    def see(self, times: Ints, idle: int) -> None:
-        """Take note of a batch.
+    def cut(self, batch: ClickBatch) -> Iterator[tuple[int | None, ClickBatch]]:
+        """Cut a batch where windows close, so that what a click meets depends on the clicks before it and no batch.
 
         Args:
-            times: its clicks' event times, int64[n], ms.
-            idle: how long the partition has been idle, ms.
+            batch: clicks in offset order.
+
+        Yields:
+            The end of the last window that closes before a part, ms, or None, and the part (the first may be empty).
         """
-        if len(times):
-            newest = int(times.max())
-            self.newest = newest if self.newest is None else max(self.newest, newest)
-        self._idle = idle if idle >= self._options.idle_after else 0
+        self._idle = batch.idle if batch.idle >= self._options.idle_after else 0
+        if not len(batch.times):
+            yield self._close(self.watermark), batch
+            return
+        first = batch.times[0] if self.newest is None else self.newest
+        newest = np.maximum(np.maximum.accumulate(batch.times), first)
+        ends = (newest - self._options.allowed_lateness) // self._options.length
+        starts = [0, *(np.flatnonzero(np.diff(ends)) + 1).tolist(), len(ends)]
+        for start, stop in pairwise(starts):
+            closed = self._close(int(newest[start]) - self._options.allowed_lateness)
+            self.newest = int(newest[stop - 1])
+            yield closed, batch.rows(start, stop)
 
     def window_ends(self, times: Ints) -> tuple[Ints, int]:
         """The window in which each click will be clustered, and how many clicks are late.
@@ -78,13 +90,8 @@ class WindowClock:
         """The end of the window that closes next, ms."""
         return self.closed + self._options.length
 
-    def close(self) -> int | None:
-        """Close every window that the watermark has passed.
-
-        Returns:
-            The end of the last of them, ms, or None when none closes.
-        """
-        watermark = self.watermark
+    def _close(self, watermark: int | None) -> int | None:
+        """Close every window that the watermark has passed."""
         if watermark is None:
             return None
         passed = watermark // self._options.length * self._options.length

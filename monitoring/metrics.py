@@ -44,9 +44,12 @@ REASONS = (
 )
 """Why a message is rejected; the same closed set as the decoder's (a test compares them)."""
 
-CLICK_OUTCOMES = ("applied", "replayed")
+CLICK_OUTCOMES = ("applied", "replayed", "refused")
 KAFKA_CLIENTS = ("source", "sink", "index")
-RECLUSTER_OUTCOMES = ("emitted", "too_few_seeds", "no_vectors", "failed")
+RECLUSTER_OUTCOMES = ("emitted", "too_few_seeds", "no_vectors", "failed", "shed")
+ITEM_ENDS = ("idle", "retired", "expired", "crowded")
+"""Why an item is given up: no click for item_ttl, a tombstone, its expires_at, or more items than max_items."""
+
 REQUEST_STATUSES = ("ok", "unknown_user", "no_candidates", "expired")
 
 # When a series was made tells nobody anything, and would double the page.
@@ -122,7 +125,7 @@ KAFKA_POSITION_TIME = _gauge(
 
 CLICKS = _counter(
     "ralm_clicks_total",
-    "Clicks taken in: applied to the seed sets, or replayed after a restart and there already.",
+    "Clicks: applied to the seed sets, replayed and there already, or refused, as their item was retired.",
     at_0={"outcome": CLICK_OUTCOMES},
 )
 LATE_CLICKS = _counter("ralm_late_clicks_total", "Clicks whose window was closed; they join the seed set all the same.")
@@ -142,7 +145,14 @@ PENDING_ITEMS = _gauge(
 )
 SEEDS = _gauge("ralm_seeds", "Seeds of all items.", "partition")
 SEED_EVICTIONS = _counter("ralm_seeds_evicted_total", "Seeds that newer ones drove out of a full seed set.")
-ITEMS_EXPIRED = _counter("ralm_items_expired_total", "Items given up for want of clicks.")
+ITEMS_ENDED = _counter(
+    "ralm_items_ended_total",
+    "Items given up: idle, retired by a tombstone, expired, or crowded out by more items than max_items.",
+    at_0={"reason": ITEM_ENDS},
+)
+LISTINGS = _gauge(
+    "ralm_listings", "Items of which the topic of candidates says something: listed, or gone lately.", "partition"
+)
 STORE_WRITE_SECONDS = _histogram(
     "ralm_store_write_duration_seconds",
     "Time of one synced write of a partition's seeds, seconds.",
@@ -157,7 +167,9 @@ SNAPSHOT_TIME = _gauge(
 # Clustering
 
 RECLUSTERS = _counter(
-    "ralm_reclusters_total", "Clusterings of an item, by what became of them.", at_0={"outcome": RECLUSTER_OUTCOMES}
+    "ralm_reclusters_total",
+    "Clusterings of an item, by what became of them; shed: its turn had not come when a later window closed.",
+    at_0={"outcome": RECLUSTER_OUTCOMES},
 )
 RECLUSTER_SECONDS = _histogram(
     "ralm_recluster_duration_seconds",

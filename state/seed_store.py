@@ -8,6 +8,8 @@ Layout, all keys in one column family, ``ITEM`` being a 2-byte length and the it
 ``B ITEM``              the base seed set: users uint64[n] ascending, then times int64[n]; 16 bytes a seed
 ``D ITEM position``     one delta seed set (same form) for each write that touched the item
 ``C ITEM``              the item's last centroids as they were emitted
+``L ITEM``              what the topic of candidates says of the item: three int64, see ``Listing``
+``T ITEM``              the item was given up; its tombstone may not have been delivered yet
 ======================  ============================================================================
 
 ``write`` puts the deltas of an epoch and the position that they reach into one synced batch, so that the store is
@@ -21,7 +23,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from rocksdict import (
@@ -42,6 +44,7 @@ from ralm.seed_set import SeedSet, merge_all
 FORMAT = 1
 _META = b"M"
 _ITEM = struct.Struct("<qq")
+_LISTING = struct.Struct("<qqq")
 _CACHE_BYTES = 32 << 20
 _BUFFER_BYTES = 32 << 20
 _FOLD_SHARE = 4
@@ -60,14 +63,18 @@ class StoreMeta:
         topic: the topic of clicks.
         partition: its partition.
         position: the offset after the last click that is in the store.
+        candidates: the offset after the last message of the same partition of the topic of candidates.
         model_version: the bundle whose centroids were last written; empty before the first.
+        older_versions: bundles before it whose centroids may still be in their topic, newest first.
         format: the version of the layout.
     """
 
     topic: str
     partition: int
     position: int = 0
+    candidates: int = 0
     model_version: str = ""
+    older_versions: tuple[str, ...] = ()
     format: int = FORMAT
 
 
@@ -79,24 +86,42 @@ class ItemRecord:
     seeds: int
 
 
+class Listing(NamedTuple):
+    """What the topic of candidates says of an item.
+
+    Attributes:
+        expires_at: event time until which it is a candidate, ms.
+        since: clicks up to this time are not taken: the item was retired meanwhile, ms.
+        retired_at: when it was retired, ms; 0 while it is not.
+    """
+
+    expires_at: int
+    since: int = 0
+    retired_at: int = 0
+
+
 @dataclass
 class Changes:
     """What one epoch changes; written whole or not at all.
 
     Attributes:
+        retired: items whose seeds, record and centroids go; marked until their tombstones are ``told``.
+        told: items given up earlier, whose tombstones have been delivered.
         seeds: new seeds of each touched item.
         items: the touched items' new records.
         centroids: encoded centroids of the items that were clustered.
-        retired: items to forget.
+        listings: what the topic of candidates says; None forgets it.
     """
 
+    retired: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
     seeds: list[tuple[str, SeedSet]] = field(default_factory=list)
     items: dict[str, ItemRecord] = field(default_factory=dict)
     centroids: dict[str, bytes] = field(default_factory=dict)
-    retired: list[str] = field(default_factory=list)
+    listings: dict[str, Listing | None] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.seeds or self.items or self.centroids or self.retired)
+        return any(vars(self).values())
 
 
 class MergedSeeds(NamedTuple):
@@ -176,31 +201,46 @@ class SeedStore:
         """The offset after the last click that is in the store."""
         return self.meta.position
 
-    def write(self, changes: Changes, *, position: int, model_version: str) -> None:
+    def write(self, changes: Changes, *, position: int, **meta: Any) -> None:
         """Write an epoch's changes and the position they reach, as one synced batch.
+
+        Args:
+            changes: what changes. An item that is retired and has new seeds keeps only these.
+            position: the offset after the last click that is in the store then.
+            meta: other attributes of ``StoreMeta`` that change.
 
         Raises:
             StoreError: when RocksDB refuses; nothing of the batch is then in the store.
         """
         batch = WriteBatch(raw_mode=True)
-        for item in changes.retired:
-            for key in self._keys_of(item):
-                batch.delete(key)
+        self._delete(batch, changes)
         for item, seeds in changes.seeds:
             batch.put(_key(b"D", item) + position.to_bytes(8, "big"), _encode(seeds))
         for item, record in changes.items.items():
             batch.put(_key(b"I", item), _ITEM.pack(record.last_click, record.seeds))
         for item, centroids in changes.centroids.items():
             batch.put(_key(b"C", item), centroids)
-        meta = replace(self.meta, position=position, model_version=model_version)
-        batch.put(_META, json.dumps(meta.__dict__).encode())
+        for item, listing in changes.listings.items():
+            if listing is not None:
+                batch.put(_key(b"L", item), _LISTING.pack(*listing))
+        changed = replace(self.meta, position=position, **meta)
+        batch.put(_META, json.dumps(changed.__dict__).encode())
         self._write(batch, synced=True)
-        self.meta = meta
+        self.meta = changed
 
     def items(self) -> Iterator[tuple[str, ItemRecord]]:
         """Every item's record."""
         for key, value in self._scan(b"I"):
             yield _item_of(key), ItemRecord(*_ITEM.unpack(value))
+
+    def listings(self) -> Iterator[tuple[str, Listing]]:
+        """What the topic of candidates says of each item that it named."""
+        for key, value in self._scan(b"L"):
+            yield _item_of(key), Listing(*_LISTING.unpack(value))
+
+    def untold(self) -> list[str]:
+        """Items that were given up and whose tombstones may not have been delivered."""
+        return [_item_of(key) for key, _ in self._scan(b"T")]
 
     def seeds(self, item: str) -> SeedSet:
         """The seed set of an item, empty when it has none."""
@@ -242,6 +282,18 @@ class SeedStore:
     def close(self) -> None:
         """Release the directory; what was written stays."""
         self._db.close()
+
+    def _delete(self, batch: WriteBatch, changes: Changes) -> None:
+        """What goes, before anything is put: what is new of an item stays."""
+        for item in changes.told:
+            batch.delete(_key(b"T", item))
+        for item in changes.retired:
+            for key in self._keys_of(item):
+                batch.delete(key)
+            batch.put(_key(b"T", item), b"")
+        for item, listing in changes.listings.items():
+            if listing is None:
+                batch.delete(_key(b"L", item))
 
     def _parts(self, item: str) -> tuple[SeedSet, dict[bytes, SeedSet]]:
         """The base and the deltas by key; deltas first, so that a merge between the two reads loses nothing."""
@@ -308,6 +360,7 @@ def _open(path: Path, access: AccessType) -> Rdict:
 
 def _meta(path: Path, value: bytes) -> StoreMeta:
     meta = StoreMeta(**json.loads(value))
+    meta = replace(meta, older_versions=tuple(meta.older_versions))
     if meta.format != FORMAT:
         msg = (
             f"the store in {path} has format {meta.format}; this version reads {FORMAT}. Run the version that wrote "

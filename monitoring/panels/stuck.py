@@ -72,7 +72,7 @@ STUCK = [
             "seeds": f"sum({here('ralm_seeds')})",
             "live index {{instance}}": here("ralm_index_items"),
             "seeds driven out": f"sum(increase({here('ralm_seeds_evicted_total')}[1h]))",
-            "items given up": f"sum(increase({here('ralm_items_expired_total')}[1h]))",
+            "items given up": f"sum(increase({here('ralm_items_ended_total')}[1h]))",
         },
     ),
 ]

@@ -49,6 +49,13 @@ def test_the_key_of_centroids_comes_through(version: str, item: str) -> None:
     assert split_centroids_key(centroids_key(version, item)) == (version, item)
 
 
+@pytest.mark.parametrize("key", [b"v/" + b"i" * 257, b"v" * 257 + b"/i", b"v/" + "\u00e9".encode() * 129])
+def test_a_key_with_an_endless_part_is_refused(key: bytes) -> None:
+    with pytest.raises(Reject, match="bad_identifier"):
+        split_centroids_key(key)
+    assert split_centroids_key(b"v" * 256 + b"/" + b"i" * 256)
+
+
 @given(st.binary(max_size=40))
 def test_any_key_is_split_or_rejected(key: bytes) -> None:
     try:

@@ -9,7 +9,7 @@ from flows.item_table import NEVER, ItemTable
 
 def test_numbers_are_given_once_and_given_back() -> None:
     table = ItemTable()
-    assert table.numbers(["a", "b", "a"]).tolist() == [0, 1, 0]
+    assert np.array([table.number(name) for name in ["a", "b", "a"]]).tolist() == [0, 1, 0]
     table.click(np.array([0]), np.array([500]))
     table.forget("a")
     assert "a" not in table
@@ -22,7 +22,7 @@ def test_numbers_are_given_once_and_given_back() -> None:
 def test_it_grows() -> None:
     table = ItemTable()
     names = [str(n) for n in range(5000)]
-    assert table.numbers(names).tolist() == list(range(5000))
+    assert np.array([table.number(name) for name in names]).tolist() == list(range(5000))
     assert len(table.dirty()) == 0
 
 
@@ -31,7 +31,7 @@ def test_a_closed_window_takes_what_it_touched_and_leaves_the_rest(marks: list[t
     table = ItemTable()
     touched: dict[str, set[int]] = {}
     for name, window in marks:
-        table.mark(table.numbers([name]), np.array([window * 100]))
+        table.mark(np.array([table.number(name)]), np.array([window * 100]))
         touched.setdefault(name, set()).add(window * 100)
     numbers, windows = table.touched_until(closed * 100)
     taken = dict(zip([table.name(n) for n in numbers], windows.tolist(), strict=True))
@@ -48,10 +48,9 @@ def test_a_closed_window_takes_what_it_touched_and_leaves_the_rest(marks: list[t
     }
 
 
-def test_idle_items_are_those_that_await_nothing() -> None:
+def test_idle_items_come_longest_idle_first() -> None:
     table = ItemTable()
-    numbers = table.numbers(["old", "waiting", "new"])
-    table.click(numbers, np.array([10, 10, 90]))
-    table.mark(numbers[1:2], np.array([100]))
-    assert table.idle_since(50) == ["old"]
+    numbers = np.array([table.number(name) for name in ["old", "older", "new"]])
+    table.click(numbers, np.array([11, 10, 90]))
+    assert list(table.idle_since(50)) == ["older", "old"]
     assert table.dirty_from[numbers[0]] == NEVER

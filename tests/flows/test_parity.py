@@ -8,9 +8,10 @@ import numpy as np
 from flows.batches import ClickBatch, OutMessage
 from flows.clustering_pool import ClusteringOptions, ClusteringPool
 from flows.datasets.layout import Dataset
+from flows.keeper_state import KeeperOptions
 from flows.live_index import Entry, LiveIndex
 from flows.messages import decode_centroids, split_centroids_key
-from flows.seed_keeper import KeeperOptions, SeedKeeper
+from flows.seed_keeper import SeedKeeper
 from flows.training_job import Split, train_bundle
 from flows.windows import WindowOptions
 from ralm.models.lookalike_model import LookalikeModel
@@ -45,9 +46,8 @@ def clicks_of_two_kinds() -> Dataset:
 
 def streamed(pool: ClusteringPool, store: SeedStore, data: Dataset) -> list[OutMessage]:
     """The centroids that the seed keeper emits for the clicks before the cut, in one window."""
-    keeper = SeedKeeper(
-        store, pool, KeeperOptions(1000, 0, WindowOptions(length=CUT, allowed_lateness=0, idle_after=1)), None
-    )
+    options = KeeperOptions(1000, 0, WindowOptions(length=CUT, allowed_lateness=0, idle_after=1))
+    keeper = SeedKeeper(store, pool, options, None, lambda _: ([], []))
     before = np.flatnonzero(data.event_times < CUT)
     before = before[np.random.default_rng(3).permutation(len(before))]  # in no order
     ids = sorted(set(data.event_items[before].tolist()))

@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flows.batches import ClickBatch
 from flows.windows import WindowClock, WindowOptions
 
 OPTIONS = WindowOptions(length=100, allowed_lateness=10, idle_after=50)
@@ -13,26 +14,40 @@ def times(*values: int) -> np.ndarray:
     return np.array(values, np.int64)
 
 
+def batch(*values: int, idle: int = 0, offset: int = 0) -> ClickBatch:
+    n = len(values)
+    return ClickBatch(
+        0,
+        offset + n,
+        idle,
+        ["x"] * (n > 0),
+        times(*[0] * n),
+        np.arange(n, dtype=np.uint64),
+        times(*values),
+        offset + np.arange(n),
+    )
+
+
+def closes(clock: WindowClock, *values: int, idle: int = 0) -> list[int]:
+    return [closed for closed, _ in clock.cut(batch(*values, idle=idle)) if closed is not None]
+
+
 def test_nothing_closes_before_the_first_click() -> None:
     clock = WindowClock(OPTIONS)
-    clock.see(times(), idle=10_000)
+    assert closes(clock, idle=10_000) == []
     assert clock.watermark is None
-    assert clock.close() is None
 
 
 def test_a_window_closes_when_the_watermark_passes_its_end() -> None:
     clock = WindowClock(OPTIONS)
-    clock.see(times(1050, 1109), idle=0)  # the watermark is 1099
-    assert clock.close() == 1000
-    clock.see(times(1110), idle=0)
-    assert clock.close() == 1100
-    assert clock.close() is None
+    assert closes(clock, 1050, 1109) == [1000]  # the watermark is 1099
+    assert closes(clock, 1110) == [1100]
+    assert closes(clock, 1111) == []
 
 
 def test_a_late_click_counts_for_the_next_window() -> None:
     clock = WindowClock(OPTIONS)
-    clock.see(times(1110), idle=0)
-    assert clock.close() == 1100
+    assert closes(clock, 1110) == [1100]
     ends, late = clock.window_ends(times(1099, 1100, 1250, 3))
     assert ends.tolist() == [1200, 1200, 1300, 1200]
     assert late == 2
@@ -40,29 +55,47 @@ def test_a_late_click_counts_for_the_next_window() -> None:
 
 def test_an_idle_partition_moves_on_with_the_wall_clock() -> None:
     clock = WindowClock(OPTIONS)
-    clock.see(times(1050), idle=0)
-    assert clock.close() == 1000
-    clock.see(times(), idle=49)
+    assert closes(clock, 1050) == [1000]
+    assert closes(clock, idle=49) == []
     assert clock.watermark == 1040
-    clock.see(times(), idle=60)
+    assert closes(clock, idle=60) == [1100]
     assert clock.watermark == 1100
-    assert clock.close() == 1100
-    clock.see(times(1060), idle=0)  # a click ends the idleness; what is closed stays closed
+    assert closes(clock, 1060) == []  # a click ends the idleness; what is closed stays closed
     assert clock.watermark == 1050
-    assert clock.close() is None
     assert clock.closed == 1100
+
+
+def test_a_window_closes_before_the_click_that_closes_it_is_taken() -> None:
+    clock = WindowClock(OPTIONS)
+    parts = [
+        (closed, part.times.tolist(), part.next_offset) for closed, part in clock.cut(batch(1050, 990, 1110, 1360))
+    ]
+    assert parts == [(1000, [1050, 990], 2), (1100, [1110], 3), (1300, [1360], 4)]
+
+
+@given(st.lists(st.lists(st.integers(0, 5000), max_size=5), max_size=20))
+def test_where_windows_close_does_not_depend_on_the_batches(batches: list[list[int]]) -> None:
+    """The same clicks, one by one or all at once."""
+
+    def met(parts: list[list[int]]) -> list[tuple[int, int]]:
+        clock, found = WindowClock(OPTIONS), []
+        for part in parts:
+            for _, taken in clock.cut(batch(*part)):
+                found += [(time, clock.closed) for time in taken.times.tolist()]
+        return found
+
+    clicks = [time for part in batches for time in part]
+    assert met(batches) == met([clicks]) == met([[time] for time in clicks])
 
 
 @given(st.lists(st.lists(st.integers(0, 5000), max_size=5), max_size=20))
 def test_no_window_closes_twice_and_none_before_its_time(batches: list[list[int]]) -> None:
     clock, closed = WindowClock(OPTIONS), []
-    for batch in batches:
-        clock.see(times(*batch), idle=0)
-        end = clock.close()
-        if end is not None:
+    for number, clicks in enumerate(batches):
+        for end in closes(clock, *clicks):
             closed.append(end)
-            assert end <= max(t for b in batches for t in b) - OPTIONS.allowed_lateness
-        ends, _ = clock.window_ends(times(*batch))
+            assert end <= max(t for b in batches[: number + 1] for t in b) - OPTIONS.allowed_lateness
+        ends, _ = clock.window_ends(times(*clicks))
         assert (ends > clock.closed).all()
         assert (ends % OPTIONS.length == 0).all()
     assert closed == sorted(set(closed))
@@ -70,6 +103,6 @@ def test_no_window_closes_twice_and_none_before_its_time(batches: list[list[int]
 
 def test_a_resumed_clock_goes_on_where_it_was() -> None:
     clock = WindowClock(OPTIONS, newest=1110, closed=1100)
-    assert clock.close() is None
+    assert closes(clock) == []
     assert clock.next_end() == 1200
     assert clock.window_ends(times(1050)) == (times(1200), 1)

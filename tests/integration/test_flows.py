@@ -40,6 +40,11 @@ def send_clicks(client: Any, made: list[dict[str, object]]) -> None:
     client.flush()
 
 
+def asked_for(answers: list[Any]) -> list[Any]:
+    """The answers to requests with a number from 0 on."""
+    return [message for message in answers if not json.loads(message.value())["request_id"].startswith("r-")]
+
+
 def send_request(client: Any, number: int, user: str, ts: int, **more: object) -> None:
     client.send("requests", user, {"request_id": f"r{number}", "user_id": user, "ts": ts, **more})
 
@@ -53,11 +58,28 @@ def last_centroids(client: Any) -> dict[str, Any]:
     return found
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 40) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 120) -> None:
     until = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < until
         time.sleep(0.1)
+
+
+def wait_until_the_index_has_all(client: Any, now: int) -> None:
+    """Ask until an answer ranks every item that has centroids."""
+    asked = 0
+
+    def has_all() -> bool:
+        nonlocal asked
+        asked += 1
+        send_request(client, -asked, USERS[0], now)
+        client.flush()
+        name = f"r-{asked}"
+        found = client.wait_for("scores", lambda got: any(json.loads(m.value())["request_id"] == name for m in got))
+        answer = next(a for a in map(json.loads, (m.value() for m in found)) if a["request_id"] == name)
+        return len(answer["scores"]) == len(last_centroids(client))
+
+    wait_until(has_all)
 
 
 def oracle(made: list[dict[str, object]], capacity: int) -> dict[str, dict[int, int]]:
@@ -109,11 +131,13 @@ def test_clicks_become_scores_that_equal_the_torch_models(
         one.start()
     send_clicks(client, made)
     wait_until(lambda: is_final(client, oracle(made, 10**9), least=3))
+    wait_until_the_index_has_all(client, now)
     for number in range(60):
         user = USERS[number] if number % 10 else f"stranger-{number}"
         send_request(client, number, user, now + 4000, **({"candidates": ["item-1", "nowhere"]} if number % 3 else {}))
     client.flush()
-    answers = client.wait_for("scores", lambda found: len(found) >= 60)
+    answers = client.wait_for("scores", lambda found: len(asked_for(found)) >= 60)
+    answers = asked_for(answers)
     opened = Bundle.open(bundle)
     towers, items = towers_of(opened.towers), last_centroids(client)
     emitted = [decode_centroids(message.value()) for message in client.read("centroids")]

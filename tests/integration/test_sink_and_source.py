@@ -109,7 +109,7 @@ def test_each_partition_is_read_in_order_from_its_own_position(broker: str) -> N
     client.flush()
     ends = {p: max(m.offset() for m in client.read("clicks") if m.partition() == p) + 1 for p in range(3)}
     reader = TopicReader(topic, consumer_config(settings), 7)
-    assert reader.partition_count() == 3
+    assert reader.partition_counts()[topic] == 3
     for partition in range(3):
         reader.add(partition, partition * 5)
     for partition in range(3):
@@ -129,16 +129,7 @@ def test_a_source_waits_until_it_is_open_sends_heartbeats_and_ends_when_told(bro
     client, state = JsonClient(broker, settings.topic_prefix), {"open": False, "stop": False}
     client.send("requests", "u", {"x": 1})
     client.flush()
-    options = SourceOptions(
-        "requests",
-        TopicNames.of(settings).requests,
-        consumer_config(settings),
-        10,
-        "earliest",
-        lambda: state["stop"],
-        lambda: state["open"],
-    )
-    source = KafkaSource(options)
+    source = KafkaSource(options(settings, "requests", stopping=lambda: state["stop"], open=lambda: state["open"]))
     assert source.list_parts() == ["requests/00000"]
     part = source.build_part("s", "requests/00000", None)
     assert part.next_batch() == []
@@ -158,7 +149,27 @@ def test_a_source_waits_until_it_is_open_sends_heartbeats_and_ends_when_told(bro
 def test_a_topic_that_is_missing_says_what_to_do(broker: str) -> None:
     settings = Settings(bootstrap_servers=broker, topic_prefix=f"t{uuid4().hex}.")
     with pytest.raises(RalmError, match="ralm topics"):
-        TopicReader(TopicNames.of(settings).clicks, consumer_config(settings), 10).partition_count()
+        KafkaSource(options(settings, "clicks")).list_parts()
+    assert KafkaSource(options(settings, "candidates", optional=True)).list_parts() == []
+
+
+def test_a_topic_with_fewer_partitions_than_were_known_is_refused_and_more_are_taken(broker: str) -> None:
+    settings = settings_for(broker, partitions=3)
+    with pytest.raises(RalmError, match=r"has 3 partitions, but the state knows 2 more \(up to 4\).*at least 5"):
+        KafkaSource(options(settings, "clicks", known={0, 1, 2, 3, 4})).list_parts()
+    assert len(KafkaSource(options(settings, "clicks", known={0})).list_parts()) == 3
+
+
+def test_clicks_and_candidates_must_have_as_many_partitions(broker: str) -> None:
+    settings = settings_for(broker, partitions=2)
+    clicks = TopicNames.of(settings_for(broker, partitions=3)).clicks
+    with pytest.raises(RalmError, match=r"has 2 partitions and .* has 3"):
+        KafkaSource(options(settings, "candidates", partner=clicks)).list_parts()
+
+
+def options(settings: Settings, kind: str, **more: Any) -> SourceOptions:
+    given = {"poll": 10, "start_from": "earliest", "known": (), "stopping": lambda: False, **more}
+    return SourceOptions(kind, getattr(TopicNames.of(settings), kind), consumer_config(settings), **given)
 
 
 def _poll(poll: Callable[[], list[Any]], right: Callable[[Any], bool]) -> Any:

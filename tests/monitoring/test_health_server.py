@@ -2,12 +2,15 @@ import http.client
 import json
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from monitoring.health import Health, HealthServer, serve
+from monitoring.health import Health
+from monitoring.health_server import MAX_CLIENTS, MAX_QUESTION_BYTES, HealthServer, serve
 from monitoring.metrics import HEARTBEAT, READY, REGISTRY
 
 
@@ -183,6 +186,119 @@ def test_a_client_that_says_nothing_holds_up_nobody(server: HealthServer) -> Non
         assert ask(server, "/-/healthy")[0].status == 200
 
 
+@contextmanager
+def clients(server: HealthServer, count: int, said: bytes = b"") -> Iterator[list[socket.socket]]:
+    with ExitStack() as stack:
+        opened = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 10)) for _ in range(count)]
+        for each in opened:
+            each.sendall(said)
+        yield opened
+
+
+def handlers() -> int:
+    """How many threads serve clients now."""
+    return sum("process_request_thread" in thread.name for thread in threading.enumerate())
+
+
+def eventually(true: Callable[[], bool], seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /metrics HTTP/1.1\r\nX-Slow: "])
+def test_many_clients_that_never_finish_leave_the_pages_to_others(server: HealthServer, said: bytes) -> None:
+    eventually(lambda: handlers() == 0)
+    with clients(server, 3 * MAX_CLIENTS, said):
+        for path in ("/metrics", "/-/healthy"):
+            assert ask(server, path)[0].status == 200
+        eventually(lambda: handlers() <= MAX_CLIENTS)
+    eventually(lambda: handlers() == 0)
+
+
+def test_a_client_that_speaks_slowly_is_hung_up_on_in_time(health: Health) -> None:
+    with (
+        serve(health, "127.0.0.1", 0, client_s=0.5) as server,
+        clients(server, 1, b"GET /metrics HTTP/1.1\r\n") as (slow,),
+    ):
+
+        def hung_up() -> bool:
+            try:
+                slow.sendall(b"X: y\r\n")  # never silent for long, never done
+            except OSError:
+                return True
+            time.sleep(0.05)
+            return False
+
+        eventually(hung_up, 5)
+        eventually(lambda: handlers() == 0)
+
+
+def test_a_client_that_does_not_take_its_answer_is_hung_up_on(health: Health) -> None:
+    registry = CollectorRegistry()
+    many = Counter("many", "Much to send.", ["label"], registry=registry)
+    for number in range(20_000):
+        many.labels("x" * 100 + str(number)).inc()
+    with (
+        serve(health, "127.0.0.1", 0, registry, client_s=1.0) as server,
+        clients(server, 3, b"GET /metrics HTTP/1.1\r\n\r\n"),
+    ):
+        eventually(lambda: handlers() >= 1)
+        eventually(lambda: handlers() == 0)
+        assert ask(server, "/-/healthy")[0].status == 200
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"GET /" + b"x" * MAX_QUESTION_BYTES,
+        b"GET /metrics HTTP/1.1\r\n" + b"X: y\r\n" * (MAX_QUESTION_BYTES // 6),
+        b"GET /metrics HTTP/1.1\r\nX: " + b"y" * MAX_QUESTION_BYTES,
+    ],
+)
+def test_an_endless_question_is_refused(server: HealthServer, said: bytes) -> None:
+    with clients(server, 1, said[:MAX_QUESTION_BYTES]) as (client,):
+        answer = client.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.0 431 "), answer[:100]
+
+
+@pytest.mark.parametrize(
+    "said", [b"\x16\x03\x01\x02\x00\r\n\r\n", b"<script> x HTTP/9.9\r\n\r\n", b"GET\r\n\r\n", b"A B C D\r\n\r\n"]
+)
+def test_nonsense_is_refused_without_repeating_it(server: HealthServer, said: bytes) -> None:
+    with clients(server, 1, said) as (client,):
+        answer = client.makefile("rb").read()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    for word in (b"script", b"html", b"Traceback", b"Python", b"\x16"):
+        assert word not in answer
+    assert json.loads(body or head).keys() == {"error"}
+
+
+def test_every_answer_has_the_same_careful_headers(server: HealthServer) -> None:
+    for path, method in (("/metrics", "GET"), ("/-/ready", "GET"), ("/x", "GET"), ("/metrics", "POST"), ("/", "BREW")):
+        headers = dict(ask(server, path, method)[0].headers)
+        assert headers["Server"].strip() == "ralm"
+        assert (headers["Cache-Control"], headers["X-Content-Type-Options"]) == ("no-store", "nosniff")
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert headers.keys() <= {
+            "Server",
+            "Date",
+            "Content-Type",
+            "Content-Length",
+            "Cache-Control",
+            "X-Content-Type-Options",
+            "Content-Security-Policy",
+            "Connection",
+            "Allow",
+        }
+
+
+def test_no_address_is_not_every_address(health: Health) -> None:
+    with pytest.raises(OSError, match="no address is named"):
+        serve(health, "", 0)
+
+
 def test_listens_on_the_given_address_only(server: HealthServer) -> None:
     assert server._server.server_address[0] == "127.0.0.1"
 
@@ -212,8 +328,9 @@ def test_a_broken_metric_does_not_end_the_server(health: Health, server: HealthS
             raise RuntimeError
 
     with serve(health, "127.0.0.1", 0, registry=Broken()) as broken:  # type: ignore[arg-type]
-        with pytest.raises((http.client.HTTPException, OSError)):
-            ask(broken, "/metrics")
+        response, body = ask(broken, "/metrics")
+        assert response.status == 500
+        assert json.loads(body) == {"error": "this page could not be made; the log says why"}
         assert ask(broken, "/-/healthy")[0].status == 200
 
 

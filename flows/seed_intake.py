@@ -1,0 +1,184 @@
+"""Brings a partition's clicks and candidates into its store, and gives items up.
+
+What it holds until ``write`` is one epoch at most. Everything it does follows from the messages in their order, so
+that taking the same messages in again, from a crash or into a new store, gives the same seed sets.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from flows.batches import CandidateChange, ClickBatch, Ints
+from flows.item_table import NEVER, ItemTable
+from flows.keeper_state import KeeperOptions
+from flows.listings import Listings
+from monitoring import metrics
+from ralm.seed_set import by_item
+from state.seed_store import Changes, ItemRecord, SeedStore
+
+Reason: TypeAlias = Literal["idle", "retired", "expired", "crowded"]
+"""Why an item is given up: see ``monitoring.metrics.ITEM_ENDS``."""
+
+_WEEK_MS = 7 * 86_400_000
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of a batch of clicks.
+
+    Attributes:
+        numbers: items of the clicks that count, int64[n]; those that the store has already included.
+        times: their event times, int64[n], ms.
+        new: how many of them the store had not.
+        refused: clicks on items that are no candidates any more.
+    """
+
+    numbers: Ints
+    times: Ints
+    new: int
+    refused: int
+
+
+class SeedIntake:
+    """The writing side of a partition's seed sets.
+
+    Args:
+        store: the partition's store.
+        options: how seed sets are kept.
+
+    Attributes:
+        items: what is kept in memory of each item.
+        listings: what the topic of candidates says.
+        position: the offset after the last click that was taken in.
+        candidates: the same of the topic of candidates.
+    """
+
+    def __init__(self, store: SeedStore, options: KeeperOptions) -> None:
+        self._store = store
+        self._options = options
+        self.items = ItemTable()
+        for item_id, record in store.items():
+            number = self.items.number(item_id)
+            self.items.last_click[number], self.items.seeds[number] = record.last_click, record.seeds
+        self.listings = Listings(
+            store.listings(),
+            only_listed=options.candidates == "listed",
+            remember=options.item_ttl or _WEEK_MS,
+        )
+        self.position = store.position
+        self.candidates = store.meta.candidates
+        self._buffer: list[tuple[Ints, np.ndarray[tuple[int], np.dtype[np.uint64]], Ints]] = []
+        self._changes = Changes()
+
+    def clicks(self, batch: ClickBatch, now: int) -> Taken:
+        """Take clicks in; those before ``position`` are in the store and only counted.
+
+        Args:
+            batch: the clicks.
+            now: event time that decides which items have expired, ms.
+        """
+        first = int(np.searchsorted(batch.offsets, self.position))
+        counts = np.ones(len(batch.offsets), bool)
+        floors = self.listings.floors(batch.item_ids, now)
+        if floors is not None:
+            counts = batch.times > floors[batch.items]
+        numbers = self._numbers(batch, counts, first)
+        # An item of a replayed click that is not there any more was given up since: nothing of it is to be done.
+        known = counts & (numbers >= 0)
+        new = known.copy()
+        new[:first] = False
+        if new.any():
+            self._buffer.append((numbers[new], batch.users[new], batch.times[new]))
+        self.position = max(self.position, batch.next_offset)
+        self.items.click(numbers[known], batch.times[known])
+        return Taken(numbers[known], batch.times[known], int(new.sum()), int((~counts[first:]).sum()))
+
+    def change(self, change: CandidateChange) -> bool:
+        """Take a candidate message in, if the store has it not yet; whether it had not."""
+        if change.offset < self.candidates:
+            return False
+        self._changes.listings[change.item_id] = self.listings.take(change)
+        self.candidates = change.offset + 1
+        return True
+
+    def due(self, closed: int) -> dict[str, Reason]:
+        """The items to give up when windows until ``closed`` (ms) have closed."""
+        items, options = self.items, self._options
+        due: dict[str, Reason] = {
+            item: "retired" if self.listings.is_retired(item) else "expired"
+            for item in self.listings.gone(closed)
+            if item in items
+        }
+        if options.item_ttl:
+            due |= dict.fromkeys(self._spare(closed - options.item_ttl), "idle")
+        crowd = len(items) - len(due) - options.max_items
+        if crowd > 0:
+            spare = (item for item in self._spare(NEVER) if item not in due)
+            due |= dict.fromkeys(islice(spare, crowd), "crowded")
+        return due
+
+    def _spare(self, before: int) -> Iterator[str]:
+        """Items without a click since ``before`` (ms) that are not listed, longest idle first."""
+        return (item for item in self.items.idle_since(before) if not self.listings.is_listed(item))
+
+    def give_up(self, given: dict[str, Reason]) -> None:
+        """Let items go: seeds, record and centroids."""
+        if not given:
+            return
+        self.write()  # what was clicked before is deleted with the rest; what comes after stays
+        for item_id, reason in given.items():
+            self.items.forget(item_id)
+            metrics.ITEMS_ENDED.labels(reason).inc()
+        self._changes.retired += given
+
+    def forget_listings(self, closed: int) -> None:
+        """Forget what the topic of candidates said of items that went long ago."""
+        self._changes.listings.update(dict.fromkeys(self.listings.forget(closed)))
+
+    def clustered(self, item_id: str, seeds: int, centroids: bytes | None) -> None:
+        """Note what came of an item's clustering."""
+        number = self.items.number(item_id)
+        self.items.seeds[number] = seeds
+        self._changes.items[item_id] = ItemRecord(int(self.items.last_click[number]), seeds)
+        if centroids is not None:
+            self._changes.centroids[item_id] = centroids
+
+    def told(self, item_ids: list[str]) -> None:
+        """Note that the tombstones of items that were given up have been delivered."""
+        self._changes.told += item_ids
+
+    def write(self, **meta: object) -> None:
+        """Bring the store up to the last message that was taken in.
+
+        Args:
+            meta: other attributes of ``StoreMeta`` that change.
+        """
+        changes, self._changes = self._changes, Changes()
+        if self._buffer:
+            numbers, users, times = (np.concatenate(column) for column in zip(*self._buffer, strict=True))
+            self._buffer.clear()
+            for number, seeds in by_item(numbers, users, times, self._options.capacity):
+                item_id = self.items.name(number)
+                changes.seeds.append((item_id, seeds))
+                last, count = int(self.items.last_click[number]), int(self.items.seeds[number])
+                changes.items[item_id] = ItemRecord(last, count)
+        before = self._store.meta
+        moved = (self.position, self.candidates) != (before.position, before.candidates)
+        if changes or moved or any(getattr(before, name) != value for name, value in meta.items()):
+            with metrics.STORE_WRITE_SECONDS.time():
+                self._store.write(changes, position=self.position, candidates=self.candidates, **meta)
+
+    def _numbers(self, batch: ClickBatch, counts: "np.ndarray[tuple[int], np.dtype[np.bool_]]", first: int) -> Ints:
+        """The item number of each click: known ones, and new ones for items with a click that counts and is new."""
+        known = self.items.find(batch.item_ids)
+        missing = np.flatnonzero(known < 0)
+        if len(missing):
+            wanted = np.zeros(len(known), bool)
+            wanted[batch.items[first:][counts[first:]]] = True
+            for place in missing[wanted[missing]].tolist():
+                known[place] = self.items.number(batch.item_ids[place])
+        numbers: Ints = known[batch.items]
+        return numbers

@@ -1,0 +1,218 @@
+"""A secret that is given everywhere a secret may be given is found nowhere that anyone can look."""
+
+import json
+import logging
+import os
+import socket
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from confluent_kafka.admin import AdminClient
+
+from flows import cli
+from flows.errors import ConfigError
+from flows.first_contact import FirstContact
+from flows.flow_process import write_settings
+from flows.kafka import check_client, client_config
+from flows.logs import get_logger, masked, set_up_logs
+from flows.setting_sources import load_settings
+from flows.settings import Settings
+
+CANARY = 'canary-"s3cret"\\é'
+"""With characters that Python and JSON write in another way."""
+SECRETS: dict[str, Any] = {
+    "sasl_username": "me",
+    "sasl_password": CANARY,
+    "ssl_key_password": CANARY,
+    "security_protocol": "SASL_PLAINTEXT",
+    "kafka_options": (
+        f"sasl.oauthbearer.config=principal={CANARY}",
+        f"sasl.oauthbearer.client.secret={CANARY}",
+        "debug=all",
+    ),
+}
+
+
+def in_it(text: str) -> bool:
+    """Whether a text holds the secret, or the part of it that every way of writing leaves as it is."""
+    return CANARY in text or "canary" in text
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    set_up_logs()
+    root.handlers[:] = handlers
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Settings full of secrets."""
+    return Settings(**SECRETS)
+
+
+def test_the_settings_never_show_it(settings: Settings) -> None:
+    assert settings.secrets().count(CANARY) == 3
+    for text in (settings.shown(), repr(settings), str(settings), f"{settings!r:>5}"):
+        assert not in_it(text)
+        assert "********" in text
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_no_line_of_the_log_has_it_whoever_writes_it(
+    form: str, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up_logs("debug", form, settings.secrets())
+    log = get_logger("flows.x")
+    log.warning(f"said {CANARY}", detail=CANARY, nested={"key": [CANARY]}, data=CANARY.encode())
+    logging.getLogger("librdkafka").error("the library says %s", CANARY)
+    logging.getLogger("other").warning(json.dumps({"password": CANARY}))
+    try:
+        raise ValueError(CANARY)
+    except ValueError:
+        log.exception("failed")
+        logging.getLogger("other").exception("failed too")
+    err = capsys.readouterr().err
+    assert not in_it(err)
+    assert err.count("********") >= 8
+    assert "ValueError" in err
+
+
+def test_the_client_librarys_whole_debug_log_has_it_not(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
+    """Masked by us, and by the library, which logs its settings at the start."""
+    set_up_logs("debug", "text", settings.secrets())
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        where = f"127.0.0.1:{silent.getsockname()[1]}"
+        client = AdminClient({**client_config(settings), "bootstrap.servers": where, "error_cb": FirstContact(where)})
+        until = time.monotonic() + 1.0
+        while time.monotonic() < until:
+            client.poll(0.1)
+    said = "".join(capfd.readouterr())
+    assert "sasl.password" in said, "the library was to log its settings"
+    assert not in_it(said)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        f"ssl.key.pem={CANARY}",
+        f"ssl.certificate.pem={CANARY}",
+        f"ssl.ca.pem={CANARY}",
+        f"no.such.password={CANARY}",
+        f"linger.ms={CANARY}",
+        CANARY,
+        f"acks={CANARY}",
+    ],
+)
+def test_an_option_that_is_refused_is_not_repeated(option: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_client(load_settings(None, {"kafka_options": [option], "security_protocol": "SSL"}, {}))
+    assert not in_it(str(caught.value))
+
+
+@pytest.mark.parametrize("error", [ConfigError, RuntimeError])
+def test_no_error_of_a_command_has_it(
+    error: Callable[[str], Exception],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error(f"the broker said {CANARY}")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("flows.commands.topics.make_topics", fails)
+    monkeypatch.setenv("RALM_SASL_PASSWORD", CANARY)
+    arguments = ["ralm", "topics", "--security-protocol", "SASL_PLAINTEXT", "--sasl-username", "me"]
+    monkeypatch.setattr("sys.argv", arguments)
+    with pytest.raises(SystemExit):
+        cli.main()
+    out, err = capsys.readouterr()
+    assert "the broker said ********" in err
+    assert not in_it(out + err)
+
+
+def test_a_childs_settings_have_it_in_a_file_for_its_owner_alone(settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "ralm.toml"
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    path.symlink_to(victim)
+    before = os.umask(0)
+    try:
+        write_settings(settings, path)
+        write_settings(settings, path)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert victim.read_text() == "mine"
+    assert load_settings(path, {}, {}) == settings, "the child gets what it must have"
+
+
+def test_what_is_too_short_to_be_hidden_is_left(settings: Settings) -> None:
+    assert masked("a cab", ["a"]) == "a cab"
+    assert masked("abcde and abcd", ["abcd", "abcde"]) == "******** and ********"
+
+
+@pytest.mark.broker
+def test_a_running_flow_shows_it_nowhere(ralm: Any, door: Any, own_broker: Any) -> None:
+    """Log, metrics, health, state directory and command line of a flow that logs in with it."""
+    secure = door(None, ("me", CANARY))
+    run = ralm(
+        bootstrap_servers=secure.address,
+        security_protocol="SASL_PLAINTEXT",
+        sasl_username="me",
+        sasl_password=CANARY,
+        kafka_options="debug=all",
+        log_level="debug",
+        log_format="json",
+        metrics_port=str(_free_port()),
+    )
+    code, said = run("topics")
+    assert code == 0, said
+    assert not in_it(said)
+    code, said = run("run", "look-alike", "--check")
+    assert code == 0
+    assert not in_it(said)
+    process = run.start("run", "look-alike")
+    try:
+        pages = _pages(int(run.environment["RALM_METRICS_PORT"]), process, run)
+        command_line = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    finally:
+        process.terminate()
+        process.wait(30)
+    assert not in_it(pages)
+    assert b"canary" not in command_line
+    log = run.said()
+    assert "librdkafka" in log
+    assert not in_it(log)
+    for path in run.home.rglob("*"):
+        if path.is_file():
+            assert b"canary" not in path.read_bytes(), path
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def _pages(port: int, process: Any, run: Any) -> str:
+    from flows.metrics_page import MetricsServer  # noqa: PLC0415
+
+    server = MetricsServer("127.0.0.1", port)
+    until = time.monotonic() + 40
+    while not (ready := server.ready())[0]:
+        assert process.poll() is None, run.said()[-3000:]
+        assert time.monotonic() < until, ready
+        threading.Event().wait(0.1)
+    return "".join(server._get(path)[1] for path in ("/metrics", "/-/healthy", "/-/ready", "/config"))
