@@ -159,13 +159,28 @@ def _damaged_state(scene: Scene, pattern: str, how: Damage) -> None:
         return
     _refused(scene, ended, where)
     _nothing_lost(scene, where, before)
-    if scene.rng.random() < 0.5:
-        scene.forget_state()
+    _follow_the_advice(scene, ended, where, backup)
+    scene.start()
+    scene.settle()
+
+
+def _follow_the_advice(scene: Scene, ended: Ended, where: str, backup: Path) -> None:
+    """Put the backup back, or have it rebuilt from the topic: the whole state, or one store if the message says so."""
+    ways = ["backup", "state"]
+    if where.startswith("seeds/") and "that directory away" in ended.words:
+        ways.append("store")
+    way = scene.rng.choice(ways)
+    if way == "store":
+        scene.move_away(scene.state / _store_of(where))
+    elif way == "state":
+        scene.move_away(scene.state)
     else:
         shutil.rmtree(scene.state)
         shutil.copytree(backup, scene.state)
-    scene.start()
-    scene.settle()
+
+
+def _store_of(where: str) -> str:
+    return "/".join(where.split("/")[:2])
 
 
 def _refused(scene: Scene, ended: Ended, where: str) -> None:
@@ -178,7 +193,7 @@ def _refused(scene: Scene, ended: Ended, where: str) -> None:
 
 def _nothing_lost(scene: Scene, where: str, before: dict[str, str]) -> None:
     """What is damaged was left as it was; the other stores may have gone on, and are exact at their positions."""
-    below = "/".join(where.split("/")[:2]) + "/" if where.startswith("seeds/") else where
+    below = f"{_store_of(where)}/" if where.startswith("seeds/") else where
     overwritten = changes(before, fingerprint(scene.state), below)
     if overwritten:
         scene.bad_end(f"refused, and yet it overwrote {', '.join(overwritten)}")

@@ -4,6 +4,7 @@ import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 
 from flows.settings import Settings
@@ -269,10 +270,10 @@ class Scene:
         self._checked |= {name: len(answers[name]) for name in new}
         return wrong_answers(self.journal, new, self.world.vectors, REQUEST_TIMEOUT_MS, self.world.version)
 
-    def forget_state(self) -> None:
-        """Do as the message says: move the state away."""
+    def move_away(self, path: Path) -> None:
+        """Do as the message says: move a directory away."""
         with suppress(FileNotFoundError):
-            shutil.move(self.state, self.home / f"moved-away-{time.monotonic_ns()}")
+            shutil.move(path, self.home / f"moved-away-{time.monotonic_ns()}")
 
 
 class GaveUpError(Exception):
