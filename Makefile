@@ -47,7 +47,7 @@ faults: venv ## Five kills and each other fault once, against an independent ora
 	$(BIN)/python -m tests.faults --kills 5 --pause 5 $(FAULTS)
 
 soak: venv ## The same for long: fifty kills and each other fault once or more (SOAK=--rng-seed=7 ...)
-	$(BIN)/python -m tests.faults --kills 50 --pause 20 --json soak.json $(SOAK)
+	$(BIN)/python -m tests.faults --kills 50 --pause 20 --json .ralm/soak.json $(SOAK)
 
 bench: venv ## How fast clicks are taken in, beside the raw client
 	$(BIN)/ralm bench ingest $(BENCH)

@@ -44,6 +44,9 @@ def main(  # noqa: PLR0917 (click gives each option a name)
     if unknown or not names:
         msg = f"unknown faults: {', '.join(unknown) or faults!r}; there are {', '.join(REGISTRY)}"
         raise click.UsageError(msg)
+    if folder is not None and folder.is_dir() and any(folder.iterdir()):
+        msg = f"{folder} is not empty: give a folder of its own, since a good run removes it"
+        raise click.UsageError(msg)
     seed = random.SystemRandom().randrange(1_000_000) if rng_seed is None else rng_seed
     plan = Plan(seed, names, kills, repeat, minutes, Limits(settle, pause), folder, keep)
     with bars() as progress:
@@ -55,6 +58,7 @@ def main(  # noqa: PLR0917 (click gives each option a name)
 
         tally, where = run(plan, told)
     if figures is not None:
+        figures.parent.mkdir(parents=True, exist_ok=True)
         figures.write_text(json.dumps({"rng_seed": seed, **tally.figures()}, indent=2) + "\n")
     for text in tally.problems[:50]:
         click.echo(text, err=True)
