@@ -16,6 +16,7 @@ from .generator import EXPECT
 TOPICS = ("clicks", "requests", "centroids", "scores", "dead-letters")
 _TIMEOUT_S = 120.0
 _ASK_S = 5.0
+_LOOK_AGAIN_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Journal:
         """Read everything that the topics hold now.
 
         Raises:
-            TimeoutError: when the broker does not give it.
+            TimeoutError: when the broker does not give it, or has forgotten what it had.
         """
         until = time.monotonic() + _TIMEOUT_S
         ends = {(part.topic, part.partition): self._end(part, until) for part in self._parts}
@@ -104,17 +105,27 @@ class Journal:
                 raise TimeoutError(msg)
 
     def _end(self, part: TopicPartition, until: float) -> int:
-        while True:
+        """Where a partition ends; a broker that has just come back may need a while to know."""
+        read, why = self._next[part.topic, part.partition], ""
+        while time.monotonic() < until:
             try:
-                return int(self._consumer.get_watermark_offsets(part, timeout=_ASK_S)[1])
+                end = int(self._consumer.get_watermark_offsets(part, timeout=_ASK_S)[1])
             except KafkaException as error:
-                if time.monotonic() > until:
-                    msg = f"the broker does not say where {part.topic} ends: {error}"
-                    raise TimeoutError(msg) from error
+                why = str(error)
+            else:
+                if end >= read:
+                    return end
+                why = f"it ends at {end}, and {read} messages were read: the broker has forgotten some"
+            time.sleep(_LOOK_AGAIN_S)
+        msg = f"the broker does not say where {part.topic}[{part.partition}] ends: {why}"
+        raise TimeoutError(msg)
 
     def _take(self, message: Message) -> None:
         place = Place(str(message.topic()).removeprefix(self.prefix), message.partition() or 0, message.offset() or 0)
-        self._next[str(message.topic()), place.partition] = place.offset + 1
+        part = str(message.topic()), place.partition
+        if place.offset < self._next[part]:
+            return  # the client began again at the start, as it may once a broker has come back
+        self._next[part] = place.offset + 1
         self.counts[place.topic] += 1
         headers = dict(message.headers() or [])
         if EXPECT in headers:
