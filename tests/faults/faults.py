@@ -21,7 +21,7 @@ def kill(scene: Scene) -> None:
     elif moment == "drain":
         cluster.send(signal.SIGTERM)
         time.sleep(rng.uniform(0.0, 0.4))
-    _kill(scene)
+    _kill(scene, met=moment != "start")
     if rng.random() < 0.5:
         scene.check_positions()
     scene.portion()
@@ -29,14 +29,17 @@ def kill(scene: Scene) -> None:
     scene.settle()
 
 
-def _kill(scene: Scene) -> None:
+def _kill(scene: Scene, *, met: bool = True) -> None:
+    """Kill all processes or one; its peers end with it, unless they had not met yet and still wait for it."""
     cluster = scene.cluster
     scene.tally.kills += 1
+    one = scene.rng.randrange(cluster.count)
     if cluster.count == 1 or scene.rng.random() < 0.5:
         cluster.kill()
-        return
-    ended = cluster.kill_one(scene.rng.randrange(cluster.count))
-    if None in ended.codes:
+    elif not met:
+        cluster.processes[one].kill()
+        cluster.kill()
+    elif None in (ended := cluster.kill_one(one)).codes:
         scene.bad_end(f"a process outlived its peer by a minute: {ended}")
 
 
