@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check audit tests bench fuzz lock clean prometheus
+.PHONY: help venv demo test check audit tests faults soak bench fuzz lock clean prometheus
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,12 @@ prometheus: ## promtool, for the tests of the alert rules, where it may be insta
 	@command -v promtool >/dev/null || ( [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 		&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends prometheus >/dev/null ) \
 		|| echo "promtool is not installed and may not be: the checks of the alert rules will be SKIPPED (Debian: apt-get install prometheus)"
+
+faults: venv ## Five kills and each other fault once, against an independent oracle (docs/faults.md)
+	$(BIN)/python -m tests.faults --kills 5 --pause 5 $(FAULTS)
+
+soak: venv ## The same for long: fifty kills and each other fault once or more (SOAK=--rng-seed=7 ...)
+	$(BIN)/python -m tests.faults --kills 50 --pause 20 --json .ralm/soak.json $(SOAK)
 
 bench: venv ## How fast clicks are taken in, beside the raw client
 	$(BIN)/ralm bench ingest $(BENCH)

@@ -11,8 +11,10 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from flows.batches import CandidateBatch, ClickBatch, OutMessage, RawBatch
 from flows.decode import Decoded, Decoder, RequestBatch
 from flows.enrich import Enricher
+from flows.failures import told
 from flows.keeper_state import KeeperState
 from flows.partition_keys import partition_key
+from flows.sealed import seal, unseal
 from flows.seed_keeper import SeedKeeper
 from flows.sink import KafkaSink
 from flows.source import KafkaSource
@@ -88,16 +90,19 @@ class _KeeperStep(StatefulBatchLogic[Batch, OutMessage, bytes | None]):
     known with the first batch, which even an empty partition sends as its heartbeat.
     """
 
+    @told
     def __init__(self, make: KeeperFactory, snapshot: bytes | None) -> None:
         self._make = make
-        state = None if snapshot is None else KeeperState.decode(snapshot)
+        state = None if snapshot is None else KeeperState.decode(unseal(snapshot))
         self._keeper = None if state is None else make(state.partition, state)
 
+    @told
     def on_batch(self, values: list[Batch]) -> tuple[list[OutMessage], bool]:
         if self._keeper is None:
             self._keeper = self._make(values[0].partition, None)
         return self._keeper.take(values), self.RETAIN
 
+    @told
     def on_notify(self) -> tuple[list[OutMessage], bool]:
         return [] if self._keeper is None else self._keeper.collect(), self.RETAIN
 
@@ -108,5 +113,6 @@ class _KeeperStep(StatefulBatchLogic[Batch, OutMessage, bytes | None]):
     def notify_at(self) -> datetime | None:
         return None if self._keeper is None else self._keeper.notify_at()
 
+    @told
     def snapshot(self) -> bytes | None:
-        return None if self._keeper is None else self._keeper.snapshot().encode()
+        return None if self._keeper is None else seal(self._keeper.snapshot().encode())

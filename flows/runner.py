@@ -17,6 +17,7 @@ from bytewax.run import cli_main
 from flows import look_alike, scores, seeds
 from flows.engine_api import set_engine_api
 from flows.errors import ConfigError, RalmError, StoppedError
+from flows.failures import first_failure
 from flows.logs import get_logger
 from flows.recovery_files import open_state_dir
 from flows.runtime import Runtime
@@ -29,6 +30,12 @@ from state.owner_lock import OwnedElsewhereError, OwnerLock
 from state.seed_store import StoreError
 
 log = get_logger(__name__)
+
+_DISK = (
+    "Look for a full or failing disk under {recovery}; once it is mended, start again: nothing is lost. If a file "
+    "there is damaged, restore the state directory (stores and recovery together) from a backup, or move it away as "
+    "a whole: the seed sets are then rebuilt from the topic of clicks as far back as it is kept."
+)
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,7 @@ def _run(flow: Dataflow, settings: Settings, name: str) -> None:
             recovery_config=RecoveryConfig(str(recovery)),
         )
     except BaseException as error:
-        known = _known_cause(error)
+        known = _known_cause(error) or _known_cause(first_failure()) or _engine_cause(error, recovery)
         if known is None:
             raise
         if isinstance(known, StoppedError):
@@ -131,6 +138,17 @@ def _known_cause(error: BaseException | None) -> BaseException | None:
         if isinstance(error, RalmError | StoreError | BundleError | StoppedError):
             return error
         error = error.__cause__ or error.__context__
+    return None
+
+
+def _engine_cause(error: BaseException, recovery: Path) -> RalmError | None:
+    """What the engine itself could not do, in words; None for a fault of the program."""
+    if "SqliteFailure" in str(error):
+        return RalmError(f"the engine cannot use its recovery data: {error}. {_DISK.format(recovery=recovery)}")
+    if type(error).__name__ == "PanicException" and first_failure() is None:
+        # In a cluster a thread of the engine tells nobody why it ended.
+        why = "the engine has given up without a reason: another process of the cluster has ended, and its log says why"
+        return RalmError(f"{why}; or it could not use its recovery data. {_DISK.format(recovery=recovery)}")
     return None
 
 

@@ -16,6 +16,8 @@ from flows.index_loader import IndexLoader
 from flows.kafka import consumer_config, producer_config
 from flows.keeper_state import KeeperOptions, KeeperState
 from flows.live_index import LiveIndex
+from flows.logs import get_logger
+from flows.pace import Pace
 from flows.seed_keeper import SeedKeeper
 from flows.settings import Settings
 from flows.sink import KafkaSink
@@ -25,6 +27,8 @@ from flows.windows import WindowOptions
 from monitoring.health import Health
 from state.bundle import Bundle
 from state.seed_store import SeedStore
+
+log = get_logger(__name__)
 
 
 class Runtime:
@@ -49,6 +53,7 @@ class Runtime:
         self._stores: list[SeedStore] = []
         self._loader: IndexLoader | None = None
         self._polled: set[str] = set()
+        self._pace = Pace()
         s = settings
         self._limits = DecodeLimits(s.max_message_bytes, s.max_future, s.dead_letter_max_bytes, s.max_candidates)
 
@@ -108,6 +113,8 @@ class Runtime:
         path = self._seeds_dir / f"{partition:05d}"
         store = SeedStore.open(path, topic=self._topics.clicks, partition=partition, capacity=s.max_seeds)
         self._stores.append(store)
+        if store.torn is not None:
+            log.warning("the end of a store's log was dropped", partition=partition, why=store.torn)
         history, decoder = History(self._consumer("history"), s.rebuild, self._watch), Decoder(self._limits, tell=False)
 
         def missed(state: KeeperState) -> tuple[Iterator[ClickBatch], Iterator[CandidateBatch]]:
@@ -131,7 +138,11 @@ class Runtime:
         if "pool" in self.__dict__:
             self.pool.close()
         for store in self._stores:
-            store.close()
+            try:
+                store.close()
+            except Exception as error:  # rocksdict raises the bare class
+                # What was written is synced, so nothing is lost; to raise would hide why the flow ends.
+                log.warning("a store was not closed as it should be", partition=store.meta.partition, error=str(error))
 
     @property
     def _seeds_dir(self) -> Path:
@@ -173,6 +184,7 @@ class Runtime:
             self.stopping.is_set,
             self._index_open if gated else lambda: True,
             beat,
+            pace=self._pace,
             optional=kind == "candidates" and self.settings.candidates == "clicked",
             partner=self._topics.clicks if kind == "candidates" else None,
         )

@@ -6,13 +6,14 @@ restart. (Only sinks with fixed partitions hold back the engine's snapshot: of o
 """
 
 import zlib
-from typing import Any
+from typing import Any, NoReturn
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from flows.batches import OutMessage
 from flows.errors import RalmError
+from flows.failures import told
 from flows.logs import get_logger
 from monitoring import metrics
 
@@ -62,17 +63,22 @@ class SinkPart(StatefulSinkPartition[OutMessage, None]):
     def __init__(self, delivery: "Delivery") -> None:
         self._delivery = delivery
 
+    @told
     def write_batch(self, values: list[OutMessage]) -> None:
         """Hand messages to the producer."""
         self._delivery.send(values)
 
+    @told
     def snapshot(self) -> None:
         """Wait until all is delivered."""
         self._delivery.settle()
 
     def close(self) -> None:
-        """Wait until all is delivered."""
-        self._delivery.settle()
+        """Nothing is left to do: the last snapshot has waited for the last message.
+
+        It must not raise. When a part has failed, the engine closes the others while it unwinds, and an error then
+        aborts the process before it has said why it ends.
+        """
 
 
 class Delivery:
@@ -90,6 +96,7 @@ class Delivery:
         self._topic = topic
         self._timeout = timeout
         self._failure: str | None = None
+        self._fatal = ""
         self._producer = Producer({**config, "error_cb": self._on_error})
 
     def send(self, messages: list[OutMessage]) -> None:
@@ -100,10 +107,8 @@ class Delivery:
         """
         for message in messages:
             while not self._queued(message):
-                self._producer.poll(0.1)
-                self._raise_failure()
-        self._producer.poll(0)
-        self._raise_failure()
+                self._poll(0.1)
+        self._poll(0)
 
     def settle(self) -> None:
         """Wait until the broker has taken everything.
@@ -111,12 +116,30 @@ class Delivery:
         Raises:
             RalmError: when it has not within the delivery timeout.
         """
-        left = self._producer.flush(self._timeout + 5.0)
+        try:
+            left = self._producer.flush(self._timeout + 5.0)
+        except (KafkaException, SystemError) as error:
+            self._raise_fatal(error)
         self._raise_failure()
         if left:
             metrics.WRITE_ERRORS.labels(self._kind).inc(left)
             msg = f"{left} messages to {self._topic} were not taken by the broker within {self._timeout:.0f} s"
             raise RalmError(msg)
+
+    def _poll(self, timeout: float) -> None:
+        try:
+            self._producer.poll(timeout)
+        except (KafkaException, SystemError) as error:
+            self._raise_fatal(error)
+        self._raise_failure()
+
+    def _raise_fatal(self, error: Exception) -> NoReturn:
+        """The client raises a fatal error from any call, or (some versions) returns nothing and no error."""
+        msg = (
+            f"the producer for {self._topic} cannot go on: {self._fatal or 'its log says why'}. Start again: what was "
+            "not delivered is made again."
+        )
+        raise RalmError(msg) from error
 
     def _queued(self, message: OutMessage) -> bool:
         try:
@@ -148,4 +171,6 @@ class Delivery:
 
     def _on_error(self, error: KafkaError) -> None:
         metrics.POLL_ERRORS.labels("sink").inc()
+        if error.fatal():
+            self._fatal = error.str()
         log.warning("the broker is in trouble", topic=self._topic, error=error.str())

@@ -7,8 +7,8 @@ ordinary tools see the lag (nothing is ever resumed from there).
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
@@ -16,8 +16,11 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from flows.batches import RawBatch
 from flows.errors import RalmError
+from flows.failures import told
 from flows.logs import get_logger
+from flows.pace import ALWAYS_DUE, Pace
 from flows.reader import TopicReader
+from flows.sealed import seal_position, unseal_position
 from monitoring import metrics
 
 log = get_logger(__name__)
@@ -25,9 +28,8 @@ log = get_logger(__name__)
 HEARTBEAT_MS = 500
 """An idle partition says so this often, so that its watermark can move with the wall clock."""
 _LAG_EVERY_S = 1.0
-_POLL_AGAIN = timedelta(milliseconds=5)
-_POLL_CANDIDATES_AGAIN = timedelta(milliseconds=100)
-"""Candidates come seldom and nobody waits for them; each look costs the engine a round through all its processes."""
+_CANDIDATES_EVERY_S = 0.1
+"""Candidates come seldom and nobody waits for them."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class SourceOptions:
         stopping: says that the flow drains; the source then ends.
         open: says that messages may be taken; until then the source waits.
         beat: called at each poll, as a sign of life.
+        pace: when to rest; shared by all sources of a process.
         optional: whether the topic may be missing.
         partner: a topic that must have as many partitions, so that an item's messages meet.
     """
@@ -57,12 +60,13 @@ class SourceOptions:
     stopping: Callable[[], bool]
     open: Callable[[], bool] = lambda: True
     beat: Callable[[], None] = lambda: None
+    pace: Pace = field(default_factory=Pace)
     optional: bool = False
     partner: str | None = None
 
 
-class KafkaSource(FixedPartitionedSource[RawBatch, int | None]):
-    """Reads all partitions of a topic; a partition's state is its next offset.
+class KafkaSource(FixedPartitionedSource[RawBatch, bytes | None]):
+    """Reads all partitions of a topic; a partition's state is its next offset, sealed.
 
     Partitions are listed once, at the start: new ones are picked up at the next start, from their beginning.
     """
@@ -100,26 +104,29 @@ class KafkaSource(FixedPartitionedSource[RawBatch, int | None]):
             log.info("the topic has grown", topic=options.topic, partitions=count, new=count - len(options.known))
         return [f"{options.kind}/{partition:05d}" for partition in range(count)]
 
-    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> "PartitionReader":
+    @told
+    def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> "PartitionReader":
         """Read a partition on from a snapshot, or from the start."""
         del step_id
-        return PartitionReader(self._options, self._reader, int(for_part.rpartition("/")[2]), resume_state)
+        position = unseal_position(resume_state)
+        return PartitionReader(self._options, self._reader, int(for_part.rpartition("/")[2]), position)
 
 
-class PartitionReader(StatefulSourcePartition[RawBatch, int | None]):
+class PartitionReader(StatefulSourcePartition[RawBatch, bytes | None]):
     """Reads one partition, a batch a poll."""
 
     def __init__(self, options: SourceOptions, reader: TopicReader, partition: int, position: int | None) -> None:
         self._options = options
         self._reader = reader
         self._partition = partition
-        self._empty = False
         self._last_message = self._last_batch = time.monotonic()
-        self._last_lag = 0.0
+        self._last_lag = self._last_look = 0.0
         if position is None and options.start_from == "latest":
             position = reader.end(partition)
         reader.add(partition, position)
+        options.pace.opened()
 
+    @told
     def next_batch(self) -> list[RawBatch]:
         """The messages that are there; at times an empty batch as the heartbeat of an idle partition.
 
@@ -132,12 +139,19 @@ class PartitionReader(StatefulSourcePartition[RawBatch, int | None]):
             raise StopIteration
         options.beat()
         if not options.open():
-            self._empty = True
+            options.pace.empty()
             return []
-        messages = self._reader.take(self._partition)
         now = time.monotonic()
+        if options.kind == "candidates" and now - self._last_look < _CANDIDATES_EVERY_S:
+            options.pace.empty()
+            return []
+        self._last_look = now
+        messages = self._reader.take(self._partition)
         self._report(messages, now)
-        self._empty = not messages
+        if messages:
+            options.pace.took()
+        else:
+            options.pace.empty()
         at_end = self._reader.at_end(self._partition)
         if messages:
             self._last_message = now
@@ -156,18 +170,18 @@ class PartitionReader(StatefulSourcePartition[RawBatch, int | None]):
             )
         ]
 
-    def next_awake(self) -> datetime | None:
-        """At once while messages come, else a little later."""
-        again = _POLL_CANDIDATES_AGAIN if self._options.kind == "candidates" else _POLL_AGAIN
-        return datetime.now(UTC) + again if self._empty else None
+    def next_awake(self) -> datetime:
+        """At once: ``next_batch`` rests by itself."""
+        return ALWAYS_DUE
 
-    def snapshot(self) -> int | None:
-        """The next offset."""
+    def snapshot(self) -> bytes | None:
+        """The next offset, sealed."""
         self._reader.commit(self._partition)
-        return self._reader.position(self._partition)
+        return seal_position(self._reader.position(self._partition))
 
     def close(self) -> None:
         """Stop reading."""
+        self._options.pace.closed()
         self._reader.remove(self._partition)
 
     def _report(self, messages: list[Message], now: float) -> None:

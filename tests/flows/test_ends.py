@@ -1,0 +1,69 @@
+"""How a flow ends when the engine, a producer or a store has failed: in words, and with nothing raised over them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows import failures
+from flows.batches import OutMessage
+from flows.errors import RalmError
+from flows.runner import _engine_cause
+from flows.sink import Delivery, SinkPart
+
+RECOVERY = Path("/srv/ralm/recovery")
+
+
+class PanicException(BaseException):
+    """Named like the engine's."""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failures, "_raised", [])
+
+
+def test_a_full_disk_under_the_recovery_data_is_said() -> None:
+    found = _engine_cause(RuntimeError("SqliteFailure(Error { code: DiskFull }, ...)"), RECOVERY)
+    assert found is not None
+    assert str(RECOVERY) in str(found)
+    assert "start again" in str(found)
+
+
+def test_a_panic_without_a_reason_points_at_the_peers_and_the_disk() -> None:
+    found = _engine_cause(PanicException("Send thread panic"), RECOVERY)
+    assert found is not None
+    assert "another process" in str(found)
+    assert str(RECOVERY) in str(found)
+
+
+def test_a_panic_whose_reason_is_known_and_a_fault_of_the_program_are_left_alone() -> None:
+    assert _engine_cause(TypeError("x"), RECOVERY) is None
+    failures._raised.append(TypeError("x"))
+    assert _engine_cause(PanicException("Send thread panic"), RECOVERY) is None
+
+
+class _Broken:
+    """A producer with a fatal error, as the client has it."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def produce(self, *_: Any, **__: Any) -> None:
+        raise BufferError
+
+    def poll(self, _: float) -> int:
+        raise self._error
+
+    flush = poll
+
+
+def test_a_fatal_error_of_the_producer_is_said_and_closing_is_silent() -> None:
+    error = SystemError("returned NULL without setting an exception")
+    delivery = Delivery("scores", "topic-1", {}, timeout=1.0)
+    delivery._producer = _Broken(error)
+    with pytest.raises(RalmError, match="topic-1 cannot go on"):
+        delivery.settle()
+    with pytest.raises(RalmError, match="topic-1 cannot go on"):
+        delivery.send([OutMessage(b"k", b"v")])
+    SinkPart(delivery).close()

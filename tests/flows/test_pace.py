@@ -1,0 +1,34 @@
+"""A worker rests once all its partitions had nothing, and never while one has something."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flows.pace import Pace
+
+
+@given(st.integers(1, 6), st.lists(st.booleans(), max_size=60))
+def test_it_rests_only_after_a_turn_without_anything(partitions: int, turns: list[bool]) -> None:
+    rests: list[float] = []
+    pace, empty = Pace(rests.append), 0
+    for _ in range(partitions):
+        pace.opened()
+    for has_something in turns:
+        before = len(rests)
+        if has_something:
+            pace.took()
+            empty = 0
+        else:
+            pace.empty()
+            empty += 1
+        assert len(rests) - before == (empty == partitions)
+        empty = 0 if empty == partitions else empty
+
+
+def test_partitions_that_are_closed_are_not_waited_for() -> None:
+    rests: list[float] = []
+    pace = Pace(rests.append)
+    pace.opened()
+    pace.opened()
+    pace.closed()
+    pace.empty()
+    assert len(rests) == 1
