@@ -97,10 +97,10 @@ def oracle(made: list[dict[str, object]], capacity: int) -> dict[str, dict[int, 
 
 
 def is_final(client: Any, expected: dict[str, dict[int, int]], least: int) -> bool:
-    """Whether every item's last centroids are of a window after its last click."""
+    """Whether every item's last centroids are of a window after its last click, and of all its seeds."""
     found = last_centroids(client)
     return all(
-        item in found and found[item].window_end > max(seeds.values())
+        item in found and found[item].window_end > max(seeds.values()) and found[item].seeds == len(seeds)
         for item, seeds in expected.items()
         if len(seeds) >= least
     )
