@@ -22,9 +22,11 @@ from state.seed_store import SeedStore
 _START = 1_750_032_000_000
 _DAY = 86_400_000
 _WINDOW = 300_000
-_LIFE = 16 * 3_600_000
-"""How long an item is clicked, ms; it is given up ``item_ttl`` (a day) after that."""
-_TTL = 24 * 3_600_000
+_HOUR = 3_600_000
+_LIFE = 12 * _HOUR
+"""How long an item is clicked, ms."""
+_TTL = 12 * _HOUR
+"""An item is given up so long after its last click, so that after the first day as many die as are born."""
 _USERS = 2_000_000
 _VECTORS = 100_000
 _DIM = 32
@@ -36,15 +38,15 @@ _CLUSTERING_S = 0.05
 
 @dataclass(frozen=True)
 class DayFigures:
-    """Where things stand at the end of a day.
+    """Where things stand in the second half of a day.
 
     Attributes:
         day: from 1 on.
         clicks: taken in so far.
         items: items with seeds.
         seeds: of all items, as of their last merge.
-        disk_mib: of the store.
-        rss_mib: of the process.
+        disk_mib: of the store, mean of an hourly look (RocksDB tidies up in steps).
+        rss_mib: of the process, the same.
         reclusters: clusterings so far.
         shed: those that were not made since a later window closed before their turn.
     """
@@ -66,7 +68,7 @@ class WeekPlan:
     Attributes:
         items: born in all, evenly over the days.
         clicks: in all.
-        days: how long it goes on, after a first day that fills the store.
+        days: how long it goes on; the first day fills the store.
         max_seeds: N.
         rng_seed: fixes items, users and times.
     """
@@ -91,6 +93,7 @@ def simulate(folder: Path, plan: WeekPlan, progress: Callable[[str], None]) -> t
     """
     rng = np.random.default_rng(plan.rng_seed)
     days: list[DayFigures] = []
+    looks: list[tuple[float, float]] = []
     longest, clicks = 0.0, 0
     with ExitStack() as stack:
         pool = stack.enter_context(closing(_pool(folder / "bundle", rng)))
@@ -107,9 +110,11 @@ def simulate(folder: Path, plan: WeekPlan, progress: Callable[[str], None]) -> t
             longest = max(longest, time.perf_counter() - began)
             _let_cluster(keeper)
             clicks += len(batch.offsets)
+            if (number + 1) % (_HOUR // _WINDOW) == 0:
+                looks.append(_look(folder / "store"))
             if (number + 1) % (_DAY // _WINDOW) == 0:
                 keeper.snapshot()
-                days.append(_figures(len(days) + 1, clicks, store, folder / "store"))
+                days.append(_figures(len(days) + 1, clicks, store, looks[-12:]))
                 progress(f"day {len(days)} of {plan.days}: {clicks:,} clicks, {days[-1].items:,} items")
     return days, longest
 
@@ -164,16 +169,22 @@ def _nothing_missed(_: KeeperState) -> tuple[list[ClickBatch], list[CandidateBat
     return [], []
 
 
-def _figures(day: int, clicks: int, store: SeedStore, path: Path) -> DayFigures:
+def _look(path: Path) -> tuple[float, float]:
+    disk = sum(file.stat().st_size for file in path.iterdir() if file.exists())
+    return disk / 2**20, _value("process_resident_memory_bytes") / 2**20
+
+
+def _figures(day: int, clicks: int, store: SeedStore, looks: list[tuple[float, float]]) -> DayFigures:
     records = [record for _, record in store.items()]
     done = {outcome: _value("ralm_reclusters_total", outcome=outcome) for outcome in metrics.RECLUSTER_OUTCOMES}
+    disk, rss = np.mean(looks, axis=0).tolist()
     return DayFigures(
         day,
         clicks,
         len(records),
         sum(record.seeds for record in records),
-        sum(file.stat().st_size for file in path.iterdir()) / 2**20,
-        _value("process_resident_memory_bytes") / 2**20,
+        disk,
+        rss,
         round(sum(done.values()) - done["shed"]),
         round(done["shed"]),
     )

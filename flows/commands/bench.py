@@ -1,14 +1,19 @@
 """``ralm bench``: measure what this machine does."""
 
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
 from rich.console import Console
+from rich.table import Table
 
 from flows.benchmark.ingest import measure_ingest
 from flows.benchmark.machine import describe_machine
 from flows.benchmark.store import measure_store
+from flows.benchmark.week import WeekPlan, simulate
+
+_MAY_GROW = 1.2
 
 
 @click.group("bench")
@@ -35,6 +40,34 @@ def ingest(clicks: int, runs: int) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+@command.command("week")
+@click.option("--items", type=click.IntRange(10), default=50_000, show_default=True, help="items born in all")
+@click.option("--clicks", type=click.IntRange(2016), default=50_000_000, show_default=True, help="clicks in all")
+@click.option("--days", type=click.IntRange(2), default=7, show_default=True, help="days of event time")
+@click.option("--rng-seed", type=click.IntRange(0), default=0, show_default=True, help="fixes items and clicks")
+def week(items: int, clicks: int, days: int, rng_seed: int) -> None:
+    """A week of a partition in fast event time, without a broker; exits with 1 if disk or memory grow by 20%."""
+    console = Console()
+    plan = WeekPlan(items, clicks, days, 3_000_000, rng_seed)
+    with TemporaryDirectory(prefix="ralm-bench-") as folder, console.status("starting") as status:
+        figures, longest = simulate(Path(folder), plan, status.update)
+    table = Table("day", "clicks", "items", "seeds", "disk, MiB", "memory, MiB", "clusterings", "shed")
+    for day in figures:
+        counts = (f"{value:,}" for value in (day.reclusters, day.shed))
+        sizes = (f"{value:,.0f}" for value in (day.disk_mib, day.rss_mib))
+        table.add_row(str(day.day), f"{day.clicks:,}", f"{day.items:,}", f"{day.seeds:,}", *sizes, *counts)
+    console.print(table)
+    disk, memory = (getattr(figures[-1], name) / getattr(figures[0], name) for name in ("disk_mib", "rss_mib"))
+    console.print(
+        f"last day against first: disk {disk:.2f}, memory {memory:.2f}; longest pause of the dataflow {longest:.2f} s\n"
+        f"on             {describe_machine()}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if max(disk, memory) > _MAY_GROW:
+        sys.exit(1)
 
 
 @command.command("store")
