@@ -18,6 +18,7 @@ from flows.keeper_state import KeeperOptions, KeeperState
 from flows.live_index import LiveIndex
 from flows.logs import get_logger
 from flows.pace import Pace
+from flows.partition_growth import follow_partitions
 from flows.seed_keeper import SeedKeeper
 from flows.settings import Settings
 from flows.sink import KafkaSink
@@ -148,6 +149,10 @@ class Runtime:
     def _seeds_dir(self) -> Path:
         return Path(self.settings.state_dir) / "seeds"
 
+    def _follow_partitions(self, now: int) -> None:
+        s, known = self.settings, len(self.known_partitions.get("clicks", ()))
+        follow_partitions(Path(s.state_dir), self._topics.clicks, known, now, s.max_seeds)
+
     def _watch(self, words: str) -> None:
         """Stay alive and reachable while a store catches up, which holds the dataflow."""
         self.health.beat()
@@ -187,6 +192,7 @@ class Runtime:
             pace=self._pace,
             optional=kind == "candidates" and self.settings.candidates == "clicked",
             partner=self._topics.clicks if kind == "candidates" else None,
+            counted=self._follow_partitions if kind == "clicks" else lambda _: None,
         )
         return KafkaSource(options)
 

@@ -49,6 +49,7 @@ class SourceOptions:
         pace: when to rest; shared by all sources of a process.
         optional: whether the topic may be missing.
         partner: a topic that must have as many partitions, so that an item's messages meet.
+        counted: told how many partitions there are, before any is read.
     """
 
     kind: str
@@ -63,6 +64,7 @@ class SourceOptions:
     pace: Pace = field(default_factory=Pace)
     optional: bool = False
     partner: str | None = None
+    counted: Callable[[int], None] = lambda _: None
 
 
 class KafkaSource(FixedPartitionedSource[RawBatch, bytes | None]):
@@ -102,6 +104,7 @@ class KafkaSource(FixedPartitionedSource[RawBatch, bytes | None]):
             raise RalmError(msg)
         if options.known and count > len(options.known):
             log.info("the topic has grown", topic=options.topic, partitions=count, new=count - len(options.known))
+        options.counted(count)
         return [f"{options.kind}/{partition:05d}" for partition in range(count)]
 
     @told

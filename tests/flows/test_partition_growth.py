@@ -1,0 +1,90 @@
+"""Items follow their clicks to the partitions of a topic that has grown."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flows.partition_growth import follow_partitions
+from flows.partitioners import PARTITIONERS
+from ralm.seed_set import SeedSet
+from state.seed_store import Changes, ItemRecord, Listing, SeedStore
+
+NAMES = [f"item-{number}" for number in range(60)]
+
+
+def seeds_of(name: str) -> SeedSet:
+    n = 1 + NAMES.index(name) % 7
+    return SeedSet(np.arange(n, dtype=np.uint64), np.arange(n) + 1000)
+
+
+def fill(state: Path, placed: dict[str, int], partitions: int) -> None:
+    for partition in range(partitions):
+        mine = [name for name, place in placed.items() if place == partition]
+        store = SeedStore.open(state / "seeds" / f"{partition:05d}", topic="clicks", partition=partition, capacity=100)
+        changes = Changes(
+            seeds=[(name, seeds_of(name)) for name in mine],
+            items={name: ItemRecord(2000, len(seeds_of(name))) for name in mine},
+            listings={name: Listing(5000) for name in mine[:2]},
+        )
+        store.write(changes, position=50 + partition, model_version="m")
+        store.close()
+
+
+def found(state: Path) -> dict[str, tuple[int, list[int], bool]]:
+    result: dict[str, tuple[int, list[int], bool]] = {}
+    for path in sorted((state / "seeds").iterdir()):
+        store = SeedStore.inspect(path)
+        listed = dict(store.listings())
+        for name, _ in store.items():
+            assert name not in result
+            result[name] = (store.meta.partition, store.seeds(name).times.tolist(), name in listed)
+        assert store.untold() == []
+        store.close()
+    return result
+
+
+@pytest.mark.parametrize("partitioner", PARTITIONERS)
+def test_every_item_is_moved_home_with_its_seeds_and_listing(tmp_path: Path, partitioner: str) -> None:
+    choose = PARTITIONERS[partitioner]
+    fill(tmp_path, {name: choose(name.encode(), 4) for name in NAMES}, 4)
+    before = found(tmp_path)
+    follow_partitions(tmp_path, "clicks", 4, 6, 100)
+    after = found(tmp_path)
+    assert {name: place for name, (place, _, _) in after.items()} == {n: choose(n.encode(), 6) for n in NAMES}
+    assert {name: rest for name, (_, *rest) in after.items()} == {name: rest for name, (_, *rest) in before.items()}
+    assert max(place for place, _, _ in after.values()) >= 4
+    follow_partitions(tmp_path, "clicks", 6, 6, 100)  # as after a crash: nothing more to do
+    follow_partitions(tmp_path, "clicks", 6, 9, 100)  # and it may grow again
+    assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 9) for n in NAMES}
+
+
+def test_the_seeds_of_both_partitions_are_united(tmp_path: Path) -> None:
+    choose = PARTITIONERS["crc32"]
+    name = next(n for n in NAMES if choose(n.encode(), 2) != choose(n.encode(), 3))
+    fill(tmp_path, {name: choose(name.encode(), 2)}, 2)
+    home = choose(name.encode(), 3)
+    store = SeedStore.open(tmp_path / "seeds" / f"{home:05d}", topic="clicks", partition=home, capacity=100)
+    late = SeedSet(np.array([900], np.uint64), np.array([9000]))
+    store.write(Changes(seeds=[(name, late)], items={name: ItemRecord(9000, 1)}), position=3, model_version="m")
+    store.close()
+    follow_partitions(tmp_path, "clicks", 2, 3, 100)
+    assert found(tmp_path)[name][:2] == (home, [*seeds_of(name).times.tolist(), 9000])
+
+
+def test_without_a_partitioner_that_explains_it_nothing_is_moved(tmp_path: Path) -> None:
+    fill(tmp_path, {name: number % 4 for number, name in enumerate(NAMES)}, 4)
+    before = found(tmp_path)
+    follow_partitions(tmp_path, "clicks", 4, 6, 100)
+    assert found(tmp_path) == before
+
+
+def test_nothing_is_looked_at_while_the_topic_is_as_it_was(tmp_path: Path) -> None:
+    fill(tmp_path, {name: number % 4 for number, name in enumerate(NAMES)}, 4)
+    follow_partitions(tmp_path, "clicks", 4, 4, 100)
+    assert not (tmp_path / "grown.json").exists()
+    follow_partitions(tmp_path, "clicks", 0, 4, 100)
+    assert not (tmp_path / "grown.json").exists()
+    follow_partitions(tmp_path, "clicks", 4, 6, 100)
+    assert json.loads((tmp_path / "grown.json").read_text()) == [4, 6]
