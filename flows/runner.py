@@ -20,6 +20,7 @@ from flows.failures import first_failure
 from flows.logs import get_logger
 from flows.runtime import Runtime
 from flows.settings import Settings
+from flows.waiting import watch_for_signals
 from monitoring import metrics
 from monitoring.health import Health
 from monitoring.health_server import HealthServer, serve
@@ -80,6 +81,8 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
         server = stack.enter_context(closing(_serve(health, settings.metrics_host, port)))
         runtime = stack.enter_context(closing(Runtime(settings, bundle, health, {})))
         _stop_on_signals(runtime, health, spec.conditions)
+        if settings.addresses:
+            watch_for_signals(lambda: runtime.begun)
         log.info("starting", flow=name, model_version=bundle.version, metrics=f"{settings.metrics_host}:{server.port}")
         _run(spec.wire(runtime), settings, name)
     log.info("drained", flow=name)
