@@ -22,6 +22,7 @@ from flows.logs import get_logger
 from flows.recovery_files import open_state_dir
 from flows.runtime import Runtime
 from flows.settings import Settings
+from flows.waiting import watch_for_signals
 from monitoring import metrics
 from monitoring.health import Health
 from monitoring.health_server import HealthServer, serve
@@ -83,6 +84,8 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
         server = stack.enter_context(closing(_serve(health, settings.metrics_host, port)))
         runtime = stack.enter_context(closing(Runtime(settings, bundle, health, known)))
         _stop_on_signals(runtime, health, spec.conditions)
+        if settings.addresses:
+            watch_for_signals(lambda: runtime.begun)
         log.info("starting", flow=name, model_version=bundle.version, metrics=f"{settings.metrics_host}:{server.port}")
         _run(spec.wire(runtime), settings, name)
     log.info("drained", flow=name)

@@ -132,6 +132,11 @@ class Runtime:
         self.health.set("stores", True)
         return keeper
 
+    @property
+    def begun(self) -> bool:
+        """Whether a source was asked for messages; in a cluster only once all processes have joined."""
+        return bool(self._polled)
+
     def close(self) -> None:
         """Stop the threads and release the stores."""
         if self._loader is not None:
