@@ -19,15 +19,16 @@ from state.seed_store import SeedStore, StoreError
 
 log = get_logger(__name__)
 
-Outcome: TypeAlias = Literal["emitted", "too_few_seeds", "no_vectors", "failed"]
+Outcome: TypeAlias = Literal["emitted", "too_few_seeds", "no_vectors", "failed", "unlisted"]
 
 
 @dataclass(frozen=True)
 class Job:
-    """An item to cluster from its seeds before the end of a window (ms)."""
+    """An item to cluster from its seeds before the end of a window (ms); one that is not listed is only tidied."""
 
     item_id: str
     window_end: int
+    listed: bool = True
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,8 @@ class ClusteringPool:
         return replace(result, evicted=evicted)
 
     def _cluster(self, store: SeedStore, job: Job, seeds: SeedSet) -> Result:
+        if not job.listed:
+            return Result(job, "unlisted", len(seeds))
         options, vectors = self._options, self._bundle.vectors
         taken = seeds.before(job.window_end)
         rows = vectors.rows(taken.users)

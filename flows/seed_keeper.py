@@ -95,7 +95,8 @@ class SeedKeeper:
             if len(self._running) >= self._pool.slots:
                 break
             if item_id not in self._running:
-                self._running[item_id] = self._pool.submit(self._store, Job(item_id, window))
+                listed = self._intake.listings.is_candidate(item_id)
+                self._running[item_id] = self._pool.submit(self._store, Job(item_id, window, listed))
         self._report.show(self._intake.items, self._intake.listings, self._pending, self._clock)
         return out
 
@@ -192,10 +193,9 @@ class SeedKeeper:
         shed = 0
         for number, window in zip(numbers.tolist(), windows.tolist(), strict=True):
             item_id = items.name(number)
-            if intake.listings.is_candidate(item_id):
-                shed += item_id in self._pending and item_id not in self._running
-                # An item that waits keeps its place, so that the longest waiting is always next and none is forgotten.
-                self._pending[item_id] = window
+            shed += item_id in self._pending and item_id not in self._running
+            # An item that waits keeps its place, so that the longest waiting is always next and none is forgotten.
+            self._pending[item_id] = window
         metrics.RECLUSTERS.labels("shed").inc(shed)
         metrics.WINDOWS_CLOSED.inc(len(np.unique(windows)))
         self._report.window_end(closed)

@@ -46,7 +46,7 @@ REASONS = (
 
 CLICK_OUTCOMES = ("applied", "replayed", "refused")
 KAFKA_CLIENTS = ("source", "sink", "index")
-RECLUSTER_OUTCOMES = ("emitted", "too_few_seeds", "no_vectors", "failed", "shed")
+RECLUSTER_OUTCOMES = ("emitted", "too_few_seeds", "no_vectors", "failed", "unlisted", "shed")
 ITEM_ENDS = ("idle", "retired", "expired", "crowded")
 """Why an item is given up: no click for item_ttl, a tombstone, its expires_at, or more items than max_items."""
 
@@ -168,7 +168,8 @@ SNAPSHOT_TIME = _gauge(
 
 RECLUSTERS = _counter(
     "ralm_reclusters_total",
-    "Clusterings of an item, by what became of them; shed: its turn had not come when a later window closed.",
+    "Clusterings of an item, by what became of them; unlisted: only its seeds were tidied; shed: its turn had not come "
+    "when a later window closed.",
     at_0={"outcome": RECLUSTER_OUTCOMES},
 )
 RECLUSTER_SECONDS = _histogram(

@@ -23,10 +23,10 @@ _START = 1_750_032_000_000
 _DAY = 86_400_000
 _WINDOW = 300_000
 _HOUR = 3_600_000
-_LIFE = 12 * _HOUR
+_LIFE = 6 * _HOUR
 """How long an item is clicked, ms."""
-_TTL = 12 * _HOUR
-"""An item is given up so long after its last click, so that after the first day as many die as are born."""
+_TTL = 6 * _HOUR
+"""An item is given up so long after its last click: in the second half of the first day as many die as are born."""
 _USERS = 2_000_000
 _VECTORS = 100_000
 _DIM = 32
