@@ -2,6 +2,7 @@
 
 import fcntl
 import signal
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -157,11 +158,14 @@ def _engine_cause(error: BaseException, recovery: Path) -> RalmError | None:
 
 def _stop_on_signals(runtime: Runtime, health: Health, conditions: tuple[str, ...]) -> None:
     def stop(number: int, _: FrameType | None) -> None:
-        log.info("stopping", signal=signal.Signals(number).name)
-        runtime.stopping.set()
+        runtime.stopping.set(number)  # and no more: the thread that is interrupted may hold any lock
+
+    def tell() -> None:
+        log.info("stopping", signal=signal.Signals(runtime.stopping.wait()).name)
         for condition in conditions:
             if condition.startswith("polling"):
                 health.set(condition, False, "draining")
 
+    threading.Thread(target=tell, name="stopping", daemon=True).start()
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)

@@ -1,6 +1,5 @@
 """What the steps of a running flow share: the bundle, the stores, the pool, the live index, and how it all stops."""
 
-import threading
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +22,7 @@ from flows.seed_keeper import SeedKeeper
 from flows.settings import Settings
 from flows.sink import KafkaSink
 from flows.source import KafkaSource, SourceOptions
+from flows.stop_flag import StopFlag
 from flows.topics import TopicNames
 from flows.windows import WindowOptions
 from monitoring.health import Health
@@ -49,7 +49,7 @@ class Runtime:
         self.settings = settings
         self.bundle = bundle
         self.health = health
-        self.stopping = threading.Event()
+        self.stopping = StopFlag()
         self._topics = TopicNames.of(settings)
         self._stores: list[SeedStore] = []
         self._loader: IndexLoader | None = None
@@ -173,7 +173,8 @@ class Runtime:
             msg = f"the live index cannot be kept: {loader.failure}"
             raise RalmError(msg) from loader.failure
         loaded = loader is not None and self._index.loaded.is_set()
-        if loaded:
+        if loaded and "index" not in self._polled:
+            self._polled.add("index")
             self.health.set("index", True)
         return loaded
 

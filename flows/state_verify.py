@@ -10,6 +10,7 @@ from flows.keeper_state import KeeperState
 from flows.messages import decode_centroids
 from flows.recovery_files import RecoveryData, read_recovery, source_positions
 from flows.rejects import Reject
+from flows.sealed import unseal
 from state.owner_lock import owners
 from state.state_format import read_format
 from state.store_check import StoreReport, check_store
@@ -180,7 +181,7 @@ class StateVerifier:
                 if not isinstance(value, bytes):
                     msg = "it is a number"
                     raise RalmError(msg)
-                keeper = KeeperState.decode(value)
+                keeper = KeeperState.decode(unseal(value))
                 found[keeper.partition] = keeper
             except RalmError as error:
                 self.damages.append(f"recovery data of {flow}, seed sets {key}: {error}")

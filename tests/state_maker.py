@@ -14,7 +14,7 @@ from bytewax.testing import TestingSink, run_main
 from store_history import Writer
 
 from flows.keeper_state import KeeperState
-from flows.sealed import seal_position, unseal_position
+from flows.sealed import seal, seal_position, unseal_position
 from state.state_format import mark_format
 
 PARTS = 4
@@ -71,7 +71,7 @@ def make_recovery(path: Path, positions: dict[int, int], flow: str = "look_alike
 
     def encode(position: int) -> bytes:
         number = partitions[str(position)]
-        return KeeperState(number, position, 0, 5, 0, ([], nothing, nothing), {}).encode()
+        return seal(KeeperState(number, position, 0, 5, 0, ([], nothing, nothing), {}).encode())
 
     wired = Dataflow(flow)
     clicks = op.input("clicks", wired, Source("clicks", positions))

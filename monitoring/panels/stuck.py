@@ -66,11 +66,12 @@ STUCK = [
         "How much is kept?",
         "short",
         "Items and seeds in the stores, items in the live index, seeds driven out and items given up in the last "
-        "hour. The live index should be near the items that have 100 seeds.",
+        "hour. The live index should be near the items that have `min_seeds`.",
         {
             "items": f"sum({here('ralm_items')})",
             "seeds": f"sum({here('ralm_seeds')})",
             "live index {{instance}}": here("ralm_index_items"),
+            "listed": f"sum({here('ralm_listed_items')})",
             "seeds driven out": f"sum(increase({here('ralm_seeds_evicted_total')}[1h]))",
             "items given up": f"sum(increase({here('ralm_items_ended_total')}[1h]))",
         },

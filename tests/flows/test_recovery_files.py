@@ -22,7 +22,7 @@ from flows.recovery_files import (
     source_positions,
     unpickled,
 )
-from flows.sealed import seal_position
+from flows.sealed import seal_position, unseal
 from state.state_format import read_format
 
 POSITIONS = {0: 700, 1: 5, 12: 70_000}
@@ -46,7 +46,7 @@ def test_what_the_engine_wrote_is_read_and_stays_as_it_was(recovery: Path) -> No
     assert known_partitions(recovery) == {"clicks": {0, 1, 12}, "requests": {0, 1}}
     data = read_recovery(recovery)
     assert source_positions(data, "clicks") == {0: 709, 1: 14, 12: 70_009}
-    keepers = [KeeperState.decode(v) for (step, _), v in data.snapshots.items() if step == "seed_sets" and v]  # type: ignore[arg-type]
+    keepers = [KeeperState.decode(unseal(v)) for (step, _), v in data.snapshots.items() if step == "seed_sets" and v]  # type: ignore[arg-type]
     assert {keeper.partition: keeper.position for keeper in keepers} == {0: 709, 1: 14, 12: 70_009}
     assert contents(recovery) == before
 

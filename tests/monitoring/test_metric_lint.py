@@ -13,7 +13,7 @@ from monitoring import metrics
 from monitoring.reference import our_metrics
 
 BOUNDED = {
-    "outcome": 4,
+    "outcome": 6,
     "topic_kind": 4,
     "reason": 14,
     "kind": 3,

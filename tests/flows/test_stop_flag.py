@@ -1,0 +1,46 @@
+"""A signal stops the flow whatever it interrupts."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from flows.runner import _stop_on_signals
+from flows.stop_flag import StopFlag
+from monitoring.health import Health
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_the_middle_of_a_report_does_not_lock_the_flow_up(number: signal.Signals) -> None:
+    health, runtime = Health(["polling_clicks"]), SimpleNamespace(stopping=StopFlag())
+    health.set("polling_clicks", True)
+    told: Any = runtime
+    _stop_on_signals(told, health, ("polling_clicks",))
+    with health._lock:  # as where a poll sets a condition
+        os.kill(os.getpid(), number)
+        assert runtime.stopping.is_set()
+    until = time.monotonic() + 20
+    while health.ready()[1]["conditions"]["polling_clicks"]["ok"]:
+        assert time.monotonic() < until
+    assert health.ready()[1]["conditions"]["polling_clicks"]["why"] == "draining"
+
+
+def test_the_flag_is_down_until_it_is_set() -> None:
+    flag = StopFlag()
+    assert not flag.is_set()
+    flag.set(signal.SIGTERM)
+    assert flag.is_set()
+    assert flag.wait() == signal.SIGTERM
