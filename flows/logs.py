@@ -58,6 +58,8 @@ def set_up_logs(level: str = "info", form: str = "text", secrets: Collection[str
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
+    kafka = logging.getLogger("librdkafka")
+    kafka.filters = [*(other for other in kafka.filters if not isinstance(other, _AtMost)), _AtMost()]
     root = logging.getLogger()
     root.handlers = [other for other in root.handlers if not isinstance(other, _Stderr)] + [handler]
     root.setLevel(number if level == "debug" else max(number, logging.WARNING))
@@ -97,6 +99,33 @@ class _Stderr(logging.StreamHandler[TextIO]):
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
         super().emit(record)
+
+
+class _AtMost(logging.Filter):
+    """Lets so many lines a second through, and all warnings.
+
+    With ``debug=all`` librdkafka's threads make lines faster than we can write them. What waits grows then, and
+    closing a client, which writes what waits, never ends.
+    """
+
+    def __init__(self, lines: int = 500) -> None:
+        super().__init__()
+        self._lines = lines
+        self._second = self._passed = self._left_out = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno >= logging.WARNING:
+            return True
+        if int(record.created) != self._second:
+            self._second, self._passed = int(record.created), 0
+        self._passed += 1
+        if self._passed > self._lines:
+            self._left_out += 1
+            return False
+        if self._left_out:
+            record.msg = f"{record.msg} ({self._left_out} lines before this one were left out)"
+            self._left_out = 0
+        return True
 
 
 def _console() -> structlog.dev.ConsoleRenderer:

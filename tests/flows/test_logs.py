@@ -71,3 +71,21 @@ def test_libraries_chat_only_when_asked(capsys: pytest.CaptureFixture[str]) -> N
         logging.getLogger("library").info("chat")
         logging.getLogger("library").debug("chat")
         assert len(capsys.readouterr().err.splitlines()) == heard
+
+
+def test_a_flood_is_cut_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs("debug", "json")
+    flood = logging.getLogger("librdkafka")
+
+    def record(second: int, level: int = logging.DEBUG) -> None:
+        made = flood.makeRecord("librdkafka", level, "f", 1, "fetch %s", ("x",), None)
+        made.created = second
+        flood.handle(made)
+
+    for _ in range(700):
+        record(1)
+    record(1, logging.WARNING)
+    record(2)
+    record(2)
+    said = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert said == ["fetch x"] * 501 + ["fetch x (200 lines before this one were left out)", "fetch x"]

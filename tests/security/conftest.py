@@ -87,6 +87,7 @@ class Ralm:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("RALM_", "BYTEWAX_"))}
         self.environment = clean | {f"RALM_{name.upper()}": value for name, value in settings.items()}
         self._log = home / "flow.log"
+        self._started: list[subprocess.Popen[bytes]] = []
 
     def __call__(self, *arguments: str) -> tuple[int, str]:
         """Run a command to its end: exit code, and everything it said."""
@@ -105,7 +106,15 @@ class Ralm:
         """Start a command; what it says goes to ``said``."""
         with self._log.open("ab") as log:
             command = [sys.executable, "-m", "flows.cli", *arguments]
-            return subprocess.Popen(command, env=self.environment, cwd=self.home, stdout=log, stderr=log)
+            process = subprocess.Popen(command, env=self.environment, cwd=self.home, stdout=log, stderr=log)
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        """Kill what still runs."""
+        for process in self._started:
+            process.kill()
+            process.wait()
 
     def said(self) -> str:
         """What started commands have said."""
@@ -113,8 +122,9 @@ class Ralm:
 
 
 @pytest.fixture
-def ralm(tmp_path: Path, bundle: Path) -> Callable[..., Ralm]:
-    """Makes the console script with settings of the test's own."""
+def ralm(tmp_path: Path, bundle: Path) -> Iterator[Callable[..., Ralm]]:
+    """Makes the console script with settings of the test's own; ends what it started."""
+    made: list[Ralm] = []
 
     def make(**settings: str) -> Ralm:
         home = tmp_path / f"ralm-{uuid4().hex[:6]}"
@@ -132,6 +142,9 @@ def ralm(tmp_path: Path, bundle: Path) -> Callable[..., Ralm]:
             "item_ttl": "0",
             "snapshot_interval": "500ms",
         }
-        return Ralm(home, **{**usual, **settings})
+        made.append(Ralm(home, **{**usual, **settings}))
+        return made[-1]
 
-    return make
+    yield make
+    for each in made:
+        each.end()
