@@ -12,6 +12,9 @@ from datetime import UTC, datetime
 ALWAYS_DUE = datetime.fromtimestamp(0, UTC)
 """An hour that no clock is set back to."""
 _REST_S = 0.005
+_LONG_REST_S = 0.02
+_AWAKE_TURNS = 200
+"""So many short rests after the last message rests are long: an idle flow looks at each partition in vain every time."""
 
 
 class Pace:
@@ -35,14 +38,15 @@ class Pace:
 
     def took(self) -> None:
         """A partition had something."""
-        self._mine.empty = 0
+        self._mine.empty = self._mine.turns = 0
 
     def empty(self) -> None:
         """A partition had nothing; rests if they all had nothing since the last rest."""
         self._mine.empty = getattr(self._mine, "empty", 0) + 1
         if self._mine.empty >= self._partitions:
             self._mine.empty = 0
-            self._rest(_REST_S)
+            self._mine.turns = getattr(self._mine, "turns", 0) + 1
+            self._rest(_REST_S if self._mine.turns <= _AWAKE_TURNS else _LONG_REST_S)
 
     @property
     def _partitions(self) -> int:

@@ -32,3 +32,15 @@ def test_partitions_that_are_closed_are_not_waited_for() -> None:
     pace.closed()
     pace.empty()
     assert len(rests) == 1
+
+
+def test_rests_grow_once_nothing_came_for_long() -> None:
+    rests: list[float] = []
+    pace = Pace(rests.append)
+    pace.opened()
+    for _ in range(300):
+        pace.empty()
+    assert rests[0] < rests[-1] <= 0.02
+    pace.took()
+    pace.empty()
+    assert rests[-1] == rests[0]
