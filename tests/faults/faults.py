@@ -6,6 +6,9 @@ import time
 from .registry import fault
 from .scene import Scene
 
+_BROKER_WORKS_OFF_S = 1.0
+"""What the broker gets to work off what waits in its connections."""
+
 
 @fault("kill")
 def kill(scene: Scene) -> None:
@@ -78,9 +81,17 @@ def broker_pause(scene: Scene) -> None:
 
 @fault("broker-stop")
 def broker_stop(scene: Scene) -> None:
-    """The broker is stopped with SIGTERM and comes back with what it had."""
+    """The broker is stopped with SIGTERM and comes back with what it had.
+
+    The embedded broker goes on confirming while it saves, and forgets what it confirmed then. So nothing is on its way.
+    """
     scene.busy()
-    scene.world.broker.stop()
+    scene.cluster.send(signal.SIGSTOP)
+    time.sleep(_BROKER_WORKS_OFF_S)
+    try:
+        scene.world.broker.stop()
+    finally:
+        scene.cluster.send(signal.SIGCONT)
     try:
         scene.busy(0.5, scene.limits.pause / 2)
     finally:
