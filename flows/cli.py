@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 import click
 
-from flows.errors import ConfigError, RalmError
+from flows.errors import ConfigError, FlowFailedError, RalmError
 from flows.logs import masked
 
 COMMANDS = {
@@ -72,6 +72,11 @@ def main() -> None:
     except ConfigError as error:
         click.echo(masked(f"ralm: {error}"), err=True)
         sys.exit(2)
+    except FlowFailedError as error:
+        click.echo(masked(f"ralm: {error}"), err=True)
+        # Everything is closed. A thread of the engine that comes back to Python while the interpreter is taken down
+        # would abort the process: exit code -6 for 1, and "exception not rethrown" for the last word.
+        os._exit(1)
     except RalmError as error:
         click.echo(masked(f"ralm: {error}"), err=True)
         sys.exit(1)

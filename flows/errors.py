@@ -11,3 +11,7 @@ class ConfigError(Exception):
 
 class StoppedError(Exception):
     """We were told to stop while the dataflow could not drain; nothing is lost, and the command exits with 0."""
+
+
+class FlowFailedError(RalmError):
+    """A dataflow has ended by itself; threads of the engine may still run."""

@@ -78,10 +78,11 @@ class History:
                 if messages:
                     heard, at = now, (messages[-1].offset() or 0) + 1
                     yield RawBatch(kind, topic, partition, messages, at, 0, time.time_ns() // 1_000_000)
-                elif ended:
+                elif ended is not None and ended >= until:
                     return  # what is left up to the end is no message (a transaction's mark)
                 elif now - heard > _SILENCE_S:
-                    msg = f"{topic}[{partition}] cannot be read again: nothing came for {_SILENCE_S:.0f} s after {at}"
+                    where = f"{topic}[{partition}]"
+                    msg = f"{where} cannot be read again up to {until}: nothing came for {_SILENCE_S:.0f} s after {at}"
                     raise RalmError(msg)
                 if now - told > _TELL_EVERY_S:
                     told = now
@@ -117,14 +118,15 @@ class History:
         raise RalmError(msg)
 
 
-def _good(polled: list[Message], topic: str) -> tuple[list[Message], bool]:
-    good, ended = [], False
+def _good(polled: list[Message], topic: str) -> tuple[list[Message], int | None]:
+    """The messages, and where the partition ends if that was said: a new leader may end earlier than the last one."""
+    good, ended = [], None
     for message in polled:
         error = message.error()
         if error is None:
             good.append(message)
         elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (its public name in this library)
-            ended = True
+            ended = message.offset()
         elif error.fatal() or error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):  # noqa: SLF001
             msg = f"{topic} cannot be read again: {error.str()}"
             raise RalmError(msg)

@@ -108,6 +108,10 @@ class IndexLoader(threading.Thread):
         if error is not None:
             if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (its public name in this library)
                 unread.discard(message.partition())
+            elif error.fatal() or not (error.retriable() or error.code() < 0):
+                where = f"{self._topic}[{message.partition()}]"
+                msg = f"{where} cannot be read: {error.str()}. Mend that at the broker and start again."
+                raise RalmError(msg)
             else:
                 self._on_error(error)
             return

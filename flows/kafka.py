@@ -39,6 +39,7 @@ def consumer_config(settings: Settings, **more: Any) -> dict[str, Any]:
     """A consumer's settings; its read-ahead is bounded by ``queue_kbytes``."""
     return {
         "group.id": settings.group_id,
+        "check.crcs": True,
         "queued.max.messages.kbytes": settings.queue_kbytes,
         "fetch.message.max.bytes": min(1 << 20, settings.queue_kbytes * 1024),
         **client_config(settings),

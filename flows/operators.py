@@ -29,7 +29,7 @@ def read_clicks(
 ) -> tuple[KeyedStream[ClickBatch], KeyedStream[OutMessage]]:
     """Clicks in columns, keyed by their Kafka partition, and the dead letters of the rest."""
     raw: Stream[RawBatch] = op.input("clicks", flow, source)
-    decoded = op.map("decode_clicks", raw, decoder.clicks)
+    decoded = op.map("decode_clicks", raw, told(decoder.clicks))
     good = op.map("good_clicks", decoded, lambda d: (partition_key(d.partition), d.good))
     return good, _dead_letters("dead_clicks", decoded)
 
@@ -39,7 +39,7 @@ def read_candidates(
 ) -> tuple[KeyedStream[CandidateBatch], KeyedStream[OutMessage]]:
     """What is listed and retired, keyed by Kafka partition like the clicks, and the dead letters of the rest."""
     raw: Stream[RawBatch] = op.input("candidates", flow, source)
-    decoded = op.map("decode_candidates", raw, decoder.candidates)
+    decoded = op.map("decode_candidates", raw, told(decoder.candidates))
     good = op.map("good_candidates", decoded, lambda d: (partition_key(d.partition), d.good))
     return good, _dead_letters("dead_candidates", decoded)
 
@@ -49,7 +49,7 @@ def read_requests(
 ) -> tuple[Stream[RequestBatch], KeyedStream[OutMessage]]:
     """Good requests in batches, and the dead letters of the rest."""
     raw: Stream[RawBatch] = op.input("requests", flow, source)
-    decoded = op.map("decode_requests", raw, decoder.requests)
+    decoded = op.map("decode_requests", raw, told(decoder.requests))
     return op.map("good_requests", decoded, lambda d: d.good), _dead_letters("dead_requests", decoded)
 
 
@@ -64,6 +64,7 @@ def keep_seed_sets(
 def enrich(requests: Stream[RequestBatch], enricher: Enricher) -> KeyedStream[OutMessage]:
     """Requests enriched with their scores against the live centroids."""
 
+    @told
     def answer(batch: RequestBatch) -> list[tuple[str, OutMessage]]:
         key = partition_key(batch.partition)
         return [(key, message) for message in enricher.answer(batch)]

@@ -14,7 +14,7 @@ ALWAYS_DUE = datetime.fromtimestamp(0, UTC)
 _REST_S = 0.005
 _LONG_REST_S = 0.02
 _AWAKE_TURNS = 200
-"""So many short rests after the last message rests are long: an idle flow looks at each partition in vain every time."""
+"""After so many short rests without a message rests are long: each time, every partition is looked at in vain."""
 
 
 class Pace:

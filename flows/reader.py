@@ -4,6 +4,8 @@ A consumer for each partition would bring its own threads and its own connection
 """
 
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,10 +13,16 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from flows.errors import RalmError
 from flows.first_contact import LIST_TIMEOUT_S, FirstContact
+from flows.leaving import leave
 from flows.logs import get_logger
 from monitoring import metrics
 
 log = get_logger(__name__)
+
+_UNREADABLE = (KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION, KafkaError._NOT_IMPLEMENTED)  # noqa: SLF001
+"""A batch that was damaged, or compressed in a way that this client does not know."""
+_UNREADABLE_S = 60.0
+"""So long a batch that cannot be read is fetched again: a connection or one replica may have damaged it."""
 
 
 @dataclass
@@ -23,6 +31,8 @@ class _Partition:
     messages: list[Message] = field(default_factory=list)
     at_end: bool = False
     failure: str | None = None
+    unreadable: tuple[int | None, float] | None = None
+    """The position at which a batch cannot be read, and since when."""
 
 
 class TopicReader:
@@ -32,10 +42,14 @@ class TopicReader:
         topic: the topic's name.
         config: librdkafka's settings.
         poll: most messages a poll takes; what waits to be taken is bounded by a few times as many.
+        clock: seconds that never go back.
     """
 
-    def __init__(self, topic: str, config: dict[str, Any], poll: int) -> None:
+    def __init__(
+        self, topic: str, config: dict[str, Any], poll: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.topic = topic
+        self._clock = clock
         self._servers = config["bootstrap.servers"]
         self._poll = poll
         self._lock = threading.Lock()
@@ -66,18 +80,25 @@ class TopicReader:
         return f"the broker at {self._servers} has no topic {topic!r}: run `ralm topics` to make it"
 
     def add(self, partition: int, position: int | None) -> None:
-        """Begin to read a partition at an offset; None is the beginning of what the broker has."""
+        """Begin to read a partition at an offset; None is the beginning of what the broker has.
+
+        Raises:
+            RalmError: when the broker does not say where that is.
+        """
         with self._lock:
             if position is None:
-                position, _ = self._consumer.get_watermark_offsets(self._place(partition), timeout=LIST_TIMEOUT_S)
+                position, _ = self._watermarks(partition)
             self._partitions[partition] = _Partition(position)
             self._consumer.incremental_assign([self._place(partition, position)])
         log.info("reading", topic=self.topic, partition=partition, offset=position)
 
     def end(self, partition: int) -> int:
-        """The offset that the partition's next message will get."""
-        _, high = self._consumer.get_watermark_offsets(self._place(partition), timeout=LIST_TIMEOUT_S)
-        return int(high)
+        """The offset that the partition's next message will get.
+
+        Raises:
+            RalmError: when the broker does not say.
+        """
+        return self._watermarks(partition)[1]
 
     def take(self, partition: int) -> list[Message]:
         """The partition's waiting messages, in offset order; polls when none waits.
@@ -125,8 +146,20 @@ class TopicReader:
         """Stop reading a partition; the last one closes the consumer."""
         with self._lock:
             del self._partitions[partition]
-            if not self._partitions:
-                self._consumer.close()
+            last = not self._partitions
+        if last:
+            leave(self._consumer, self.topic)
+
+    def _watermarks(self, partition: int) -> tuple[int, int]:
+        try:
+            low, high = self._consumer.get_watermark_offsets(self._place(partition), timeout=LIST_TIMEOUT_S)
+        except KafkaException as error:
+            msg = (
+                f"{self.topic}[{partition}]: the broker at {self._servers} does not say what it has within "
+                f"{LIST_TIMEOUT_S:g} s: {error.args[0].str()}. Has the partition a leader? Start again once it has."
+            )
+            raise RalmError(msg) from error
+        return int(low), int(high)
 
     def _deal(self, polled: list[Message]) -> None:
         for message in polled:
@@ -151,14 +184,27 @@ class TopicReader:
                 "were read, or the topic was made anew. Restore what is missing, or accept the gap: move the state "
                 "directory away, and the flow starts from what the topic still has."
             )
+        elif error.code() in _UNREADABLE and self._unreadable_for(mine) > _UNREADABLE_S:
+            mine.failure = (
+                f"{where}: the batch there cannot be read, and has not changed in {_UNREADABLE_S:.0f} s "
+                f"({error.str()}). Compare the replicas' disks and put a good one in the lead. If there is none, "
+                "delete the partition's records up to the end of that batch (kafka-delete-records), move the state "
+                "directory away and start with --rebuild kept: the flow begins with what the topic still has."
+            )
         elif error.fatal() or not (error.retriable() or error.code() < 0):
-            mine.failure = f"{where} cannot be read: {error.str()}"
+            mine.failure = f"{where} cannot be read: {error.str()}. Mend that at the broker and start again."
         else:
-            self._on_error(error)
+            self._on_error(error, where)
 
-    def _on_error(self, error: KafkaError) -> None:
+    def _unreadable_for(self, mine: _Partition) -> float:
+        now = self._clock()
+        if mine.unreadable is None or mine.unreadable[0] != mine.position:
+            mine.unreadable = (mine.position, now)
+        return now - mine.unreadable[1]
+
+    def _on_error(self, error: KafkaError, where: str | None = None) -> None:
         metrics.POLL_ERRORS.labels("source").inc()
-        log.warning("the broker is in trouble", topic=self.topic, error=error.str())
+        log.warning("the broker is in trouble", topic=self.topic, where=where, error=error.str())
 
     def _place(self, partition: int, offset: int = 0) -> TopicPartition:
         return TopicPartition(self.topic, partition, offset)

@@ -17,12 +17,13 @@ from bytewax.run import cli_main
 
 from flows import look_alike, scores, seeds
 from flows.engine_api import set_engine_api
-from flows.errors import ConfigError, RalmError, StoppedError
+from flows.errors import ConfigError, FlowFailedError, RalmError, StoppedError
 from flows.failures import first_failure
 from flows.logs import get_logger
 from flows.recovery_files import open_state_dir
 from flows.runtime import Runtime
 from flows.settings import Settings
+from flows.stop_flag import StopFlag
 from flows.waiting import watch_for_signals
 from monitoring import metrics
 from monitoring.health import Health
@@ -71,7 +72,8 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
         RalmError: when the flow cannot go on; the message says what to do.
     """
     spec = FLOWS[name]
-    health = Health(spec.conditions)
+    health, stopping = Health(spec.conditions), StopFlag()
+    _stop_on_signals(stopping, health, spec.conditions)
     bundle = Bundle.open(Path(settings.bundle))
     health.set("bundle", True)
     metrics.BUILD_INFO.labels(version, bundle.version, name).set(1)
@@ -83,10 +85,12 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
         known = open_state_dir(Path(settings.state_dir), name)
         port = settings.metrics_port and settings.metrics_port + settings.process_id
         server = stack.enter_context(closing(_serve(health, settings.metrics_host, port)))
-        runtime = stack.enter_context(closing(Runtime(settings, bundle, health, known)))
-        _stop_on_signals(runtime, health, spec.conditions)
+        runtime = stack.enter_context(closing(Runtime(settings, bundle, health, known, stopping)))
         if settings.addresses:
             watch_for_signals(lambda: runtime.begun)
+        if stopping.is_set():
+            log.info("stopped before it had begun: nothing was read", flow=name)
+            return
         log.info("starting", flow=name, model_version=bundle.version, metrics=f"{settings.metrics_host}:{server.port}")
         _run(spec.wire(runtime), settings, name)
     log.info("drained", flow=name)
@@ -119,21 +123,28 @@ def _run(flow: Dataflow, settings: Settings, name: str) -> None:
         if isinstance(known, StoppedError):
             log.info(str(known))
             return
-        raise RalmError(str(known)) from error
+        raise FlowFailedError(str(known)) from error
 
 
 def _recovery_dir(path: Path, partitions: int) -> Path:
     """The engine's recovery data; made once, by whichever process of a cluster comes first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with (path.parent / f"{path.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not any(path.glob("part-*.sqlite3")):
-            with TemporaryDirectory(prefix=f"{path.name}-", dir=path.parent) as folder:
-                init_db_dir(folder, partitions)
-                # Whole or not at all: a process that is killed meanwhile leaves no half of it.
-                Path(folder).rename(path)
-                Path(folder).mkdir()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with (path.parent / f"{path.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not any(path.glob("part-*.sqlite3")):
+                _make_recovery(path, partitions)
+    except OSError as error:
+        raise RalmError(f"the recovery data cannot be made: {error}. {_DISK.format(recovery=path)}") from error
     return path
+
+
+def _make_recovery(path: Path, partitions: int) -> None:
+    with TemporaryDirectory(prefix=f"{path.name}-", dir=path.parent) as folder:
+        init_db_dir(folder, partitions)
+        # Whole or not at all: a process that is killed meanwhile leaves no half of it.
+        Path(folder).rename(path)
+        Path(folder).mkdir()
 
 
 def _known_cause(error: BaseException | None) -> BaseException | None:
@@ -156,12 +167,12 @@ def _engine_cause(error: BaseException, recovery: Path) -> RalmError | None:
     return None
 
 
-def _stop_on_signals(runtime: Runtime, health: Health, conditions: tuple[str, ...]) -> None:
+def _stop_on_signals(stopping: StopFlag, health: Health, conditions: tuple[str, ...]) -> None:
     def stop(number: int, _: FrameType | None) -> None:
-        runtime.stopping.set(number)  # and no more: the thread that is interrupted may hold any lock
+        stopping.set(number)  # and no more: the thread that is interrupted may hold any lock
 
     def tell() -> None:
-        log.info("stopping", signal=signal.Signals(runtime.stopping.wait()).name)
+        log.info("stopping", signal=signal.Signals(stopping.wait()).name)
         for condition in conditions:
             if condition.startswith("polling"):
                 health.set(condition, False, "draining")

@@ -40,16 +40,22 @@ class Runtime:
         bundle: the loaded bundle.
         health: told of the bundle, the index, the stores, and each poll.
         known_partitions: the Kafka partitions of each kind of topic that the recovery data knows.
+        stopping: set when the flow is to drain.
     """
 
     def __init__(
-        self, settings: Settings, bundle: Bundle, health: Health, known_partitions: Mapping[str, set[int]]
+        self,
+        settings: Settings,
+        bundle: Bundle,
+        health: Health,
+        known_partitions: Mapping[str, set[int]],
+        stopping: StopFlag,
     ) -> None:
         self.known_partitions = known_partitions
         self.settings = settings
         self.bundle = bundle
         self.health = health
-        self.stopping = StopFlag()
+        self.stopping = stopping
         self._topics = TopicNames.of(settings)
         self._stores: list[SeedStore] = []
         self._loader: IndexLoader | None = None

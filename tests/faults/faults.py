@@ -56,6 +56,23 @@ def term(scene: Scene) -> None:
     scene.settle()
 
 
+@fault("term-outage")
+def term_outage(scene: Scene) -> None:
+    """SIGTERM while the broker says nothing: it ends all the same, in 0 or in words."""
+    scene.busy()
+    scene.world.broker.pause()
+    try:
+        ended = scene.cluster.terminate()
+    finally:
+        scene.world.broker.resume()
+    if not set(ended.codes) <= {0, 1} or (1 in ended.codes and not ended.in_words):
+        scene.bad_end(f"SIGTERM did not end it: {ended}")
+    scene.check_positions()
+    scene.portion()
+    scene.start()
+    scene.settle()
+
+
 @fault("stop")
 def stop(scene: Scene) -> None:
     """SIGSTOP of one process or all for a while."""

@@ -4,8 +4,6 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -25,13 +23,12 @@ def handlers() -> Iterator[None]:
 @pytest.mark.usefixtures("handlers")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_in_the_middle_of_a_report_does_not_lock_the_flow_up(number: signal.Signals) -> None:
-    health, runtime = Health(["polling_clicks"]), SimpleNamespace(stopping=StopFlag())
+    health, stopping = Health(["polling_clicks"]), StopFlag()
     health.set("polling_clicks", True)
-    told: Any = runtime
-    _stop_on_signals(told, health, ("polling_clicks",))
+    _stop_on_signals(stopping, health, ("polling_clicks",))
     with health._lock:  # as where a poll sets a condition
         os.kill(os.getpid(), number)
-        assert runtime.stopping.is_set()
+        assert stopping.is_set()
     until = time.monotonic() + 20
     while health.ready()[1]["conditions"]["polling_clicks"]["ok"]:
         assert time.monotonic() < until
