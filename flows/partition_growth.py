@@ -15,6 +15,7 @@ from flows.errors import RalmError
 from flows.logs import get_logger
 from flows.partitioners import PARTITIONERS, Partitioner
 from state.seed_store import Changes, ItemRecord, SeedStore, StoreError
+from state.whole_file import write_whole
 
 log = get_logger(__name__)
 
@@ -22,6 +23,7 @@ _MARK = "grown.json"
 """How many partitions there were at each time; from then on each start looks for items that are not at home."""
 _BATCH_SEEDS = 2_000_000
 """Seeds that are moved in one write."""
+_WAY_OUT = "Look for a full or failing disk and start again once it is mended: nothing is lost."
 
 
 def follow_partitions(state_dir: Path, topic: str, known: int, now: int, capacity: int) -> None:
@@ -37,19 +39,55 @@ def follow_partitions(state_dir: Path, topic: str, known: int, now: int, capacit
         capacity: N, the most seeds of an item.
 
     Raises:
-        RalmError: when a store cannot be used.
+        RalmError: when a store, or the mark of the counts, cannot be used.
     """
     seeds, mark = state_dir / "seeds", state_dir / _MARK
-    if not seeds.is_dir() or not (now > known > 0 or mark.exists()):
-        return
-    with (state_dir / "grown.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        counts = sorted({*(json.loads(mark.read_text()) if mark.exists() else ()), known, now} - {0})
-        mark.write_text(json.dumps(counts))
-        try:
-            _bring_home(seeds, topic, counts, capacity)
-        except StoreError as error:
-            raise RalmError(str(error)) from error
+    try:
+        if not seeds.is_dir() or not (now > known > 0 or mark.exists()):
+            return
+        with (state_dir / "grown.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            _bring_home(seeds, topic, _noted(mark, known, now), capacity)
+    except StoreError as error:
+        raise RalmError(str(error)) from error
+    except OSError as error:
+        msg = f"items cannot be moved to their partitions in {state_dir}: {error}. {_WAY_OUT}"
+        raise RalmError(msg) from error
+
+
+def _noted(mark: Path, known: int, now: int) -> list[int]:
+    """Every count of partitions so far, ascending, as the mark has them from now on."""
+    try:
+        before = _read(mark)
+        counts = sorted({*before, known, now} - {0})
+        if counts != before:
+            write_whole(mark, json.dumps(counts))
+    except OSError as error:
+        msg = f"{mark}, which says how many partitions the topic had, cannot be read or written: {error}. {_WAY_OUT}"
+        raise RalmError(msg) from error
+    return counts
+
+
+def _read(mark: Path) -> list[int]:
+    """The counts in a mark, none where it is damaged.
+
+    Without them an item may stay where it is and begin anew elsewhere. Nothing is lost by that: once its count is known
+    the item is moved, and the seeds of both places are united.
+    """
+    try:
+        counts = json.loads(mark.read_bytes())
+    except FileNotFoundError:
+        return []
+    except (ValueError, RecursionError):
+        counts = None
+    if isinstance(counts, list) and counts and all(type(count) is int and count > 0 for count in counts):
+        return counts
+    log.warning(
+        "how many partitions the topic had cannot be read and is noted anew; if the file then lacks a count of earlier "
+        "times, stop the flow and add it there",
+        file=str(mark),
+    )
+    return []
 
 
 def _bring_home(seeds: Path, topic: str, counts: list[int], capacity: int) -> None:

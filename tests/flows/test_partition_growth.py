@@ -1,11 +1,14 @@
 """Items follow their clicks to the partitions of a topic that has grown."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from flows.errors import RalmError
 from flows.partition_growth import follow_partitions
 from flows.partitioners import PARTITIONERS
 from ralm.seed_set import SeedSet
@@ -88,3 +91,42 @@ def test_nothing_is_looked_at_while_the_topic_is_as_it_was(tmp_path: Path) -> No
     assert not (tmp_path / "grown.json").exists()
     follow_partitions(tmp_path, "clicks", 4, 6, 100)
     assert json.loads((tmp_path / "grown.json").read_text()) == [4, 6]
+
+
+@pytest.mark.parametrize("left", ["", "[4, ", "{}", "[]", "[0]", '["4"]', "\x00\x00", "[" * 100_000])
+def test_a_mark_that_a_start_left_half_written_is_made_anew(tmp_path: Path, left: str) -> None:
+    choose = PARTITIONERS["murmur2"]
+    fill(tmp_path, {name: choose(name.encode(), 4) for name in NAMES}, 4)
+    (tmp_path / "grown.json").write_text(left)
+    follow_partitions(tmp_path, "clicks", 4, 6, 100)
+    assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 6) for n in NAMES}
+    assert json.loads((tmp_path / "grown.json").read_text()) == [4, 6]
+
+
+def test_a_start_that_cannot_write_the_mark_leaves_it_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, {}, 2)
+    follow_partitions(tmp_path, "clicks", 4, 6, 100)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        follow_partitions(tmp_path, "clicks", 6, 6, 100)  # writes nothing where nothing has changed
+        with pytest.raises(RalmError, match=r"grown\.json.*No space left.*start again"):
+            follow_partitions(tmp_path, "clicks", 6, 9, 100)
+    assert json.loads((tmp_path / "grown.json").read_text()) == [4, 6]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["grown.json", "grown.lock", "seeds"]
+
+
+def test_a_mark_that_cannot_be_read_is_refused_in_words(tmp_path: Path) -> None:
+    fill(tmp_path, {}, 2)
+    (tmp_path / "grown.json").mkdir()
+    with pytest.raises(RalmError, match=r"grown\.json.*directory.*start again"):
+        follow_partitions(tmp_path, "clicks", 2, 2, 100)
+    (tmp_path / "grown.lock").unlink()
+    (tmp_path / "grown.lock").mkdir()
+    with pytest.raises(RalmError, match=r"grown\.lock.*start again"):
+        follow_partitions(tmp_path, "clicks", 2, 2, 100)
