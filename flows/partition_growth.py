@@ -14,6 +14,7 @@ from pathlib import Path
 from flows.errors import RalmError
 from flows.logs import get_logger
 from flows.partitioners import PARTITIONERS, Partitioner
+from state.rocks import holds_data
 from state.seed_store import Changes, ItemRecord, SeedStore, StoreError
 from state.whole_file import write_whole
 
@@ -121,6 +122,8 @@ def _bring_home(seeds: Path, topic: str, counts: list[int], capacity: int) -> No
 
 
 def _items(path: Path) -> list[str]:
+    if not holds_data(path):  # a process was stopped while it made the store; it is made when it is next opened
+        return []
     try:
         with closing(SeedStore.inspect(path)) as store:
             return sorted({name for name, _ in store.items()} | {name for name, _ in store.listings()})

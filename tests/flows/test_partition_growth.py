@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from store_history import unborn
 
 from flows.errors import RalmError
 from flows.partition_growth import follow_partitions
@@ -91,6 +92,14 @@ def test_nothing_is_looked_at_while_the_topic_is_as_it_was(tmp_path: Path) -> No
     assert not (tmp_path / "grown.json").exists()
     follow_partitions(tmp_path, "clicks", 4, 6, 100)
     assert json.loads((tmp_path / "grown.json").read_text()) == [4, 6]
+
+
+def test_stores_that_a_start_was_stopped_from_making_are_no_obstacle(tmp_path: Path) -> None:
+    choose = PARTITIONERS["crc32"]
+    fill(tmp_path, {name: choose(name.encode(), 1) for name in NAMES}, 1)
+    unborn(tmp_path / "seeds" / "00001", 1)
+    follow_partitions(tmp_path, "clicks", 1, 3, 100)
+    assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 3) for n in NAMES}
 
 
 @pytest.mark.parametrize("left", ["", "[4, ", "{}", "[]", "[0]", '["4"]', "\x00\x00", "[" * 100_000])
