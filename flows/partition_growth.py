@@ -35,7 +35,7 @@ def follow_partitions(state_dir: Path, topic: str, known: int, now: int, capacit
     Args:
         state_dir: the state directory.
         topic: the topic of clicks.
-        known: its partitions when the flow last ran.
+        known: its partitions when the flow last ran, 0 where there is no recovery data: then the directory tells.
         now: its partitions now.
         capacity: N, the most seeds of an item.
 
@@ -44,11 +44,14 @@ def follow_partitions(state_dir: Path, topic: str, known: int, now: int, capacit
     """
     seeds, mark = state_dir / "seeds", state_dir / _MARK
     try:
-        if not seeds.is_dir() or not (now > known > 0 or mark.exists()):
+        if not seeds.is_dir():
+            return
+        stores = max(_stores(seeds), default=-1) + 1
+        if not (now > (known or stores) > 0 or mark.exists()):
             return
         with (state_dir / "grown.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            _bring_home(seeds, topic, _noted(mark, known, now), capacity)
+            _bring_home(seeds, topic, _noted(mark, known, stores, now), now, capacity)
     except StoreError as error:
         raise RalmError(str(error)) from error
     except OSError as error:
@@ -56,11 +59,19 @@ def follow_partitions(state_dir: Path, topic: str, known: int, now: int, capacit
         raise RalmError(msg) from error
 
 
-def _noted(mark: Path, known: int, now: int) -> list[int]:
-    """Every count of partitions so far, ascending, as the mark has them from now on."""
+def _stores(seeds: Path) -> dict[int, Path]:
+    return {int(path.name): path for path in sorted(seeds.iterdir()) if path.name.isdecimal()}
+
+
+def _noted(mark: Path, known: int, stores: int, now: int) -> list[int]:
+    """Every count of partitions so far, ascending, as the mark has them from now on.
+
+    Without recovery data the last count in the mark is the last there was. Only where the mark says nothing do the
+    stores tell: a move that was cut off has made some of them.
+    """
     try:
         before = _read(mark)
-        counts = sorted({*before, known, now} - {0})
+        counts = sorted({*before, known or (0 if before else stores), now} - {0})
         if counts != before:
             write_whole(mark, json.dumps(counts))
     except OSError as error:
@@ -91,11 +102,11 @@ def _read(mark: Path) -> list[int]:
     return []
 
 
-def _bring_home(seeds: Path, topic: str, counts: list[int], capacity: int) -> None:
-    now = counts[-1]
-    here = {int(path.name): path for path in sorted(seeds.iterdir()) if path.name.isdecimal()}
+def _bring_home(seeds: Path, topic: str, counts: list[int], now: int, capacity: int) -> None:
+    here = _stores(seeds)
     items = {partition: _items(path) for partition, path in here.items()}
-    partitioner = _partitioner(items, counts)
+    # First whether all are at home: a few items may seem to fit another partitioner by what there was once.
+    partitioner = _partitioner(items, [now]) or _partitioner(items, counts)
     if partitioner is None:
         log.warning(
             "the topic has grown, and nothing tells where its producers send an item now: items whose clicks come in "
@@ -134,7 +145,7 @@ def _items(path: Path) -> list[str]:
 
 
 def _partitioner(items: dict[int, list[str]], counts: list[int]) -> Partitioner | None:
-    """The one that explains where the items lie, with as many partitions as there were at some time."""
+    """The one that explains where the items lie, with as many partitions as there were at some of these times."""
     for partitioner in PARTITIONERS.values():
         if all(
             partition in {partitioner(key, count) for count in counts}
