@@ -1,5 +1,7 @@
 """``ralm state verify``, ``backup`` and ``restore`` on whole state directories, sound and damaged."""
 
+import errno
+import fcntl
 import json
 import os
 import random
@@ -223,3 +225,22 @@ def test_a_store_that_was_never_made_is_empty_unless_the_recovery_data_knows_bet
     assert "up to offset 0, the recovery data of look-alike up to" in done.output
     with pytest.raises(RalmError, match=r"not usable.*00003 has clicks up to offset 0"):
         backup(state, tmp_path / "another", N, nothing)
+
+
+def test_where_no_lock_can_be_looked_at_verify_says_so_and_the_others_refuse(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    with OwnerLock(state, 0, "look-alike"):
+        pass
+    backup(state, tmp_path / "backup", N, nothing)
+    monkeypatch.setattr(fcntl, "flock", fail)
+    reports, verifier = verified(state)
+    assert all(report.whole for report in reports)
+    assert any("cannot be told" in note for note in verifier.notes)
+    with pytest.raises(RalmError, match=r"no backup was made: .*cannot be told"):
+        backup(state, tmp_path / "another", N, nothing)
+    with pytest.raises(RalmError, match="cannot be told"):
+        restore(tmp_path / "backup", state, N, nothing)
