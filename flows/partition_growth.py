@@ -14,7 +14,9 @@ from pathlib import Path
 from flows.errors import RalmError
 from flows.logs import get_logger
 from flows.partitioners import PARTITIONERS, Partitioner
+from state.rocks import holds_data
 from state.seed_store import Changes, ItemRecord, SeedStore, StoreError
+from state.whole_file import write_whole
 
 log = get_logger(__name__)
 
@@ -22,6 +24,7 @@ _MARK = "grown.json"
 """How many partitions there were at each time; from then on each start looks for items that are not at home."""
 _BATCH_SEEDS = 2_000_000
 """Seeds that are moved in one write."""
+_WAY_OUT = "Look for a full or failing disk and start again once it is mended: nothing is lost."
 
 
 def follow_partitions(state_dir: Path, topic: str, known: int, now: int, capacity: int) -> None:
@@ -32,31 +35,78 @@ def follow_partitions(state_dir: Path, topic: str, known: int, now: int, capacit
     Args:
         state_dir: the state directory.
         topic: the topic of clicks.
-        known: its partitions when the flow last ran.
+        known: its partitions when the flow last ran, 0 where there is no recovery data: then the directory tells.
         now: its partitions now.
         capacity: N, the most seeds of an item.
 
     Raises:
-        RalmError: when a store cannot be used.
+        RalmError: when a store, or the mark of the counts, cannot be used.
     """
     seeds, mark = state_dir / "seeds", state_dir / _MARK
-    if not seeds.is_dir() or not (now > known > 0 or mark.exists()):
-        return
-    with (state_dir / "grown.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        counts = sorted({*(json.loads(mark.read_text()) if mark.exists() else ()), known, now} - {0})
-        mark.write_text(json.dumps(counts))
-        try:
-            _bring_home(seeds, topic, counts, capacity)
-        except StoreError as error:
-            raise RalmError(str(error)) from error
+    try:
+        if not seeds.is_dir():
+            return
+        stores = max(_stores(seeds), default=-1) + 1
+        if not (now > (known or stores) > 0 or mark.exists()):
+            return
+        with (state_dir / "grown.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            _bring_home(seeds, topic, _noted(mark, known, stores, now), now, capacity)
+    except StoreError as error:
+        raise RalmError(str(error)) from error
+    except OSError as error:
+        msg = f"items cannot be moved to their partitions in {state_dir}: {error}. {_WAY_OUT}"
+        raise RalmError(msg) from error
 
 
-def _bring_home(seeds: Path, topic: str, counts: list[int], capacity: int) -> None:
-    now = counts[-1]
-    here = {int(path.name): path for path in sorted(seeds.iterdir()) if path.name.isdecimal()}
+def _stores(seeds: Path) -> dict[int, Path]:
+    return {int(path.name): path for path in sorted(seeds.iterdir()) if path.name.isdecimal()}
+
+
+def _noted(mark: Path, known: int, stores: int, now: int) -> list[int]:
+    """Every count of partitions so far, ascending, as the mark has them from now on.
+
+    Without recovery data the last count in the mark is the last there was. Only where the mark says nothing do the
+    stores tell: a move that was cut off has made some of them.
+    """
+    try:
+        before = _read(mark)
+        counts = sorted({*before, known or (0 if before else stores), now} - {0})
+        if counts != before:
+            write_whole(mark, json.dumps(counts))
+    except OSError as error:
+        msg = f"{mark}, which says how many partitions the topic had, cannot be read or written: {error}. {_WAY_OUT}"
+        raise RalmError(msg) from error
+    return counts
+
+
+def _read(mark: Path) -> list[int]:
+    """The counts in a mark, none where it is damaged.
+
+    Without them an item may stay where it is and begin anew elsewhere. Nothing is lost by that: once its count is known
+    the item is moved, and the seeds of both places are united.
+    """
+    try:
+        counts = json.loads(mark.read_bytes())
+    except FileNotFoundError:
+        return []
+    except (ValueError, RecursionError):
+        counts = None
+    if isinstance(counts, list) and counts and all(type(count) is int and count > 0 for count in counts):
+        return counts
+    log.warning(
+        "how many partitions the topic had cannot be read and is noted anew; if the file then lacks a count of earlier "
+        "times, stop the flow and add it there",
+        file=str(mark),
+    )
+    return []
+
+
+def _bring_home(seeds: Path, topic: str, counts: list[int], now: int, capacity: int) -> None:
+    here = _stores(seeds)
     items = {partition: _items(path) for partition, path in here.items()}
-    partitioner = _partitioner(items, counts)
+    # First whether all are at home: a few items may seem to fit another partitioner by what there was once.
+    partitioner = _partitioner(items, [now]) or _partitioner(items, counts)
     if partitioner is None:
         log.warning(
             "the topic has grown, and nothing tells where its producers send an item now: items whose clicks come in "
@@ -83,6 +133,8 @@ def _bring_home(seeds: Path, topic: str, counts: list[int], capacity: int) -> No
 
 
 def _items(path: Path) -> list[str]:
+    if not holds_data(path):  # a process was stopped while it made the store; it is made when it is next opened
+        return []
     try:
         with closing(SeedStore.inspect(path)) as store:
             return sorted({name for name, _ in store.items()} | {name for name, _ in store.listings()})
@@ -93,7 +145,7 @@ def _items(path: Path) -> list[str]:
 
 
 def _partitioner(items: dict[int, list[str]], counts: list[int]) -> Partitioner | None:
-    """The one that explains where the items lie, with as many partitions as there were at some time."""
+    """The one that explains where the items lie, with as many partitions as there were at some of these times."""
     for partitioner in PARTITIONERS.values():
         if all(
             partition in {partitioner(key, count) for count in counts}

@@ -123,16 +123,40 @@ def open_state_dir(state_dir: Path, flow: str) -> dict[str, set[int]]:
         The Kafka partitions, by kind of topic, that the recovery data knows.
 
     Raises:
-        RalmError: when it is of another format, or its recovery data is damaged; says what to do.
+        RalmError: when it is of another format, cannot be used, its recovery data is damaged, or something else lies
+            where that belongs; says what to do.
     """
+    path = state_dir / "recovery" / flow
     try:
         mark_format(state_dir)
+        (state_dir / "recovery").mkdir(exist_ok=True)
+        _refuse_what_is_in_the_way(path)
+        return known_partitions(path)
     except StoreError as error:
         raise RalmError(str(error)) from error
     except OSError as error:
-        msg = f"the state directory {state_dir} cannot be written: {error}"
+        msg = (
+            f"the state directory {state_dir} cannot be read or written: {error}. Look for a full or failing disk, or "
+            "for files of another owner; once it is mended, start again: nothing is lost."
+        )
         raise RalmError(msg) from error
-    return known_partitions(state_dir / "recovery" / flow)
+
+
+def _refuse_what_is_in_the_way(path: Path) -> None:
+    """The engine's files are put in place as a whole folder, which can only be where there is none or an empty one."""
+    if path.is_dir():
+        there = sorted(file.name for file in path.iterdir())
+        if not there or any(name.startswith("part-") for name in there):
+            return
+        what = f"holds no recovery files, but {', '.join(there[:5])}"
+    elif path.exists() or path.is_symlink():
+        what = "is no folder"
+    else:
+        return
+    msg = (
+        f"{path}, where the engine's recovery files belong, {what}. If files are missing there: {_WAY_OUT.format(path)}"
+    )
+    raise RalmError(msg)
 
 
 def _read_once(path: Path) -> RecoveryData:

@@ -53,7 +53,7 @@ def backup(state_dir: Path, target: Path, capacity: int, progress: Callable[[str
             _copy_all(state_dir, work, progress)
             _refuse_damage(work, capacity, "the backup is not usable")
             work.rename(target)
-    except (StoreError, OSError, sqlite3.Error) as error:
+    except (StoreError, OwnedElsewhereError, OSError, sqlite3.Error) as error:
         msg = f"no backup was made: {error}"
         raise RalmError(msg) from error
 
@@ -70,7 +70,10 @@ def restore(source: Path, state_dir: Path, capacity: int, progress: Callable[[st
     Raises:
         RalmError: when a flow holds the directory, it is not empty, or the backup is damaged.
     """
-    held = owners(state_dir)
+    try:
+        held = owners(state_dir)
+    except OwnedElsewhereError as error:
+        raise RalmError(str(error)) from error
     if held:
         msg = f"a flow is running on {state_dir} ({'; '.join(held)}): stop it first"
         raise RalmError(msg)

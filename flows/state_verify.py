@@ -11,7 +11,7 @@ from flows.messages import decode_centroids
 from flows.recovery_files import RecoveryData, read_recovery, source_positions
 from flows.rejects import Reject
 from flows.sealed import unseal
-from state.owner_lock import owners
+from state.owner_lock import OwnedElsewhereError, owners
 from state.state_format import read_format
 from state.store_check import StoreReport, check_store
 from state.store_layout import FORMAT, StoreError, refusal_of_format
@@ -122,7 +122,10 @@ class StateVerifier:
         else:
             if found != FORMAT:
                 raise RalmError(refusal_of_format(f"the state directory {state_dir}", found or 1))
-        self.notes += [f"a flow is running on it, so it moves: {who}" for who in owners(state_dir)]
+        try:
+            self.notes += [f"a flow is running on it, so it moves: {who}" for who in owners(state_dir)]
+        except OwnedElsewhereError as error:
+            self.notes.append(str(error))
 
     def run(self) -> Iterator[PartitionReport]:
         """Verify one partition after the other."""

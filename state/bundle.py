@@ -104,7 +104,7 @@ def write_bundle(
     vectors: NDArray[np.float32],
     details: Mapping[str, Any],
 ) -> str:
-    """Write a bundle; an older one in the same place is replaced.
+    """Write a bundle; an older one in the same place is replaced, and stays if the new one cannot be written.
 
     Args:
         path: its directory.
@@ -131,14 +131,25 @@ def write_bundle(
         raise BundleError(msg)
     path.parent.mkdir(parents=True, exist_ok=True)
     work = Path(mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    save_file({name: np.ascontiguousarray(getattr(towers, name)) for name in _TOWERS}, work / "towers.safetensors")
-    save_file(dict(user_tower), work / "user_tower.safetensors")
-    save_file(dict(lookalike), work / "lookalike.safetensors")
-    keys.astype("<u8").tofile(work / "keys.u64")
-    vectors.astype("<f4").tofile(work / "vectors.f32")
+    try:
+        save_file({name: np.ascontiguousarray(getattr(towers, name)) for name in _TOWERS}, work / "towers.safetensors")
+        save_file(dict(user_tower), work / "user_tower.safetensors")
+        save_file(dict(lookalike), work / "lookalike.safetensors")
+        keys.astype("<u8").tofile(work / "keys.u64")
+        vectors.astype("<f4").tofile(work / "vectors.f32")
+        manifest = _manifest(work, towers, len(keys), details)
+        (work / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+        _put_in_place(work, path)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    return str(manifest["version"])
+
+
+def _manifest(work: Path, towers: AttentionWeights, users: int, details: Mapping[str, Any]) -> dict[str, Any]:
     manifest: dict[str, Any] = {
         "format": FORMAT,
-        "users": len(keys),
+        "users": users,
         "dim": towers.dim,
         "alpha": towers.alpha,
         "beta": towers.beta,
@@ -148,9 +159,7 @@ def write_bundle(
         "files": {file.name: {"bytes": file.stat().st_size, "sha256": _hash(file)} for file in sorted(work.iterdir())},
     }
     manifest["version"] = _version(manifest)
-    (work / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
-    _put_in_place(work, path)
-    return str(manifest["version"])
+    return manifest
 
 
 def _version(manifest: Mapping[str, Any]) -> str:
@@ -168,7 +177,12 @@ def _put_in_place(work: Path, path: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
     if path.exists():
         path.rename(old)
-    work.rename(path)
+    try:
+        work.rename(path)
+    except OSError:
+        if old.exists():
+            old.rename(path)
+        raise
     _sync(path.parent)
     shutil.rmtree(old, ignore_errors=True)
 

@@ -43,13 +43,17 @@ class OwnerLock:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            who = os.read(file, 4096).decode(errors="replace").strip() or "unknown"
+            who = _words(file)
             os.close(file)
             msg = (
                 f"{self._path.parent} is in use; its holder: {who}. Stop that process, or give this one "
                 "another --state-dir (or another --process-id if it belongs to the same cluster)."
             )
             raise OwnedElsewhereError(msg) from None
+        except OSError as error:
+            os.close(file)
+            msg = f"the state directory {self._path.parent} cannot be had: {_no_lock(self._path, error)}"
+            raise OwnedElsewhereError(msg) from error
         holder = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
@@ -69,14 +73,43 @@ class OwnerLock:
 
 
 def owners(state_dir: Path) -> list[str]:
-    """Who holds a state directory now, in each holder's own words; looks without taking anything."""
+    """Who holds a state directory now, in each holder's own words; looks without taking anything.
+
+    Raises:
+        OwnedElsewhereError: when that cannot be found out.
+    """
     found = []
     for path in sorted(state_dir.glob("process-*.lock")):
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            found.append(os.read(file, 4096).decode(errors="replace").strip() or "unknown")
-        finally:
-            os.close(file)
+            holder = _held_by(path)
+        except OSError as error:
+            msg = f"whether a flow is running on {state_dir} cannot be told: {_no_lock(path, error)}"
+            raise OwnedElsewhereError(msg) from error
+        if holder is not None:
+            found.append(holder)
     return found
+
+
+def _held_by(path: Path) -> str | None:
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _words(file)
+    finally:
+        os.close(file)
+    return None
+
+
+def _words(file: int) -> str:
+    """What a holder wrote about itself."""
+    with suppress(OSError):
+        return os.read(file, 4096).decode(errors="replace").strip() or "unknown"
+    return "unknown"
+
+
+def _no_lock(path: Path, error: OSError) -> str:
+    return (
+        f"{path} cannot be locked ({error}). Look for a failing disk or one without locks, as some network disks are; "
+        "a state directory belongs on a local one."
+    )

@@ -4,11 +4,10 @@ It covers what has no mark of its own: the engine's recovery data, in which our 
 """
 
 import json
-import os
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from state.store_layout import FORMAT, StoreError, refusal_of_format
+from state.whole_file import write_whole
 
 NAME = "format.json"
 
@@ -58,15 +57,7 @@ def mark_format(state_dir: Path) -> None:
     if (state_dir / NAME).exists():
         return
     state_dir.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile("w", dir=state_dir, prefix=f".{NAME}-", delete=False) as file:
-        file.write(json.dumps({"format": FORMAT}) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).chmod(0o644)
-    os.replace(file.name, state_dir / NAME)
-    directory = os.open(state_dir, os.O_RDONLY)
-    os.fsync(directory)
-    os.close(directory)
+    write_whole(state_dir / NAME, json.dumps({"format": FORMAT}) + "\n")
 
 
 def _holds_state(state_dir: Path) -> bool:

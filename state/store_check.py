@@ -23,6 +23,7 @@ from state.store_layout import (
     split_key,
 )
 
+_EMPTY = "nothing is written yet"
 _MOST_NAMED = 20
 """Of one kind of damage only so many are told one by one."""
 
@@ -59,11 +60,14 @@ def check_store(path: Path, capacity: int, check_centroids: Callable[[bytes], st
         check_centroids: says what is wrong with encoded centroids, None if nothing.
 
     Returns:
-        What was found; a damage never raises.
+        What was found; a damage never raises. A directory in which no store was made yet is none.
     """
     report = StoreReport(path)
     if not rocks.holds_data(path):
-        report.damages.append(f"there is no store in {path}")
+        if path.is_dir():  # a process was stopped while it made the store; the next one makes it
+            report.notes.append(_EMPTY)
+        else:
+            report.damages.append(f"there is no store in {path}")
         return report
     try:
         glance = Glance(path)
@@ -121,7 +125,7 @@ class _Check:
     def _head(self) -> None:
         self._report.meta = checked_meta(self._report.path, self._db)
         if self._report.meta is None:
-            self._report.notes.append("nothing is written yet")
+            self._report.notes.append(_EMPTY)
 
     def _filters(self) -> None:
         """Meet every file's filter, which reading from end to end does not."""

@@ -27,11 +27,14 @@ def copy_store(source: Path, target: Path) -> StoreMeta | None:
         target: the copy's directory, which must not exist.
 
     Returns:
-        What the copy knows of itself; None for a store in which nothing is written yet, which is not copied.
+        What the copy knows of itself; None for a store that is not made yet or in which nothing is written: there is no
+        copy of that.
 
     Raises:
         StoreError: when the store is damaged; the copy is then of no use.
     """
+    if not rocks.holds_data(source):
+        return None
     with Glance(source) as glance:
         meta = checked_meta(source, glance.db)
         if meta is None:

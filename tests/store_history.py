@@ -66,6 +66,15 @@ class Writer:
             self.states[self.store.position] = state_of(self.store)
 
 
+def unborn(path: Path, partition: int) -> Path:
+    """A store as a process leaves it that is killed while it makes it: a MANIFEST that nothing names."""
+    SeedStore.open(path, topic="clicks", partition=partition, capacity=N).close()
+    for file in path.iterdir():
+        if not file.name.startswith("MANIFEST"):
+            file.unlink()
+    return path
+
+
 def crash_image(source: Path, target: Path) -> Path:
     """Copy an open store's files as a crash would leave them, at a moment when RocksDB changes none."""
     while True:

@@ -20,6 +20,7 @@ from flows.settings import Settings
 from flows.state_backup import backup, restore
 from flows.state_verify import StateVerifier
 from ralm.seed_set import SeedSet
+from state.rocks import holds_data
 from state.seed_store import SeedStore, StoreError
 
 
@@ -142,7 +143,7 @@ def _tell(words: str) -> None:
 def _stores(settings: Settings) -> Iterator[SeedStore]:
     """Each store in turn, open while it is looked at."""
     folder = Path(settings.state_dir) / "seeds"
-    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    paths = [path for path in sorted(folder.iterdir()) if holds_data(path)] if folder.is_dir() else []
     if not paths:
         msg = f"there are no stores in {folder}"
         raise RalmError(msg)

@@ -1,15 +1,21 @@
 """Items follow their clicks to the partitions of a topic that has grown."""
 
+import errno
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from store_history import unborn
 
+from flows import partition_growth
+from flows.errors import RalmError
 from flows.partition_growth import follow_partitions
-from flows.partitioners import PARTITIONERS
+from flows.partitioners import PARTITIONERS, crc32, murmur2
 from ralm.seed_set import SeedSet
-from state.seed_store import Changes, ItemRecord, Listing, SeedStore
+from state.seed_store import Changes, ItemRecord, Listing, SeedStore, StoreError
 
 NAMES = [f"item-{number}" for number in range(60)]
 
@@ -88,3 +94,94 @@ def test_nothing_is_looked_at_while_the_topic_is_as_it_was(tmp_path: Path) -> No
     assert not (tmp_path / "grown.json").exists()
     follow_partitions(tmp_path, "clicks", 4, 6, 100)
     assert json.loads((tmp_path / "grown.json").read_text()) == [4, 6]
+
+
+def test_stores_that_a_start_was_stopped_from_making_are_no_obstacle(tmp_path: Path) -> None:
+    choose = PARTITIONERS["crc32"]
+    fill(tmp_path, {name: choose(name.encode(), 1) for name in NAMES}, 1)
+    unborn(tmp_path / "seeds" / "00001", 1)
+    follow_partitions(tmp_path, "clicks", 1, 3, 100)
+    assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 3) for n in NAMES}
+
+
+@pytest.mark.parametrize("before", [1, 4])
+def test_without_recovery_data_the_stores_tell_how_many_partitions_there_were(tmp_path: Path, before: int) -> None:
+    choose = PARTITIONERS["crc32"]
+    fill(tmp_path, {name: choose(name.encode(), before) for name in NAMES}, before)
+    follow_partitions(tmp_path, "clicks", 0, 6, 100)
+    assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 6) for n in NAMES}
+    assert json.loads((tmp_path / "grown.json").read_text()) == [before, 6]
+
+
+def test_a_move_that_was_cut_off_goes_on_without_recovery_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    choose = PARTITIONERS["crc32"]
+    fill(tmp_path, {name: choose(name.encode(), 2) for name in NAMES}, 2)
+    move, moved = partition_growth._move, []
+
+    def cut_off(*arguments: Any) -> None:
+        if len(moved) == 3:
+            raise StoreError("cut off")
+        moved.append(move(*arguments))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(partition_growth, "_move", cut_off)
+        with pytest.raises(RalmError, match="cut off"):
+            follow_partitions(tmp_path, "clicks", 2, 7, 100)
+    follow_partitions(tmp_path, "clicks", 0, 7, 100)
+    assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 7) for n in NAMES}
+    assert json.loads((tmp_path / "grown.json").read_text()) == [2, 7]
+
+
+def test_items_at_home_stay_there_though_a_first_start_was_cut_off(tmp_path: Path) -> None:
+    names = [n for n in NAMES if murmur2(n.encode(), 4) == crc32(n.encode(), 2) != crc32(n.encode(), 4)][:3]
+    fill(tmp_path, {name: murmur2(name.encode(), 4) for name in names}, 2)  # the stores of 2 and 3 were not made
+    before = found(tmp_path)
+    follow_partitions(tmp_path, "clicks", 0, 4, 100)
+    assert len(before) == 3
+    assert found(tmp_path) == before
+
+
+def test_items_go_where_their_clicks_come_now_not_where_they_came_with_the_most_partitions(tmp_path: Path) -> None:
+    fill(tmp_path, {name: crc32(name.encode(), 6) for name in NAMES}, 6)
+    (tmp_path / "grown.json").write_text("[4, 6]")
+    follow_partitions(tmp_path, "clicks", 0, 5, 100)  # of a topic that was made anew
+    assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: crc32(n.encode(), 5) for n in NAMES}
+
+
+@pytest.mark.parametrize("left", ["", "[4, ", "{}", "[]", "[0]", '["4"]', "\x00\x00", "[" * 100_000])
+def test_a_mark_that_a_start_left_half_written_is_made_anew(tmp_path: Path, left: str) -> None:
+    choose = PARTITIONERS["murmur2"]
+    fill(tmp_path, {name: choose(name.encode(), 4) for name in NAMES}, 4)
+    (tmp_path / "grown.json").write_text(left)
+    follow_partitions(tmp_path, "clicks", 4, 6, 100)
+    assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 6) for n in NAMES}
+    assert json.loads((tmp_path / "grown.json").read_text()) == [4, 6]
+
+
+def test_a_start_that_cannot_write_the_mark_leaves_it_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, {}, 2)
+    follow_partitions(tmp_path, "clicks", 4, 6, 100)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        follow_partitions(tmp_path, "clicks", 6, 6, 100)  # writes nothing where nothing has changed
+        with pytest.raises(RalmError, match=r"grown\.json.*No space left.*start again"):
+            follow_partitions(tmp_path, "clicks", 6, 9, 100)
+    assert json.loads((tmp_path / "grown.json").read_text()) == [4, 6]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["grown.json", "grown.lock", "seeds"]
+
+
+def test_a_mark_that_cannot_be_read_is_refused_in_words(tmp_path: Path) -> None:
+    fill(tmp_path, {}, 2)
+    (tmp_path / "grown.json").mkdir()
+    with pytest.raises(RalmError, match=r"grown\.json.*directory.*start again"):
+        follow_partitions(tmp_path, "clicks", 2, 2, 100)
+    (tmp_path / "grown.lock").unlink()
+    (tmp_path / "grown.lock").mkdir()
+    with pytest.raises(RalmError, match=r"grown\.lock.*start again"):
+        follow_partitions(tmp_path, "clicks", 2, 2, 100)

@@ -1,5 +1,6 @@
 """The engine's recovery files read from outside: what they say, and every damage in words."""
 
+import errno
 import os
 import pickle
 import random
@@ -157,3 +158,31 @@ def test_an_owner_marks_the_directory_and_learns_the_partitions(recovery: Path, 
     (tmp_path / "new" / "format.json").unlink()
     with pytest.raises(RalmError, match="format 1"):
         open_state_dir(tmp_path / "new", "look-alike")
+
+
+@pytest.mark.parametrize(
+    "way", ["other files", "a file", "no folder can be made", "not to be read", "a link to nowhere"]
+)
+def test_what_is_in_the_way_of_recovery_files_is_told_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    path = tmp_path / "recovery" / "look-alike"
+    path.mkdir(parents=True)
+    assert open_state_dir(tmp_path, "look-alike") == {}
+    if way == "other files":
+        (path / "notes.txt").touch()
+    elif way == "not to be read":
+        monkeypatch.setattr(Path, "iterdir", _refused)
+    elif way == "no folder can be made":
+        path.rmdir()
+        path.parent.rmdir()
+        monkeypatch.setattr(Path, "mkdir", _refused)
+    else:
+        path.rmdir()
+        path.touch() if way == "a file" else path.symlink_to("nowhere")
+    with pytest.raises(RalmError, match=r"look-alike.*(away|mended)|mended.*start again"):
+        open_state_dir(tmp_path, "look-alike")
+
+
+def _refused(path: Path, *_: object, **__: object) -> None:
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))

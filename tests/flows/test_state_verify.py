@@ -1,5 +1,7 @@
 """``ralm state verify``, ``backup`` and ``restore`` on whole state directories, sound and damaged."""
 
+import errno
+import fcntl
 import json
 import os
 import random
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from state_maker import make_recovery, make_state
-from store_history import N
+from store_history import N, unborn
 
 from flows.commands.state import command
 from flows.errors import RalmError
@@ -203,3 +205,42 @@ def test_a_damaged_state_is_not_backed_up_and_a_damaged_backup_not_restored(stat
         with pytest.raises(RalmError, match=r"damaged|no whole backup"):
             restore(damaged, tmp_path / "new", N, nothing)
         assert not (tmp_path / "new").exists()
+
+
+def test_a_store_that_was_never_made_is_empty_unless_the_recovery_data_knows_better(
+    state: Path, tmp_path: Path
+) -> None:
+    unborn(state / "seeds" / "00001", 1)
+    done = run(state, "verify")
+    assert done.exit_code == 0, done.output
+    assert "partition 1: whole; nothing is written yet" in done.output
+    assert [run(state, *arguments).exit_code for arguments in (("show",), ("item", "item-1"))] == [0, 0]
+    backup(state, tmp_path / "backup", N, nothing)
+    assert sorted(path.name for path in (tmp_path / "backup" / "seeds").iterdir()) == ["00000", "00003"]
+    shutil.rmtree(state / "seeds" / "00003")
+    unborn(state / "seeds" / "00003", 3)
+    done = run(state, "verify")
+    assert done.exit_code == 1
+    assert "partition 3: BEHIND" in done.output
+    assert "up to offset 0, the recovery data of look-alike up to" in done.output
+    with pytest.raises(RalmError, match=r"not usable.*00003 has clicks up to offset 0"):
+        backup(state, tmp_path / "another", N, nothing)
+
+
+def test_where_no_lock_can_be_looked_at_verify_says_so_and_the_others_refuse(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    with OwnerLock(state, 0, "look-alike"):
+        pass
+    backup(state, tmp_path / "backup", N, nothing)
+    monkeypatch.setattr(fcntl, "flock", fail)
+    reports, verifier = verified(state)
+    assert all(report.whole for report in reports)
+    assert any("cannot be told" in note for note in verifier.notes)
+    with pytest.raises(RalmError, match=r"no backup was made: .*cannot be told"):
+        backup(state, tmp_path / "another", N, nothing)
+    with pytest.raises(RalmError, match="cannot be told"):
+        restore(tmp_path / "backup", state, N, nothing)

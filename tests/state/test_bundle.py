@@ -1,6 +1,8 @@
 """The bundle: whole or refused, and never half of one."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +58,24 @@ def test_the_version_is_that_of_the_content(tmp_path: Path) -> None:
 def test_an_older_bundle_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
     write(tmp_path / "b")
     version = write(tmp_path / "b", rng_seed=1)
+    assert Bundle.open(tmp_path / "b").version == version
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+@pytest.mark.parametrize("fails", ["save_file", "_sync", "rename"])
+def test_a_full_disk_leaves_the_older_bundle_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    version, rename = write(tmp_path / "b"), Path.rename
+
+    def full(path: Path, *target: Path) -> Path:
+        if fails == "rename" and path.name in ("b", ".b-old"):
+            return rename(path, *target)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path if fails == "rename" else bundles, fails, full)
+    with pytest.raises(OSError, match="No space left"):
+        write(tmp_path / "b", rng_seed=1)
     assert Bundle.open(tmp_path / "b").version == version
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 

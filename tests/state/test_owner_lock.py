@@ -1,5 +1,7 @@
 """One owner per state directory, and the second is told who holds it."""
 
+import errno
+import fcntl
 import json
 import os
 import subprocess
@@ -55,3 +57,18 @@ def test_a_directory_that_cannot_be_made_is_refused_in_words(tmp_path: Path) -> 
     (tmp_path / "file").touch()
     with pytest.raises(OwnedElsewhereError, match="cannot be used"):
         OwnerLock(tmp_path / "file" / "state", 0, "x").__enter__()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EIO])
+def test_a_disk_that_cannot_lock_is_told_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with OwnerLock(tmp_path, 0, "x"):
+        monkeypatch.setattr(fcntl, "flock", fail)
+        open_files = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(OwnedElsewhereError, match=r"cannot be had: .*process-0\.lock cannot be locked.*local"):
+            OwnerLock(tmp_path, 0, "x").__enter__()
+        with pytest.raises(OwnedElsewhereError, match=r"cannot be told: .*process-0\.lock cannot be locked"):
+            owners(tmp_path)
+        assert len(os.listdir("/proc/self/fd")) == open_files

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rocksdict import Options
-from store_history import Crashed, N, Writer, crash_image, state_of
+from store_history import Crashed, N, Writer, crash_image, state_of, unborn
 
 from ralm.seed_set import SeedSet
 from state import rocks
@@ -182,11 +182,10 @@ def test_a_log_whose_end_is_dropped_is_told(crashed: Crashed, tmp_path: Path) ->
 
 
 def test_a_process_killed_while_it_makes_a_store_leaves_no_obstacle(tmp_path: Path) -> None:
-    store = SeedStore.open(tmp_path / "s", topic="clicks", partition=3, capacity=N)
-    store.close()
-    for file in (tmp_path / "s").iterdir():
-        if not file.name.startswith("MANIFEST"):
-            file.unlink()
+    path = unborn(tmp_path / "s", 3)
+    report = check_store(path, N, lambda _: None)
+    assert (report.damages, report.notes) == ([], ["nothing is written yet"])
+    assert check_store(tmp_path / "nowhere", N, lambda _: None).damages
     SeedStore.open(tmp_path / "s", topic="clicks", partition=3, capacity=N).close()
 
 
