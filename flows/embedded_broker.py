@@ -98,7 +98,9 @@ class EmbeddedBroker:
 
     def pause(self) -> None:
         """Play an outage: it holds its connections and answers nothing (SIGSTOP)."""
-        self._running().send(signal.SIGSTOP)
+        process = self._running()
+        process.send(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)  # it may take a moment to stop
 
     def resume(self) -> None:
         """End the outage (SIGCONT)."""

@@ -27,7 +27,9 @@ _BATCH_SEEDS = 2_000_000
 _WAY_OUT = "Look for a full or failing disk and start again once it is mended: nothing is lost."
 
 
-def follow_partitions(state_dir: Path, topic: str, known: int, now: int, capacity: int) -> None:
+def follow_partitions(
+    state_dir: Path, topic: str, known: int, now: int, capacity: int, partitioner: str = "auto"
+) -> None:
     """Move items to their partitions if the topic has grown, now or earlier.
 
     It may be cut off anywhere and begun anew. In a cluster the first process does it for all that share the directory.
@@ -38,9 +40,10 @@ def follow_partitions(state_dir: Path, topic: str, known: int, now: int, capacit
         known: its partitions when the flow last ran, 0 where there is no recovery data: then the directory tells.
         now: its partitions now.
         capacity: N, the most seeds of an item.
+        partitioner: a key of ``PARTITIONERS``; ``auto`` is the one that explains where the items lie so far.
 
     Raises:
-        RalmError: when a store, or the mark of the counts, cannot be used.
+        RalmError: when a store, or the mark of the counts, cannot be used, or several partitioners explain it.
     """
     seeds, mark = state_dir / "seeds", state_dir / _MARK
     try:
@@ -51,7 +54,7 @@ def follow_partitions(state_dir: Path, topic: str, known: int, now: int, capacit
             return
         with (state_dir / "grown.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            _bring_home(seeds, topic, _noted(mark, known, stores, now), now, capacity)
+            _bring_home(seeds, topic, _noted(mark, known, stores, now), now, capacity, partitioner)
     except StoreError as error:
         raise RalmError(str(error)) from error
     except OSError as error:
@@ -102,15 +105,14 @@ def _read(mark: Path) -> list[int]:
     return []
 
 
-def _bring_home(seeds: Path, topic: str, counts: list[int], now: int, capacity: int) -> None:
+def _bring_home(seeds: Path, topic: str, counts: list[int], now: int, capacity: int, given: str) -> None:
     here = _stores(seeds)
     items = {partition: _items(path) for partition, path in here.items()}
-    # First whether all are at home: a few items may seem to fit another partitioner by what there was once.
-    partitioner = _partitioner(items, [now]) or _partitioner(items, counts)
+    partitioner = PARTITIONERS.get(given) or _partitioner(items, counts, now)
     if partitioner is None:
         log.warning(
             "the topic has grown, and nothing tells where its producers send an item now: items whose clicks come in "
-            "another partition begin there anew",
+            "another partition begin there anew. If they use crc32 or murmur2, start again with --partitioner",
             topic=topic,
             partitions=now,
         )
@@ -144,16 +146,36 @@ def _items(path: Path) -> list[str]:
         raise
 
 
-def _partitioner(items: dict[int, list[str]], counts: list[int]) -> Partitioner | None:
-    """The one that explains where the items lie, with as many partitions as there were at some of these times."""
-    for partitioner in PARTITIONERS.values():
+def _partitioner(items: dict[int, list[str]], counts: list[int], now: int) -> Partitioner | None:
+    """The one that explains where the items lie; None if none does.
+
+    Raises:
+        RalmError: when several do and would send an item to different partitions, as after there was only one.
+    """
+    # First whether all are at home: a few items may seem to fit another partitioner by what there was once.
+    fitting = _fitting(items, [now]) or _fitting(items, counts)
+    keys = [name.encode() for names in items.values() for name in names]
+    if any(len({partitioner(key, now) for partitioner in fitting}) > 1 for key in keys):
+        msg = (
+            f"the topic of clicks has grown to {now} partitions, and where the items lie so far does not tell how its "
+            "producers choose an item's partition. Say it: --partitioner crc32 for librdkafka's default (clients in "
+            "C, Python, Go, .NET), --partitioner murmur2 for Java's."
+        )
+        raise RalmError(msg)
+    return next(iter(fitting), None)
+
+
+def _fitting(items: dict[int, list[str]], counts: list[int]) -> list[Partitioner]:
+    """Those that may have put the items where they lie, with one of these counts of partitions."""
+    return [
+        partitioner
+        for partitioner in PARTITIONERS.values()
         if all(
             partition in {partitioner(key, count) for count in counts}
             for partition, names in items.items()
             for key in map(str.encode, names)
-        ):
-            return partitioner
-    return None
+        )
+    ]
 
 
 def _move(seeds: Path, topic: str, way: tuple[int, int], names: list[str], capacity: int) -> None:

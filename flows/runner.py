@@ -105,9 +105,10 @@ def _serve(health: Health, host: str, port: int) -> HealthServer:
 
 def _run(flow: Dataflow, settings: Settings, name: str) -> None:
     addresses = [address.strip() for address in settings.addresses.split(",") if address.strip()]
-    recovery = _recovery_dir(Path(settings.state_dir) / "recovery" / name, settings.recovery_partitions)
+    recovery = Path(settings.state_dir) / "recovery" / name
     set_engine_api(settings)
     try:
+        _prepare_recovery(recovery, settings.recovery_partitions)
         cli_main(
             flow,
             workers_per_process=settings.workers,
@@ -126,7 +127,7 @@ def _run(flow: Dataflow, settings: Settings, name: str) -> None:
         raise FlowFailedError(str(known)) from error
 
 
-def _recovery_dir(path: Path, partitions: int) -> Path:
+def _prepare_recovery(path: Path, partitions: int) -> None:
     """The engine's recovery data; made once, by whichever process of a cluster comes first."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,7 +137,6 @@ def _recovery_dir(path: Path, partitions: int) -> Path:
                 _make_recovery(path, partitions)
     except OSError as error:
         raise RalmError(f"the recovery data cannot be made: {error}. {_DISK.format(recovery=path)}") from error
-    return path
 
 
 def _make_recovery(path: Path, partitions: int) -> None:

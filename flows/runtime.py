@@ -162,7 +162,7 @@ class Runtime:
 
     def _follow_partitions(self, now: int) -> None:
         s, known = self.settings, len(self.known_partitions.get("clicks", ()))
-        follow_partitions(Path(s.state_dir), self._topics.clicks, known, now, s.max_seeds)
+        follow_partitions(Path(s.state_dir), self._topics.clicks, known, now, s.max_seeds, s.partitioner)
 
     def _watch(self, words: str) -> None:
         """Stay alive and reachable while a store catches up, which holds the dataflow."""

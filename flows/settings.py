@@ -69,6 +69,9 @@ class Settings(BaseModel):
     dead_letters_retention: PositiveDuration = duration("topics", "30d", "how long dead letters are kept")
 
     start_from: Literal["earliest", "latest"] = setting("source", "earliest", "where a very first start begins")
+    partitioner: Literal["auto", "crc32", "murmur2"] = setting(
+        "source", "auto", "how producers of clicks choose an item's partition; auto = as the items lie so far"
+    )
     poll_batch: Positive = setting("source", 10_000, "most clicks taken at a poll")
     queue_kbytes: Kbytes = setting("source", 16_384, "read-ahead of each partition, KiB")
     max_message_bytes: Positive = setting("source", 65_536, "a longer message is a dead letter")

@@ -86,6 +86,21 @@ def test_without_a_partitioner_that_explains_it_nothing_is_moved(tmp_path: Path)
     assert found(tmp_path) == before
 
 
+@pytest.mark.parametrize("partitioner", PARTITIONERS)
+def test_after_a_single_partition_the_operator_must_say_which_partitioner_it_is(
+    tmp_path: Path, partitioner: str
+) -> None:
+    fill(tmp_path, dict.fromkeys(NAMES, 0), 1)
+    before = found(tmp_path)
+    with pytest.raises(RalmError, match="--partitioner crc32"):
+        follow_partitions(tmp_path, "clicks", 1, 3, 100)
+    assert found(tmp_path) == before
+    follow_partitions(tmp_path, "clicks", 1, 3, 100, partitioner)
+    homes = {name: PARTITIONERS[partitioner](name.encode(), 3) for name in NAMES}
+    assert {name: place for name, (place, _, _) in found(tmp_path).items()} == homes
+    follow_partitions(tmp_path, "clicks", 3, 3, 100)  # now they tell
+
+
 def test_nothing_is_looked_at_while_the_topic_is_as_it_was(tmp_path: Path) -> None:
     fill(tmp_path, {name: number % 4 for number, name in enumerate(NAMES)}, 4)
     follow_partitions(tmp_path, "clicks", 4, 4, 100)
@@ -100,7 +115,7 @@ def test_stores_that_a_start_was_stopped_from_making_are_no_obstacle(tmp_path: P
     choose = PARTITIONERS["crc32"]
     fill(tmp_path, {name: choose(name.encode(), 1) for name in NAMES}, 1)
     unborn(tmp_path / "seeds" / "00001", 1)
-    follow_partitions(tmp_path, "clicks", 1, 3, 100)
+    follow_partitions(tmp_path, "clicks", 1, 3, 100, "crc32")
     assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 3) for n in NAMES}
 
 
@@ -108,7 +123,7 @@ def test_stores_that_a_start_was_stopped_from_making_are_no_obstacle(tmp_path: P
 def test_without_recovery_data_the_stores_tell_how_many_partitions_there_were(tmp_path: Path, before: int) -> None:
     choose = PARTITIONERS["crc32"]
     fill(tmp_path, {name: choose(name.encode(), before) for name in NAMES}, before)
-    follow_partitions(tmp_path, "clicks", 0, 6, 100)
+    follow_partitions(tmp_path, "clicks", 0, 6, 100, "crc32" if before == 1 else "auto")
     assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 6) for n in NAMES}
     assert json.loads((tmp_path / "grown.json").read_text()) == [before, 6]
 
