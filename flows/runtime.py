@@ -208,7 +208,8 @@ class Runtime:
         return self.settings.start_from if first else "earliest"
 
     def _sink(self, kind: str, topic: str) -> KafkaSink:
-        return KafkaSink(kind, topic, producer_config(self.settings), self.settings.delivery_timeout)
+        s = self.settings
+        return KafkaSink(kind, topic, producer_config(s), s.delivery_timeout, self.health.beat)
 
     def _consumer(self, kind: str) -> dict[str, Any]:
         return {**consumer_config(self.settings), "client.id": f"ralm-{kind}"}
