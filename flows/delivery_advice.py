@@ -12,6 +12,25 @@ _BY_CODE = {
     KafkaError.UNKNOWN_TOPIC_OR_PART: "If somebody deleted {topic}, `ralm topics` makes it again.",
     KafkaError._UNKNOWN_TOPIC: "If somebody deleted {topic}, `ralm topics` makes it again.",  # noqa: SLF001 (public)
 }
+_TOO_LONG = (
+    "How long a message may be there is the setting max.message.bytes of the topic {topic}, or where it has none the "
+    "brokers' message.max.bytes: set the topic's to {most} or more (kafka-configs --alter --entity-type topics "
+    "--entity-name {topic} --add-config max.message.bytes={most}). Where that may not be, make messages shorter: "
+    "lower {lower}, and with it batch.size in kafka_options, since messages are sent together."
+)
+_LOWER = {"scores": "max_top_k", "centroids": "clusters", "dead_letters": "dead_letter_max_bytes"}
+_KAFKA_DEFAULT = 1_048_588
+
+
+def too_long(kind: str, topic: str, most: int) -> str:
+    """What to do when a topic takes no message of such a size.
+
+    Args:
+        kind: what the topic is in the contract.
+        topic: its name.
+        most: bytes of the longest message that we may send.
+    """
+    return f"{_TOO_LONG.format(topic=topic, most=max(most, _KAFKA_DEFAULT), lower=_LOWER[kind])} {_AGAIN}"
 
 
 def advice_for(error: KafkaError, topic: str) -> str:

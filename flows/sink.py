@@ -15,7 +15,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from flows.batches import OutMessage
-from flows.delivery_advice import advice_for, not_taken
+from flows.delivery_advice import advice_for, not_taken, too_long
 from flows.errors import RalmError
 from flows.failures import told
 from flows.logs import get_logger
@@ -121,6 +121,7 @@ class Delivery:
     ) -> None:
         self._kind = kind
         self._topic = topic
+        self._config = config
         self._timeout = timeout
         self._beat = beat
         self._clock = clock
@@ -202,6 +203,9 @@ class Delivery:
         self._failure = f"a message to {self._topic} with key {message.key()!r} was not delivered: {self._why(error)}"
 
     def _why(self, error: KafkaError) -> str:
+        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            most = int(self._config.get("message.max.bytes", 0))
+            return f"{error.str()}. {too_long(self._kind, self._topic, most)}"
         return f"{error.str()}. {advice_for(error, self._topic)}"
 
     def _raise_failure(self) -> None:

@@ -87,8 +87,17 @@ def test_what_was_not_delivered_is_said_with_what_to_do(code: int, words: str) -
             assert part in str(caught.value)
 
 
+def test_a_topic_that_takes_only_shorter_messages_is_said_with_its_setting() -> None:
+    delivery = delivery_to(SilentBroker(0.0), [])
+    delivery._delivered(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), Message(topic="t.scores", key=b"u-1"))
+    with pytest.raises(RalmError, match="not delivered") as caught:
+        delivery.settle()
+    for words in ("the topic t.scores", "max.message.bytes=1048588", "message.max.bytes", "lower max_top_k", "Nothing"):
+        assert words in str(caught.value)
+
+
 def test_every_sink_of_a_flow_beats_for_its_health() -> None:
     health = Health(["bundle"])
     runtime = Runtime(Settings(), None, health, {})  # type: ignore[arg-type]  # no sink asks for the bundle
-    for sink in (runtime.scores(), runtime.dead_letters(), runtime.centroids()):
+    for sink in (runtime.scores(), runtime.dead_letters()):
         assert sink._beat == health.beat
