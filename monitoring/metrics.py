@@ -168,8 +168,8 @@ SNAPSHOT_TIME = _gauge(
 
 RECLUSTERS = _counter(
     "ralm_reclusters_total",
-    "Clusterings of an item, by what became of them; unlisted: only its seeds were tidied; shed: its turn had not come "
-    "when a later window closed.",
+    "Clusterings of an item, by what became of them; failed: tried again when the next window closes; unlisted: only "
+    "its seeds were tidied; shed: its turn had not come when a later window closed.",
     at_0={"outcome": RECLUSTER_OUTCOMES},
 )
 RECLUSTER_SECONDS = _histogram(
