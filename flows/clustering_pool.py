@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from flows.logs import get_logger
-from flows.messages import Centroids, decode_centroids, encode_centroids
+from flows.messages import Centroids, Reject, decode_centroids, encode_centroids
 from monitoring import metrics
 from ralm.clustering import cluster
 from ralm.scoring import global_embedding
@@ -144,9 +144,14 @@ class ClusteringPool:
         return Result(job, "emitted", len(seeds), encode_centroids(message))
 
     def _start(self, store: SeedStore, item_id: str) -> NDArray[np.float32] | None:
-        """The item's last centroids, if they are of this model."""
+        """The item's last centroids, if they are of this model; they only help, so what cannot be read is none."""
         last = store.centroids(item_id)
         if last is None:
             return None
-        message = decode_centroids(last)
-        return message.centroids_array() if message.model_version == self.model_version else None
+        try:
+            message = decode_centroids(last)
+        except Reject as error:
+            log.warning("an item's last centroids cannot be read; it is clustered afresh", item=item_id, why=str(error))
+            return None
+        mine = (message.model_version, message.h) == (self.model_version, self._bundle.towers.dim)
+        return message.centroids_array() if mine else None

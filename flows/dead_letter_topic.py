@@ -1,9 +1,11 @@
 """Reads a topic from its beginning, or from a time on, to where it ends now, for tools."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TypeAlias
 from uuid import uuid4
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -18,7 +20,7 @@ Progress = Callable[[int, int], None]
 """Told how many messages were passed, and of how many."""
 _TIMEOUT_S = 15.0
 _PATIENCE_S = 60.0
-"""Without a sign of the broker for so long, reading fails."""
+"""Without a message or the end of a partition for so long, reading fails."""
 _POLL = 500
 
 
@@ -94,6 +96,7 @@ def read_to_end(
     Raises:
         RalmError: when it cannot be read.
     """
+    errors: Errors = deque(maxlen=1)
     config = consumer_config(
         settings,
         **{
@@ -101,18 +104,21 @@ def read_to_end(
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "auto.offset.reset": "earliest",
-            "error_cb": lambda _: None,
+            "error_cb": errors.append,
             "log_level": 0,  # the error that is raised says it all
         },
     )
     with closing(Consumer(config)) as consumer:
         try:
-            yield from _Reading(consumer, topic, progress).messages(_spans(consumer, settings, topic, since, start))
+            reading = _Reading(consumer, topic, progress, errors)
+            yield from reading.messages(_spans(consumer, settings, topic, since, start))
         except KafkaException as error:
             msg = f"the topic {topic} at {settings.bootstrap_servers} cannot be read: {_words(error)}"
             raise RalmError(msg) from error
 
 
+Errors: TypeAlias = deque[KafkaError]
+"""The last error that the client has told, if any."""
 Spans = dict[int, tuple[int, int]]
 """First offset and end of each partition that has something."""
 
@@ -152,21 +158,28 @@ def _end_after(topic: str, spans: Spans, partition: int, offset: int) -> int:
 
 
 class _Reading:
-    def __init__(self, consumer: Consumer, topic: str, progress: Progress) -> None:
+    def __init__(
+        self,
+        consumer: Consumer,
+        topic: str,
+        progress: Progress,
+        errors: Errors,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._consumer = consumer
         self._topic = topic
         self._progress = progress
+        self._errors = errors
+        self._clock = clock
+        self._heard = clock()
 
     def messages(self, spans: Spans) -> Iterator[Message]:
         self._consumer.assign([TopicPartition(self._topic, p, first) for p, (first, _) in spans.items()])
         total, left = sum(end - first for first, end in spans.values()), dict(spans)
-        heard = time.monotonic()
+        self._heard = self._clock()
         while left:
             polled = self._consumer.consume(_POLL, timeout=0.2)
-            heard = time.monotonic() if polled else heard
-            if time.monotonic() - heard > _PATIENCE_S:
-                msg = f"the topic {self._topic}: no sign of the broker for {_PATIENCE_S:g} s"
-                raise RalmError(msg)
+            self._listen(polled)
             for message in polled:
                 partition, offset = message.partition() or 0, message.offset() or 0
                 if self._failed_or_ended(message):
@@ -180,16 +193,35 @@ class _Reading:
                         del left[partition]
             self._progress(total - sum(end - first for first, end in left.values()), total)
 
+    def _listen(self, polled: list[Message]) -> None:
+        """Note whether anything came but errors, which the client repeats for as long as it has them."""
+        faults = [message.error() for message in polled]
+        self._errors.extend(error for error in faults if error is not None and not _is_end(error))
+        if any(error is None or _is_end(error) for error in faults):
+            self._heard = self._clock()
+            self._errors.clear()
+        elif self._clock() - self._heard > _PATIENCE_S:
+            why = f" ({self._errors[-1].str()})" if self._errors else ""
+            msg = (
+                f"nothing came from the topic {self._topic} for {_PATIENCE_S:g} s{why}: look whether the brokers that "
+                "have it are up and can be reached, and run this again"
+            )
+            raise RalmError(msg)
+
     @staticmethod
     def _failed_or_ended(message: Message) -> bool:
         error = message.error()
         if error is None or error.retriable():
             return False
-        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (its public name in this library)
+        if _is_end(error):
             return True
         if error.code() < 0 and not error.fatal():  # librdkafka's own, which it mends by itself
             return False
         raise KafkaException(error)
+
+
+def _is_end(error: KafkaError) -> bool:
+    return error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001 (its public name in this library)
 
 
 def _words(error: KafkaException) -> str:

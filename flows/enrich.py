@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from flows.batches import Headers, Ints, OutMessage
 from flows.decode import RequestBatch
 from flows.live_index import IndexView, LiveIndex
+from flows.message_size import MAX_VALUE_BYTES, shortened
 from flows.messages import SCHEMA_VERSION, Request, ScoredItem, Scores, Status, encode_scores
 from monitoring import metrics
 from ralm.scoring import PairScores, score
@@ -77,7 +78,7 @@ class Enricher:
                 answers = self._score(batch.requests[chunk], expired, self._index.view)
             now = self._clock()
             for answer, sent in zip(answers, batch.sent[chunk], strict=True):
-                out.append(OutMessage(answer.user_id.encode(), encode_scores(answer), self._headers))
+                out.append(OutMessage(answer.user_id.encode(), _encoded(answer), self._headers))
                 if sent:
                     metrics.REQUEST_AGE_SECONDS.observe(max(0.0, now - sent / 1000))
         return out
@@ -151,6 +152,15 @@ class Enricher:
             cold=cold,
             stale=stale,
         )
+
+
+def _encoded(answer: Scores) -> bytes:
+    """The answer as JSON, no longer than a message may be."""
+    value = encode_scores(answer)
+    if len(value) <= MAX_VALUE_BYTES:
+        return value
+    metrics.TRUNCATED.inc()
+    return encode_scores(shortened(answer))
 
 
 def _by_candidates(

@@ -63,7 +63,7 @@ class ScoredItem(msgspec.Struct, frozen=True, rename={"global_": "global"}):
     window_end: Annotated[Time, Meta(description="of the centroids it was made with, milliseconds since the epoch")]
 
 
-class Scores(msgspec.Struct, frozen=True):
+class Scores(msgspec.Struct, frozen=True, omit_defaults=True):
     """The answer to a request; key: user_id. Answers to one request_id are the same question: keep one."""
 
     request_id: str
@@ -80,6 +80,9 @@ class Scores(msgspec.Struct, frozen=True):
     scores: Annotated[list[ScoredItem], Meta(description="best first")]
     cold: Annotated[list[str], Meta(description="candidates without centroids of this model version")]
     stale: Annotated[list[str], Meta(description="scored items whose centroids are old")]
+    truncated: Annotated[
+        bool, Meta(description="it was too long for a message: scores after the best, or cold items, were left out")
+    ] = False
 
 
 _ROWS = "little-endian float32, row by row, in a MessagePack bin"

@@ -19,6 +19,7 @@ from flows.logs import get_logger
 from flows.pace import Pace
 from flows.partition_growth import follow_partitions
 from flows.seed_keeper import SeedKeeper
+from flows.setting_rules import check_clusters
 from flows.settings import Settings
 from flows.sink import KafkaSink
 from flows.source import KafkaSource, SourceOptions
@@ -103,7 +104,12 @@ class Runtime:
         return self._source("requests", self._topics.requests, self.settings.score_batch, gated=True)
 
     def centroids(self) -> KafkaSink:
-        """The sink of centroids."""
+        """The sink of centroids.
+
+        Raises:
+            ConfigError: when those of an item might not fit into a message.
+        """
+        check_clusters(self.settings, self.bundle.towers.dim)
         return self._sink("centroids", self._topics.centroids)
 
     def scores(self) -> KafkaSink:
@@ -214,7 +220,8 @@ class Runtime:
         return self.settings.start_from if first else "earliest"
 
     def _sink(self, kind: str, topic: str) -> KafkaSink:
-        return KafkaSink(kind, topic, producer_config(self.settings), self.settings.delivery_timeout)
+        s = self.settings
+        return KafkaSink(kind, topic, producer_config(s), s.delivery_timeout, self.health.beat)
 
     def _consumer(self, kind: str) -> dict[str, Any]:
         return {**consumer_config(self.settings), "client.id": f"ralm-{kind}"}

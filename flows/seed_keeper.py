@@ -2,9 +2,10 @@
 
 Who remembers what: the store has the seeds and the offsets they reach; the engine's snapshot has the watermark and the
 items that await clustering. The store's batch is written when the engine asks for a snapshot, so the store may be
-ahead of the snapshot, never behind. After a crash the engine replays the messages since its snapshot: clicks that the
-store already has (by offset) do not go in again, but they mark their items again, since the centroids that were made
-of them may never have been delivered. A store that is behind all the same (another disk, a backup) catches up first.
+ahead of the snapshot, never behind. An item whose clustering failed is dirty again and tried with the window that
+closes next. After a crash the engine replays the messages since its snapshot: clicks that the store already has (by
+offset) do not go in again, but they mark their items again, since the centroids that were made of them may never have
+been delivered. A store that is behind all the same (another disk, a backup) catches up first.
 """
 
 from collections.abc import Callable, Iterable
@@ -222,6 +223,9 @@ class SeedKeeper:
         self._intake.clustered(item_id, result.seeds, result.centroids)
         if self._pending.get(item_id) == result.job.window_end:
             del self._pending[item_id]
+            if result.outcome == "failed":  # once a window: at once, it would fail at once again
+                items = self._intake.items
+                items.mark(items.find([item_id]), np.array([self._clock.next_end()]))
         if result.centroids is None:
             return []
         metrics.CENTROIDS_TIME.set_to_current_time()

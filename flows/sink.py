@@ -3,15 +3,19 @@
 Every message has a delivery callback. At the end of each epoch all of it must be with the broker before the epoch's
 snapshot is taken; what cannot be delivered in time raises, the flow stops, and the epoch is done again after a
 restart. (Only sinks with fixed partitions hold back the engine's snapshot: of others, messages can be lost.)
+While it waits for the broker it gives signs of life: a flow that waits is healthy.
 """
 
+import time
 import zlib
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from flows.batches import OutMessage
+from flows.delivery_advice import advice_for, not_taken, too_long
 from flows.errors import RalmError
 from flows.failures import told
 from flows.logs import get_logger
@@ -21,6 +25,10 @@ log = get_logger(__name__)
 
 _PARTS = 16
 """Named in the recovery data, so it must never change; workers beyond it write nothing."""
+_SLICE_S = 1.0
+"""The longest that it waits between two signs of life; the health server allows 30 s."""
+_GRACE_S = 5.0
+"""So long after the delivery timeout the client must have said what became of a message."""
 
 
 class KafkaSink(FixedPartitionedSink[OutMessage, None]):
@@ -31,13 +39,22 @@ class KafkaSink(FixedPartitionedSink[OutMessage, None]):
         topic: its name.
         producer: librdkafka's settings.
         delivery_timeout: ms until a message that the broker has not taken raises.
+        beat: called as a sign of life while it waits for the broker.
     """
 
-    def __init__(self, kind: str, topic: str, producer: dict[str, Any], delivery_timeout: int) -> None:
+    def __init__(
+        self,
+        kind: str,
+        topic: str,
+        producer: dict[str, Any],
+        delivery_timeout: int,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
         self._kind = kind
         self._topic = topic
         self._config = producer
         self._timeout = delivery_timeout / 1000
+        self._beat = beat
         self._delivery: Delivery | None = None
 
     def list_parts(self) -> list[str]:
@@ -53,7 +70,7 @@ class KafkaSink(FixedPartitionedSink[OutMessage, None]):
         """One part; all parts of a process share one producer."""
         del step_id, for_part, resume_state
         if self._delivery is None:
-            self._delivery = Delivery(self._kind, self._topic, self._config, self._timeout)
+            self._delivery = Delivery(self._kind, self._topic, self._config, self._timeout, self._beat)
         return SinkPart(self._delivery)
 
 
@@ -89,12 +106,25 @@ class Delivery:
         topic: its name.
         config: librdkafka's settings.
         timeout: seconds until undelivered messages raise.
+        beat: called as a sign of life while it waits for the broker.
+        clock: seconds that only go forward.
     """
 
-    def __init__(self, kind: str, topic: str, config: dict[str, Any], timeout: float) -> None:
+    def __init__(
+        self,
+        kind: str,
+        topic: str,
+        config: dict[str, Any],
+        timeout: float,
+        beat: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._kind = kind
         self._topic = topic
+        self._config = config
         self._timeout = timeout
+        self._beat = beat
+        self._clock = clock
         self._failure: str | None = None
         self._fatal = ""
         self._producer = Producer({**config, "error_cb": self._on_error})
@@ -108,6 +138,7 @@ class Delivery:
         for message in messages:
             while not self._queued(message):
                 self._poll(0.1)
+                self._beat()
         self._poll(0)
 
     def settle(self) -> None:
@@ -116,15 +147,21 @@ class Delivery:
         Raises:
             RalmError: when it has not within the delivery timeout.
         """
+        deadline = self._clock() + self._timeout + _GRACE_S
+        while left := self._flush(max(0.0, min(_SLICE_S, deadline - self._clock()))):
+            if self._clock() >= deadline:
+                metrics.WRITE_ERRORS.labels(self._kind).inc(left)
+                raise RalmError(not_taken(self._topic, left, self._timeout))
+
+    def _flush(self, timeout: float) -> int:
+        """Wait so long (s) for what is on its way; how many messages still are."""
         try:
-            left = self._producer.flush(self._timeout + 5.0)
+            left = self._producer.flush(timeout)
         except (KafkaException, SystemError) as error:
             self._raise_fatal(error)
         self._raise_failure()
-        if left:
-            metrics.WRITE_ERRORS.labels(self._kind).inc(left)
-            msg = f"{left} messages to {self._topic} were not taken by the broker within {self._timeout:.0f} s"
-            raise RalmError(msg)
+        self._beat()
+        return left
 
     def _poll(self, timeout: float) -> None:
         try:
@@ -154,7 +191,7 @@ class Delivery:
             return False
         except KafkaException as error:
             metrics.WRITE_ERRORS.labels(self._kind).inc()
-            msg = f"a message to {self._topic} with key {message.key!r} cannot be sent: {error.args[0].str()}"
+            msg = f"a message to {self._topic} with key {message.key!r} cannot be sent: {self._why(error.args[0])}"
             raise RalmError(msg) from error
         return True
 
@@ -163,7 +200,13 @@ class Delivery:
             metrics.MESSAGES_WRITTEN.labels(self._kind).inc()
             return
         metrics.WRITE_ERRORS.labels(self._kind).inc()
-        self._failure = f"a message to {self._topic} with key {message.key()!r} was not delivered: {error.str()}"
+        self._failure = f"a message to {self._topic} with key {message.key()!r} was not delivered: {self._why(error)}"
+
+    def _why(self, error: KafkaError) -> str:
+        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            most = int(self._config.get("message.max.bytes", 0))
+            return f"{error.str()}. {too_long(self._kind, self._topic, most)}"
+        return f"{error.str()}. {advice_for(error, self._topic)}"
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

@@ -168,8 +168,8 @@ SNAPSHOT_TIME = _gauge(
 
 RECLUSTERS = _counter(
     "ralm_reclusters_total",
-    "Clusterings of an item, by what became of them; unlisted: only its seeds were tidied; shed: its turn had not come "
-    "when a later window closed.",
+    "Clusterings of an item, by what became of them; failed: tried again when the next window closes; unlisted: only "
+    "its seeds were tidied; shed: its turn had not come when a later window closed.",
     at_0={"outcome": RECLUSTER_OUTCOMES},
 )
 RECLUSTER_SECONDS = _histogram(
@@ -193,6 +193,9 @@ REQUESTS = _counter("ralm_requests_total", "Requests answered, by status.", at_0
 PAIRS = _counter("ralm_scored_pairs_total", "Pairs of user and item scored.")
 COLD = _counter("ralm_cold_answers_total", "Answers that name at least one cold item.")
 STALE = _counter("ralm_stale_answers_total", "Answers that name at least one stale item.")
+TRUNCATED = _counter(
+    "ralm_truncated_answers_total", "Answers that were too long for a message and were sent without their end."
+)
 SCORE_SECONDS = _histogram(
     "ralm_score_duration_seconds",
     "Time of scoring one micro-batch of requests, seconds.",

@@ -1,4 +1,4 @@
-"""What is being rejected? Dead letters, late clicks, clusterings without centroids, refused writes."""
+"""What is being rejected? Dead letters, late clicks, clusterings without centroids, cut answers, refused writes."""
 
 from monitoring.panels.base import Panel, rate
 
@@ -25,17 +25,22 @@ REJECTED = [
     Panel(
         "What becomes of clusterings?",
         "cps",
-        "failed: the log has why. no_vectors: users whom the bundle does not know, train anew. too_few_seeds: items "
-        "with little traffic.",
+        "failed: the log has why; tried again when the next window closes. no_vectors: users whom the bundle does not "
+        "know, train anew. too_few_seeds: items with little traffic.",
         {"{{outcome}}": rate("ralm_reclusters_total", "outcome")},
-        12,
+    ),
+    Panel(
+        "How many answers are cut?",
+        "cps",
+        "They were longer than a message may be and say `truncated`; the best scores are there. Ask for fewer: a lower "
+        "top_k in the requests, or max_top_k.",
+        {"{{instance}}": rate("ralm_truncated_answers_total", "instance")},
     ),
     Panel(
         "What does the broker not take?",
         "mps",
         "Any is too many: the flow stops at it; see the runbook RalmWriteErrors.",
         {"{{instance}} {{topic_kind}}": rate("ralm_write_errors_total", "instance, topic_kind")},
-        12,
         bad_from=0.001,
     ),
 ]

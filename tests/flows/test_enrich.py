@@ -8,7 +8,9 @@ import pytest
 from flows.decode import RequestBatch
 from flows.enrich import Enricher, EnrichOptions
 from flows.live_index import Entry, LiveIndex
+from flows.message_size import MAX_VALUE_BYTES
 from flows.messages import Request, decode_scores
+from monitoring import metrics
 from ralm.scoring import AttentionWeights, global_embedding
 from state.bundle import Bundle, write_bundle
 from state.user_keys import user_keys
@@ -63,3 +65,43 @@ def test_a_score_holds_what_many_seeds_add(bundle: Bundle) -> None:
     (item,) = decode_scores(out.value or b"").scores
     expected = 0.3 * item.global_ + 0.7 * item.local + 0.1 * np.log(51)
     assert item.score == pytest.approx(expected, abs=1e-5)
+
+
+def enricher_of_many(bundle: Bundle, names: list[str], most: int) -> Enricher:
+    index, rng = LiveIndex(bundle.towers), np.random.default_rng(2)
+    centroids = rng.normal(size=(len(names), 1, H)).astype("f4")
+    index.update({name: Entry(row, row[0], 1000, 50) for name, row in zip(names, centroids, strict=True)})
+    options = EnrichOptions(top_k=most, max_top_k=most, batch=2, stale_after=0, request_timeout=0)
+    return Enricher(bundle, index, options, clock=lambda: NOW)
+
+
+@pytest.mark.parametrize(
+    ("names", "cold"),
+    [
+        ([f"news-{n}" for n in range(10_000)], []),
+        ([f"{n:04d}".ljust(256, '"') for n in range(1_000)], []),  # JSON makes two bytes of each mark
+        (["a", "b"], [f"{n:04d}".ljust(256, "\n") for n in range(3_000)]),
+    ],
+    ids=["many", "long", "cold"],
+)
+def test_an_answer_that_is_too_long_for_a_message_keeps_the_best_and_says_so(
+    bundle: Bundle, names: list[str], cold: list[str]
+) -> None:
+    found, before = enricher_of_many(bundle, names, 20_000), metrics.TRUNCATED._value.get()
+    (out,) = found.answer(RequestBatch(0, [Request("r", "u1", 5000, [*names, *cold])], [0]))
+    answer = decode_scores(out.value or b"")
+    assert MAX_VALUE_BYTES - 2000 < len(out.value or b"") <= MAX_VALUE_BYTES
+    assert answer.truncated
+    assert metrics.TRUNCATED._value.get() == before + 1
+    whole = found._score([Request("r", "u1", 5000, [*names, *cold])], np.zeros(1, bool), found._index.view)[0]
+    assert answer.scores == whole.scores[: len(answer.scores)]
+    assert answer.cold == whole.cold[: len(answer.cold)]
+    assert answer.stale == [item.item_id for item in answer.scores]
+    assert len(answer.scores) + len(answer.cold) < len(names) + len(cold)
+
+
+def test_an_answer_that_fits_says_nothing_of_its_length(bundle: Bundle) -> None:
+    found = enricher_of_many(bundle, [f"news-{n}" for n in range(1_000)], 1_000)
+    (out,) = found.answer(RequestBatch(0, [Request("r", "u1", 5000)], [0]))
+    assert b"truncated" not in (out.value or b"")
+    assert len(decode_scores(out.value or b"").scores) == 1_000

@@ -59,6 +59,7 @@ def scores_bytes(rng: Random) -> bytes:
     status = rng.choice((b'"ok"', b'"unknown_user"', b'"expired"', b'"fine"'))
     pairs = [("request_id", quoted(rng)), ("user_id", quoted(rng)), ("status", status), ("model_version", quoted(rng))]
     pairs += [("scored_at", time(rng)), ("scores", b"[" + b",".join([item] * rng.randrange(3)) + b"]")]
+    pairs += [("truncated", rng.choice((b"true", b"false", b"1")))] if rng.random() < 0.3 else []
     return near_json(rng, [*pairs, ("cold", b"[" + quoted(rng) + b"]"), ("stale", b"[]")])
 
 

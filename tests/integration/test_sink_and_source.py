@@ -7,12 +7,13 @@ from uuid import uuid4
 
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewTopic
 from json_client import JsonClient
 
 from flows.batches import OutMessage
 from flows.errors import RalmError
 from flows.kafka import consumer_config, producer_config
+from flows.message_size import MAX_VALUE_BYTES
 from flows.reader import TopicReader
 from flows.sealed import unseal_position
 from flows.settings import Settings
@@ -68,6 +69,26 @@ def test_an_oversized_message_raises_and_names_its_key(broker: str) -> None:
     delivery = Delivery("scores", TopicNames.of(settings).scores, producer_config(settings), timeout=5.0)
     with pytest.raises(RalmError, match="key b'big'"):
         delivery.send([OutMessage(b"big", b"x" * 5_000_000)])
+
+
+def test_the_longest_value_of_ours_is_taken(broker: str) -> None:
+    settings = settings_for(broker)
+    delivery = Delivery("centroids", TopicNames.of(settings).centroids, producer_config(settings), timeout=5.0)
+    delivery.send([OutMessage(b"k" * 513, b"x" * MAX_VALUE_BYTES)])
+    delivery.settle()
+    (found,) = JsonClient(broker, settings.topic_prefix).read("centroids")
+    assert len(found.value()) == MAX_VALUE_BYTES
+
+
+def test_a_topic_that_takes_only_shorter_messages_is_said_with_its_setting(broker: str) -> None:
+    settings = settings_for(broker)
+    name = f"{settings.topic_prefix}small"
+    admin = AdminClient({"bootstrap.servers": broker})
+    admin.create_topics([NewTopic(name, 1, 1, config={"max.message.bytes": "10000"})])[name].result(timeout=20)
+    delivery = Delivery("scores", name, producer_config(settings), timeout=5.0)
+    delivery.send([OutMessage(b"k", b"x" * 50_000)])
+    with pytest.raises(RalmError, match=rf"the setting max\.message\.bytes of the topic {name}"):
+        delivery.settle()
 
 
 def test_all_parts_of_a_sink_share_a_producer_and_a_snapshot_delivers(broker: str) -> None:
