@@ -11,6 +11,7 @@ from flows.errors import RalmError
 from flows.runtime import Runtime
 from flows.settings import Settings
 from flows.sink import Delivery
+from flows.stop_flag import StopFlag
 from monitoring.health import Health
 
 
@@ -98,6 +99,6 @@ def test_a_topic_that_takes_only_shorter_messages_is_said_with_its_setting() -> 
 
 def test_every_sink_of_a_flow_beats_for_its_health() -> None:
     health = Health(["bundle"])
-    runtime = Runtime(Settings(), None, health, {})  # type: ignore[arg-type]  # no sink asks for the bundle
+    runtime = Runtime(Settings(), None, health, {}, StopFlag())  # type: ignore[arg-type]  # no sink asks for the bundle
     for sink in (runtime.scores(), runtime.dead_letters()):
         assert sink._beat == health.beat
