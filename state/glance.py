@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 from rocksdict import AccessType, DBRecoveryMode, Rdict
 
+from state.log_records import check_log_records
 from state.rocks import cannot_open, in_words, make_options
 from state.store_layout import META_KEY, StoreError
 
@@ -42,6 +43,7 @@ class Glance:
             self._links = _scratch(path)
             # Beside a running flow a file may come, go or grow between two looks; a damaged store stays as it is.
             try:
+                check_log_records(path)
                 self.db, self.torn = self._open()
                 if self.torn is None or attempt == _TRIES - 1 or _look(path) == before:
                     return

@@ -19,6 +19,7 @@ from rocksdict import (
     WriteOptions,
 )
 
+from state.log_records import check_log_records
 from state.store_layout import WAY_OUT, StoreError
 
 T = TypeVar("T")
@@ -40,6 +41,7 @@ def open_to_write(path: Path) -> Rdict:
     Raises:
         StoreError: when it is in use or damaged.
     """
+    check_log_records(path)
     options = make_options(create=True, recovery=DBRecoveryMode.point_in_time())
     options.set_max_open_files(128)
     try:
