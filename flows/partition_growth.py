@@ -15,6 +15,7 @@ from flows.errors import RalmError
 from flows.logs import get_logger
 from flows.partitioners import PARTITIONERS, Partitioner
 from state.seed_store import Changes, ItemRecord, SeedStore, StoreError
+from state.state_dir import store_paths
 
 log = get_logger(__name__)
 
@@ -54,7 +55,7 @@ def follow_partitions(state_dir: Path, topic: str, known: int, now: int, capacit
 
 def _bring_home(seeds: Path, topic: str, counts: list[int], capacity: int) -> None:
     now = counts[-1]
-    here = {int(path.name): path for path in sorted(seeds.iterdir()) if path.name.isdecimal()}
+    here = store_paths(seeds.parent)
     items = {partition: _items(path) for partition, path in here.items()}
     partitioner = _partitioner(items, counts)
     if partitioner is None:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from rocksdict import AccessType, DBRecoveryMode, Rdict
 
 from state.log_records import check_log_records
-from state.rocks import cannot_open, in_words, make_options
+from state.rocks import cannot_open, holds_data, in_words, make_options
 from state.store_layout import META_KEY, StoreError
 
 _DATA = ("*.sst", "*.log", "MANIFEST-*", "CURRENT")
@@ -38,6 +38,7 @@ class Glance:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        holds_data(path)  # says so if it may not be looked into: links to nothing would speak of missing files
         for attempt in range(_TRIES):
             before = _look(path)
             self._links = _scratch(path)

@@ -69,10 +69,18 @@ class OwnerLock:
 
 
 def owners(state_dir: Path) -> list[str]:
-    """Who holds a state directory now, in each holder's own words; looks without taking anything."""
+    """Who holds a state directory now, in each holder's own words; looks without taking anything.
+
+    Raises:
+        OwnedElsewhereError: when a lock file cannot be read, so that nobody can tell.
+    """
     found = []
     for path in sorted(state_dir.glob("process-*.lock")):
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            msg = f"whether {state_dir} is in use cannot be told: {error}. Run as the user whom the files belong to."
+            raise OwnedElsewhereError(msg) from error
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

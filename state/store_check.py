@@ -62,10 +62,10 @@ def check_store(path: Path, capacity: int, check_centroids: Callable[[bytes], st
         What was found; a damage never raises.
     """
     report = StoreReport(path)
-    if not rocks.holds_data(path):
-        report.damages.append(f"there is no store in {path}")
-        return report
     try:
+        if not rocks.holds_data(path):
+            report.damages.append(f"there is no store in {path}")
+            return report
         glance = Glance(path)
     except (StoreError, OSError) as error:
         report.damages.append(str(error))

@@ -1,4 +1,4 @@
-"""``ralm state verify``, ``backup`` and ``restore`` on whole state directories, sound and damaged."""
+"""``ralm state verify`` on whole state directories, sound and damaged."""
 
 import json
 import os
@@ -14,7 +14,6 @@ from store_history import N
 
 from flows.commands.state import command
 from flows.errors import RalmError
-from flows.state_backup import backup, restore
 from flows.state_verify import PartitionReport, StateVerifier
 from state.owner_lock import OwnerLock
 from state.seed_store import Changes, SeedStore
@@ -46,10 +45,6 @@ def run(path: Path, *arguments: str) -> Result:
 
 def contents(path: Path) -> dict[str, bytes]:
     return {str(file): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
-
-
-def nothing(_: str) -> None:
-    pass
 
 
 def test_a_sound_state_is_whole_and_stays_as_it_was(state: Path) -> None:
@@ -165,41 +160,3 @@ def test_random_damage_is_told_and_never_a_traceback(sound: Path, tmp_path: Path
         elif file.suffix == ".sst" or file.name.startswith(("MANIFEST", "CURRENT")):
             assert not whole, (file, way)
     assert told > 3
-
-
-def test_what_was_backed_up_comes_back(state: Path, tmp_path: Path) -> None:
-    before = [report.as_json() for report in verified(state)[0]]
-    backup(state, tmp_path / "b" / "one", N, nothing)
-    assert sorted(file.name for file in (tmp_path / "b").iterdir()) == ["one"]
-    with pytest.raises(RalmError, match="not empty"):
-        backup(state, tmp_path / "b" / "one", N, nothing)
-    with pytest.raises(RalmError, match="move it away first"):
-        restore(tmp_path / "b" / "one", state, N, nothing)
-    shutil.rmtree(state)
-    with OwnerLock(state, 1, "seeds"), pytest.raises(RalmError, match=r"a flow is running.*seeds"):
-        restore(tmp_path / "b" / "one", state, N, nothing)
-    restore(tmp_path / "b" / "one", state, N, nothing)
-    reports, verifier = verified(state)
-    after = [report.as_json() for report in reports]
-    assert not verifier.damages
-    assert after == before
-    restore(state, tmp_path / "copy", N, nothing)  # a drained directory is a backup as it is
-    assert [report.as_json() for report in verified(tmp_path / "copy")[0]] == before
-
-
-def test_a_damaged_state_is_not_backed_up_and_a_damaged_backup_not_restored(state: Path, tmp_path: Path) -> None:
-    backup(state, tmp_path / "good", N, nothing)
-    table = next((state / "seeds" / "00003").glob("*.sst"))
-    table.write_bytes(table.read_bytes()[:-50])
-    with pytest.raises(RalmError, match="no backup was made"):
-        backup(state, tmp_path / "bad", N, nothing)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["good", "state"]
-    for number, pattern in enumerate(("seeds/00000/*.sst", "recovery/*/part-2.sqlite3", "backup.json")):
-        damaged = shutil.copytree(tmp_path / "good", tmp_path / f"damaged-{number}")
-        file = next(damaged.glob(pattern))
-        data = bytearray(file.read_bytes())
-        data[len(data) // 2] ^= 1
-        file.write_bytes(data)
-        with pytest.raises(RalmError, match=r"damaged|no whole backup"):
-            restore(damaged, tmp_path / "new", N, nothing)
-        assert not (tmp_path / "new").exists()
