@@ -63,7 +63,7 @@ def follow_partitions(
 
 
 def _stores(seeds: Path) -> dict[int, Path]:
-    return {int(path.name): path for path in sorted(seeds.iterdir()) if path.name.isdecimal()}
+    return {int(path.name): path for path in sorted(seeds.iterdir()) if path.name.isdecimal() and len(path.name) == 5}
 
 
 def _noted(mark: Path, known: int, stores: int, now: int) -> list[int]:

@@ -140,7 +140,7 @@ def _prepare_recovery(path: Path, partitions: int) -> None:
 
 
 def _make_recovery(path: Path, partitions: int) -> None:
-    with TemporaryDirectory(prefix=f"{path.name}-", dir=path.parent) as folder:
+    with TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
         init_db_dir(folder, partitions)
         # Whole or not at all: a process that is killed meanwhile leaves no half of it.
         Path(folder).rename(path)

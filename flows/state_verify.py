@@ -1,9 +1,9 @@
 """``ralm state verify``: the stores against their checksums, and against what the engine would resume from."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from flows.errors import RalmError
 from flows.keeper_state import KeeperState
@@ -12,10 +12,12 @@ from flows.recovery_files import RecoveryData, read_recovery, source_positions
 from flows.rejects import Reject
 from flows.sealed import unseal
 from state.owner_lock import OwnedElsewhereError, owners
-from state.state_format import read_format
+from state.state_dir import recovery_folders, store_paths
+from state.state_format import read_format, refusal, refuse_cut_off
 from state.store_check import StoreReport, check_store
-from state.store_layout import FORMAT, StoreError, refusal_of_format
+from state.store_layout import FORMAT, StoreError
 
+T = TypeVar("T")
 _AGAIN = (
     "at its next start the flow reads the messages between from the topic again; if the topic no longer has them, it "
     "refuses to start"
@@ -108,11 +110,15 @@ class StateVerifier:
     """
 
     def __init__(self, state_dir: Path, capacity: int) -> None:
-        self._seeds, self._recovery = state_dir / "seeds", state_dir / "recovery"
+        self._state_dir = state_dir
         self._capacity = capacity
         self.damages: list[str] = []
         self.notes: list[str] = []
-        if not _folders(self._seeds) and not _folders(self._recovery):
+        try:
+            refuse_cut_off(state_dir)
+        except StoreError as error:
+            raise RalmError(str(error)) from error
+        if not self._listed(store_paths) and not self._listed(recovery_folders):
             msg = f"there are no stores and no recovery data in {state_dir}"
             raise RalmError(msg)
         try:
@@ -121,7 +127,7 @@ class StateVerifier:
             self.damages.append(str(error))
         else:
             if found != FORMAT:
-                raise RalmError(refusal_of_format(f"the state directory {state_dir}", found or 1))
+                raise RalmError(refusal(state_dir, found or 1))
         try:
             self.notes += [f"a flow is running on it, so it moves: {who}" for who in owners(state_dir)]
         except OwnedElsewhereError as error:
@@ -130,22 +136,27 @@ class StateVerifier:
     def run(self) -> Iterator[PartitionReport]:
         """Verify one partition after the other."""
         # The recovery data first: what the flow writes meanwhile puts the stores ahead of it, never behind.
-        flows = {folder.name: read_recovery(folder) for folder in _folders(self._recovery)}
+        flows = {folder.name: read_recovery(folder) for folder in self._listed(recovery_folders)}
         for data in flows.values():
             self.damages += data.damages
         snapshots = self._snapshots(flows)
-        paths = {int(path.name): path for path in _folders(self._seeds) if path.name.isdecimal()}
-        self.notes += [f"{path} is no store's name" for path in _folders(self._seeds) if not path.name.isdecimal()]
+        paths = self._listed(store_paths)
         for partition in sorted({*paths, *snapshots}):
             yield self._partition(partition, paths.get(partition), snapshots.get(partition, []))
         for name, data in flows.items():
-            now = read_recovery(self._recovery / name).epoch
+            now = read_recovery(self._state_dir / "recovery" / name).epoch
             if now != data.epoch:
                 self.notes.append(f"the recovery data of {name} moved meanwhile, from epoch {data.epoch} to {now}")
 
+    def _listed(self, what: Callable[[Path], T]) -> T:
+        try:
+            return what(self._state_dir)
+        except StoreError as error:
+            raise RalmError(str(error)) from error
+
     def _partition(self, partition: int, path: Path | None, snapshots: list[Snapshot]) -> PartitionReport:
         if path is None:
-            store = StoreReport(self._seeds / f"{partition:05d}", notes=["there is no store"])
+            store = StoreReport(self._state_dir / "seeds" / f"{partition:05d}", notes=["there is no store"])
         else:
             store = check_store(path, self._capacity, _wrong_centroids)
             if store.meta is not None and store.meta.partition != partition:
@@ -217,7 +228,3 @@ def _wrong_centroids(value: bytes) -> str | None:
     except Reject as error:
         return str(error)
     return None
-
-
-def _folders(path: Path) -> list[Path]:
-    return sorted(folder for folder in path.iterdir() if folder.is_dir()) if path.is_dir() else []

@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 
 from rocksdict import AccessType, DBRecoveryMode, Rdict
 
-from state.rocks import cannot_open, in_words, make_options
+from state.log_records import check_log_records
+from state.rocks import cannot_open, holds_data, in_words, make_options
 from state.store_layout import META_KEY, StoreError
 
 _DATA = ("*.sst", "*.log", "MANIFEST-*", "CURRENT")
@@ -37,11 +38,13 @@ class Glance:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        holds_data(path)  # says so if it may not be looked into: links to nothing would speak of missing files
         for attempt in range(_TRIES):
             before = _look(path)
             self._links = _scratch(path)
             # Beside a running flow a file may come, go or grow between two looks; a damaged store stays as it is.
             try:
+                check_log_records(path)
                 self.db, self.torn = self._open()
                 if self.torn is None or attempt == _TRIES - 1 or _look(path) == before:
                     return

@@ -82,6 +82,10 @@ def owners(state_dir: Path) -> list[str]:
     for path in sorted(state_dir.glob("process-*.lock")):
         try:
             holder = _held_by(path)
+        except PermissionError as error:
+            advice = "Run as the user whom the files belong to."
+            msg = f"whether a flow is running on {state_dir} cannot be told: {error}. {advice}"
+            raise OwnedElsewhereError(msg) from error
         except OSError as error:
             msg = f"whether a flow is running on {state_dir} cannot be told: {_no_lock(path, error)}"
             raise OwnedElsewhereError(msg) from error

@@ -19,6 +19,7 @@ from rocksdict import (
     WriteOptions,
 )
 
+from state.log_records import check_log_records
 from state.store_layout import WAY_OUT, StoreError
 
 T = TypeVar("T")
@@ -29,6 +30,10 @@ _DELETIONS_WINDOW = 1000
 _WORK = ("num-running-flushes", "mem-table-flush-pending", "num-running-compactions", "compaction-pending")
 _AGE_S = 86_400
 """What was overwritten or deleted leaves the disk within so long, however little is written after it."""
+_ADVICE = {
+    "No space left": "Make room on the disk and start again: nothing is lost.",
+    "Permission denied": "Run as the user whom its files belong to.",
+}
 _FILE = re.compile(r"/\S*/(\d{6,}\.(?:sst|log)|MANIFEST-\d+|CURRENT)")
 
 
@@ -40,6 +45,7 @@ def open_to_write(path: Path) -> Rdict:
     Raises:
         StoreError: when it is in use or damaged.
     """
+    check_log_records(path)
     options = make_options(create=True, recovery=DBRecoveryMode.point_in_time())
     options.set_max_open_files(128)
     try:
@@ -107,8 +113,15 @@ def holds_data(path: Path) -> bool:
     """Whether there is a store in a directory, be it a damaged one.
 
     A process that is killed while it makes a store leaves a MANIFEST and nothing that names it; that is none yet.
+
+    Raises:
+        StoreError: when it cannot be looked into.
     """
-    return (path / "CURRENT").exists() or any(next(path.glob(p), None) for p in ("*.sst", "*.log"))
+    try:
+        return (path / "CURRENT").exists() or any(next(path.glob(p), None) for p in ("*.sst", "*.log"))
+    except OSError as error:
+        msg = f"the store in {path} cannot be read: {error}. Run as the user whom its files belong to."
+        raise StoreError(msg) from error
 
 
 def clear_unborn(path: Path) -> None:
@@ -211,7 +224,7 @@ def _failures(db: Rdict) -> int:
 def cannot_open(path: Path, error: Exception) -> StoreError:
     """Why a store cannot be opened, with the way out."""
     words = in_words(path, error)
-    way_out = "Make room on the disk and start again: nothing is lost." if "No space left" in words else WAY_OUT
+    way_out = next((advice for sign, advice in _ADVICE.items() if sign in words), WAY_OUT)
     return StoreError(f"the store in {path} cannot be opened: {words}. {way_out}")
 
 

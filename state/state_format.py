@@ -1,23 +1,27 @@
 """The format of a whole state directory: ``format.json``, written once by its first owner.
 
-It covers what has no mark of its own: the engine's recovery data, in which our snapshots lie.
+It covers what has no mark of its own: the engine's recovery data, in which our snapshots lie. While a backup is put
+in place there is the file ``restoring`` beside it: what lies there is then not all of it.
 """
 
 import json
 from pathlib import Path
 
+from state.state_dir import cannot_be_read, recovery_folders, store_paths
 from state.store_layout import FORMAT, StoreError, refusal_of_format
-from state.whole_file import write_whole
+from state.whole_file import sync, write_whole
 
 NAME = "format.json"
+RESTORING = "restoring"
 
 
 def read_format(state_dir: Path) -> int | None:
     """The format of a state directory, None when it holds nothing yet; without a mark it is the first, 1.
 
     Raises:
-        StoreError: when the mark cannot be read.
+        StoreError: when the mark cannot be read, or a restore was cut off.
     """
+    refuse_cut_off(state_dir)
     try:
         mark = json.loads((state_dir / NAME).read_bytes())
         if type(mark["format"]) is not int:
@@ -42,7 +46,36 @@ def check_format(state_dir: Path) -> None:
     """
     found = read_format(state_dir)
     if found not in (None, FORMAT):
-        raise StoreError(refusal_of_format(f"the state directory {state_dir}", found or 1))
+        raise StoreError(refusal(state_dir, found or 1))
+
+
+def refusal(state_dir: Path, found: int) -> str:
+    """Why a state directory of another format is refused, and the way on."""
+    words = refusal_of_format(f"the state directory {state_dir}", found)
+    if (state_dir / NAME).exists():
+        return words
+    return (
+        f"{words} It is taken for that since it has no {NAME}: if that file was removed, or this is a copy that was "
+        "cut short, copy or restore the whole directory again."
+    )
+
+
+def refuse_cut_off(state_dir: Path) -> None:
+    """See that no restore into a state directory was cut off or goes on.
+
+    Raises:
+        StoreError: when one was.
+    """
+    try:
+        if not (state_dir / RESTORING).exists():
+            return
+    except OSError as error:
+        raise cannot_be_read(state_dir, error) from error
+    msg = (
+        f"a restore into {state_dir} was cut off, or is still going on: run `ralm state restore` again (an unfinished "
+        "one may be restored over)"
+    )
+    raise StoreError(msg)
 
 
 def mark_format(state_dir: Path) -> None:
@@ -56,10 +89,53 @@ def mark_format(state_dir: Path) -> None:
     check_format(state_dir)
     if (state_dir / NAME).exists():
         return
+    write_format(state_dir)
+
+
+def write_format(state_dir: Path, *, backup: bool = False) -> None:
+    """Write the mark of this version's format, whatever is there.
+
+    Args:
+        state_dir: the directory, made if there is none.
+        backup: whether it is a backup, which has a note beside it.
+
+    Raises:
+        OSError: when it cannot be written.
+    """
     state_dir.mkdir(parents=True, exist_ok=True)
-    write_whole(state_dir / NAME, json.dumps({"format": FORMAT}) + "\n")
+    mark = {"format": FORMAT, "backup": True} if backup else {"format": FORMAT}
+    write_whole(state_dir / NAME, json.dumps(mark) + "\n")
+
+
+def is_backup(state_dir: Path) -> bool:
+    """Whether the mark says that a directory was made as a backup."""
+    try:
+        return bool(json.loads((state_dir / NAME).read_bytes())["backup"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def begin_restoring(state_dir: Path) -> None:
+    """Have a state directory refused until ``end_restoring``.
+
+    Raises:
+        OSError: when that cannot be written.
+    """
+    (state_dir / RESTORING).touch()
+    sync(state_dir / RESTORING)
+    sync(state_dir)
+
+
+def end_restoring(state_dir: Path) -> None:
+    """The state directory is whole, and on the disk.
+
+    Raises:
+        OSError: when that cannot be written.
+    """
+    (state_dir / RESTORING).unlink()
+    sync(state_dir)
 
 
 def _holds_state(state_dir: Path) -> bool:
-    stores, recovery = state_dir.glob("seeds/*/CURRENT"), state_dir.glob("recovery/*/part-*.sqlite3")
-    return next(stores, None) is not None or next(recovery, None) is not None
+    recovery = (next(folder.glob("part-*.sqlite3"), None) for folder in recovery_folders(state_dir))
+    return bool(store_paths(state_dir)) or any(recovery)

@@ -63,13 +63,13 @@ def check_store(path: Path, capacity: int, check_centroids: Callable[[bytes], st
         What was found; a damage never raises. A directory in which no store was made yet is none.
     """
     report = StoreReport(path)
-    if not rocks.holds_data(path):
-        if path.is_dir():  # a process was stopped while it made the store; the next one makes it
-            report.notes.append(_EMPTY)
-        else:
-            report.damages.append(f"there is no store in {path}")
-        return report
     try:
+        if not rocks.holds_data(path):
+            if path.is_dir():  # a process was stopped while it made the store; the next one makes it
+                report.notes.append(_EMPTY)
+            else:
+                report.damages.append(f"there is no store in {path}")
+            return report
         glance = Glance(path)
     except (StoreError, OSError) as error:
         report.damages.append(str(error))

@@ -28,8 +28,17 @@ def write_whole(path: Path, text: str) -> None:
             with suppress(OSError):
                 work.unlink()
             raise
-    directory = os.open(path.parent, os.O_RDONLY)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Have a file, or what a folder names, on the disk.
+
+    Raises:
+        OSError: when the disk fails.
+    """
+    opened = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(directory)
+        os.fsync(opened)
     finally:
-        os.close(directory)
+        os.close(opened)

@@ -17,11 +17,13 @@ from flows.messages import decode_centroids
 from flows.options import with_settings
 from flows.rejects import Reject
 from flows.settings import Settings
-from flows.state_backup import backup, restore
+from flows.state_backup import backup
+from flows.state_restore import restore
 from flows.state_verify import StateVerifier
 from ralm.seed_set import SeedSet
-from state.rocks import holds_data
 from state.seed_store import SeedStore, StoreError
+from state.state_dir import store_paths
+from state.state_format import refuse_cut_off
 
 
 @click.group("state")
@@ -142,12 +144,13 @@ def _tell(words: str) -> None:
 
 def _stores(settings: Settings) -> Iterator[SeedStore]:
     """Each store in turn, open while it is looked at."""
-    folder = Path(settings.state_dir) / "seeds"
-    paths = [path for path in sorted(folder.iterdir()) if holds_data(path)] if folder.is_dir() else []
+    state_dir = Path(settings.state_dir)
+    refuse_cut_off(state_dir)
+    paths = store_paths(state_dir)
     if not paths:
-        msg = f"there are no stores in {folder}"
+        msg = f"there are no stores in {state_dir / 'seeds'}"
         raise RalmError(msg)
-    for path in paths:
+    for path in paths.values():
         with closing(SeedStore.inspect(path, settings.max_seeds)) as store:
             yield store
 

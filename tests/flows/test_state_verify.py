@@ -1,7 +1,5 @@
-"""``ralm state verify``, ``backup`` and ``restore`` on whole state directories, sound and damaged."""
+"""``ralm state verify`` on whole state directories, sound and damaged."""
 
-import errno
-import fcntl
 import json
 import os
 import random
@@ -12,11 +10,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from state_maker import make_recovery, make_state
-from store_history import N, unborn
+from store_history import N
 
 from flows.commands.state import command
 from flows.errors import RalmError
-from flows.state_backup import backup, restore
 from flows.state_verify import PartitionReport, StateVerifier
 from state.owner_lock import OwnerLock
 from state.seed_store import Changes, SeedStore
@@ -48,10 +45,6 @@ def run(path: Path, *arguments: str) -> Result:
 
 def contents(path: Path) -> dict[str, bytes]:
     return {str(file): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
-
-
-def nothing(_: str) -> None:
-    pass
 
 
 def test_a_sound_state_is_whole_and_stays_as_it_was(state: Path) -> None:
@@ -167,80 +160,3 @@ def test_random_damage_is_told_and_never_a_traceback(sound: Path, tmp_path: Path
         elif file.suffix == ".sst" or file.name.startswith(("MANIFEST", "CURRENT")):
             assert not whole, (file, way)
     assert told > 3
-
-
-def test_what_was_backed_up_comes_back(state: Path, tmp_path: Path) -> None:
-    before = [report.as_json() for report in verified(state)[0]]
-    backup(state, tmp_path / "b" / "one", N, nothing)
-    assert sorted(file.name for file in (tmp_path / "b").iterdir()) == ["one"]
-    with pytest.raises(RalmError, match="not empty"):
-        backup(state, tmp_path / "b" / "one", N, nothing)
-    with pytest.raises(RalmError, match="move it away first"):
-        restore(tmp_path / "b" / "one", state, N, nothing)
-    shutil.rmtree(state)
-    with OwnerLock(state, 1, "seeds"), pytest.raises(RalmError, match=r"a flow is running.*seeds"):
-        restore(tmp_path / "b" / "one", state, N, nothing)
-    restore(tmp_path / "b" / "one", state, N, nothing)
-    reports, verifier = verified(state)
-    after = [report.as_json() for report in reports]
-    assert not verifier.damages
-    assert after == before
-    restore(state, tmp_path / "copy", N, nothing)  # a drained directory is a backup as it is
-    assert [report.as_json() for report in verified(tmp_path / "copy")[0]] == before
-
-
-def test_a_damaged_state_is_not_backed_up_and_a_damaged_backup_not_restored(state: Path, tmp_path: Path) -> None:
-    backup(state, tmp_path / "good", N, nothing)
-    table = next((state / "seeds" / "00003").glob("*.sst"))
-    table.write_bytes(table.read_bytes()[:-50])
-    with pytest.raises(RalmError, match="no backup was made"):
-        backup(state, tmp_path / "bad", N, nothing)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["good", "state"]
-    for number, pattern in enumerate(("seeds/00000/*.sst", "recovery/*/part-2.sqlite3", "backup.json")):
-        damaged = shutil.copytree(tmp_path / "good", tmp_path / f"damaged-{number}")
-        file = next(damaged.glob(pattern))
-        data = bytearray(file.read_bytes())
-        data[len(data) // 2] ^= 1
-        file.write_bytes(data)
-        with pytest.raises(RalmError, match=r"damaged|no whole backup"):
-            restore(damaged, tmp_path / "new", N, nothing)
-        assert not (tmp_path / "new").exists()
-
-
-def test_a_store_that_was_never_made_is_empty_unless_the_recovery_data_knows_better(
-    state: Path, tmp_path: Path
-) -> None:
-    unborn(state / "seeds" / "00001", 1)
-    done = run(state, "verify")
-    assert done.exit_code == 0, done.output
-    assert "partition 1: whole; nothing is written yet" in done.output
-    assert [run(state, *arguments).exit_code for arguments in (("show",), ("item", "item-1"))] == [0, 0]
-    backup(state, tmp_path / "backup", N, nothing)
-    assert sorted(path.name for path in (tmp_path / "backup" / "seeds").iterdir()) == ["00000", "00003"]
-    shutil.rmtree(state / "seeds" / "00003")
-    unborn(state / "seeds" / "00003", 3)
-    done = run(state, "verify")
-    assert done.exit_code == 1
-    assert "partition 3: BEHIND" in done.output
-    assert "up to offset 0, the recovery data of look-alike up to" in done.output
-    with pytest.raises(RalmError, match=r"not usable.*00003 has clicks up to offset 0"):
-        backup(state, tmp_path / "another", N, nothing)
-
-
-def test_where_no_lock_can_be_looked_at_verify_says_so_and_the_others_refuse(
-    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object) -> None:
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    with OwnerLock(state, 0, "look-alike"):
-        pass
-    backup(state, tmp_path / "backup", N, nothing)
-    monkeypatch.setattr(fcntl, "flock", fail)
-    reports, verifier = verified(state)
-    assert all(report.whole for report in reports)
-    assert any("cannot be told" in note for note in verifier.notes)
-    with pytest.raises(RalmError, match=r"no backup was made: .*cannot be told"):
-        backup(state, tmp_path / "another", N, nothing)
-    with pytest.raises(RalmError, match="cannot be told"):
-        restore(tmp_path / "backup", state, N, nothing)
