@@ -12,12 +12,12 @@ import pickletools
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from flows.errors import RalmError
+from flows.recovery_sqlite import TABLES, read_tables
 from flows.sealed import unseal, unseal_position
 from state.state_format import mark_format
 from state.store_layout import StoreError
@@ -25,13 +25,6 @@ from state.store_layout import StoreError
 Snapshot: TypeAlias = int | bytes | None
 KINDS = ("clicks", "requests", "candidates")
 
-_TABLES = {
-    "parts": "part_index, part_count",
-    "exs": "ex_num, worker_count, resume_epoch",
-    "fronts": "ex_num, worker_index, worker_frontier",
-    "commits": "part_index, commit_epoch",
-    "snaps": "step_id, state_key, snap_epoch, ser_change",
-}
 _FIRST_EPOCH = 1
 _TRIES = 10
 _WAIT_S = 0.05
@@ -100,11 +93,19 @@ def source_positions(data: RecoveryData, kind: str) -> dict[int, int | None]:
     return found
 
 
-def read_recovery(path: Path) -> RecoveryData:
-    """Read all recovery files of a folder, also beside the engine that writes them; a damage is told, never raised."""
-    data = _read_once(path)
+def read_recovery(path: Path, *, running: bool = False) -> RecoveryData:
+    """Read all recovery files of a folder; a damage is told, never raised.
+
+    Args:
+        path: the folder.
+        running: whether an engine writes to it; where none does, nothing in the folder is changed.
+
+    Raises:
+        RalmError: when there is no room for a copy of a file.
+    """
+    data = _read_once(path, running)
     for _ in range(_TRIES):
-        before, data = data, _read_once(path)
+        before, data = data, _read_once(path, running)
         # The files are read one after the other: only where no epoch ended meanwhile do they belong together.
         if data == before:
             break
@@ -135,15 +136,15 @@ def open_state_dir(state_dir: Path, flow: str) -> dict[str, set[int]]:
     return known_partitions(state_dir / "recovery" / flow)
 
 
-def _read_once(path: Path) -> RecoveryData:
+def _read_once(path: Path, running: bool) -> RecoveryData:
     data = RecoveryData()
     if not path.is_dir() or not any(path.iterdir()):
         return data
-    tables: dict[str, list[tuple[Any, ...]]] = {name: [] for name in _TABLES}
+    tables: dict[str, list[tuple[Any, ...]]] = {name: [] for name in TABLES}
     files = sorted(path.glob("part-*.sqlite3"))
     for file in files:
         try:
-            for name, rows in _read_file(file).items():
+            for name, rows in read_tables(file, running=running).items():
                 tables[name] += rows
         except (sqlite3.Error, OSError, ValueError) as error:
             data.damages.append(f"the recovery file {file} is damaged: {error}")
@@ -156,37 +157,6 @@ def _read_once(path: Path) -> RecoveryData:
             data.damages += _inconsistent(path, tables["commits"], data.epoch)
         _take_snapshots(path, tables["snaps"], data)
     return data
-
-
-def connect(file: Path) -> sqlite3.Connection:
-    """Open a recovery file to read; nothing is written to it.
-
-    Raises:
-        sqlite3.Error: when it cannot be opened.
-    """
-    log = file.with_name(file.name + "-wal")
-    # Without a log beside it nobody writes, and SQLite need not make files of its own to read it.
-    how = "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
-    connection = sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True, timeout=10.0)
-    connection.text_factory = lambda data: data.decode(errors="replace")
-    return connection
-
-
-def _read_file(file: Path) -> Mapping[str, list[tuple[Any, ...]]]:
-    with closing(connect(file)) as connection:
-        said = [str(row[0]) for row in connection.execute("PRAGMA quick_check(3)")]
-        if said != ["ok"]:
-            raise ValueError("; ".join(" ".join(words.split()) for words in said))
-        tables = {
-            name: connection.execute(f"SELECT {columns} FROM {name}").fetchall()  # noqa: S608 (our own names)
-            for name, columns in _TABLES.items()
-        }
-    numbers = [number for name in _TABLES if name != "snaps" for row in tables[name] for number in row]
-    numbers += [epoch for _, _, epoch, _ in tables["snaps"]]
-    if not all(type(number) is int and number >= 0 for number in numbers):
-        msg = "a number in it is none"
-        raise ValueError(msg)
-    return tables
 
 
 def _missing(path: Path, parts: list[tuple[Any, ...]], files: int) -> Iterator[str]:

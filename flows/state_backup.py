@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from flows.errors import RalmError
-from flows.recovery_files import connect
+from flows.recovery_sqlite import connect
 from flows.state_verify import StateVerifier
 from state.owner_lock import OwnedElsewhereError, OwnerLock, owners
 from state.state_format import NAME as FORMAT_NAME

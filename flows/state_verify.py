@@ -122,12 +122,14 @@ class StateVerifier:
         else:
             if found != FORMAT:
                 raise RalmError(refusal_of_format(f"the state directory {state_dir}", found or 1))
-        self.notes += [f"a flow is running on it, so it moves: {who}" for who in owners(state_dir)]
+        held = owners(state_dir)
+        self._running = bool(held)
+        self.notes += [f"a flow is running on it, so it moves: {who}" for who in held]
 
     def run(self) -> Iterator[PartitionReport]:
         """Verify one partition after the other."""
         # The recovery data first: what the flow writes meanwhile puts the stores ahead of it, never behind.
-        flows = {folder.name: read_recovery(folder) for folder in _folders(self._recovery)}
+        flows = {folder.name: read_recovery(folder, running=self._running) for folder in _folders(self._recovery)}
         for data in flows.values():
             self.damages += data.damages
         snapshots = self._snapshots(flows)
@@ -136,7 +138,7 @@ class StateVerifier:
         for partition in sorted({*paths, *snapshots}):
             yield self._partition(partition, paths.get(partition), snapshots.get(partition, []))
         for name, data in flows.items():
-            now = read_recovery(self._recovery / name).epoch
+            now = read_recovery(self._recovery / name, running=self._running).epoch
             if now != data.epoch:
                 self.notes.append(f"the recovery data of {name} moved meanwhile, from epoch {data.epoch} to {now}")
 
