@@ -8,24 +8,22 @@ Known of each file: ``parts`` (which of how many it is), ``exs`` (executions), `
 ``commits`` (older snapshots than this epoch are gone) and ``snaps`` (a snapshot for each step, key and epoch).
 """
 
-import pickletools
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from flows.errors import RalmError
-from flows.recovery_sqlite import TABLES, read_tables
+from flows.recovery_laws import FIRST_EPOCH, Tables, broken_laws, resume_epoch
+from flows.recovery_pickles import Snapshot, unpickled
+from flows.recovery_sqlite import Rows, read_tables
 from flows.sealed import unseal, unseal_position
 from state.state_format import mark_format
 from state.store_layout import StoreError
 
-Snapshot: TypeAlias = int | bytes | None
 KINDS = ("clicks", "requests", "candidates")
 
-_FIRST_EPOCH = 1
 _TRIES = 10
 _WAIT_S = 0.05
 _WAY_OUT = (
@@ -33,9 +31,6 @@ _WAY_OUT = (
     "folder {} away: then all clicks and requests that the topics still have are read again; no seed set is changed by "
     "that, centroids are made anew, and requests are answered again."
 )
-_CALM = frozenset(("PROTO", "FRAME", "MEMOIZE", "BINPUT", "LONG_BINPUT", "STOP"))
-_NUMBERS = frozenset(("BININT", "BININT1", "BININT2", "LONG1", "LONG4"))
-_BYTES = frozenset(("SHORT_BINBYTES", "BINBYTES", "BINBYTES8"))
 
 
 @dataclass
@@ -48,7 +43,7 @@ class RecoveryData:
         damages: each damage in words.
     """
 
-    epoch: int = _FIRST_EPOCH
+    epoch: int = FIRST_EPOCH
     snapshots: dict[tuple[str, str], Snapshot] = field(default_factory=dict)
     damages: list[str] = field(default_factory=list)
 
@@ -140,56 +135,23 @@ def _read_once(path: Path, running: bool) -> RecoveryData:
     data = RecoveryData()
     if not path.is_dir() or not any(path.iterdir()):
         return data
-    tables: dict[str, list[tuple[Any, ...]]] = {name: [] for name in TABLES}
-    files = sorted(path.glob("part-*.sqlite3"))
-    for file in files:
+    files: dict[Path, dict[str, Rows]] = {}
+    for file in sorted(path.glob("part-*.sqlite3")):
         try:
-            for name, rows in read_tables(file, running=running).items():
-                tables[name] += rows
+            files[file] = read_tables(file, running=running)
         except (sqlite3.Error, OSError, ValueError) as error:
             data.damages.append(f"the recovery file {file} is damaged: {error}")
-    left = [file for file in path.iterdir() if file.name.startswith("part-")]
-    if files or left:
+    if files or any(file.name.startswith("part-") for file in path.iterdir()):
+        data.epoch = resume_epoch(files)
         if not data.damages:
-            data.damages += _missing(path, tables["parts"], len(files))
-        data.epoch = _resume_epoch(tables)
-        if not data.damages:
-            data.damages += _inconsistent(path, tables["commits"], data.epoch)
-        _take_snapshots(path, tables["snaps"], data)
+            data.damages += broken_laws(path, files)
+        _take_snapshots(path, files, data)
     return data
 
 
-def _missing(path: Path, parts: list[tuple[Any, ...]], files: int) -> Iterator[str]:
-    counts = {count for _, count in parts}
-    if len({index for index, _ in parts}) != files or len(counts) > 1:
-        yield f"the recovery files in {path} do not belong together: {files} files speak of {sorted(counts)}"
-        return
-    expected = counts.pop() if counts else 0
-    gone = sorted(set(range(expected)) - {index for index, _ in parts})
-    if gone or not expected:
-        names = ", ".join(f"part-{index}.sqlite3" for index in gone)
-        yield f"of the {expected} recovery files in {path} there are {files}; missing: {names or 'all'}"
-
-
-def _resume_epoch(tables: Mapping[str, list[tuple[Any, ...]]]) -> int:
-    """As the engine reckons: how far the slowest worker of the last execution came."""
-    if not tables["exs"]:
-        return _FIRST_EPOCH
-    last, workers, start = max(tables["exs"])
-    came = {worker: frontier for execution, worker, frontier in tables["fronts"] if execution == last}
-    return int(min(came.get(worker, start) for worker in range(min(workers, len(came) + 1))))
-
-
-def _inconsistent(path: Path, commits: list[tuple[Any, ...]], epoch: int) -> Iterator[str]:
-    ahead = sorted(index for index, commit in commits if commit > epoch)
-    if ahead:
-        names = ", ".join(f"part-{index}.sqlite3" for index in ahead)
-        yield f"the recovery files in {path} are of different times: {names} is later than epoch {epoch} of the others"
-
-
-def _take_snapshots(path: Path, snaps: list[tuple[Any, ...]], data: RecoveryData) -> None:
+def _take_snapshots(path: Path, files: Tables, data: RecoveryData) -> None:
     newest: dict[tuple[str, str], tuple[int, Any]] = {}
-    for step, key, epoch, value in snaps:
+    for step, key, epoch, value in (row for tables in files.values() for row in tables["snaps"]):
         place = (str(step).rpartition(".")[2], str(key))
         if epoch < data.epoch and epoch >= newest.get(place, (0, None))[0]:
             newest[place] = (epoch, value)
@@ -203,31 +165,3 @@ def _take_snapshots(path: Path, snaps: list[tuple[Any, ...]], data: RecoveryData
             data.damages.append(f"the snapshot of {step} {key} in {path} does not fit its checksum")
         except (ValueError, TypeError) as error:
             data.damages.append(f"the snapshot of {step} {key} in {path} cannot be read: {error}")
-
-
-def unpickled(value: bytes) -> Snapshot:
-    """What a pickle of None, a whole number or bytes holds; runs no code, whatever it is given.
-
-    >>> import pickle
-    >>> unpickled(pickle.dumps(7)), unpickled(pickle.dumps(b"x")), unpickled(pickle.dumps(None))
-    (7, b'x', None)
-
-    Raises:
-        ValueError: when it is anything else.
-    """
-    found: list[Snapshot] = []
-    try:
-        for opcode, argument, _ in pickletools.genops(value):
-            if opcode.name in _NUMBERS or opcode.name in _BYTES:
-                found.append(argument)
-            elif opcode.name == "NONE":
-                found.append(None)
-            elif opcode.name not in _CALM:
-                msg = f"a pickle of something else than None, a number or bytes ({opcode.name})"
-                raise ValueError(msg)
-    except Exception as error:  # genops raises whatever its readers meet in nonsense
-        raise ValueError(str(error) or type(error).__name__) from error
-    if len(found) != 1:
-        msg = f"a pickle of {len(found)} values"
-        raise ValueError(msg)
-    return found[0]

@@ -41,7 +41,7 @@ def read_tables(file: Path, *, running: bool) -> dict[str, Rows]:
         ValueError: when it is damaged.
     """
     with _opened(file, running=running) as connection:
-        said = [str(row[0]) for row in connection.execute("PRAGMA quick_check(3)")]
+        said = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(3)")]
         if said != ["ok"]:
             raise ValueError("; ".join(" ".join(words.split()) for words in said))
         tables = {
