@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from flows.errors import RalmError
+from flows.keeper_state import KeeperState
+from flows.recovery_keepers import KINDS, STEP, decoded_keeper, late_keepers, positions_of
 from flows.recovery_laws import FIRST_EPOCH, Tables, broken_laws, resume_epoch
 from flows.recovery_pickles import Snapshot, unpickled
 from flows.recovery_sqlite import Rows, read_tables
-from flows.sealed import unseal, unseal_position
+from flows.sealed import unseal
 from state.state_format import mark_format
 from state.store_layout import StoreError
-
-KINDS = ("clicks", "requests", "candidates")
 
 _TRIES = 10
 _WAIT_S = 0.05
@@ -40,11 +40,13 @@ class RecoveryData:
     Attributes:
         epoch: what the engine would resume from; snapshots of earlier epochs count.
         snapshots: the newest that counts of each step (without the dataflow's name) and key.
+        keepers: those of the seed sets, by key.
         damages: each damage in words.
     """
 
     epoch: int = FIRST_EPOCH
     snapshots: dict[tuple[str, str], Snapshot] = field(default_factory=dict)
+    keepers: dict[str, KeeperState] = field(default_factory=dict, compare=False)
     damages: list[str] = field(default_factory=list)
 
 
@@ -57,9 +59,7 @@ def check_recovery(path: Path) -> None:
     Raises:
         RalmError: when a file is missing or damaged, or they do not belong together; says what to do.
     """
-    damages = read_recovery(path).damages
-    if damages:
-        raise RalmError(f"{'; '.join(damages)}. {_WAY_OUT.format(path)}")
+    known_partitions(path)
 
 
 def known_partitions(path: Path) -> dict[str, set[int]]:
@@ -70,8 +70,18 @@ def known_partitions(path: Path) -> dict[str, set[int]]:
     """
     data = read_recovery(path)
     if data.damages:
-        raise RalmError(f"{'; '.join(data.damages)}. {_WAY_OUT.format(path)}")
+        raise RalmError("; ".join(with_way_out(path, data.damages)))
     return {kind: set(positions) for kind in KINDS if (positions := source_positions(data, kind))}
+
+
+def with_way_out(path: Path, damages: list[str]) -> list[str]:
+    """Damages of recovery files, the last of them with what to do.
+
+    Args:
+        path: the files' folder.
+        damages: in words.
+    """
+    return [*damages[:-1], *(f"{words}. {_WAY_OUT.format(path)}" for words in damages[-1:])]
 
 
 def source_positions(data: RecoveryData, kind: str) -> dict[int, int | None]:
@@ -80,12 +90,7 @@ def source_positions(data: RecoveryData, kind: str) -> dict[int, int | None]:
     Raises:
         RalmError: when a snapshot is damaged; never where ``data.damages`` is empty.
     """
-    found: dict[int, int | None] = {}
-    for (step, key), value in data.snapshots.items():
-        name, _, number = key.partition("/")
-        if step == name == kind and number.isdecimal():
-            found[int(number)] = unseal_position(value) if isinstance(value, bytes) else value
-    return found
+    return positions_of(data.snapshots, kind)
 
 
 def read_recovery(path: Path, *, running: bool = False) -> RecoveryData:
@@ -145,23 +150,32 @@ def _read_once(path: Path, running: bool) -> RecoveryData:
         data.epoch = resume_epoch(files)
         if not data.damages:
             data.damages += broken_laws(path, files)
-        _take_snapshots(path, files, data)
+        _take_snapshots(files, data)
     return data
 
 
-def _take_snapshots(path: Path, files: Tables, data: RecoveryData) -> None:
-    newest: dict[tuple[str, str], tuple[int, Any]] = {}
-    for step, key, epoch, value in (row for tables in files.values() for row in tables["snaps"]):
-        place = (str(step).rpartition(".")[2], str(key))
-        if epoch < data.epoch and epoch >= newest.get(place, (0, None))[0]:
-            newest[place] = (epoch, value)
-    for (step, key), (_, value) in newest.items():
+def _take_snapshots(files: Tables, data: RecoveryData) -> None:
+    newest: dict[tuple[str, str], tuple[int, Any, Path]] = {}
+    for file, tables in files.items():
+        for step, key, epoch, value in tables["snaps"]:
+            place = (str(step).rpartition(".")[2], str(key))
+            if epoch < data.epoch and (place not in newest or epoch >= newest[place][0]):
+                newest[place] = (epoch, value, file)
+    for (step, key), (_, value, file) in newest.items():
         try:
             found = data.snapshots[step, key] = None if value is None else unpickled(bytes(value))
-            if step in KINDS and isinstance(found, bytes):
-                unseal(found)
+            _check_snapshot(step, key, found, data)
         except RalmError:
             del data.snapshots[step, key]
-            data.damages.append(f"the snapshot of {step} {key} in {path} does not fit its checksum")
+            data.damages.append(f"the snapshot of {step} {key} in {file} does not fit its checksum")
         except (ValueError, TypeError) as error:
-            data.damages.append(f"the snapshot of {step} {key} in {path} cannot be read: {error}")
+            data.damages.append(f"the snapshot of {step} {key} in {file} cannot be read: {error}")
+    data.damages += late_keepers(data.snapshots, data.keepers, {place: file for place, (*_, file) in newest.items()})
+
+
+def _check_snapshot(step: str, key: str, found: Snapshot, data: RecoveryData) -> None:
+    if step in (*KINDS, STEP) and isinstance(found, bytes):
+        unseal(found)
+    keeper = decoded_keeper(found) if step == STEP else None
+    if keeper is not None:
+        data.keepers[key] = keeper

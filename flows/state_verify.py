@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from flows.errors import RalmError
-from flows.keeper_state import KeeperState
 from flows.messages import decode_centroids
-from flows.recovery_files import RecoveryData, read_recovery, source_positions
+from flows.recovery_files import RecoveryData, read_recovery, source_positions, with_way_out
 from flows.rejects import Reject
-from flows.sealed import unseal
 from state.owner_lock import owners
 from state.state_format import read_format
 from state.store_check import StoreReport, check_store
@@ -130,8 +128,8 @@ class StateVerifier:
         """Verify one partition after the other."""
         # The recovery data first: what the flow writes meanwhile puts the stores ahead of it, never behind.
         flows = {folder.name: read_recovery(folder, running=self._running) for folder in _folders(self._recovery)}
-        for data in flows.values():
-            self.damages += data.damages
+        for name, data in flows.items():
+            self.damages += with_way_out(self._recovery / name, data.damages)
         snapshots = self._snapshots(flows)
         paths = {int(path.name): path for path in _folders(self._seeds) if path.name.isdecimal()}
         self.notes += [f"{path} is no store's name" for path in _folders(self._seeds) if not path.name.isdecimal()]
@@ -157,7 +155,7 @@ class StateVerifier:
     def _snapshots(self, flows: dict[str, RecoveryData]) -> dict[int, list[Snapshot]]:
         found: dict[int, list[Snapshot]] = {}
         for flow, data in flows.items():
-            keepers = self._keepers(flow, data)
+            keepers = {keeper.partition: keeper for keeper in data.keepers.values()}
             sources = source_positions(data, "clicks")
             for partition in sorted({*keepers, *sources}):
                 keeper, source = keepers.get(partition), sources.get(partition)
@@ -167,26 +165,6 @@ class StateVerifier:
                     else Snapshot(flow, keeper.position, keeper.candidates, source)
                 )
                 found.setdefault(partition, []).append(snapshot)
-                if keeper is not None and source is not None and source > keeper.position:
-                    self.damages.append(
-                        f"the recovery data of {flow} does not agree with itself: it has read clicks/{partition} to "
-                        f"{source}, its seed sets reach {keeper.position}; a recovery file is damaged or old"
-                    )
-        return found
-
-    def _keepers(self, flow: str, data: RecoveryData) -> dict[int, KeeperState]:
-        found = {}
-        for (step, key), value in data.snapshots.items():
-            if step != "seed_sets" or value is None:
-                continue
-            try:
-                if not isinstance(value, bytes):
-                    msg = "it is a number"
-                    raise RalmError(msg)
-                keeper = KeeperState.decode(unseal(value))
-                found[keeper.partition] = keeper
-            except RalmError as error:
-                self.damages.append(f"recovery data of {flow}, seed sets {key}: {error}")
         return found
 
 
