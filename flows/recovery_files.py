@@ -8,31 +8,22 @@ Known of each file: ``parts`` (which of how many it is), ``exs`` (executions), `
 ``commits`` (older snapshots than this epoch are gone) and ``snaps`` (a snapshot for each step, key and epoch).
 """
 
-import pickletools
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from flows.errors import RalmError
-from flows.sealed import unseal, unseal_position
+from flows.keeper_state import KeeperState
+from flows.recovery_keepers import KINDS, STEP, decoded_keeper, late_keepers, positions_of
+from flows.recovery_laws import FIRST_EPOCH, Tables, broken_laws, resume_epoch
+from flows.recovery_pickles import Snapshot, unpickled
+from flows.recovery_sqlite import Rows, read_tables
+from flows.sealed import unseal
 from state.state_format import mark_format
 from state.store_layout import StoreError
 
-Snapshot: TypeAlias = int | bytes | None
-KINDS = ("clicks", "requests", "candidates")
-
-_TABLES = {
-    "parts": "part_index, part_count",
-    "exs": "ex_num, worker_count, resume_epoch",
-    "fronts": "ex_num, worker_index, worker_frontier",
-    "commits": "part_index, commit_epoch",
-    "snaps": "step_id, state_key, snap_epoch, ser_change",
-}
-_FIRST_EPOCH = 1
 _TRIES = 10
 _WAIT_S = 0.05
 _WAY_OUT = (
@@ -40,9 +31,6 @@ _WAY_OUT = (
     "folder {} away: then all clicks and requests that the topics still have are read again; no seed set is changed by "
     "that, centroids are made anew, and requests are answered again."
 )
-_CALM = frozenset(("PROTO", "FRAME", "MEMOIZE", "BINPUT", "LONG_BINPUT", "STOP"))
-_NUMBERS = frozenset(("BININT", "BININT1", "BININT2", "LONG1", "LONG4"))
-_BYTES = frozenset(("SHORT_BINBYTES", "BINBYTES", "BINBYTES8"))
 
 
 @dataclass
@@ -52,11 +40,13 @@ class RecoveryData:
     Attributes:
         epoch: what the engine would resume from; snapshots of earlier epochs count.
         snapshots: the newest that counts of each step (without the dataflow's name) and key.
+        keepers: those of the seed sets, by key.
         damages: each damage in words.
     """
 
-    epoch: int = _FIRST_EPOCH
+    epoch: int = FIRST_EPOCH
     snapshots: dict[tuple[str, str], Snapshot] = field(default_factory=dict)
+    keepers: dict[str, KeeperState] = field(default_factory=dict, compare=False)
     damages: list[str] = field(default_factory=list)
 
 
@@ -69,9 +59,7 @@ def check_recovery(path: Path) -> None:
     Raises:
         RalmError: when a file is missing or damaged, or they do not belong together; says what to do.
     """
-    damages = read_recovery(path).damages
-    if damages:
-        raise RalmError(f"{'; '.join(damages)}. {_WAY_OUT.format(path)}")
+    known_partitions(path)
 
 
 def known_partitions(path: Path) -> dict[str, set[int]]:
@@ -82,8 +70,18 @@ def known_partitions(path: Path) -> dict[str, set[int]]:
     """
     data = read_recovery(path)
     if data.damages:
-        raise RalmError(f"{'; '.join(data.damages)}. {_WAY_OUT.format(path)}")
+        raise RalmError("; ".join(with_way_out(path, data.damages)))
     return {kind: set(positions) for kind in KINDS if (positions := source_positions(data, kind))}
+
+
+def with_way_out(path: Path, damages: list[str]) -> list[str]:
+    """Damages of recovery files, the last of them with what to do.
+
+    Args:
+        path: the files' folder.
+        damages: in words.
+    """
+    return [*damages[:-1], *(f"{words}. {_WAY_OUT.format(path)}" for words in damages[-1:])]
 
 
 def source_positions(data: RecoveryData, kind: str) -> dict[int, int | None]:
@@ -92,19 +90,22 @@ def source_positions(data: RecoveryData, kind: str) -> dict[int, int | None]:
     Raises:
         RalmError: when a snapshot is damaged; never where ``data.damages`` is empty.
     """
-    found: dict[int, int | None] = {}
-    for (step, key), value in data.snapshots.items():
-        name, _, number = key.partition("/")
-        if step == name == kind and number.isdecimal():
-            found[int(number)] = unseal_position(value) if isinstance(value, bytes) else value
-    return found
+    return positions_of(data.snapshots, kind)
 
 
-def read_recovery(path: Path) -> RecoveryData:
-    """Read all recovery files of a folder, also beside the engine that writes them; a damage is told, never raised."""
-    data = _read_once(path)
+def read_recovery(path: Path, *, running: bool = False) -> RecoveryData:
+    """Read all recovery files of a folder; a damage is told, never raised.
+
+    Args:
+        path: the folder.
+        running: whether an engine writes to it; where none does, nothing in the folder is changed.
+
+    Raises:
+        RalmError: when there is no room for a copy of a file.
+    """
+    data = _read_once(path, running)
     for _ in range(_TRIES):
-        before, data = data, _read_once(path)
+        before, data = data, _read_once(path, running)
         # The files are read one after the other: only where no epoch ended meanwhile do they belong together.
         if data == before:
             break
@@ -159,129 +160,46 @@ def _refuse_what_is_in_the_way(path: Path) -> None:
     raise RalmError(msg)
 
 
-def _read_once(path: Path) -> RecoveryData:
+def _read_once(path: Path, running: bool) -> RecoveryData:
     data = RecoveryData()
     if not path.is_dir() or not any(path.iterdir()):
         return data
-    tables: dict[str, list[tuple[Any, ...]]] = {name: [] for name in _TABLES}
-    files = sorted(path.glob("part-*.sqlite3"))
-    for file in files:
+    files: dict[Path, dict[str, Rows]] = {}
+    for file in sorted(path.glob("part-*.sqlite3")):
         try:
-            for name, rows in _read_file(file).items():
-                tables[name] += rows
+            files[file] = read_tables(file, running=running)
         except (sqlite3.Error, OSError, ValueError) as error:
             data.damages.append(f"the recovery file {file} is damaged: {error}")
-    left = [file for file in path.iterdir() if file.name.startswith("part-")]
-    if files or left:
+    if files or any(file.name.startswith("part-") for file in path.iterdir()):
+        data.epoch = resume_epoch(files)
         if not data.damages:
-            data.damages += _missing(path, tables["parts"], len(files))
-        data.epoch = _resume_epoch(tables)
-        if not data.damages:
-            data.damages += _inconsistent(path, tables["commits"], data.epoch)
-        _take_snapshots(path, tables["snaps"], data)
+            data.damages += broken_laws(path, files)
+        _take_snapshots(files, data)
     return data
 
 
-def connect(file: Path) -> sqlite3.Connection:
-    """Open a recovery file to read; nothing is written to it.
-
-    Raises:
-        sqlite3.Error: when it cannot be opened.
-    """
-    log = file.with_name(file.name + "-wal")
-    # Without a log beside it nobody writes, and SQLite need not make files of its own to read it.
-    how = "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
-    connection = sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True, timeout=10.0)
-    connection.text_factory = lambda data: data.decode(errors="replace")
-    return connection
-
-
-def _read_file(file: Path) -> Mapping[str, list[tuple[Any, ...]]]:
-    with closing(connect(file)) as connection:
-        said = [str(row[0]) for row in connection.execute("PRAGMA quick_check(3)")]
-        if said != ["ok"]:
-            raise ValueError("; ".join(" ".join(words.split()) for words in said))
-        tables = {
-            name: connection.execute(f"SELECT {columns} FROM {name}").fetchall()  # noqa: S608 (our own names)
-            for name, columns in _TABLES.items()
-        }
-    numbers = [number for name in _TABLES if name != "snaps" for row in tables[name] for number in row]
-    numbers += [epoch for _, _, epoch, _ in tables["snaps"]]
-    if not all(type(number) is int and number >= 0 for number in numbers):
-        msg = "a number in it is none"
-        raise ValueError(msg)
-    return tables
-
-
-def _missing(path: Path, parts: list[tuple[Any, ...]], files: int) -> Iterator[str]:
-    counts = {count for _, count in parts}
-    if len({index for index, _ in parts}) != files or len(counts) > 1:
-        yield f"the recovery files in {path} do not belong together: {files} files speak of {sorted(counts)}"
-        return
-    expected = counts.pop() if counts else 0
-    gone = sorted(set(range(expected)) - {index for index, _ in parts})
-    if gone or not expected:
-        names = ", ".join(f"part-{index}.sqlite3" for index in gone)
-        yield f"of the {expected} recovery files in {path} there are {files}; missing: {names or 'all'}"
-
-
-def _resume_epoch(tables: Mapping[str, list[tuple[Any, ...]]]) -> int:
-    """As the engine reckons: how far the slowest worker of the last execution came."""
-    if not tables["exs"]:
-        return _FIRST_EPOCH
-    last, workers, start = max(tables["exs"])
-    came = {worker: frontier for execution, worker, frontier in tables["fronts"] if execution == last}
-    return int(min(came.get(worker, start) for worker in range(min(workers, len(came) + 1))))
-
-
-def _inconsistent(path: Path, commits: list[tuple[Any, ...]], epoch: int) -> Iterator[str]:
-    ahead = sorted(index for index, commit in commits if commit > epoch)
-    if ahead:
-        names = ", ".join(f"part-{index}.sqlite3" for index in ahead)
-        yield f"the recovery files in {path} are of different times: {names} is later than epoch {epoch} of the others"
-
-
-def _take_snapshots(path: Path, snaps: list[tuple[Any, ...]], data: RecoveryData) -> None:
-    newest: dict[tuple[str, str], tuple[int, Any]] = {}
-    for step, key, epoch, value in snaps:
-        place = (str(step).rpartition(".")[2], str(key))
-        if epoch < data.epoch and epoch >= newest.get(place, (0, None))[0]:
-            newest[place] = (epoch, value)
-    for (step, key), (_, value) in newest.items():
+def _take_snapshots(files: Tables, data: RecoveryData) -> None:
+    newest: dict[tuple[str, str], tuple[int, Any, Path]] = {}
+    for file, tables in files.items():
+        for step, key, epoch, value in tables["snaps"]:
+            place = (str(step).rpartition(".")[2], str(key))
+            if epoch < data.epoch and (place not in newest or epoch >= newest[place][0]):
+                newest[place] = (epoch, value, file)
+    for (step, key), (_, value, file) in newest.items():
         try:
             found = data.snapshots[step, key] = None if value is None else unpickled(bytes(value))
-            if step in KINDS and isinstance(found, bytes):
-                unseal(found)
+            _check_snapshot(step, key, found, data)
         except RalmError:
             del data.snapshots[step, key]
-            data.damages.append(f"the snapshot of {step} {key} in {path} does not fit its checksum")
+            data.damages.append(f"the snapshot of {step} {key} in {file} does not fit its checksum")
         except (ValueError, TypeError) as error:
-            data.damages.append(f"the snapshot of {step} {key} in {path} cannot be read: {error}")
+            data.damages.append(f"the snapshot of {step} {key} in {file} cannot be read: {error}")
+    data.damages += late_keepers(data.snapshots, data.keepers, {place: file for place, (*_, file) in newest.items()})
 
 
-def unpickled(value: bytes) -> Snapshot:
-    """What a pickle of None, a whole number or bytes holds; runs no code, whatever it is given.
-
-    >>> import pickle
-    >>> unpickled(pickle.dumps(7)), unpickled(pickle.dumps(b"x")), unpickled(pickle.dumps(None))
-    (7, b'x', None)
-
-    Raises:
-        ValueError: when it is anything else.
-    """
-    found: list[Snapshot] = []
-    try:
-        for opcode, argument, _ in pickletools.genops(value):
-            if opcode.name in _NUMBERS or opcode.name in _BYTES:
-                found.append(argument)
-            elif opcode.name == "NONE":
-                found.append(None)
-            elif opcode.name not in _CALM:
-                msg = f"a pickle of something else than None, a number or bytes ({opcode.name})"
-                raise ValueError(msg)
-    except Exception as error:  # genops raises whatever its readers meet in nonsense
-        raise ValueError(str(error) or type(error).__name__) from error
-    if len(found) != 1:
-        msg = f"a pickle of {len(found)} values"
-        raise ValueError(msg)
-    return found[0]
+def _check_snapshot(step: str, key: str, found: Snapshot, data: RecoveryData) -> None:
+    if step in (*KINDS, STEP) and isinstance(found, bytes):
+        unseal(found)
+    keeper = decoded_keeper(found) if step == STEP else None
+    if keeper is not None:
+        data.keepers[key] = keeper

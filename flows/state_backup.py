@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from flows.backup_note import write_note
 from flows.errors import RalmError
-from flows.recovery_files import connect
+from flows.recovery_sqlite import connect
 from flows.state_verify import StateVerifier
 from state.owner_lock import OwnedElsewhereError, owners
 from state.state_dir import recovery_folders, store_paths

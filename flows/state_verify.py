@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from flows.errors import RalmError
-from flows.keeper_state import KeeperState
 from flows.messages import decode_centroids
-from flows.recovery_files import RecoveryData, read_recovery, source_positions
+from flows.recovery_files import RecoveryData, read_recovery, source_positions, with_way_out
 from flows.rejects import Reject
-from flows.sealed import unseal
 from state.owner_lock import OwnedElsewhereError, owners
 from state.state_dir import recovery_folders, store_paths
 from state.state_format import read_format, refusal, refuse_cut_off
@@ -128,23 +126,28 @@ class StateVerifier:
         else:
             if found != FORMAT:
                 raise RalmError(refusal(state_dir, found or 1))
+        self._running = True
         try:
-            self.notes += [f"a flow is running on it, so it moves: {who}" for who in owners(state_dir)]
+            held = owners(state_dir)
         except OwnedElsewhereError as error:
             self.notes.append(str(error))
+        else:
+            self._running = bool(held)
+            self.notes += [f"a flow is running on it, so it moves: {who}" for who in held]
 
     def run(self) -> Iterator[PartitionReport]:
         """Verify one partition after the other."""
         # The recovery data first: what the flow writes meanwhile puts the stores ahead of it, never behind.
-        flows = {folder.name: read_recovery(folder) for folder in self._listed(recovery_folders)}
-        for data in flows.values():
-            self.damages += data.damages
+        folders = {folder.name: folder for folder in self._listed(recovery_folders)}
+        flows = {name: read_recovery(folder, running=self._running) for name, folder in folders.items()}
+        for name, data in flows.items():
+            self.damages += with_way_out(folders[name], data.damages)
         snapshots = self._snapshots(flows)
         paths = self._listed(store_paths)
         for partition in sorted({*paths, *snapshots}):
             yield self._partition(partition, paths.get(partition), snapshots.get(partition, []))
         for name, data in flows.items():
-            now = read_recovery(self._state_dir / "recovery" / name).epoch
+            now = read_recovery(folders[name], running=self._running).epoch
             if now != data.epoch:
                 self.notes.append(f"the recovery data of {name} moved meanwhile, from epoch {data.epoch} to {now}")
 
@@ -169,7 +172,7 @@ class StateVerifier:
     def _snapshots(self, flows: dict[str, RecoveryData]) -> dict[int, list[Snapshot]]:
         found: dict[int, list[Snapshot]] = {}
         for flow, data in flows.items():
-            keepers = self._keepers(flow, data)
+            keepers = {keeper.partition: keeper for keeper in data.keepers.values()}
             sources = source_positions(data, "clicks")
             for partition in sorted({*keepers, *sources}):
                 keeper, source = keepers.get(partition), sources.get(partition)
@@ -179,26 +182,6 @@ class StateVerifier:
                     else Snapshot(flow, keeper.position, keeper.candidates, source)
                 )
                 found.setdefault(partition, []).append(snapshot)
-                if keeper is not None and source is not None and source > keeper.position:
-                    self.damages.append(
-                        f"the recovery data of {flow} does not agree with itself: it has read clicks/{partition} to "
-                        f"{source}, its seed sets reach {keeper.position}; a recovery file is damaged or old"
-                    )
-        return found
-
-    def _keepers(self, flow: str, data: RecoveryData) -> dict[int, KeeperState]:
-        found = {}
-        for (step, key), value in data.snapshots.items():
-            if step != "seed_sets" or value is None:
-                continue
-            try:
-                if not isinstance(value, bytes):
-                    msg = "it is a number"
-                    raise RalmError(msg)
-                keeper = KeeperState.decode(unseal(value))
-                found[keeper.partition] = keeper
-            except RalmError as error:
-                self.damages.append(f"recovery data of {flow}, seed sets {key}: {error}")
         return found
 
 

@@ -1,5 +1,6 @@
 """Whole state directories: stores with a history and recovery files that the real engine has written."""
 
+import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -21,13 +22,14 @@ PARTS = 4
 
 
 class Part(StatefulSourcePartition[tuple[str, int], bytes | None]):
-    """Ends when its partition's position is reached."""
+    """Ends when its partition's position is reached, once it has been told to whoever asked."""
 
-    def __init__(self, key: str, start: int, position: int) -> None:
-        self._key, self._at, self._position = key, start, position
+    def __init__(self, key: str, start: int, position: int, at_end: Callable[[], None]) -> None:
+        self._key, self._at, self._position, self._at_end = key, start, position, at_end
 
     def next_batch(self) -> list[tuple[str, int]]:
         if self._at >= self._position:
+            self._at_end()
             raise StopIteration
         self._at = self._position
         return [(self._key, self._position)]
@@ -37,8 +39,8 @@ class Part(StatefulSourcePartition[tuple[str, int], bytes | None]):
 
 
 class Source(FixedPartitionedSource[tuple[str, int], bytes | None]):
-    def __init__(self, kind: str, positions: dict[int, int]) -> None:
-        self._kind, self._positions = kind, positions
+    def __init__(self, kind: str, positions: dict[int, int], at_end: Callable[[], None] = lambda: None) -> None:
+        self._kind, self._positions, self._at_end = kind, positions, at_end
 
     def list_parts(self) -> list[str]:
         return [f"{self._kind}/{partition:05d}" for partition in self._positions]
@@ -46,7 +48,7 @@ class Source(FixedPartitionedSource[tuple[str, int], bytes | None]):
     def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> Part:
         del step_id
         partition = int(for_part.rpartition("/")[2])
-        return Part(str(partition), unseal_position(resume_state) or 0, self._positions[partition])
+        return Part(str(partition), unseal_position(resume_state) or 0, self._positions[partition], self._at_end)
 
 
 class Keep(StatefulBatchLogic[int, int, bytes | None]):
@@ -61,8 +63,10 @@ class Keep(StatefulBatchLogic[int, int, bytes | None]):
         return self._snapshot
 
 
-def make_recovery(path: Path, positions: dict[int, int], flow: str = "look_alike") -> None:
-    """Have the engine write recovery files whose snapshots are at positions."""
+def make_recovery(
+    path: Path, positions: dict[int, int], flow: str = "look_alike", at_end: Callable[[], None] = lambda: None
+) -> None:
+    """Have the engine write recovery files whose snapshots are at positions; it waits while ``at_end`` is called."""
     if not path.exists():
         path.mkdir(parents=True)
         init_db_dir(path, PARTS)
@@ -74,12 +78,25 @@ def make_recovery(path: Path, positions: dict[int, int], flow: str = "look_alike
         return seal(KeeperState(number, position, 0, 5, 0, ([], nothing, nothing), {}).encode())
 
     wired = Dataflow(flow)
-    clicks = op.input("clicks", wired, Source("clicks", positions))
+    clicks = op.input("clicks", wired, Source("clicks", positions, at_end))
     kept = op.stateful_batch("seed_sets", clicks, lambda snapshot: Keep(encode, snapshot))
     op.output("centroids", kept, TestingSink([]))
     requests = op.input("requests", wired, Source("requests", {0: 11, 1: 12}))
     op.output("scores", requests, TestingSink([]))
     run_main(wired, epoch_interval=timedelta(0), recovery_config=RecoveryConfig(str(path)))
+
+
+def kill_engine(path: Path, positions: dict[int, int]) -> None:
+    """Have the engine go on to positions and leave the files as they are then, not closed."""
+    left = path.with_name(path.name + "-left")
+
+    def leave() -> None:
+        if not left.exists():
+            shutil.copytree(path, left)
+
+    make_recovery(path, positions, at_end=leave)
+    shutil.rmtree(path)
+    left.rename(path)
 
 
 def make_state(path: Path, rng_seed: int = 0, *, epochs: int = 12) -> dict[int, int]:

@@ -98,6 +98,8 @@ def test_damages_are_told_and_the_rest_is_still_verified(state: Path) -> None:
     assert "partition 0: DAMAGED" in done.output
     assert "partition 3: whole" in done.output
     assert "part-1.sqlite3 is damaged" in done.output
+    assert "ralm state restore" in done.output
+    assert f"move the folder {state / 'recovery' / 'look-alike'} away" in done.output
     found = json.loads(run(state, "verify", "--json").output)
     assert [p["whole"] for p in found["partitions"]] == [False, True]
     assert len(found["damages"]) == 1
