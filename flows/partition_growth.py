@@ -20,7 +20,7 @@ from state.whole_file import write_whole
 
 log = get_logger(__name__)
 
-_MARK = "grown.json"
+GROWN = "grown.json"
 """How many partitions there were at each time; from then on each start looks for items that are not at home."""
 _BATCH_SEEDS = 2_000_000
 """Seeds that are moved in one write."""
@@ -45,7 +45,7 @@ def follow_partitions(
     Raises:
         RalmError: when a store, or the mark of the counts, cannot be used, or several partitioners explain it.
     """
-    seeds, mark = state_dir / "seeds", state_dir / _MARK
+    seeds, mark = state_dir / "seeds", state_dir / GROWN
     try:
         if not seeds.is_dir():
             return

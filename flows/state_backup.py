@@ -5,6 +5,7 @@ moment that takes. Then the stores, each as it is by then. So each store has at 
 it has: ahead, never behind. What a flow finds after a restore is what it finds after a crash.
 """
 
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -14,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 from flows.backup_note import write_note
 from flows.errors import RalmError
+from flows.partition_growth import GROWN
 from flows.recovery_sqlite import connect
 from flows.state_verify import StateVerifier
 from state.owner_lock import OwnedElsewhereError, owners
@@ -64,6 +66,8 @@ def _copy_all(state_dir: Path, work: Path, progress: Callable[[str], None]) -> N
         meta = copy_store(path, work / "seeds" / path.name)
         if meta is not None:
             positions[partition] = meta.position
+    if (state_dir / GROWN).exists():
+        shutil.copyfile(state_dir / GROWN, work / GROWN)
     if not positions and not (work / "recovery").exists():
         msg = f"there is nothing to back up in {state_dir}"
         raise RalmError(msg)

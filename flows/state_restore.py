@@ -10,13 +10,14 @@ from pathlib import Path
 
 from flows.backup_note import check_note
 from flows.errors import RalmError
+from flows.partition_growth import GROWN
 from flows.state_backup import refuse_damage
 from state.owner_lock import OwnedElsewhereError, OwnerLock, owners
 from state.state_dir import recovery_folders, store_paths
 from state.state_format import NAME as FORMAT_NAME
 from state.state_format import RESTORING, begin_restoring, end_restoring, write_format
 from state.store_layout import StoreError
-from state.whole_file import sync
+from state.whole_file import sync, write_whole
 
 _FOLDERS = ("seeds", "recovery")
 
@@ -46,6 +47,8 @@ def restore(source: Path, state_dir: Path, capacity: int, progress: Callable[[st
             _refuse_if_full(state_dir)
             begin_restoring(state_dir)
             _copy_all(source, state_dir, progress)
+            if (source / GROWN).exists():
+                write_whole(state_dir / GROWN, (source / GROWN).read_text())
             _refuse_in_use(source, "it was started meanwhile, so this copy is none")
             write_format(state_dir)
             end_restoring(state_dir)
@@ -92,7 +95,7 @@ def _refuse_in_use(path: Path, advice: str) -> None:
 
 def _refuse_if_full(state_dir: Path) -> None:
     there = sorted(file.name for file in state_dir.iterdir()) if state_dir.is_dir() else []
-    ours = (RESTORING, FORMAT_NAME, *_FOLDERS) if RESTORING in there else ()
+    ours = (RESTORING, FORMAT_NAME, GROWN, *_FOLDERS) if RESTORING in there else ()
     if any(not name.endswith(".lock") and not name.startswith(f".{FORMAT_NAME}-") for name in {*there} - {*ours}):
         msg = f"{state_dir} is not empty ({', '.join(there[:5])}): move it away first, nothing is overwritten"
         raise RalmError(msg)

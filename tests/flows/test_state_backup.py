@@ -62,6 +62,7 @@ def nothing(_: str) -> None:
 
 
 def test_what_was_backed_up_comes_back(state: Path, tmp_path: Path) -> None:
+    (state / "grown.json").write_text("[2, 4]")
     before = [report.as_json() for report in verified(state)[0]]
     backup(state, tmp_path / "b" / "one", N, nothing)
     assert sorted(file.name for file in (tmp_path / "b").iterdir()) == ["one"]
@@ -75,6 +76,7 @@ def test_what_was_backed_up_comes_back(state: Path, tmp_path: Path) -> None:
     restore(tmp_path / "b" / "one", state, N, nothing)
     reports, verifier = verified(state)
     after = [report.as_json() for report in reports]
+    assert (state / "grown.json").read_text() == "[2, 4]"
     assert not verifier.damages
     assert after == before
     restore(state, tmp_path / "copy", N, nothing)  # a drained directory is a backup as it is
