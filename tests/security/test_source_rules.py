@@ -64,15 +64,19 @@ def _imports(node: ast.Import | ast.ImportFrom, tree: ast.Module, where: str, re
     for name in names:
         if name.partition(".")[0] not in FORBIDDEN_MODULES:
             continue
-        if isinstance(node, ast.Import) and name == "pickle" and (restricted or _only_catches(tree)):
+        if isinstance(node, ast.Import) and name == "pickle" and (restricted or _reads_none(tree)):
             continue
         yield f"{where}:{node.lineno}: imports {name}"
 
 
-def _only_catches(tree: ast.Module) -> bool:
-    """Whether a module uses of pickle only the error that others raise."""
+def _reads_none(tree: ast.Module) -> bool:
+    """Whether a module uses of pickle only what loads nothing: the error that others raise, and writing."""
     used = {name_of(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    return {name for name in used if name.startswith("pickle.")} <= {"pickle.UnpicklingError"}
+    return {name for name in used if name.startswith("pickle.")} <= {
+        "pickle.UnpicklingError",
+        "pickle.dumps",
+        "pickle.HIGHEST_PROTOCOL",
+    }
 
 
 def _restricted_unpicklers(tree: ast.Module) -> bool:
