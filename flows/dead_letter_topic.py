@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from flows.dead_letter_records import DeadLetter, Record, read_record
 from flows.errors import RalmError
 from flows.kafka import consumer_config
+from flows.kafka_errors import is_end, is_lasting
 from flows.settings import Settings
 from flows.topics import TopicNames
 
@@ -196,8 +197,8 @@ class _Reading:
     def _listen(self, polled: list[Message]) -> None:
         """Note whether anything came but errors, which the client repeats for as long as it has them."""
         faults = [message.error() for message in polled]
-        self._errors.extend(error for error in faults if error is not None and not _is_end(error))
-        if any(error is None or _is_end(error) for error in faults):
+        self._errors.extend(error for error in faults if error is not None and not is_end(error))
+        if any(error is None or is_end(error) for error in faults):
             self._heard = self._clock()
             self._errors.clear()
         elif self._clock() - self._heard > _PATIENCE_S:
@@ -213,15 +214,9 @@ class _Reading:
         error = message.error()
         if error is None or error.retriable():
             return False
-        if _is_end(error):
-            return True
-        if error.code() < 0 and not error.fatal():  # librdkafka's own, which it mends by itself
-            return False
-        raise KafkaException(error)
-
-
-def _is_end(error: KafkaError) -> bool:
-    return error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001 (its public name in this library)
+        if is_lasting(error):
+            raise KafkaException(error)
+        return is_end(error)
 
 
 def _words(error: KafkaException) -> str:

@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from flows.batches import RawBatch
 from flows.errors import RalmError
+from flows.kafka_errors import is_end
 from flows.logs import get_logger
 
 log = get_logger(__name__)
@@ -125,7 +126,7 @@ def _good(polled: list[Message], topic: str) -> tuple[list[Message], int | None]
         error = message.error()
         if error is None:
             good.append(message)
-        elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (its public name in this library)
+        elif is_end(error):
             ended = message.offset()
         elif error.fatal() or error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):  # noqa: SLF001
             msg = f"{topic} cannot be read again: {error.str()}"

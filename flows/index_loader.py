@@ -14,6 +14,7 @@ from confluent_kafka import (
 
 from flows.errors import RalmError
 from flows.first_contact import FirstContact
+from flows.kafka_errors import is_end, is_lasting
 from flows.live_index import Entry, LiveIndex
 from flows.logs import get_logger
 from flows.messages import Reject, decode_centroids, split_centroids_key
@@ -106,9 +107,9 @@ class IndexLoader(threading.Thread):
     def _take(self, message: Message, changes: dict[str, Entry | None], unread: set[int]) -> None:
         error = message.error()
         if error is not None:
-            if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (its public name in this library)
+            if is_end(error):
                 unread.discard(message.partition())
-            elif error.fatal() or not (error.retriable() or error.code() < 0):
+            elif is_lasting(error):
                 where = f"{self._topic}[{message.partition()}]"
                 msg = f"{where} cannot be read: {error.str()}. Mend that at the broker and start again."
                 raise RalmError(msg)

@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from flows.errors import RalmError
 from flows.first_contact import LIST_TIMEOUT_S, FirstContact
+from flows.kafka_errors import is_end, is_lasting
 from flows.leaving import leave
 from flows.logs import get_logger
 from monitoring import metrics
@@ -171,7 +172,7 @@ class TopicReader:
             elif error is None:
                 mine.messages.append(message)
                 mine.at_end = False
-            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (its public name in this library)
+            elif is_end(error):
                 mine.at_end = True
             else:
                 self._fail_or_wait(error, partition or 0, mine)
@@ -191,7 +192,7 @@ class TopicReader:
                 "delete the partition's records up to the end of that batch (kafka-delete-records), move the state "
                 "directory away and start with --rebuild kept: the flow begins with what the topic still has."
             )
-        elif error.fatal() or not (error.retriable() or error.code() < 0):
+        elif is_lasting(error):
             mine.failure = f"{where} cannot be read: {error.str()}. Mend that at the broker and start again."
         else:
             self._on_error(error, where)

@@ -22,6 +22,7 @@ from flows.failures import first_failure
 from flows.logs import get_logger
 from flows.recovery_files import open_state_dir
 from flows.runtime import Runtime
+from flows.setting_rules import check_clusters
 from flows.settings import Settings
 from flows.stop_flag import StopFlag
 from flows.waiting import watch_for_signals
@@ -43,16 +44,17 @@ _DISK = (
 
 @dataclass(frozen=True)
 class FlowSpec:
-    """A dataflow that can be run: how it is wired, and what must hold before it is ready."""
+    """A dataflow that can be run: how it is wired, what must hold before it is ready, whether it makes centroids."""
 
     wire: Callable[[Runtime], Dataflow]
     conditions: tuple[str, ...]
+    clusters: bool = True
 
 
 FLOWS = {
     "look-alike": FlowSpec(look_alike.look_alike, look_alike.CONDITIONS),
     "seeds": FlowSpec(seeds.seeds, seeds.CONDITIONS),
-    "scores": FlowSpec(scores.scores, scores.CONDITIONS),
+    "scores": FlowSpec(scores.scores, scores.CONDITIONS, clusters=False),
 }
 
 
@@ -68,13 +70,15 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
 
     Raises:
         BundleError: when there is no good bundle; nothing has been touched then.
-        ConfigError: when the metrics port cannot be had.
+        ConfigError: when the metrics port cannot be had, or an item's centroids might not fit into a message.
         RalmError: when the flow cannot go on; the message says what to do.
     """
     spec = FLOWS[name]
     health, stopping = Health(spec.conditions), StopFlag()
     _stop_on_signals(stopping, health, spec.conditions)
     bundle = Bundle.open(Path(settings.bundle))
+    if spec.clusters:
+        check_clusters(settings, bundle.towers.dim)
     health.set("bundle", True)
     metrics.BUILD_INFO.labels(version, bundle.version, name).set(1)
     with ExitStack() as stack:

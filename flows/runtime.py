@@ -19,7 +19,6 @@ from flows.logs import get_logger
 from flows.pace import Pace
 from flows.partition_growth import follow_partitions
 from flows.seed_keeper import SeedKeeper
-from flows.setting_rules import check_clusters
 from flows.settings import Settings
 from flows.sink import KafkaSink
 from flows.source import KafkaSource, SourceOptions
@@ -104,12 +103,7 @@ class Runtime:
         return self._source("requests", self._topics.requests, self.settings.score_batch, gated=True)
 
     def centroids(self) -> KafkaSink:
-        """The sink of centroids.
-
-        Raises:
-            ConfigError: when those of an item might not fit into a message.
-        """
-        check_clusters(self.settings, self.bundle.towers.dim)
+        """The sink of centroids."""
         return self._sink("centroids", self._topics.centroids)
 
     def scores(self) -> KafkaSink:

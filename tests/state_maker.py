@@ -12,10 +12,11 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.operators import StatefulBatchLogic
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, run_main
-from store_history import Writer
+from store_history import N, Writer
 
 from flows.keeper_state import KeeperState
 from flows.sealed import seal, seal_position, unseal_position
+from flows.state_verify import PartitionReport, StateVerifier
 from state.state_format import mark_format
 
 PARTS = 4
@@ -112,3 +113,9 @@ def make_state(path: Path, rng_seed: int = 0, *, epochs: int = 12) -> dict[int, 
         writer.store.close()
     make_recovery(path / "recovery" / "look-alike", positions)
     return positions
+
+
+def verified(path: Path) -> tuple[list[PartitionReport], StateVerifier]:
+    """What ``ralm state verify`` finds, and who found it."""
+    verifier = StateVerifier(path, N)
+    return list(verifier.run()), verifier

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from keeper_maker import WINDOWS, batch, emitted, make_pool, no_history, settle
+from keeper_maker import WINDOWS, batch, emitted, no_history, settle
 
 from flows import clustering_pool
 from flows.clustering_pool import ClusteringPool
@@ -18,13 +18,6 @@ from monitoring import metrics
 from state.seed_store import Changes, SeedStore
 
 CLICKS = batch(0, *[("a", user, 100 + user) for user in range(5)])
-
-
-@pytest.fixture(scope="module")
-def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusteringPool]:
-    made = make_pool(tmp_path_factory.mktemp("bundle") / "b", 0)
-    yield made
-    made.close()
 
 
 @pytest.fixture

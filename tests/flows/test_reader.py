@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError
+from hand_clock import HandClock
 
 from flows.errors import RalmError
 from flows.reader import TopicReader
@@ -24,20 +25,13 @@ class Failed:
         return 3
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def polled(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> tuple[TopicReader, list[Any]]:
+def polled(clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> tuple[TopicReader, list[Any]]:
     reader, next_poll = TopicReader("clicks", CONFIG, 10, clock), list[Any]()
     reader.add(3, 7)
 
@@ -55,7 +49,7 @@ def polled(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> tuple[TopicReader, 
 
 @pytest.mark.parametrize("code", [KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION])
 def test_a_batch_that_stays_unreadable_stops_the_flow_in_words(
-    code: int, polled: tuple[TopicReader, list[Any]], clock: Clock
+    code: int, polled: tuple[TopicReader, list[Any]], clock: HandClock
 ) -> None:
     reader, next_poll = polled
     next_poll[:] = [Failed(code)]
@@ -68,7 +62,7 @@ def test_a_batch_that_stays_unreadable_stops_the_flow_in_words(
 
 
 def test_a_batch_that_cannot_be_read_somewhere_else_has_a_minute_of_its_own(
-    polled: tuple[TopicReader, list[Any]], clock: Clock
+    polled: tuple[TopicReader, list[Any]], clock: HandClock
 ) -> None:
     reader, next_poll = polled
     next_poll[:] = [Failed(KafkaError._BAD_MSG)]

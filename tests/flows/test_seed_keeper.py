@@ -28,13 +28,6 @@ from monitoring import metrics
 from state.seed_store import SeedStore
 
 
-@pytest.fixture(scope="module")
-def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusteringPool]:
-    made = make_pool(tmp_path_factory.mktemp("bundle") / "b", 0)
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def build(tmp_path: Path, pool: ClusteringPool) -> Iterator[Build]:
     """Builds keepers on one store, as a restart does."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from state_maker import make_state
+from state_maker import verified
 from store_history import N, unborn
 
 from flows import state_restore
@@ -20,25 +20,7 @@ from flows.errors import RalmError
 from flows.recovery_files import open_state_dir
 from flows.state_backup import backup
 from flows.state_restore import restore
-from flows.state_verify import PartitionReport, StateVerifier
 from state.owner_lock import OwnerLock
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("state") / "state"
-    make_state(path)
-    return path
-
-
-@pytest.fixture
-def state(sound: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(sound, tmp_path / "state")
-
-
-def verified(path: Path) -> tuple[list[PartitionReport], StateVerifier]:
-    verifier = StateVerifier(path, N)
-    return list(verifier.run()), verifier
 
 
 def positions(path: Path) -> list[Any]:

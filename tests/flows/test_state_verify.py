@@ -9,33 +9,15 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from state_maker import make_recovery, make_state
+from state_maker import make_recovery, verified
 from store_history import N
 
 from flows.commands.state import command
 from flows.errors import RalmError
-from flows.state_verify import PartitionReport, StateVerifier
 from state.owner_lock import OwnerLock
 from state.seed_store import Changes, SeedStore
 
 IRRELEVANT = re.compile(r"LOG.*|LOCK|IDENTITY|OPTIONS.*|rocksdict-config.json|init.lock")
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("state") / "state"
-    make_state(path)
-    return path
-
-
-@pytest.fixture
-def state(sound: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(sound, tmp_path / "state")
-
-
-def verified(path: Path) -> tuple[list[PartitionReport], StateVerifier]:
-    verifier = StateVerifier(path, N)
-    return list(verifier.run()), verifier
 
 
 def run(path: Path, *arguments: str) -> Result:

@@ -245,9 +245,11 @@ def test_poison_goes_to_the_dead_letters_and_the_rest_flows_on(client: Any, flow
 
 
 def test_more_clusters_than_fit_into_a_message_are_a_bad_configuration(flow: Callable[..., Any]) -> None:
-    refused = flow(clusters="10000").command("run", "seeds")
+    made = flow(clusters="10000")
+    refused = made.command("run", "seeds")
     assert refused.returncode == 2
     assert "set clusters to 8551 or fewer" in refused.stderr
+    assert not (made.home / "state").exists(), "nothing is touched"
 
 
 def test_a_second_owner_is_refused_and_told_who_holds_the_state(client: Any, flow: Callable[..., Any]) -> None:

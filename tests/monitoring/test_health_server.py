@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
+from hand_clock import HandClock
 from prometheus_client import CollectorRegistry, Counter
 
 from monitoring.health import Health
@@ -14,20 +15,13 @@ from monitoring.health_server import MAX_CLIENTS, MAX_QUESTION_BYTES, HealthServ
 from monitoring.metrics import HEARTBEAT, READY, REGISTRY
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock(1000.0)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def health(clock: Clock) -> Health:
+def health(clock: HandClock) -> Health:
     return Health(["bundle", "index"], heartbeat_timeout_s=30, clock=clock)
 
 
@@ -87,7 +81,7 @@ def test_the_body_says_why_it_is_not_ready(server: HealthServer, health: Health)
 
 
 def test_without_a_beat_for_the_timeout_it_is_neither_alive_nor_ready(
-    server: HealthServer, health: Health, clock: Clock
+    server: HealthServer, health: Health, clock: HandClock
 ) -> None:
     all_met(health)
     clock.now += 30
@@ -110,7 +104,7 @@ def test_without_a_beat_for_the_timeout_it_is_neither_alive_nor_ready(
     )
 
 
-def test_a_long_start_is_not_unhealthy(health: Health, clock: Clock) -> None:
+def test_a_long_start_is_not_unhealthy(health: Health, clock: HandClock) -> None:
     clock.now += 3600
     assert health.healthy()
     assert not health.ready()[0]
