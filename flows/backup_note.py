@@ -5,7 +5,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from flows.errors import RalmError
+from flows.support.errors import RalmError
 from state.state_format import is_backup
 
 NOTE = "backup.json"

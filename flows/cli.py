@@ -8,8 +8,8 @@ from importlib.util import find_spec
 
 import click
 
-from flows.errors import ConfigError, FlowFailedError, RalmError
-from flows.logs import masked
+from flows.support.errors import ConfigError, FlowFailedError, RalmError
+from flows.support.logs import masked
 
 COMMANDS = {
     "demo": "the whole system on real clicks, in one go",

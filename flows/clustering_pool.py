@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from flows.logs import get_logger
 from flows.messages import Centroids, Reject, decode_centroids, encode_centroids
+from flows.support.logs import get_logger
 from monitoring import metrics
 from ralm.clustering import cluster
 from ralm.scoring import global_embedding

@@ -13,7 +13,6 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from flows.batches import CandidateBatch, CandidateChange, ClickBatch, Headers, OutMessage, RawBatch
 from flows.dead_letters import cut_key, cut_value, dead_letter_headers
-from flows.logs import get_logger
 from flows.messages import (
     SCHEMA_VERSION,
     Click,
@@ -24,6 +23,7 @@ from flows.messages import (
     decode_item_key,
     decode_request,
 )
+from flows.support.logs import get_logger
 from monitoring import metrics
 from state.user_keys import user_keys
 

@@ -17,10 +17,10 @@ from typing import Any, Self
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from flows.child_process import ChildProcess
-from flows.errors import ConfigError, RalmError
 from flows.kafka import client_config
 from flows.settings import Settings
+from flows.support.child_process import ChildProcess
+from flows.support.errors import ConfigError, RalmError
 
 HOST = "127.0.0.1"
 _ADDRESS = re.compile(rf"^\s*kafka\s+{re.escape(HOST)}:(\d+)\s*$", re.MULTILINE)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from flows.logs import get_logger
+from flows.support.logs import get_logger
 
 log = get_logger(__name__)
 

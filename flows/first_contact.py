@@ -6,7 +6,7 @@ from collections.abc import Callable
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, TopicMetadata
 
-from flows.errors import RalmError
+from flows.support.errors import RalmError
 
 _ALERT = "SSL alert"
 _ASK_AGAIN_S = 1.0

@@ -8,11 +8,11 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Self
 
-from flows.child_process import ChildProcess
-from flows.errors import RalmError
-from flows.metrics_page import MetricsPage, MetricsServer
 from flows.setting_fields import PREFIX, plain_value
 from flows.settings import Settings
+from flows.support.child_process import ChildProcess
+from flows.support.errors import RalmError
+from flows.support.metrics_page import MetricsPage, MetricsServer
 
 _READY_TIMEOUT_S = 120.0
 _LOOK_AGAIN_S = 0.05

@@ -7,9 +7,9 @@ from typing import Any, Literal
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from flows.batches import RawBatch
-from flows.errors import RalmError
 from flows.kafka_errors import is_end
-from flows.logs import get_logger
+from flows.support.errors import RalmError
+from flows.support.logs import get_logger
 
 log = get_logger(__name__)
 

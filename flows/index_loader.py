@@ -12,12 +12,12 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from flows.errors import RalmError
 from flows.first_contact import FirstContact
 from flows.kafka_errors import is_end, is_lasting
 from flows.live_index import Entry, LiveIndex
-from flows.logs import get_logger
 from flows.messages import Reject, decode_centroids, split_centroids_key
+from flows.support.errors import RalmError
+from flows.support.logs import get_logger
 from monitoring import metrics
 from ralm.scoring import AttentionWeights
 

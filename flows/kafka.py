@@ -5,9 +5,9 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
-from flows.errors import ConfigError
-from flows.logs import masked
 from flows.settings import Settings
+from flows.support.errors import ConfigError
+from flows.support.logs import masked
 
 _HEADERS_BYTES = 100_000
 """Room for key and headers in a message, over the value."""

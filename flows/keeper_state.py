@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from flows.batches import Ints
-from flows.errors import RalmError
+from flows.support.errors import RalmError
 from flows.windows import WindowOptions
 
 _Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]

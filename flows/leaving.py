@@ -4,7 +4,7 @@ import threading
 
 from confluent_kafka import Consumer
 
-from flows.logs import get_logger
+from flows.support.logs import get_logger
 
 log = get_logger(__name__)
 

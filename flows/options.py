@@ -8,10 +8,10 @@ from typing import Any
 import click
 from pydantic.fields import FieldInfo
 
-from flows.logs import set_up_logs
 from flows.setting_fields import PREFIX, flag, group_of, is_list, metavar, shown_value, variable
 from flows.setting_sources import load_settings
 from flows.settings import Settings
+from flows.support.logs import set_up_logs
 
 
 def with_settings(*groups: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from flows.errors import RalmError
-from flows.logs import get_logger
 from flows.partitioners import PARTITIONERS, Partitioner
+from flows.support.errors import RalmError
+from flows.support.logs import get_logger
 from state.rocks import holds_data
 from state.seed_store import Changes, ItemRecord, SeedStore, StoreError
 from state.whole_file import write_whole

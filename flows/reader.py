@@ -11,11 +11,11 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from flows.errors import RalmError
 from flows.first_contact import LIST_TIMEOUT_S, FirstContact
 from flows.kafka_errors import is_end, is_lasting
 from flows.leaving import leave
-from flows.logs import get_logger
+from flows.support.errors import RalmError
+from flows.support.logs import get_logger
 from monitoring import metrics
 
 log = get_logger(__name__)

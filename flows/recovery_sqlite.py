@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
-from flows.errors import RalmError
+from flows.support.errors import RalmError
 
 Rows: TypeAlias = list[tuple[Any, ...]]
 

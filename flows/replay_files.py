@@ -11,8 +11,8 @@ import numpy as np
 from flows.batches import Ints
 from flows.checked_producer import Outgoing
 from flows.datasets.layout import load
-from flows.errors import ConfigError, RalmError
 from flows.messages import Click, Reject, Request, decode_click, decode_request, encode_message
+from flows.support.errors import ConfigError, RalmError
 
 Progress = Callable[[int, int], None]
 """Told how much is done, and of how much."""

@@ -17,15 +17,14 @@ from bytewax.run import cli_main
 
 from flows import look_alike, scores, seeds
 from flows.engine_api import set_engine_api
-from flows.errors import ConfigError, FlowFailedError, RalmError, StoppedError
 from flows.failures import first_failure
-from flows.logs import get_logger
 from flows.recovery_files import open_state_dir
 from flows.runtime import Runtime
 from flows.setting_rules import check_clusters
 from flows.settings import Settings
-from flows.stop_flag import StopFlag
-from flows.waiting import watch_for_signals
+from flows.support.errors import ConfigError, FlowFailedError, RalmError, StoppedError
+from flows.support.logs import get_logger
+from flows.support.signals import StopFlag, watch_for_signals
 from monitoring import metrics
 from monitoring.health import Health
 from monitoring.health_server import HealthServer, serve

@@ -9,20 +9,20 @@ from flows.batches import CandidateBatch, ClickBatch
 from flows.clustering_pool import ClusteringOptions, ClusteringPool
 from flows.decode import DecodeLimits, Decoder
 from flows.enrich import Enricher, EnrichOptions
-from flows.errors import RalmError, StoppedError
 from flows.history import History
 from flows.index_loader import IndexLoader
 from flows.kafka import consumer_config, producer_config
 from flows.keeper_state import KeeperOptions, KeeperState
 from flows.live_index import LiveIndex
-from flows.logs import get_logger
 from flows.pace import Pace
 from flows.partition_growth import follow_partitions
 from flows.seed_keeper import SeedKeeper
 from flows.settings import Settings
 from flows.sink import KafkaSink
 from flows.source import KafkaSource, SourceOptions
-from flows.stop_flag import StopFlag
+from flows.support.errors import RalmError, StoppedError
+from flows.support.logs import get_logger
+from flows.support.signals import StopFlag
 from flows.topics import TopicNames
 from flows.windows import WindowOptions
 from monitoring.health import Health

@@ -5,7 +5,7 @@ Without it, a flipped bit in a row makes another number of an offset, and messag
 
 import zlib
 
-from flows.errors import RalmError
+from flows.support.errors import RalmError
 
 _SUM_BYTES = 4
 

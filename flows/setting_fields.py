@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr
 from pydantic.fields import FieldInfo
 
 from flows.durations import DurationMark, duration_text, milliseconds
-from flows.logs import MASK
+from flows.support.logs import MASK
 
 PREFIX = "RALM_"
 _SECRET_OPTIONS = ("password", "secret", ".pem", "private.key", "oauthbearer.config")

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from flows.errors import ConfigError
 from flows.message_size import MAX_VALUE_BYTES, most_clusters
+from flows.support.errors import ConfigError
 
 if TYPE_CHECKING:
     from flows.settings import Settings

@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from flows.errors import ConfigError
-from flows.logs import MASK
 from flows.setting_fields import PREFIX, allowed, flag, is_list, is_masked, nearest, variable
 from flows.settings import Settings
+from flows.support.errors import ConfigError
+from flows.support.logs import MASK
 
 _NOT_SETTINGS = (f"{PREFIX}CONFIG", f"{PREFIX}TEST_")
 _DEFAULT_FILE = Path("ralm.toml")

@@ -16,9 +16,9 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from flows.batches import OutMessage
 from flows.delivery_advice import advice_for, not_taken, too_long
-from flows.errors import RalmError
 from flows.failures import told
-from flows.logs import get_logger
+from flows.support.errors import RalmError
+from flows.support.logs import get_logger
 from monitoring import metrics
 
 log = get_logger(__name__)

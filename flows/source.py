@@ -15,12 +15,12 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from flows.batches import RawBatch
-from flows.errors import RalmError
 from flows.failures import told
-from flows.logs import get_logger
 from flows.pace import ALWAYS_DUE, Pace
 from flows.reader import TopicReader
 from flows.sealed import seal_position, unseal_position
+from flows.support.errors import RalmError
+from flows.support.logs import get_logger
 from monitoring import metrics
 
 log = get_logger(__name__)

@@ -14,10 +14,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from flows.backup_note import write_note
-from flows.errors import RalmError
 from flows.partition_growth import GROWN
 from flows.recovery_sqlite import connect
 from flows.state_verify import StateVerifier
+from flows.support.errors import RalmError
 from state.owner_lock import OwnedElsewhereError, owners
 from state.state_dir import recovery_folders, store_paths
 from state.state_format import check_format, write_format

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flows.backup_note import check_note
-from flows.errors import RalmError
 from flows.partition_growth import GROWN
 from flows.state_backup import refuse_damage
+from flows.support.errors import RalmError
 from state.owner_lock import OwnedElsewhereError, OwnerLock, owners
 from state.state_dir import recovery_folders, store_paths
 from state.state_format import NAME as FORMAT_NAME

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from flows.errors import RalmError
 from flows.messages import decode_centroids
 from flows.recovery_files import RecoveryData, read_recovery, source_positions, with_way_out
 from flows.rejects import Reject
+from flows.support.errors import RalmError
 from state.owner_lock import OwnedElsewhereError, owners
 from state.state_dir import recovery_folders, store_paths
 from state.state_format import read_format, refusal, refuse_cut_off

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.datasets.layout import Dataset
-from flows.errors import RalmError
 from flows.settings import Settings
+from flows.support.errors import RalmError
 from flows.training_checkpoint import FileCheckpoint
 from ralm.features import Histories, Interactions, Ints
 from ralm.held_out import evaluate

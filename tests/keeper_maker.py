@@ -8,10 +8,10 @@ import numpy as np
 
 from flows.batches import CandidateBatch, CandidateChange, ClickBatch, OutMessage
 from flows.clustering_pool import ClusteringOptions, ClusteringPool
-from flows.errors import RalmError
 from flows.keeper_state import KeeperState
 from flows.messages import Centroids, decode_centroids, split_centroids_key
 from flows.seed_keeper import SeedKeeper
+from flows.support.errors import RalmError
 from flows.windows import WindowOptions
 from ralm.scoring import AttentionWeights
 from state.bundle import Bundle, write_bundle

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.benchmark.ingest import measure_ingest
-from flows.benchmark.machine import describe_machine
 from flows.benchmark.store import measure_store
 from flows.benchmark.week import WeekPlan, simulate
+from flows.support.machine import describe_machine
 
 _MAY_GROW = 1.2
 

@@ -8,9 +8,9 @@ from rich.console import Console
 
 from flows.datasets import SOURCES, bring
 from flows.datasets.layout import save
-from flows.errors import ConfigError
 from flows.options import with_settings
 from flows.settings import Settings
+from flows.support.errors import ConfigError
 
 _DOWNLOADS = "downloads"
 

@@ -22,11 +22,11 @@ from flows.dead_letter_return import ReturnOptions, Summary, send_back
 from flows.dead_letter_text import printable, text_or_hex
 from flows.dead_letter_topic import Filters, Progress, read_from, read_records
 from flows.durations import milliseconds
-from flows.errors import RalmError
 from flows.options import with_settings
-from flows.progress import bars
 from flows.rejects import REASONS
 from flows.settings import Settings
+from flows.support.errors import RalmError
+from flows.support.progress import bars
 
 _WIDE = 200
 

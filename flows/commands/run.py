@@ -4,10 +4,10 @@ from importlib.metadata import version
 
 import click
 
-from flows.errors import ConfigError
 from flows.options import with_settings
 from flows.runner import FLOWS, run_flow
 from flows.settings import Settings
+from flows.support.errors import ConfigError
 from state.bundle import BundleError
 
 _GROUPS = ("kafka", "source", "state", "seeds", "windows", "clustering", "scoring", "bundle", "metrics", "process")

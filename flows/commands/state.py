@@ -12,7 +12,6 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from flows.errors import RalmError
 from flows.messages import decode_centroids
 from flows.options import with_settings
 from flows.rejects import Reject
@@ -20,6 +19,7 @@ from flows.settings import Settings
 from flows.state_backup import backup
 from flows.state_restore import restore
 from flows.state_verify import StateVerifier
+from flows.support.errors import RalmError
 from ralm.seed_set import SeedSet
 from state.seed_store import SeedStore, StoreError
 from state.state_dir import store_paths

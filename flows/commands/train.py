@@ -7,8 +7,8 @@ from rich.console import Console
 
 from flows.datasets.layout import load
 from flows.options import with_settings
-from flows.progress import epoch_bars
 from flows.settings import Settings
+from flows.support.progress import epoch_bars
 from flows.training_job import Split, config_of, train_bundle
 
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from flows.datasets.layout import Dataset
-from flows.errors import ConfigError
+from flows.support.errors import ConfigError
 
 SOURCES = ("amazon", "ml100k", "ml1m", "yelp")
 """Data sets that are known by name; each is a module of that name."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from flows.datasets.layout import SEPARATOR, Dataset, check
 from flows.datasets.tables import Table, as_text
-from flows.errors import RalmError
+from flows.support.errors import RalmError
 from ralm.features import Ints
 
 Columns = dict[str, tuple[str, NDArray[Any]]]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.errors import RalmError
+from flows.support.errors import RalmError
 from ralm.features import Interactions, Ints
 
 SEPARATOR = "|"

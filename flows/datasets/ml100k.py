@@ -17,7 +17,7 @@ from flows.datasets.layout import SEPARATOR, Dataset
 from flows.datasets.origin import Origin
 from flows.datasets.tables import Table, parse
 from flows.datasets.times import milliseconds
-from flows.errors import RalmError
+from flows.support.errors import RalmError
 
 ORIGIN = Origin(
     name="ml100k",

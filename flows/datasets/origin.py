@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.datasets.tables import Table, content_of, parse, read
-from flows.errors import ConfigError
+from flows.support.errors import ConfigError
 
 SUFFIXES = (".parquet", ".csv")
 

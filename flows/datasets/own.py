@@ -18,7 +18,7 @@ from flows.datasets.layout import SEPARATOR, Dataset
 from flows.datasets.origin import table_file
 from flows.datasets.tables import Table, read
 from flows.datasets.times import milliseconds
-from flows.errors import ConfigError
+from flows.support.errors import ConfigError
 
 DESCRIPTION = "data.toml"
 MOST_CODES = 10

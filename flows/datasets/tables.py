@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from flows.datasets.layout import SEPARATOR
-from flows.errors import RalmError
+from flows.support.errors import RalmError
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from flows.datasets.tables import Table
-from flows.errors import RalmError
+from flows.support.errors import RalmError
 from ralm.features import Ints
 
 PER_MS = {"s": 1e-3, "ms": 1.0, "us": 1e3, "ns": 1e6}

@@ -16,12 +16,12 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from flows.checked_producer import CheckedProducer, Outgoing
 from flows.demo.story import Window
-from flows.errors import RalmError
 from flows.kafka import consumer_config
 from flows.messages import decode_click
-from flows.metrics_page import MetricsPage
 from flows.replay_files import click_message, request_message
 from flows.settings import Settings
+from flows.support.errors import RalmError
+from flows.support.metrics_page import MetricsPage
 from flows.topics import TopicNames
 
 IN_FLIGHT = 16

@@ -6,11 +6,11 @@ from pathlib import Path
 from flows.datasets import bring
 from flows.datasets.layout import Dataset, load, save
 from flows.demo.story import CUT, users_left_out
-from flows.errors import RalmError
 from flows.flow_process import free_port
-from flows.progress import bars, epoch_bars
 from flows.setting_fields import group_of
 from flows.settings import Settings
+from flows.support.errors import RalmError
+from flows.support.progress import bars, epoch_bars
 from flows.training_job import Split, config_of, train_bundle, trained_already
 
 DATA = "ml100k"

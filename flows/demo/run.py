@@ -21,11 +21,11 @@ from flows.demo.story import Window, bad_messages, tell
 from flows.demo.summary import Summary, summarise
 from flows.durations import duration_text
 from flows.embedded_broker import EmbeddedBroker
-from flows.errors import RalmError
 from flows.flow_process import FlowProcess
 from flows.messages import Click, encode_scores
-from flows.progress import bars
 from flows.settings import Settings
+from flows.support.errors import RalmError
+from flows.support.progress import bars
 from flows.topic_admin import make_topics
 from flows.topics import TopicNames
 

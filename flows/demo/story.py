@@ -10,8 +10,8 @@ import numpy as np
 from flows.batches import Ints
 from flows.checked_producer import Outgoing
 from flows.datasets.layout import Dataset
-from flows.errors import RalmError
 from flows.messages import Click, Request
+from flows.support.errors import RalmError
 from flows.topics import TopicNames
 
 CUT = 0.7

@@ -5,7 +5,6 @@ from pathlib import Path
 from rich.console import Console
 
 from flows.datasets.layout import Dataset
-from flows.errors import ConfigError, RalmError
 from flows.evaluation.cells import Cell, Job, joined, read
 from flows.evaluation.cold import COLUMNS as COLD_COLUMNS
 from flows.evaluation.cold import cold_rows, cold_task_of
@@ -16,6 +15,7 @@ from flows.evaluation.report import markdown, short
 from flows.evaluation.runner import Failure, run_jobs
 from flows.evaluation.table import COLUMNS, rows_of, write_csv
 from flows.settings import Settings
+from flows.support.errors import ConfigError, RalmError
 from ralm.protocol.task import Task
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from flows.benchmark.machine import processor
 from flows.datasets.layout import Dataset
 from flows.evaluation.cells import Cell
 from flows.evaluation.plan import Plan
 from flows.setting_fields import flag, group_of
 from flows.settings import Settings
+from flows.support.machine import processor
 from ralm.protocol.task import Task
 
 _CUTS = {

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from flows.datasets.layout import Dataset, load
-from flows.errors import ConfigError
 from flows.setting_fields import nearest
 from flows.setting_rules import split_addresses
 from flows.settings import Settings
+from flows.support.errors import ConfigError
 from ralm.features import Interactions
 from ralm.models.catalogue import Entry
 from ralm.protocol.split import Floors, item_split, time_split, user_split

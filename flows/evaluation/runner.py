@@ -23,7 +23,7 @@ from rich.progress import Progress, TaskID
 from flows.evaluation.cell_work import CellWork
 from flows.evaluation.cells import Job
 from flows.evaluation.plan import Plan
-from flows.progress import bars
+from flows.support.progress import bars
 
 _ONE_THREAD = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from flows.progress import bars
+from flows.support.progress import bars
 
 from .registry import REGISTRY
 from .run import Plan, run

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.child_process import ChildProcess
 from flows.flow_process import FlowProcess, free_port, write_settings
-from flows.metrics_page import MetricsServer
 from flows.setting_fields import PREFIX
 from flows.settings import Settings
+from flows.support.child_process import ChildProcess
+from flows.support.metrics_page import MetricsServer
 
 _HOST = "127.0.0.1"
 _READY_S = 120.0

@@ -7,7 +7,7 @@ import pytest
 
 from flows.datasets import ml100k
 from flows.datasets.layout import Dataset, check, load, save
-from flows.errors import RalmError
+from flows.support.errors import RalmError
 from flows.training_job import Split, train_bundle, trained_already
 from ralm.training_config import TrainingConfig
 from state.bundle import Bundle

@@ -16,9 +16,9 @@ from flows.dead_letter_records import SentBack, Stranger
 from flows.dead_letter_return import ReturnOptions, Summary, send_back
 from flows.dead_letter_spool import Spool
 from flows.dead_letter_topic import Filters
-from flows.errors import RalmError
 from flows.messages import Reject
 from flows.settings import Settings
+from flows.support.errors import RalmError
 
 letters = st.lists(
     st.tuples(st.sampled_from(["clicks", "requests"]), st.integers(0, 2), st.integers(0, 5), st.integers(0, 1)),

@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import KafkaError, Message
 
 from flows.dead_letter_topic import Spans, _Reading
-from flows.errors import RalmError
+from flows.support.errors import RalmError
 
 END = KafkaError(KafkaError._PARTITION_EOF)
 MOVED = KafkaError(KafkaError.LEADER_NOT_AVAILABLE, "no leader yet", retriable=True)

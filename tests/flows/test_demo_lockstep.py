@@ -3,7 +3,7 @@
 import pytest
 
 from flows.demo.lockstep import waits_for
-from flows.metrics_page import MetricsPage
+from flows.support.metrics_page import MetricsPage
 
 LATENESS = 10_000
 NEWEST = {"0": 1_000_000, "3": 2_000_000}

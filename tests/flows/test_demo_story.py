@@ -8,9 +8,9 @@ import pytest
 
 from flows.datasets.layout import Dataset
 from flows.demo.story import NEW_ITEMS, WITH_CANDIDATES, Window, bad_messages, tell, users_left_out
-from flows.errors import RalmError
 from flows.messages import Reject, decode_click, decode_request
 from flows.settings import Settings
+from flows.support.errors import RalmError
 from flows.topics import TopicNames
 
 DAY = 86_400_000

@@ -13,9 +13,9 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from flows import embedded_broker
-from flows.child_process import ChildProcess
 from flows.embedded_broker import EmbeddedBroker
-from flows.errors import ConfigError, RalmError
+from flows.support.child_process import ChildProcess
+from flows.support.errors import ConfigError, RalmError
 
 PARENT = """
 import sys, time

@@ -7,9 +7,9 @@ import pytest
 
 from flows import failures
 from flows.batches import OutMessage
-from flows.errors import RalmError
 from flows.runner import _engine_cause
 from flows.sink import Delivery, SinkPart
+from flows.support.errors import RalmError
 
 RECOVERY = Path("/srv/ralm/recovery")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from flows import failures
-from flows.errors import RalmError
+from flows.support.errors import RalmError
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, Producer
 
-from flows.errors import ConfigError
 from flows.kafka import check_client, client_config, consumer_config, producer_config
 from flows.settings import Settings
+from flows.support.errors import ConfigError
 
 SECURE = Settings(
     bootstrap_servers="a:1,b:2",

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from flows.cli import cli
 from flows.datasets import bring
 from flows.datasets.layout import Dataset, load
-from flows.errors import ConfigError, RalmError
+from flows.support.errors import ConfigError, RalmError
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "data.md"
 EVENTS = "user_id,item_id,timestamp\n1,a,100\n2,b,90\n2,a,80\n"

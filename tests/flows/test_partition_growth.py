@@ -11,9 +11,9 @@ import pytest
 from store_history import unborn
 
 from flows import partition_growth
-from flows.errors import RalmError
 from flows.partition_growth import follow_partitions
 from flows.partitioners import PARTITIONERS, crc32, murmur2
+from flows.support.errors import RalmError
 from ralm.seed_set import SeedSet
 from state.seed_store import Changes, ItemRecord, Listing, SeedStore, StoreError
 

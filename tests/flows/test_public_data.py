@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from flows import cli
 from flows.datasets import SOURCES, bring
 from flows.datasets.layout import Dataset, load, save
-from flows.errors import ConfigError, RalmError
+from flows.support.errors import ConfigError, RalmError
 from flows.training_job import Split, train_bundle
 from ralm.training_config import TrainingConfig
 from state.bundle import Bundle

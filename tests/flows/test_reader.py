@@ -6,8 +6,8 @@ import pytest
 from confluent_kafka import KafkaError
 from hand_clock import HandClock
 
-from flows.errors import RalmError
 from flows.reader import TopicReader
+from flows.support.errors import RalmError
 
 CONFIG = {"bootstrap.servers": "127.0.0.1:1", "group.id": "g", "log_level": 0}
 

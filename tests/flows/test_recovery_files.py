@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from state_maker import PARTS, make_recovery
 
-from flows.errors import RalmError
 from flows.keeper_state import KeeperState
 from flows.recovery_files import (
     check_recovery,
@@ -23,6 +22,7 @@ from flows.recovery_files import (
 )
 from flows.recovery_pickles import unpickled
 from flows.sealed import seal_position, unseal
+from flows.support.errors import RalmError
 from state.state_format import read_format
 
 POSITIONS = {0: 700, 1: 5, 12: 70_000}

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from state_maker import kill_engine, make_recovery
 
-from flows.errors import RalmError
 from flows.recovery_files import check_recovery, read_recovery
 from flows.recovery_sqlite import connect, read_tables
+from flows.support.errors import RalmError
 
 
 @pytest.fixture(scope="module")

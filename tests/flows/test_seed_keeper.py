@@ -20,10 +20,10 @@ from keeper_maker import (
 
 from flows.batches import CandidateBatch, ClickBatch
 from flows.clustering_pool import ClusteringPool
-from flows.errors import RalmError
 from flows.keeper_state import KeeperOptions, KeeperState
 from flows.messages import split_centroids_key
 from flows.seed_keeper import Missed, SeedKeeper
+from flows.support.errors import RalmError
 from monitoring import metrics
 from state.seed_store import SeedStore
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from flows.durations import LONGEST, duration_text, milliseconds
-from flows.errors import ConfigError
 from flows.setting_fields import allowed, flag, group_of, metavar, shown_value, variable
 from flows.setting_sources import load_settings
 from flows.settings import Settings, settings_table
+from flows.support.errors import ConfigError
 
 FIELDS = Settings.model_fields
 

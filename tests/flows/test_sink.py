@@ -7,11 +7,11 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from flows.batches import OutMessage
-from flows.errors import RalmError
 from flows.runtime import Runtime
 from flows.settings import Settings
 from flows.sink import Delivery
-from flows.stop_flag import StopFlag
+from flows.support.errors import RalmError
+from flows.support.signals import StopFlag
 from monitoring.health import Health
 
 

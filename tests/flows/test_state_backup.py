@@ -16,10 +16,10 @@ from store_history import N, unborn
 
 from flows import state_restore
 from flows.commands.state import command
-from flows.errors import RalmError
 from flows.recovery_files import open_state_dir
 from flows.state_backup import backup
 from flows.state_restore import restore
+from flows.support.errors import RalmError
 from state.owner_lock import OwnerLock
 
 

@@ -13,7 +13,7 @@ from state_maker import make_recovery, verified
 from store_history import N
 
 from flows.commands.state import command
-from flows.errors import RalmError
+from flows.support.errors import RalmError
 from state.owner_lock import OwnerLock
 from state.seed_store import Changes, SeedStore
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from flows.progress import bars
+from flows.support.progress import bars
 
 from .catalogue import TARGETS
 from .runner import Crash, Result, made, run_target

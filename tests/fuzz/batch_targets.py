@@ -12,9 +12,9 @@ from flows.dead_letter_checks import Acceptance
 from flows.dead_letter_records import DeadLetter, SentBack, read_record, receipt_of
 from flows.dead_letter_report import as_json, explanation, row
 from flows.decode import Decoded, DecodeLimits, Decoder, RequestBatch
-from flows.logs import set_up_logs
 from flows.messages import MAX_TIME, REASONS
 from flows.settings import Settings
+from flows.support.logs import set_up_logs
 
 from .message_targets import candidate_bytes, click_bytes, request_bytes
 from .mutation import NUMBERS, mutated, text

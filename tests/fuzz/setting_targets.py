@@ -13,12 +13,12 @@ from typing import Any
 import click
 
 from flows import cli
-from flows.errors import ConfigError
 from flows.kafka import check_client
 from flows.options import with_settings
 from flows.setting_fields import flag, variable
 from flows.setting_sources import load_settings
 from flows.settings import Settings
+from flows.support.errors import ConfigError
 
 from .mutation import NUMBERS, mutated, number, text
 from .target import Check, Target, said

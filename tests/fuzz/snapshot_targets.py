@@ -5,8 +5,8 @@ from random import Random
 import msgspec
 import numpy as np
 
-from flows.errors import RalmError
 from flows.keeper_state import KeeperState
+from flows.support.errors import RalmError
 
 from .mutation import mutated, number, text
 from .target import Check, Target, said

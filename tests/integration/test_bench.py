@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flows.benchmark.ingest import measure_ingest
-from flows.benchmark.machine import describe_machine
+from flows.support.machine import describe_machine
 
 
 @pytest.mark.broker

@@ -11,7 +11,6 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from json_client import JsonClient
 
 from flows.batches import OutMessage
-from flows.errors import RalmError
 from flows.kafka import consumer_config, producer_config
 from flows.message_size import MAX_VALUE_BYTES
 from flows.reader import TopicReader
@@ -19,6 +18,7 @@ from flows.sealed import unseal_position
 from flows.settings import Settings
 from flows.sink import Delivery, KafkaSink
 from flows.source import KafkaSource, SourceOptions
+from flows.support.errors import RalmError
 from flows.topic_admin import make_topics
 from flows.topics import TopicNames
 

@@ -16,13 +16,13 @@ import structlog
 from confluent_kafka.admin import AdminClient
 
 from flows import cli
-from flows.errors import ConfigError
 from flows.first_contact import FirstContact
 from flows.flow_process import write_settings
 from flows.kafka import check_client, client_config
-from flows.logs import get_logger, masked, set_up_logs
 from flows.setting_sources import load_settings
 from flows.settings import Settings
+from flows.support.errors import ConfigError
+from flows.support.logs import get_logger, masked, set_up_logs
 
 CANARY = 'canary-"s3cret"\\é'
 """With characters that Python and JSON write in another way."""
@@ -207,7 +207,7 @@ def _free_port() -> int:
 
 
 def _pages(port: int, process: Any, run: Any) -> str:
-    from flows.metrics_page import MetricsServer  # noqa: PLC0415
+    from flows.support.metrics_page import MetricsServer  # noqa: PLC0415
 
     server = MetricsServer("127.0.0.1", port)
     until = time.monotonic() + 40

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from flows.errors import RalmError
+from flows.support.errors import RalmError
 
 _DIES_WITH_PARENT = """
 import ctypes, os, signal, sys

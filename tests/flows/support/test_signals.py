@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from flows.runner import _stop_on_signals
-from flows.stop_flag import StopFlag
+from flows.support.signals import StopFlag
 from monitoring.health import Health
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from flows.logs import LEVELS, get_logger, set_up_logs
+from flows.support.logs import LEVELS, get_logger, set_up_logs
 
 
 @pytest.fixture(autouse=True)
