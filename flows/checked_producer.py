@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from flows.batches import Headers
+from flows.config.settings import Settings
 from flows.first_contact import FirstContact
 from flows.kafka import producer_config
 from flows.messages import SCHEMA_VERSION
-from flows.settings import Settings
 from flows.support.errors import RalmError
 
 

@@ -6,11 +6,11 @@ from typing import Any
 from confluent_kafka import Message
 
 from flows.batches import RawBatch
+from flows.config.settings import Settings
 from flows.dead_letter_records import DeadLetter
 from flows.dead_letters import reject_of
 from flows.decode import Decoded, DecodeLimits, Decoder
 from flows.messages import decode_candidate, decode_click, decode_request
-from flows.settings import Settings
 from flows.topics import TopicNames
 
 

@@ -10,10 +10,10 @@ from uuid import uuid4
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from flows.config.settings import Settings
 from flows.dead_letter_records import DeadLetter, Record, read_record
 from flows.kafka import consumer_config
 from flows.kafka_errors import is_end, is_lasting
-from flows.settings import Settings
 from flows.support.errors import RalmError
 from flows.topics import TopicNames
 

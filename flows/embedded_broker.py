@@ -17,8 +17,8 @@ from typing import Any, Self
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from flows.config.settings import Settings
 from flows.kafka import client_config
-from flows.settings import Settings
 from flows.support.child_process import ChildProcess
 from flows.support.errors import ConfigError, RalmError
 

@@ -7,7 +7,7 @@ working folder, as soon as a variable is set to anything, even to 0. Images and 
 import os
 from pathlib import Path
 
-from flows.settings import Settings
+from flows.config.settings import Settings
 
 ENABLED = "BYTEWAX_DATAFLOW_API_ENABLED"
 PORT = "BYTEWAX_DATAFLOW_API_PORT"

@@ -5,7 +5,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
-from flows.settings import Settings
+from flows.config.settings import Settings
 from flows.support.errors import ConfigError
 from flows.support.logs import masked
 

@@ -8,9 +8,9 @@ from typing import Any
 import click
 from pydantic.fields import FieldInfo
 
-from flows.setting_fields import PREFIX, flag, group_of, is_list, metavar, shown_value, variable
-from flows.setting_sources import load_settings
-from flows.settings import Settings
+from flows.config.fields import PREFIX, flag, group_of, is_list, metavar, shown_value, variable
+from flows.config.settings import Settings
+from flows.config.sources import load_settings
 from flows.support.logs import set_up_logs
 
 

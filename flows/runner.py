@@ -16,12 +16,12 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
 from flows import look_alike, scores, seeds
+from flows.config.rules import check_clusters
+from flows.config.settings import Settings
 from flows.engine_api import set_engine_api
 from flows.failures import first_failure
 from flows.recovery_files import open_state_dir
 from flows.runtime import Runtime
-from flows.setting_rules import check_clusters
-from flows.settings import Settings
 from flows.support.errors import ConfigError, FlowFailedError, RalmError, StoppedError
 from flows.support.logs import get_logger
 from flows.support.signals import StopFlag, watch_for_signals

@@ -7,6 +7,7 @@ from typing import Any
 
 from flows.batches import CandidateBatch, ClickBatch
 from flows.clustering_pool import ClusteringOptions, ClusteringPool
+from flows.config.settings import Settings
 from flows.decode import DecodeLimits, Decoder
 from flows.enrich import Enricher, EnrichOptions
 from flows.history import History
@@ -17,7 +18,6 @@ from flows.live_index import LiveIndex
 from flows.pace import Pace
 from flows.partition_growth import follow_partitions
 from flows.seed_keeper import SeedKeeper
-from flows.settings import Settings
 from flows.sink import KafkaSink
 from flows.source import KafkaSource, SourceOptions
 from flows.support.errors import RalmError, StoppedError

@@ -6,10 +6,10 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType, TopicMetadata
 
-from flows.durations import duration_text
+from flows.config.fields import duration_text
+from flows.config.settings import Settings
 from flows.first_contact import FirstContact
 from flows.kafka import client_config
-from flows.settings import Settings
 from flows.support.errors import RalmError
 from flows.topics import COMPACT, TopicNames, TopicPlan, plan_topics
 

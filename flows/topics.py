@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from typing import Self
 
-from flows.setting_rules import TOPICS
-from flows.settings import Settings
+from flows.config.rules import TOPICS
+from flows.config.settings import Settings
 
 COMPACT = "compact"
 DELETE = "delete"

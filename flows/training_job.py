@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.config.settings import Settings
 from flows.datasets.layout import Dataset
-from flows.settings import Settings
 from flows.support.errors import RalmError
 from flows.training_checkpoint import FileCheckpoint
 from ralm.features import Histories, Interactions, Ints

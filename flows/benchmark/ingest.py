@@ -9,10 +9,10 @@ from uuid import uuid4
 import numpy as np
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
+from flows.config.flow_process import FlowProcess, free_port
+from flows.config.settings import Settings
 from flows.embedded_broker import EmbeddedBroker
-from flows.flow_process import FlowProcess, free_port
 from flows.kafka import consumer_config, producer_config
-from flows.settings import Settings
 from flows.topic_admin import make_topics
 from flows.topics import TopicNames
 from ralm.scoring import AttentionWeights

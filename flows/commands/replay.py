@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from flows.checked_producer import CheckedProducer
+from flows.config.settings import Settings
 from flows.options import with_settings
 from flows.replay import Pace, replay
 from flows.replay_files import Events, read_clicks, read_requests
-from flows.settings import Settings
 from flows.support.errors import ConfigError
 from flows.topics import TopicNames
 

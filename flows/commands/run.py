@@ -4,9 +4,9 @@ from importlib.metadata import version
 
 import click
 
+from flows.config.settings import Settings
 from flows.options import with_settings
 from flows.runner import FLOWS, run_flow
-from flows.settings import Settings
 from flows.support.errors import ConfigError
 from state.bundle import BundleError
 

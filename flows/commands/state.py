@@ -12,10 +12,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from flows.config.settings import Settings
 from flows.messages import decode_centroids
 from flows.options import with_settings
 from flows.rejects import Reject
-from flows.settings import Settings
 from flows.state_backup import backup
 from flows.state_restore import restore
 from flows.state_verify import StateVerifier

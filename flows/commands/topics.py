@@ -6,9 +6,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from flows.durations import duration_text
+from flows.config.fields import duration_text
+from flows.config.settings import Settings
 from flows.options import with_settings
-from flows.settings import Settings
 from flows.topic_admin import TopicState, make_topics
 
 

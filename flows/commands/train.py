@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from flows.config.settings import Settings
 from flows.datasets.layout import load
 from flows.options import with_settings
-from flows.settings import Settings
 from flows.support.progress import epoch_bars
 from flows.training_job import Split, config_of, train_bundle
 

@@ -15,11 +15,11 @@ import msgspec
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from flows.checked_producer import CheckedProducer, Outgoing
+from flows.config.settings import Settings
 from flows.demo.story import Window
 from flows.kafka import consumer_config
 from flows.messages import decode_click
 from flows.replay_files import click_message, request_message
-from flows.settings import Settings
 from flows.support.errors import RalmError
 from flows.support.metrics_page import MetricsPage
 from flows.topics import TopicNames

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows.config.fields import group_of
+from flows.config.flow_process import free_port
+from flows.config.settings import Settings
 from flows.datasets import bring
 from flows.datasets.layout import Dataset, load, save
 from flows.demo.story import CUT, users_left_out
-from flows.flow_process import free_port
-from flows.setting_fields import group_of
-from flows.settings import Settings
 from flows.support.errors import RalmError
 from flows.support.progress import bars, epoch_bars
 from flows.training_job import Split, config_of, train_bundle, trained_already

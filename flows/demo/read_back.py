@@ -8,10 +8,10 @@ from uuid import uuid4
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
+from flows.config.settings import Settings
 from flows.kafka import consumer_config
 from flows.messages import Centroids, Click, Reject, Request, Scores, decode_centroids, decode_click, decode_request
 from flows.messages import decode_scores as decode_answer
-from flows.settings import Settings
 from flows.support.errors import RalmError
 from flows.topics import TopicNames
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
+from flows.config.settings import Settings
 from flows.demo.lockstep import IN_FLIGHT
 from flows.demo.summary import Summary
-from flows.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,17 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
+from flows.config.fields import duration_text
+from flows.config.flow_process import FlowProcess
+from flows.config.settings import Settings
 from flows.demo.lockstep import replay_in_lockstep
 from flows.demo.prepare import Prepared, flow_settings, prepare
 from flows.demo.read_back import ReadBack, read_back
 from flows.demo.report import Told, broken, show
 from flows.demo.story import Window, bad_messages, tell
 from flows.demo.summary import Summary, summarise
-from flows.durations import duration_text
 from flows.embedded_broker import EmbeddedBroker
-from flows.flow_process import FlowProcess
 from flows.messages import Click, encode_scores
-from flows.settings import Settings
 from flows.support.errors import RalmError
 from flows.support.progress import bars
 from flows.topic_admin import make_topics

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from flows.config.settings import Settings
 from flows.datasets.layout import Dataset
 from flows.evaluation.cells import Cell, Job, joined, read
 from flows.evaluation.cold import COLUMNS as COLD_COLUMNS
@@ -14,7 +15,6 @@ from flows.evaluation.plan import Plan, plan_of, processes_of
 from flows.evaluation.report import markdown, short
 from flows.evaluation.runner import Failure, run_jobs
 from flows.evaluation.table import COLUMNS, rows_of, write_csv
-from flows.settings import Settings
 from flows.support.errors import ConfigError, RalmError
 from ralm.protocol.task import Task
 

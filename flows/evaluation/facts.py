@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
+from flows.config.fields import flag, group_of
+from flows.config.settings import Settings
 from flows.datasets.layout import Dataset
 from flows.evaluation.cells import Cell
 from flows.evaluation.plan import Plan
-from flows.setting_fields import flag, group_of
-from flows.settings import Settings
 from flows.support.machine import processor
 from ralm.protocol.task import Task
 

@@ -6,10 +6,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from flows.config.fields import nearest
+from flows.config.rules import split_addresses
+from flows.config.settings import Settings
 from flows.datasets.layout import Dataset, load
-from flows.setting_fields import nearest
-from flows.setting_rules import split_addresses
-from flows.settings import Settings
 from flows.support.errors import ConfigError
 from ralm.features import Interactions
 from ralm.models.catalogue import Entry

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.flow_process import FlowProcess, free_port, write_settings
-from flows.setting_fields import PREFIX
-from flows.settings import Settings
+from flows.config.fields import PREFIX
+from flows.config.flow_process import FlowProcess, free_port, write_settings
+from flows.config.settings import Settings
 from flows.support.child_process import ChildProcess
 from flows.support.metrics_page import MetricsServer
 

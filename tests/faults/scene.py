@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from flows.settings import Settings
+from flows.config.settings import Settings
 from flows.topic_admin import make_topics
 from state.seed_store import StoreError
 

@@ -10,9 +10,9 @@ import click
 import pytest
 
 from flows import cli
+from flows.config.fields import flag, group_of, shown_value, variable
+from flows.config.settings import Settings
 from flows.options import with_settings
-from flows.setting_fields import flag, group_of, shown_value, variable
-from flows.settings import Settings
 from flows.support.errors import ConfigError, RalmError
 
 COMMANDS = cli.cli.list_commands(click.Context(cli.cli))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from letters import GOOD, NOW, letter
 
 from flows.batches import RawBatch
+from flows.config.settings import Settings
 from flows.dead_letter_checks import Acceptance
 from flows.dead_letter_reasons import EXPLANATIONS
 from flows.dead_letter_records import DeadLetter, SentBack, Stranger, read_record, receipt_of
@@ -19,7 +20,6 @@ from flows.dead_letters import dead_letter_headers
 from flows.decode import DecodeLimits, Decoder
 from flows.message_types import DeadLetterHeaders
 from flows.messages import REASONS, Reject
-from flows.settings import Settings
 
 
 def decoded(*messages: Any, most: int = 1000) -> list[Any]:

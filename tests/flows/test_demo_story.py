@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flows.config.settings import Settings
 from flows.datasets.layout import Dataset
 from flows.demo.story import NEW_ITEMS, WITH_CANDIDATES, Window, bad_messages, tell, users_left_out
 from flows.messages import Reject, decode_click, decode_request
-from flows.settings import Settings
 from flows.support.errors import RalmError
 from flows.topics import TopicNames
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, Producer
 
+from flows.config.settings import Settings
 from flows.kafka import check_client, client_config, consumer_config, producer_config
-from flows.settings import Settings
 from flows.support.errors import ConfigError
 
 SECURE = Settings(

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 
+from flows.config.settings import Settings
 from flows.dead_letters import cut_value, dead_letter_headers
 from flows.messages import (
     REASONS,
@@ -26,7 +27,6 @@ from flows.messages import (
     decode_scores,
 )
 from flows.schema_files import FOLDER, TYPES, schema_of
-from flows.settings import Settings
 from flows.topics import TopicNames, plan_topics
 
 ASYNCAPI = yaml.safe_load((FOLDER / "asyncapi.yaml").read_text())

@@ -7,8 +7,8 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from flows.batches import OutMessage
+from flows.config.settings import Settings
 from flows.runtime import Runtime
-from flows.settings import Settings
 from flows.sink import Delivery
 from flows.support.errors import RalmError
 from flows.support.signals import StopFlag

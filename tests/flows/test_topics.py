@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from flows.settings import Settings
+from flows.config.settings import Settings
 from flows.topic_admin import Found, differences_of
 from flows.topics import TopicNames, TopicPlan, plan_topics
 

@@ -13,11 +13,11 @@ from typing import Any
 import click
 
 from flows import cli
+from flows.config.fields import flag, variable
+from flows.config.settings import Settings
+from flows.config.sources import load_settings
 from flows.kafka import check_client
 from flows.options import with_settings
-from flows.setting_fields import flag, variable
-from flows.setting_sources import load_settings
-from flows.settings import Settings
 from flows.support.errors import ConfigError
 
 from .mutation import NUMBERS, mutated, number, text

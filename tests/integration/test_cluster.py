@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from test_flows import clicks, is_final, oracle, send_clicks, send_request, stored, wait_until
 
-from flows.flow_process import free_port
+from flows.config.flow_process import free_port
 
 pytestmark = pytest.mark.broker
 

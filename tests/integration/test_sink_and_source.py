@@ -11,11 +11,11 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from json_client import JsonClient
 
 from flows.batches import OutMessage
+from flows.config.settings import Settings
 from flows.kafka import consumer_config, producer_config
 from flows.message_size import MAX_VALUE_BYTES
 from flows.reader import TopicReader
 from flows.sealed import unseal_position
-from flows.settings import Settings
 from flows.sink import Delivery, KafkaSink
 from flows.source import KafkaSource, SourceOptions
 from flows.support.errors import RalmError

@@ -9,8 +9,8 @@ from click.testing import CliRunner, Result
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from flows.cli import cli
+from flows.config.settings import Settings
 from flows.kafka import client_config
-from flows.settings import Settings
 from flows.support.errors import RalmError
 from flows.topic_admin import make_topics
 from flows.topics import TopicNames, plan_topics

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from test_flows import wait_until
 
-from flows.flow_process import free_port
+from flows.config.flow_process import free_port
 
 pytestmark = pytest.mark.broker
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.settings import Settings
+from flows.config.settings import Settings
 from monitoring.reference import our_metrics
 
 WORD = r"(?:[a-z0-9_]+:)?\b(?:ralm|process|python)_[a-z0-9_]+(?::[a-z0-9_]+)?"

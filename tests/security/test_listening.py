@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from security.listening import listening
 
-from flows.flow_process import free_port
+from flows.config.flow_process import free_port
 
 pytestmark = [
     pytest.mark.broker,

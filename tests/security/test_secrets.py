@@ -16,11 +16,11 @@ import structlog
 from confluent_kafka.admin import AdminClient
 
 from flows import cli
+from flows.config.flow_process import write_settings
+from flows.config.settings import Settings
+from flows.config.sources import load_settings
 from flows.first_contact import FirstContact
-from flows.flow_process import write_settings
 from flows.kafka import check_client, client_config
-from flows.setting_sources import load_settings
-from flows.settings import Settings
 from flows.support.errors import ConfigError
 from flows.support.logs import get_logger, masked, set_up_logs
 

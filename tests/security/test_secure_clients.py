@@ -10,8 +10,8 @@ import click
 import pytest
 
 from flows import cli
+from flows.config.settings import Settings
 from flows.demo.read_back import read_topic
-from flows.settings import Settings
 
 pytestmark = pytest.mark.broker
 USER = ("ralm-user", "canary-pa55word")

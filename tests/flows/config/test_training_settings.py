@@ -1,7 +1,7 @@
 """Every hyperparameter is a setting with the same default."""
 
-from flows.setting_fields import group_of
-from flows.settings import Settings
+from flows.config.fields import group_of
+from flows.config.settings import Settings
 from flows.training_job import config_of
 from ralm.training_config import TrainingConfig
 

@@ -1,7 +1,7 @@
 """The settings: one table for flags, environment variables and TOML keys.
 
 A field ``state_dir`` is the flag ``--state-dir``, the variable ``RALM_STATE_DIR`` and the TOML key ``state_dir``.
-``python -m flows.settings --markdown`` prints the table as it stands in the README.
+``python -m flows.config.settings --markdown`` prints the table as it stands in the README.
 """
 
 import sys
@@ -10,10 +10,20 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
-from flows.durations import Duration, DurationMark, PositiveDuration, milliseconds
-from flows.setting_fields import duration, group_of, holds_secret, is_masked, setting, shown_value
-from flows.setting_rules import broken_rules
-from flows.settings_table import markdown
+from flows.config.fields import (
+    Duration,
+    DurationMark,
+    PositiveDuration,
+    duration,
+    group_of,
+    holds_secret,
+    is_masked,
+    milliseconds,
+    setting,
+    shown_value,
+)
+from flows.config.reference import markdown
+from flows.config.rules import broken_rules
 
 
 def _no_truth(value: Any) -> Any:
@@ -205,5 +215,5 @@ def settings_table() -> str:
 
 if __name__ == "__main__":
     if sys.argv[1:] != ["--markdown"]:
-        sys.exit("usage: python -m flows.settings --markdown")
+        sys.exit("usage: python -m flows.config.settings --markdown")
     print(settings_table())  # noqa: T201

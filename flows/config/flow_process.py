@@ -8,8 +8,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Self
 
-from flows.setting_fields import PREFIX, plain_value
-from flows.settings import Settings
+from flows.config.fields import PREFIX, plain_value
+from flows.config.settings import Settings
 from flows.support.child_process import ChildProcess
 from flows.support.errors import RalmError
 from flows.support.metrics_page import MetricsPage, MetricsServer

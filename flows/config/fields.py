@@ -1,19 +1,23 @@
-"""What a setting is: its names in the three places, what it may be, and how its value is written."""
+"""One setting: its group, its help and its type; durations as people write them (``5m``) and as ms."""
 
 import json
+import re
 from collections.abc import Callable
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic.fields import FieldInfo
 
-from flows.durations import DurationMark, duration_text, milliseconds
 from flows.support.logs import MASK
 
 PREFIX = "RALM_"
 _SECRET_OPTIONS = ("password", "secret", ".pem", "private.key", "oauthbearer.config")
 _DURATION_TEXT = "a duration such as 250ms, 5s, 5m, 1h or 7d (a bare number is seconds)"
+_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_WRITTEN = re.compile(r"(\d{1,16}(?:\.\d{1,6})?)\s*(ms|s|m|h|d)?", re.ASCII)
+LONGEST = 36_500 * _UNITS["d"]
+"""The longest duration, ms: a hundred years."""
 
 
 def setting(group: str, default: Any, text: str) -> Any:
@@ -132,3 +136,43 @@ def nearest(name: str, names: list[str]) -> str:
     """``; did you mean X?`` for a name that is not known, or nothing."""
     close = get_close_matches(name, names, 1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def milliseconds(value: Any) -> int:
+    """Read a duration: ``250ms``, ``5s``, ``5m``, ``1h``, ``7d``, or seconds as a bare number.
+
+    >>> milliseconds("5m"), milliseconds("0.5s"), milliseconds(2)
+    (300000, 500, 2000)
+
+    Raises:
+        ValueError: when it is none, or longer than a hundred years.
+    """
+    match = None if isinstance(value, bool) else _WRITTEN.fullmatch(str(value).strip())
+    if match is None:
+        msg = "not a duration"
+        raise ValueError(msg)
+    read = round(float(match[1]) * _UNITS[match[2] or "s"])
+    if read > LONGEST:
+        msg = "longer than a hundred years"
+        raise ValueError(msg)
+    return read
+
+
+def duration_text(value: int) -> str:
+    """Write a duration of so many ms as ``milliseconds`` reads it.
+
+    >>> duration_text(300000), duration_text(1500), duration_text(0)
+    ('5m', '1500ms', '0s')
+    """
+    for unit in ("d", "h", "m", "s"):
+        if value % _UNITS[unit] == 0 and (value or unit == "s"):
+            return f"{value // _UNITS[unit]}{unit}"
+    return f"{value}ms"
+
+
+class DurationMark:
+    """Marks a field as a duration, for whoever writes its value."""
+
+
+Duration = Annotated[int, BeforeValidator(milliseconds), DurationMark()]
+PositiveDuration = Annotated[int, BeforeValidator(milliseconds), Field(ge=1), DurationMark()]

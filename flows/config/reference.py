@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel
 
-from flows.setting_fields import allowed, flag, group_of, shown_value, variable
+from flows.config.fields import allowed, flag, group_of, shown_value, variable
 
 
 def markdown(settings: type[BaseModel]) -> str:

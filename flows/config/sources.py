@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from flows.setting_fields import PREFIX, allowed, flag, is_list, is_masked, nearest, variable
-from flows.settings import Settings
+from flows.config.fields import PREFIX, allowed, flag, is_list, is_masked, nearest, variable
+from flows.config.settings import Settings
 from flows.support.errors import ConfigError
 from flows.support.logs import MASK
 

@@ -12,10 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
-from flows.durations import LONGEST, duration_text, milliseconds
-from flows.setting_fields import allowed, flag, group_of, metavar, shown_value, variable
-from flows.setting_sources import load_settings
-from flows.settings import Settings, settings_table
+from flows.config.fields import (
+    LONGEST,
+    allowed,
+    duration_text,
+    flag,
+    group_of,
+    metavar,
+    milliseconds,
+    shown_value,
+    variable,
+)
+from flows.config.settings import Settings, settings_table
+from flows.config.sources import load_settings
 from flows.support.errors import ConfigError
 
 FIELDS = Settings.model_fields
@@ -249,7 +258,10 @@ def test_the_table_has_a_row_for_each_setting() -> None:
 
 def test_the_table_can_be_printed() -> None:
     printed = subprocess.run(
-        [sys.executable, "-m", "flows.settings", "--markdown"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "flows.config.settings", "--markdown"], capture_output=True, text=True, check=True
     )
     assert printed.stdout.rstrip("\n") == settings_table()
-    assert subprocess.run([sys.executable, "-m", "flows.settings"], capture_output=True, check=False).returncode != 0
+    assert (
+        subprocess.run([sys.executable, "-m", "flows.config.settings"], capture_output=True, check=False).returncode
+        != 0
+    )
