@@ -10,8 +10,8 @@ from flows.config.settings import Settings
 from flows.dead_letter_records import DeadLetter
 from flows.dead_letters import reject_of
 from flows.decode import Decoded, DecodeLimits, Decoder
+from flows.kafka.topics import TopicNames
 from flows.messages import decode_candidate, decode_click, decode_request
-from flows.topics import TopicNames
 
 
 class Acceptance:

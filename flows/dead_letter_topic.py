@@ -12,10 +12,10 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from flows.config.settings import Settings
 from flows.dead_letter_records import DeadLetter, Record, read_record
-from flows.kafka import consumer_config
-from flows.kafka_errors import is_end, is_lasting
+from flows.kafka.config import consumer_config
+from flows.kafka.errors import is_end, is_lasting
+from flows.kafka.topics import TopicNames
 from flows.support.errors import RalmError
-from flows.topics import TopicNames
 
 Progress = Callable[[int, int], None]
 """Told how many messages were passed, and of how many."""

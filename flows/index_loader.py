@@ -12,8 +12,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from flows.first_contact import FirstContact
-from flows.kafka_errors import is_end, is_lasting
+from flows.kafka.errors import FirstContact, is_end, is_lasting
 from flows.live_index import Entry, LiveIndex
 from flows.messages import Reject, decode_centroids, split_centroids_key
 from flows.support.errors import RalmError

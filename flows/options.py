@@ -47,7 +47,7 @@ def with_settings(*groups: str) -> Callable[[Callable[..., None]], Callable[...,
 
 
 def _check_kafka(settings: Settings) -> None:
-    from flows.kafka import check_client  # noqa: PLC0415 (commands without Kafka do without its library)
+    from flows.kafka.config import check_client  # noqa: PLC0415 (commands without Kafka do without its library)
 
     check_client(settings)
 

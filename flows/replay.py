@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from flows.checked_producer import CheckedProducer, Outgoing
+from flows.kafka.producer import CheckedProducer, Outgoing
 from flows.replay_files import Events
 
 _LONGEST_WAIT_S = 0.2

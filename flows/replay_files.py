@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from flows.batches import Ints
-from flows.checked_producer import Outgoing
 from flows.datasets.layout import load
+from flows.kafka.producer import Outgoing
 from flows.messages import Click, Reject, Request, decode_click, decode_request, encode_message
 from flows.support.errors import ConfigError, RalmError
 

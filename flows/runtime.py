@@ -10,9 +10,10 @@ from flows.clustering_pool import ClusteringOptions, ClusteringPool
 from flows.config.settings import Settings
 from flows.decode import DecodeLimits, Decoder
 from flows.enrich import Enricher, EnrichOptions
-from flows.history import History
 from flows.index_loader import IndexLoader
-from flows.kafka import consumer_config, producer_config
+from flows.kafka.config import consumer_config, producer_config
+from flows.kafka.range_reader import History
+from flows.kafka.topics import TopicNames
 from flows.keeper_state import KeeperOptions, KeeperState
 from flows.live_index import LiveIndex
 from flows.pace import Pace
@@ -23,7 +24,6 @@ from flows.source import KafkaSource, SourceOptions
 from flows.support.errors import RalmError, StoppedError
 from flows.support.logs import get_logger
 from flows.support.signals import StopFlag
-from flows.topics import TopicNames
 from flows.windows import WindowOptions
 from monitoring.health import Health
 from state.bundle import Bundle

@@ -15,8 +15,8 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from flows.batches import OutMessage
-from flows.delivery_advice import advice_for, not_taken, too_long
 from flows.failures import told
+from flows.kafka.errors import advice_for, not_taken, too_long
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from monitoring import metrics

@@ -16,8 +16,8 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from flows.batches import RawBatch
 from flows.failures import told
+from flows.kafka.consumer import TopicReader
 from flows.pace import ALWAYS_DUE, Pace
-from flows.reader import TopicReader
 from flows.sealed import seal_position, unseal_position
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger

@@ -83,7 +83,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield servers
         return
     pytest.importorskip("noida_db", reason=f"no broker: install the extra 'broker', or set {TEST_SERVERS}")
-    from flows.embedded_broker import EmbeddedBroker  # noqa: PLC0415 (a cluster does without it)
+    from flows.kafka.embedded_broker import EmbeddedBroker  # noqa: PLC0415 (a cluster does without it)
 
     with EmbeddedBroker(tmp_path_factory.mktemp("broker")) as embedded:
         yield embedded.bootstrap_servers
@@ -93,7 +93,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def own_broker(tmp_path: Path) -> Iterator[Any]:
     """An embedded broker of the test's own, to pause, stop and start again."""
     pytest.importorskip("noida_db", reason="needs the embedded broker: install the extra 'broker'")
-    from flows.embedded_broker import EmbeddedBroker  # noqa: PLC0415
+    from flows.kafka.embedded_broker import EmbeddedBroker  # noqa: PLC0415
 
     with EmbeddedBroker(tmp_path / "own-broker") as embedded:
         yield embedded
@@ -115,7 +115,7 @@ def plain_client() -> type[PlainClient]:
 def topics(broker: str) -> Callable[..., Any]:
     """Makes a set of topics with a prefix of the test's own: ``settings = topics(window="1s", ...)``."""
     from flows.config.settings import Settings  # noqa: PLC0415 (tests of other rooms do without)
-    from flows.topic_admin import make_topics  # noqa: PLC0415
+    from flows.kafka.admin import make_topics  # noqa: PLC0415
 
     def make(**given: Any) -> Settings:
         values = {"bootstrap_servers": broker, "topic_prefix": f"t{uuid4().hex[:12]}.", **given}

@@ -11,10 +11,10 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
 from flows.config.flow_process import FlowProcess, free_port
 from flows.config.settings import Settings
-from flows.embedded_broker import EmbeddedBroker
-from flows.kafka import consumer_config, producer_config
-from flows.topic_admin import make_topics
-from flows.topics import TopicNames
+from flows.kafka.admin import make_topics
+from flows.kafka.config import consumer_config, producer_config
+from flows.kafka.embedded_broker import EmbeddedBroker
+from flows.kafka.topics import TopicNames
 from ralm.scoring import AttentionWeights
 from state.bundle import write_bundle
 from state.user_keys import user_keys

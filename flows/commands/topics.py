@@ -8,8 +8,8 @@ from rich.table import Table
 
 from flows.config.fields import duration_text
 from flows.config.settings import Settings
+from flows.kafka.admin import TopicState, make_topics
 from flows.options import with_settings
-from flows.topic_admin import TopicState, make_topics
 
 
 @click.command("topics")

@@ -14,15 +14,15 @@ from uuid import uuid4
 import msgspec
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from flows.checked_producer import CheckedProducer, Outgoing
 from flows.config.settings import Settings
 from flows.demo.story import Window
-from flows.kafka import consumer_config
+from flows.kafka.config import consumer_config
+from flows.kafka.producer import CheckedProducer, Outgoing
+from flows.kafka.topics import TopicNames
 from flows.messages import decode_click
 from flows.replay_files import click_message, request_message
 from flows.support.errors import RalmError
 from flows.support.metrics_page import MetricsPage
-from flows.topics import TopicNames
 
 IN_FLIGHT = 16
 """Most requests without an answer: so many users wait at once."""

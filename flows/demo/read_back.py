@@ -9,11 +9,11 @@ from uuid import uuid4
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from flows.config.settings import Settings
-from flows.kafka import consumer_config
+from flows.kafka.config import consumer_config
+from flows.kafka.topics import TopicNames
 from flows.messages import Centroids, Click, Reject, Request, Scores, decode_centroids, decode_click, decode_request
 from flows.messages import decode_scores as decode_answer
 from flows.support.errors import RalmError
-from flows.topics import TopicNames
 
 M = TypeVar("M")
 _TIMEOUT_S = 15.0

@@ -22,12 +22,12 @@ from flows.demo.read_back import ReadBack, read_back
 from flows.demo.report import Told, broken, show
 from flows.demo.story import Window, bad_messages, tell
 from flows.demo.summary import Summary, summarise
-from flows.embedded_broker import EmbeddedBroker
+from flows.kafka.admin import make_topics
+from flows.kafka.embedded_broker import EmbeddedBroker
+from flows.kafka.topics import TopicNames
 from flows.messages import Click, encode_scores
 from flows.support.errors import RalmError
 from flows.support.progress import bars
-from flows.topic_admin import make_topics
-from flows.topics import TopicNames
 
 _BEST = 10
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from flows.batches import Ints
-from flows.checked_producer import Outgoing
 from flows.datasets.layout import Dataset
+from flows.kafka.producer import Outgoing
+from flows.kafka.topics import TopicNames
 from flows.messages import Click, Request
 from flows.support.errors import RalmError
-from flows.topics import TopicNames
 
 CUT = 0.7
 """Share of the clicks that the bundle is trained on; the rest is replayed."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from flows.embedded_broker import EmbeddedBroker
+from flows.kafka.embedded_broker import EmbeddedBroker
 
 from . import damage, disk, faults, wall_clock  # noqa: F401 (they register their faults)
 from .registry import REGISTRY

@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 from flows.config.settings import Settings
-from flows.topic_admin import make_topics
+from flows.kafka.admin import make_topics
 from state.seed_store import StoreError
 
 from .checks import (

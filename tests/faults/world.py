@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.embedded_broker import EmbeddedBroker
+from flows.kafka.embedded_broker import EmbeddedBroker
 from ralm.scoring import AttentionWeights
 from state.bundle import write_bundle
 from state.user_keys import user_key

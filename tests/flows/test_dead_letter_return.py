@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from letters import GOOD, NOW, letter
 
 from flows import dead_letter_return
-from flows.checked_producer import Outgoing
 from flows.config.settings import Settings
 from flows.dead_letter_checks import Acceptance
 from flows.dead_letter_records import SentBack, Stranger
 from flows.dead_letter_return import ReturnOptions, Summary, send_back
 from flows.dead_letter_spool import Spool
 from flows.dead_letter_topic import Filters
+from flows.kafka.producer import Outgoing
 from flows.messages import Reject
 from flows.support.errors import RalmError
 

@@ -9,9 +9,9 @@ import pytest
 from flows.config.settings import Settings
 from flows.datasets.layout import Dataset
 from flows.demo.story import NEW_ITEMS, WITH_CANDIDATES, Window, bad_messages, tell, users_left_out
+from flows.kafka.topics import TopicNames
 from flows.messages import Reject, decode_click, decode_request
 from flows.support.errors import RalmError
-from flows.topics import TopicNames
 
 DAY = 86_400_000
 CUT = 40 * DAY + DAY // 2

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from flows.config.rules import check_clusters
 from flows.config.settings import Settings
-from flows.kafka import producer_config
+from flows.kafka.config import producer_config
 from flows.message_size import MAX_VALUE_BYTES, most_clusters, shortened
 from flows.message_types import MAX_IDENTIFIER_BYTES, MAX_TIME
 from flows.messages import Centroids, ScoredItem, Scores, centroids_key, encode_centroids, encode_scores

@@ -15,6 +15,7 @@ from jsonschema import Draft7Validator
 
 from flows.config.settings import Settings
 from flows.dead_letters import cut_value, dead_letter_headers
+from flows.kafka.topics import TopicNames, plan_topics
 from flows.messages import (
     REASONS,
     SCHEMA_VERSION,
@@ -27,7 +28,6 @@ from flows.messages import (
     decode_scores,
 )
 from flows.schema_files import FOLDER, TYPES, schema_of
-from flows.topics import TopicNames, plan_topics
 
 ASYNCAPI = yaml.safe_load((FOLDER / "asyncapi.yaml").read_text())
 MESSAGES = ASYNCAPI["components"]["messages"]

@@ -16,7 +16,7 @@ from flows import cli
 from flows.config.fields import flag, variable
 from flows.config.settings import Settings
 from flows.config.sources import load_settings
-from flows.kafka import check_client
+from flows.kafka.config import check_client
 from flows.options import with_settings
 from flows.support.errors import ConfigError
 

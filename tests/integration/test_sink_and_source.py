@@ -12,15 +12,15 @@ from json_client import JsonClient
 
 from flows.batches import OutMessage
 from flows.config.settings import Settings
-from flows.kafka import consumer_config, producer_config
+from flows.kafka.admin import make_topics
+from flows.kafka.config import consumer_config, producer_config
+from flows.kafka.consumer import TopicReader
+from flows.kafka.topics import TopicNames
 from flows.message_size import MAX_VALUE_BYTES
-from flows.reader import TopicReader
 from flows.sealed import unseal_position
 from flows.sink import Delivery, KafkaSink
 from flows.source import KafkaSource, SourceOptions
 from flows.support.errors import RalmError
-from flows.topic_admin import make_topics
-from flows.topics import TopicNames
 
 pytestmark = pytest.mark.broker
 

@@ -10,10 +10,10 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from flows.cli import cli
 from flows.config.settings import Settings
-from flows.kafka import client_config
+from flows.kafka.admin import make_topics
+from flows.kafka.config import client_config
+from flows.kafka.topics import TopicNames, plan_topics
 from flows.support.errors import RalmError
-from flows.topic_admin import make_topics
-from flows.topics import TopicNames, plan_topics
 
 pytestmark = pytest.mark.broker
 

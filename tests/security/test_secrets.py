@@ -19,8 +19,8 @@ from flows import cli
 from flows.config.flow_process import write_settings
 from flows.config.settings import Settings
 from flows.config.sources import load_settings
-from flows.first_contact import FirstContact
-from flows.kafka import check_client, client_config
+from flows.kafka.config import check_client, client_config
+from flows.kafka.errors import FirstContact
 from flows.support.errors import ConfigError
 from flows.support.logs import get_logger, masked, set_up_logs
 

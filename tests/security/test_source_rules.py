@@ -111,7 +111,7 @@ def _calls(call: ast.Call, where: str) -> Iterator[str]:
 
 
 def strange_clients(tree: ast.Module, where: str) -> Iterator[str]:
-    """Yield the Kafka clients whose settings do not come from ``flows/kafka.py``.
+    """Yield the Kafka clients whose settings do not come from ``flows/kafka/config.py``.
 
     They come from there when one of its functions is called in the client's own call or for a name that is used in
     it; ``HANDED_ON`` are the few that get them as an argument.
@@ -133,9 +133,9 @@ def strange_clients(tree: ast.Module, where: str) -> Iterator[str]:
 
 
 HANDED_ON = {
-    "flows/history.py": "self._config",
+    "flows/kafka/range_reader.py": "self._config",
     "flows/index_loader.py": "consumer",
-    "flows/reader.py": "config",
+    "flows/kafka/consumer.py": "config",
     "flows/sink.py": "config",
 }
 """Where settings come as an argument, and its name."""

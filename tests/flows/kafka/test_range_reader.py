@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError
 
-from flows.history import History
+from flows.kafka.range_reader import History
 
 
 class Entry:
@@ -54,7 +54,7 @@ def end(offset: int) -> Entry:
     ids=["a new leader ends early", "the last is a transaction's mark"],
 )
 def test_all_up_to_the_end_is_read(polls: list[list[Entry]], read: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.history.Consumer", lambda _: Broker(polls))
+    monkeypatch.setattr("flows.kafka.range_reader.Consumer", lambda _: Broker(polls))
     history = History({}, "complete", lambda _: None)
     batches = list(history.read("clicks", "clicks", 0, (0, 100)))
     assert sum(len(batch.messages) for batch in batches) == read

@@ -18,7 +18,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from flows.config.settings import Settings
-from flows.kafka import client_config
+from flows.kafka.config import client_config
 from flows.support.child_process import ChildProcess
 from flows.support.errors import ConfigError, RalmError
 

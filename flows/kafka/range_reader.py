@@ -7,7 +7,7 @@ from typing import Any, Literal
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from flows.batches import RawBatch
-from flows.kafka_errors import is_end
+from flows.kafka.errors import is_end
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 

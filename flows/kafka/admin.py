@@ -8,10 +8,10 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 
 from flows.config.fields import duration_text
 from flows.config.settings import Settings
-from flows.first_contact import FirstContact
-from flows.kafka import client_config
+from flows.kafka.config import client_config
+from flows.kafka.errors import FirstContact
+from flows.kafka.topics import COMPACT, TopicNames, TopicPlan, plan_topics
 from flows.support.errors import RalmError
-from flows.topics import COMPACT, TopicNames, TopicPlan, plan_topics
 
 TIMEOUT_S = 15.0
 """How long each question to the broker may take."""

@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import Consumer, Producer
 
 from flows.config.settings import Settings
-from flows.kafka import check_client, client_config, consumer_config, producer_config
+from flows.kafka.config import check_client, client_config, consumer_config, producer_config
 from flows.support.errors import ConfigError
 
 SECURE = Settings(

@@ -7,8 +7,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from flows.batches import Headers
 from flows.config.settings import Settings
-from flows.first_contact import FirstContact
-from flows.kafka import producer_config
+from flows.kafka.config import producer_config
+from flows.kafka.errors import FirstContact
 from flows.messages import SCHEMA_VERSION
 from flows.support.errors import RalmError
 

@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import KafkaError
 from hand_clock import HandClock
 
-from flows.reader import TopicReader
+from flows.kafka.consumer import TopicReader
 from flows.support.errors import RalmError
 
 CONFIG = {"bootstrap.servers": "127.0.0.1:1", "group.id": "g", "log_level": 0}
@@ -82,7 +82,7 @@ def test_what_passes_is_waited_for_and_what_does_not_is_raised(polled: tuple[Top
 
 
 def test_a_broker_that_does_not_say_where_a_partition_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.reader.LIST_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("flows.kafka.consumer.LIST_TIMEOUT_S", 0.1)
     reader = TopicReader("clicks", CONFIG, 10)
     with pytest.raises(RalmError, match=r"clicks\[0\]: the broker at 127.0.0.1:1 does not say"):
         reader.add(0, None)

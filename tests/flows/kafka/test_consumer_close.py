@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer
 
-from flows.leaving import leave
+from flows.kafka.consumer import leave
 
 
 def test_a_consumer_is_closed() -> None:

@@ -12,15 +12,15 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from flows import embedded_broker
-from flows.embedded_broker import EmbeddedBroker
+from flows.kafka import embedded_broker
+from flows.kafka.embedded_broker import EmbeddedBroker
 from flows.support.child_process import ChildProcess
 from flows.support.errors import ConfigError, RalmError
 
 PARENT = """
 import sys, time
 from pathlib import Path
-from flows.embedded_broker import EmbeddedBroker
+from flows.kafka.embedded_broker import EmbeddedBroker
 broker = EmbeddedBroker(Path(sys.argv[1])).start()
 print(broker.pid, flush=True)
 time.sleep(600)

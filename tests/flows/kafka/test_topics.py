@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from flows.config.settings import Settings
-from flows.topic_admin import Found, differences_of
-from flows.topics import TopicNames, TopicPlan, plan_topics
+from flows.kafka.admin import Found, differences_of
+from flows.kafka.topics import TopicNames, TopicPlan, plan_topics
 
 DAY = 86_400_000
 CLICKS = TopicPlan("clicks", 4, 1, "delete", 7 * DAY)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from flows.first_contact import FirstContact
+from flows.kafka.errors import FirstContact
 from flows.support.errors import RalmError
 
 ALERT = "Receive failed: error:0A00045C:SSL routines::tlsv13 alert certificate required: SSL alert number 116"

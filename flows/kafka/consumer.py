@@ -1,6 +1,7 @@
-"""One consumer for all of a topic's partitions that a process reads; messages are dealt out by partition.
+"""The following consumer: one for all of a topic's partitions that a process reads, dealt out by partition.
 
-A consumer for each partition would bring its own threads and its own connection to every broker.
+A consumer for each partition would bring its own threads and its own connection to every broker. It is closed in
+bounded time, since librdkafka may wait for an answer for ever.
 """
 
 import threading
@@ -11,19 +12,19 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from flows.first_contact import LIST_TIMEOUT_S, FirstContact
-from flows.kafka_errors import is_end, is_lasting
-from flows.leaving import leave
+from flows.kafka.errors import LIST_TIMEOUT_S, FirstContact, is_end, is_lasting
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from monitoring import metrics
 
 log = get_logger(__name__)
 
+
 _UNREADABLE = (KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION, KafkaError._NOT_IMPLEMENTED)  # noqa: SLF001
 """A batch that was damaged, or compressed in a way that this client does not know."""
 _UNREADABLE_S = 60.0
 """So long a batch that cannot be read is fetched again: a connection or one replica may have damaged it."""
+_PATIENCE_S = 3.0
 
 
 @dataclass
@@ -209,3 +210,25 @@ class TopicReader:
 
     def _place(self, partition: int, offset: int = 0) -> TopicPartition:
         return TopicPartition(self.topic, partition, offset)
+
+
+def leave(consumer: Consumer, topic: str, patience_s: float = _PATIENCE_S) -> bool:
+    """Close a consumer, or stop waiting for it: a broker that is silent must not keep a flow from ending.
+
+    ``close`` waits for the answers to commits that are on their way: for the session's timeout when the broker refuses
+    connections, without bound when it says nothing. Nothing depends on them; they tell lag tools the position.
+
+    Args:
+        consumer: not used afterwards by anyone.
+        topic: what it read, for the log.
+        patience_s: how long to wait.
+
+    Returns:
+        Whether it is closed; if not, a thread that no exit waits for goes on with it.
+    """
+    closing = threading.Thread(target=consumer.close, name=f"close-{topic}", daemon=True)
+    closing.start()
+    closing.join(patience_s)
+    if closing.is_alive():
+        log.warning("the broker does not answer, leaving without its goodbye", topic=topic, waited_s=patience_s)
+    return not closing.is_alive()
