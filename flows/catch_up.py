@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from flows.batches import CandidateBatch, ClickBatch
+from flows.messages.batches import CandidateBatch, ClickBatch
 from flows.seed_intake import SeedIntake
 from flows.windows import WindowClock, WindowOptions
 

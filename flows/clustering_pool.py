@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from flows.messages import Centroids, Reject, decode_centroids, encode_centroids
+from flows.messages.codec import decode_centroids, encode_centroids
+from flows.messages.rejects import Reject
+from flows.messages.types import Centroids
 from flows.support.logs import get_logger
 from monitoring import metrics
 from ralm.clustering import cluster

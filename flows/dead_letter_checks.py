@@ -3,15 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from confluent_kafka import Message
-
-from flows.batches import RawBatch
 from flows.config.settings import Settings
-from flows.dead_letter_records import DeadLetter
-from flows.dead_letters import reject_of
-from flows.decode import Decoded, DecodeLimits, Decoder
 from flows.kafka.topics import TopicNames
-from flows.messages import decode_candidate, decode_click, decode_request
+from flows.messages.batches import RawBatch, RawMessage
+from flows.messages.codec import decode_candidate, decode_click, decode_request
+from flows.messages.dead_letter import DeadLetter, reject_of
+from flows.messages.decode import Decoded, DecodeLimits, Decoder
 
 
 class Acceptance:
@@ -33,7 +30,7 @@ class Acceptance:
         self._now = now
         self._set_key = set_key
         decoder = Decoder(limits, tell=False)
-        self._checks: dict[str, Callable[[Message], None]] = {
+        self._checks: dict[str, Callable[[RawMessage], None]] = {
             names.clicks: lambda message: self._decode(decoder.clicks, message),
             names.requests: lambda message: self._decode(decoder.requests, message),
             names.candidates: lambda message: self._decode(decoder.candidates, message),
@@ -61,8 +58,8 @@ class Acceptance:
         self._checks[letter.topic](letter.original(key))
         return key
 
-    def _decode(self, decode: Callable[[RawBatch], Decoded[Any]], message: Message) -> None:
+    def _decode(self, decode: Callable[[RawBatch], Decoded[Any]], message: RawMessage) -> None:
         """Decode a message as the flow would now, in a batch of its own."""
-        batch = RawBatch("dead letters", message.topic() or "", 0, [message], next_offset=0, idle=0, now=self._now())
+        batch = RawBatch("dead letters", "", 0, [message], next_offset=0, idle=0, now=self._now())
         for letter in decode(batch).dead_letters:
             raise reject_of(letter.headers)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from flows.rejects import Reason
+from flows.messages.rejects import Reason
 
 
 @dataclass(frozen=True)

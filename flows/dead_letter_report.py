@@ -6,9 +6,9 @@ from typing import Any
 
 from flows.dead_letter_checks import Acceptance
 from flows.dead_letter_reasons import EXPLANATIONS
-from flows.dead_letter_records import DeadLetter
 from flows.dead_letter_text import printable, text_or_hex, time_text
-from flows.messages import Reject
+from flows.messages.dead_letter import DeadLetter
+from flows.messages.rejects import Reject
 
 
 def row(letter: DeadLetter, *, sent_back: bool) -> tuple[str, ...]:

@@ -16,12 +16,12 @@ from confluent_kafka import Message
 
 from flows.config.settings import Settings
 from flows.dead_letter_checks import Acceptance
-from flows.dead_letter_records import DeadLetter, SentBack, Stranger, receipt_of
 from flows.dead_letter_spool import InOrder, Spool
 from flows.dead_letter_topic import Filters, Progress, read_records, read_to_end
 from flows.kafka.producer import CheckedProducer, Outgoing
 from flows.kafka.topics import TopicNames
-from flows.messages import Reject
+from flows.messages.dead_letter import DeadLetter, SentBack, Stranger, receipt_of
+from flows.messages.rejects import Reject
 
 _RECEIPT_OF = 500
 """Letters of a partition for which one receipt is written."""

@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager
 import msgspec
 import numpy as np
 
-from flows.batches import Ints
-from flows.dead_letter_records import DeadLetter, SentBack
+from flows.messages.batches import Ints
+from flows.messages.dead_letter import DeadLetter, SentBack
 
 _COLUMNS = 7
 """Topic, its partition, its offset; partition and offset of the letter; place and length in the file."""

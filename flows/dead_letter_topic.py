@@ -11,10 +11,10 @@ from uuid import uuid4
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from flows.config.settings import Settings
-from flows.dead_letter_records import DeadLetter, Record, read_record
 from flows.kafka.config import consumer_config
 from flows.kafka.errors import is_end, is_lasting
 from flows.kafka.topics import TopicNames
+from flows.messages.dead_letter import DeadLetter, Record, read_record
 from flows.support.errors import RalmError
 
 Progress = Callable[[int, int], None]

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 import msgspec
 import numpy as np
 
-from flows.batches import Ints
+from flows.messages.batches import Ints
 from flows.support.errors import RalmError
 from flows.windows import WindowOptions
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from flows.batches import CandidateChange, Ints
+from flows.messages.batches import CandidateChange, Ints
 from state.seed_store import Listing
 
 FOR_EVER = int(np.iinfo(np.int64).max)

@@ -8,11 +8,11 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow, Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
-from flows.batches import CandidateBatch, ClickBatch, OutMessage, RawBatch
-from flows.decode import Decoded, Decoder, RequestBatch
 from flows.enrich import Enricher
 from flows.failures import told
 from flows.keeper_state import KeeperState
+from flows.messages.batches import CandidateBatch, ClickBatch, OutMessage, RawBatch, RequestBatch
+from flows.messages.decode import Decoded, Decoder
 from flows.partition_keys import partition_key
 from flows.sealed import seal, unseal
 from flows.seed_keeper import SeedKeeper

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from flows.batches import Ints
 from flows.datasets.layout import load
 from flows.kafka.producer import Outgoing
-from flows.messages import Click, Reject, Request, decode_click, decode_request, encode_message
+from flows.messages.batches import Ints
+from flows.messages.codec import decode_click, decode_request, encode_message
+from flows.messages.rejects import Reject
+from flows.messages.types import Click, Request
 from flows.support.errors import ConfigError, RalmError
 
 Progress = Callable[[int, int], None]

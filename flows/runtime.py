@@ -5,10 +5,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from flows.batches import CandidateBatch, ClickBatch
 from flows.clustering_pool import ClusteringOptions, ClusteringPool
 from flows.config.settings import Settings
-from flows.decode import DecodeLimits, Decoder
 from flows.enrich import Enricher, EnrichOptions
 from flows.index_loader import IndexLoader
 from flows.kafka.config import consumer_config, producer_config
@@ -16,6 +14,8 @@ from flows.kafka.range_reader import History
 from flows.kafka.topics import TopicNames
 from flows.keeper_state import KeeperOptions, KeeperState
 from flows.live_index import LiveIndex
+from flows.messages.batches import CandidateBatch, ClickBatch
+from flows.messages.decode import DecodeLimits, Decoder
 from flows.pace import Pace
 from flows.partition_growth import follow_partitions
 from flows.seed_keeper import SeedKeeper

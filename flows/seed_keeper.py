@@ -15,12 +15,12 @@ from typing import TypeAlias
 
 import numpy as np
 
-from flows.batches import CandidateBatch, ClickBatch, Headers, OutMessage
 from flows.catch_up import catch_up
 from flows.clustering_pool import ClusteringPool, Job, Result
 from flows.keeper_report import KeeperReport
 from flows.keeper_state import KeeperOptions, KeeperState
-from flows.messages import SCHEMA_VERSION, centroids_key
+from flows.messages.batches import CandidateBatch, ClickBatch, Headers, OutMessage
+from flows.messages.codec import SCHEMA_VERSION, centroids_key
 from flows.seed_intake import Reason, SeedIntake
 from flows.windows import WindowClock
 from monitoring import metrics

@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from flows.batches import OutMessage
 from flows.failures import told
 from flows.kafka.errors import advice_for, not_taken, too_long
+from flows.messages.batches import OutMessage
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from monitoring import metrics

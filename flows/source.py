@@ -14,9 +14,9 @@ from typing import Any
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
-from flows.batches import RawBatch
 from flows.failures import told
 from flows.kafka.consumer import TopicReader
+from flows.messages.batches import RawBatch
 from flows.pace import ALWAYS_DUE, Pace
 from flows.sealed import seal_position, unseal_position
 from flows.support.errors import RalmError

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from flows.batches import ClickBatch, Ints
+from flows.messages.batches import ClickBatch, Ints
 
 
 @dataclass(frozen=True)

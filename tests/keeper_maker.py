@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from flows.batches import CandidateBatch, CandidateChange, ClickBatch, OutMessage
 from flows.clustering_pool import ClusteringOptions, ClusteringPool
 from flows.keeper_state import KeeperState
-from flows.messages import Centroids, decode_centroids, split_centroids_key
+from flows.messages.batches import CandidateBatch, CandidateChange, ClickBatch, OutMessage
+from flows.messages.codec import decode_centroids, split_centroids_key
+from flows.messages.types import Centroids
 from flows.seed_keeper import SeedKeeper
 from flows.support.errors import RalmError
 from flows.windows import WindowOptions

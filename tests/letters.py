@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flows.dead_letter_records import DeadLetter
+from flows.messages.dead_letter import DeadLetter
 
 NOW = 1_764_000_000_000
 GOOD = b'{"user_id": "u", "item_id": "i", "ts": 1000}'

@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from flows.messages import Centroids, encode_centroids
+from flows.messages.codec import encode_centroids
+from flows.messages.types import Centroids
 from ralm.seed_set import by_item
 from state.seed_store import Changes, ItemRecord, SeedStore
 

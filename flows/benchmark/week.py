@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.batches import CandidateBatch, ClickBatch
 from flows.clustering_pool import ClusteringOptions, ClusteringPool
 from flows.keeper_state import KeeperOptions, KeeperState
+from flows.messages.batches import CandidateBatch, ClickBatch
 from flows.seed_keeper import SeedKeeper
 from flows.windows import WindowOptions
 from monitoring import metrics

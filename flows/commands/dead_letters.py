@@ -18,13 +18,13 @@ from rich.text import Text
 from flows.config.fields import milliseconds
 from flows.config.settings import Settings
 from flows.dead_letter_checks import Acceptance
-from flows.dead_letter_records import DeadLetter, SentBack, Stranger
 from flows.dead_letter_report import as_json, explanation, row
 from flows.dead_letter_return import ReturnOptions, Summary, send_back
 from flows.dead_letter_text import printable, text_or_hex
 from flows.dead_letter_topic import Filters, Progress, read_from, read_records
+from flows.messages.dead_letter import DeadLetter, SentBack, Stranger
+from flows.messages.rejects import REASONS
 from flows.options import with_settings
-from flows.rejects import REASONS
 from flows.support.errors import RalmError
 from flows.support.progress import bars
 

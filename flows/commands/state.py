@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.config.settings import Settings
-from flows.messages import decode_centroids
+from flows.messages.codec import decode_centroids
+from flows.messages.rejects import Reject
 from flows.options import with_settings
-from flows.rejects import Reject
 from flows.state_backup import backup
 from flows.state_restore import restore
 from flows.state_verify import StateVerifier

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from flows.message_size import MAX_VALUE_BYTES, most_clusters
+from flows.messages.codec import MAX_VALUE_BYTES, most_clusters
 from flows.support.errors import ConfigError
 
 if TYPE_CHECKING:

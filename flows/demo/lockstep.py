@@ -19,7 +19,7 @@ from flows.demo.story import Window
 from flows.kafka.config import consumer_config
 from flows.kafka.producer import CheckedProducer, Outgoing
 from flows.kafka.topics import TopicNames
-from flows.messages import decode_click
+from flows.messages.codec import decode_click
 from flows.replay_files import click_message, request_message
 from flows.support.errors import RalmError
 from flows.support.metrics_page import MetricsPage

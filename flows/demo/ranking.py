@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from flows.messages import Click, Request, Scores
+from flows.messages.types import Click, Request, Scores
 
 BEST = 10
 """Places of a ranking that are looked at, and next clicks that are hits."""

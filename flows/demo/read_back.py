@@ -11,8 +11,10 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from flows.config.settings import Settings
 from flows.kafka.config import consumer_config
 from flows.kafka.topics import TopicNames
-from flows.messages import Centroids, Click, Reject, Request, Scores, decode_centroids, decode_click, decode_request
-from flows.messages import decode_scores as decode_answer
+from flows.messages.codec import decode_centroids, decode_click, decode_request
+from flows.messages.codec import decode_scores as decode_answer
+from flows.messages.rejects import Reject
+from flows.messages.types import Centroids, Click, Request, Scores
 from flows.support.errors import RalmError
 
 M = TypeVar("M")

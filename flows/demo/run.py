@@ -25,7 +25,8 @@ from flows.demo.summary import Summary, summarise
 from flows.kafka.admin import make_topics
 from flows.kafka.embedded_broker import EmbeddedBroker
 from flows.kafka.topics import TopicNames
-from flows.messages import Click, encode_scores
+from flows.messages.codec import encode_scores
+from flows.messages.types import Click
 from flows.support.errors import RalmError
 from flows.support.progress import bars
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from flows.demo.ranking import HitRate, Judge
 from flows.demo.read_back import ReadBack, Sent
-from flows.messages import Click, Request, Scores
+from flows.messages.types import Click, Request, Scores
 
 M = TypeVar("M", Request, Scores)
 

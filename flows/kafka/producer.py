@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from flows.batches import Headers
 from flows.config.settings import Settings
 from flows.kafka.config import producer_config
 from flows.kafka.errors import FirstContact
-from flows.messages import SCHEMA_VERSION
+from flows.messages.batches import Headers
+from flows.messages.codec import SCHEMA_VERSION
 from flows.support.errors import RalmError
 
 

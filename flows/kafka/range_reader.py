@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from flows.batches import RawBatch
 from flows.kafka.errors import is_end
+from flows.messages.batches import RawBatch
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 

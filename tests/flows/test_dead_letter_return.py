@@ -12,12 +12,12 @@ from letters import GOOD, NOW, letter
 from flows import dead_letter_return
 from flows.config.settings import Settings
 from flows.dead_letter_checks import Acceptance
-from flows.dead_letter_records import SentBack, Stranger
 from flows.dead_letter_return import ReturnOptions, Summary, send_back
 from flows.dead_letter_spool import Spool
 from flows.dead_letter_topic import Filters
 from flows.kafka.producer import Outgoing
-from flows.messages import Reject
+from flows.messages.dead_letter import SentBack, Stranger
+from flows.messages.rejects import Reject
 from flows.support.errors import RalmError
 
 letters = st.lists(

@@ -13,7 +13,7 @@ from flows.demo.ranking import Judge
 from flows.demo.read_back import ReadBack, Sent
 from flows.demo.report import broken
 from flows.demo.summary import Summary, summarise
-from flows.messages import Centroids, Click, Request, ScoredItem, Scores
+from flows.messages.types import Centroids, Click, Request, ScoredItem, Scores
 
 WINDOW = 1000
 CATALOGUE = [f"i{n}" for n in range(10)]

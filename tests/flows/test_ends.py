@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from flows import failures
-from flows.batches import OutMessage
+from flows.messages.batches import OutMessage
 from flows.runner import _engine_cause
 from flows.sink import Delivery, SinkPart
 from flows.support.errors import RalmError

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.decode import RequestBatch
 from flows.enrich import Enricher, EnrichOptions
 from flows.live_index import Entry, LiveIndex
-from flows.message_size import MAX_VALUE_BYTES
-from flows.messages import Request, decode_scores
+from flows.messages.batches import RequestBatch
+from flows.messages.codec import MAX_VALUE_BYTES, decode_scores
+from flows.messages.types import Request
 from monitoring import metrics
 from ralm.scoring import AttentionWeights, global_embedding
 from state.bundle import Bundle, write_bundle

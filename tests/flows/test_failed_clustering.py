@@ -12,7 +12,7 @@ from keeper_maker import WINDOWS, batch, emitted, no_history, settle
 from flows import clustering_pool
 from flows.clustering_pool import ClusteringPool
 from flows.keeper_state import KeeperOptions, KeeperState
-from flows.messages import decode_centroids, encode_centroids
+from flows.messages.codec import decode_centroids, encode_centroids
 from flows.seed_keeper import SeedKeeper
 from monitoring import metrics
 from state.seed_store import Changes, SeedStore

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from flows.batches import ClickBatch, OutMessage
 from flows.clustering_pool import ClusteringOptions, ClusteringPool
 from flows.datasets.layout import Dataset
 from flows.keeper_state import KeeperOptions
 from flows.live_index import Entry, LiveIndex
-from flows.messages import decode_centroids, split_centroids_key
+from flows.messages.batches import ClickBatch, OutMessage
+from flows.messages.codec import decode_centroids, split_centroids_key
 from flows.seed_keeper import SeedKeeper
 from flows.training_job import Split, train_bundle
 from flows.windows import WindowOptions

@@ -18,10 +18,10 @@ from keeper_maker import (
     tombstone,
 )
 
-from flows.batches import CandidateBatch, ClickBatch
 from flows.clustering_pool import ClusteringPool
 from flows.keeper_state import KeeperOptions, KeeperState
-from flows.messages import split_centroids_key
+from flows.messages.batches import CandidateBatch, ClickBatch
+from flows.messages.codec import split_centroids_key
 from flows.seed_keeper import Missed, SeedKeeper
 from flows.support.errors import RalmError
 from monitoring import metrics

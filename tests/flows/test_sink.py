@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from flows.batches import OutMessage
 from flows.config.settings import Settings
+from flows.messages.batches import OutMessage
 from flows.runtime import Runtime
 from flows.sink import Delivery
 from flows.support.errors import RalmError

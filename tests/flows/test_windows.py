@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.batches import ClickBatch
+from flows.messages.batches import ClickBatch
 from flows.windows import WindowClock, WindowOptions
 
 OPTIONS = WindowOptions(length=100, allowed_lateness=10, idle_after=50)

@@ -7,13 +7,14 @@ from typing import Any
 
 from confluent_kafka import Message
 
-from flows.batches import CandidateBatch, ClickBatch, OutMessage, RawBatch
 from flows.config.settings import Settings
 from flows.dead_letter_checks import Acceptance
-from flows.dead_letter_records import DeadLetter, SentBack, read_record, receipt_of
 from flows.dead_letter_report import as_json, explanation, row
-from flows.decode import Decoded, DecodeLimits, Decoder, RequestBatch
-from flows.messages import MAX_TIME, REASONS
+from flows.messages.batches import CandidateBatch, ClickBatch, OutMessage, RawBatch, RequestBatch
+from flows.messages.dead_letter import DeadLetter, SentBack, read_record, receipt_of
+from flows.messages.decode import Decoded, DecodeLimits, Decoder
+from flows.messages.rejects import REASONS
+from flows.messages.types import MAX_TIME
 from flows.support.logs import set_up_logs
 
 from .message_targets import candidate_bytes, click_bytes, request_bytes

@@ -9,14 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from flows.messages import (
-    MAX_TIME,
-    Candidate,
-    Centroids,
-    Click,
-    Reject,
-    Request,
-    Scores,
+from flows.messages.codec import (
     centroids_key,
     decode_candidate,
     decode_centroids,
@@ -27,6 +20,8 @@ from flows.messages import (
     encode_message,
     split_centroids_key,
 )
+from flows.messages.rejects import Reject
+from flows.messages.types import MAX_TIME, Candidate, Centroids, Click, Request, Scores
 
 from .mutation import NUMBERS, mutated, near_json, number, text
 from .target import Check, Target, reason_of

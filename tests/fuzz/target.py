@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, TypeAlias
 
-from flows.messages import REASONS, Reject
+from flows.messages.rejects import REASONS, Reject
 
 Check: TypeAlias = Callable[[Any], str | list[str]]
 """What became of an input, or of each message of a batch: ``accepted``, or why not. What it raises is a crash."""

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows.messages import REASONS
+from flows.messages.rejects import REASONS
 from tests.fuzz.__main__ import keep
 from tests.fuzz.catalogue import TARGETS
 from tests.fuzz.runner import made, run_target

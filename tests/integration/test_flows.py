@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from flows.messages import decode_centroids
+from flows.messages.codec import decode_centroids
 from ralm.lookalike import towers_of
 from ralm.seed_set import SeedSet
 from state.bundle import Bundle

@@ -10,13 +10,13 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from json_client import JsonClient
 
-from flows.batches import OutMessage
 from flows.config.settings import Settings
 from flows.kafka.admin import make_topics
 from flows.kafka.config import consumer_config, producer_config
 from flows.kafka.consumer import TopicReader
 from flows.kafka.topics import TopicNames
-from flows.message_size import MAX_VALUE_BYTES
+from flows.messages.batches import OutMessage
+from flows.messages.codec import MAX_VALUE_BYTES
 from flows.sealed import unseal_position
 from flows.sink import Delivery, KafkaSink
 from flows.source import KafkaSource, SourceOptions

@@ -8,7 +8,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from flows.messages import REASONS
+from flows.messages.rejects import REASONS
 from monitoring import metrics
 from monitoring.reference import our_metrics
 

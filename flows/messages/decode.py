@@ -9,20 +9,24 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import numpy as np
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
-from flows.batches import CandidateBatch, CandidateChange, ClickBatch, Headers, OutMessage, RawBatch
-from flows.dead_letters import cut_key, cut_value, dead_letter_headers
-from flows.messages import (
-    SCHEMA_VERSION,
-    Click,
-    Reject,
-    Request,
-    decode_candidate,
-    decode_click,
-    decode_item_key,
-    decode_request,
+from flows.messages.batches import (
+    NO_TIMESTAMP,
+    CandidateBatch,
+    CandidateChange,
+    ClickBatch,
+    Headers,
+    OutMessage,
+    RawBatch,
+    RawMessage,
+    RequestBatch,
+    UnreadableHeaders,
+    headers_of,
 )
+from flows.messages.codec import SCHEMA_VERSION, decode_candidate, decode_click, decode_item_key, decode_request
+from flows.messages.dead_letter import cut_key, cut_value, dead_letter_headers
+from flows.messages.rejects import Reject
+from flows.messages.types import Click, Request
 from flows.support.logs import get_logger
 from monitoring import metrics
 from state.user_keys import user_keys
@@ -48,21 +52,6 @@ class DecodeLimits:
     max_future: int
     dead_letter_max_bytes: int
     max_candidates: int
-
-
-@dataclass(frozen=True)
-class RequestBatch:
-    """The good requests of a raw batch.
-
-    Attributes:
-        partition: the Kafka partition.
-        requests: in offset order.
-        sent: broker time of each request, ms since the epoch; 0 where the broker gives none.
-    """
-
-    partition: int
-    requests: list[Request]
-    sent: list[int]
 
 
 @dataclass(frozen=True)
@@ -92,7 +81,7 @@ class Decoder:
         """Decode clicks into columns."""
         most = self._limits.max_future
 
-        def decode(message: Message) -> Click:
+        def decode(message: RawMessage) -> Click:
             click = decode_click(message.value())
             ahead = click.ts - _sent(message, raw)
             if ahead > most:
@@ -118,7 +107,7 @@ class Decoder:
     def candidates(self, raw: RawBatch) -> Decoded[CandidateBatch]:
         """Decode candidates and tombstones."""
 
-        def decode(message: Message) -> CandidateChange:
+        def decode(message: RawMessage) -> CandidateChange:
             offset, sent = message.offset() or 0, _sent(message, raw)
             if message.value() is None:
                 return CandidateChange(offset, decode_item_key(message.key()), True, None, sent)
@@ -133,7 +122,7 @@ class Decoder:
         """Decode requests."""
         most = self._limits.max_candidates
 
-        def decode(message: Message) -> Request:
+        def decode(message: RawMessage) -> Request:
             request = decode_request(message.value())
             if request.candidates is not None and len(request.candidates) > most:
                 raise Reject("too_many_candidates", f"{len(request.candidates)} candidates; the most is {most}")
@@ -141,11 +130,13 @@ class Decoder:
             return request
 
         messages, requests, dead = self._split(raw, decode)
-        sent = [0 if kind == TIMESTAMP_NOT_AVAILABLE else at for kind, at in (m.timestamp() for m in messages)]
+        sent = [0 if kind == NO_TIMESTAMP else at for kind, at in (m.timestamp() for m in messages)]
         return Decoded(raw.partition, RequestBatch(raw.partition, requests, sent), dead)
 
-    def _split(self, raw: RawBatch, decode: Callable[[Message], M]) -> tuple[list[Message], list[M], list[OutMessage]]:
-        messages: list[Message] = []
+    def _split(
+        self, raw: RawBatch, decode: Callable[[RawMessage], M]
+    ) -> tuple[list[RawMessage], list[M], list[OutMessage]]:
+        messages: list[RawMessage] = []
         good: list[M] = []
         dead: list[OutMessage] = []
         for message in raw.messages:
@@ -157,7 +148,7 @@ class Decoder:
                 dead.append(self._dead_letter(raw, message, reject))
         return messages, good, dead
 
-    def _dead_letter(self, raw: RawBatch, message: Message, reject: Reject) -> OutMessage:
+    def _dead_letter(self, raw: RawBatch, message: RawMessage, reject: Reject) -> OutMessage:
         headers = dead_letter_headers(
             reject,
             topic=raw.topic,
@@ -183,38 +174,20 @@ class Decoder:
         return OutMessage(key, value, headers + key_cut + cut)
 
 
-def _sent(message: Message, raw: RawBatch) -> int:
+def _sent(message: RawMessage, raw: RawBatch) -> int:
     """The message's own time, ms since the epoch; when it was read, where it has none."""
     kind, at = message.timestamp()
-    return raw.now if kind == TIMESTAMP_NOT_AVAILABLE else at
+    return raw.now if kind == NO_TIMESTAMP else at
 
 
-class UnreadableHeaders(Reject):
-    """A message with headers that cannot be read; they must not be asked for again."""
-
-
-def headers_of(message: Message) -> Headers:
-    """A message's headers.
-
-    Raises:
-        UnreadableHeaders: when a name is not UTF-8. The client library then has a hole in its list, and hands it over
-            without a word the next time; a look at the hole would end the process.
-    """
-    try:
-        headers = message.headers() or []
-    except (SystemError, UnicodeDecodeError):
-        raise UnreadableHeaders("not_utf8", "the name of a header is not UTF-8") from None
-    return list(headers.items()) if isinstance(headers, dict) else headers
-
-
-def _original_headers(message: Message) -> Headers | None:
+def _original_headers(message: RawMessage) -> Headers | None:
     try:
         return headers_of(message)
     except UnreadableHeaders:
         return None
 
 
-def _check_key(message: Message, identifier: str) -> None:
+def _check_key(message: RawMessage, identifier: str) -> None:
     key = message.key()
     if key is None:
         raise Reject("null_key", f"the message has no key; it must be {identifier!r}")
@@ -222,7 +195,7 @@ def _check_key(message: Message, identifier: str) -> None:
         raise Reject("key_mismatch", f"the key is {key[:64]!r}, but the message is about {identifier!r}")
 
 
-def check_form(message: Message, limits: DecodeLimits) -> None:
+def check_form(message: RawMessage, limits: DecodeLimits) -> None:
     """Check size and schema version, before a value is decoded.
 
     Raises:

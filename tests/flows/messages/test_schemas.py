@@ -14,20 +14,19 @@ import yaml
 from jsonschema import Draft7Validator
 
 from flows.config.settings import Settings
-from flows.dead_letters import cut_value, dead_letter_headers
 from flows.kafka.topics import TopicNames, plan_topics
-from flows.messages import (
-    REASONS,
+from flows.messages.codec import (
     SCHEMA_VERSION,
-    DeadLetterHeaders,
-    Reject,
     decode_candidate,
     decode_centroids,
     decode_click,
     decode_request,
     decode_scores,
 )
-from flows.schema_files import FOLDER, TYPES, schema_of
+from flows.messages.dead_letter import cut_value, dead_letter_headers
+from flows.messages.rejects import REASONS, Reject
+from flows.messages.schemas.generate import FOLDER, TYPES, schema_of
+from flows.messages.types import DeadLetterHeaders
 
 ASYNCAPI = yaml.safe_load((FOLDER / "asyncapi.yaml").read_text())
 MESSAGES = ASYNCAPI["components"]["messages"]
@@ -63,7 +62,10 @@ def example(name: str) -> dict[str, Any]:
 
 def test_the_committed_schemas_are_those_of_the_types() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "flows.schema_files", "--check"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "flows.messages.schemas.generate", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 

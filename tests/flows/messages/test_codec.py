@@ -9,16 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.messages import (
-    MAX_TIME,
-    REASONS,
-    Candidate,
-    Click,
-    Reject,
-    Request,
-    ScoredItem,
-    Scores,
-    Status,
+from flows.messages.codec import (
     decode_candidate,
     decode_centroids,
     decode_click,
@@ -27,6 +18,8 @@ from flows.messages import (
     encode_message,
     encode_scores,
 )
+from flows.messages.rejects import REASONS, Reject
+from flows.messages.types import MAX_TIME, Candidate, Click, Request, ScoredItem, Scores, Status
 
 DECODERS: list[Callable[[bytes | None], Any]] = [
     decode_click,

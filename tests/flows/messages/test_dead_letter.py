@@ -9,17 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from letters import GOOD, NOW, letter
 
-from flows.batches import RawBatch
 from flows.config.settings import Settings
 from flows.dead_letter_checks import Acceptance
 from flows.dead_letter_reasons import EXPLANATIONS
-from flows.dead_letter_records import DeadLetter, SentBack, Stranger, read_record, receipt_of
 from flows.dead_letter_report import as_json, explanation, row
 from flows.dead_letter_text import printable, text_or_hex
-from flows.dead_letters import dead_letter_headers
-from flows.decode import DecodeLimits, Decoder
-from flows.message_types import DeadLetterHeaders
-from flows.messages import REASONS, Reject
+from flows.messages.batches import RawBatch
+from flows.messages.dead_letter import DeadLetter, SentBack, Stranger, dead_letter_headers, read_record, receipt_of
+from flows.messages.decode import DecodeLimits, Decoder
+from flows.messages.rejects import REASONS, Reject
+from flows.messages.types import DeadLetterHeaders
 
 
 def decoded(*messages: Any, most: int = 1000) -> list[Any]:

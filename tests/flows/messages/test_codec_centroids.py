@@ -8,15 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.messages import (
-    REASONS,
-    Centroids,
-    Reject,
-    centroids_key,
-    decode_centroids,
-    encode_centroids,
-    split_centroids_key,
-)
+from flows.messages.codec import centroids_key, decode_centroids, encode_centroids, split_centroids_key
+from flows.messages.rejects import REASONS, Reject
+from flows.messages.types import Centroids
 
 identifiers = st.text(min_size=1, max_size=256).filter(lambda text: len(text.encode()) <= 256)
 

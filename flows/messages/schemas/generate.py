@@ -1,4 +1,4 @@
-"""Makes the JSON Schemas in ``flows/schemas`` from the message types: ``python -m flows.schema_files [--check]``."""
+"""Make the JSON Schemas beside this file from the types: ``python -m flows.messages.schemas.generate [--check]``."""
 
 import json
 import sys
@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import msgspec
 
-from flows.message_types import Candidate, Centroids, Click, DeadLetterHeaders, Receipt, Request, Scores
-from flows.messages import SCHEMA_VERSION
+from flows.messages.codec import SCHEMA_VERSION
+from flows.messages.types import Candidate, Centroids, Click, DeadLetterHeaders, Receipt, Request, Scores
 from monitoring.generated import write_or_check
 
-FOLDER: Final = Path(__file__).with_name("schemas")
+FOLDER: Final = Path(__file__).parent
 TYPES: Final[dict[str, type[msgspec.Struct]]] = {
     "click": Click,
     "candidate": Candidate,
@@ -42,7 +42,10 @@ def main(arguments: Sequence[str]) -> int:
     """Write the files, or with ``--check`` compare them; returns the exit code."""
     return max(
         write_or_check(
-            FOLDER / f"{name}.json", json.dumps(schema_of(name), indent=2) + "\n", arguments, "flows.schema_files"
+            FOLDER / f"{name}.json",
+            json.dumps(schema_of(name), indent=2) + "\n",
+            arguments,
+            "flows.messages.schemas.generate",
         )
         for name in TYPES
     )

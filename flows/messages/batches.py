@@ -1,14 +1,50 @@
 """What flows between the steps of the dataflows: whole batches, in columns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
-from confluent_kafka import Message
 from numpy.typing import NDArray
+
+from flows.messages.rejects import Reject
+from flows.messages.types import Request
 
 Ints: TypeAlias = NDArray[np.int64]
 Headers: TypeAlias = list[tuple[str, str | bytes | None]]
+
+
+NO_TIMESTAMP: Final = 0
+"""The kind of timestamp of a message that has none."""
+
+
+class RawMessage(Protocol):
+    """A message as the Kafka client hands it over; what is used of it here."""
+
+    def __len__(self) -> int: ...  # bytes of the value
+    def key(self) -> bytes | None:
+        """Its key, or None."""
+        ...
+
+    def value(self) -> bytes | None:
+        """Its value; None is a tombstone."""
+        ...
+
+    def headers(self) -> Any:
+        """Its headers; what may come is read by ``headers_of``."""
+        ...
+
+    def timestamp(self) -> tuple[int, int]:
+        """Kind (``NO_TIMESTAMP``, or who set it) and ms since the epoch."""
+        ...
+
+    def partition(self) -> int | None:
+        """Its partition."""
+        ...
+
+    def offset(self) -> int | None:
+        """Its offset in the partition."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -28,7 +64,7 @@ class RawBatch:
     kind: str
     topic: str
     partition: int
-    messages: list[Message]
+    messages: Sequence[RawMessage]
     next_offset: int
     idle: int
     now: int
@@ -110,6 +146,21 @@ class CandidateBatch:
 
 
 @dataclass(frozen=True)
+class RequestBatch:
+    """The good requests of a raw batch.
+
+    Attributes:
+        partition: the Kafka partition.
+        requests: in offset order.
+        sent: broker time of each request, ms since the epoch; 0 where the broker gives none.
+    """
+
+    partition: int
+    requests: list[Request]
+    sent: list[int]
+
+
+@dataclass(frozen=True)
 class OutMessage:
     """A message on its way to a topic.
 
@@ -122,3 +173,21 @@ class OutMessage:
     key: bytes | None
     value: bytes | None
     headers: Headers = field(default_factory=list)
+
+
+class UnreadableHeaders(Reject):
+    """A message with headers that cannot be read; they must not be asked for again."""
+
+
+def headers_of(message: RawMessage) -> Headers:
+    """A message's headers.
+
+    Raises:
+        UnreadableHeaders: when a name is not UTF-8. The client library then has a hole in its list, and hands it over
+            without a word the next time; a look at the hole would end the process.
+    """
+    try:
+        headers = message.headers() or []
+    except (SystemError, UnicodeDecodeError):
+        raise UnreadableHeaders("not_utf8", "the name of a header is not UTF-8") from None
+    return list(headers.items()) if isinstance(headers, dict) else headers

@@ -8,9 +8,15 @@ from hypothesis import strategies as st
 from flows.config.rules import check_clusters
 from flows.config.settings import Settings
 from flows.kafka.config import producer_config
-from flows.message_size import MAX_VALUE_BYTES, most_clusters, shortened
-from flows.message_types import MAX_IDENTIFIER_BYTES, MAX_TIME
-from flows.messages import Centroids, ScoredItem, Scores, centroids_key, encode_centroids, encode_scores
+from flows.messages.codec import (
+    MAX_VALUE_BYTES,
+    centroids_key,
+    encode_centroids,
+    encode_scores,
+    most_clusters,
+    shortened,
+)
+from flows.messages.types import MAX_IDENTIFIER_BYTES, MAX_TIME, Centroids, ScoredItem, Scores
 from flows.support.errors import ConfigError
 
 LONGEST = "i" * MAX_IDENTIFIER_BYTES

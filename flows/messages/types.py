@@ -1,4 +1,4 @@
-"""The messages as types. ``flows/schemas`` is made from them: every limit here is a limit there."""
+"""The messages as types. ``schemas/`` is made from them: every limit here is a limit there."""
 
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
@@ -7,7 +7,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from flows.rejects import Reason
+from flows.messages.rejects import Reason
 
 MAX_IDENTIFIER_BYTES: Final = 256
 MAX_TIME: Final = 2**53 - 1

@@ -1,53 +1,26 @@
-"""The message contract: decoding with every check, and encoding. The types are in ``flows/message_types.py``.
+"""The message contract: decoding with every check, and encoding within the size that a producer takes.
 
-Decoding is one call of msgspec; why a message cannot be used is found out only once it has failed.
+The types are in ``types.py``. Decoding is one call of msgspec; why a message cannot be used is found out only once it
+has failed. The producer refuses a message that is too long, and after a restart the flow would make the same one
+again: no way leads past it. So answers are cut and clusters are bounded here.
 """
 
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, Final, TypeVar
 
 import msgspec
 import numpy as np
 
-from flows.message_types import (
+from flows.messages.rejects import Reject, why_invalid, why_not_json
+from flows.messages.types import (
     MAX_IDENTIFIER_BYTES,
-    MAX_TIME,
     Candidate,
     Centroids,
     Click,
-    DeadLetterHeaders,
     Request,
-    ScoredItem,
     Scores,
-    Status,
 )
-from flows.rejects import REASONS, Reject, why_invalid, why_not_json
-
-__all__ = [
-    "MAX_IDENTIFIER_BYTES",
-    "MAX_TIME",
-    "REASONS",
-    "SCHEMA_VERSION",
-    "Candidate",
-    "Centroids",
-    "Click",
-    "DeadLetterHeaders",
-    "Reject",
-    "Request",
-    "ScoredItem",
-    "Scores",
-    "Status",
-    "centroids_key",
-    "decode_candidate",
-    "decode_centroids",
-    "decode_click",
-    "decode_item_key",
-    "decode_request",
-    "decode_scores",
-    "encode_centroids",
-    "encode_message",
-    "encode_scores",
-    "split_centroids_key",
-]
 
 SCHEMA_VERSION: Final = "1"
 _SHORT: Final = MAX_IDENTIFIER_BYTES // 4 + 1
@@ -61,6 +34,12 @@ _centroids = msgspec.msgpack.Decoder(Centroids)
 _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()
 M = TypeVar("M")
+MAX_VALUE_BYTES: Final = 900_000
+"""Most bytes of the value of an answer or of centroids: key and headers fit beside it into 1,000,000, the least that
+the producer's ``message.max.bytes`` is, and a topic takes that unless somebody has set it lower."""
+_CENTROIDS_ROOM: Final = 2_000
+"""Bytes of a message of centroids besides its vectors and counts, and more: identifiers of 256 bytes, names, times."""
+_COUNT_BYTES: Final = 9
 
 
 def decode_click(value: bytes | None) -> Click:
@@ -221,3 +200,43 @@ def _identifier(name: str, value: Any) -> str:
     if size > MAX_IDENTIFIER_BYTES:
         raise Reject("bad_identifier", f"{name} has {size} bytes; it must have 1 to {MAX_IDENTIFIER_BYTES}")
     return text
+
+
+def most_clusters(dim: int) -> int:
+    """The most centroids of ``dim`` numbers that certainly fit into a message (0: not even one does).
+
+    >>> most_clusters(128)
+    1722
+    """
+    return max(0, (MAX_VALUE_BYTES - _CENTROIDS_ROOM - 4 * dim) // (4 * dim + _COUNT_BYTES))
+
+
+def shortened(answer: Scores, most: int = MAX_VALUE_BYTES) -> Scores:
+    """An answer without what does not fit: the best scores stay, then the first of the cold items.
+
+    Args:
+        answer: one that is too long.
+        most: bytes that it may have as JSON; enough for its identifiers.
+    """
+    bare = msgspec.structs.replace(answer, scores=[], cold=[], stale=[], truncated=True)
+    room, stale = most - len(encode_scores(bare)), set(answer.stale)
+    sizes = [_size(item) + (_size(item.item_id) if item.item_id in stale else 0) for item in answer.scores]
+    scores = answer.scores[: _fitting(sizes, room)]
+    room -= sum(sizes[: len(scores)])
+    kept = {item.item_id for item in scores}
+    return msgspec.structs.replace(
+        bare,
+        scores=scores,
+        cold=answer.cold[: _fitting([_size(item_id) for item_id in answer.cold], room)],
+        stale=[item_id for item_id in answer.stale if item_id in kept],
+    )
+
+
+def _size(part: object) -> int:
+    """Bytes of a list's element and the comma behind it."""
+    return len(_json.encode(part)) + 1
+
+
+def _fitting(sizes: Sequence[int], room: int) -> int:
+    """How many of the first parts fit."""
+    return sum(total <= room for total in accumulate(sizes))

@@ -1,0 +1,1 @@
+"""The contract: message types, their codec, what is refused and why, dead letters, columns."""
