@@ -10,12 +10,12 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from flows.enrich import Enricher
 from flows.failures import told
-from flows.keeper_state import KeeperState
 from flows.messages.batches import CandidateBatch, ClickBatch, OutMessage, RawBatch, RequestBatch
 from flows.messages.decode import Decoded, Decoder
 from flows.partition_keys import partition_key
 from flows.sealed import seal, unseal
-from flows.seed_keeper import SeedKeeper
+from flows.seed_sets.keeper import SeedKeeper
+from flows.seed_sets.keeper_state import KeeperState
 from flows.sink import KafkaSink
 from flows.source import KafkaSource
 

@@ -5,26 +5,26 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from flows.clustering_pool import ClusteringOptions, ClusteringPool
 from flows.config.settings import Settings
 from flows.enrich import Enricher, EnrichOptions
 from flows.index_loader import IndexLoader
 from flows.kafka.config import consumer_config, producer_config
 from flows.kafka.range_reader import History
 from flows.kafka.topics import TopicNames
-from flows.keeper_state import KeeperOptions, KeeperState
 from flows.live_index import LiveIndex
 from flows.messages.batches import CandidateBatch, ClickBatch
 from flows.messages.decode import DecodeLimits, Decoder
 from flows.pace import Pace
-from flows.partition_growth import follow_partitions
-from flows.seed_keeper import SeedKeeper
+from flows.seed_sets.clustering import ClusteringOptions, ClusteringPool
+from flows.seed_sets.keeper import SeedKeeper
+from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
+from flows.seed_sets.repartition import follow_partitions
+from flows.seed_sets.windows import WindowOptions
 from flows.sink import KafkaSink
 from flows.source import KafkaSource, SourceOptions
 from flows.support.errors import RalmError, StoppedError
 from flows.support.logs import get_logger
 from flows.support.signals import StopFlag
-from flows.windows import WindowOptions
 from monitoring.health import Health
 from state.bundle import Bundle
 from state.seed_store import SeedStore

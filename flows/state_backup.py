@@ -14,8 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from flows.backup_note import write_note
-from flows.partition_growth import GROWN
 from flows.recovery_sqlite import connect
+from flows.seed_sets.repartition import GROWN
 from flows.state_verify import StateVerifier
 from flows.support.errors import RalmError
 from state.owner_lock import OwnedElsewhereError, owners

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flows.backup_note import check_note
-from flows.partition_growth import GROWN
+from flows.seed_sets.repartition import GROWN
 from flows.state_backup import refuse_damage
 from flows.support.errors import RalmError
 from state.owner_lock import OwnedElsewhereError, OwnerLock, owners

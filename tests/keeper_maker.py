@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from flows.clustering_pool import ClusteringOptions, ClusteringPool
-from flows.keeper_state import KeeperState
 from flows.messages.batches import CandidateBatch, CandidateChange, ClickBatch, OutMessage
 from flows.messages.codec import decode_centroids, split_centroids_key
 from flows.messages.types import Centroids
-from flows.seed_keeper import SeedKeeper
+from flows.seed_sets.clustering import ClusteringOptions, ClusteringPool
+from flows.seed_sets.keeper import SeedKeeper
+from flows.seed_sets.keeper_state import KeeperState
+from flows.seed_sets.windows import WindowOptions
 from flows.support.errors import RalmError
-from flows.windows import WindowOptions
 from ralm.scoring import AttentionWeights
 from state.bundle import Bundle, write_bundle
 from state.user_keys import user_keys

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.clustering_pool import ClusteringOptions, ClusteringPool
-from flows.keeper_state import KeeperOptions, KeeperState
 from flows.messages.batches import CandidateBatch, ClickBatch
-from flows.seed_keeper import SeedKeeper
-from flows.windows import WindowOptions
+from flows.seed_sets.clustering import ClusteringOptions, ClusteringPool
+from flows.seed_sets.keeper import SeedKeeper
+from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
+from flows.seed_sets.windows import WindowOptions
 from monitoring import metrics
 from ralm.scoring import AttentionWeights
 from state.bundle import Bundle, write_bundle

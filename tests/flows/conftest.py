@@ -8,7 +8,7 @@ import pytest
 from keeper_maker import make_pool
 from state_maker import make_state
 
-from flows.clustering_pool import ClusteringPool
+from flows.seed_sets.clustering import ClusteringPool
 
 
 @pytest.fixture(scope="module")

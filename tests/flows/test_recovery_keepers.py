@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from state_maker import kill_engine, make_recovery
 
-from flows.keeper_state import KeeperState
 from flows.recovery_files import open_state_dir, read_recovery
 from flows.recovery_keepers import decoded_keeper, late_keepers
 from flows.sealed import seal, seal_position
+from flows.seed_sets.keeper_state import KeeperState
 from flows.support.errors import RalmError
 from state.state_format import mark_format
 

@@ -5,7 +5,7 @@ from random import Random
 import msgspec
 import numpy as np
 
-from flows.keeper_state import KeeperState
+from flows.seed_sets.keeper_state import KeeperState
 from flows.support.errors import RalmError
 
 from .mutation import mutated, number, text

@@ -10,7 +10,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewPartitions
 from test_flows import clicks, is_final, oracle, send_clicks, stored, wait_until
 
-from flows.partitioners import PARTITIONERS
+from flows.seed_sets.partitioners import PARTITIONERS
 
 pytestmark = pytest.mark.broker
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from keeper_maker import WINDOWS, batch, emitted, no_history, settle
 
-from flows import clustering_pool
-from flows.clustering_pool import ClusteringPool
-from flows.keeper_state import KeeperOptions, KeeperState
 from flows.messages.codec import decode_centroids, encode_centroids
-from flows.seed_keeper import SeedKeeper
+from flows.seed_sets import clustering as clustering_pool
+from flows.seed_sets.clustering import ClusteringPool
+from flows.seed_sets.keeper import SeedKeeper
+from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
 from monitoring import metrics
 from state.seed_store import Changes, SeedStore
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.messages.batches import ClickBatch
-from flows.windows import WindowClock, WindowOptions
+from flows.seed_sets.windows import WindowClock, WindowOptions
 
 OPTIONS = WindowOptions(length=100, allowed_lateness=10, idle_after=50)
 

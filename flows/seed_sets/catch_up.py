@@ -9,8 +9,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from flows.messages.batches import CandidateBatch, ClickBatch
-from flows.seed_intake import SeedIntake
-from flows.windows import WindowClock, WindowOptions
+from flows.seed_sets.intake import SeedIntake
+from flows.seed_sets.windows import WindowClock, WindowOptions
 
 WRITE_EVERY = 1_000_000
 """Clicks that are held before they are written."""

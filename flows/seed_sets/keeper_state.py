@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 
 from flows.messages.batches import Ints
+from flows.seed_sets.windows import WindowOptions
 from flows.support.errors import RalmError
-from flows.windows import WindowOptions
 
 _Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from store_history import unborn
 
-from flows import partition_growth
-from flows.partition_growth import follow_partitions
-from flows.partitioners import PARTITIONERS, crc32, murmur2
+from flows.seed_sets import repartition as partition_growth
+from flows.seed_sets.partitioners import PARTITIONERS, crc32, murmur2
+from flows.seed_sets.repartition import follow_partitions
 from flows.support.errors import RalmError
 from ralm.seed_set import SeedSet
 from state.seed_store import Changes, ItemRecord, Listing, SeedStore, StoreError

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.item_table import NEVER, ItemTable
+from flows.seed_sets.item_table import NEVER, ItemTable
 
 
 def test_numbers_are_given_once_and_given_back() -> None:

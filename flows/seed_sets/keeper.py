@@ -8,21 +8,23 @@ offset) do not go in again, but they mark their items again, since the centroids
 been delivered. A store that is behind all the same (another disk, a backup) catches up first.
 """
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 import numpy as np
 
-from flows.catch_up import catch_up
-from flows.clustering_pool import ClusteringPool, Job, Result
-from flows.keeper_report import KeeperReport
-from flows.keeper_state import KeeperOptions, KeeperState
 from flows.messages.batches import CandidateBatch, ClickBatch, Headers, OutMessage
 from flows.messages.codec import SCHEMA_VERSION, centroids_key
-from flows.seed_intake import Reason, SeedIntake
-from flows.windows import WindowClock
+from flows.seed_sets.candidates import Listings
+from flows.seed_sets.catch_up import catch_up
+from flows.seed_sets.clustering import ClusteringPool, Job, Result
+from flows.seed_sets.intake import Reason, SeedIntake
+from flows.seed_sets.item_table import ItemTable
+from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
+from flows.seed_sets.windows import WindowClock
 from monitoring import metrics
 from state.seed_store import SeedStore
 
@@ -31,6 +33,8 @@ _HEADERS: Headers = [("schema_version", SCHEMA_VERSION.encode())]
 
 Missed: TypeAlias = Callable[[KeeperState], tuple[Iterable[ClickBatch], Iterable[CandidateBatch]]]
 """Reads what a store that is behind a snapshot has missed, or raises RalmError when the topics no longer have it."""
+_EVERY_S = 0.5
+"""To count items and seeds takes a look at all of them, which is too much for every poll."""
 
 
 class SeedKeeper:
@@ -235,3 +239,40 @@ class SeedKeeper:
     def _write(self) -> None:
         self._unwritten = False
         self._intake.write(model_version=self._pool.model_version, older_versions=self._older)
+
+
+class KeeperReport:
+    """The gauges of one partition.
+
+    Args:
+        partition: the Kafka partition.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(self, partition: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._label = str(partition)
+        self._clock = clock
+        self._last = -_EVERY_S
+
+    def show(self, items: ItemTable, listings: Listings, pending: Mapping[str, int], clock: WindowClock) -> None:
+        """Show how much there is, now and then."""
+        now = self._clock()
+        if now - self._last < _EVERY_S:
+            return
+        self._last = now
+        metrics.ITEMS.labels(self._label).set(len(items))
+        metrics.SEEDS.labels(self._label).set(int(items.seeds[items.live].sum()))
+        metrics.DIRTY_ITEMS.labels(self._label).set(len(items.dirty()))
+        metrics.PENDING_ITEMS.labels(self._label).set(len(pending))
+        metrics.LISTINGS.labels(self._label).set(len(listings))
+        if clock.watermark is not None:
+            metrics.WATERMARK.labels(self._label).set(clock.watermark / 1000)
+
+    def window_end(self, closed: int) -> None:
+        """Show the end of the last closed window, ms."""
+        metrics.WINDOW_END.labels(self._label).set(closed / 1000)
+
+    def snapshot(self) -> None:
+        """Show that a snapshot was taken, and what it held."""
+        self._last = -_EVERY_S
+        metrics.SNAPSHOT_TIME.labels(self._label).set_to_current_time()

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keeper_maker import USERS, WINDOWS, batch, listing, make_pool, no_history, tombstone
 
-from flows.clustering_pool import ClusteringPool
-from flows.keeper_state import KeeperOptions, KeeperState
 from flows.messages.batches import CandidateBatch, ClickBatch
-from flows.seed_keeper import SeedKeeper
+from flows.seed_sets.clustering import ClusteringPool
+from flows.seed_sets.keeper import SeedKeeper
+from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
 from state.seed_store import SeedStore
 
 Clicks: TypeAlias = list[tuple[str, int, int]]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from flows.partitioners import PARTITIONERS, Partitioner
+from flows.seed_sets.partitioners import PARTITIONERS, Partitioner
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from state.rocks import holds_data

@@ -11,10 +11,10 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from flows.item_table import NEVER, ItemTable
-from flows.keeper_state import KeeperOptions
-from flows.listings import Listings
 from flows.messages.batches import CandidateChange, ClickBatch, Ints
+from flows.seed_sets.candidates import Listings
+from flows.seed_sets.item_table import NEVER, ItemTable
+from flows.seed_sets.keeper_state import KeeperOptions
 from monitoring import metrics
 from ralm.seed_set import by_item
 from state.seed_store import Changes, ItemRecord, SeedStore

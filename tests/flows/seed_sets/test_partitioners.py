@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.partitioners import _murmur2
+from flows.seed_sets.partitioners import _murmur2
 
 
 @pytest.mark.parametrize(

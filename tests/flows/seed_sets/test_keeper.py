@@ -18,11 +18,11 @@ from keeper_maker import (
     tombstone,
 )
 
-from flows.clustering_pool import ClusteringPool
-from flows.keeper_state import KeeperOptions, KeeperState
 from flows.messages.batches import CandidateBatch, ClickBatch
 from flows.messages.codec import split_centroids_key
-from flows.seed_keeper import Missed, SeedKeeper
+from flows.seed_sets.clustering import ClusteringPool
+from flows.seed_sets.keeper import Missed, SeedKeeper
+from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
 from flows.support.errors import RalmError
 from monitoring import metrics
 from state.seed_store import SeedStore

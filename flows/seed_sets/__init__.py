@@ -1,0 +1,1 @@
+"""The way of a click: seed sets by partition, windows, clustering, centroids."""
