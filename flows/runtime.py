@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from flows.config.settings import Settings
-from flows.enrich import Enricher, EnrichOptions
-from flows.index_loader import IndexLoader
 from flows.kafka.config import consumer_config, producer_config
 from flows.kafka.range_reader import History
 from flows.kafka.topics import TopicNames
-from flows.live_index import LiveIndex
 from flows.messages.batches import CandidateBatch, ClickBatch
 from flows.messages.decode import DecodeLimits, Decoder
 from flows.pace import Pace
+from flows.scoring.enricher import Enricher, EnrichOptions
+from flows.scoring.index_loader import IndexLoader
+from flows.scoring.live_index import LiveIndex
 from flows.seed_sets.clustering import ClusteringOptions, ClusteringPool
 from flows.seed_sets.keeper import SeedKeeper
 from flows.seed_sets.keeper_state import KeeperOptions, KeeperState

@@ -134,7 +134,7 @@ def strange_clients(tree: ast.Module, where: str) -> Iterator[str]:
 
 HANDED_ON = {
     "flows/kafka/range_reader.py": "self._config",
-    "flows/index_loader.py": "consumer",
+    "flows/scoring/index_loader.py": "consumer",
     "flows/kafka/consumer.py": "config",
     "flows/sink.py": "config",
 }

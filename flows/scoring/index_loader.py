@@ -13,9 +13,9 @@ from confluent_kafka import (
 )
 
 from flows.kafka.errors import FirstContact, is_end, is_lasting
-from flows.live_index import Entry, LiveIndex
 from flows.messages.codec import decode_centroids, split_centroids_key
 from flows.messages.rejects import Reject
+from flows.scoring.live_index import Entry, LiveIndex
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from monitoring import metrics

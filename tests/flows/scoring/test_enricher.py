@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.enrich import Enricher, EnrichOptions
-from flows.live_index import Entry, LiveIndex
 from flows.messages.batches import RequestBatch
 from flows.messages.codec import MAX_VALUE_BYTES, decode_scores
 from flows.messages.types import Request
+from flows.scoring.enricher import Enricher, EnrichOptions
+from flows.scoring.live_index import Entry, LiveIndex
 from monitoring import metrics
 from ralm.scoring import AttentionWeights, global_embedding
 from state.bundle import Bundle, write_bundle

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.live_index import IndexView, LiveIndex
 from flows.messages.batches import Headers, Ints, OutMessage, RequestBatch
 from flows.messages.codec import MAX_VALUE_BYTES, SCHEMA_VERSION, encode_scores, shortened
 from flows.messages.types import Request, ScoredItem, Scores, Status
+from flows.scoring.live_index import IndexView, LiveIndex
 from monitoring import metrics
 from ralm.scoring import PairScores, score
 from state.bundle import Bundle

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from flows.datasets.layout import Dataset
-from flows.live_index import Entry, LiveIndex
 from flows.messages.batches import ClickBatch, OutMessage
 from flows.messages.codec import decode_centroids, split_centroids_key
+from flows.scoring.live_index import Entry, LiveIndex
 from flows.seed_sets.clustering import ClusteringOptions, ClusteringPool
 from flows.seed_sets.keeper import SeedKeeper
 from flows.seed_sets.keeper_state import KeeperOptions

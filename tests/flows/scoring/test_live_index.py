@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.live_index import BLOCK_ITEMS, Entry, LiveIndex
+from flows.scoring.live_index import BLOCK_ITEMS, Entry, LiveIndex
 from ralm.scoring import AttentionWeights, score
 
 H = 4
