@@ -3,7 +3,7 @@
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
-from flows.operators import enrich, keep_seed_sets, read_candidates, read_clicks, read_requests, write
+from flows.engine.steps import enrich, keep_seed_sets, read_candidates, read_clicks, read_requests, write
 from flows.runtime import Runtime
 
 CONDITIONS = ("bundle", "index", "stores", "polling_clicks", "polling_requests")

@@ -18,8 +18,8 @@ from bytewax.run import cli_main
 from flows import look_alike, scores, seeds
 from flows.config.rules import check_clusters
 from flows.config.settings import Settings
-from flows.engine_api import set_engine_api
-from flows.failures import first_failure
+from flows.engine.failures import first_failure
+from flows.engine.launch import set_engine_api
 from flows.recovery_files import open_state_dir
 from flows.runtime import Runtime
 from flows.support.errors import ConfigError, FlowFailedError, RalmError, StoppedError

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from flows.config.settings import Settings
+from flows.engine.sink import KafkaSink
+from flows.engine.source import KafkaSource, Pace, SourceOptions
 from flows.kafka.config import consumer_config, producer_config
 from flows.kafka.range_reader import History
 from flows.kafka.topics import TopicNames
 from flows.messages.batches import CandidateBatch, ClickBatch
 from flows.messages.decode import DecodeLimits, Decoder
-from flows.pace import Pace
 from flows.scoring.enricher import Enricher, EnrichOptions
 from flows.scoring.index_loader import IndexLoader
 from flows.scoring.live_index import LiveIndex
@@ -20,8 +21,6 @@ from flows.seed_sets.keeper import SeedKeeper
 from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
 from flows.seed_sets.repartition import follow_partitions
 from flows.seed_sets.windows import WindowOptions
-from flows.sink import KafkaSink
-from flows.source import KafkaSource, SourceOptions
 from flows.support.errors import RalmError, StoppedError
 from flows.support.logs import get_logger
 from flows.support.signals import StopFlag

@@ -2,7 +2,7 @@
 
 from bytewax.dataflow import Dataflow
 
-from flows.operators import enrich, read_requests, write
+from flows.engine.steps import enrich, read_requests, write
 from flows.runtime import Runtime
 
 CONDITIONS = ("bundle", "index", "polling_requests")

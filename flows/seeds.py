@@ -3,7 +3,7 @@
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
-from flows.operators import keep_seed_sets, read_candidates, read_clicks, write
+from flows.engine.steps import keep_seed_sets, read_candidates, read_clicks, write
 from flows.runtime import Runtime
 
 CONDITIONS = ("bundle", "stores", "polling_clicks")

@@ -38,7 +38,7 @@ _EVERY_S = 0.5
 
 
 class SeedKeeper:
-    """Seed sets, windows and clustering of one partition; ``flows/operators.py`` makes it a step of the dataflow.
+    """Seed sets, windows and clustering of one partition; ``flows/engine/steps.py`` makes it a step of the dataflow.
 
     Args:
         store: the partition's seed sets.

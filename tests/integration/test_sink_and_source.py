@@ -11,6 +11,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from json_client import JsonClient
 
 from flows.config.settings import Settings
+from flows.engine.sink import Delivery, KafkaSink
+from flows.engine.source import KafkaSource, SourceOptions
 from flows.kafka.admin import make_topics
 from flows.kafka.config import consumer_config, producer_config
 from flows.kafka.consumer import TopicReader
@@ -18,8 +20,6 @@ from flows.kafka.topics import TopicNames
 from flows.messages.batches import OutMessage
 from flows.messages.codec import MAX_VALUE_BYTES
 from flows.sealed import unseal_position
-from flows.sink import Delivery, KafkaSink
-from flows.source import KafkaSource, SourceOptions
 from flows.support.errors import RalmError
 
 pytestmark = pytest.mark.broker

@@ -2,22 +2,23 @@
 
 What the engine's own source gets wrong and this one does not: an offset that has expired raises instead of jumping to
 the end of the log; an error never advances the position; the position is also committed to a consumer group, so that
-ordinary tools see the lag (nothing is ever resumed from there).
+ordinary tools see the lag (nothing is ever resumed from there). All sources of a process rest together while none has
+anything to read.
 """
 
+import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
-from flows.failures import told
+from flows.engine.failures import told
 from flows.kafka.consumer import TopicReader
 from flows.messages.batches import RawBatch
-from flows.pace import ALWAYS_DUE, Pace
 from flows.sealed import seal_position, unseal_position
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
@@ -25,11 +26,54 @@ from monitoring import metrics
 
 log = get_logger(__name__)
 
+
 HEARTBEAT_MS = 500
 """An idle partition says so this often, so that its watermark can move with the wall clock."""
 _LAG_EVERY_S = 1.0
 _CANDIDATES_EVERY_S = 0.1
 """Candidates come seldom and nobody waits for them."""
+ALWAYS_DUE = datetime.fromtimestamp(0, UTC)
+"""An hour that no clock is set back to."""
+_REST_S = 0.005
+_LONG_REST_S = 0.02
+_AWAKE_TURNS = 200
+"""After so many short rests without a message rests are long: each time, every partition is looked at in vain."""
+
+
+class Pace:
+    """Counts, for each worker's thread, its partitions and those that had nothing in a row.
+
+    Args:
+        rest: called with seconds.
+    """
+
+    def __init__(self, rest: Callable[[float], None] = time.sleep) -> None:
+        self._rest = rest
+        self._mine = threading.local()
+
+    def opened(self) -> None:
+        """A partition is read by this thread from now on."""
+        self._mine.partitions = self._partitions + 1
+
+    def closed(self) -> None:
+        """A partition is not read by this thread any more."""
+        self._mine.partitions = max(0, self._partitions - 1)
+
+    def took(self) -> None:
+        """A partition had something."""
+        self._mine.empty = self._mine.turns = 0
+
+    def empty(self) -> None:
+        """A partition had nothing; rests if they all had nothing since the last rest."""
+        self._mine.empty = getattr(self._mine, "empty", 0) + 1
+        if self._mine.empty >= self._partitions:
+            self._mine.empty = 0
+            self._mine.turns = getattr(self._mine, "turns", 0) + 1
+            self._rest(_REST_S if self._mine.turns <= _AWAKE_TURNS else _LONG_REST_S)
+
+    @property
+    def _partitions(self) -> int:
+        return getattr(self._mine, "partitions", 0)
 
 
 @dataclass(frozen=True)

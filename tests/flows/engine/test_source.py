@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.pace import Pace
+from flows.engine.source import Pace
 
 
 @given(st.integers(1, 6), st.lists(st.booleans(), max_size=60))

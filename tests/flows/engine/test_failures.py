@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows import failures
+from flows.engine import failures
 from flows.support.errors import RalmError
 
 

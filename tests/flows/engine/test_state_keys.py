@@ -1,6 +1,6 @@
 """Partition keys: frozen, distinct and spread."""
 
-from flows.partition_keys import partition_key, siphash13
+from flows.engine.state_keys import partition_key, siphash13
 
 
 def test_the_names_never_change() -> None:

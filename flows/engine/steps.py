@@ -8,16 +8,16 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow, Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
-from flows.failures import told
+from flows.engine.failures import told
+from flows.engine.sink import KafkaSink
+from flows.engine.source import KafkaSource
+from flows.engine.state_keys import partition_key
 from flows.messages.batches import CandidateBatch, ClickBatch, OutMessage, RawBatch, RequestBatch
 from flows.messages.decode import Decoded, Decoder
-from flows.partition_keys import partition_key
 from flows.scoring.enricher import Enricher
 from flows.sealed import seal, unseal
 from flows.seed_sets.keeper import SeedKeeper
 from flows.seed_sets.keeper_state import KeeperState
-from flows.sink import KafkaSink
-from flows.source import KafkaSource
 
 B = TypeVar("B")
 Batch: TypeAlias = ClickBatch | CandidateBatch

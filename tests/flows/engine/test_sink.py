@@ -7,9 +7,9 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from flows.config.settings import Settings
+from flows.engine.sink import Delivery
 from flows.messages.batches import OutMessage
 from flows.runtime import Runtime
-from flows.sink import Delivery
 from flows.support.errors import RalmError
 from flows.support.signals import StopFlag
 from monitoring.health import Health

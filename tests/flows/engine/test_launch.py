@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from flows import failures
+from flows.engine import failures
+from flows.engine.sink import Delivery, SinkPart
 from flows.messages.batches import OutMessage
 from flows.runner import _engine_cause
-from flows.sink import Delivery, SinkPart
 from flows.support.errors import RalmError
 
 RECOVERY = Path("/srv/ralm/recovery")

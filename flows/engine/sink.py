@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from flows.failures import told
+from flows.engine.failures import told
 from flows.kafka.errors import advice_for, not_taken, too_long
 from flows.messages.batches import OutMessage
 from flows.support.errors import RalmError
@@ -62,7 +62,7 @@ class KafkaSink(FixedPartitionedSink[OutMessage, None]):
         return [f"{part:02d}" for part in range(_PARTS)]
 
     def part_fn(self, item_key: str) -> int:
-        """Spread partition keys (``flows/partition_keys.py``) by their partition, others by a checksum."""
+        """Spread partition keys (``flows/engine/state_keys.py``) by their partition, others by a checksum."""
         number = item_key.partition("/")[0]
         return int(number) if number.isdecimal() else zlib.adler32(item_key.encode())
 

@@ -1,0 +1,1 @@
+"""The only room, besides the diagrams, that knows Bytewax."""
