@@ -20,7 +20,7 @@ from flows.config.rules import check_clusters
 from flows.config.settings import Settings
 from flows.engine.failures import first_failure
 from flows.engine.launch import set_engine_api
-from flows.recovery_files import open_state_dir
+from flows.recovery.recovery_files import open_state_dir
 from flows.runtime import Runtime
 from flows.support.errors import ConfigError, FlowFailedError, RalmError, StoppedError
 from flows.support.logs import get_logger

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from flows.backup_note import write_note
-from flows.recovery_sqlite import connect
+from flows.recovery.backup_note import write_note
+from flows.recovery.recovery_sqlite import connect
 from flows.seed_sets.repartition import GROWN
 from flows.state_verify import StateVerifier
 from flows.support.errors import RalmError

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from flows.backup_note import check_note
+from flows.recovery.backup_note import check_note
 from flows.seed_sets.repartition import GROWN
 from flows.state_backup import refuse_damage
 from flows.support.errors import RalmError

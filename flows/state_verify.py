@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from flows.messages.codec import decode_centroids
 from flows.messages.rejects import Reject
-from flows.recovery_files import RecoveryData, read_recovery, source_positions, with_way_out
+from flows.recovery.recovery_files import RecoveryData, read_recovery, source_positions, with_way_out
 from flows.support.errors import RalmError
 from state.owner_lock import OwnedElsewhereError, owners
 from state.state_dir import recovery_folders, store_paths

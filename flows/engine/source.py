@@ -19,7 +19,7 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 from flows.engine.failures import told
 from flows.kafka.consumer import TopicReader
 from flows.messages.batches import RawBatch
-from flows.sealed import seal_position, unseal_position
+from flows.recovery.sealed import seal_position, unseal_position
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from monitoring import metrics

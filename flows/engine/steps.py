@@ -14,8 +14,8 @@ from flows.engine.source import KafkaSource
 from flows.engine.state_keys import partition_key
 from flows.messages.batches import CandidateBatch, ClickBatch, OutMessage, RawBatch, RequestBatch
 from flows.messages.decode import Decoded, Decoder
+from flows.recovery.sealed import seal, unseal
 from flows.scoring.enricher import Enricher
-from flows.sealed import seal, unseal
 from flows.seed_sets.keeper import SeedKeeper
 from flows.seed_sets.keeper_state import KeeperState
 

@@ -16,7 +16,7 @@ from store_history import N, unborn
 
 from flows import state_restore
 from flows.commands.state import command
-from flows.recovery_files import open_state_dir
+from flows.recovery.recovery_files import open_state_dir
 from flows.state_backup import backup
 from flows.state_restore import restore
 from flows.support.errors import RalmError

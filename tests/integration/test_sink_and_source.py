@@ -19,7 +19,7 @@ from flows.kafka.consumer import TopicReader
 from flows.kafka.topics import TopicNames
 from flows.messages.batches import OutMessage
 from flows.messages.codec import MAX_VALUE_BYTES
-from flows.sealed import unseal_position
+from flows.recovery.sealed import unseal_position
 from flows.support.errors import RalmError
 
 pytestmark = pytest.mark.broker

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from state_maker import kill_engine, make_recovery
 
-from flows.recovery_files import open_state_dir, read_recovery
-from flows.recovery_keepers import decoded_keeper, late_keepers
-from flows.sealed import seal, seal_position
+from flows.recovery.recovery_files import open_state_dir, read_recovery
+from flows.recovery.recovery_keepers import decoded_keeper, late_keepers
+from flows.recovery.sealed import seal, seal_position
 from flows.seed_sets.keeper_state import KeeperState
 from flows.support.errors import RalmError
 from state.state_format import mark_format

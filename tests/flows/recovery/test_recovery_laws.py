@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from state_maker import PARTS, kill_engine, make_recovery
 
-from flows.recovery_files import read_recovery
+from flows.recovery.recovery_files import read_recovery
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from flows.recovery_sqlite import Rows
+from flows.recovery.recovery_sqlite import Rows
 
 Tables: TypeAlias = Mapping[Path, Mapping[str, Rows]]
 """The rows of each table of each file."""

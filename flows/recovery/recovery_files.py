@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows.recovery_keepers import KINDS, STEP, decoded_keeper, late_keepers, positions_of
-from flows.recovery_laws import FIRST_EPOCH, Tables, broken_laws, resume_epoch
-from flows.recovery_pickles import Snapshot, unpickled
-from flows.recovery_sqlite import Rows, read_tables
-from flows.sealed import unseal
+from flows.recovery.recovery_keepers import KINDS, STEP, decoded_keeper, late_keepers, positions_of
+from flows.recovery.recovery_laws import FIRST_EPOCH, Tables, broken_laws, resume_epoch
+from flows.recovery.recovery_pickles import Snapshot, unpickled
+from flows.recovery.recovery_sqlite import Rows, read_tables
+from flows.recovery.sealed import unseal
 from flows.seed_sets.keeper_state import KeeperState
 from flows.support.errors import RalmError
 from state.state_format import mark_format

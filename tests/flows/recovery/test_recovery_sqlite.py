@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from state_maker import kill_engine, make_recovery
 
-from flows.recovery_files import check_recovery, read_recovery
-from flows.recovery_sqlite import connect, read_tables
+from flows.recovery.recovery_files import check_recovery, read_recovery
+from flows.recovery.recovery_sqlite import connect, read_tables
 from flows.support.errors import RalmError
 
 

@@ -7,8 +7,8 @@ items that were touched between the two would keep the centroids they had.
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from flows.recovery_pickles import Snapshot
-from flows.sealed import unseal, unseal_position
+from flows.recovery.recovery_pickles import Snapshot
+from flows.recovery.sealed import unseal, unseal_position
 from flows.seed_sets.keeper_state import KeeperState
 from flows.support.errors import RalmError
 

@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from state_maker import PARTS, make_recovery
 
-from flows.recovery_files import (
+from flows.recovery.recovery_files import (
     check_recovery,
     known_partitions,
     open_state_dir,
     read_recovery,
     source_positions,
 )
-from flows.recovery_pickles import unpickled
-from flows.sealed import seal_position, unseal
+from flows.recovery.recovery_pickles import unpickled
+from flows.recovery.sealed import seal_position, unseal
 from flows.seed_sets.keeper_state import KeeperState
 from flows.support.errors import RalmError
 from state.state_format import read_format
