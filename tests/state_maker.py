@@ -14,9 +14,9 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, run_main
 from store_history import N, Writer
 
+from flows.admin.state.verify import PartitionReport, StateVerifier
 from flows.recovery.sealed import seal, seal_position, unseal_position
 from flows.seed_sets.keeper_state import KeeperState
-from flows.state_verify import PartitionReport, StateVerifier
 from state.state_format import mark_format
 
 PARTS = 4

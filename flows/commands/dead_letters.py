@@ -15,13 +15,12 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
+from flows.admin.dead_letters.acceptance import Acceptance
+from flows.admin.dead_letters.send_back import ReturnOptions, Summary, send_back
+from flows.admin.dead_letters.show import as_json, explanation, printable, row, text_or_hex
+from flows.admin.dead_letters.topic import Filters, Progress, read_from, read_records
 from flows.config.fields import milliseconds
 from flows.config.settings import Settings
-from flows.dead_letter_checks import Acceptance
-from flows.dead_letter_report import as_json, explanation, row
-from flows.dead_letter_return import ReturnOptions, Summary, send_back
-from flows.dead_letter_text import printable, text_or_hex
-from flows.dead_letter_topic import Filters, Progress, read_from, read_records
 from flows.messages.dead_letter import DeadLetter, SentBack, Stranger
 from flows.messages.rejects import REASONS
 from flows.options import with_settings

@@ -14,13 +14,13 @@ from uuid import uuid4
 import msgspec
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
+from flows.admin.replay_files import click_message, request_message
 from flows.config.settings import Settings
 from flows.demo.story import Window
 from flows.kafka.config import consumer_config
 from flows.kafka.producer import CheckedProducer, Outgoing
 from flows.kafka.topics import TopicNames
 from flows.messages.codec import decode_click
-from flows.replay_files import click_message, request_message
 from flows.support.errors import RalmError
 from flows.support.metrics_page import MetricsPage
 

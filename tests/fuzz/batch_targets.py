@@ -7,9 +7,9 @@ from typing import Any
 
 from confluent_kafka import Message
 
+from flows.admin.dead_letters.acceptance import Acceptance
+from flows.admin.dead_letters.show import as_json, explanation, row
 from flows.config.settings import Settings
-from flows.dead_letter_checks import Acceptance
-from flows.dead_letter_report import as_json, explanation, row
 from flows.messages.batches import CandidateBatch, ClickBatch, OutMessage, RawBatch, RequestBatch
 from flows.messages.dead_letter import DeadLetter, SentBack, read_record, receipt_of
 from flows.messages.decode import Decoded, DecodeLimits, Decoder

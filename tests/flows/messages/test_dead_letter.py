@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from letters import GOOD, NOW, letter
 
+from flows.admin.dead_letters.acceptance import Acceptance
+from flows.admin.dead_letters.reasons import EXPLANATIONS
+from flows.admin.dead_letters.show import as_json, explanation, printable, row, text_or_hex
 from flows.config.settings import Settings
-from flows.dead_letter_checks import Acceptance
-from flows.dead_letter_reasons import EXPLANATIONS
-from flows.dead_letter_report import as_json, explanation, row
-from flows.dead_letter_text import printable, text_or_hex
 from flows.messages.batches import RawBatch
 from flows.messages.dead_letter import DeadLetter, SentBack, Stranger, dead_letter_headers, read_record, receipt_of
 from flows.messages.decode import DecodeLimits, Decoder

@@ -1,12 +1,12 @@
-"""Dead letters for people and for programs: a row, a line of JSON, and everything about one."""
+"""Dead letters as text: one line, a table by reason, one letter with everything that is known of it."""
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
-from flows.dead_letter_checks import Acceptance
-from flows.dead_letter_reasons import EXPLANATIONS
-from flows.dead_letter_text import printable, text_or_hex, time_text
+from flows.admin.dead_letters.acceptance import Acceptance
+from flows.admin.dead_letters.reasons import EXPLANATIONS
 from flows.messages.dead_letter import DeadLetter
 from flows.messages.rejects import Reject
 
@@ -103,3 +103,40 @@ def _field(name: str, part: bytes | None) -> dict[str, Any]:
         return {name: part.decode()}
     except UnicodeDecodeError:
         return {f"{name}_hex": part.hex()}
+
+
+def printable(text: str, most: int | None = None) -> str:
+    r"""Text with everything that is not printable written out, and cut to so many characters.
+
+    >>> printable("a\x1b[2J\u202eb")
+    'a\\x1b[2J\\u202eb'
+    """
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+    return shown if most is None or len(shown) <= most else f"{shown[: most - 1]}…"
+
+
+def text_or_hex(part: bytes | str | None, most: int | None = None) -> str:
+    """A key or a value for people: text if it is UTF-8, else hexadecimal.
+
+    >>> text_or_hex(b"item-1"), text_or_hex(bytes([255])), text_or_hex(None)
+    ('item-1', '0xff', '(none)')
+    """
+    if part is None:
+        return "(none)"
+    try:
+        text = part if isinstance(part, str) else part.decode()
+    except UnicodeDecodeError:
+        text = f"0x{bytes(part).hex()}"  # type: ignore[arg-type]  # a str is not decoded
+    return printable(text, most)
+
+
+def time_text(ms: int) -> str:
+    """A time in ms since the epoch, as ISO 8601 in UTC; beyond the year 9999 as it is.
+
+    >>> time_text(1000), time_text(2**53)
+    ('1970-01-01T00:00:01.000+00:00', '9007199254740992 ms')
+    """
+    try:
+        return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):
+        return f"{ms} ms"

@@ -14,11 +14,10 @@ from click.testing import CliRunner, Result
 from state_maker import verified
 from store_history import N, unborn
 
-from flows import state_restore
+from flows.admin.state import backup as state_restore
+from flows.admin.state.backup import backup, restore
 from flows.commands.state import command
 from flows.recovery.recovery_files import open_state_dir
-from flows.state_backup import backup
-from flows.state_restore import restore
 from flows.support.errors import RalmError
 from state.owner_lock import OwnerLock
 

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from letters import GOOD, NOW, letter
 
-from flows import dead_letter_return
+from flows.admin.dead_letters import send_back as dead_letter_return
+from flows.admin.dead_letters.acceptance import Acceptance
+from flows.admin.dead_letters.send_back import ReturnOptions, Summary, send_back
+from flows.admin.dead_letters.spool import Spool
+from flows.admin.dead_letters.topic import Filters
 from flows.config.settings import Settings
-from flows.dead_letter_checks import Acceptance
-from flows.dead_letter_return import ReturnOptions, Summary, send_back
-from flows.dead_letter_spool import Spool
-from flows.dead_letter_topic import Filters
 from flows.kafka.producer import Outgoing
 from flows.messages.dead_letter import SentBack, Stranger
 from flows.messages.rejects import Reject

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import Message
 
+from flows.admin.dead_letters.acceptance import Acceptance
+from flows.admin.dead_letters.spool import InOrder, Spool
+from flows.admin.dead_letters.topic import Filters, Progress, read_records, read_to_end
 from flows.config.settings import Settings
-from flows.dead_letter_checks import Acceptance
-from flows.dead_letter_spool import InOrder, Spool
-from flows.dead_letter_topic import Filters, Progress, read_records, read_to_end
 from flows.kafka.producer import CheckedProducer, Outgoing
 from flows.kafka.topics import TopicNames
 from flows.messages.dead_letter import DeadLetter, SentBack, Stranger, receipt_of

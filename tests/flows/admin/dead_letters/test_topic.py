@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, Message
 
-from flows.dead_letter_topic import Spans, _Reading
+from flows.admin.dead_letters.topic import Spans, _Reading
 from flows.support.errors import RalmError
 
 END = KafkaError(KafkaError._PARTITION_EOF)

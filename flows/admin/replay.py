@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from flows.admin.replay_files import Events
 from flows.kafka.producer import CheckedProducer, Outgoing
-from flows.replay_files import Events
 
 _LONGEST_WAIT_S = 0.2
 _TELL_EVERY = 500

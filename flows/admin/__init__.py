@@ -1,0 +1,1 @@
+"""What is done beside a running flow: its state, its dead letters, replay."""

@@ -1,0 +1,1 @@
+"""List, explain and send back dead letters."""
