@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from flows.datasets.layout import load
 from flows.kafka.producer import Outgoing
 from flows.messages.batches import Ints
 from flows.messages.codec import decode_click, decode_request, encode_message
 from flows.messages.rejects import Reject
 from flows.messages.types import Click, Request
+from flows.offline.datasets.layout import load
 from flows.support.errors import ConfigError, RalmError
 
 Progress = Callable[[int, int], None]

@@ -7,8 +7,8 @@ import click
 from rich.console import Console
 
 from flows.config.settings import Settings
-from flows.datasets import SOURCES, bring
-from flows.datasets.layout import save
+from flows.offline.datasets import SOURCES, bring
+from flows.offline.datasets.layout import save
 from flows.options import with_settings
 from flows.support.errors import ConfigError
 

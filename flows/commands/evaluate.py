@@ -22,7 +22,7 @@ def command(settings: Settings, name: str, cold: bool, plots: bool) -> None:
     What was run before is not run again; Ctrl-C or a kill loses what is in progress, no more. Exits with 1 when a
     model failed, after the others are done. The protocol is in docs/experiment.md.
     """
-    from flows.evaluation.experiment import run_experiment  # noqa: PLC0415 (brings torch)
+    from flows.offline.evaluation.experiment import run_experiment  # noqa: PLC0415 (brings torch)
 
     def stop(_: int, __: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -6,10 +6,10 @@ import click
 from rich.console import Console
 
 from flows.config.settings import Settings
-from flows.datasets.layout import load
+from flows.offline.datasets.layout import load
+from flows.offline.training import Split, config_of, train_bundle
 from flows.options import with_settings
 from flows.support.progress import epoch_bars
-from flows.training_job import Split, config_of, train_bundle
 
 
 @click.command("train")

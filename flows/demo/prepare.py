@@ -6,12 +6,12 @@ from pathlib import Path
 from flows.config.fields import group_of
 from flows.config.flow_process import free_port
 from flows.config.settings import Settings
-from flows.datasets import bring
-from flows.datasets.layout import Dataset, load, save
 from flows.demo.story import CUT, users_left_out
+from flows.offline.datasets import bring
+from flows.offline.datasets.layout import Dataset, load, save
+from flows.offline.training import Split, config_of, train_bundle, trained_already
 from flows.support.errors import RalmError
 from flows.support.progress import bars, epoch_bars
-from flows.training_job import Split, config_of, train_bundle, trained_already
 
 DATA = "ml100k"
 _FLOW = {

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flows.datasets.layout import Dataset
 from flows.kafka.producer import Outgoing
 from flows.kafka.topics import TopicNames
 from flows.messages.batches import Ints
 from flows.messages.types import Click, Request
+from flows.offline.datasets.layout import Dataset
 from flows.support.errors import RalmError
 
 CUT = 0.7

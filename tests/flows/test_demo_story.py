@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from flows.config.settings import Settings
-from flows.datasets.layout import Dataset
 from flows.demo.story import NEW_ITEMS, WITH_CANDIDATES, Window, bad_messages, tell, users_left_out
 from flows.kafka.topics import TopicNames
 from flows.messages.codec import decode_click, decode_request
 from flows.messages.rejects import Reject
+from flows.offline.datasets.layout import Dataset
 from flows.support.errors import RalmError
 
 DAY = 86_400_000

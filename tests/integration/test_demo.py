@@ -14,7 +14,7 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 
-from flows.datasets.layout import Dataset, save
+from flows.offline.datasets.layout import Dataset, save
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 

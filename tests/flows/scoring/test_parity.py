@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from flows.datasets.layout import Dataset
 from flows.messages.batches import ClickBatch, OutMessage
 from flows.messages.codec import decode_centroids, split_centroids_key
+from flows.offline.datasets.layout import Dataset
+from flows.offline.training import Split, train_bundle
 from flows.scoring.live_index import Entry, LiveIndex
 from flows.seed_sets.clustering import ClusteringOptions, ClusteringPool
 from flows.seed_sets.keeper import SeedKeeper
 from flows.seed_sets.keeper_state import KeeperOptions
 from flows.seed_sets.windows import WindowOptions
-from flows.training_job import Split, train_bundle
 from ralm.models.lookalike_model import LookalikeModel
 from ralm.scoring import score
 from ralm.training_config import TrainingConfig

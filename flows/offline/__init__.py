@@ -1,0 +1,1 @@
+"""From clicks to a bundle, and the comparison with other models."""

@@ -1,0 +1,108 @@
+"""Cells: one run of one model with one rng_seed on one task, each a file of its own, so that none is run twice.
+
+A cell's file is named by all that its figures depend on: the data, the task, the model with its options, and the
+rng_seed. Whatever of these changes makes another cell. A file is written whole and then renamed; one that cannot be
+read is run again.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ralm.models.model import Model
+
+Cell = dict[str, Any]
+"""``key`` (what it depends on), ``model``, ``group``, ``rng_seed``, and what ``cell_work`` adds."""
+FORMAT = 1
+"""Raised when figures are made in another way, which makes all cells be run again."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A cell that is to be there.
+
+    Attributes:
+        kind: ``task``, or ``cold`` for the curve of quality against seeds.
+        model: its name in the catalogue.
+        group: its group there.
+        rng_seed: of model and negatives.
+        options: what the model is, as text.
+        task: what is asked, as plain values.
+        fingerprint: of the data.
+    """
+
+    kind: str
+    model: str
+    group: str
+    rng_seed: int
+    options: str
+    task: dict[str, Any]
+    fingerprint: str
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """All that the figures depend on."""
+        names = ("kind", "model", "rng_seed", "options", "task", "fingerprint")
+        return {"format": FORMAT, **{name: getattr(self, name) for name in names}}
+
+    @property
+    def file(self) -> str:
+        """Name of its file."""
+        return f"{self.kind}-{self.model}-{self.rng_seed}-{digest(self.key)}.json"
+
+
+def digest(value: Any) -> str:
+    """Sixteen hexadecimal digits that stand for a JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def options_of(model: Model) -> str:
+    """What a new model is, as text: its class, and its ``config`` or else everything that its constructor kept."""
+    state = getattr(model, "config", None)
+    if state is None:
+        state = sorted(vars(model).items())
+    return f"{type(model).__module__}.{type(model).__qualname__} {state!r}"
+
+
+def read(folder: Path, job: Job) -> Cell | None:
+    """The cell of a job, None when it is not there or is not whole."""
+    try:
+        cell: Cell = json.loads((folder / job.file).read_text())
+        return cell if cell["key"] == job.key and cell["result"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write(folder: Path, job: Job, result: dict[str, Any]) -> None:
+    """Keep the result of a job; it is there whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / f"{job.file}.{os.getpid()}"
+    cell = {"key": job.key, "result": result}
+    with unfinished.open("w") as file:
+        json.dump(cell, file)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.rename(folder / job.file)
+
+
+def joined(jobs: Iterable[Job], folder: Path) -> list[Cell]:
+    """The results of all jobs whose cell is there, one for each model and rng_seed: what is cold beside what is not.
+
+    Returns:
+        Cells with ``model``, ``group``, ``rng_seed``, the result of the task, and ``cold`` (None without one).
+    """
+    found: dict[tuple[str, int], Cell] = {}
+    for job in jobs:
+        cell = read(folder, job)
+        if cell is None:
+            continue
+        of = found.setdefault(
+            (job.model, job.rng_seed),
+            {"model": job.model, "group": job.group, "rng_seed": job.rng_seed, "figures": None, "cold": None},
+        )
+        of.update({"cold": cell["result"]["cold"]} if job.kind == "cold" else cell["result"])
+    return list(found.values())

@@ -1,0 +1,117 @@
+"""The whole experiment: cells that are not there yet are run, then tables and plots are made of all of them."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from flows.config.settings import Settings
+from flows.offline.datasets.layout import Dataset
+from flows.offline.evaluation.cells import Cell, Job, joined, read
+from flows.offline.evaluation.cold import COLUMNS as COLD_COLUMNS
+from flows.offline.evaluation.cold import cold_rows, cold_task_of
+from flows.offline.evaluation.facts import command_of, facts
+from flows.offline.evaluation.jobs import cold_jobs_of, jobs_of
+from flows.offline.evaluation.plan import Plan, plan_of, processes_of
+from flows.offline.evaluation.report import markdown, short
+from flows.offline.evaluation.runner import Failure, run_jobs
+from flows.offline.evaluation.table import COLUMNS, rows_of, write_csv
+from flows.support.errors import ConfigError, RalmError
+from ralm.protocol.task import Task
+
+
+def run_experiment(settings: Settings, name: str, *, cold: bool, plots: bool, console: Console) -> None:
+    """Run what is not done yet, and write tables and plots of everything.
+
+    Args:
+        settings: the groups data and evaluate.
+        name: of the data set.
+        cold: whether to make the curve for cold items.
+        plots: whether to draw.
+        console: for what is said on the way.
+
+    Raises:
+        ConfigError: when something that was named is not known or cannot be, before anything is run.
+        RalmError: when cells failed; the others are in the tables.
+    """
+    plan, dataset = plan_of(settings, name)
+    data = dataset.interactions()
+    try:
+        task = plan.protocol.task(data, plan.protocol.before(dataset))
+    except ValueError as error:
+        msg = f"{name}: {error}"
+        raise ConfigError(msg) from error
+    notes = []
+    jobs = jobs_of(plan, dataset.fingerprint())
+    if cold and cold_task_of(dataset, data, plan.protocol) is None:
+        notes.append("Cold items: too few items have 20 clickers, so that no curve of quality against seeds is made.")
+    elif cold:
+        jobs += cold_jobs_of(plan, dataset.fingerprint())
+    mute = sorted(set(plan.models) - {job.model for job in jobs})
+    if mute:
+        notes.append(f"Cannot answer for items that they have not learned of: {', '.join(mute)}.")
+    del data
+    failures = _run(plan, jobs, processes_of(settings), console)
+    cells = _in_order(plan, joined(jobs, plan.work))
+    if not any(cell["figures"] for cell in cells):
+        raise RalmError(_told(failures) or "none of the chosen models can answer for items it has not learned of")
+    options = [option for option, on in (("--no-cold", not cold),) if on]
+    notes.append(f"Made by `{command_of(settings, name, options)}`; the protocol is in docs/experiment.md.")
+    for note in notes[:-1]:
+        console.print(note)
+    _write(settings, plan, cells, dataset, task, notes, console, plots=plots)
+    if failures:
+        raise RalmError(_told(failures))
+
+
+def _run(plan: Plan, jobs: list[Job], processes: int, console: Console) -> list[Failure]:
+    missing = [job for job in jobs if read(plan.work, job) is None]
+    console.print(f"{len(jobs) - len(missing)} of {len(jobs)} cells are there already, {len(missing)} are to be run")
+    return run_jobs(plan, missing, processes) if missing else []
+
+
+def _in_order(plan: Plan, cells: list[Cell]) -> list[Cell]:
+    return sorted(cells, key=lambda cell: (plan.models.index(cell["model"]), cell["rng_seed"]))
+
+
+def _write(
+    settings: Settings,
+    plan: Plan,
+    cells: list[Cell],
+    dataset: Dataset,
+    task: Task,
+    notes: list[str],
+    console: Console,
+    *,
+    plots: bool,
+) -> None:
+    results = Path(settings.results)
+    results.mkdir(parents=True, exist_ok=True)
+    usual = "time" if dataset.timed else "user"
+    stem = plan.name if plan.protocol.split == usual else f"{plan.name}-{plan.protocol.split}"
+    written = [results / f"{stem}.csv", results / f"{stem}.md"]
+    write_csv(written[0], COLUMNS, rows_of(cells))
+    head = facts(plan, dataset, task, cells)
+    written[1].write_text(
+        markdown(f"{plan.name}, split by {plan.protocol.split}", head, cells, plan.entries, notes), encoding="utf-8"
+    )
+    if any(cell["cold"] for cell in cells):
+        written.append(results / f"{stem}-cold.csv")
+        write_csv(written[-1], COLD_COLUMNS, cold_rows(cells))
+    if plots:
+        from flows.offline.evaluation.plots import PLOTS, draw  # noqa: PLC0415 (matplotlib takes a second to import)
+
+        drawn = draw(cells, stem, results)
+        written += drawn
+        absent = [plot for plot in PLOTS if results / f"{stem}-{plot}.png" not in drawn]
+        if absent:
+            console.print(f"Not drawn, since the models that they compare were not run: {', '.join(absent)}")
+    console.print(short(cells))
+    console.print("Written: " + ", ".join(path.name for path in written) + f" in {results}", soft_wrap=True)
+
+
+def _told(failures: list[Failure]) -> str:
+    lines = [f"{len(failures)} cells failed, the others are kept:"] if failures else []
+    for failure in failures:
+        lines.append(f"{failure.job.model} with rng_seed {failure.job.rng_seed} ({failure.job.kind}): {failure.reason}")
+        lines += [f"    {line}" for line in failure.trace.splitlines()]
+    return "\n".join(lines)

@@ -1,0 +1,165 @@
+"""What an experiment is made of: data, split, models and rng_seeds, all checked before anything runs."""
+
+import os
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from flows.config.fields import nearest
+from flows.config.rules import split_addresses
+from flows.config.settings import Settings
+from flows.offline.datasets.layout import Dataset, load
+from flows.support.errors import ConfigError
+from ralm.features import Interactions
+from ralm.models.catalogue import Entry
+from ralm.protocol.split import Floors, item_split, time_split, user_split
+from ralm.protocol.task import Task
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What decides the task, beside the data.
+
+    Attributes:
+        split: ``time``, ``user`` or ``items``.
+        cut: share that is learned from: of the clicks, of each user's clicks, or of the items.
+        floors: who is not judged.
+    """
+
+    split: str
+    cut: float
+    floors: Floors
+
+    def task(self, data: Interactions, before: int | None) -> Task:
+        """The task.
+
+        Args:
+            data: all clicks.
+            before: for the split by time the cut, ms.
+
+        Raises:
+            ValueError: when nothing is left to learn from or to judge.
+        """
+        if self.split == "items":
+            return item_split(data, 1.0 - self.cut, self.floors)
+        if before is None:
+            return user_split(data, self.cut, self.floors)
+        return time_split(data, before, self.floors)
+
+    def before(self, dataset: Dataset) -> int | None:
+        """The cut of the split by time, ms; None for the others."""
+        return dataset.time_at(self.cut) if self.split == "time" else None
+
+    def shown(self) -> dict[str, Any]:
+        """As plain values, for the cells."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An experiment, as its worker processes are told of it.
+
+    Attributes:
+        name: of the data set.
+        data: folder of the data set.
+        protocol: what decides the task.
+        catalogue: the module whose ``CATALOGUE`` names the models.
+        models: names of the models, in the order of the catalogue.
+        rng_seeds: one cell of each model for each of them.
+        work: folder of the cells and of what models share.
+    """
+
+    name: str
+    data: Path
+    protocol: Protocol
+    catalogue: str
+    models: tuple[str, ...]
+    rng_seeds: tuple[int, ...]
+    work: Path
+
+    @property
+    def entries(self) -> dict[str, Entry]:
+        """The chosen models."""
+        known = entries(self.catalogue)
+        return {name: known[name] for name in self.models}
+
+
+def plan_of(settings: Settings, name: str) -> tuple[Plan, Dataset]:
+    """The experiment that the settings name, and its data set.
+
+    Raises:
+        ConfigError: when the data set, a model or a group is not known, or the data cannot be split so.
+        RalmError: when the data set cannot be read.
+    """
+    folder = Path(settings.data_dir) / name
+    if not folder.is_dir():
+        there = sorted(path.parent.name for path in Path(settings.data_dir).glob("*/fields.json"))
+        msg = (
+            f"there is no data set {name} in {settings.data_dir} (there: {', '.join(there) or 'none'}); "
+            f"bring it first: ralm data {name} [--from FOLDER]"
+        )
+        raise ConfigError(msg)
+    chosen = chosen_models(settings.models, entries(settings.catalogue))
+    rng_seeds = _rng_seeds(settings.eval_seeds)
+    dataset = load(folder)
+    split = settings.split
+    if split == "auto":
+        split = "time" if dataset.timed else "user"
+    if split == "time" and not dataset.timed:
+        msg = f"the clicks of {name} have no times, so that they cannot be split by time; say --split user or items"
+        raise ConfigError(msg)
+    protocol = Protocol(split, settings.cut, Floors(settings.floor_clicks, settings.floor_seeds))
+    return Plan(name, folder, protocol, settings.catalogue, chosen, rng_seeds, Path(settings.work) / name), dataset
+
+
+def entries(catalogue: str) -> dict[str, Entry]:
+    """The models of a catalogue.
+
+    Raises:
+        ConfigError: when the module cannot be found, or has no catalogue.
+    """
+    try:
+        found: dict[str, Entry] = import_module(catalogue).CATALOGUE
+    except (ModuleNotFoundError, AttributeError, ValueError) as error:
+        if isinstance(error, ModuleNotFoundError) and not catalogue.startswith(error.name or " "):
+            raise
+        msg = (
+            f"catalogue = {catalogue!r} must be a module with a dictionary CATALOGUE (see docs/experiment.md): {error}"
+        )
+        raise ConfigError(msg) from error
+    return found
+
+
+def chosen_models(text: str, known: dict[str, Entry]) -> tuple[str, ...]:
+    """The names that a text of names and ``@groups`` stands for, in the order of the catalogue.
+
+    Raises:
+        ConfigError: naming what is not known.
+    """
+    groups = {f"@{entry.group}" for entry in known.values()}
+    asked = split_addresses(text) or ["all"]
+    for part in asked:
+        names = ["all", *known, *sorted(groups)]
+        if part in names:
+            continue
+        msg = f"there is no model {part!r}{nearest(part, names)}; there are {', '.join(names)}"
+        raise ConfigError(msg)
+    return tuple(name for name, entry in known.items() if "all" in asked or name in asked or f"@{entry.group}" in asked)
+
+
+def processes_of(settings: Settings) -> int:
+    """Worker processes: as many as were asked for, or one for each core."""
+    return settings.processes or len(os.sched_getaffinity(0))
+
+
+def _rng_seeds(text: str) -> tuple[int, ...]:
+    parts = split_addresses(text)
+    if (
+        not parts
+        or not all(part.isascii() and part.isdigit() for part in parts)
+        or len({*map(int, parts)}) < len(parts)
+    ):
+        msg = f"eval_seeds = {text!r} must be different whole numbers with commas between, such as 0,1,2"
+        raise ConfigError(msg)
+    return tuple(int(part) for part in parts)

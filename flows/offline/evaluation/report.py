@@ -1,0 +1,116 @@
+"""The report of an experiment as Markdown, and its short form for the terminal."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Column, Table
+
+from flows.offline.evaluation.cells import Cell
+from flows.offline.evaluation.cold import cold_rows
+from flows.offline.evaluation.table import Row, rows_of, shown
+from ralm.models.catalogue import Entry
+from ralm.protocol.negatives import KINDS
+
+CONTROLS = ("activity", "ralm")
+"""Beside every comparison: the control, and the model that the variants are variants of."""
+_RANKED = ("prec10", "prec50", "ndcg10", "recall50")
+_SPREAD = ("coverage", "gini", "tail")
+_AUCS = tuple((name, kind) for name in ("auc", "auc_item") for kind in KINDS)
+_HEAD = {
+    "auc": "AUC",
+    "auc_item": "AUC by item",
+    "prec10": "prec@10",
+    "prec50": "prec@50",
+    "ndcg10": "NDCG@10",
+    "recall50": "recall@50",
+    "coverage": "coverage",
+    "gini": "Gini",
+    "tail": "tail",
+}
+
+
+def markdown(
+    title: str,
+    facts: dict[str, str],
+    cells: list[Cell],
+    entries: dict[str, Entry],
+    notes: Sequence[str],
+) -> str:
+    """The report.
+
+    Args:
+        title: what was compared on what.
+        facts: of the task.
+        cells: all that are there.
+        entries: the models.
+        notes: what else is to be said.
+    """
+    rows = rows_of(cells)
+    parts = [f"# {title}", "", *(f"- **{about}**: {text}" for about, text in facts.items())]
+    parts += ["", *(f"{note}\n" for note in notes)]
+    for group in dict.fromkeys(entries[row["model"]].group for row in rows):
+        parts += _group(group, rows, entries)
+    return "\n".join([*parts, *_cold(cells)]).rstrip() + "\n"
+
+
+def short(cells: list[Cell]) -> Table:
+    """The figures that matter most, for the terminal."""
+    table = Table(Column("model", no_wrap=True), box=box.SIMPLE_HEAD)
+    for head in (*(f"{_HEAD[name]}\n{kind}" for name, kind in _AUCS), "prec@10", "NDCG@10", "Gini"):
+        table.add_column(head, justify="right")
+    for pair in _pairs(rows_of(cells)):
+        numbers = [pair[KINDS.index(kind)][name] for name, kind in _AUCS]
+        numbers += [pair[0][name] for name in ("prec10", "ndcg10", "gini")]
+        table.add_row(pair[0]["model"], *(f"{number:.3f}" for number in numbers))
+    return table
+
+
+def _group(group: str, rows: list[Row], entries: dict[str, Entry]) -> list[str]:
+    """The table of a group; the best of what has a best is bold (exposure has none: more even is not better)."""
+    chosen = [pair for pair in _pairs(rows) if entries[pair[0]["model"]].group == group]
+    if group != "main":
+        chosen = [pair for pair in _pairs(rows) if pair[0]["model"] in CONTROLS] + chosen
+    columns = [[shown(pair[KINDS.index(kind)], name) for pair in chosen] for name, kind in _AUCS]
+    values = [[pair[KINDS.index(kind)][name] for pair in chosen] for name, kind in _AUCS]
+    columns += [[shown(row, name) for row, _ in chosen] for name in (*_RANKED, *_SPREAD)]
+    values += [[row[name] for row, _ in chosen] for name in _RANKED]
+    for texts, numbers in zip(columns, values, strict=False):
+        best = max(range(len(numbers)), key=numbers.__getitem__)
+        texts[best] = f"**{texts[best]}**"
+    heads = [f"{_HEAD[name]}, {kind}" for name, kind in _AUCS] + [_HEAD[name] for name in (*_RANKED, *_SPREAD)]
+    body = [
+        [pair[0]["model"], *(texts[place] for texts in columns), f"{pair[0]['seconds']:.1f}", str(pair[0]["seeds"])]
+        for place, pair in enumerate(chosen)
+    ]
+    what = [f"- `{pair[0]['model']}`: {entries[pair[0]['model']].what}" for pair in chosen]
+    return [f"## {group}", "", *_table(["model", *heads, "seconds", "rng_seeds"], body), "", *what, ""]
+
+
+def _cold(cells: list[Cell]) -> list[str]:
+    rows = cold_rows(cells)
+    if not rows:
+        return []
+    cold = next(cell["cold"] for cell in cells if cell["cold"])
+    given = sorted({row["seeds"] for row in rows})
+    asked = f"{cold['items']} items, {cold['how']}; the same {cold['positives']:,} positives for every number of seeds."
+    parts = ["## Cold items", "", f"{asked} Left out: {cold['left_out'] or 'nothing'}.", ""]
+    for title, negatives, figure in (
+        *((f"AUC by item, {kind} negatives", kind, "auc") for kind in KINDS),
+        ("prec@10 among these items", KINDS[0], "prec10"),
+    ):
+        body = [
+            [model, *(shown(row, figure) for row in rows if (row["model"], row["negatives"]) == (model, negatives))]
+            for model in dict.fromkeys(row["model"] for row in rows)
+        ]
+        parts += [f"{title}:", "", *_table(["model", *(f"{n} seeds" for n in given)], body), ""]
+    return parts
+
+
+def _pairs(rows: list[Row]) -> list[tuple[Row, Row]]:
+    """Of each model its two rows, in the order of the kinds of negatives."""
+    return list(zip(rows[:: len(KINDS)], rows[1 :: len(KINDS)], strict=True))
+
+
+def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
+    return ["| " + " | ".join(line) + " |" for line in lines]

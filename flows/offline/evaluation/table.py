@@ -1,0 +1,62 @@
+"""The table of an experiment: mean and spread over the rng_seeds of every figure of every model, as rows and as CSV."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from flows.offline.evaluation.cells import Cell
+from flows.offline.evaluation.cold import mean_and_sd
+from ralm.protocol.negatives import KINDS
+
+BY_NEGATIVES = ("auc", "auc_item")
+PLAIN = ("prec10", "prec50", "ndcg10", "recall50", "coverage", "gini", "tail")
+FIGURES = (*BY_NEGATIVES, *PLAIN)
+COLUMNS = ("model", "negatives", *(f"{name}{end}" for name in FIGURES for end in ("", "_sd")), "seeds", "seconds")
+Row = dict[str, Any]
+
+
+def rows_of(cells: list[Cell]) -> list[Row]:
+    """A row for each model and kind of negatives, in the order of the cells.
+
+    ``seeds`` is how many rng_seeds were run, ``seconds`` the mean time of fitting and scoring. The figures that do not
+    depend on negatives stand in both rows.
+    """
+    judged = [cell for cell in cells if cell["figures"] is not None]
+    rows = []
+    for model in dict.fromkeys(cell["model"] for cell in judged):
+        runs = [cell for cell in judged if cell["model"] == model]
+        for negatives in KINDS:
+            row: Row = {"model": model, "negatives": negatives}
+            for name in FIGURES:
+                values = [run["figures"][name] for run in runs]
+                if name in BY_NEGATIVES:
+                    values = [value[negatives] for value in values]
+                row[name], row[f"{name}_sd"] = mean_and_sd(values)
+            row["seeds"] = len(runs)
+            row["seconds"] = mean_and_sd([run["seconds_fit"] + run["seconds_score"] for run in runs])[0]
+            rows.append(row)
+    return rows
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    """Write rows; numbers with six digits, nothing where there is no spread."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({name: _written(value) for name, value in row.items()})
+
+
+def shown(row: Row, name: str, digits: int = 3) -> str:
+    """A figure as people read it, with its spread if there is one.
+
+    >>> shown({"auc": 0.71234, "auc_sd": 0.00411}, "auc"), shown({"auc": 0.5, "auc_sd": None}, "auc")
+    ('0.712 ± 0.004', '0.500')
+    """
+    mean, spread = row[name], row[f"{name}_sd"]
+    return f"{mean:.{digits}f}" + ("" if spread is None else f" ± {spread:.{digits}f}")
+
+
+def _written(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float) else value

@@ -1,0 +1,292 @@
+"""``ralm evaluate`` in small: the real command on a data set of one's own, resumed, damaged, failing and refused."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+pytest.importorskip("implicit", reason="needs the extra 'train'")
+
+from flows import cli
+from flows.offline.datasets import own
+from flows.offline.datasets.layout import save
+from flows.offline.evaluation.cells import options_of
+from flows.offline.evaluation.cold import COLUMNS as COLD_COLUMNS
+from flows.offline.evaluation.table import COLUMNS
+from ralm.models.item_knn import ItemKnn
+
+CATALOGUE = """
+import os, signal, time
+from ralm.models.activity import Activity
+from ralm.models.catalogue import CATALOGUE as KNOWN
+from ralm.models.catalogue import Entry
+from ralm.models.lookalike_model import LookalikeModel
+from ralm.training_config import TrainingConfig
+
+SMALL = TrainingConfig(
+    dim=32, field_dim=16, attention_size=8, epochs_user=8, epochs_lookalike=3, learning_rate=0.005, train_clusters=5
+)
+
+class Failing(Activity):
+    def fit(self, clicks, rng_seed, report=None):
+        raise RuntimeError("there is no convergence")
+
+class Killed(Activity):
+    def fit(self, clicks, rng_seed, report=None):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+class Slow(Activity):
+    def fit(self, clicks, rng_seed, report=None):
+        time.sleep(60)
+
+class NoSeeds:
+    def fit(self, clicks, rng_seed, report=None):
+        self.log = [{"stage": "user tower", "epoch": 1, "loss": 0.5, "auc": 0.6}]
+        report("user tower", 1, 1, 0.5)
+    def scores(self, users, items):
+        return __import__("numpy").zeros((len(users), len(items)), "float32")
+
+CATALOGUE = {
+    "activity": KNOWN["activity"],
+    "item-knn": KNOWN["item-knn"],
+    "ralm": Entry(lambda: LookalikeModel(SMALL), "main", "small"),
+    "failing": Entry(Failing, "broken", "raises"),
+    "killed": Entry(Killed, "broken", "dies"),
+    "slow": Entry(Slow, "slow", "sleeps"),
+    "no-seeds": Entry(NoSeeds, "other", "cannot answer from seeds"),
+}
+"""
+
+
+class Done(NamedTuple):
+    """What a run of the console script gave."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a data set of four groups of users who click their own group's items, and a catalogue."""
+    folder, rng = tmp_path_factory.mktemp("evaluate"), np.random.default_rng(0)
+    (folder / "my_models.py").write_text(CATALOGUE)
+    user = np.repeat(np.arange(240), rng.integers(12, 40, 240))
+    liked = rng.random(len(user)) < 0.9
+    item = np.where(liked, user % 4 + 4 * rng.integers(0, 20, len(user)), rng.integers(0, 80, len(user)))
+    times = rng.permutation(len(user)) + 1_000_000
+    for name, columns, described in (
+        ("shop", {"user_id": user, "item_id": item, "timestamp": times}, ""),
+        ("timeless", {"user_id": user, "item_id": item}, "timed = false\n"),
+    ):
+        (folder / name).mkdir()
+        (folder / name / "data.toml").write_text(described)
+        rows = np.stack(list(columns.values()), axis=1)
+        np.savetxt(folder / name / "events.csv", rows, "%d", ",", header=",".join(columns), comments="")
+        save(own.bring(name, folder / name), folder / ".ralm" / "data" / name)
+    return folder
+
+
+@pytest.fixture
+def evaluate(shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the console script with two models and two rng_seeds; flags given later count."""
+    monkeypatch.chdir(shop)
+    monkeypatch.syspath_prepend(str(shop))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # it is our process that would keep the handler
+
+    def run(*more: str, name: str = "shop") -> Done:
+        usual = ["--catalogue", "my_models", "--models", "activity,item-knn", "--eval-seeds", "0,1", "--processes", "2"]
+        monkeypatch.setattr(sys, "argv", ["ralm", "evaluate", name, *usual, "--results", "results", *more])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        return Done(code, *capsys.readouterr())
+
+    return run
+
+
+def table(path: Path) -> dict[tuple[str, ...], dict[str, str]]:
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    keys = [key for key in ("model", "negatives") if key in rows[0]]
+    return {tuple(row[key] for key in keys): row for row in rows}
+
+
+def cells(shop: Path) -> list[Path]:
+    return sorted((shop / ".ralm" / "evaluate" / "shop").glob("*.json"))
+
+
+def test_a_table_is_made_and_what_is_done_is_not_done_again(shop: Path, evaluate: Run) -> None:
+    done = evaluate("--work", ".ralm/evaluate")
+    assert done.code == 0, done.err
+    assert "0 of 8 cells are there already" in done.out
+    results = shop / "results"
+    made = {path.name for path in results.iterdir()}
+    plots = {f"shop-{plot}.png" for plot in ("models", "exposure", "cold")}
+    assert made == {"shop.csv", "shop.md", "shop-cold.csv", *plots}
+    assert (results / "shop.csv").read_text().splitlines()[0] == ",".join(COLUMNS)
+    assert (results / "shop-cold.csv").read_text().splitlines()[0] == ",".join(COLD_COLUMNS)
+
+    rows = table(results / "shop.csv")
+    assert set(rows) == {(model, kind) for model in ("activity", "item-knn") for kind in ("uniform", "matched")}
+    for kind in ("uniform", "matched"):
+        assert float(rows["item-knn", kind]["auc"]) > 0.75
+        assert float(rows["item-knn", kind]["auc_item"]) > 0.75
+        assert float(rows["item-knn", kind]["auc_sd"]) < 0.05
+    assert abs(float(rows["activity", "matched"]["auc"]) - 0.5) < 0.04
+    assert float(rows["item-knn", "matched"]["prec10"]) > 2 * float(rows["activity", "matched"]["prec10"])
+    assert rows["item-knn", "uniform"]["seeds"] == "2"
+
+    with (results / "shop-cold.csv").open() as file:
+        curve = [row for row in csv.DictReader(file) if (row["model"], row["negatives"]) == ("item-knn", "matched")]
+    assert [int(row["seeds"]) for row in curve] == [0, 10, 30]
+    assert float(curve[0]["auc"]) == 0.5
+    assert float(curve[2]["auc"]) > 0.75
+
+    report = (results / "shop.md").read_text()
+    assert "`ralm evaluate shop --models activity,item-knn --catalogue my_models --eval-seeds 0,1`" in report
+    assert "held out" in report
+    assert "later clicks" in report
+
+    before = {path.name: path.stat().st_mtime_ns for path in cells(shop)}
+    csv_before = (results / "shop.csv").read_text()
+    again = evaluate("--work", ".ralm/evaluate")
+    assert "8 of 8 cells are there already, 0 are to be run" in again.out
+    assert {path.name: path.stat().st_mtime_ns for path in cells(shop)} == before
+    assert (results / "shop.csv").read_text() == csv_before
+
+    damaged = [path for path in cells(shop) if "task-item-knn" in path.name]
+    damaged[0].write_bytes(damaged[0].read_bytes()[:100])
+    damaged[1].unlink()
+    mended = evaluate("--work", ".ralm/evaluate")
+    assert "6 of 8 cells are there already, 2 are to be run" in mended.out
+    changed = {path.name for path in cells(shop) if path.stat().st_mtime_ns != before[path.name]}
+    assert changed == {path.name for path in damaged}
+    figures = [name for name in COLUMNS if name != "seconds"]
+    same = table(results / "shop.csv")
+    assert [[row[name] for name in figures] for row in same.values()] == [
+        [row[name] for name in figures] for row in rows.values()
+    ]
+
+
+def test_the_look_alike_model_misses_no_floor(shop: Path, evaluate: Run) -> None:
+    done = evaluate("--models", "activity,ralm", "--eval-seeds", "0", "--no-plots", "--results", "ralm")
+    assert done.code == 0, done.err
+    rows = table(shop / "ralm" / "shop.csv")
+    assert float(rows["ralm", "matched"]["auc"]) > 0.75
+    assert float(rows["ralm", "matched"]["auc_item"]) > 0.75
+    assert float(rows["ralm", "matched"]["prec10"]) > 2 * float(rows["activity", "matched"]["prec10"])
+    with (shop / "ralm" / "shop-cold.csv").open() as file:
+        curve = [row for row in csv.DictReader(file) if (row["model"], row["negatives"]) == ("ralm", "matched")]
+    assert float(curve[0]["auc"]) == 0.5
+    assert float(curve[-1]["auc"]) > 0.75
+
+
+def test_models_that_fail_are_told_of_and_the_others_are_in_the_table(shop: Path, evaluate: Run) -> None:
+    done = evaluate("--models", "failing,activity,killed,item-knn", "--no-cold", "--no-plots", "--results", "failed")
+    assert done.code == 1
+    assert "failing with rng_seed 1 (task): RuntimeError: there is no convergence" in done.err
+    assert "killed with rng_seed 0 (task): its process ended with exit code -9, killed" in done.err
+    assert "my_models.py" in done.err  # where it happened
+    assert {model for model, _ in table(shop / "failed" / "shop.csv")} == {"activity", "item-knn"}
+
+
+def test_a_model_that_needs_an_items_clicks_is_not_asked_for_held_out_items(shop: Path, evaluate: Run) -> None:
+    models = ("--models", "activity,no-seeds", "--no-cold", "--results", "mute")
+    assert evaluate(*models, "--split", "user").code == 0
+    assert ("no-seeds", "matched") in table(shop / "mute" / "shop-user.csv")
+    done = evaluate(*models, "--split", "items")
+    assert done.code == 0, done.err
+    assert "Cannot answer for items that they have not learned of: no-seeds." in done.out
+    assert {model for model, _ in table(shop / "mute" / "shop-items.csv")} == {"activity"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "name", "words"),
+    [
+        (("--models", "item-kn"), "shop", "there is no model 'item-kn'; did you mean item-knn?"),
+        (("--models", "@mian"), "shop", "did you mean @main?"),
+        ((), "shp", "there is no data set shp in .ralm/data (there: shop, timeless); bring it first: ralm data shp"),
+        (("--split", "time"), "timeless", "have no times, so that they cannot be split by time; say --split user"),
+        (
+            ("--split", "odd"),
+            "shop",
+            "split = 'odd' from the flag --split cannot be used: it must be one of auto, time",
+        ),
+        (("--eval-seeds", "0,0"), "shop", "must be different whole numbers"),
+        (("--floor-seeds", "9999"), "shop", "choose another cut, or lower the floors of clicks and seeds"),
+        (("--catalogue", "no_such"), "shop", "catalogue = 'no_such' must be a module"),
+    ],
+)
+def test_what_is_not_known_is_refused_before_anything_runs(
+    shop: Path, evaluate: Run, flags: tuple[str, ...], name: str, words: str
+) -> None:
+    done = evaluate(*flags, "--results", "refused", "--work", "refused-work", name=name)
+    assert done.code == 2, done.err
+    assert words in done.err
+    assert "Traceback" not in done.err
+    assert not (shop / "refused").exists()
+    assert not (shop / "refused-work").exists()
+
+
+@pytest.fixture
+def running(shop: Path, tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A run that has done a fast cell and sleeps in another; its work folder is the test's own."""
+    paths = os.pathsep.join([str(shop), str(Path(__file__).parents[2])])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows.cli", "evaluate", "shop", "--models", "activity,slow", "--eval-seeds", "0"],
+        cwd=shop,
+        env={**os.environ, "PYTHONPATH": paths, "RALM_CATALOGUE": "my_models", "RALM_WORK": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    deadline = time.monotonic() + 30
+    while not list(tmp_path.glob("shop/task-activity-*.json")) and time.monotonic() < deadline:
+        assert process.poll() is None, "the run ended before it was stopped"
+        time.sleep(0.1)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def is_running(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGKILL])
+def test_a_stop_loses_only_what_is_in_progress(
+    running: "subprocess.Popen[str]", evaluate: Run, tmp_path: Path, signal_number: signal.Signals
+) -> None:
+    workers = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+    assert workers
+    running.send_signal(signal_number)
+    running.wait(20)
+    assert running.returncode != 0
+    deadline = time.monotonic() + 20
+    while any(is_running(worker) for worker in workers):
+        assert time.monotonic() < deadline, "a worker went on without its command"
+        time.sleep(0.1)
+    done = evaluate("--models", "activity", "--eval-seeds", "0", "--no-cold", "--work", str(tmp_path), "--no-plots")
+    assert "1 of 1 cells are there already" in done.out
+
+
+def test_changed_options_are_another_model() -> None:
+    assert options_of(ItemKnn()) == options_of(ItemKnn(100))
+    assert options_of(ItemKnn()) != options_of(ItemKnn(50))

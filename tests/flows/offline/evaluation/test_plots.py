@@ -1,0 +1,63 @@
+"""Every plot whose cells are there is drawn, and no other."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.offline.evaluation.plots import draw
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def cell(model: str, group: str, rng_seed: int, **more: Any) -> dict[str, Any]:
+    figures = {"auc": {"uniform": 0.7 + rng_seed / 100, "matched": 0.6}, "prec10": 0.1, "gini": 0.5}
+    return {
+        "model": model,
+        "group": group,
+        "rng_seed": rng_seed,
+        "figures": figures,
+        "exposure": [0, 2, 5],
+        "log": [],
+        "cold": None,
+        **more,
+    }
+
+
+def training_log(*figures: str) -> list[dict[str, Any]]:
+    return [{"stage": "user tower", "epoch": epoch, **dict.fromkeys(figures, 1 / epoch)} for epoch in (1, 2)]
+
+
+COLD = {
+    "how": "held out",
+    "items": 20,
+    "points": [
+        {"seeds": n, "negatives": k, "auc": 0.5, "prec10": 0.1} for n in (0, 10) for k in ("uniform", "matched")
+    ],
+}
+MAIN = [cell("activity", "main", seed) for seed in (0, 1)]
+OF_K = [cell("ralm-k5", "k", 0), cell("ralm", "main", 0), cell("ralm-unclustered", "clustering", 0)]
+MERGE = [
+    cell("youtube-dnn", "merge", 0, log=training_log("loss")),
+    cell("youtube-dnn-merge", "merge", 0, log=training_log("loss", "auc")),
+]
+
+
+@pytest.mark.parametrize(
+    ("cells", "plots"),
+    [
+        ([], []),
+        (MAIN, ["models", "exposure"]),
+        (OF_K, ["models", "k", "exposure"]),
+        (OF_K[:1], []),
+        (MERGE, ["training"]),
+        (MERGE[:1], []),
+        ([cell("lr", "other", 0, cold=COLD)], ["cold"]),
+    ],
+    ids=["none", "main", "k", "one k", "merge", "no merge", "cold"],
+)
+def test_what_is_drawn(tmp_path: Path, cells: list[dict[str, Any]], plots: list[str]) -> None:
+    written = draw(cells, "shop", tmp_path / "results")
+    assert [path.name for path in written] == [f"shop-{plot}.png" for plot in plots]
+    assert sorted((tmp_path / "results").iterdir()) == sorted(written)
+    assert all(path.read_bytes().startswith(PNG) for path in written)
