@@ -8,9 +8,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from flows.benchmark.ingest import measure_ingest
-from flows.benchmark.store import measure_store
-from flows.benchmark.week import WeekPlan, simulate
+from flows.bench.ingest import measure_ingest
+from flows.bench.store import measure_store
+from flows.bench.week import WeekPlan, simulate
 from flows.support.machine import describe_machine
 
 _MAY_GROW = 1.2

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.benchmark.ingest import measure_ingest
+from flows.bench.ingest import measure_ingest
 from flows.support.machine import describe_machine
 
 

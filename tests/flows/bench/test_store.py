@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from flows.benchmark.store import measure_store
+from flows.bench.store import measure_store
 
 
 def test_a_store_is_measured(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def measure_store(
 @contextmanager
 def _bare_sync(file: Path) -> Iterator[list[float]]:
     """Have a bare process sync beside; its longest time (s) is in the list afterwards."""
-    command = [sys.executable, "-m", "flows.benchmark.bare_sync", str(file), str(_SMALL_BYTES), str(_EPOCH_S)]
+    command = [sys.executable, "-m", "flows.bench.bare_sync", str(file), str(_SMALL_BYTES), str(_EPOCH_S)]
     longest: list[float] = []
     with subprocess.Popen(  # noqa: S603 (our own command)
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

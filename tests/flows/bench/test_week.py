@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from flows.benchmark import week
-from flows.benchmark.week import WeekPlan, simulate
+from flows.bench import week
+from flows.bench.week import WeekPlan, simulate
 from ralm.seed_set import SeedSet
 from state.seed_store import SeedStore
 

@@ -1,6 +1,6 @@
 """A bare process that appends and syncs until its input ends: what the disk and the machine make of that alone.
 
-``python -m flows.benchmark.bare_sync FILE BYTES PAUSE_S`` prints how often it did, and the longest time in seconds.
+``python -m flows.bench.bare_sync FILE BYTES PAUSE_S`` prints how often it did, and the longest time in seconds.
 """
 
 import os
