@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from flows.cli import COMMANDS
+from flows.cli.main import COMMANDS
 from flows.config.settings import settings_table
 
 README = (Path(__file__).parents[2] / "README.md").read_text()

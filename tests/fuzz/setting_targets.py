@@ -12,12 +12,12 @@ from typing import Any
 
 import click
 
-from flows import cli
+from flows.cli.main import main as cli
+from flows.cli.options import with_settings
 from flows.config.fields import flag, variable
 from flows.config.settings import Settings
 from flows.config.sources import load_settings
 from flows.kafka.config import check_client
-from flows.options import with_settings
 from flows.support.errors import ConfigError
 
 from .mutation import NUMBERS, mutated, number, text

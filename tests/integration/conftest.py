@@ -70,7 +70,7 @@ class Flow:
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the console script with the flow's settings."""
         return subprocess.run(
-            [sys.executable, "-m", "flows.cli", *arguments],
+            [sys.executable, "-m", "flows.cli.main", *arguments],
             env=self.environment,
             capture_output=True,
             text=True,
@@ -82,7 +82,7 @@ class Flow:
         """Start a process of the flow."""
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "flows.cli", "run", name, *arguments],
+                [sys.executable, "-m", "flows.cli.main", "run", name, *arguments],
                 env=self.environment,
                 stdout=log,
                 stderr=log,

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from flows.cli import cli
+from flows.cli.main import cli
 from flows.config.settings import Settings
 from flows.kafka.admin import make_topics
 from flows.kafka.config import client_config

@@ -92,7 +92,7 @@ class Ralm:
     def __call__(self, *arguments: str) -> tuple[int, str]:
         """Run a command to its end: exit code, and everything it said."""
         done = subprocess.run(
-            [sys.executable, "-m", "flows.cli", *arguments],
+            [sys.executable, "-m", "flows.cli.main", *arguments],
             env=self.environment,
             cwd=self.home,
             capture_output=True,
@@ -105,7 +105,7 @@ class Ralm:
     def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
         """Start a command; what it says goes to ``said``."""
         with self._log.open("ab") as log:
-            command = [sys.executable, "-m", "flows.cli", *arguments]
+            command = [sys.executable, "-m", "flows.cli.main", *arguments]
             process = subprocess.Popen(command, env=self.environment, cwd=self.home, stdout=log, stderr=log)
         self._started.append(process)
         return process

@@ -15,7 +15,7 @@ import pytest
 import structlog
 from confluent_kafka.admin import AdminClient
 
-from flows import cli
+from flows.cli.main import main as cli
 from flows.config.flow_process import write_settings
 from flows.config.settings import Settings
 from flows.config.sources import load_settings
@@ -132,7 +132,7 @@ def test_no_error_of_a_command_has_it(
         raise error(f"the broker said {CANARY}")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("flows.commands.topics.make_topics", fails)
+    monkeypatch.setattr("flows.cli.commands.topics.make_topics", fails)
     monkeypatch.setenv("RALM_SASL_PASSWORD", CANARY)
     arguments = ["ralm", "topics", "--security-protocol", "SASL_PLAINTEXT", "--sasl-username", "me"]
     monkeypatch.setattr("sys.argv", arguments)

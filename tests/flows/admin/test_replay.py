@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from flows.admin.replay import Pace, in_time_order, replay
 from flows.admin.replay_files import Events, read_clicks, read_requests
-from flows.cli import main
+from flows.cli.main import main
 from flows.kafka.producer import CheckedProducer, Outgoing
 from flows.offline.datasets.layout import Dataset, save
 from flows.support.errors import ConfigError, RalmError

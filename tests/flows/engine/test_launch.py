@@ -8,7 +8,7 @@ import pytest
 from flows.engine import failures
 from flows.engine.sink import Delivery, SinkPart
 from flows.messages.batches import OutMessage
-from flows.runner import _engine_cause
+from flows.run import _engine_cause
 from flows.support.errors import RalmError
 
 RECOVERY = Path("/srv/ralm/recovery")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from flows.runner import _stop_on_signals
+from flows.run import _stop_on_signals
 from flows.support.signals import StopFlag
 from monitoring.health import Health
 

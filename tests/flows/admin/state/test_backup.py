@@ -16,7 +16,7 @@ from store_history import N, unborn
 
 from flows.admin.state import backup as state_restore
 from flows.admin.state.backup import backup, restore
-from flows.commands.state import command
+from flows.cli.commands.state import command
 from flows.recovery.recovery_files import open_state_dir
 from flows.support.errors import RalmError
 from state.owner_lock import OwnerLock

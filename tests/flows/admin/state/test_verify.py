@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from state_maker import make_recovery, verified
 from store_history import N
 
-from flows.commands.state import command
+from flows.cli.commands.state import command
 from flows.support.errors import RalmError
 from state.owner_lock import OwnerLock
 from state.seed_store import Changes, SeedStore

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from flows.cli import cli
+from flows.cli.main import cli
 from flows.offline.datasets import bring
 from flows.offline.datasets.layout import Dataset, load
 from flows.support.errors import ConfigError, RalmError

@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("implicit", reason="needs the extra 'train'")
 
-from flows import cli
+from flows.cli.main import main as cli
 from flows.offline.datasets import own
 from flows.offline.datasets.layout import save
 from flows.offline.evaluation.cells import options_of
@@ -247,7 +247,7 @@ def running(shop: Path, tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     """A run that has done a fast cell and sleeps in another; its work folder is the test's own."""
     paths = os.pathsep.join([str(shop), str(Path(__file__).parents[2])])
     process = subprocess.Popen(
-        [sys.executable, "-m", "flows.cli", "evaluate", "shop", "--models", "activity,slow", "--eval-seeds", "0"],
+        [sys.executable, "-m", "flows.cli.main", "evaluate", "shop", "--models", "activity,slow", "--eval-seeds", "0"],
         cwd=shop,
         env={**os.environ, "PYTHONPATH": paths, "RALM_CATALOGUE": "my_models", "RALM_WORK": str(tmp_path)},
         stdout=subprocess.DEVNULL,

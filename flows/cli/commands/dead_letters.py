@@ -19,11 +19,11 @@ from flows.admin.dead_letters.acceptance import Acceptance
 from flows.admin.dead_letters.send_back import ReturnOptions, Summary, send_back
 from flows.admin.dead_letters.show import as_json, explanation, printable, row, text_or_hex
 from flows.admin.dead_letters.topic import Filters, Progress, read_from, read_records
+from flows.cli.options import with_settings
 from flows.config.fields import milliseconds
 from flows.config.settings import Settings
 from flows.messages.dead_letter import DeadLetter, SentBack, Stranger
 from flows.messages.rejects import REASONS
-from flows.options import with_settings
 from flows.support.errors import RalmError
 from flows.support.progress import bars
 

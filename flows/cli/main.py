@@ -28,7 +28,7 @@ _EXTRAS = dict.fromkeys(("torch", "pyarrow", "implicit", "matplotlib", "filelock
 
 
 def _module(name: str) -> str:
-    return f"flows.commands.{name.replace('-', '_')}"
+    return f"flows.cli.commands.{name.replace('-', '_')}"
 
 
 class _Commands(click.Group):

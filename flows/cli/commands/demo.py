@@ -7,8 +7,8 @@ from types import FrameType
 import click
 from rich.console import Console
 
+from flows.cli.options import with_settings
 from flows.config.settings import Settings
-from flows.options import with_settings
 
 
 @click.command("demo")

@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from flows.cli.options import with_settings
 from flows.config.settings import Settings
 from flows.offline.datasets.layout import load
 from flows.offline.training import Split, config_of, train_bundle
-from flows.options import with_settings
 from flows.support.progress import epoch_bars
 
 

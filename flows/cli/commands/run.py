@@ -4,9 +4,9 @@ from importlib.metadata import version
 
 import click
 
+from flows.cli.options import with_settings
 from flows.config.settings import Settings
-from flows.options import with_settings
-from flows.runner import FLOWS, run_flow
+from flows.run import FLOWS, run_flow
 from flows.support.errors import ConfigError
 from state.bundle import BundleError
 

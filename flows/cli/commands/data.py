@@ -6,10 +6,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from flows.cli.options import with_settings
 from flows.config.settings import Settings
 from flows.offline.datasets import SOURCES, bring
 from flows.offline.datasets.layout import save
-from flows.options import with_settings
 from flows.support.errors import ConfigError
 
 _DOWNLOADS = "downloads"

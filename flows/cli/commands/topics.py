@@ -6,10 +6,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from flows.cli.options import with_settings
 from flows.config.fields import duration_text
 from flows.config.settings import Settings
 from flows.kafka.admin import TopicState, make_topics
-from flows.options import with_settings
 
 
 @click.command("topics")

@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 import pytest
 
-from flows import cli
+from flows.cli.main import main as cli
+from flows.cli.options import with_settings
 from flows.config.fields import flag, group_of, shown_value, variable
 from flows.config.settings import Settings
-from flows.options import with_settings
 from flows.support.errors import ConfigError, RalmError
 
 COMMANDS = cli.cli.list_commands(click.Context(cli.cli))
@@ -160,7 +160,7 @@ def test_check_shows_the_settings_in_force_without_secrets(run: Run, monkeypatch
 
 @pytest.mark.parametrize("name", sorted({"run", "topics", "state", "replay", "dead-letters"} & set(COMMANDS)))
 def test_serving_commands_import_no_torch(name: str) -> None:
-    get = f"import click, sys; from flows.cli import cli; cli.get_command(click.Context(cli), {name!r})"
+    get = f"import click, sys; from flows.cli.main import cli; cli.get_command(click.Context(cli), {name!r})"
     code = f"{get}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

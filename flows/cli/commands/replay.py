@@ -9,10 +9,10 @@ from rich.progress import Progress, TaskID
 
 from flows.admin.replay import Pace, replay
 from flows.admin.replay_files import Events, read_clicks, read_requests
+from flows.cli.options import with_settings
 from flows.config.settings import Settings
 from flows.kafka.producer import CheckedProducer
 from flows.kafka.topics import TopicNames
-from flows.options import with_settings
 from flows.support.errors import ConfigError
 
 _PATH = click.Path(exists=True, path_type=Path)

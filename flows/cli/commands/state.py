@@ -14,10 +14,10 @@ from rich.table import Table
 
 from flows.admin.state.backup import backup, restore
 from flows.admin.state.verify import StateVerifier
+from flows.cli.options import with_settings
 from flows.config.settings import Settings
 from flows.messages.codec import decode_centroids
 from flows.messages.rejects import Reject
-from flows.options import with_settings
 from flows.support.errors import RalmError
 from ralm.seed_set import SeedSet
 from state.seed_store import SeedStore, StoreError

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import runner
+from flows import run as runner
 from state.state_dir import recovery_folders
 
 

@@ -1,0 +1,1 @@
+"""The console script: options made from the settings, one module a command."""
