@@ -28,9 +28,9 @@ from flows.support.signals import StopFlag, watch_for_signals
 from monitoring import metrics
 from monitoring.health import Health
 from monitoring.health_server import HealthServer, serve
-from state.bundle import Bundle, BundleError
+from state.bundle.bundle import Bundle, BundleError
 from state.owner_lock import OwnedElsewhereError, OwnerLock
-from state.seed_store import StoreError
+from state.store.seed_store import StoreError
 
 log = get_logger(__name__)
 

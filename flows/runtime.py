@@ -25,8 +25,8 @@ from flows.support.errors import RalmError, StoppedError
 from flows.support.logs import get_logger
 from flows.support.signals import StopFlag
 from monitoring.health import Health
-from state.bundle import Bundle
-from state.seed_store import SeedStore
+from state.bundle.bundle import Bundle
+from state.store.seed_store import SeedStore
 
 log = get_logger(__name__)
 

@@ -15,7 +15,7 @@ from flows.seed_sets.keeper_state import KeeperState
 from flows.seed_sets.windows import WindowOptions
 from flows.support.errors import RalmError
 from ralm.scoring import AttentionWeights
-from state.bundle import Bundle, write_bundle
+from state.bundle.bundle import Bundle, write_bundle
 from state.user_keys import user_keys
 
 USERS = user_keys([str(number) for number in range(60)])

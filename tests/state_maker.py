@@ -17,7 +17,7 @@ from store_history import N, Writer
 from flows.admin.state.verify import PartitionReport, StateVerifier
 from flows.recovery.sealed import seal, seal_position, unseal_position
 from flows.seed_sets.keeper_state import KeeperState
-from state.state_format import mark_format
+from state.directory import mark_format
 
 PARTS = 4
 

@@ -10,7 +10,7 @@ import numpy as np
 from flows.messages.codec import encode_centroids
 from flows.messages.types import Centroids
 from ralm.seed_set import by_item
-from state.seed_store import Changes, ItemRecord, SeedStore
+from state.store.seed_store import Changes, ItemRecord, SeedStore
 
 N = 50
 State: TypeAlias = dict[str, tuple[tuple[int, ...], tuple[int, ...]]]

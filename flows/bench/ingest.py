@@ -16,7 +16,7 @@ from flows.kafka.config import consumer_config, producer_config
 from flows.kafka.embedded_broker import EmbeddedBroker
 from flows.kafka.topics import TopicNames
 from ralm.scoring import AttentionWeights
-from state.bundle import write_bundle
+from state.bundle.bundle import write_bundle
 from state.user_keys import user_keys
 
 _USERS = 50_000

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ralm.seed_set import SeedSet, by_item
-from state.seed_store import Changes, ItemRecord, SeedStore
+from state.store.seed_store import Changes, ItemRecord, SeedStore
 
 _BIG = "the big one"
 _START = 1_750_000_000_000

@@ -16,8 +16,8 @@ from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
 from flows.seed_sets.windows import WindowOptions
 from monitoring import metrics
 from ralm.scoring import AttentionWeights
-from state.bundle import Bundle, write_bundle
-from state.seed_store import SeedStore
+from state.bundle.bundle import Bundle, write_bundle
+from state.store.seed_store import SeedStore
 
 _START = 1_750_032_000_000
 _DAY = 86_400_000

@@ -16,7 +16,7 @@ from ralm.held_out import evaluate
 from ralm.models.model import Report, silent
 from ralm.training import train
 from ralm.training_config import TrainingConfig
-from state.bundle import Bundle, BundleError, write_bundle
+from state.bundle.bundle import Bundle, BundleError, write_bundle
 from state.user_keys import user_keys
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from flows.support.errors import RalmError
-from state.state_format import is_backup
+from state.directory import is_backup
 
 NOTE = "backup.json"
 

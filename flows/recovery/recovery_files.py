@@ -21,8 +21,8 @@ from flows.recovery.recovery_sqlite import Rows, read_tables
 from flows.recovery.sealed import unseal
 from flows.seed_sets.keeper_state import KeeperState
 from flows.support.errors import RalmError
-from state.state_format import mark_format
-from state.store_layout import StoreError
+from state.directory import mark_format
+from state.store.layout import StoreError
 
 _TRIES = 10
 _WAIT_S = 0.05

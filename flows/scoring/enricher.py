@@ -13,7 +13,7 @@ from flows.messages.types import Request, ScoredItem, Scores, Status
 from flows.scoring.live_index import IndexView, LiveIndex
 from monitoring import metrics
 from ralm.scoring import PairScores, score
-from state.bundle import Bundle
+from state.bundle.bundle import Bundle
 from state.user_keys import user_keys
 
 

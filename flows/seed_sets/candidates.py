@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from flows.messages.batches import CandidateChange, Ints
-from state.seed_store import Listing
+from state.store.seed_store import Listing
 
 FOR_EVER = int(np.iinfo(np.int64).max)
 _NOTHING = Listing(FOR_EVER)

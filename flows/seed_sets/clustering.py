@@ -16,8 +16,8 @@ from monitoring import metrics
 from ralm.clustering import cluster
 from ralm.scoring import global_embedding
 from ralm.seed_set import SeedSet
-from state.bundle import Bundle
-from state.seed_store import SeedStore, StoreError
+from state.bundle.bundle import Bundle
+from state.store.seed_store import SeedStore, StoreError
 
 log = get_logger(__name__)
 

@@ -17,7 +17,7 @@ from flows.seed_sets.item_table import NEVER, ItemTable
 from flows.seed_sets.keeper_state import KeeperOptions
 from monitoring import metrics
 from ralm.seed_set import by_item
-from state.seed_store import Changes, ItemRecord, SeedStore
+from state.store.seed_store import Changes, ItemRecord, SeedStore
 
 Reason: TypeAlias = Literal["idle", "retired", "expired", "crowded"]
 """Why an item is given up: see ``monitoring.metrics.ITEM_ENDS``."""

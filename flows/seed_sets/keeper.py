@@ -26,7 +26,7 @@ from flows.seed_sets.item_table import ItemTable
 from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
 from flows.seed_sets.windows import WindowClock
 from monitoring import metrics
-from state.seed_store import SeedStore
+from state.store.seed_store import SeedStore
 
 _LOOK_AGAIN = timedelta(milliseconds=20)
 _HEADERS: Headers = [("schema_version", SCHEMA_VERSION.encode())]

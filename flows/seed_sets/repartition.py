@@ -14,9 +14,9 @@ from pathlib import Path
 from flows.seed_sets.partitioners import PARTITIONERS, Partitioner
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
-from state.rocks import holds_data
-from state.seed_store import Changes, ItemRecord, SeedStore, StoreError
-from state.whole_file import write_whole
+from state.atomic_file import write_whole
+from state.store.rocks import holds_data
+from state.store.seed_store import Changes, ItemRecord, SeedStore, StoreError
 
 log = get_logger(__name__)
 

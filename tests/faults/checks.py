@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from state.seed_store import SeedStore, StoreError
+from state.store.seed_store import SeedStore, StoreError
 from state.user_keys import user_key
 
 from .journal import Emission, Journal, Place

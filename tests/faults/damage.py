@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from state.seed_store import StoreError
+from state.store.seed_store import StoreError
 
 from .checks import read_store, wrong_seed_sets
 from .cluster import Ended

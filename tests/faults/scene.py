@@ -9,7 +9,7 @@ from random import Random
 
 from flows.config.settings import Settings
 from flows.kafka.admin import make_topics
-from state.seed_store import StoreError
+from state.store.seed_store import StoreError
 
 from .checks import (
     Stored,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from flows.kafka.embedded_broker import EmbeddedBroker
 from ralm.scoring import AttentionWeights
-from state.bundle import write_bundle
+from state.bundle.bundle import write_bundle
 from state.user_keys import user_key
 
 from .generator import KNOWN

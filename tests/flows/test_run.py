@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flows import run as runner
-from state.state_dir import recovery_folders
+from state.directory import recovery_folders
 
 
 def test_recovery_data_that_is_still_being_made_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from rocksdict import Options, Rdict
 
 from ralm.seed_set import SeedSet
-from state.seed_store import Changes, ItemRecord, SeedStore, StoreError
+from state.store.seed_store import Changes, ItemRecord, SeedStore, StoreError
 
 from .bundle_targets import clean
 from .mutation import mutated, text

@@ -13,7 +13,7 @@ import pytest
 from json_client import JsonClient
 
 from ralm.scoring import AttentionWeights
-from state.bundle import write_bundle
+from state.bundle.bundle import write_bundle
 from state.user_keys import user_keys
 
 USERS = [f"user-{number}" for number in range(400)]

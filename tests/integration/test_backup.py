@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from test_flows import clicks, is_final, oracle, send_clicks, stored, wait_until
 
-from state.state_format import mark_format
+from state.directory import mark_format
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 CAPACITY = 60

@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import Producer
 from header_names import send_with_header_name
 
-from state.seed_store import SeedStore, StoreError
+from state.store.seed_store import SeedStore, StoreError
 
 pytestmark = pytest.mark.broker
 PADDING = "x" * 300

@@ -14,8 +14,8 @@ import torch
 from flows.messages.codec import decode_centroids
 from ralm.lookalike import towers_of
 from ralm.seed_set import SeedSet
-from state.bundle import Bundle
-from state.seed_store import SeedStore
+from state.bundle.bundle import Bundle
+from state.store.seed_store import SeedStore
 from state.user_keys import user_keys
 
 pytestmark = pytest.mark.broker

@@ -16,7 +16,7 @@ import trustme
 from security.secure_broker import SecureBroker, secure_broker
 
 from ralm.scoring import AttentionWeights
-from state.bundle import write_bundle
+from state.bundle.bundle import write_bundle
 from state.user_keys import user_keys
 
 USERS = [f"user-{number}" for number in range(50)]

@@ -13,13 +13,20 @@ from flows.recovery.backup_note import check_note, write_note
 from flows.recovery.recovery_sqlite import connect
 from flows.seed_sets.repartition import GROWN
 from flows.support.errors import RalmError
+from state.atomic_file import sync, write_whole
+from state.directory import NAME as FORMAT_NAME
+from state.directory import (
+    RESTORING,
+    begin_restoring,
+    check_format,
+    end_restoring,
+    recovery_folders,
+    store_paths,
+    write_format,
+)
 from state.owner_lock import OwnedElsewhereError, OwnerLock, owners
-from state.state_dir import recovery_folders, store_paths
-from state.state_format import NAME as FORMAT_NAME
-from state.state_format import RESTORING, begin_restoring, check_format, end_restoring, write_format
-from state.store_copy import copy_store
-from state.store_layout import StoreError
-from state.whole_file import sync, write_whole
+from state.store.copy import copy_store
+from state.store.layout import StoreError
 
 _LOCK_TIMEOUT_S = 10.0
 _FOLDERS = ("seeds", "recovery")

@@ -9,11 +9,10 @@ from flows.messages.codec import decode_centroids
 from flows.messages.rejects import Reject
 from flows.recovery.recovery_files import RecoveryData, read_recovery, source_positions, with_way_out
 from flows.support.errors import RalmError
+from state.directory import read_format, recovery_folders, refusal, refuse_cut_off, store_paths
 from state.owner_lock import OwnedElsewhereError, owners
-from state.state_dir import recovery_folders, store_paths
-from state.state_format import read_format, refusal, refuse_cut_off
-from state.store_check import StoreReport, check_store
-from state.store_layout import FORMAT, StoreError
+from state.store.check import StoreReport, check_store
+from state.store.layout import FORMAT, StoreError
 
 T = TypeVar("T")
 _AGAIN = (

@@ -8,7 +8,7 @@ from flows.cli.options import with_settings
 from flows.config.settings import Settings
 from flows.run import FLOWS, run_flow
 from flows.support.errors import ConfigError
-from state.bundle import BundleError
+from state.bundle.bundle import BundleError
 
 _GROUPS = ("kafka", "source", "state", "seeds", "windows", "clustering", "scoring", "bundle", "metrics", "process")
 

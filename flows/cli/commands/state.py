@@ -20,9 +20,8 @@ from flows.messages.codec import decode_centroids
 from flows.messages.rejects import Reject
 from flows.support.errors import RalmError
 from ralm.seed_set import SeedSet
-from state.seed_store import SeedStore, StoreError
-from state.state_dir import store_paths
-from state.state_format import refuse_cut_off
+from state.directory import refuse_cut_off, store_paths
+from state.store.seed_store import SeedStore, StoreError
 
 
 @click.group("state")

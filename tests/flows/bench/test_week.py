@@ -7,7 +7,7 @@ import numpy as np
 from flows.bench import week
 from flows.bench.week import WeekPlan, simulate
 from ralm.seed_set import SeedSet
-from state.seed_store import SeedStore
+from state.store.seed_store import SeedStore
 
 PLAN = WeekPlan(items=240, clicks=60_000, days=2, max_seeds=40, rng_seed=5)
 

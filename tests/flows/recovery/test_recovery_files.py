@@ -23,7 +23,7 @@ from flows.recovery.recovery_pickles import unpickled
 from flows.recovery.sealed import seal_position, unseal
 from flows.seed_sets.keeper_state import KeeperState
 from flows.support.errors import RalmError
-from state.state_format import read_format
+from state.directory import read_format
 
 POSITIONS = {0: 700, 1: 5, 12: 70_000}
 

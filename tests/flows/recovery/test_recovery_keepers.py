@@ -14,7 +14,7 @@ from flows.recovery.recovery_keepers import decoded_keeper, late_keepers
 from flows.recovery.sealed import seal, seal_position
 from flows.seed_sets.keeper_state import KeeperState
 from flows.support.errors import RalmError
-from state.state_format import mark_format
+from state.directory import mark_format
 
 NONE: np.ndarray[tuple[int], np.dtype[np.int64]] = np.empty(0, np.int64)
 

@@ -12,7 +12,7 @@ from flows.scoring.enricher import Enricher, EnrichOptions
 from flows.scoring.live_index import Entry, LiveIndex
 from monitoring import metrics
 from ralm.scoring import AttentionWeights, global_embedding
-from state.bundle import Bundle, write_bundle
+from state.bundle.bundle import Bundle, write_bundle
 from state.user_keys import user_keys
 
 NOW = 1_800_000_000.0

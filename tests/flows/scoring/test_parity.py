@@ -17,8 +17,8 @@ from flows.seed_sets.windows import WindowOptions
 from ralm.models.lookalike_model import LookalikeModel
 from ralm.scoring import score
 from ralm.training_config import TrainingConfig
-from state.bundle import Bundle
-from state.seed_store import SeedStore
+from state.bundle.bundle import Bundle
+from state.store.seed_store import SeedStore
 from state.user_keys import user_keys
 
 CONFIG = TrainingConfig(dim=16, field_dim=8, attention_size=4, epochs_user=2, epochs_lookalike=2, train_clusters=5)

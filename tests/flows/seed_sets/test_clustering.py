@@ -15,7 +15,7 @@ from flows.seed_sets.clustering import ClusteringPool
 from flows.seed_sets.keeper import SeedKeeper
 from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
 from monitoring import metrics
-from state.seed_store import Changes, SeedStore
+from state.store.seed_store import Changes, SeedStore
 
 CLICKS = batch(0, *[("a", user, 100 + user) for user in range(5)])
 

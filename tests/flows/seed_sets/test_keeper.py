@@ -25,7 +25,7 @@ from flows.seed_sets.keeper import Missed, SeedKeeper
 from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
 from flows.support.errors import RalmError
 from monitoring import metrics
-from state.seed_store import SeedStore
+from state.store.seed_store import SeedStore
 
 
 @pytest.fixture

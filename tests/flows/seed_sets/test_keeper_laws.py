@@ -14,7 +14,7 @@ from flows.messages.batches import CandidateBatch, ClickBatch
 from flows.seed_sets.clustering import ClusteringPool
 from flows.seed_sets.keeper import SeedKeeper
 from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
-from state.seed_store import SeedStore
+from state.store.seed_store import SeedStore
 
 Clicks: TypeAlias = list[tuple[str, int, int]]
 Seeds: TypeAlias = dict[str, dict[int, int]]

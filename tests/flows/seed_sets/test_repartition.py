@@ -15,7 +15,7 @@ from flows.seed_sets.partitioners import PARTITIONERS, crc32, murmur2
 from flows.seed_sets.repartition import follow_partitions
 from flows.support.errors import RalmError
 from ralm.seed_set import SeedSet
-from state.seed_store import Changes, ItemRecord, Listing, SeedStore, StoreError
+from state.store.seed_store import Changes, ItemRecord, Listing, SeedStore, StoreError
 
 NAMES = [f"item-{number}" for number in range(60)]
 

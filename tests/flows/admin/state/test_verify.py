@@ -15,7 +15,7 @@ from store_history import N
 from flows.cli.commands.state import command
 from flows.support.errors import RalmError
 from state.owner_lock import OwnerLock
-from state.seed_store import Changes, SeedStore
+from state.store.seed_store import Changes, SeedStore
 
 IRRELEVANT = re.compile(r"LOG.*|LOCK|IDENTITY|OPTIONS.*|rocksdict-config.json|init.lock")
 

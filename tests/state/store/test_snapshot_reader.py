@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from store_history import N, Writer, state_of, unborn
 
-from state.seed_store import SeedStore, StoreError
-from state.store_check import check_store
-from state.store_copy import copy_store
+from state.store.check import check_store
+from state.store.copy import copy_store
+from state.store.seed_store import SeedStore, StoreError
 
 
 def test_readers_see_one_moment_while_files_come_and_go(tmp_path: Path) -> None:

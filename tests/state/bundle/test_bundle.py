@@ -10,11 +10,11 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from ralm.scoring import AttentionWeights
-from state import bundle as bundles
-from state.bundle import Bundle, BundleError, write_bundle
-from state.bundle_manifest import FILES
+from state.bundle.bundle import Bundle, BundleError, write_bundle
+from state.bundle.bundle import bundle as bundles
+from state.bundle.manifest import FILES
+from state.bundle.vectors import UserVectors
 from state.user_keys import user_keys
-from state.vectors import UserVectors
 
 IDS = [f"user-{number}" for number in range(30)]
 

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from rocksdict import Rdict, ReadOptions
 
-from state import rocks
-from state.epoch_chain import checked_meta
-from state.glance import Glance
-from state.store_layout import (
+from state.store import rocks
+from state.store.epoch_chain import checked_meta
+from state.store.layout import (
     WAY_OUT,
     ItemRecord,
     StoreError,
@@ -22,6 +21,7 @@ from state.store_layout import (
     decode_seeds,
     split_key,
 )
+from state.store.snapshot_reader import Glance
 
 _EMPTY = "nothing is written yet"
 _MOST_NAMED = 20

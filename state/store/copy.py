@@ -11,10 +11,10 @@ from pathlib import Path
 
 from rocksdict import WriteBatch, WriteOptions
 
-from state import rocks
-from state.epoch_chain import ManifestWatch, checked_meta, slot_key, slot_value
-from state.glance import Glance
-from state.store_layout import META_KEY, StoreMeta, encode_meta
+from state.store import rocks
+from state.store.epoch_chain import ManifestWatch, checked_meta, slot_key, slot_value
+from state.store.layout import META_KEY, StoreMeta, encode_meta
+from state.store.snapshot_reader import Glance
 
 _BATCH_BYTES = 4 << 20
 

@@ -19,8 +19,8 @@ from rocksdict import (
     WriteOptions,
 )
 
-from state.log_records import check_log_records
-from state.store_layout import WAY_OUT, StoreError
+from state.store.layout import WAY_OUT, StoreError
+from state.store.log_records import check_log_records
 
 T = TypeVar("T")
 _CACHE_BYTES = 32 << 20

@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 
 from rocksdict import AccessType, DBRecoveryMode, Rdict
 
-from state.log_records import check_log_records
-from state.rocks import cannot_open, holds_data, in_words, make_options
-from state.store_layout import META_KEY, StoreError
+from state.store.layout import META_KEY, StoreError
+from state.store.log_records import check_log_records
+from state.store.rocks import cannot_open, holds_data, in_words, make_options
 
 _DATA = ("*.sst", "*.log", "MANIFEST-*", "CURRENT")
 _TRIES = 10

@@ -12,9 +12,9 @@ from rocksdict import Options
 from store_history import Crashed, N, Writer, crash_image, state_of, unborn
 
 from ralm.seed_set import SeedSet
-from state import rocks
-from state.seed_store import Changes, SeedStore, StoreError
-from state.store_check import check_store
+from state.store import rocks
+from state.store.check import check_store
+from state.store.seed_store import Changes, SeedStore, StoreError
 
 IRRELEVANT = re.compile(r"LOG.*|LOCK|IDENTITY|OPTIONS.*|rocksdict-config.json")
 
@@ -144,7 +144,7 @@ def test_a_manifest_that_is_older_than_what_was_built_upon_it_is_noticed(tmp_pat
 
 
 def test_the_anchor_alone_notices_it_after_many_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("state.epoch_chain.SLOTS", 4)
+    monkeypatch.setattr("state.store.epoch_chain.SLOTS", 4)
     test_a_manifest_that_is_older_than_what_was_built_upon_it_is_noticed(tmp_path)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from store_history import Crashed, N
 
-from state.seed_store import FORMAT, SeedStore, StoreError
-from state.state_format import check_format, mark_format, read_format
+from state.directory import check_format, mark_format, read_format
+from state.store.seed_store import FORMAT, SeedStore, StoreError
 
 
 def contents(path: Path) -> dict[str, bytes]:

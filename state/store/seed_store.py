@@ -1,4 +1,4 @@
-"""The seed sets of one Kafka partition, in RocksDB; ``state/store_layout.py`` says how they lie there.
+"""The seed sets of one Kafka partition, in RocksDB; ``state/store/layout.py`` says how they lie there.
 
 ``write`` puts the deltas of an epoch and the position that they reach into one synced batch, so that the store is
 always the seed sets of exactly the clicks before its position. Deltas are merged into the base when a set is read,
@@ -14,12 +14,11 @@ from typing import Any, NamedTuple, Self
 from rocksdict import Rdict, WriteBatch, WriteOptions
 
 from ralm.seed_set import SeedSet, merge_all
-from state import rocks
-from state.base_sets import BaseSets
-from state.changes import Changes
-from state.epoch_chain import ManifestWatch, checked_meta, slot_key, slot_value
-from state.glance import Glance
-from state.store_layout import (
+from state.store import rocks
+from state.store.base_sets import BaseSets
+from state.store.changes import Changes
+from state.store.epoch_chain import ManifestWatch, checked_meta, slot_key, slot_value
+from state.store.layout import (
     FORMAT,
     META_KEY,
     ItemRecord,
@@ -37,6 +36,7 @@ from state.store_layout import (
     item_key,
     split_key,
 )
+from state.store.snapshot_reader import Glance
 
 __all__ = ["FORMAT", "Changes", "ItemRecord", "Listing", "MergedSeeds", "SeedStore", "StoreError", "StoreMeta"]
 

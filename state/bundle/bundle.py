@@ -30,8 +30,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from ralm.scoring import AttentionWeights
-from state.bundle_manifest import AGAIN, FORMAT, MANIFEST, BundleError, read_manifest
-from state.vectors import UserVectors
+from state.bundle.manifest import AGAIN, FORMAT, MANIFEST, BundleError, read_manifest
+from state.bundle.vectors import UserVectors
 
 __all__ = ["FORMAT", "Bundle", "BundleError", "write_bundle"]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ralm.seed_set import SeedSet
-from state.store_layout import ItemRecord, Listing
+from state.store.layout import ItemRecord, Listing
 
 
 @dataclass

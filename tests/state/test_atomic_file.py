@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from state.whole_file import write_whole
+from state.atomic_file import write_whole
 
 
 def test_a_file_is_replaced_and_may_be_read_by_all(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ import pytest
 from rocksdict import Options, Rdict
 from store_history import Crashed, N, Writer, crash_image
 
-from state import log_records
-from state.log_records import check_log_records
-from state.rocks import open_to_write
-from state.seed_store import SeedStore, StoreError
-from state.store_check import check_store
+from state.store import log_records
+from state.store.check import check_store
+from state.store.log_records import check_log_records
+from state.store.rocks import open_to_write
+from state.store.seed_store import SeedStore, StoreError
 
 _OPEN = "import sys; from rocksdict import *; Rdict(sys.argv[1], Options(raw_mode=True)).close()"
 RECYCLED = (5, 6, 7, 8, 11)

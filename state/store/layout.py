@@ -4,11 +4,11 @@ All keys are in one column family, ``ITEM`` being a 2-byte length and the item's
 
 ======================  ============================================================================
 ``M``                   JSON: what ``StoreMeta`` has
-``E slot``              number of the last epoch of this slot (see ``state/epoch_chain.py``)
+``E slot``              number of the last epoch of this slot (see ``state/store/epoch_chain.py``)
 ``I ITEM``              last click (int64, ms) and seeds at the last merge (int64)
 ``B ITEM``              the base seed set: users uint64[n] ascending, then times int64[n]; 16 bytes a seed
 ``H ITEM``              the head of a large base set instead: generation, pieces, seeds (int64 each)
-``P ITEM gen piece``    a piece of it (same form as ``B``), see ``state/base_sets.py``
+``P ITEM gen piece``    a piece of it (same form as ``B``), see ``state/store/base_sets.py``
 ``D ITEM epoch``        one delta seed set (same form) for each epoch that touched the item
 ``C ITEM``              the item's last centroids as they were emitted
 ``L ITEM``              what the topic of candidates says of the item: three int64, see ``Listing``

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from state.store_layout import WAY_OUT, StoreError
+from state.store.layout import WAY_OUT, StoreError
 
 _BLOCK = 32 << 10
 _CURRENT = re.compile(rb"(MANIFEST-\d+)\n")

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from rocksdict import Rdict
 
-from state import rocks
-from state.store_layout import META_KEY, NO_ANCHOR, WAY_OUT, Anchor, StoreError, StoreMeta, decode_meta
+from state.store import rocks
+from state.store.layout import META_KEY, NO_ANCHOR, WAY_OUT, Anchor, StoreError, StoreMeta, decode_meta
 
 SLOTS = 1024
 _NAME = re.compile(r"MANIFEST-(\d+)")

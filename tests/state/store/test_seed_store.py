@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from ralm.seed_set import SeedSet, by_item
-from state.rocks import OpenStore
-from state.seed_store import Changes, ItemRecord, SeedStore, StoreError
-from state.store_check import check_store
+from state.store.check import check_store
+from state.store.rocks import OpenStore
+from state.store.seed_store import Changes, ItemRecord, SeedStore, StoreError
 
 N = 50
 
@@ -34,7 +34,7 @@ def same(found: SeedSet, expected: SeedSet) -> bool:
 def test_every_set_is_the_rules_however_it_was_written_and_merged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int
 ) -> None:
-    monkeypatch.setattr("state.base_sets.PIECE", piece)  # the bases are in pieces, some of them, or none
+    monkeypatch.setattr("state.store.base_sets.PIECE", piece)  # the bases are in pieces, some of them, or none
     rng = np.random.default_rng(0)
     store = open_store(tmp_path / "s")
     history = []
@@ -68,7 +68,7 @@ def test_evicted_seeds_are_counted_once(tmp_path: Path) -> None:
 
 
 def test_a_fold_that_is_cut_off_anywhere_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("state.base_sets.PIECE", 8)
+    monkeypatch.setattr("state.store.base_sets.PIECE", 8)
     rng = np.random.default_rng(4)
     store = open_store(tmp_path / "s")
     epoch(store, np.zeros(60, np.int64), rng.integers(0, 500, 60).astype(np.uint64), np.arange(60))
@@ -103,7 +103,7 @@ def test_a_fold_that_is_cut_off_anywhere_changes_nothing(tmp_path: Path, monkeyp
 def test_a_piece_that_is_missing_is_noticed_and_its_item_can_be_retired(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("state.base_sets.PIECE", 8)
+    monkeypatch.setattr("state.store.base_sets.PIECE", 8)
     store = open_store(tmp_path / "s")
     epoch(store, np.zeros(40, np.int64), np.arange(40, dtype=np.uint64), np.arange(40))
     store.merged_seeds("item-0")

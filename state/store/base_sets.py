@@ -12,8 +12,8 @@ import numpy as np
 from rocksdict import WriteBatch
 
 from ralm.seed_set import SeedSet
-from state import rocks
-from state.store_layout import (
+from state.store import rocks
+from state.store.layout import (
     WAY_OUT,
     BaseHead,
     StoreError,

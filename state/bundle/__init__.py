@@ -1,0 +1,1 @@
+"""The trained model as files: written whole, checked, memory-mapped."""

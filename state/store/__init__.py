@@ -1,0 +1,1 @@
+"""The seed sets of one partition on disk."""
