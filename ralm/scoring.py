@@ -1,6 +1,6 @@
 """The scoring kernel: how much users look like items' seeds (eq. 2, 9, 10), for many of both at once.
 
-The same formula as the torch towers in ``ralm/lookalike.py``, held to it by a parity test, arranged for serving:
+The same formula as the torch towers in ``ralm/towers/lookalike.py``, held to it by a parity test, arranged for serving:
 
 * ``E_s^T W_l E_u`` (eq. 9) is re-associated. ``C W_l`` is kept per item, so a batch of users meets all items in one
   matrix product instead of one per pair.

@@ -4,8 +4,8 @@ import numpy as np
 
 from ralm.clustering import cluster
 from ralm.features import Floats, Ints
-from ralm.models.model import SeedLists
 from ralm.scoring import AttentionWeights, ItemBlock, global_embedding, score
+from ralm.seed_lists import SeedLists
 
 _CHUNK = 256
 """Users scored at once."""

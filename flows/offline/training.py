@@ -12,10 +12,10 @@ from flows.offline.checkpoint import FileCheckpoint
 from flows.offline.datasets.layout import Dataset
 from flows.support.errors import RalmError
 from ralm.features import Histories, Interactions, Ints
-from ralm.held_out import evaluate
-from ralm.models.model import Report, silent
-from ralm.training import train
-from ralm.training_config import TrainingConfig
+from ralm.progress import Report, silent
+from ralm.protocol.held_out import evaluate
+from ralm.towers.training import train
+from ralm.towers.training_config import TrainingConfig
 from state.bundle.bundle import Bundle, BundleError, write_bundle
 from state.user_keys import user_keys
 

@@ -6,7 +6,8 @@ A user who clicks much looks like everybody's seed, so a look-alike model may ow
 import numpy as np
 
 from ralm.features import Floats, Interactions, Ints
-from ralm.models.model import Report, SeedLists, silent
+from ralm.progress import Report, silent
+from ralm.seed_lists import SeedLists
 
 
 class Activity:

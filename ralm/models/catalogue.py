@@ -13,7 +13,7 @@ from ralm.models.model import Model
 from ralm.models.popularity import Popularity
 from ralm.models.yahoo import YahooLookalike
 from ralm.models.youtube_dnn import YouTubeDnn
-from ralm.training_config import PAPER, TrainingConfig
+from ralm.towers.training_config import PAPER, TrainingConfig
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
 from threadpoolctl import threadpool_limits
 
+from ralm.click_matrix import click_matrix, seed_matrix
 from ralm.features import Floats, Interactions, Ints
-from ralm.models.click_matrix import click_matrix, seed_matrix
-from ralm.models.model import Report, SeedLists, silent
+from ralm.progress import Report, silent
+from ralm.seed_lists import SeedLists
 
 
 class MatrixFactorisation:

@@ -6,9 +6,10 @@ clicks. An item needs nothing but its seeds for that, so an item never seen is a
 
 import numpy as np
 
+from ralm.click_matrix import Csr, click_matrix, seed_matrix
 from ralm.features import Floats, Interactions, Ints
-from ralm.models.click_matrix import Csr, click_matrix, seed_matrix
-from ralm.models.model import Report, SeedLists, silent
+from ralm.progress import Report, silent
+from ralm.seed_lists import SeedLists
 
 _CHUNK = 512
 """Items whose similarities are dense at once."""

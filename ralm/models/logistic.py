@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
+from ralm.click_matrix import click_matrix
 from ralm.features import Floats, Interactions, Ints
-from ralm.models.click_matrix import click_matrix
-from ralm.models.model import Report, SeedLists, silent
 from ralm.models.user_matrix import UserMatrix
+from ralm.progress import Report, silent
+from ralm.seed_lists import SeedLists
 
 _CHUNK = 512
 """Items whose weights, one for each feature, are held at once."""

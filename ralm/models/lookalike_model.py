@@ -3,10 +3,11 @@
 import numpy as np
 
 from ralm.features import Floats, Interactions, Ints
-from ralm.models.model import Report, SeedLists, silent
 from ralm.models.shared_tower import TowerModel
+from ralm.progress import Report, silent
+from ralm.seed_lists import SeedLists
 from ralm.seed_scores import seed_scores
-from ralm.training import train_lookalike
+from ralm.towers.training import train_lookalike
 
 
 class LookalikeModel(TowerModel):

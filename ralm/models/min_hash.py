@@ -9,8 +9,8 @@ collides with probability
 import numpy as np
 from numpy.typing import NDArray
 
+from ralm.click_matrix import Csr
 from ralm.features import Ints
-from ralm.models.click_matrix import Csr
 
 
 def band_buckets(features: Csr, bands: int, rows: int, rng: np.random.Generator) -> Ints:

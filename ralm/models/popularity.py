@@ -3,7 +3,8 @@
 import numpy as np
 
 from ralm.features import Floats, Interactions, Ints
-from ralm.models.model import Report, SeedLists, silent
+from ralm.progress import Report, silent
+from ralm.seed_lists import SeedLists
 
 
 class Popularity:

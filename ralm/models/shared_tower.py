@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from ralm.features import Histories, Interactions
-from ralm.models.model import Report
-from ralm.optimising import Log, NoCheckpoint, deterministic
-from ralm.training_config import USER_TOWER, TrainingConfig
-from ralm.user_training import UserModel, new_user_model, train_user_model
+from ralm.progress import Report
+from ralm.towers.optimising import Log, NoCheckpoint, deterministic
+from ralm.towers.training_config import USER_TOWER, TrainingConfig
+from ralm.towers.user_training import UserModel, new_user_model, train_user_model
 
 Arrays = dict[str, np.ndarray]
 

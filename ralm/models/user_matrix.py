@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix, hstack
 
+from ralm.click_matrix import Csr
 from ralm.features import END_OF_TIME, Floats, Histories, Interactions, Ints
-from ralm.models.click_matrix import Csr
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ scores the sum of the weights of its features. Features are binary. Nothing but 
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from ralm.click_matrix import Csr, click_matrix, seed_matrix
 from ralm.features import Floats, Interactions, Ints
-from ralm.models.click_matrix import Csr, click_matrix, seed_matrix
 from ralm.models.min_hash import band_buckets
-from ralm.models.model import Report, SeedLists, silent
 from ralm.models.user_matrix import UserMatrix
+from ralm.progress import Report, silent
+from ralm.seed_lists import SeedLists
 
 _BINS = 10
 """Columns of a continuous field."""

@@ -3,8 +3,8 @@
 import numpy as np
 
 from ralm.features import Floats, Interactions, Ints
-from ralm.models.model import Report, silent
 from ralm.models.shared_tower import TowerModel
+from ralm.progress import Report, silent
 
 
 class YouTubeDnn(TowerModel):

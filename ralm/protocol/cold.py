@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ralm.accuracy import hits, precision, top
 from ralm.features import Floats, Interactions, Ints
-from ralm.models.model import SeedLists, SeedModel
-from ralm.protocol.accuracy import hits, precision, top
+from ralm.models.model import SeedModel
 from ralm.protocol.judge import checked_scores, pair_auc
 from ralm.protocol.negatives import KINDS
 from ralm.protocol.split import Floors, drawn, unlearned_items
 from ralm.protocol.task import Task
+from ralm.seed_lists import SeedLists
 
 SEEDS = (0, 10, 30, 100, 300)
 """How many seeds an item is given by, in turn."""

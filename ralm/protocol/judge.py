@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ralm.accuracy import grouped_auc, hits, ndcg, precision, recall, top
 from ralm.features import Floats, Ints
-from ralm.protocol.accuracy import grouped_auc, hits, ndcg, precision, recall, top
 from ralm.protocol.exposure import coverage, exposure, gini, tail_share
 from ralm.protocol.negatives import KINDS, negatives
 from ralm.protocol.task import Task

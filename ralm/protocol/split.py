@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ralm.features import Interactions, Ints
-from ralm.models.model import SeedLists
 from ralm.protocol.task import Task
+from ralm.seed_lists import SeedLists
 
 SPLITS = ("time", "user", "items")
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ralm.features import Interactions, Ints
-from ralm.models.model import SeedLists
+from ralm.seed_lists import SeedLists
 
 
 @dataclass(frozen=True)

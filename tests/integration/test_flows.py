@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from flows.messages.codec import decode_centroids
-from ralm.lookalike import towers_of
 from ralm.seed_set import SeedSet
+from ralm.towers.lookalike import towers_of
 from state.bundle.bundle import Bundle
 from state.store.seed_store import SeedStore
 from state.user_keys import user_keys

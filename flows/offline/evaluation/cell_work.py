@@ -12,7 +12,8 @@ from flows.offline.evaluation.cold import cold_task_of
 from flows.offline.evaluation.plan import Plan
 from flows.offline.evaluation.tower_store import TowerFiles
 from ralm.features import Interactions
-from ralm.models.model import Model, Report, SeedModel
+from ralm.models.model import Model, SeedModel
+from ralm.progress import Report
 from ralm.protocol.cold import ColdTask, judge_cold
 from ralm.protocol.judge import judge
 from ralm.protocol.task import Task

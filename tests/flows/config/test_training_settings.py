@@ -3,7 +3,7 @@
 from flows.config.fields import group_of
 from flows.config.settings import Settings
 from flows.offline.training import config_of
-from ralm.training_config import TrainingConfig
+from ralm.towers.training_config import TrainingConfig
 
 NOT_OF_TRAINING = {"validation_share"}  # how the data is split
 

@@ -16,7 +16,7 @@ from flows.seed_sets.keeper_state import KeeperOptions
 from flows.seed_sets.windows import WindowOptions
 from ralm.models.lookalike_model import LookalikeModel
 from ralm.scoring import score
-from ralm.training_config import TrainingConfig
+from ralm.towers.training_config import TrainingConfig
 from state.bundle.bundle import Bundle
 from state.store.seed_store import SeedStore
 from state.user_keys import user_keys

@@ -12,9 +12,10 @@ from ralm.models.activity import Activity
 from ralm.models.factorisation import MatrixFactorisation
 from ralm.models.item_knn import ItemKnn
 from ralm.models.logistic import LogisticLookalike
-from ralm.models.model import SeedLists, SeedModel
+from ralm.models.model import SeedModel
 from ralm.models.popularity import Popularity
 from ralm.models.yahoo import YahooLookalike
+from ralm.seed_lists import SeedLists
 
 Make = Callable[[], SeedModel]
 LEARNED = [ItemKnn, lambda: MatrixFactorisation(8), LogisticLookalike, YahooLookalike]

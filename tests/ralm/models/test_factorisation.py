@@ -3,10 +3,10 @@
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
 
+from ralm.click_matrix import click_matrix
 from ralm.features import Interactions
-from ralm.models.click_matrix import click_matrix
 from ralm.models.factorisation import MatrixFactorisation
-from ralm.models.model import SeedLists
+from ralm.seed_lists import SeedLists
 
 
 def model(**options: int) -> MatrixFactorisation:

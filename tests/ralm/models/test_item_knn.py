@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from implicit.nearest_neighbours import CosineRecommender
 
+from ralm.click_matrix import click_matrix
 from ralm.features import Interactions
-from ralm.models.click_matrix import click_matrix
 from ralm.models.item_knn import ItemKnn
 
 

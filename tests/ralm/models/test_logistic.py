@@ -5,8 +5,8 @@ from sklearn.linear_model import LogisticRegression
 
 from ralm.features import Interactions
 from ralm.models.logistic import LogisticLookalike
-from ralm.models.model import SeedLists
 from ralm.models.user_matrix import UserMatrix
+from ralm.seed_lists import SeedLists
 
 
 def log_odds(planted: Interactions, users: np.ndarray, **options: int) -> np.ndarray:

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+from ralm.click_matrix import click_matrix, seed_matrix
 from ralm.features import Interactions
-from ralm.models.click_matrix import click_matrix, seed_matrix
 from ralm.models.min_hash import band_buckets
-from ralm.models.model import SeedLists
 from ralm.models.yahoo import YahooLookalike
+from ralm.seed_lists import SeedLists
 
 
 def test_users_collide_as_often_as_their_sets_are_alike() -> None:

@@ -9,10 +9,10 @@ from flows.offline.evaluation.cold import cold_rows
 from ralm.features import Interactions, Ints
 from ralm.models.activity import Activity
 from ralm.models.item_knn import ItemKnn
-from ralm.models.model import SeedLists
 from ralm.models.popularity import Popularity
 from ralm.protocol import cold as protocol
 from ralm.protocol.cold import ColdTask, cold_task, judge_cold
+from ralm.seed_lists import SeedLists
 
 
 @pytest.fixture

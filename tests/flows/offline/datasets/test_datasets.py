@@ -9,7 +9,7 @@ from flows.offline.datasets import ml100k
 from flows.offline.datasets.layout import Dataset, check, load, save
 from flows.offline.training import Split, train_bundle, trained_already
 from flows.support.errors import RalmError
-from ralm.training_config import TrainingConfig
+from ralm.towers.training_config import TrainingConfig
 from state.bundle.bundle import Bundle
 from state.user_keys import user_keys
 

@@ -15,7 +15,7 @@ from flows.offline.datasets import SOURCES, bring
 from flows.offline.datasets.layout import Dataset, load, save
 from flows.offline.training import Split, train_bundle
 from flows.support.errors import ConfigError, RalmError
-from ralm.training_config import TrainingConfig
+from ralm.towers.training_config import TrainingConfig
 from state.bundle.bundle import Bundle
 
 FILES: dict[str, dict[str, str]] = {

@@ -29,7 +29,7 @@ from ralm.models.activity import Activity
 from ralm.models.catalogue import CATALOGUE as KNOWN
 from ralm.models.catalogue import Entry
 from ralm.models.lookalike_model import LookalikeModel
-from ralm.training_config import TrainingConfig
+from ralm.towers.training_config import TrainingConfig
 
 SMALL = TrainingConfig(
     dim=32, field_dim=16, attention_size=8, epochs_user=8, epochs_lookalike=3, learning_rate=0.005, train_clusters=5

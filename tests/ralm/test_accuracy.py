@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import ndcg_score, roc_auc_score
 
-from ralm.protocol.accuracy import grouped_auc, hits, ndcg, precision, recall, top
+from ralm.accuracy import grouped_auc, hits, ndcg, precision, recall, top
 
 # Few values, so that ties are common.
 SCORES = hnp.arrays(np.float32, st.integers(1, 40), elements=st.integers(-3, 3).map(float))

@@ -8,13 +8,13 @@ from torch import Tensor
 from torch.nn import ModuleDict
 from torch.nn import functional as F
 
+from ralm.accuracy import grouped_auc
 from ralm.features import END_OF_TIME, Floats, Histories, Interactions, Ints
-from ralm.models.model import Report
-from ralm.optimising import Checkpoint, Log, Stage, shuffled
-from ralm.protocol.accuracy import grouped_auc
+from ralm.progress import Report
 from ralm.sampling import NegativeSampler, bounded_positives, times_before
-from ralm.training_config import TrainingConfig
-from ralm.user_tower import ItemTable, TowerShape, UserTower, sampled_softmax_loss
+from ralm.towers.optimising import Checkpoint, Log, Stage, shuffled
+from ralm.towers.training_config import TrainingConfig
+from ralm.towers.user_tower import ItemTable, TowerShape, UserTower, sampled_softmax_loss
 
 _CHUNK = 4096
 _MOST_VALIDATED = 10_000

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from ralm.features import Interactions, Ints
-from ralm.models.model import SeedLists
+from ralm.seed_lists import SeedLists
 
 Csr: TypeAlias = Any
 """``scipy.sparse.csr_matrix``, which has no types; implicit takes it and not ``csr_array``."""

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from ralm.features import Floats, Interactions, Ints
-from ralm.models.model import SeedLists
 from ralm.scoring import AttentionWeights
+from ralm.seed_lists import SeedLists
 from ralm.seed_scores import seed_scores
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from ralm.lookalike import LookalikeTowers, towers_of
-from ralm.lookalike_loss import LookalikeLoss, StepScores
 from ralm.scoring import ItemBlock, global_embedding, score
-from ralm.seed_clusters import SeedClusters, SeedSets
-from ralm.user_tower import AttentionMerge, sampled_softmax_loss
+from ralm.towers.lookalike import LookalikeTowers, towers_of
+from ralm.towers.lookalike_loss import LookalikeLoss, StepScores
+from ralm.towers.seed_clusters import SeedClusters, SeedSets
+from ralm.towers.user_tower import AttentionMerge, sampled_softmax_loss
 
 B, ITEMS, K, H = 6, 9, 5, 16
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ralm.features import Floats, Interactions, Ints
-from ralm.group_clustering import cluster_groups
+from ralm.towers.group_clustering import cluster_groups
 
 
 @dataclass(frozen=True)

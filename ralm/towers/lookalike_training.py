@@ -11,17 +11,17 @@ import torch
 from torch import Tensor
 from torch.nn import ModuleDict
 
+from ralm.click_matrix import click_matrix
 from ralm.features import END_OF_TIME, Floats, Histories, Interactions, Ints
-from ralm.lookalike import LookalikeTowers
-from ralm.lookalike_loss import LookalikeLoss, StepScores
-from ralm.models.click_matrix import click_matrix
-from ralm.models.model import Report
-from ralm.optimising import Checkpoint, Log, Stage, shuffled
+from ralm.progress import Report
 from ralm.sampling import bounded_positives, times_before
-from ralm.seed_clusters import Centroids, SeedClusters, SeedSets
-from ralm.training_config import TrainingConfig
-from ralm.user_tower import UserTower
-from ralm.user_training import embed, ends, validation_rows
+from ralm.towers.lookalike import LookalikeTowers
+from ralm.towers.lookalike_loss import LookalikeLoss, StepScores
+from ralm.towers.optimising import Checkpoint, Log, Stage, shuffled
+from ralm.towers.seed_clusters import Centroids, SeedClusters, SeedSets
+from ralm.towers.training_config import TrainingConfig
+from ralm.towers.user_tower import UserTower
+from ralm.towers.user_training import embed, ends, validation_rows
 
 NEGATIVES = 10
 """Negatives of a positive in the sigmoid losses (section 5.2)."""

@@ -6,13 +6,13 @@ import numpy as np
 import torch
 
 from ralm.features import END_OF_TIME, Floats, Histories, Interactions, Ints
-from ralm.lookalike import LookalikeTowers
-from ralm.lookalike_training import LookalikeTrainer, new_towers
-from ralm.models.model import Report, silent
-from ralm.optimising import Checkpoint, Log, NoCheckpoint, deterministic
-from ralm.training_config import TrainingConfig
-from ralm.user_tower import UserTower
-from ralm.user_training import UserModel, embed, train_user_model
+from ralm.progress import Report, silent
+from ralm.towers.lookalike import LookalikeTowers
+from ralm.towers.lookalike_training import LookalikeTrainer, new_towers
+from ralm.towers.optimising import Checkpoint, Log, NoCheckpoint, deterministic
+from ralm.towers.training_config import TrainingConfig
+from ralm.towers.user_tower import UserTower
+from ralm.towers.user_training import UserModel, embed, train_user_model
 
 
 @dataclass(frozen=True)

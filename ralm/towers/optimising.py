@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ralm.features import Ints
-from ralm.models.model import Report
+from ralm.progress import Report
 
 Log = list[dict[str, float | int | str]]
 """Of each epoch its stage, number and mean loss, and what validation gave."""

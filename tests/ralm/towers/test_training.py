@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ralm.features import Histories, Interactions
-from ralm.group_clustering import cluster_groups
-from ralm.held_out import evaluate
-from ralm.training import train
-from ralm.training_config import TrainingConfig
+from ralm.protocol.held_out import evaluate
+from ralm.towers.group_clustering import cluster_groups
+from ralm.towers.training import train
+from ralm.towers.training_config import TrainingConfig
 
 CONFIG = TrainingConfig(
     dim=32, field_dim=16, attention_size=8, epochs_user=6, epochs_lookalike=4, batch_size=128, learning_rate=0.005

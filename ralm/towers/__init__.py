@@ -1,0 +1,1 @@
+"""The paper's two trained stages (torch): user representation learning and look-alike learning."""
