@@ -4,9 +4,6 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from flows.messages.codec import MAX_VALUE_BYTES, most_clusters
-from flows.support.errors import ConfigError
-
 if TYPE_CHECKING:
     from flows.config.settings import Settings
 
@@ -54,24 +51,6 @@ def broken_rules(settings: "Settings") -> Iterator[Broken]:
     yield from _topics(settings)
     yield from _process(settings)
     yield from _kafka_options(settings)
-
-
-def check_clusters(s: "Settings", dim: int) -> None:
-    """See that an item's centroids fit into a message, once a bundle has said how many numbers (``dim``) a vector has.
-
-    Raises:
-        ConfigError: when they do not.
-    """
-    most = most_clusters(dim)
-    if s.clusters > most:
-        msg = (
-            f"clusters = {s.clusters} with the bundle's vectors of {dim} numbers could make messages of centroids that "
-            f"are longer than {MAX_VALUE_BYTES} bytes, which no broker would take: set clusters to {most} or fewer"
-            if most
-            else f"a bundle whose vectors have {dim} numbers cannot be served, since not even one centroid fits into a "
-            f"message of {MAX_VALUE_BYTES} bytes: train with a smaller dim"
-        )
-        raise ConfigError(msg)
 
 
 def split_addresses(text: str) -> list[str]:

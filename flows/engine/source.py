@@ -8,17 +8,16 @@ anything to read.
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from flows.engine.failures import told
 from flows.kafka.consumer import TopicReader
-from flows.messages.batches import RawBatch
+from flows.messages.batches import NO_TIMESTAMP, RawBatch, RawMessage
 from flows.recovery.sealed import seal_position, unseal_position
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
@@ -231,13 +230,13 @@ class PartitionReader(StatefulSourcePartition[RawBatch, bytes | None]):
         self._options.pace.closed()
         self._reader.remove(self._partition)
 
-    def _report(self, messages: list[Message], now: float) -> None:
+    def _report(self, messages: Sequence[RawMessage], now: float) -> None:
         kind, label = self._options.kind, str(self._partition)
         metrics.LAST_POLL.labels(kind).set_to_current_time()
         metrics.MESSAGES_READ.labels(kind).inc(len(messages))
         if messages:
             known, stamp = messages[-1].timestamp()
-            if known != TIMESTAMP_NOT_AVAILABLE:
+            if known != NO_TIMESTAMP:
                 metrics.KAFKA_POSITION_TIME.labels(kind, label).set(stamp / 1000)
         if now - self._last_lag >= _LAG_EVERY_S:
             self._last_lag = now

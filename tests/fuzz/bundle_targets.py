@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ralm.scoring import AttentionWeights
+from state.bundle import bundle as bundles
 from state.bundle.bundle import Bundle, BundleError, write_bundle
-from state.bundle.bundle import bundle as bundles
 
 from .mutation import NUMBERS, mutated, text
 from .target import Check, Target, said

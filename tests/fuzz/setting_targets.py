@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from flows.cli.main import main as cli
+from flows.cli import main as cli
 from flows.cli.options import with_settings
 from flows.config.fields import flag, variable
 from flows.config.settings import Settings

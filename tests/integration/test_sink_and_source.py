@@ -11,11 +11,12 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from json_client import JsonClient
 
 from flows.config.settings import Settings
-from flows.engine.sink import Delivery, KafkaSink
+from flows.engine.sink import KafkaSink
 from flows.engine.source import KafkaSource, SourceOptions
 from flows.kafka.admin import make_topics
 from flows.kafka.config import consumer_config, producer_config
 from flows.kafka.consumer import TopicReader
+from flows.kafka.producer import Delivery
 from flows.kafka.topics import TopicNames
 from flows.messages.batches import OutMessage
 from flows.messages.codec import MAX_VALUE_BYTES

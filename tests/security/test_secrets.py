@@ -15,7 +15,7 @@ import pytest
 import structlog
 from confluent_kafka.admin import AdminClient
 
-from flows.cli.main import main as cli
+from flows.cli import main as cli
 from flows.config.flow_process import write_settings
 from flows.config.settings import Settings
 from flows.config.sources import load_settings

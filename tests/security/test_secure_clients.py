@@ -9,7 +9,7 @@ from typing import Any
 import click
 import pytest
 
-from flows.cli.main import main as cli
+from flows.cli import main as cli
 from flows.config.settings import Settings
 from flows.demo.read_back import read_topic
 

@@ -136,6 +136,7 @@ HANDED_ON = {
     "flows/kafka/range_reader.py": "self._config",
     "flows/scoring/index_loader.py": "consumer",
     "flows/kafka/consumer.py": "config",
+    "flows/kafka/producer.py": "config",
     "flows/engine/sink.py": "config",
 }
 """Where settings come as an argument, and its name."""
@@ -242,7 +243,11 @@ def test_the_rule_of_clients_finds_strangers(code: str, strange: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["decode", "messages", "message_types", "rejects", "dead_letters", "enrich", "index_loader"]
+    "name",
+    [
+        *(f"messages/{name}" for name in ("batches", "codec", "dead_letter", "decode", "rejects", "types")),
+        *(f"scoring/{name}" for name in ("enricher", "index_loader", "live_index")),
+    ],
 )
 def test_what_handles_messages_handles_no_files(name: str) -> None:
     """So that no path, topic or address can come out of a message."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from flows.cli.main import main as cli
+from flows.cli import main as cli
 from flows.cli.options import with_settings
 from flows.config.fields import flag, group_of, shown_value, variable
 from flows.config.settings import Settings

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
-from flows.engine import failures
-from flows.engine.sink import Delivery, SinkPart
+from flows.engine import failures, launch
+from flows.engine.launch import _engine_cause
+from flows.engine.sink import SinkPart
+from flows.kafka.producer import Delivery
 from flows.messages.batches import OutMessage
-from flows.run import _engine_cause
 from flows.support.errors import RalmError
+from state.directory import recovery_folders
 
 RECOVERY = Path("/srv/ralm/recovery")
 
@@ -67,3 +69,17 @@ def test_a_fatal_error_of_the_producer_is_said_and_closing_is_silent() -> None:
     with pytest.raises(RalmError, match="topic-1 cannot go on"):
         delivery.send([OutMessage(b"k", b"v")])
     SinkPart(delivery).close()
+
+
+def test_recovery_data_that_is_still_being_made_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def make(folder: str, _: int) -> None:
+        (Path(folder) / "part-0.sqlite3").touch()
+        seen.append((Path(folder).parent, recovery_folders(tmp_path)))
+
+    monkeypatch.setattr(launch, "init_db_dir", make)
+    path = tmp_path / "recovery" / "look-alike"
+    launch._prepare_recovery(path, 1)
+    assert seen == [(path.parent, [])]
+    assert recovery_folders(tmp_path) == [path]

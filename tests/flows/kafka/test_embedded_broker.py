@@ -102,7 +102,7 @@ def test_it_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         [sys.executable, "-c", PARENT, str(tmp_path)],
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(embedded_broker.__file__).parents[1],
+        cwd=Path(embedded_broker.__file__).parents[2],
     ) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())

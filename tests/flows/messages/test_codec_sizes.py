@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.config.rules import check_clusters
 from flows.config.settings import Settings
 from flows.kafka.config import producer_config
 from flows.messages.codec import (
@@ -17,6 +16,7 @@ from flows.messages.codec import (
     shortened,
 )
 from flows.messages.types import MAX_IDENTIFIER_BYTES, MAX_TIME, Centroids, ScoredItem, Scores
+from flows.run import check_clusters
 from flows.support.errors import ConfigError
 
 LONGEST = "i" * MAX_IDENTIFIER_BYTES

@@ -10,7 +10,7 @@ import pytest
 from keeper_maker import WINDOWS, batch, emitted, no_history, settle
 
 from flows.messages.codec import decode_centroids, encode_centroids
-from flows.seed_sets import clustering as clustering_pool
+from flows.seed_sets import clustering
 from flows.seed_sets.clustering import ClusteringPool
 from flows.seed_sets.keeper import SeedKeeper
 from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
@@ -39,7 +39,7 @@ def failed() -> float:
 def failing(monkeypatch: pytest.MonkeyPatch, times: int) -> list[Exception]:
     """Has clustering run out of memory so many times; what was raised."""
     raised: list[Exception] = []
-    cluster = clustering_pool.cluster
+    cluster = clustering.cluster
 
     def fail(*args: Any, **options: Any) -> Any:
         if len(raised) < times:
@@ -47,7 +47,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, times: int) -> list[Exception]:
             raise raised[-1]
         return cluster(*args, **options)
 
-    monkeypatch.setattr(clustering_pool, "cluster", fail)
+    monkeypatch.setattr(clustering, "cluster", fail)
     return raised
 
 

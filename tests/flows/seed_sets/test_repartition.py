@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from store_history import unborn
 
-from flows.seed_sets import repartition as partition_growth
+from flows.seed_sets import repartition
 from flows.seed_sets.partitioners import PARTITIONERS, crc32, murmur2
 from flows.seed_sets.repartition import follow_partitions
 from flows.support.errors import RalmError
@@ -131,7 +131,7 @@ def test_without_recovery_data_the_stores_tell_how_many_partitions_there_were(tm
 def test_a_move_that_was_cut_off_goes_on_without_recovery_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     choose = PARTITIONERS["crc32"]
     fill(tmp_path, {name: choose(name.encode(), 2) for name in NAMES}, 2)
-    move, moved = partition_growth._move, []
+    move, moved = repartition._move, []
 
     def cut_off(*arguments: Any) -> None:
         if len(moved) == 3:
@@ -139,7 +139,7 @@ def test_a_move_that_was_cut_off_goes_on_without_recovery_data(tmp_path: Path, m
         moved.append(move(*arguments))
 
     with monkeypatch.context() as patch:
-        patch.setattr(partition_growth, "_move", cut_off)
+        patch.setattr(repartition, "_move", cut_off)
         with pytest.raises(RalmError, match="cut off"):
             follow_partitions(tmp_path, "clicks", 2, 7, 100)
     follow_partitions(tmp_path, "clicks", 0, 7, 100)

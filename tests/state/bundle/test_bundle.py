@@ -10,8 +10,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from ralm.scoring import AttentionWeights
+from state.bundle import bundle as bundles
 from state.bundle.bundle import Bundle, BundleError, write_bundle
-from state.bundle.bundle import bundle as bundles
 from state.bundle.manifest import FILES
 from state.bundle.vectors import UserVectors
 from state.user_keys import user_keys

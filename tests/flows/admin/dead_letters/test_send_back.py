@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from letters import GOOD, NOW, letter
 
-from flows.admin.dead_letters import send_back as dead_letter_return
 from flows.admin.dead_letters.acceptance import Acceptance
 from flows.admin.dead_letters.send_back import ReturnOptions, Summary, send_back
 from flows.admin.dead_letters.spool import Spool
@@ -131,13 +130,13 @@ class FakeProducer:
 def back(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Summary]:
     """Sends records back with a fake producer."""
     monkeypatch.setattr(FakeProducer, "sent", [])
-    monkeypatch.setattr(dead_letter_return, "CheckedProducer", FakeProducer)
+    monkeypatch.setattr("flows.admin.dead_letters.send_back.CheckedProducer", FakeProducer)
 
     def run(records: list[Any], **options: Any) -> Summary:
         def read(*_: object) -> Iterator[Any]:
             return iter(records)
 
-        monkeypatch.setattr(dead_letter_return, "read_records", read)
+        monkeypatch.setattr("flows.admin.dead_letters.send_back.read_records", read)
         filters = options.pop("filters", Filters())
         return send_back(Settings(), ReturnOptions(filters, **options), lambda: NOW)
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from click.testing import CliRunner, Result
 from state_maker import verified
 from store_history import N, unborn
 
-from flows.admin.state import backup as state_restore
 from flows.admin.state.backup import backup, restore
 from flows.cli.commands.state import command
 from flows.recovery.recovery_files import open_state_dir
@@ -82,13 +82,16 @@ def test_a_damaged_state_is_not_backed_up_and_a_damaged_backup_not_restored(stat
         assert not (tmp_path / "new").exists()
 
 
+MODULE = "flows.admin.state.backup"
+
+
 class KilledError(BaseException):
     """Nobody catches it."""
 
 
 def killed_at(monkeypatch: pytest.MonkeyPatch, name: str, call: int) -> None:
     """End a restore in the midst of what it does."""
-    made: Callable[..., Any] = getattr(state_restore, name)
+    made: Callable[..., Any] = getattr(import_module(MODULE), name)
     calls = []
 
     def die(*arguments: Any) -> Any:
@@ -97,11 +100,11 @@ def killed_at(monkeypatch: pytest.MonkeyPatch, name: str, call: int) -> None:
             raise KilledError
         return made(*arguments)
 
-    monkeypatch.setattr(state_restore, name, die)
+    monkeypatch.setattr(f"{MODULE}.{name}", die)
 
 
 @pytest.mark.parametrize(
-    ("name", "call"), [("_copy_all", 0), ("sync", 0), ("sync", 20), ("write_format", 0), ("end_restoring", 0)]
+    ("name", "call"), [("_copy_back", 0), ("sync", 0), ("sync", 20), ("write_format", 0), ("end_restoring", 0)]
 )
 def test_a_restore_that_is_cut_off_is_refused_until_it_is_done_again(
     sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, call: int
@@ -152,7 +155,9 @@ def test_a_directory_in_use_is_no_backup(state: Path, tmp_path: Path, monkeypatc
         refused(tmp_path / "new", "a flow is running on", "restore", str(state))
     assert not (tmp_path / "new").exists()
     lock = OwnerLock(state, 1, "look-alike")
-    monkeypatch.setattr(state_restore, "begin_restoring", lambda path: (lock.__enter__(), (path / "restoring").touch()))
+    monkeypatch.setattr(
+        "flows.admin.state.backup.begin_restoring", lambda path: (lock.__enter__(), (path / "restoring").touch())
+    )
     refused(tmp_path / "new", "started meanwhile", "restore", str(state))
     lock.__exit__()
     refused(tmp_path / "new", "was cut off", "verify")

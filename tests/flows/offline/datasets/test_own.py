@@ -14,7 +14,7 @@ from flows.offline.datasets import bring
 from flows.offline.datasets.layout import Dataset, load
 from flows.support.errors import ConfigError, RalmError
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "data.md"
+DOCUMENT = Path(__file__).parents[4] / "docs" / "data.md"
 EVENTS = "user_id,item_id,timestamp\n1,a,100\n2,b,90\n2,a,80\n"
 
 

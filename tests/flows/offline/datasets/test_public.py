@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from flows.cli.main import main as cli
+from flows.cli import main as cli
 from flows.offline.datasets import SOURCES, bring
 from flows.offline.datasets.layout import Dataset, load, save
 from flows.offline.training import Split, train_bundle

@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("implicit", reason="needs the extra 'train'")
 
-from flows.cli.main import main as cli
+from flows.cli import main as cli
 from flows.offline.datasets import own
 from flows.offline.datasets.layout import save
 from flows.offline.evaluation.cells import options_of
@@ -245,7 +245,7 @@ def test_what_is_not_known_is_refused_before_anything_runs(
 @pytest.fixture
 def running(shop: Path, tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     """A run that has done a fast cell and sleeps in another; its work folder is the test's own."""
-    paths = os.pathsep.join([str(shop), str(Path(__file__).parents[2])])
+    paths = os.pathsep.join([str(shop), str(Path(__file__).parents[4])])
     process = subprocess.Popen(
         [sys.executable, "-m", "flows.cli.main", "evaluate", "shop", "--models", "activity,slow", "--eval-seeds", "0"],
         cwd=shop,

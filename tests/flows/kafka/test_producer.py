@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from flows.config.settings import Settings
-from flows.engine.sink import Delivery
+from flows.kafka.producer import Delivery
 from flows.messages.batches import OutMessage
 from flows.runtime import Runtime
 from flows.support.errors import RalmError
