@@ -31,9 +31,10 @@ def ingest(clicks: int, runs: int) -> None:
         figures = measure_ingest(Path(folder), clicks, runs, status.update)
     console.print(
         f"{figures.clicks:,} clicks of {figures.bytes_each:.0f} bytes, 4 partitions, one process\n"
-        f"client alone   {figures.raw_per_s:>12,.0f} /s (best of {runs})\n"
+        f"client alone   {figures.raw_per_s:>12,.0f} /s (median of {runs})\n"
         f"dataflow       {figures.flow_per_s:>12,.0f} /s (median of {runs}), "
         f"{figures.flow_per_s / figures.raw_per_s:.2f} of the client alone\n"
+        f"processor      {figures.cpu_us:>12.2f} us a click, all threads of the flow\n"
         f"memory         {figures.rss_mib[0]} MiB after the first clicks, {figures.rss_mib[1]} halfway, "
         f"{figures.rss_mib[2]} at the end\n"
         f"on             {describe_machine()}",
