@@ -57,9 +57,9 @@ def measure_ingest(folder: Path, clicks: int, runs: int, progress: Callable[[str
     Raises:
         RalmError: when the broker or the flow fails.
     """
-    _write_bundle(folder / "bundle")
+    write_bench_bundle(folder / "bundle")
     with EmbeddedBroker(folder / "broker") as broker:
-        settings = _settings(folder, broker.bootstrap_servers, "0")
+        settings = bench_settings(folder, broker.bootstrap_servers, "0")
         make_topics(settings)
         progress("filling the topic")
         size = _fill(settings, clicks)
@@ -68,12 +68,13 @@ def measure_ingest(folder: Path, clicks: int, runs: int, progress: Callable[[str
         rates = []
         for run in range(runs):
             progress(f"reading with the flow, {run + 1} of {runs}")
-            rate, memory = _run_flow(_settings(folder, broker.bootstrap_servers, str(run)), folder, clicks)
+            rate, memory = _run_flow(bench_settings(folder, broker.bootstrap_servers, str(run)), folder, clicks)
             rates.append(rate)
     return IngestFigures(clicks, size / clicks, raw, float(np.median(rates)), memory)
 
 
-def _settings(folder: Path, servers: str, run: str) -> Settings:
+def bench_settings(folder: Path, servers: str, run: str) -> Settings:
+    """Settings of a run in the folder: its bundle, a state directory and a port of its own, defaults for the rest."""
     places = {
         "bootstrap_servers": servers,
         "bundle": str(folder / "bundle"),
@@ -83,7 +84,8 @@ def _settings(folder: Path, servers: str, run: str) -> Settings:
     return Settings.model_validate(places)
 
 
-def _write_bundle(path: Path) -> None:
+def write_bench_bundle(path: Path) -> None:
+    """Write a bundle of random weights and users of the usual size."""
     rng = np.random.default_rng(0)
     shapes = ((_DIM, _DIM), (32, _DIM), (32,))
     w_local, w_global, v_global = (rng.normal(scale=0.1, size=shape).astype(np.float32) for shape in shapes)
