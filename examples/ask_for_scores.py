@@ -15,7 +15,9 @@ if items:
 # Stand at the end of the answers first, so that ours cannot be missed.
 consumer = Consumer({"bootstrap.servers": servers, "group.id": f"ask-{uuid4()}", "enable.auto.commit": False})
 topic = f"{prefix}scores"
-places = [TopicPartition(topic, partition) for partition in consumer.list_topics(topic, timeout=10).topics[topic].partitions]
+places = [
+    TopicPartition(topic, partition) for partition in consumer.list_topics(topic, timeout=10).topics[topic].partitions
+]
 for place in places:
     place.offset = consumer.get_watermark_offsets(place, timeout=10)[1]
 consumer.assign(places)

@@ -59,9 +59,9 @@ def measure_ingest(folder: Path, clicks: int, runs: int, progress: Callable[[str
     Raises:
         RalmError: when the broker or the flow fails.
     """
-    _write_bundle(folder / "bundle")
+    write_bench_bundle(folder / "bundle")
     with EmbeddedBroker(folder / "broker") as broker:
-        settings = _settings(folder, broker.bootstrap_servers, "0")
+        settings = bench_settings(folder, broker.bootstrap_servers, "0")
         make_topics(settings)
         progress("filling the topic")
         size = _fill(settings, clicks)
@@ -71,14 +71,15 @@ def measure_ingest(folder: Path, clicks: int, runs: int, progress: Callable[[str
             progress(f"reading with the client alone, {run + 1} of {runs}")
             raw.append(_read_raw(settings, clicks))
             progress(f"reading with the flow, {run + 1} of {runs}")
-            rate, cost, memory = _run_flow(_settings(folder, broker.bootstrap_servers, str(run)), folder, clicks)
+            rate, cost, memory = _run_flow(bench_settings(folder, broker.bootstrap_servers, str(run)), folder, clicks)
             rates.append(rate)
             costs.append(cost)
     raw_per_s, per_s, cpu_us = (float(np.median(each)) for each in (raw, rates, costs))
     return IngestFigures(clicks, size / clicks, raw_per_s, per_s, cpu_us, memory)
 
 
-def _settings(folder: Path, servers: str, run: str) -> Settings:
+def bench_settings(folder: Path, servers: str, run: str) -> Settings:
+    """Settings of a run in the folder: its bundle, a state directory and a port of its own, defaults for the rest."""
     places = {
         "bootstrap_servers": servers,
         "bundle": str(folder / "bundle"),
@@ -89,7 +90,8 @@ def _settings(folder: Path, servers: str, run: str) -> Settings:
     return Settings.model_validate(places)
 
 
-def _write_bundle(path: Path) -> None:
+def write_bench_bundle(path: Path) -> None:
+    """Write a bundle of random weights and users of the usual size."""
     rng = np.random.default_rng(0)
     shapes = ((_DIM, _DIM), (32, _DIM), (32,))
     w_local, w_global, v_global = (rng.normal(scale=0.1, size=shape).astype(np.float32) for shape in shapes)

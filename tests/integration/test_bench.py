@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.bench.idle import measure_idle
 from flows.bench.ingest import measure_ingest
 from flows.support.machine import describe_machine
 
@@ -19,6 +20,15 @@ def test_ingest_is_measured(tmp_path: Path) -> None:
     assert figures.flow_per_s > 0
     assert len(told) == 3
     assert figures.rss_mib[2] > 0
+
+
+@pytest.mark.broker
+def test_idleness_is_measured(tmp_path: Path) -> None:
+    told: list[str] = []
+    figures = measure_idle(tmp_path, "seeds", 0.5, 0.0, told.append)
+    assert figures.seconds >= 0.5
+    assert figures.total == figures.flow + figures.broker + figures.long_poll >= 0
+    assert len(told) == 3
 
 
 def test_the_machine_is_named() -> None:
