@@ -13,11 +13,15 @@ help: ## What can be made
 venv: $(INSTALLED) ## The virtual environment with everything for development
 
 PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check --quiet
+PIP_INSTALL_LOCKED := $(PIP_INSTALL) --no-deps --require-hashes --only-binary :all:
 
-# First what has hashes; the second command finds only torch left to bring (see requirements.lock).
-$(INSTALLED): pyproject.toml constraints.txt requirements.lock
+# First what has hashes, then whichever build of torch the index offers, then what a CUDA build needs besides; nothing
+# is left for the last command to bring.
+$(INSTALLED): pyproject.toml constraints.txt requirements.lock requirements-cuda.lock
 	$(PYTHON) -m venv $(VENV)
-	$(PIP_INSTALL) --no-deps --require-hashes --only-binary :all: -r requirements.lock
+	$(PIP_INSTALL_LOCKED) -r requirements.lock
+	$(PIP_INSTALL) --no-deps --only-binary :all: -c constraints.txt torch
+	build=$$($(BIN)/python .ci/dependencies.py build) && { [ $$build = cpu ] || $(PIP_INSTALL_LOCKED) -r requirements-cuda.lock; }
 	PYTHONWARNINGS=ignore $(PIP_INSTALL) --upgrade-strategy only-if-needed --no-build-isolation -c constraints.txt -e '.[dev]'
 	@touch $@
 
@@ -55,13 +59,17 @@ bench: venv ## How fast clicks are taken in, beside the raw client
 fuzz: venv ## A million inputs for decoders, codecs, settings and bundle: make fuzz FUZZ="--rng-seed 7"
 	$(BIN)/python -m tests.fuzz $(FUZZ)
 
+COMPILE := $(VENV)-lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host -c $(VENV)-lock/keep.txt
+
+# With the oldest Python, whose needs include those of the newer ones.
 lock: venv ## Pin what pyproject.toml asks for, with hashes (UPGRADE=1: the newest it allows; then run make test)
-	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install --quiet pip-tools
-	$(VENV)-lock/bin/pip-compile --quiet --generate-hashes --extra dev --allow-unsafe --strip-extras $(if $(UPGRADE),,-c constraints.txt) \
-		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
-		--output-file $(VENV)-lock/resolved.txt pyproject.toml
-	$(BIN)/python .ci/dependencies.py pins < $(VENV)-lock/resolved.txt
+	python3.11 -m venv --clear $(VENV)-lock && $(VENV)-lock/bin/pip install --quiet pip-tools
+	$(BIN)/python .ci/dependencies.py ask $(VENV)-lock $(if $(UPGRADE),upgrade)
+	$(COMPILE) --output-file $(VENV)-lock/main.txt $(VENV)-lock/main.in
+	$(COMPILE) -c $(VENV)-lock/main.txt --output-file $(VENV)-lock/cuda.txt $(VENV)-lock/cuda.in
+	$(BIN)/python .ci/dependencies.py pins $(VENV)-lock
 	rm -rf $(VENV)-lock
 
 clean: ## Remove what was made (not .ralm, which holds data, bundles and state)
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(VENV)-lock .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
