@@ -9,6 +9,8 @@ from uuid import uuid4
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
 
+TOPICS = ("clicks", "candidates", "requests", "centroids", "scores", "dead-letters")
+
 
 @dataclass
 class JsonClient:
