@@ -8,7 +8,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from brokers.apache_kafka import ApacheKafka
 from brokers.choice import CLUSTER, EMBEDDED, KAFKA, TEST_SERVERS, BadChoiceError, Report, choose, settle
 from brokers.topics import wait_for_topics
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
@@ -76,7 +75,6 @@ def _bytes(value: Any) -> bytes | None:
 
 
 BROKERS = pytest.StashKey[Report]()
-SHORT_FORM = "short form"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -97,7 +95,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Say loudly which broker it was."""
     report = config.stash[BROKERS]
-    if report.tests:
+    if report.shared:
         loud = {"green": True} if report.choice.kind == KAFKA else {"yellow": True}
         terminalreporter.section(report.title(), bold=True, **loud)
         for line in report.lines():
@@ -112,6 +110,8 @@ def shared_broker(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPath
     if choice.kind == CLUSTER:
         yield os.environ[TEST_SERVERS]
     elif choice.kind == KAFKA:
+        from brokers.apache_kafka import ApacheKafka  # noqa: PLC0415 (tests of other rooms do without flows)
+
         with ApacheKafka(tmp_path_factory.mktemp("kafka")) as kafka:
             yield kafka.bootstrap_servers
     else:
@@ -139,13 +139,13 @@ def broker(request: pytest.FixtureRequest) -> str:
     report = request.config.stash[BROKERS]
     if getattr(request, "param", KAFKA) == KAFKA:
         servers: str = request.getfixturevalue("shared_broker")
-        report.tests["shared"] += 1
+        report.shared += 1
         return servers
     request.getfixturevalue("shared_broker")
     if report.choice.kind == EMBEDDED:
         pytest.skip("Apache Kafka could not run, so that the whole form ran on the embedded broker")
     servers = request.getfixturevalue("short_form_broker")
-    report.tests[SHORT_FORM] += 1
+    report.short_form += 1
     return servers
 
 

@@ -4,9 +4,8 @@
 """
 
 import os
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .kafka_jars import KafkaUnavailableError, bring_jars, check_kafka, kafka_version
 
@@ -96,7 +95,8 @@ class Report:
     """
 
     choice: Choice
-    tests: Counter[str] = field(default_factory=Counter)
+    shared: int = 0
+    short_form: int = 0
 
     def title(self) -> str:
         """The line that nobody may overlook."""
@@ -104,9 +104,8 @@ class Report:
 
     def lines(self) -> list[str]:
         """How many tests, and why not on Apache Kafka."""
-        lines = [f"{self.tests['shared']} tests, and {self.tests['short form']} of them on the embedded broker too"]
-        if self.choice.kind != KAFKA:
-            lines = [f"{self.tests['shared']} tests"]
+        short_form = f", and {self.short_form} of them on the embedded broker too" if self.choice.kind == KAFKA else ""
+        lines = [f"{self.shared} tests{short_form}"]
         if self.choice.why:
             lines.append(f"not on Apache Kafka {kafka_version()}: {self.choice.why}")
         return lines
