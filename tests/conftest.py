@@ -49,14 +49,15 @@ class PlainClient:
 
 
 def _to_the_end(consumer: Consumer, topic: str) -> Iterator[Message]:
-    ends = {}
+    ends, begins = {}, []
     known = consumer.list_topics(timeout=15).topics  # of all topics: to ask for one by name may make it
     assert topic in known, f"there is no topic {topic}"
     for partition in known[topic].partitions:
         first, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=15)
         if end > first:
             ends[partition] = end
-            consumer.incremental_assign([TopicPartition(topic, partition, first)])
+            begins.append(TopicPartition(topic, partition, first))
+    consumer.assign(begins)  # after all questions: on the connection of a fetch they would wait until it is answered
     while ends:
         messages = consumer.consume(10_000, timeout=0.2)
         for message in messages:
