@@ -21,7 +21,7 @@ from state.bundle.bundle import Bundle
 from state.store.seed_store import SeedStore
 from state.user_keys import user_keys
 
-CONFIG = TrainingConfig(dim=16, field_dim=8, attention_size=4, epochs_user=2, epochs_lookalike=2, train_clusters=5)
+CONFIG = TrainingConfig(dim=16, field_dim=8, attention_size=4, epochs_user=2, epochs_lookalike=2, clusters=5)
 CUT = 3_000_000
 
 
