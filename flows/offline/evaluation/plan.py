@@ -106,7 +106,7 @@ def plan_of(settings: Settings, name: str) -> tuple[Plan, Dataset]:
     if split == "auto":
         split = "time" if dataset.timed else "user"
     if split == "time" and not dataset.timed:
-        msg = f"the clicks of {name} have no times, and cannot be split by time; say --eval-split user or items"
+        msg = f"the clicks of {name} have no times and cannot be split by time; say --eval-split user or items"
         raise ConfigError(msg)
     protocol = Protocol(split, settings.eval_cut, Floors(settings.eval_floor_clicks, settings.eval_floor_seeds))
     work = Path(settings.eval_work) / name
