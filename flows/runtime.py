@@ -12,15 +12,14 @@ from flows.kafka.config import consumer_config, producer_config
 from flows.kafka.range_reader import History
 from flows.kafka.topics import TopicNames
 from flows.messages.batches import CandidateBatch, ClickBatch
-from flows.messages.decode import DecodeLimits, Decoder
-from flows.scoring.enricher import Enricher, EnrichOptions
+from flows.messages.decode import Decoder
+from flows.scoring.enricher import Enricher
 from flows.scoring.index_loader import IndexLoader
 from flows.scoring.live_index import LiveIndex
-from flows.seed_sets.clustering import ClusteringOptions, ClusteringPool
+from flows.seed_sets.clustering import ClusteringPool
 from flows.seed_sets.keeper import SeedKeeper
-from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
+from flows.seed_sets.keeper_state import KeeperState
 from flows.seed_sets.repartition import follow_partitions
-from flows.seed_sets.windows import WindowOptions
 from flows.support.errors import RalmError, StoppedError
 from flows.support.logs import get_logger
 from flows.support.signals import StopFlag
@@ -60,33 +59,27 @@ class Runtime:
         self._loader: IndexLoader | None = None
         self._polled: set[str] = set()
         self._pace = Pace()
-        s = settings
-        self._limits = DecodeLimits(s.max_message_bytes, s.max_future, s.dead_letter_max_bytes, s.max_candidates)
 
     @cached_property
     def decoder(self) -> Decoder:
         """Decodes clicks, candidates and requests."""
-        return Decoder(self._limits)
+        return Decoder(self.settings)
 
     @cached_property
     def pool(self) -> ClusteringPool:
         """Where clustering runs."""
-        s = self.settings
-        options = ClusteringOptions(s.clusters, s.min_seeds, s.cluster_sample, s.rng_seed)
-        return ClusteringPool(self.bundle, options, s.cluster_workers)
+        return ClusteringPool(self.bundle, self.settings)
 
     @cached_property
     def enricher(self) -> Enricher:
         """Answers requests; with it the live index begins to load."""
-        s = self.settings
         index = LiveIndex(self.bundle.towers)
         self._loader = IndexLoader(
             index, self._topics.centroids, self._consumer("index"), self.bundle.version, self.bundle.towers
         )
         self._loader.start()
         self._index = index
-        options = EnrichOptions(s.top_k, s.max_top_k, s.score_batch, s.stale_after, s.request_timeout)
-        return Enricher(self.bundle, index, options)
+        return Enricher(self.bundle, index, self.settings)
 
     def clicks(self) -> KafkaSource:
         """The source of clicks."""
@@ -121,7 +114,10 @@ class Runtime:
         self._stores.append(store)
         if store.torn is not None:
             log.warning("the end of a store's log was dropped", partition=partition, why=store.torn)
-        history, decoder = History(self._consumer("history"), s.rebuild, self._watch), Decoder(self._limits, tell=False)
+        history, decoder = (
+            History(self._consumer("history"), s.rebuild, self._watch),
+            Decoder(self.settings, tell=False),
+        )
 
         def missed(state: KeeperState) -> tuple[Iterator[ClickBatch], Iterator[CandidateBatch]]:
             have, topics = store.meta, self._topics
@@ -131,9 +127,7 @@ class Runtime:
 
         if state is None and store.position:
             history.check(self._topics.clicks, partition, store.position)
-        windows = WindowOptions(s.window, s.allowed_lateness, s.idle_after)
-        options = KeeperOptions(s.max_seeds, s.item_ttl, windows, s.candidates, s.max_items)
-        keeper = SeedKeeper(store, self.pool, options, state, missed)
+        keeper = SeedKeeper(store, self.pool, s, state, missed)
         self.health.set("stores", True)
         return keeper
 
