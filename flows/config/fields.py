@@ -38,7 +38,7 @@ def setting(default: Any, text: str, **bounds: Any) -> Any:
 
 def duration(default: str, text: str) -> Any:
     """A field that is a duration."""
-    return setting(milliseconds(default), text)
+    return setting(parse_duration(default), text)
 
 
 def with_fields_of(config: type, prefix: str, without: str) -> Callable[[type[M]], type[M]]:
@@ -113,7 +113,7 @@ def plain_value(field: FieldInfo, value: Any) -> str:
     if isinstance(value, SecretStr):
         return json.dumps(value.get_secret_value(), ensure_ascii=False)
     if is_duration(field):
-        return json.dumps(duration_text(value))
+        return json.dumps(format_duration(value))
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -122,7 +122,7 @@ def allowed(field: FieldInfo) -> str:
     if field.annotation is bool:
         return "true or false"
     if is_duration(field):
-        return ", ".join([_DURATION_TEXT, *_bounds(field, duration_text)])
+        return ", ".join([_DURATION_TEXT, *_bounds(field, format_duration)])
     if field.annotation in (int, float):
         return ", ".join(["a whole number" if field.annotation is int else "a number", *_bounds(field, str)])
     if is_list(field):
@@ -169,10 +169,10 @@ def nearest(name: str, names: list[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def milliseconds(value: Any) -> int:
+def parse_duration(value: Any) -> int:
     """Read a duration: ``250ms``, ``5s``, ``5m``, ``1h``, ``7d``, or seconds as a bare number.
 
-    >>> milliseconds("5m"), milliseconds("0.5s"), milliseconds(2)
+    >>> parse_duration("5m"), parse_duration("0.5s"), parse_duration(2)
     (300000, 500, 2000)
 
     Raises:
@@ -189,10 +189,10 @@ def milliseconds(value: Any) -> int:
     return read
 
 
-def duration_text(value: int) -> str:
-    """Write a duration of so many ms as ``milliseconds`` reads it.
+def format_duration(value: int) -> str:
+    """Write a duration of so many ms as ``parse_duration`` reads it.
 
-    >>> duration_text(300000), duration_text(1500), duration_text(0)
+    >>> format_duration(300000), format_duration(1500), format_duration(0)
     ('5m', '1500ms', '0s')
     """
     for unit in ("d", "h", "m", "s"):
@@ -216,5 +216,5 @@ NO_BOOL = BeforeValidator(_no_bool)
 """Refuses true and false, which pydantic would take as 1 and 0."""
 
 
-Duration = Annotated[int, BeforeValidator(milliseconds), DurationMark()]
-PositiveDuration = Annotated[int, BeforeValidator(milliseconds), Field(ge=1), DurationMark()]
+Duration = Annotated[int, BeforeValidator(parse_duration), DurationMark()]
+PositiveDuration = Annotated[int, BeforeValidator(parse_duration), Field(ge=1), DurationMark()]

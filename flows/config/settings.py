@@ -20,7 +20,7 @@ from flows.config.fields import (
     duration,
     holds_secret,
     is_masked,
-    milliseconds,
+    parse_duration,
     setting,
     shown_value,
     with_fields_of,
@@ -34,7 +34,9 @@ Positive: TypeAlias = Annotated[int, NO_BOOL, Field(ge=1)]
 Port: TypeAlias = Annotated[int, NO_BOOL, Field(ge=0, le=65_535)]
 Kbytes: TypeAlias = Annotated[int, NO_BOOL, Field(ge=1, le=2_097_151)]
 MessageBytes: TypeAlias = Annotated[int, NO_BOOL, Field(ge=1, le=100_000_000)]
-ShortDuration: TypeAlias = Annotated[int, BeforeValidator(milliseconds), Field(ge=1000, le=86_400_000), DurationMark()]
+ShortDuration: TypeAlias = Annotated[
+    int, BeforeValidator(parse_duration), Field(ge=1000, le=86_400_000), DurationMark()
+]
 
 
 class SettingGroup(BaseModel):

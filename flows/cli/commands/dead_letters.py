@@ -20,7 +20,7 @@ from flows.admin.dead_letters.send_back import ReturnOptions, Summary, send_back
 from flows.admin.dead_letters.show import as_json, explanation, printable, row, text_or_hex
 from flows.admin.dead_letters.topic import Filters, Progress, read_from, read_records
 from flows.cli.options import with_settings
-from flows.config.fields import milliseconds
+from flows.config.fields import parse_duration
 from flows.config.settings import Settings
 from flows.messages.dead_letter import DeadLetter, SentBack, Stranger
 from flows.messages.rejects import REASONS
@@ -59,7 +59,7 @@ def _filters(wrapped: Callable[..., None]) -> Callable[..., None]:
 
 def _duration(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
     try:
-        return None if value is None else milliseconds(value)
+        return None if value is None else parse_duration(value)
     except ValueError as error:
         msg = f"{value!r} cannot be used: {error}; it is written 250ms, 5s, 5m, 1h or 7d"
         raise click.BadParameter(msg) from None

@@ -13,10 +13,10 @@ from pydantic import SecretStr, ValidationError
 from flows.config.fields import (
     LONGEST,
     allowed,
-    duration_text,
     flag,
+    format_duration,
     metavar,
-    milliseconds,
+    parse_duration,
     shown_value,
     variable,
 )
@@ -48,7 +48,7 @@ def refusal(*args: Any, **flags: Any) -> str:
 
 @given(st.integers(0, LONGEST))
 def test_a_duration_is_read_as_it_is_written(value: int) -> None:
-    assert milliseconds(duration_text(value)) == value
+    assert parse_duration(format_duration(value)) == value
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_duration_is_read_as_it_is_written(value: int) -> None:
     ],
 )
 def test_durations(text: Any, value: int) -> None:
-    assert milliseconds(text) == value
+    assert parse_duration(text) == value
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_durations(text: Any, value: int) -> None:
 )
 def test_what_is_no_duration(text: Any) -> None:
     with pytest.raises(ValueError, match=r"duration|hundred years"):
-        milliseconds(text)
+        parse_duration(text)
 
 
 def test_a_flag_goes_over_the_variable_over_the_file_over_the_default() -> None:
