@@ -12,6 +12,7 @@ from flows import look_alike, scores, seeds
 from flows.config.settings import Settings
 from flows.engine.launch import Dataflow, launch
 from flows.messages.codec import MAX_VALUE_BYTES, most_clusters
+from flows.messages.rejects import REASONS
 from flows.recovery.recovery_files import open_state_dir
 from flows.runtime import Runtime, ScoreSide, SeedSide, score_side, seed_side
 from flows.support.errors import ConfigError, RalmError
@@ -70,6 +71,7 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
     if seed_side in spec.sides:
         check_clusters(settings, bundle.towers.dim)
     health.set("bundle", True)
+    metrics.declare(reasons=REASONS)
     metrics.BUILD_INFO.labels(version, bundle.version, name).set(1)
     with ExitStack() as stack:
         try:
