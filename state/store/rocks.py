@@ -20,7 +20,7 @@ from rocksdict import (
 )
 
 from state.store.layout import WAY_OUT, StoreError
-from state.store.log_records import check_log_records
+from state.store.open_watchdog import open_watched
 
 T = TypeVar("T")
 _CACHE_BYTES = 32 << 20
@@ -45,11 +45,10 @@ def open_to_write(path: Path) -> Rdict:
     Raises:
         StoreError: when it is in use or damaged.
     """
-    check_log_records(path)
     options = make_options(create=True, recovery=DBRecoveryMode.point_in_time())
     options.set_max_open_files(128)
     try:
-        db = Rdict(str(path), options)
+        db = open_watched(path, lambda: Rdict(str(path), options))
         db.set_options({"periodic_compaction_seconds": str(_AGE_S)})
         return db
     except Exception as error:  # rocksdict raises the bare class

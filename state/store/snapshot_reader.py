@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from rocksdict import AccessType, DBRecoveryMode, Rdict
 
 from state.store.layout import META_KEY, StoreError
-from state.store.log_records import check_log_records
+from state.store.open_watchdog import open_watched
 from state.store.rocks import cannot_open, holds_data, in_words, make_options
 
 _DATA = ("*.sst", "*.log", "MANIFEST-*", "CURRENT")
@@ -44,7 +44,6 @@ class Glance:
             self._links = _scratch(path)
             # Beside a running flow a file may come, go or grow between two looks; a damaged store stays as it is.
             try:
-                check_log_records(path)
                 self.db, self.torn = self._open()
                 if self.torn is None or attempt == _TRIES - 1 or _look(path) == before:
                     return
@@ -87,7 +86,10 @@ class Glance:
         # All files are opened at once, so that what a running flow deletes meanwhile stays readable.
         options.set_max_open_files(-1)
         try:
-            return Rdict(self._links.name, options, access_type=AccessType.read_only(False))
+            return open_watched(
+                self._path,
+                lambda: Rdict(self._links.name, options, access_type=AccessType.read_only(False)),
+            )
         except Exception as error:
             raise cannot_open(self._path, error) from error
 
