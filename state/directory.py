@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from state.atomic_file import sync, write_whole
+from state.atomic_file import atomic_write, sync
 from state.store.layout import FORMAT, StoreError, refusal_of_format
 from state.store.rocks import holds_data
 
@@ -154,7 +154,8 @@ def write_format(state_dir: Path, *, backup: bool = False) -> None:
     """
     state_dir.mkdir(parents=True, exist_ok=True)
     mark = {"format": FORMAT, "backup": True} if backup else {"format": FORMAT}
-    write_whole(state_dir / NAME, json.dumps(mark) + "\n")
+    with atomic_write(state_dir / NAME) as work:
+        work.write_text(json.dumps(mark) + "\n")
 
 
 def is_backup(state_dir: Path) -> bool:

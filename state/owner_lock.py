@@ -4,7 +4,8 @@ import fcntl
 import json
 import os
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -70,6 +71,23 @@ class OwnerLock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+@contextmanager
+def file_lock(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a lock file; the kernel lets go when the process dies, however it dies.
+
+    Args:
+        path: the file, made if there is none.
+        wait: whether to wait for another holder.
+
+    Raises:
+        BlockingIOError: when another process holds it and ``wait`` is off.
+        OSError: when there can be no lock file.
+    """
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
 
 
 def owners(state_dir: Path) -> list[str]:

@@ -5,7 +5,6 @@ to the store of the partition where its clicks come now. Which that is, is known
 items lie so far.
 """
 
-import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -14,7 +13,8 @@ from pathlib import Path
 from flows.seed_sets.partitioners import PARTITIONERS, Partitioner
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
-from state.atomic_file import write_whole
+from state.atomic_file import atomic_write
+from state.owner_lock import file_lock
 from state.store.rocks import holds_data
 from state.store.seed_store import Changes, ItemRecord, SeedStore, StoreError
 
@@ -52,8 +52,7 @@ def follow_partitions(
         stores = max(_stores(seeds), default=-1) + 1
         if not (now > (known or stores) > 0 or mark.exists()):
             return
-        with (state_dir / "grown.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with file_lock(state_dir / "grown.lock"):
             _bring_home(seeds, topic, _noted(mark, known, stores, now), now, capacity, partitioner)
     except StoreError as error:
         raise RalmError(str(error)) from error
@@ -76,7 +75,8 @@ def _noted(mark: Path, known: int, stores: int, now: int) -> list[int]:
         before = _read(mark)
         counts = sorted({*before, known or (0 if before else stores), now} - {0})
         if counts != before:
-            write_whole(mark, json.dumps(counts))
+            with atomic_write(mark) as work:
+                work.write_text(json.dumps(counts))
     except OSError as error:
         msg = f"{mark}, which says how many partitions the topic had, cannot be read or written: {error}. {_WAY_OUT}"
         raise RalmError(msg) from error

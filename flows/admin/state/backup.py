@@ -13,7 +13,7 @@ from flows.recovery.backup_note import check_note, write_note
 from flows.recovery.recovery_sqlite import connect
 from flows.seed_sets.repartition import GROWN
 from flows.support.errors import RalmError
-from state.atomic_file import sync, write_whole
+from state.atomic_file import atomic_write, sync
 from state.directory import NAME as FORMAT_NAME
 from state.directory import (
     RESTORING,
@@ -160,7 +160,8 @@ def restore(source: Path, state_dir: Path, capacity: int, progress: Callable[[st
             begin_restoring(state_dir)
             _copy_back(source, state_dir, progress)
             if (source / GROWN).exists():
-                write_whole(state_dir / GROWN, (source / GROWN).read_text())
+                with atomic_write(state_dir / GROWN) as work:
+                    shutil.copyfile(source / GROWN, work)
             _refuse_in_use(source, "it was started meanwhile, so this copy is none")
             write_format(state_dir)
             end_restoring(state_dir)

@@ -10,6 +10,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from ralm.scoring import AttentionWeights
+from state.atomic_file import file_sha256
 from state.bundle import bundle as bundles
 from state.bundle.bundle import Bundle, BundleError, write_bundle
 from state.bundle.manifest import FILES
@@ -62,7 +63,7 @@ def test_an_older_bundle_is_replaced_and_nothing_is_left_beside_it(tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
-@pytest.mark.parametrize("fails", ["save_file", "_sync", "rename"])
+@pytest.mark.parametrize("fails", ["save_file", "sync", "rename"])
 def test_a_full_disk_leaves_the_older_bundle_and_nothing_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
@@ -184,7 +185,7 @@ def test_what_its_writer_would_not_write_is_refused_though_its_hash_fits(
     else:
         (path / name).write_bytes(content)
     manifest = json.loads((path / "manifest.json").read_text())
-    manifest["files"][name] = {"bytes": (path / name).stat().st_size, "sha256": bundles._hash(path / name)}
+    manifest["files"][name] = {"bytes": (path / name).stat().st_size, "sha256": file_sha256(path / name)}
     manifest["version"] = bundles._version(manifest)
     (path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(BundleError, match=message):
