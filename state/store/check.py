@@ -21,7 +21,7 @@ from state.store.layout import (
     decode_seeds,
     split_key,
 )
-from state.store.snapshot_reader import Glance
+from state.store.snapshot_reader import ReadOnlySnapshot
 
 _EMPTY = "nothing is written yet"
 _MOST_NAMED = 20
@@ -70,17 +70,17 @@ def check_store(path: Path, capacity: int, check_centroids: Callable[[bytes], st
             else:
                 report.damages.append(f"there is no store in {path}")
             return report
-        glance = Glance(path)
+        snapshot = ReadOnlySnapshot(path)
     except (StoreError, OSError) as error:
         report.damages.append(str(error))
         return report
-    with glance:
-        if glance.torn is not None:
+    with snapshot:
+        if snapshot.torn is not None:
             report.damages.append(
-                f"the log of the store in {path} is damaged ({glance.torn}); what was written after that place is "
+                f"the log of the store in {path} is damaged ({snapshot.torn}); what was written after that place is "
                 "not there. The flow goes on from before it and reads the clicks since then again."
             )
-        _Check(report, glance.db, capacity, check_centroids).run()
+        _Check(report, snapshot.db, capacity, check_centroids).run()
     return report
 
 

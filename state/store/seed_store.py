@@ -36,7 +36,7 @@ from state.store.layout import (
     item_key,
     split_key,
 )
-from state.store.snapshot_reader import Glance
+from state.store.snapshot_reader import ReadOnlySnapshot
 
 __all__ = ["FORMAT", "Changes", "ItemRecord", "Listing", "MergedSeeds", "SeedStore", "StoreError", "StoreMeta"]
 
@@ -71,7 +71,7 @@ class SeedStore:
         self.meta = meta
         self.torn = torn
         self._capacity = capacity
-        self._glance: Glance | None = None  # a reader's, to be closed with it
+        self._snapshot: ReadOnlySnapshot | None = None  # a reader's, to be closed with it
         self._manifest = ManifestWatch(path)
         self._retired = 0
         self._synced = WriteOptions()
@@ -92,8 +92,8 @@ class SeedStore:
         """
         meta, torn = StoreMeta(topic, partition), None
         if rocks.holds_data(path):
-            with Glance(path) as glance:
-                meta, torn = checked_meta(path, glance.db) or meta, glance.torn
+            with ReadOnlySnapshot(path) as snapshot:
+                meta, torn = checked_meta(path, snapshot.db) or meta, snapshot.torn
         if (meta.topic, meta.partition) != (topic, partition):
             msg = (
                 f"{path} holds the seeds of topic {meta.topic!r} partition {meta.partition}, not of {topic!r} "
@@ -115,17 +115,17 @@ class SeedStore:
         if not rocks.holds_data(path):
             msg = f"there is no store in {path}"
             raise StoreError(msg)
-        glance = Glance(path)
+        snapshot = ReadOnlySnapshot(path)
         try:
-            meta = checked_meta(path, glance.db)
+            meta = checked_meta(path, snapshot.db)
             if meta is None:
                 msg = f"the store in {path} has nothing written yet"
                 raise StoreError(msg)
         except BaseException:
-            glance.close()
+            snapshot.close()
             raise
-        store = cls(path, glance.db, meta, capacity, glance.torn)
-        store._glance = glance
+        store = cls(path, snapshot.db, meta, capacity, snapshot.torn)
+        store._snapshot = snapshot
         return store
 
     @property
@@ -253,8 +253,8 @@ class SeedStore:
 
     def close(self) -> None:
         """Release the directory; what was written stays."""
-        if self._glance is not None:
-            self._glance.close()
+        if self._snapshot is not None:
+            self._snapshot.close()
             return
         with suppress(Exception):  # it may fail to make its log into a table; what was synced is in the log
             self._db.close()

@@ -20,7 +20,7 @@ _TRIES = 10
 _WAIT_S = 0.1
 
 
-class Glance:
+class ReadOnlySnapshot:
     """A store opened to read as it is now, also beside the process that writes it; nothing is written there.
 
     Use it as a context, or close it.
@@ -55,7 +55,7 @@ class Glance:
             self._links.cleanup()
             time.sleep(_WAIT_S)
 
-    def __enter__(self) -> "Glance":
+    def __enter__(self) -> "ReadOnlySnapshot":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -101,7 +101,7 @@ def _files(path: Path) -> list[Path]:
 def _scratch(path: Path) -> TemporaryDirectory[str]:
     """A folder with links to a store's files."""
     try:
-        made = TemporaryDirectory(prefix="ralm-glance-")
+        made = TemporaryDirectory(prefix="ralm-snapshot-")
         for file in _files(path):
             (Path(made.name) / file.name).symlink_to(file.resolve())
     except OSError as error:
