@@ -48,7 +48,7 @@ def copy_store(source: Path, target: Path) -> StoreMeta | None:
                 rocks.writing(target, partial(db.write, batch, unlogged))
             rocks.writing(target, partial(db.flush, True))
             # One epoch more, so that no later delta gets the key of one that was copied.
-            meta = replace(meta, epoch=meta.epoch + 1, manifest=ManifestWatch(target).anchor())
+            meta = replace(meta, epoch=meta.epoch + 1, manifest=ManifestWatch(target).fingerprint())
             last = WriteBatch(raw_mode=True)
             last.put(slot_key(meta.epoch), slot_value(meta.epoch))
             last.put(META_KEY, encode_meta(meta))

@@ -20,7 +20,15 @@ from pathlib import Path
 from rocksdict import Rdict
 
 from state.store import rocks
-from state.store.layout import META_KEY, NO_ANCHOR, WAY_OUT, Anchor, StoreError, StoreMeta, decode_meta
+from state.store.layout import (
+    META_KEY,
+    NO_FINGERPRINT,
+    WAY_OUT,
+    ManifestFingerprint,
+    StoreError,
+    StoreMeta,
+    decode_meta,
+)
 
 SLOTS = 1024
 _NAME = re.compile(r"MANIFEST-(\d+)")
@@ -46,9 +54,9 @@ class ManifestWatch:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = path / "MANIFEST-000000"
-        self._seen = NO_ANCHOR
+        self._seen = NO_FINGERPRINT
 
-    def anchor(self) -> Anchor:
+    def fingerprint(self) -> ManifestFingerprint:
         """What it is now; reads only what is new.
 
         Raises:
@@ -57,7 +65,7 @@ class ManifestWatch:
         try:
             if not self._seen.number or not self._file.exists():
                 self._file, number = _manifest(self._path)
-                self._seen = Anchor(number, 0, 0)
+                self._seen = ManifestFingerprint(number, 0, 0)
             size = self._file.stat().st_size
             if size != self._seen.size:
                 self._seen = _read_on(self._file, self._seen, size, sync=True)
@@ -101,19 +109,19 @@ def _check_chain(path: Path, meta: StoreMeta, get: Callable[[bytes], bytes | Non
                 f"is gone or cut off. {WAY_OUT}"
             )
             raise StoreError(msg)
-    _check_anchor(path, meta.manifest)
+    _check_manifest(path, meta.manifest)
 
 
-def _check_anchor(path: Path, anchor: Anchor) -> None:
+def _check_manifest(path: Path, fingerprint: ManifestFingerprint) -> None:
     try:
         file, number = _manifest(path)
-        if number > anchor.number:
+        if number > fingerprint.number:
             return  # made anew since, from a state that was checked
-        found = _read_on(file, Anchor(number, 0, 0), anchor.size)
+        found = _read_on(file, ManifestFingerprint(number, 0, 0), fingerprint.size)
     except (OSError, ValueError) as error:
         msg = f"the store in {path} cannot be read: {error}. {WAY_OUT}"
         raise StoreError(msg) from error
-    if found != anchor:
+    if found != fingerprint:
         msg = f"the store in {path} has an older or damaged {file.name}: its last batches were built on a newer one."
         raise StoreError(f"{msg} {WAY_OUT}")
 
@@ -127,10 +135,10 @@ def _manifest(path: Path) -> tuple[Path, int]:
     return path / name, int(match[1])
 
 
-def _read_on(file: Path, seen: Anchor, size: int, *, sync: bool = False) -> Anchor:
+def _read_on(file: Path, seen: ManifestFingerprint, size: int, *, sync: bool = False) -> ManifestFingerprint:
     with file.open("rb") as stream:
         if sync:  # what a synced batch refers to must outlive a power cut as the batch does
             os.fsync(stream.fileno())
         stream.seek(seen.size)
         new = stream.read(max(0, size - seen.size))
-    return Anchor(seen.number, seen.size + len(new), zlib.crc32(new, seen.crc))
+    return ManifestFingerprint(seen.number, seen.size + len(new), zlib.crc32(new, seen.crc))

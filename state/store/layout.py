@@ -49,7 +49,7 @@ class StoreError(Exception):
     """A store that cannot be used as it is; the message says what to do."""
 
 
-class Anchor(NamedTuple):
+class ManifestFingerprint(NamedTuple):
     """What is known of RocksDB's MANIFEST: its number, its bytes at some moment, and their CRC-32."""
 
     number: int
@@ -57,7 +57,7 @@ class Anchor(NamedTuple):
     crc: int
 
 
-NO_ANCHOR = Anchor(0, 0, 0)
+NO_FINGERPRINT = ManifestFingerprint(0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class StoreMeta:
     older_versions: tuple[str, ...] = ()
     format: int = FORMAT
     epoch: int = 0
-    manifest: Anchor = NO_ANCHOR
+    manifest: ManifestFingerprint = NO_FINGERPRINT
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def decode_meta(path: Path, value: bytes) -> StoreMeta:
     if written != FORMAT:
         raise StoreError(refusal_of_format(f"the store in {path}", written))
     try:
-        found |= {"manifest": Anchor(*found["manifest"]), "older_versions": tuple(found["older_versions"])}
+        found |= {"manifest": ManifestFingerprint(*found["manifest"]), "older_versions": tuple(found["older_versions"])}
         meta = StoreMeta(**found)
     except (KeyError, TypeError):
         raise _damaged_meta(path, value) from None

@@ -156,7 +156,7 @@ class SeedStore:
         for item, listing in changes.listings.items():
             if listing is not None:
                 batch.put(item_key(b"L", item), encode_listing(listing))
-        changed = replace(self.meta, position=position, epoch=epoch, manifest=self._manifest.anchor(), **meta)
+        changed = replace(self.meta, position=position, epoch=epoch, manifest=self._manifest.fingerprint(), **meta)
         batch.put(slot_key(epoch), slot_value(epoch))
         batch.put(META_KEY, encode_meta(changed))
         self._store.write(batch, self._synced)

@@ -143,7 +143,7 @@ def test_a_manifest_that_is_older_than_what_was_built_upon_it_is_noticed(tmp_pat
     assert contents(tmp_path / "cut") == before
 
 
-def test_the_anchor_alone_notices_it_after_many_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fingerprint_alone_notices_it_after_many_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("state.store.epoch_chain.SLOTS", 4)
     test_a_manifest_that_is_older_than_what_was_built_upon_it_is_noticed(tmp_path)
 
