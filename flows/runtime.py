@@ -119,8 +119,8 @@ class Runtime:
         path = self._seeds_dir / f"{partition:05d}"
         store = SeedStore.open(path, topic=self._topics.clicks, partition=partition, capacity=s.max_seeds)
         self._stores.append(store)
-        if store.torn is not None:
-            log.warning("the end of a store's log was dropped", partition=partition, why=store.torn)
+        if store.wal_truncated is not None:
+            log.warning("the end of a store's log was dropped", partition=partition, why=store.wal_truncated)
         history, decoder = History(self._consumer("history"), s.rebuild, self._watch), Decoder(self._limits, tell=False)
 
         def missed(state: KeeperState) -> tuple[Iterator[ClickBatch], Iterator[CandidateBatch]]:

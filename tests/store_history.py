@@ -67,7 +67,7 @@ class Writer:
             self.states[self.store.position] = state_of(self.store)
 
 
-def unborn(path: Path, partition: int) -> Path:
+def uninitialised(path: Path, partition: int) -> Path:
     """A store as a process leaves it that is killed while it makes it: a MANIFEST that nothing names."""
     SeedStore.open(path, topic="clicks", partition=partition, capacity=N).close()
     for file in path.iterdir():

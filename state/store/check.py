@@ -75,10 +75,10 @@ def check_store(path: Path, capacity: int, check_centroids: Callable[[bytes], st
         report.damages.append(str(error))
         return report
     with snapshot:
-        if snapshot.torn is not None:
+        if snapshot.wal_truncated is not None:
             report.damages.append(
-                f"the log of the store in {path} is damaged ({snapshot.torn}); what was written after that place is "
-                "not there. The flow goes on from before it and reads the clicks since then again."
+                f"the log of the store in {path} is damaged ({snapshot.wal_truncated}); what was written after that "
+                "place is not there. The flow goes on from before it and reads the clicks since then again."
             )
         _Check(report, snapshot.db, capacity, check_centroids).run()
     return report

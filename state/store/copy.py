@@ -12,7 +12,7 @@ from pathlib import Path
 from rocksdict import WriteBatch, WriteOptions
 
 from state.store import rocks
-from state.store.epoch_chain import ManifestWatch, checked_meta, slot_key, slot_value
+from state.store.epoch_chain import ManifestWatch, checked_meta, ring_key, ring_value
 from state.store.layout import META_KEY, StoreMeta, encode_meta
 from state.store.snapshot_reader import ReadOnlySnapshot
 
@@ -50,7 +50,7 @@ def copy_store(source: Path, target: Path) -> StoreMeta | None:
             # One epoch more, so that no later delta gets the key of one that was copied.
             meta = replace(meta, epoch=meta.epoch + 1, manifest=ManifestWatch(target).fingerprint())
             last = WriteBatch(raw_mode=True)
-            last.put(slot_key(meta.epoch), slot_value(meta.epoch))
+            last.put(ring_key(meta.epoch), ring_value(meta.epoch))
             last.put(META_KEY, encode_meta(meta))
             rocks.writing(target, partial(db.write, last, synced))
         finally:

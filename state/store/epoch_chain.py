@@ -6,8 +6,9 @@ upon, or when the end of its MANIFEST is cut off or unreadable and with it the n
 Then later batches are there and earlier ones are not, and the position of the store would lie. Two things that each
 batch carries make that known:
 
-* its number, in one of ``SLOTS`` slots: after a hole some slot is behind. This finds a hole that is followed by fewer
-  than ``SLOTS`` batches, as a missing log is: it lives only for the seconds that making it into a table takes.
+* its number, in the epoch ring of ``RING_SIZE`` places: after a hole some place is behind. This finds a hole that is
+  followed by fewer than ``RING_SIZE`` batches, as a missing log is: it lives only for the seconds that making it into
+  a table takes.
 * the MANIFEST's length and CRC-32 before the batch. This finds a MANIFEST that is older than what was built upon it.
 """
 
@@ -30,17 +31,17 @@ from state.store.layout import (
     decode_meta,
 )
 
-SLOTS = 1024
+RING_SIZE = 1024
 _NAME = re.compile(r"MANIFEST-(\d+)")
 
 
-def slot_key(epoch: int) -> bytes:
-    """The key of an epoch's slot."""
-    return b"E" + (epoch % SLOTS).to_bytes(2, "big")
+def ring_key(epoch: int) -> bytes:
+    """The key of an epoch's place in the ring."""
+    return b"E" + (epoch % RING_SIZE).to_bytes(2, "big")
 
 
-def slot_value(epoch: int) -> bytes:
-    """The slot's value."""
+def ring_value(epoch: int) -> bytes:
+    """The value of an epoch's place in the ring."""
     return epoch.to_bytes(8, "big")
 
 
@@ -102,8 +103,8 @@ def checked_meta(path: Path, db: Rdict) -> StoreMeta | None:
 
 
 def _check_chain(path: Path, meta: StoreMeta, get: Callable[[bytes], bytes | None]) -> None:
-    for epoch in range(max(1, meta.epoch - SLOTS + 1), meta.epoch + 1):
-        if get(slot_key(epoch)) != slot_value(epoch):
+    for epoch in range(max(1, meta.epoch - RING_SIZE + 1), meta.epoch + 1):
+        if get(ring_key(epoch)) != ring_value(epoch):
             msg = (
                 f"the store in {path} has a hole: batch {epoch} of {meta.epoch} is missing, since a file of its log "
                 f"is gone or cut off. {WAY_OUT}"

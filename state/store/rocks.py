@@ -123,7 +123,7 @@ def holds_data(path: Path) -> bool:
         raise StoreError(msg) from error
 
 
-def clear_unborn(path: Path) -> None:
+def clear_uninitialised(path: Path) -> None:
     """Remove what a process left that was killed while it made a store."""
     for file in path.glob("MANIFEST-*"):
         file.unlink()

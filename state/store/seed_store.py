@@ -17,7 +17,7 @@ from ralm.seed_set import SeedSet, merge_all
 from state.store import rocks
 from state.store.base_sets import BaseSets
 from state.store.changes import Changes
-from state.store.epoch_chain import ManifestWatch, checked_meta, slot_key, slot_value
+from state.store.epoch_chain import ManifestWatch, checked_meta, ring_key, ring_value
 from state.store.layout import (
     FORMAT,
     META_KEY,
@@ -61,15 +61,16 @@ class SeedStore:
 
     Attributes:
         meta: what the store knows of itself.
-        torn: why the end of its log was dropped when it was opened, None if it was not. The store is then behind.
+        wal_truncated: why the end of its log was dropped when it was opened, None if it was not. The store is then
+            behind.
     """
 
-    def __init__(self, path: Path, db: Rdict, meta: StoreMeta, capacity: int, torn: str | None = None) -> None:
+    def __init__(self, path: Path, db: Rdict, meta: StoreMeta, capacity: int, wal_truncated: str | None = None) -> None:
         self._db = db
         self._store = rocks.OpenStore(path, db)
         self._bases = BaseSets(self._store)
         self.meta = meta
-        self.torn = torn
+        self.wal_truncated = wal_truncated
         self._capacity = capacity
         self._snapshot: ReadOnlySnapshot | None = None  # a reader's, to be closed with it
         self._manifest = ManifestWatch(path)
@@ -90,10 +91,10 @@ class SeedStore:
         Raises:
             StoreError: when it is in use, damaged, of another format or of another partition.
         """
-        meta, torn = StoreMeta(topic, partition), None
+        meta, wal_truncated = StoreMeta(topic, partition), None
         if rocks.holds_data(path):
             with ReadOnlySnapshot(path) as snapshot:
-                meta, torn = checked_meta(path, snapshot.db) or meta, snapshot.torn
+                meta, wal_truncated = checked_meta(path, snapshot.db) or meta, snapshot.wal_truncated
         if (meta.topic, meta.partition) != (topic, partition):
             msg = (
                 f"{path} holds the seeds of topic {meta.topic!r} partition {meta.partition}, not of {topic!r} "
@@ -102,8 +103,8 @@ class SeedStore:
             raise StoreError(msg)
         path.mkdir(parents=True, exist_ok=True)
         if not rocks.holds_data(path):
-            rocks.clear_unborn(path)
-        return cls(path, rocks.open_to_write(path), meta, capacity, torn)
+            rocks.clear_uninitialised(path)
+        return cls(path, rocks.open_to_write(path), meta, capacity, wal_truncated)
 
     @classmethod
     def inspect(cls, path: Path, capacity: int = 2**62) -> Self:
@@ -124,7 +125,7 @@ class SeedStore:
         except BaseException:
             snapshot.close()
             raise
-        store = cls(path, snapshot.db, meta, capacity, snapshot.torn)
+        store = cls(path, snapshot.db, meta, capacity, snapshot.wal_truncated)
         store._snapshot = snapshot
         return store
 
@@ -157,7 +158,7 @@ class SeedStore:
             if listing is not None:
                 batch.put(item_key(b"L", item), encode_listing(listing))
         changed = replace(self.meta, position=position, epoch=epoch, manifest=self._manifest.fingerprint(), **meta)
-        batch.put(slot_key(epoch), slot_value(epoch))
+        batch.put(ring_key(epoch), ring_value(epoch))
         batch.put(META_KEY, encode_meta(changed))
         self._store.write(batch, self._synced)
         self.meta = changed

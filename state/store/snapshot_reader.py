@@ -30,7 +30,7 @@ class ReadOnlySnapshot:
 
     Attributes:
         db: the open store.
-        torn: why its log cannot be read to its end, None if it can; ``db`` is then as before the damage.
+        wal_truncated: why its log cannot be read to its end, None if it can; ``db`` is then as before the damage.
 
     Raises:
         StoreError: when it is damaged.
@@ -44,8 +44,8 @@ class ReadOnlySnapshot:
             self._links = _scratch(path)
             # Beside a running flow a file may come, go or grow between two looks; a damaged store stays as it is.
             try:
-                self.db, self.torn = self._open()
-                if self.torn is None or attempt == _TRIES - 1 or _look(path) == before:
+                self.db, self.wal_truncated = self._open()
+                if self.wal_truncated is None or attempt == _TRIES - 1 or _look(path) == before:
                     return
                 self.db.close()
             except StoreError:
@@ -70,16 +70,16 @@ class ReadOnlySnapshot:
         try:
             return self._open_with(DBRecoveryMode.absolute_consistency()), None
         except StoreError as error:
-            torn = in_words(self._path, error.__cause__ or error)
+            wal_truncated = in_words(self._path, error.__cause__ or error)
         db = self._open_with(DBRecoveryMode.point_in_time())
         try:
             further = self._open_with(DBRecoveryMode.tolerate_corrupted_tail_records())
         except StoreError as error:
             return db, in_words(self._path, error.__cause__ or error)
-        # Where nothing follows what is torn, it is the half record that a process may leave that is killed.
+        # Where nothing follows the damage, it is the half record of a process that was killed.
         ends_there = further.get(META_KEY) == db.get(META_KEY)
         further.close()
-        return db, None if ends_there else torn
+        return db, None if ends_there else wal_truncated
 
     def _open_with(self, recovery: DBRecoveryMode) -> Rdict:
         options = make_options(create=False, recovery=recovery)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from store_history import unborn
+from store_history import uninitialised
 
 from flows.seed_sets import repartition
 from flows.seed_sets.partitioners import PARTITIONERS, crc32, murmur2
@@ -114,7 +114,7 @@ def test_nothing_is_looked_at_while_the_topic_is_as_it_was(tmp_path: Path) -> No
 def test_stores_that_a_start_was_stopped_from_making_are_no_obstacle(tmp_path: Path) -> None:
     choose = PARTITIONERS["crc32"]
     fill(tmp_path, {name: choose(name.encode(), 1) for name in NAMES}, 1)
-    unborn(tmp_path / "seeds" / "00001", 1)
+    uninitialised(tmp_path / "seeds" / "00001", 1)
     follow_partitions(tmp_path, "clicks", 1, 3, 100, "crc32")
     assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 3) for n in NAMES}
 

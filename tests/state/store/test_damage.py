@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rocksdict import Options
-from store_history import Crashed, N, Writer, crash_image, state_of, unborn
+from store_history import Crashed, N, Writer, crash_image, state_of, uninitialised
 
 from ralm.seed_set import SeedSet
 from state.store import rocks
@@ -144,7 +144,7 @@ def test_a_manifest_that_is_older_than_what_was_built_upon_it_is_noticed(tmp_pat
 
 
 def test_the_fingerprint_alone_notices_it_after_many_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("state.store.epoch_chain.SLOTS", 4)
+    monkeypatch.setattr("state.store.epoch_chain.RING_SIZE", 4)
     test_a_manifest_that_is_older_than_what_was_built_upon_it_is_noticed(tmp_path)
 
 
@@ -174,15 +174,15 @@ def test_a_log_whose_end_is_dropped_is_told(crashed: Crashed, tmp_path: Path) ->
     log.write_bytes(data)
     assert any("log of the store" in words for words in check_store(path, N, lambda _: None).damages)
     store = SeedStore.open(path, topic="clicks", partition=3, capacity=N)
-    assert store.torn is not None
-    assert "checksum mismatch" in store.torn
+    assert store.wal_truncated is not None
+    assert "checksum mismatch" in store.wal_truncated
     assert 0 < store.position < max(crashed.states)
     assert state_of(store) == crashed.states[store.position]
     store.close()
 
 
 def test_a_process_killed_while_it_makes_a_store_leaves_no_obstacle(tmp_path: Path) -> None:
-    path = unborn(tmp_path / "s", 3)
+    path = uninitialised(tmp_path / "s", 3)
     report = check_store(path, N, lambda _: None)
     assert (report.damages, report.notes) == ([], ["nothing is written yet"])
     assert check_store(tmp_path / "nowhere", N, lambda _: None).damages

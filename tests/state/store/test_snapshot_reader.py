@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from store_history import N, Writer, state_of, unborn
+from store_history import N, Writer, state_of, uninitialised
 
 from state.store.check import check_store
 from state.store.copy import copy_store
@@ -67,7 +67,7 @@ def test_a_copy_is_gone_on_with_as_the_store_itself(tmp_path: Path) -> None:
 def test_an_empty_store_is_not_copied_and_a_damaged_one_refused(tmp_path: Path) -> None:
     SeedStore.open(tmp_path / "empty", topic="clicks", partition=3, capacity=N).close()
     assert copy_store(tmp_path / "empty", tmp_path / "copy") is None
-    assert copy_store(unborn(tmp_path / "unborn", 3), tmp_path / "copy") is None
+    assert copy_store(uninitialised(tmp_path / "uninitialised", 3), tmp_path / "copy") is None
     assert not (tmp_path / "copy").exists()
     writer = Writer(tmp_path / "s", 13)
     writer.epochs(10)

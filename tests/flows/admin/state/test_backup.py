@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from state_maker import verified
-from store_history import N, unborn
+from store_history import N, uninitialised
 
 from flows.admin.state.backup import backup, restore
 from flows.cli.commands.state import command
@@ -259,7 +259,7 @@ def test_what_is_no_store_is_passed_over(state: Path, tmp_path: Path) -> None:
 def test_a_store_that_was_never_made_is_empty_unless_the_recovery_data_knows_better(
     state: Path, tmp_path: Path
 ) -> None:
-    unborn(state / "seeds" / "00001", 1)
+    uninitialised(state / "seeds" / "00001", 1)
     done = run(state, "verify")
     assert done.exit_code == 0, done.output
     assert "partition 1" not in done.output
@@ -267,7 +267,7 @@ def test_a_store_that_was_never_made_is_empty_unless_the_recovery_data_knows_bet
     backup(state, tmp_path / "backup", N, nothing)
     assert sorted(path.name for path in (tmp_path / "backup" / "seeds").iterdir()) == ["00000", "00003"]
     shutil.rmtree(state / "seeds" / "00003")
-    unborn(state / "seeds" / "00003", 3)
+    uninitialised(state / "seeds" / "00003", 3)
     done = run(state, "verify")
     assert done.exit_code == 1
     assert "partition 3: BEHIND" in done.output
