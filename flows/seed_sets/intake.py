@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from flows.messages.batches import CandidateChange, ClickBatch, Ints
-from flows.seed_sets.candidates import Listings
+from flows.seed_sets.candidates import CandidateRegistry
 from flows.seed_sets.item_table import NEVER, ItemTable
 from flows.seed_sets.keeper_state import KeeperOptions
 from monitoring import metrics
@@ -51,7 +51,7 @@ class SeedIntake:
 
     Attributes:
         items: what is kept in memory of each item.
-        listings: what the topic of candidates says.
+        registry: what the candidates topic says.
         position: the offset after the last click that was taken in.
         candidates: the same of the topic of candidates.
     """
@@ -63,8 +63,8 @@ class SeedIntake:
         for item_id, record in store.items():
             number = self.items.number(item_id)
             self.items.last_click[number], self.items.seeds[number] = record.last_click, record.seeds
-        self.listings = Listings(
-            store.listings(),
+        self.registry = CandidateRegistry(
+            store.candidates(),
             only_listed=options.candidates == "listed",
             remember=options.item_ttl or _WEEK_MS,
         )
@@ -82,7 +82,7 @@ class SeedIntake:
         """
         first = int(np.searchsorted(batch.offsets, self.position))
         counts = np.ones(len(batch.offsets), bool)
-        floors = self.listings.floors(batch.item_ids, now)
+        floors = self.registry.ignore_before(batch.item_ids, now)
         if floors is not None:
             counts = batch.times > floors[batch.items]
         numbers = self._numbers(batch, counts, first)
@@ -100,7 +100,7 @@ class SeedIntake:
         """Take a candidate message in, if the store has it not yet; whether it had not."""
         if change.offset < self.candidates:
             return False
-        self._changes.listings[change.item_id] = self.listings.take(change)
+        self._changes.candidates[change.item_id] = self.registry.apply(change)
         self.candidates = change.offset + 1
         return True
 
@@ -108,8 +108,8 @@ class SeedIntake:
         """The items to give up when windows until ``closed`` (ms) have closed."""
         items, options = self.items, self._options
         due: dict[str, Reason] = {
-            item: "retired" if self.listings.is_retired(item) else "expired"
-            for item in self.listings.gone(closed)
+            item: "retired" if self.registry.is_retired(item) else "expired"
+            for item in self.registry.expired(closed)
             if item in items
         }
         if options.item_ttl:
@@ -122,7 +122,7 @@ class SeedIntake:
 
     def _spare(self, before: int) -> Iterator[str]:
         """Items without a click since ``before`` (ms) that are not listed, longest idle first."""
-        return (item for item in self.items.idle_since(before) if not self.listings.is_listed(item))
+        return (item for item in self.items.idle_since(before) if not self.registry.is_listed(item))
 
     def give_up(self, given: dict[str, Reason]) -> None:
         """Let items go: seeds, record and centroids."""
@@ -134,9 +134,9 @@ class SeedIntake:
             metrics.ITEMS_ENDED.labels(reason).inc()
         self._changes.retired += given
 
-    def forget_listings(self, closed: int) -> None:
+    def forget_candidates(self, closed: int) -> None:
         """Forget what the topic of candidates said of items that went long ago."""
-        self._changes.listings.update(dict.fromkeys(self.listings.forget(closed)))
+        self._changes.candidates.update(dict.fromkeys(self.registry.forget(closed)))
 
     def clustered(self, item_id: str, seeds: int, centroids: bytes | None) -> None:
         """Note what came of an item's clustering."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from flows.messages.batches import CandidateBatch, ClickBatch, Headers, OutMessage
 from flows.messages.codec import SCHEMA_VERSION, centroids_key
-from flows.seed_sets.candidates import Listings
+from flows.seed_sets.candidates import CandidateRegistry
 from flows.seed_sets.catch_up import catch_up
 from flows.seed_sets.clustering import ClusteringPool, Job, Result
 from flows.seed_sets.intake import Reason, SeedIntake
@@ -100,9 +100,9 @@ class SeedKeeper:
             if len(self._running) >= self._pool.slots:
                 break
             if item_id not in self._running:
-                listed = self._intake.listings.is_candidate(item_id)
+                listed = self._intake.registry.is_candidate(item_id)
                 self._running[item_id] = self._pool.submit(self._store, Job(item_id, window, listed))
-        self._report.show(self._intake.items, self._intake.listings, self._pending, self._clock)
+        self._report.show(self._intake.items, self._intake.registry, self._pending, self._clock)
         return out
 
     def notify_at(self) -> datetime | None:
@@ -183,7 +183,7 @@ class SeedKeeper:
         for change in batch.changes:
             if not intake.change(change) or change.item_id not in intake.items:
                 continue
-            if intake.listings.is_gone(change.item_id, self._clock.closed):
+            if intake.registry.is_expired(change.item_id, self._clock.closed):
                 out += self._give_up({change.item_id: "retired" if change.retired else "expired"})
             elif self._options.candidates == "listed":
                 number = intake.items.find([change.item_id])
@@ -204,7 +204,7 @@ class SeedKeeper:
         metrics.RECLUSTERS.labels("shed").inc(shed)
         metrics.WINDOWS_CLOSED.inc(len(np.unique(windows)))
         self._report.window_end(closed)
-        intake.forget_listings(closed)
+        intake.forget_candidates(closed)
         return self._give_up(intake.due(closed))
 
     def _give_up(self, due: dict[str, Reason]) -> list[OutMessage]:
@@ -254,7 +254,9 @@ class KeeperReport:
         self._clock = clock
         self._last = -_EVERY_S
 
-    def show(self, items: ItemTable, listings: Listings, pending: Mapping[str, int], clock: WindowClock) -> None:
+    def show(
+        self, items: ItemTable, registry: CandidateRegistry, pending: Mapping[str, int], clock: WindowClock
+    ) -> None:
         """Show how much there is, now and then."""
         now = self._clock()
         if now - self._last < _EVERY_S:
@@ -264,7 +266,7 @@ class KeeperReport:
         metrics.SEEDS.labels(self._label).set(int(items.seeds[items.live].sum()))
         metrics.DIRTY_ITEMS.labels(self._label).set(len(items.dirty()))
         metrics.PENDING_ITEMS.labels(self._label).set(len(pending))
-        metrics.LISTINGS.labels(self._label).set(len(listings))
+        metrics.LISTINGS.labels(self._label).set(len(registry))
         if clock.watermark is not None:
             metrics.WATERMARK.labels(self._label).set(clock.watermark / 1000)
 

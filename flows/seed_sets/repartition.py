@@ -139,7 +139,7 @@ def _items(path: Path) -> list[str]:
         return []
     try:
         with closing(SeedStore.inspect(path)) as store:
-            return sorted({name for name, _ in store.items()} | {name for name, _ in store.listings()})
+            return sorted({name for name, _ in store.items()} | {name for name, _ in store.candidates()})
     except StoreError as error:
         if "nothing written" in str(error):
             return []
@@ -186,16 +186,16 @@ def _move(seeds: Path, topic: str, way: tuple[int, int], names: list[str], capac
             )
             for partition in way
         )
-        records, listings, there_already = dict(source.items()), dict(source.listings()), dict(target.items())
+        records, entries, there_already = dict(source.items()), dict(source.candidates()), dict(target.items())
         for batch in _batches(names, records):
             there = Changes(
                 seeds=[(name, source.seeds(name)) for name in batch if name in records],
                 items={name: _both(records[name], there_already.get(name)) for name in batch if name in records},
-                listings={name: listings[name] for name in batch if name in listings},
+                candidates={name: entries[name] for name in batch if name in entries},
             )
             # Without a model's name the target makes all its centroids anew: those of the moved may have been due.
             target.write(there, position=target.position, model_version="")
-            source.write(Changes(retired=batch, listings=dict.fromkeys(batch)), position=source.position)
+            source.write(Changes(retired=batch, candidates=dict.fromkeys(batch)), position=source.position)
             source.write(Changes(told=batch), position=source.position)
 
 

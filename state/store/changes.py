@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ralm.seed_set import SeedSet
-from state.store.layout import ItemRecord, Listing
+from state.store.layout import CandidateEntry, ItemRecord
 
 
 @dataclass
@@ -16,7 +16,7 @@ class Changes:
         seeds: new seeds of each touched item.
         items: the touched items' new records.
         centroids: encoded centroids of the items that were clustered.
-        listings: what the topic of candidates says; None forgets it.
+        candidates: what the candidates topic says; None forgets it.
     """
 
     retired: list[str] = field(default_factory=list)
@@ -24,7 +24,7 @@ class Changes:
     seeds: list[tuple[str, SeedSet]] = field(default_factory=list)
     items: dict[str, ItemRecord] = field(default_factory=dict)
     centroids: dict[str, bytes] = field(default_factory=dict)
-    listings: dict[str, Listing | None] = field(default_factory=dict)
+    candidates: dict[str, CandidateEntry | None] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return any(vars(self).values())

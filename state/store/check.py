@@ -15,8 +15,8 @@ from state.store.layout import (
     StoreError,
     StoreKey,
     StoreMeta,
+    decode_candidate,
     decode_head,
-    decode_listing,
     decode_record,
     decode_seeds,
     split_key,
@@ -108,7 +108,7 @@ class _Check:
             b"H": self._head_of_pieces,
             b"D": self._delta,
             b"C": self._centroids,
-            b"L": self._listing,
+            b"L": self._candidate,
         }
         unread = False
         for kind, check in checks.items():
@@ -198,8 +198,8 @@ class _Check:
             msg = f"the centroids of item {item!r} are damaged: {wrong}. {WAY_OUT}"
             raise StoreError(msg)
 
-    def _listing(self, key: StoreKey, value: bytes) -> None:
-        decode_listing(value, key.item)
+    def _candidate(self, key: StoreKey, value: bytes) -> None:
+        decode_candidate(value, key.item)
 
     def _met(self, item: str, what: str) -> None:
         self._bare.discard(item)

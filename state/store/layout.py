@@ -11,7 +11,7 @@ All keys are in one column family, ``ITEM`` being a 2-byte length and the item's
 ``P ITEM gen piece``    a piece of it (same form as ``B``), see ``state/store/base_sets.py``
 ``D ITEM epoch``        one delta seed set (same form) for each epoch that touched the item
 ``C ITEM``              the item's last centroids as they were emitted
-``L ITEM``              what the topic of candidates says of the item: three int64, see ``Listing``
+``L ITEM``              what the topic of candidates says of the item: three int64, see ``CandidateEntry``
 ``T ITEM``              the item was given up; its tombstone may not have been delivered yet
 ======================  ============================================================================
 
@@ -33,7 +33,7 @@ META_KEY = b"M"
 MAX_TIME = 1 << 53
 """Event times (ms) lie from 0 to before this."""
 _RECORD = struct.Struct("<qq")
-_LISTING = struct.Struct("<qqq")
+_CANDIDATE = struct.Struct("<qqq")
 _HEAD = struct.Struct("<qqq")
 _TAILS = {b"I": 0, b"B": 0, b"H": 0, b"P": 8, b"D": 8, b"C": 0, b"L": 0, b"T": 0}
 """Bytes of a key after the item."""
@@ -95,7 +95,7 @@ class ItemRecord:
     seeds: int
 
 
-class Listing(NamedTuple):
+class CandidateEntry(NamedTuple):
     """What the topic of candidates says of an item.
 
     Attributes:
@@ -232,22 +232,22 @@ def decode_record(value: bytes, item: str) -> ItemRecord:
     raise StoreError(msg)
 
 
-def encode_listing(listing: Listing) -> bytes:
+def encode_candidate(entry: CandidateEntry) -> bytes:
     """The value of ``L``."""
-    return _LISTING.pack(*listing)
+    return _CANDIDATE.pack(*entry)
 
 
-def decode_listing(value: bytes, item: str) -> Listing:
+def decode_candidate(value: bytes, item: str) -> CandidateEntry:
     """Decode and check the value of ``L``.
 
     Raises:
         StoreError: when it is damaged.
     """
-    if len(value) == _LISTING.size:
-        listing = Listing(*_LISTING.unpack(value))
-        if min(listing) >= 0:
-            return listing
-    msg = f"the listing of item {item!r} is damaged: {value[:32].hex()} is no three times. {WAY_OUT}"
+    if len(value) == _CANDIDATE.size:
+        entry = CandidateEntry(*_CANDIDATE.unpack(value))
+        if min(entry) >= 0:
+            return entry
+    msg = f"the candidate entry of item {item!r} is damaged: {value[:32].hex()} is no three times. {WAY_OUT}"
     raise StoreError(msg)
 
 

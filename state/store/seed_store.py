@@ -21,15 +21,15 @@ from state.store.epoch_chain import ManifestWatch, checked_meta, ring_key, ring_
 from state.store.layout import (
     FORMAT,
     META_KEY,
+    CandidateEntry,
     ItemRecord,
-    Listing,
     StoreError,
     StoreMeta,
-    decode_listing,
+    decode_candidate,
     decode_record,
     decode_seeds,
     delta_key,
-    encode_listing,
+    encode_candidate,
     encode_meta,
     encode_record,
     encode_seeds,
@@ -38,7 +38,7 @@ from state.store.layout import (
 )
 from state.store.snapshot_reader import ReadOnlySnapshot
 
-__all__ = ["FORMAT", "Changes", "ItemRecord", "Listing", "MergedSeeds", "SeedStore", "StoreError", "StoreMeta"]
+__all__ = ["FORMAT", "CandidateEntry", "Changes", "ItemRecord", "MergedSeeds", "SeedStore", "StoreError", "StoreMeta"]
 
 _FLUSH_AFTER = 2000
 """Retired items after which RocksDB is told to make tables of their deletions: only then can their bytes go."""
@@ -154,9 +154,9 @@ class SeedStore:
             batch.put(item_key(b"I", item), encode_record(record))
         for item, centroids in changes.centroids.items():
             batch.put(item_key(b"C", item), centroids)
-        for item, listing in changes.listings.items():
-            if listing is not None:
-                batch.put(item_key(b"L", item), encode_listing(listing))
+        for item, entry in changes.candidates.items():
+            if entry is not None:
+                batch.put(item_key(b"L", item), encode_candidate(entry))
         changed = replace(self.meta, position=position, epoch=epoch, manifest=self._manifest.fingerprint(), **meta)
         batch.put(ring_key(epoch), ring_value(epoch))
         batch.put(META_KEY, encode_meta(changed))
@@ -177,7 +177,7 @@ class SeedStore:
             item = split_key(key).item
             yield item, decode_record(value, item)
 
-    def listings(self) -> Iterator[tuple[str, Listing]]:
+    def candidates(self) -> Iterator[tuple[str, CandidateEntry]]:
         """What the topic of candidates says of each item that it named.
 
         Raises:
@@ -185,7 +185,7 @@ class SeedStore:
         """
         for key, value in self._store.scan(b"L"):
             item = split_key(key).item
-            yield item, decode_listing(value, item)
+            yield item, decode_candidate(value, item)
 
     def untold(self) -> list[str]:
         """Items that were given up and whose tombstones may not have been delivered.
@@ -271,8 +271,8 @@ class SeedStore:
             for kind in (b"I", b"C"):
                 batch.delete(item_key(kind, item))
             batch.put(item_key(b"T", item), b"")
-        for item, listing in changes.listings.items():
-            if listing is None:
+        for item, entry in changes.candidates.items():
+            if entry is None:
                 batch.delete(item_key(b"L", item))
 
     def _deltas(self, item: str) -> dict[bytes, SeedSet]:

@@ -102,7 +102,7 @@ def test_values_that_are_wrong_are_told_by_item(state: Path) -> None:
     store.close()
     (report, _), _ = verified(state)
     told = "\n".join(report.store.damages)
-    for item, what in ((1, "seeds"), (2, "record"), (4, "centroids"), (5, "listing")):
+    for item, what in ((1, "seeds"), (2, "record"), (4, "centroids"), (5, "candidate entry")):
         assert f"the {what} of item 'item-{item}' " in told
     assert "is none of a store" in told
     assert len(report.store.damages) == 5
