@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from flows.messages.batches import CandidateBatch, ClickBatch
-from flows.seed_sets.intake import SeedIntake
+from flows.seed_sets.intake import SeedSetWriter
 from flows.seed_sets.windows import WindowClock, WindowOptions
 
 WRITE_EVERY = 1_000_000
@@ -17,7 +17,7 @@ WRITE_EVERY = 1_000_000
 
 
 def catch_up(
-    intake: SeedIntake,
+    writer: SeedSetWriter,
     windows: WindowOptions,
     clicks: Iterable[ClickBatch],
     candidates: Iterable[CandidateBatch],
@@ -26,27 +26,27 @@ def catch_up(
     """Take in what the store has missed. Nothing is clustered or sent: the snapshot knows what is still to be done.
 
     Args:
-        intake: of the store.
-        windows: how event time is cut; items are given up in it as they were the first time.
+        writer: of the store.
+        windows: how event time is cut; items are evicted in it as they were the first time.
         clicks: the clicks that are missing, in offset order.
         candidates: the candidates that are missing, in offset order.
         until: the offsets of clicks and candidates that the snapshot has reached.
     """
     for listed in candidates:
         for change in listed.changes:
-            intake.change(change)
-    intake.candidates = max(intake.candidates, until[1])
-    times = intake.items.last_click[intake.items.live]
+            writer.apply_candidate(change)
+    writer.candidates = max(writer.candidates, until[1])
+    times = writer.items.last_click[writer.items.live]
     clock = WindowClock(windows, int(times.max()) if len(times) else None)
     held = 0
     for batch in clicks:
         for closed, part in clock.cut(batch.rows(0, int(np.searchsorted(batch.offsets, until[0])))):
             if closed is not None:
-                intake.give_up(intake.due(closed))
-            intake.clicks(part, clock.closed)
+                writer.evict(writer.evictable(closed))
+            writer.apply_clicks(part, clock.closed)
         held += len(batch.offsets)
         if held >= WRITE_EVERY:
-            intake.write()
+            writer.write()
             held = 0
-    intake.position = max(intake.position, until[0])
-    intake.write()
+    writer.position = max(writer.position, until[0])
+    writer.write()

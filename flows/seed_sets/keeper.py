@@ -21,7 +21,7 @@ from flows.messages.codec import SCHEMA_VERSION, centroids_key
 from flows.seed_sets.candidates import CandidateRegistry
 from flows.seed_sets.catch_up import catch_up
 from flows.seed_sets.clustering import ClusteringPool, Job, Result
-from flows.seed_sets.intake import Reason, SeedIntake
+from flows.seed_sets.intake import EvictionReason, SeedSetWriter
 from flows.seed_sets.item_table import ItemTable
 from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
 from flows.seed_sets.windows import WindowClock
@@ -62,17 +62,17 @@ class SeedKeeper:
         self._store = store
         self._pool = pool
         self._options = options
-        self._intake = SeedIntake(store, options)
+        self._writer = SeedSetWriter(store, options)
         if state is not None and (store.position < state.position or store.meta.candidates < state.candidates):
             clicks, candidates = missed(state)
-            catch_up(self._intake, options.windows, clicks, candidates, (state.position, state.candidates))
+            catch_up(self._writer, options.windows, clicks, candidates, (state.position, state.candidates))
         self._running: dict[str, Future[Result]] = {}
-        self._announced: list[str] = []
-        self._announcing: list[str] = []
+        self._acked: list[str] = []
+        self._in_flight: list[str] = []
         self._report = KeeperReport(store.meta.partition)
         self._older = self._versions()
-        self._versions_told = False
-        self._first_words: list[OutMessage] = []
+        self._versions_in_flight = False
+        self._startup_messages: list[OutMessage] = []
         self._unwritten = False  # clicks that the pool must see before it clusters their items
         self._resume(state)
 
@@ -91,7 +91,7 @@ class SeedKeeper:
 
     def collect(self) -> list[OutMessage]:
         """Emit what the pool has finished and give it the next items, oldest window first."""
-        out, self._first_words = self._first_words, []
+        out, self._startup_messages = self._startup_messages, []
         for item_id in [item for item, future in self._running.items() if future.done()]:
             out += self._finish(self._running.pop(item_id).result())
         if self._unwritten:
@@ -100,30 +100,30 @@ class SeedKeeper:
             if len(self._running) >= self._pool.slots:
                 break
             if item_id not in self._running:
-                listed = self._intake.registry.is_candidate(item_id)
+                listed = self._writer.registry.is_candidate(item_id)
                 self._running[item_id] = self._pool.submit(self._store, Job(item_id, window, listed))
-        self._report.show(self._intake.items, self._intake.registry, self._pending, self._clock)
+        self._report.show(self._writer.items, self._writer.registry, self._pending, self._clock)
         return out
 
     def notify_at(self) -> datetime | None:
         """Soon, while clustering runs."""
-        return datetime.now(UTC) + _LOOK_AGAIN if self._pending or self._first_words else None
+        return datetime.now(UTC) + _LOOK_AGAIN if self._pending or self._startup_messages else None
 
     def snapshot(self) -> KeeperState:
         """Write the epoch to the store, then say what the engine must remember."""
         # The epoch before this one has ended, so its tombstones are with the broker.
-        self._intake.told(self._announced)
+        self._writer.ack_tombstones(self._acked)
         self._write()
-        self._announced, self._announcing = self._announcing, []
-        self._older = self._older[:1] if self._versions_told else self._older
-        self._versions_told = True
+        self._acked, self._in_flight = self._in_flight, []
+        self._older = self._older[:1] if self._versions_in_flight else self._older
+        self._versions_in_flight = True
         self._report.snapshot()
-        items = self._intake.items
+        items = self._writer.items
         dirty = items.dirty()
         return KeeperState(
             self._store.meta.partition,
-            self._intake.position,
-            self._intake.candidates,
+            self._writer.position,
+            self._writer.candidates,
             self._clock.newest,
             self._clock.closed,
             ([items.name(n) for n in dirty], items.dirty_from[dirty], items.dirty_to[dirty]),
@@ -131,7 +131,7 @@ class SeedKeeper:
         )
 
     def _resume(self, state: KeeperState | None) -> None:
-        items = self._intake.items
+        items = self._writer.items
         newest = int(items.last_click.max()) if state is None and len(items) else None
         self._clock = WindowClock(
             self._options.windows,
@@ -145,13 +145,13 @@ class SeedKeeper:
             numbers = items.find(names)
             known = numbers >= 0
             items.dirty_from[numbers[known]], items.dirty_to[numbers[known]] = first[known], last[known]
-        out = self._give_up(self._intake.due(self._clock.closed))
-        untold = self._store.untold()
-        self._announcing += untold
+        out = self._evict(self._writer.evictable(self._clock.closed))
+        unacked = self._store.unacked_tombstones()
+        self._in_flight += unacked
         # One that came back since may have lost its centroids to the tombstone that is sent again: make them anew.
-        numbers = items.find(item for item in untold if item in items)
+        numbers = items.find(item for item in unacked if item in items)
         items.mark(numbers, np.full(len(numbers), self._clock.next_end()))
-        self._first_words = self._forgotten_versions() + self._tombstones(untold) + out
+        self._startup_messages = self._forgotten_versions() + self._tombstones(unacked) + out
         if state is None or self._store.meta.model_version != self._pool.model_version:
             # Nothing is known of what was emitted, or it was made by another model: make all of it anew.
             everything = np.flatnonzero(items.live)
@@ -169,9 +169,9 @@ class SeedKeeper:
         return [OutMessage(key, None, _HEADERS) for key in keys]
 
     def _apply(self, batch: ClickBatch) -> None:
-        taken = self._intake.clicks(batch, self._clock.closed)
+        taken = self._writer.apply_clicks(batch, self._clock.closed)
         windows, late = self._clock.window_ends(taken.times)
-        self._intake.items.mark(taken.numbers, windows)
+        self._writer.items.mark(taken.numbers, windows)
         metrics.CLICKS.labels("applied").inc(taken.new)
         metrics.CLICKS.labels("replayed").inc(len(taken.numbers) - taken.new)
         metrics.CLICKS.labels("refused").inc(taken.refused)
@@ -179,20 +179,20 @@ class SeedKeeper:
 
     def _list(self, batch: CandidateBatch) -> list[OutMessage]:
         out: list[OutMessage] = []
-        intake = self._intake
+        writer = self._writer
         for change in batch.changes:
-            if not intake.change(change) or change.item_id not in intake.items:
+            if not writer.apply_candidate(change) or change.item_id not in writer.items:
                 continue
-            if intake.registry.is_expired(change.item_id, self._clock.closed):
-                out += self._give_up({change.item_id: "retired" if change.retired else "expired"})
+            if writer.registry.is_expired(change.item_id, self._clock.closed):
+                out += self._evict({change.item_id: "retired" if change.retired else "expired"})
             elif self._options.candidates == "listed":
-                number = intake.items.find([change.item_id])
-                intake.items.mark(number, np.array([self._clock.next_end()]))
-        intake.candidates = max(intake.candidates, batch.next_offset)
+                number = writer.items.find([change.item_id])
+                writer.items.mark(number, np.array([self._clock.next_end()]))
+        writer.candidates = max(writer.candidates, batch.next_offset)
         return out
 
     def _close(self, closed: int) -> list[OutMessage]:
-        items, intake = self._intake.items, self._intake
+        items, writer = self._writer.items, self._writer
         numbers, windows = items.touched_until(closed)
         self._unwritten |= len(numbers) > 0
         shed = 0
@@ -204,18 +204,18 @@ class SeedKeeper:
         metrics.RECLUSTERS.labels("shed").inc(shed)
         metrics.WINDOWS_CLOSED.inc(len(np.unique(windows)))
         self._report.window_end(closed)
-        intake.forget_candidates(closed)
-        return self._give_up(intake.due(closed))
+        writer.forget_candidates(closed)
+        return self._evict(writer.evictable(closed))
 
-    def _give_up(self, due: dict[str, Reason]) -> list[OutMessage]:
-        for item_id in due:
+    def _evict(self, items: dict[str, EvictionReason]) -> list[OutMessage]:
+        for item_id in items:
             self._pending.pop(item_id, None)
             running = self._running.pop(item_id, None)
             if running is not None and not running.cancel():
                 running.result()  # it may be tidying the very seeds that are to go
-        self._intake.give_up(due)
-        self._announcing += due
-        return self._tombstones(due)
+        self._writer.evict(items)
+        self._in_flight += items
+        return self._tombstones(items)
 
     def _tombstones(self, item_ids: Iterable[str]) -> list[OutMessage]:
         versions = (self._pool.model_version, *self._older)
@@ -224,11 +224,11 @@ class SeedKeeper:
     def _finish(self, result: Result) -> list[OutMessage]:
         item_id = result.job.item_id
         metrics.SEED_EVICTIONS.inc(result.evicted)
-        self._intake.clustered(item_id, result.seeds, result.centroids)
+        self._writer.clustered(item_id, result.seeds, result.centroids)
         if self._pending.get(item_id) == result.job.window_end:
             del self._pending[item_id]
             if result.outcome == "failed":  # once a window: at once, it would fail at once again
-                items = self._intake.items
+                items = self._writer.items
                 items.mark(items.find([item_id]), np.array([self._clock.next_end()]))
         if result.centroids is None:
             return []
@@ -238,7 +238,7 @@ class SeedKeeper:
 
     def _write(self) -> None:
         self._unwritten = False
-        self._intake.write(model_version=self._pool.model_version, older_versions=self._older)
+        self._writer.write(model_version=self._pool.model_version, older_versions=self._older)
 
 
 class KeeperReport:

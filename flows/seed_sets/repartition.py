@@ -196,7 +196,7 @@ def _move(seeds: Path, topic: str, way: tuple[int, int], names: list[str], capac
             # Without a model's name the target makes all its centroids anew: those of the moved may have been due.
             target.write(there, position=target.position, model_version="")
             source.write(Changes(retired=batch, candidates=dict.fromkeys(batch)), position=source.position)
-            source.write(Changes(told=batch), position=source.position)
+            source.write(Changes(acked=batch), position=source.position)
 
 
 def _both(one: ItemRecord, other: ItemRecord | None) -> ItemRecord:

@@ -11,8 +11,8 @@ class Changes:
     """What one epoch changes; written whole or not at all.
 
     Attributes:
-        retired: items whose seeds, record and centroids go; marked until their tombstones are ``told``.
-        told: items given up earlier, whose tombstones have been delivered.
+        retired: items whose seeds, record and centroids go; marked until their tombstones are ``acked``.
+        acked: items evicted earlier, whose tombstones have been delivered.
         seeds: new seeds of each touched item.
         items: the touched items' new records.
         centroids: encoded centroids of the items that were clustered.
@@ -20,7 +20,7 @@ class Changes:
     """
 
     retired: list[str] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
+    acked: list[str] = field(default_factory=list)
     seeds: list[tuple[str, SeedSet]] = field(default_factory=list)
     items: dict[str, ItemRecord] = field(default_factory=dict)
     centroids: dict[str, bytes] = field(default_factory=dict)

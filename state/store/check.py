@@ -25,7 +25,7 @@ from state.store.snapshot_reader import ReadOnlySnapshot
 
 _EMPTY = "nothing is written yet"
 _MOST_NAMED = 20
-"""Of one kind of damage only so many are told one by one."""
+"""Of damages, and of notes, only so many are listed."""
 
 
 @dataclass
@@ -99,8 +99,8 @@ class _Check:
 
     def run(self) -> None:
         """Read everything; each kind of key in turn."""
-        self._told(self._head)
-        self._told(self._filters)
+        self._collect_damage(self._head)
+        self._collect_damage(self._filters)
         checks: dict[bytes, Callable[[StoreKey, bytes], None]] = {
             b"I": self._record,
             b"B": self._base,
@@ -113,7 +113,7 @@ class _Check:
         unread = False
         for kind, check in checks.items():
             for key, value in self._entries(kind):
-                self._told(partial(self._entry, check, key, value))
+                self._collect_damage(partial(self._entry, check, key, value))
             if kind == b"I":
                 unread = bool(self._report.damages)
                 self._bare = set(self._records)
@@ -207,7 +207,7 @@ class _Check:
             self._orphans[what] = self._orphans.get(what, 0) + 1
 
     def _sum_up(self, damaged: bool) -> None:
-        """What is missing is told only of a store that could be read whole: else it may be in what could not."""
+        """What is missing is reported only of a store that could be read whole: else it may be in what could not."""
         if damaged:
             return
         for item in sorted(self._bare):
@@ -224,7 +224,7 @@ class _Check:
         value: bytes | None = rocks.reading(self._report.path, lambda: self._db.get(key))
         return value
 
-    def _told(self, check: Callable[[], None]) -> None:
+    def _collect_damage(self, check: Callable[[], None]) -> None:
         try:
             check()
         except StoreError as error:
@@ -237,8 +237,8 @@ class _Check:
         _add(self._report.notes, words)
 
 
-def _add(told: list[str], words: str) -> None:
-    if len(told) < _MOST_NAMED:
-        told.append(words)
-    elif len(told) == _MOST_NAMED:
-        told.append("and more of the kind")
+def _add(found: list[str], text: str) -> None:
+    if len(found) < _MOST_NAMED:
+        found.append(text)
+    elif len(found) == _MOST_NAMED:
+        found.append("and more of the kind")

@@ -12,7 +12,7 @@ All keys are in one column family, ``ITEM`` being a 2-byte length and the item's
 ``D ITEM epoch``        one delta seed set (same form) for each epoch that touched the item
 ``C ITEM``              the item's last centroids as they were emitted
 ``L ITEM``              what the topic of candidates says of the item: three int64, see ``CandidateEntry``
-``T ITEM``              the item was given up; its tombstone may not have been delivered yet
+``T ITEM``              the item was evicted; its tombstone may not have been delivered yet
 ======================  ============================================================================
 
 All numbers are little-endian but those in keys, which are big-endian, so that they sort.

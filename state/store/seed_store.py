@@ -187,8 +187,8 @@ class SeedStore:
             item = split_key(key).item
             yield item, decode_candidate(value, item)
 
-    def untold(self) -> list[str]:
-        """Items that were given up and whose tombstones may not have been delivered.
+    def unacked_tombstones(self) -> list[str]:
+        """Evicted items whose tombstones may not have been delivered.
 
         Raises:
             StoreError: when they cannot be read.
@@ -262,7 +262,7 @@ class SeedStore:
 
     def _delete(self, batch: WriteBatch, changes: Changes) -> None:
         """What goes, before anything is put: what is new of an item stays."""
-        for item in changes.told:
+        for item in changes.acked:
             batch.delete(item_key(b"T", item))
         for item in changes.retired:
             for key, _ in self._store.scan(item_key(b"D", item)):

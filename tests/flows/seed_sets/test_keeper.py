@@ -236,7 +236,7 @@ def test_too_many_items_crowd_the_longest_idle_out(build: Build) -> None:
     keeper.take([batch(0, *[(name, 1, 100 + n) for n, name in enumerate("abcdef")])])
     assert set(emitted(keeper.take([batch(6, ("z", 1, 1500))]))) == {"a", "b", "c"}
     assert set(emitted(keeper.take([batch(7, ("z", 1, 2500))]))) == {"d"}
-    assert len(keeper._intake.items) == 3
+    assert len(keeper._writer.items) == 3
 
 
 def test_an_item_whose_turn_has_not_come_when_the_next_window_closes_is_shed_once_and_not_forgotten(

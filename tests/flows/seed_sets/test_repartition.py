@@ -46,7 +46,7 @@ def found(state: Path) -> dict[str, tuple[int, list[int], bool]]:
         for name, _ in store.items():
             assert name not in result
             result[name] = (store.meta.partition, store.seeds(name).times.tolist(), name in listed)
-        assert store.untold() == []
+        assert store.unacked_tombstones() == []
         store.close()
     return result
 

@@ -201,7 +201,7 @@ def test_a_crash_brings_no_delta_of_a_retired_item_back(tmp_path: Path) -> None:
     store.close()
     again = SeedStore.open(tmp_path / "crashed", topic="clicks", partition=3, capacity=N)
     assert len(again.seeds("x")) == 0
-    assert again.untold() == ["x"]
+    assert again.unacked_tombstones() == ["x"]
     again.close()
 
 
