@@ -15,7 +15,7 @@ def look_alike(runtime: Runtime) -> Dataflow:
 
     clicks, dead_clicks = read_clicks(flow, runtime.clicks(), runtime.decoder)
     candidates, dead_candidates = read_candidates(flow, runtime.candidates(), runtime.decoder)
-    centroids = keep_seed_sets(clicks, candidates, runtime.keeper)
+    centroids = keep_seed_sets(clicks, candidates, runtime.operator)
     write("centroids", centroids, runtime.centroids())
 
     requests, dead_requests = read_requests(flow, runtime.requests(), runtime.decoder)

@@ -17,8 +17,8 @@ from flows.scoring.enricher import Enricher, EnrichOptions
 from flows.scoring.index_loader import IndexLoader
 from flows.scoring.live_index import LiveIndex
 from flows.seed_sets.clustering import ClusteringOptions, ClusteringPool
-from flows.seed_sets.keeper import SeedKeeper
-from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
+from flows.seed_sets.keeper import SeedSetOperator
+from flows.seed_sets.keeper_state import KeeperOptions, OperatorSnapshot
 from flows.seed_sets.repartition import follow_partitions
 from flows.seed_sets.windows import WindowOptions
 from flows.support.errors import RalmError, StoppedError
@@ -113,8 +113,8 @@ class Runtime:
         """The sink of dead letters."""
         return self._sink("dead_letters", self._topics.dead_letters)
 
-    def keeper(self, partition: int, state: KeeperState | None) -> SeedKeeper:
-        """The keeper of a partition, on its own store, which catches up first if it is behind."""
+    def operator(self, partition: int, state: OperatorSnapshot | None) -> SeedSetOperator:
+        """The operator of a partition, on its own store, which catches up first if it is behind."""
         s = self.settings
         path = self._seeds_dir / f"{partition:05d}"
         store = SeedStore.open(path, topic=self._topics.clicks, partition=partition, capacity=s.max_seeds)
@@ -123,7 +123,7 @@ class Runtime:
             log.warning("the end of a store's log was dropped", partition=partition, why=store.wal_truncated)
         history, decoder = History(self._consumer("history"), s.rebuild, self._watch), Decoder(self._limits, tell=False)
 
-        def missed(state: KeeperState) -> tuple[Iterator[ClickBatch], Iterator[CandidateBatch]]:
+        def missed(state: OperatorSnapshot) -> tuple[Iterator[ClickBatch], Iterator[CandidateBatch]]:
             have, topics = store.meta, self._topics
             clicks = history.read("clicks", topics.clicks, partition, (have.position, state.position))
             listed = history.read("candidates", topics.candidates, partition, (have.candidates, state.candidates))
@@ -133,9 +133,9 @@ class Runtime:
             history.check(self._topics.clicks, partition, store.position)
         windows = WindowOptions(s.window, s.allowed_lateness, s.idle_after)
         options = KeeperOptions(s.max_seeds, s.item_ttl, windows, s.candidates, s.max_items)
-        keeper = SeedKeeper(store, self.pool, options, state, missed)
+        operator = SeedSetOperator(store, self.pool, options, state, missed)
         self.health.set("stores", True)
-        return keeper
+        return operator
 
     @property
     def begun(self) -> bool:

@@ -14,7 +14,7 @@ def seeds(runtime: Runtime) -> Dataflow:
     flow = Dataflow("seeds")
     clicks, dead_clicks = read_clicks(flow, runtime.clicks(), runtime.decoder)
     candidates, dead_candidates = read_candidates(flow, runtime.candidates(), runtime.decoder)
-    centroids = keep_seed_sets(clicks, candidates, runtime.keeper)
+    centroids = keep_seed_sets(clicks, candidates, runtime.operator)
     write("centroids", centroids, runtime.centroids())
     dead_letters = op.merge("all_dead_letters", dead_clicks, dead_candidates)
     write("dead_letters", dead_letters, runtime.dead_letters())

@@ -10,8 +10,8 @@ from flows.messages.batches import CandidateBatch, CandidateChange, ClickBatch, 
 from flows.messages.codec import decode_centroids, split_centroids_key
 from flows.messages.types import Centroids
 from flows.seed_sets.clustering import ClusteringOptions, ClusteringPool
-from flows.seed_sets.keeper import SeedKeeper
-from flows.seed_sets.keeper_state import KeeperState
+from flows.seed_sets.keeper import SeedSetOperator
+from flows.seed_sets.keeper_state import OperatorSnapshot
 from flows.seed_sets.windows import WindowOptions
 from flows.support.errors import RalmError
 from ralm.scoring import AttentionWeights
@@ -20,7 +20,7 @@ from state.user_keys import user_keys
 
 USERS = user_keys([str(number) for number in range(60)])
 WINDOWS = WindowOptions(length=1000, allowed_lateness=0, idle_after=500)
-Build = Callable[..., SeedKeeper]
+Build = Callable[..., SeedSetOperator]
 
 
 def make_pool(path: Path, rng_seed: int) -> ClusteringPool:
@@ -34,7 +34,7 @@ def make_pool(path: Path, rng_seed: int) -> ClusteringPool:
     return ClusteringPool(Bundle.open(path), ClusteringOptions(4, 3, 1000, 0), threads=1)
 
 
-def no_history(_: KeeperState) -> tuple[list[ClickBatch], list[CandidateBatch]]:
+def no_history(_: OperatorSnapshot) -> tuple[list[ClickBatch], list[CandidateBatch]]:
     """What a topic says that has nothing of what a store has missed."""
     msg = "the topic has nothing"
     raise RalmError(msg)
@@ -65,13 +65,13 @@ def tombstone(offset: int, item: str, *, sent: int) -> CandidateBatch:
     return CandidateBatch(0, offset + 1, [CandidateChange(offset, item, True, None, sent)])
 
 
-def settle(keeper: SeedKeeper) -> list[OutMessage]:
+def settle(operator: SeedSetOperator) -> list[OutMessage]:
     """Let the pool finish."""
     out: list[OutMessage] = []
     until = time.monotonic() + 20
-    while keeper.notify_at() is not None:
+    while operator.notify_at() is not None:
         assert time.monotonic() < until
-        out += keeper.collect()
+        out += operator.collect()
     return out
 
 

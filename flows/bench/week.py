@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from flows.messages.batches import CandidateBatch, ClickBatch
 from flows.seed_sets.clustering import ClusteringOptions, ClusteringPool
-from flows.seed_sets.keeper import SeedKeeper
-from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
+from flows.seed_sets.keeper import SeedSetOperator
+from flows.seed_sets.keeper_state import KeeperOptions, OperatorSnapshot
 from flows.seed_sets.windows import WindowOptions
 from monitoring import metrics
 from ralm.scoring import AttentionWeights
@@ -81,7 +81,7 @@ class WeekPlan:
 
 
 def simulate(folder: Path, plan: WeekPlan, progress: Callable[[str], None]) -> tuple[list[DayFigures], float]:
-    """Run the week through a keeper with its store and its pool.
+    """Run the week through a operator with its store and its pool.
 
     Args:
         folder: an empty folder on the disk to measure.
@@ -89,7 +89,7 @@ def simulate(folder: Path, plan: WeekPlan, progress: Callable[[str], None]) -> t
         progress: told each day.
 
     Returns:
-        The figures of each day, and the longest time that a window held the keeper up, s.
+        The figures of each day, and the longest time that a window held the operator up, s.
     """
     rng = np.random.default_rng(plan.rng_seed)
     days: list[DayFigures] = []
@@ -101,28 +101,28 @@ def simulate(folder: Path, plan: WeekPlan, progress: Callable[[str], None]) -> t
             closing(SeedStore.open(folder / "store", topic="clicks", partition=0, capacity=plan.max_seeds))
         )
         options = KeeperOptions(plan.max_seeds, _TTL, WindowOptions(_WINDOW, 10_000, 5_000))
-        keeper = SeedKeeper(store, pool, options, None, _nothing_missed)
+        operator = SeedSetOperator(store, pool, options, None, _nothing_missed)
         for number, batch in enumerate(_windows(plan, rng)):
             began = time.perf_counter()
-            keeper.take([batch])
+            operator.apply([batch])
             if number % _SNAPSHOT_WINDOWS == 0:
-                keeper.snapshot()
+                operator.snapshot()
             longest = max(longest, time.perf_counter() - began)
-            _let_cluster(keeper)
+            _let_cluster(operator)
             clicks += len(batch.offsets)
             if (number + 1) % (_HOUR // _WINDOW) == 0:
                 looks.append(_look(folder / "store"))
             if (number + 1) % (_DAY // _WINDOW) == 0:
-                keeper.snapshot()
+                operator.snapshot()
                 days.append(_figures(len(days) + 1, clicks, store, looks[-12:]))
                 progress(f"day {len(days)} of {plan.days}: {clicks:,} clicks, {days[-1].items:,} items")
     return days, longest
 
 
-def _let_cluster(keeper: SeedKeeper) -> None:
+def _let_cluster(operator: SeedSetOperator) -> None:
     until = time.perf_counter() + _CLUSTERING_S
-    while keeper.notify_at() is not None and time.perf_counter() < until:
-        keeper.collect()
+    while operator.notify_at() is not None and time.perf_counter() < until:
+        operator.collect()
         time.sleep(0.001)
 
 
@@ -165,7 +165,7 @@ def _pool(path: Path, rng: np.random.Generator) -> ClusteringPool:
     return ClusteringPool(Bundle.open(path), ClusteringOptions(20, 30, 50_000, 0), threads=1)
 
 
-def _nothing_missed(_: KeeperState) -> tuple[list[ClickBatch], list[CandidateBatch]]:
+def _nothing_missed(_: OperatorSnapshot) -> tuple[list[ClickBatch], list[CandidateBatch]]:
     return [], []
 
 

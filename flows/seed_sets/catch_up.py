@@ -1,4 +1,4 @@
-"""Brings a store that is missing or behind up to the engine's snapshot, from the topics themselves.
+"""Restores a store that is missing or behind the engine's snapshot from the topics themselves.
 
 A process may get a partition whose store is on another's disk, a disk may be lost, a backup may be older than the
 recovery data. The clicks are then read again from where the store ends to where the snapshot is; the dataflow waits.
@@ -16,14 +16,14 @@ WRITE_EVERY = 1_000_000
 """Clicks that are held before they are written."""
 
 
-def catch_up(
+def restore_from_topic(
     writer: SeedSetWriter,
     windows: WindowOptions,
     clicks: Iterable[ClickBatch],
     candidates: Iterable[CandidateBatch],
     until: tuple[int, int],
 ) -> None:
-    """Take in what the store has missed. Nothing is clustered or sent: the snapshot knows what is still to be done.
+    """Apply what the store has missed. Nothing is clustered or sent: the snapshot holds what is still to be done.
 
     Args:
         writer: of the store.

@@ -88,7 +88,7 @@ class ClusteringPool:
 
     def __init__(self, bundle: Bundle, options: ClusteringOptions, threads: int) -> None:
         self.model_version = bundle.version
-        self.slots = 8 * threads  # the keeper looks in every 20 ms: so much keeps small jobs coming until then
+        self.slots = 8 * threads  # the operator looks in every 20 ms: so much keeps small jobs coming until then
         self._bundle = bundle
         self._options = options
         self._executor = ThreadPoolExecutor(threads, "clustering", initializer=one_numeric_thread)

@@ -34,7 +34,7 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 @dataclass(frozen=True)
-class KeeperState:
+class OperatorSnapshot:
     """What the engine's snapshot holds of a partition.
 
     Attributes:

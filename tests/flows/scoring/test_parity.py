@@ -11,7 +11,7 @@ from flows.offline.datasets.layout import Dataset
 from flows.offline.training import Split, train_bundle
 from flows.scoring.live_index import Entry, LiveIndex
 from flows.seed_sets.clustering import ClusteringOptions, ClusteringPool
-from flows.seed_sets.keeper import SeedKeeper
+from flows.seed_sets.keeper import SeedSetOperator
 from flows.seed_sets.keeper_state import KeeperOptions
 from flows.seed_sets.windows import WindowOptions
 from ralm.models.lookalike_model import LookalikeModel
@@ -45,20 +45,20 @@ def clicks_of_two_kinds() -> Dataset:
 
 
 def streamed(pool: ClusteringPool, store: SeedStore, data: Dataset) -> list[OutMessage]:
-    """The centroids that the seed keeper emits for the clicks before the cut, in one window."""
+    """The centroids that the seed operator emits for the clicks before the cut, in one window."""
     options = KeeperOptions(1000, 0, WindowOptions(length=CUT, allowed_lateness=0, idle_after=1))
-    keeper = SeedKeeper(store, pool, options, None, lambda _: ([], []))
+    operator = SeedSetOperator(store, pool, options, None, lambda _: ([], []))
     before = np.flatnonzero(data.event_times < CUT)
     before = before[np.random.default_rng(3).permutation(len(before))]  # in no order
     ids = sorted(set(data.event_items[before].tolist()))
     place = np.searchsorted(ids, data.event_items[before])
     keys, times = user_keys(data.event_users[before].tolist()), data.event_times[before]
-    out = keeper.take([ClickBatch(0, len(before), 0, ids, place, keys, times, np.arange(len(before)))])
-    out += keeper.take([ClickBatch(0, len(before), CUT, [], place[:0], keys[:0], times[:0], np.zeros(0, np.int64))])
+    out = operator.apply([ClickBatch(0, len(before), 0, ids, place, keys, times, np.arange(len(before)))])
+    out += operator.apply([ClickBatch(0, len(before), CUT, [], place[:0], keys[:0], times[:0], np.zeros(0, np.int64))])
     until = time.monotonic() + 20
-    while keeper.notify_at() is not None:
+    while operator.notify_at() is not None:
         assert time.monotonic() < until
-        out += keeper.collect()
+        out += operator.collect()
     return out
 
 

@@ -12,8 +12,8 @@ from keeper_maker import USERS, WINDOWS, batch, listing, make_pool, no_history, 
 
 from flows.messages.batches import CandidateBatch, ClickBatch
 from flows.seed_sets.clustering import ClusteringPool
-from flows.seed_sets.keeper import SeedKeeper
-from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
+from flows.seed_sets.keeper import SeedSetOperator
+from flows.seed_sets.keeper_state import KeeperOptions, OperatorSnapshot
 from state.store.seed_store import SeedStore
 
 Clicks: TypeAlias = list[tuple[str, int, int]]
@@ -51,7 +51,7 @@ def oracle(clicks: Clicks, ttl: int) -> Seeds:
 
 
 class Disk:
-    """A keeper that is opened and crashes, and what is stored."""
+    """A operator that is opened and crashes, and what is stored."""
 
     def __init__(self, pool: ClusteringPool, folder: Path, ttl: int) -> None:
         self.options = KeeperOptions(CAPACITY, ttl, WINDOWS)
@@ -59,12 +59,12 @@ class Disk:
         self.store: SeedStore | None = None
 
     def open(
-        self, state: KeeperState | None, clicks: Clicks | None = None, listed: list[CandidateBatch] = ()
-    ) -> SeedKeeper:
+        self, state: OperatorSnapshot | None, clicks: Clicks | None = None, listed: list[CandidateBatch] = ()
+    ) -> SeedSetOperator:
         self.close()
         self.store = SeedStore.open(self.folder, topic="clicks", partition=0, capacity=CAPACITY)
         history = no_history if clicks is None else lambda _: ([batch(0, *clicks)], listed)
-        return SeedKeeper(self.store, self.pool, self.options, state, history)
+        return SeedSetOperator(self.store, self.pool, self.options, state, history)
 
     def seeds(self) -> Seeds:
         assert self.store is not None
@@ -96,18 +96,18 @@ def test_crashes_and_batches_change_no_seed_set(
 ) -> None:
     with TemporaryDirectory() as folder:
         disk = Disk(pool, Path(folder) / "s", TTL)
-        keeper, state, since = disk.open(None), None, []
+        operator, state, since = disk.open(None), None, []
         for part, crash in zip(cut(clicks, lengths), crashes, strict=False):
             since.append(part)
-            keeper.take([part])
+            operator.apply([part])
             if crash:  # after the store was written, before the engine has committed
-                keeper.snapshot()
-                keeper = disk.open(state)
+                operator.snapshot()
+                operator = disk.open(state)
                 for again in since:
-                    keeper.take([again])
+                    operator.apply([again])
             else:
-                state, since = keeper.snapshot(), []
-        keeper.snapshot()
+                state, since = operator.snapshot(), []
+        operator.snapshot()
         assert disk.seeds() == oracle(clicks, TTL)
         disk.close()
 
@@ -117,10 +117,10 @@ def test_crashes_and_batches_change_no_seed_set(
 def test_a_lost_store_is_made_again_as_it_was(pool: ClusteringPool, clicks: Clicks, lengths: list[int]) -> None:
     with TemporaryDirectory() as folder:
         disk, other = (Disk(pool, Path(folder) / name, TTL) for name in ("s", "t"))
-        keeper = disk.open(None)
+        operator = disk.open(None)
         for part in cut(clicks, lengths):
-            keeper.take([part])
-        state = keeper.snapshot()
+            operator.apply([part])
+        state = operator.snapshot()
         other.open(state, clicks)
         assert other.seeds() == disk.seeds() == oracle(clicks, TTL)
         disk.close()
@@ -144,13 +144,13 @@ def test_an_item_that_was_retired_is_made_again_as_it_was(
     expected = oracle([click for click in clicks if _counts(click, changes)], 0)
     with TemporaryDirectory() as folder:
         disk, other = (Disk(pool, Path(folder) / name, 0) for name in ("s", "t"))
-        keeper, at = disk.open(None), 0
+        operator, at = disk.open(None), 0
         for change, told in zip(changes, listed, strict=True):
             before = sum(ts <= change[2] for _, _, ts in clicks)
-            keeper.take([batch(at, *clicks[at:before]), told])
+            operator.apply([batch(at, *clicks[at:before]), told])
             at = before
-        keeper.take([batch(at, *clicks[at:])])
-        state = keeper.snapshot()
+        operator.apply([batch(at, *clicks[at:])])
+        state = operator.snapshot()
         assert disk.seeds() == expected
         other.open(state, clicks, listed)
         assert other.seeds() == expected
