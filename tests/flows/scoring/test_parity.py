@@ -9,7 +9,7 @@ from flows.messages.batches import ClickBatch, OutMessage
 from flows.messages.codec import decode_centroids, split_centroids_key
 from flows.offline.datasets.layout import Dataset
 from flows.offline.training import Split, train_bundle
-from flows.scoring.live_index import Entry, LiveIndex
+from flows.scoring.live_index import IndexEntry, LiveIndex
 from flows.seed_sets.clustering import ClusteringOptions, ClusteringPool
 from flows.seed_sets.keeper import SeedSetOperator
 from flows.seed_sets.keeper_state import KeeperOptions
@@ -78,7 +78,7 @@ def test_the_stream_scores_what_the_experiment_scored(tmp_path: Path) -> None:
     for message in streamed(pool, store, data):
         assert message.value is not None
         found = decode_centroids(message.value)
-        entry = Entry(found.centroids_array(), found.global_array(), found.window_end, found.seeds)
+        entry = IndexEntry(found.centroids_array(), found.global_array(), found.window_end, found.seeds)
         index.update({split_centroids_key(message.key)[1]: entry})
     store.close()
     pool.close()
