@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from state.atomic_file import atomic_write, sync
-from state.store.layout import FORMAT, StoreError, refusal_of_format
+from state.store.layout import STATE_FORMAT, StoreError, refusal_of_format
 from state.store.rocks import holds_data
 
 _STORE = re.compile(r"\d{5}")
@@ -82,7 +82,7 @@ def read_format(state_dir: Path) -> int | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         msg = (
             f"{state_dir / NAME} cannot be read ({type(error).__name__}). It says of which format the state directory "
-            f'is. If only this version has run on it, write {{"format": {FORMAT}}} there; else restore the state '
+            f'is. If only this version has run on it, write {{"format": {STATE_FORMAT}}} there; else restore the state '
             "directory from a backup (`ralm state restore`). Nothing was changed."
         )
         raise StoreError(msg) from error
@@ -95,7 +95,7 @@ def check_format(state_dir: Path) -> None:
         StoreError: when it is not; says how to migrate.
     """
     found = read_format(state_dir)
-    if found not in (None, FORMAT):
+    if found not in (None, STATE_FORMAT):
         raise StoreError(refusal(state_dir, found or 1))
 
 
@@ -153,7 +153,7 @@ def write_format(state_dir: Path, *, backup: bool = False) -> None:
         OSError: when it cannot be written.
     """
     state_dir.mkdir(parents=True, exist_ok=True)
-    mark = {"format": FORMAT, "backup": True} if backup else {"format": FORMAT}
+    mark = {"format": STATE_FORMAT, "backup": True} if backup else {"format": STATE_FORMAT}
     with atomic_write(state_dir / NAME) as work:
         work.write_text(json.dumps(mark) + "\n")
 

@@ -20,7 +20,7 @@ from flows.messages.batches import CandidateBatch, ClickBatch, Headers, OutMessa
 from flows.messages.codec import SCHEMA_VERSION, centroids_key
 from flows.seed_sets.candidates import CandidateRegistry
 from flows.seed_sets.catch_up import restore_from_topic
-from flows.seed_sets.clustering import ClusteringPool, Job, Result
+from flows.seed_sets.clustering import ClusteringJob, ClusteringPool, ClusteringResult
 from flows.seed_sets.intake import EvictionReason, SeedSetWriter
 from flows.seed_sets.item_table import ItemTable
 from flows.seed_sets.keeper_state import KeeperOptions, OperatorSnapshot
@@ -68,7 +68,7 @@ class SeedSetOperator:
             restore_from_topic(
                 self._writer, options.windows, clicks, candidates, (snapshot.position, snapshot.candidates)
             )
-        self._running: dict[str, Future[Result]] = {}
+        self._running: dict[str, Future[ClusteringResult]] = {}
         self._acked: list[str] = []
         self._in_flight: list[str] = []
         self._metrics = PartitionMetrics(store.meta.partition)
@@ -110,7 +110,7 @@ class SeedSetOperator:
                 break
             if item_id not in self._running:
                 listed = self._writer.registry.is_candidate(item_id)
-                self._running[item_id] = self._pool.submit(self._store, Job(item_id, window, listed))
+                self._running[item_id] = self._pool.submit(self._store, ClusteringJob(item_id, window, listed))
         self._metrics.update(self._writer.items, self._writer.registry, self._pending, self._clock)
         return out
 
@@ -222,7 +222,7 @@ class SeedSetOperator:
         versions = (self._pool.model_version, *self._older)
         return [OutMessage(centroids_key(version, item), None, _HEADERS) for item in item_ids for version in versions]
 
-    def _finish(self, result: Result) -> list[OutMessage]:
+    def _finish(self, result: ClusteringResult) -> list[OutMessage]:
         item_id = result.job.item_id
         metrics.SEED_EVICTIONS.inc(result.evicted)
         self._writer.clustered(item_id, result.seeds, result.centroids)

@@ -30,10 +30,10 @@ from safetensors.numpy import load_file, save_file
 
 from ralm.scoring import AttentionWeights
 from state.atomic_file import file_sha256, sync
-from state.bundle.manifest import AGAIN, FORMAT, MANIFEST, BundleError, read_manifest
+from state.bundle.manifest import AGAIN, BUNDLE_FORMAT, MANIFEST, BundleError, read_manifest
 from state.bundle.vectors import UserVectors
 
-__all__ = ["FORMAT", "Bundle", "BundleError", "write_bundle"]
+__all__ = ["BUNDLE_FORMAT", "Bundle", "BundleError", "write_bundle"]
 
 _TOWERS = ("w_local", "w_global", "v_global")
 
@@ -148,7 +148,7 @@ def write_bundle(
 
 def _manifest(work: Path, towers: AttentionWeights, users: int, details: Mapping[str, Any]) -> dict[str, Any]:
     manifest: dict[str, Any] = {
-        "format": FORMAT,
+        "format": BUNDLE_FORMAT,
         "users": users,
         "dim": towers.dim,
         "alpha": towers.alpha,

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-FORMAT: Final = 1
+BUNDLE_FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 FILES: Final = ("keys.u64", "lookalike.safetensors", "towers.safetensors", "user_tower.safetensors", "vectors.f32")
 AGAIN: Final = "Train again (`ralm train`), or copy the bundle again as a whole."
@@ -76,9 +76,9 @@ def _parse(file: Path) -> dict[str, Any]:
 
 def _check_format(path: Path, manifest: Mapping[str, Any]) -> None:
     found = manifest["format"]
-    if found != FORMAT:
+    if found != BUNDLE_FORMAT:
         shown = str(found)[:40]
-        msg = f"{path} has bundle format {shown}, this version reads {FORMAT}. Train again with this version."
+        msg = f"{path} has bundle format {shown}, this version reads {BUNDLE_FORMAT}. Train again with this version."
         raise BundleError(msg)
 
 

@@ -15,7 +15,7 @@ from state.store.layout import (
     StoreError,
     StoreKey,
     StoreMeta,
-    decode_candidate,
+    decode_candidate_entry,
     decode_head,
     decode_record,
     decode_seeds,
@@ -199,7 +199,7 @@ class _Check:
             raise StoreError(msg)
 
     def _candidate(self, key: StoreKey, value: bytes) -> None:
-        decode_candidate(value, key.item)
+        decode_candidate_entry(value, key.item)
 
     def _met(self, item: str, what: str) -> None:
         self._bare.discard(item)

@@ -28,7 +28,7 @@ import numpy as np
 
 from ralm.seed_set import SeedSet
 
-FORMAT = 2
+STATE_FORMAT = 2
 META_KEY = b"M"
 MAX_TIME = 1 << 53
 """Event times (ms) lie from 0 to before this."""
@@ -82,7 +82,7 @@ class StoreMeta:
     candidates: int = 0
     model_version: str = ""
     older_versions: tuple[str, ...] = ()
-    format: int = FORMAT
+    format: int = STATE_FORMAT
     epoch: int = 0
     manifest: ManifestFingerprint = NO_FINGERPRINT
 
@@ -175,7 +175,7 @@ def decode_meta(path: Path, value: bytes) -> StoreMeta:
             raise TypeError
     except (ValueError, KeyError, TypeError):
         raise _damaged_meta(path, value) from None
-    if written != FORMAT:
+    if written != STATE_FORMAT:
         raise StoreError(refusal_of_format(f"the store in {path}", written))
     try:
         found |= {"manifest": ManifestFingerprint(*found["manifest"]), "older_versions": tuple(found["older_versions"])}
@@ -200,14 +200,14 @@ def refusal_of_format(what: str, found: int) -> str:
         what: what has the format.
         found: the format.
     """
-    if found > FORMAT:
+    if found > STATE_FORMAT:
         return (
-            f"{what} has format {found}; this version knows {FORMAT}. A newer version wrote it: run that version, or "
-            "restore the backup from before it (`ralm state restore`). Nothing was changed."
+            f"{what} has format {found}; this version knows {STATE_FORMAT}. A newer version wrote it: run that "
+            "version, or restore the backup from before it (`ralm state restore`). Nothing was changed."
         )
     return (
-        f"{what} has format {found}; this version reads and writes {FORMAT} only. Drain the flow with the version "
-        "that wrote it (SIGTERM), then move the state directory away and start this version: the seed sets are "
+        f"{what} has format {found}; this version reads and writes {STATE_FORMAT} only. Drain the flow with the "
+        "version that wrote it (SIGTERM), then move the state directory away and start this version: the seed sets are "
         "rebuilt from the topic of clicks as far back as it is kept. Or go on with the old version. Nothing was "
         "changed."
     )
@@ -232,12 +232,12 @@ def decode_record(value: bytes, item: str) -> ItemRecord:
     raise StoreError(msg)
 
 
-def encode_candidate(entry: CandidateEntry) -> bytes:
+def encode_candidate_entry(entry: CandidateEntry) -> bytes:
     """The value of ``L``."""
     return _CANDIDATE.pack(*entry)
 
 
-def decode_candidate(value: bytes, item: str) -> CandidateEntry:
+def decode_candidate_entry(value: bytes, item: str) -> CandidateEntry:
     """Decode and check the value of ``L``.
 
     Raises:

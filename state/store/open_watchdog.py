@@ -18,7 +18,7 @@ from rocksdict import Rdict
 
 from state.store.layout import WAY_OUT
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 OPEN_LIMIT_S = 60.0
 """No store should take so long: RocksDB replays at most 64 MB of log and looks at the ends of its files."""
 
@@ -61,11 +61,11 @@ def _standard_error() -> int:
         return os.open(os.devnull, os.O_WRONLY)
 
 
-def _named(opening: Callable[[], T], message: str) -> Callable[[], T]:
+def _named(opening: Callable[[], _T], message: str) -> Callable[[], _T]:
     """The same with a frame around it whose file is called ``message``: all that faulthandler writes is frames."""
     code = _call.__code__.replace(co_filename=message)
     return lambda: FunctionType(code, globals())(opening)
 
 
-def _call(opening: Callable[[], T]) -> T:
+def _call(opening: Callable[[], _T]) -> _T:
     return opening()

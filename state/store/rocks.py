@@ -22,7 +22,7 @@ from rocksdict import (
 from state.store.layout import WAY_OUT, StoreError
 from state.store.open_watchdog import open_watched
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 _CACHE_BYTES = 32 << 20
 _BUFFER_BYTES = 32 << 20
 _SYNC_BYTES = 1 << 20
@@ -147,7 +147,7 @@ def scan(db: Rdict, path: Path, prefix: bytes = b"") -> Iterator[tuple[bytes, by
     reading(path, cursor.status)
 
 
-def reading(path: Path, read: Callable[[], T]) -> T:
+def reading(path: Path, read: Callable[[], _T]) -> _T:
     """Read, with RocksDB's errors in words.
 
     Raises:

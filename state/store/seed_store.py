@@ -19,17 +19,17 @@ from state.store.base_sets import BaseSets
 from state.store.changes import Changes
 from state.store.epoch_chain import ManifestWatch, checked_meta, ring_key, ring_value
 from state.store.layout import (
-    FORMAT,
     META_KEY,
+    STATE_FORMAT,
     CandidateEntry,
     ItemRecord,
     StoreError,
     StoreMeta,
-    decode_candidate,
+    decode_candidate_entry,
     decode_record,
     decode_seeds,
     delta_key,
-    encode_candidate,
+    encode_candidate_entry,
     encode_meta,
     encode_record,
     encode_seeds,
@@ -38,7 +38,16 @@ from state.store.layout import (
 )
 from state.store.snapshot_reader import ReadOnlySnapshot
 
-__all__ = ["FORMAT", "CandidateEntry", "Changes", "ItemRecord", "MergedSeeds", "SeedStore", "StoreError", "StoreMeta"]
+__all__ = [
+    "STATE_FORMAT",
+    "CandidateEntry",
+    "Changes",
+    "ItemRecord",
+    "MergedSeeds",
+    "SeedStore",
+    "StoreError",
+    "StoreMeta",
+]
 
 _FLUSH_AFTER = 2000
 """Retired items after which RocksDB is told to make tables of their deletions: only then can their bytes go."""
@@ -156,7 +165,7 @@ class SeedStore:
             batch.put(item_key(b"C", item), centroids)
         for item, entry in changes.candidates.items():
             if entry is not None:
-                batch.put(item_key(b"L", item), encode_candidate(entry))
+                batch.put(item_key(b"L", item), encode_candidate_entry(entry))
         changed = replace(self.meta, position=position, epoch=epoch, manifest=self._manifest.fingerprint(), **meta)
         batch.put(ring_key(epoch), ring_value(epoch))
         batch.put(META_KEY, encode_meta(changed))
@@ -185,7 +194,7 @@ class SeedStore:
         """
         for key, value in self._store.scan(b"L"):
             item = split_key(key).item
-            yield item, decode_candidate(value, item)
+            yield item, decode_candidate_entry(value, item)
 
     def unacked_tombstones(self) -> list[str]:
         """Evicted items whose tombstones may not have been delivered.
