@@ -16,7 +16,7 @@ RESTORING = "restoring"
 def store_paths(state_dir: Path) -> dict[int, Path]:
     """The stores by their partitions, ascending: folders named by five digits in which there is a store.
 
-    One that cannot be looked into counts as a store: whoever opens it is told.
+    A folder that cannot be read counts as a store, so that opening it raises.
 
     Raises:
         StoreError: when they cannot be listed.

@@ -91,7 +91,7 @@ def file_lock(path: Path, *, wait: bool = True) -> Iterator[None]:
 
 
 def owners(state_dir: Path) -> list[str]:
-    """Who holds a state directory now, in each holder's own words; looks without taking anything.
+    """Who holds a state directory now, as each holder describes itself; looks without taking anything.
 
     Raises:
         OwnedElsewhereError: when that cannot be found out.
@@ -102,10 +102,10 @@ def owners(state_dir: Path) -> list[str]:
             holder = _held_by(path)
         except PermissionError as error:
             advice = "Run as the user whom the files belong to."
-            msg = f"whether a flow is running on {state_dir} cannot be told: {error}. {advice}"
+            msg = f"cannot determine whether a flow is running on {state_dir}: {error}. {advice}"
             raise OwnedElsewhereError(msg) from error
         except OSError as error:
-            msg = f"whether a flow is running on {state_dir} cannot be told: {_no_lock(path, error)}"
+            msg = f"cannot determine whether a flow is running on {state_dir}: {_no_lock(path, error)}"
             raise OwnedElsewhereError(msg) from error
         if holder is not None:
             found.append(holder)

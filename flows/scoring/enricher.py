@@ -26,8 +26,8 @@ class EnrichOptions:
         max_top_k: the most scores of an answer.
         batch: requests scored in one product.
         stale_after: centroids older than this, ms before the request's event time, are named stale.
-        request_timeout: requests whose message is older than this, ms, are answered ``expired``: nobody waits for them
-            any more, and scoring them would delay those that somebody waits for. 0: none.
+        request_timeout: requests whose message is older than this, ms, are answered ``expired``: they are past their
+            deadline, and scoring them would delay the others. 0: no deadline.
     """
 
     top_k: int

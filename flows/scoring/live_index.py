@@ -1,4 +1,4 @@
-"""The live index: every live item's centroids, ready for scoring, read from the compacted topic of centroids.
+"""The live index: every live item's centroids, ready for scoring, read from the compacted centroids topic.
 
 A view of the index is immutable. Updates build new blocks for the rows they touch and swap the whole view, so a
 scorer that holds one sees one state from its first product to its last.

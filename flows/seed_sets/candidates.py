@@ -1,8 +1,8 @@
-"""Which items are candidates, as the topic of candidates says.
+"""Which items are candidates, as the candidates topic says.
 
-An item that was retired (a tombstone) or whose ``expires_at`` has passed is gone: its seeds go and no click on it is
-taken. A later candidate message lists it anew, and then only clicks after that message count. So what an item's seeds
-are follows from what the two topics hold, in whatever order the two are read.
+An item that was retired (a tombstone) or whose ``expires_at`` has passed is expired: its seeds are removed and clicks
+on it are refused. A later candidate message lists it again, and then only clicks after that message count. So an item's
+seeds follow from what the two topics hold, in whatever order they are read.
 """
 
 from collections.abc import Iterable
@@ -17,12 +17,12 @@ _NOTHING = CandidateEntry(FOR_EVER)
 
 
 class CandidateRegistry:
-    """What the topic of candidates says of a partition's items.
+    """What the candidates topic says of a partition's items.
 
     Args:
         known: what the store has.
         only_listed: whether an item that is not listed is no candidate.
-        remember: how long a gone item is remembered, ms of event time.
+        remember: how long an expired item is remembered, ms of event time.
     """
 
     def __init__(self, known: Iterable[tuple[str, CandidateEntry]], *, only_listed: bool, remember: int) -> None:
@@ -80,11 +80,11 @@ class CandidateRegistry:
         return np.array([_ignored_until(entry, now) for entry in found])
 
     def expired(self, now: int) -> list[str]:
-        """The items that are gone by ``now`` (event time, ms)."""
+        """The items that are expired by ``now`` (event time, ms)."""
         return [item_id for item_id, entry in self._entries.items() if _expires_at(entry) <= now]
 
     def forget(self, now: int) -> list[str]:
-        """Forget what went so long ago that nobody clicks it any more; returns the items."""
+        """Forget items that expired longer ago than ``remember``; returns them."""
         old = [
             item_id
             for item_id, entry in self._entries.items()

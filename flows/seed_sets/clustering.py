@@ -148,7 +148,7 @@ class ClusteringPool:
         return ClusteringResult(job, "emitted", len(seeds), encode_centroids(message))
 
     def _start(self, store: SeedStore, item_id: str) -> NDArray[np.float32] | None:
-        """The item's last centroids, if they are of this model; they only help, so what cannot be read is none."""
+        """The item's last centroids, if they are of this model; only a warm start, so unreadable ones are ignored."""
         last = store.centroids(item_id)
         if last is None:
             return None

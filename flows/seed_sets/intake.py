@@ -53,7 +53,7 @@ class SeedSetWriter:
         items: what is kept in memory of each item.
         registry: what the candidates topic says.
         position: the offset after the last click that was taken in.
-        candidates: the same of the topic of candidates.
+        candidates: the same of the candidates topic.
     """
 
     def __init__(self, store: SeedStore, options: KeeperOptions) -> None:
@@ -135,7 +135,7 @@ class SeedSetWriter:
         self._changes.retired += items
 
     def forget_candidates(self, closed: int) -> None:
-        """Forget what the topic of candidates said of items that went long ago."""
+        """Forget what the candidates topic said of items that went long ago."""
         self._changes.candidates.update(dict.fromkeys(self.registry.forget(closed)))
 
     def clustered(self, item_id: str, seeds: int, centroids: bytes | None) -> None:

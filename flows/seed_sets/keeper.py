@@ -149,12 +149,12 @@ class SeedSetOperator:
         out = self._evict(self._writer.evictable(self._clock.closed))
         unacked = self._store.unacked_tombstones()
         self._in_flight += unacked
-        # One that came back since may have lost its centroids to the tombstone that is sent again: make them anew.
+        # One that came back since may have lost its centroids to the tombstone that is sent again: cluster it again.
         numbers = items.find(item for item in unacked if item in items)
         items.mark(numbers, np.full(len(numbers), self._clock.next_end()))
         self._startup_messages = self._forgotten_versions() + self._tombstones(unacked) + out
         if snapshot is None or self._store.meta.model_version != self._pool.model_version:
-            # Nothing is known of what was emitted, or it was made by another model: make all of it anew.
+            # Nothing is known of what was emitted, or it was made by another model: cluster every item again.
             everything = np.flatnonzero(items.live)
             items.mark(everything, self._clock.window_ends(items.last_click[everything])[0])
 

@@ -41,7 +41,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """Read and check the manifest of a bundle; everything that serving needs of it has the right type.
 
     Raises:
-        BundleError: when there is none, or it cannot be used.
+        BundleError: when it is missing or cannot be used.
     """
     if not path.is_dir():
         msg = f"there is no bundle in {path}: train one with `ralm train`, or point --bundle at it"

@@ -38,8 +38,8 @@ class StoreReport:
         items: how many items have a record.
         seeds: seeds in the base sets.
         delta_seeds: seeds in the deltas, some of which are in the base sets too.
-        damages: each damage in words.
-        notes: what is no damage, but worth a word.
+        damages: a message for each damage.
+        notes: messages about what is unusual but not damaged.
     """
 
     path: Path
@@ -60,7 +60,7 @@ def check_store(path: Path, capacity: int, check_centroids: Callable[[bytes], st
         check_centroids: says what is wrong with encoded centroids, None if nothing.
 
     Returns:
-        What was found; a damage never raises. A directory in which no store was made yet is none.
+        What was found; a damage never raises. A directory in which no store was made yet is not damaged.
     """
     report = StoreReport(path)
     try:

@@ -1,7 +1,7 @@
 """Copies a store as it is now, also beside the process that writes it.
 
 Linking or copying the files of a store that is open is not safe, and only its writer can make RocksDB's checkpoint. So
-it is read from end to end through a snapshot, which is one moment of it and checks every block, and written anew.
+it is read from end to end through a snapshot, which is one moment of it and checks every block, and written again.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _BATCH_BYTES = 4 << 20
 
 
 def copy_store(source: Path, target: Path) -> StoreMeta | None:
-    """Write a store anew in another directory, whole and compact.
+    """Write a store again in another directory, whole and compact.
 
     Args:
         source: the store's directory; nothing is written there.

@@ -117,7 +117,7 @@ def _check_manifest(path: Path, fingerprint: ManifestFingerprint) -> None:
     try:
         file, number = _manifest(path)
         if number > fingerprint.number:
-            return  # made anew since, from a state that was checked
+            return  # rewritten since, from a state that was checked
         found = _read_on(file, ManifestFingerprint(number, 0, 0), fingerprint.size)
     except (OSError, ValueError) as error:
         msg = f"the store in {path} cannot be read: {error}. {WAY_OUT}"

@@ -11,7 +11,7 @@ All keys are in one column family, ``ITEM`` being a 2-byte length and the item's
 ``P ITEM gen piece``    a piece of it (same form as ``B``), see ``state/store/base_sets.py``
 ``D ITEM epoch``        one delta seed set (same form) for each epoch that touched the item
 ``C ITEM``              the item's last centroids as they were emitted
-``L ITEM``              what the topic of candidates says of the item: three int64, see ``CandidateEntry``
+``L ITEM``              what the candidates topic says of the item: three int64, see ``CandidateEntry``
 ``T ITEM``              the item was evicted; its tombstone may not have been delivered yet
 ======================  ============================================================================
 
@@ -39,7 +39,7 @@ _TAILS = {b"I": 0, b"B": 0, b"H": 0, b"P": 8, b"D": 8, b"C": 0, b"L": 0, b"T": 0
 """Bytes of a key after the item."""
 
 WAY_OUT = (
-    "Move that directory away: at its next start the flow rebuilds the store from the topic of clicks, as far back as "
+    "Move that directory away: at its next start the flow rebuilds the store from the clicks topic, as far back as "
     "the topic is kept. Or restore the state directory, stores and recovery data together, from a backup "
     "(`ralm state restore`)."
 )
@@ -65,10 +65,10 @@ class StoreMeta:
     """What a store knows of itself.
 
     Attributes:
-        topic: the topic of clicks.
+        topic: the clicks topic.
         partition: its partition.
         position: the offset after the last click that is in the store.
-        candidates: the offset after the last message of the same partition of the topic of candidates.
+        candidates: the offset after the last message of the same partition of the candidates topic.
         model_version: the bundle whose centroids were last written; empty before the first.
         older_versions: bundles before it whose centroids may still be in their topic, newest first.
         format: the version of the layout.
@@ -96,7 +96,7 @@ class ItemRecord:
 
 
 class CandidateEntry(NamedTuple):
-    """What the topic of candidates says of an item.
+    """What the candidates topic says of an item.
 
     Attributes:
         expires_at: event time until which it is a candidate, ms.
@@ -145,7 +145,7 @@ def split_key(key: bytes) -> StoreKey:
     """Take the key of an item's value apart.
 
     Raises:
-        StoreError: when it is none.
+        StoreError: when it is not such a key.
     """
     kind, length, rest = key[:1], int.from_bytes(key[1:3], "big"), key[3:]
     try:
@@ -153,7 +153,7 @@ def split_key(key: bytes) -> StoreKey:
             raise ValueError
         return StoreKey(kind.decode(), rest[:length].decode(), int.from_bytes(rest[length:], "big"))
     except ValueError:
-        msg = f"the key {key[:80]!r} is none of a store of this format. {WAY_OUT}"
+        msg = f"the key {key[:80]!r} is not a key of this format. {WAY_OUT}"
         raise StoreError(msg) from None
 
 
@@ -208,7 +208,7 @@ def refusal_of_format(what: str, found: int) -> str:
     return (
         f"{what} has format {found}; this version reads and writes {STATE_FORMAT} only. Drain the flow with the "
         "version that wrote it (SIGTERM), then move the state directory away and start this version: the seed sets are "
-        "rebuilt from the topic of clicks as far back as it is kept. Or go on with the old version. Nothing was "
+        "rebuilt from the clicks topic as far back as it is kept. Or go on with the old version. Nothing was "
         "changed."
     )
 
@@ -228,7 +228,7 @@ def decode_record(value: bytes, item: str) -> ItemRecord:
         record = ItemRecord(*_RECORD.unpack(value))
         if 0 <= record.last_click < MAX_TIME and record.seeds >= 0:
             return record
-    msg = f"the record of item {item!r} is damaged: {value[:32].hex()} is no time and count. {WAY_OUT}"
+    msg = f"the record of item {item!r} is damaged: {value[:32].hex()} does not hold a time and a count. {WAY_OUT}"
     raise StoreError(msg)
 
 
@@ -247,7 +247,7 @@ def decode_candidate_entry(value: bytes, item: str) -> CandidateEntry:
         entry = CandidateEntry(*_CANDIDATE.unpack(value))
         if min(entry) >= 0:
             return entry
-    msg = f"the candidate entry of item {item!r} is damaged: {value[:32].hex()} is no three times. {WAY_OUT}"
+    msg = f"the candidate entry of item {item!r} is damaged: {value[:32].hex()} does not hold three times. {WAY_OUT}"
     raise StoreError(msg)
 
 

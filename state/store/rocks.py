@@ -1,4 +1,4 @@
-"""RocksDB as the stores use it: options, opening to write, reading, and its errors in words."""
+"""RocksDB as the stores use it: options, opening to write, reading, and readable errors."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ def open_to_write(path: Path) -> Rdict:
 
 
 class OpenStore:
-    """An open store with its directory: reads and writes with RocksDB's errors in words.
+    """An open store with its directory: reads and writes, with RocksDB's errors made readable.
 
     Args:
         path: the directory.
@@ -111,7 +111,7 @@ class OpenStore:
 def holds_data(path: Path) -> bool:
     """Whether there is a store in a directory, be it a damaged one.
 
-    A process that is killed while it makes a store leaves a MANIFEST and nothing that names it; that is none yet.
+    A process killed while it makes a store leaves a MANIFEST and nothing that names it; that is not a store yet.
 
     Raises:
         StoreError: when it cannot be looked into.
@@ -148,7 +148,7 @@ def scan(db: Rdict, path: Path, prefix: bytes = b"") -> Iterator[tuple[bytes, by
 
 
 def reading(path: Path, read: Callable[[], _T]) -> _T:
-    """Read, with RocksDB's errors in words.
+    """Read, with RocksDB's errors made readable.
 
     Raises:
         StoreError: when it cannot be read.
@@ -161,7 +161,7 @@ def reading(path: Path, read: Callable[[], _T]) -> _T:
 
 
 def writing(path: Path, write: Callable[[], None]) -> None:
-    """Write, with RocksDB's errors in words.
+    """Write, with RocksDB's errors made readable.
 
     Raises:
         StoreError: when it refuses.

@@ -20,7 +20,6 @@ from state.store.changes import Changes
 from state.store.epoch_chain import ManifestWatch, checked_meta, ring_key, ring_value
 from state.store.layout import (
     META_KEY,
-    STATE_FORMAT,
     CandidateEntry,
     ItemRecord,
     StoreError,
@@ -38,19 +37,10 @@ from state.store.layout import (
 )
 from state.store.snapshot_reader import ReadOnlySnapshot
 
-__all__ = [
-    "STATE_FORMAT",
-    "CandidateEntry",
-    "Changes",
-    "ItemRecord",
-    "MergedSeeds",
-    "SeedStore",
-    "StoreError",
-    "StoreMeta",
-]
+__all__ = ["CandidateEntry", "Changes", "ItemRecord", "MergedSeeds", "SeedStore", "StoreError", "StoreMeta"]
 
 _FLUSH_AFTER = 2000
-"""Retired items after which RocksDB is told to make tables of their deletions: only then can their bytes go."""
+"""Retired items after which RocksDB flushes their deletions to tables: only then can their bytes be freed."""
 _FOLD_SHARE = 4
 """Deltas are folded into the base when they hold a quarter of its seeds."""
 
@@ -93,7 +83,7 @@ class SeedStore:
 
         Args:
             path: its directory.
-            topic: the topic of clicks that it belongs to.
+            topic: the clicks topic that it belongs to.
             partition: the partition that it belongs to.
             capacity: N, the most seeds of an item.
 
@@ -187,7 +177,7 @@ class SeedStore:
             yield item, decode_record(value, item)
 
     def candidates(self) -> Iterator[tuple[str, CandidateEntry]]:
-        """What the topic of candidates says of each item that it named.
+        """The entry of each item that the candidates topic has named.
 
         Raises:
             StoreError: when one is damaged.

@@ -7,7 +7,8 @@ import pytest
 from store_history import Crashed, N
 
 from state.directory import check_format, mark_format, read_format
-from state.store.seed_store import STATE_FORMAT, SeedStore, StoreError
+from state.store.layout import STATE_FORMAT
+from state.store.seed_store import SeedStore, StoreError
 
 
 def contents(path: Path) -> dict[str, bytes]:

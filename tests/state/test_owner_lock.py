@@ -69,7 +69,7 @@ def test_a_disk_that_cannot_lock_is_told_in_words(tmp_path: Path, monkeypatch: p
         open_files = len(os.listdir("/proc/self/fd"))
         with pytest.raises(OwnedElsewhereError, match=r"cannot be had: .*process-0\.lock cannot be locked.*local"):
             OwnerLock(tmp_path, 0, "x").__enter__()
-        with pytest.raises(OwnedElsewhereError, match=r"cannot be told: .*process-0\.lock cannot be locked"):
+        with pytest.raises(OwnedElsewhereError, match=r"cannot determine .*process-0\.lock cannot be locked"):
             owners(tmp_path)
         assert len(os.listdir("/proc/self/fd")) == open_files
 

@@ -28,7 +28,7 @@ class PartitionSnapshot:
     Attributes:
         flow: the dataflow.
         position: the offset that the seed sets reach, None without a snapshot of them.
-        candidates: the same of the topic of candidates.
+        candidates: the same of the candidates topic.
         source: the next offset of the source of clicks, None without one.
     """
 
@@ -46,7 +46,7 @@ class PartitionReport:
         partition: its number.
         store: what was found in its store.
         snapshots: what the recovery data of each dataflow says.
-        behind: in which way the store is behind, in words.
+        behind: messages: in which way the store is behind.
     """
 
     partition: int
@@ -99,8 +99,8 @@ class StateVerifier:
         capacity: N, the most seeds of an item.
 
     Attributes:
-        damages: what is damaged beside the stores, in words.
-        notes: what is worth a word.
+        damages: messages: what is damaged beside the stores.
+        notes: messages about what is unusual but not damaged.
 
     Raises:
         RalmError: when there is nothing to verify.

@@ -231,7 +231,7 @@ def test_what_cannot_be_read_is_told(state: Path, tmp_path: Path, monkeypatch: p
         assert f"{store} cannot be read" in done.output
     (state / "process-0.lock").symlink_to("process-0.lock")
     refused(state, "whether", "backup", str(target))
-    assert "cannot be told" in run(state, "verify").output
+    assert "cannot determine" in run(state, "verify").output
 
 
 def test_what_is_no_store_is_passed_over(state: Path, tmp_path: Path) -> None:
@@ -288,8 +288,8 @@ def test_where_no_lock_can_be_looked_at_verify_says_so_and_the_others_refuse(
     monkeypatch.setattr(fcntl, "flock", fail)
     reports, verifier = verified(state)
     assert all(report.whole for report in reports)
-    assert any("cannot be told" in note for note in verifier.notes)
-    with pytest.raises(RalmError, match=r"no backup was made: .*cannot be told"):
+    assert any("cannot determine" in note for note in verifier.notes)
+    with pytest.raises(RalmError, match=r"no backup was made: .*cannot determine"):
         backup(state, tmp_path / "another", N, nothing)
-    with pytest.raises(RalmError, match="cannot be told"):
+    with pytest.raises(RalmError, match="cannot determine"):
         restore(tmp_path / "backup", state, N, nothing)
