@@ -9,14 +9,13 @@ from uuid import uuid4
 import numpy as np
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
+from flows.bench.random_bundle import write_random_bundle
 from flows.config.flow_process import FlowProcess, free_port
 from flows.config.settings import Settings
 from flows.kafka.admin import make_topics
 from flows.kafka.config import consumer_config, producer_config
 from flows.kafka.embedded_broker import EmbeddedBroker
 from flows.kafka.topics import TopicNames
-from ralm.scoring import AttentionWeights
-from state.bundle.bundle import write_bundle
 from state.user_keys import user_keys
 
 _USERS = 50_000
@@ -57,7 +56,8 @@ def measure_ingest(folder: Path, clicks: int, runs: int, progress: Callable[[str
     Raises:
         RalmError: when the broker or the flow fails.
     """
-    _write_bundle(folder / "bundle")
+    keys = user_keys([_user(number) for number in range(_USERS)])
+    write_random_bundle(folder / "bundle", keys, _DIM, np.random.default_rng(0))
     with EmbeddedBroker(folder / "broker") as broker:
         settings = _settings(folder, broker.bootstrap_servers, "0")
         make_topics(settings)
@@ -81,21 +81,6 @@ def _settings(folder: Path, servers: str, run: str) -> Settings:
         "metrics_port": free_port("127.0.0.1", 0),
     }
     return Settings.model_validate(places)
-
-
-def _write_bundle(path: Path) -> None:
-    rng = np.random.default_rng(0)
-    shapes = ((_DIM, _DIM), (32, _DIM), (32,))
-    w_local, w_global, v_global = (rng.normal(scale=0.1, size=shape).astype(np.float32) for shape in shapes)
-    write_bundle(
-        path,
-        towers=AttentionWeights(w_local, w_global, v_global),
-        user_tower={},
-        lookalike={},
-        keys=user_keys([_user(number) for number in range(_USERS)]),
-        vectors=rng.normal(size=(_USERS, _DIM)).astype(np.float32),
-        details={},
-    )
 
 
 def _user(number: int) -> str:

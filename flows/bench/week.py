@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.bench.random_bundle import write_random_bundle
 from flows.messages.batches import CandidateBatch, ClickBatch
 from flows.seed_sets.clustering import ClusteringOptions, ClusteringPool
 from flows.seed_sets.keeper import SeedSetOperator
 from flows.seed_sets.keeper_state import KeeperOptions, OperatorSnapshot
 from flows.seed_sets.windows import WindowOptions
 from monitoring import metrics
-from ralm.scoring import AttentionWeights
-from state.bundle.bundle import Bundle, write_bundle
+from state.bundle.bundle import Bundle
 from state.store.seed_store import SeedStore
 
 _START = 1_750_032_000_000
@@ -26,7 +26,7 @@ _HOUR = 3_600_000
 _LIFE = 6 * _HOUR
 """How long an item is clicked, ms."""
 _TTL = 6 * _HOUR
-"""An item is given up so long after its last click: in the second half of the first day as many die as are born."""
+"""An item is evicted so long after its last click: in the second half of the first day as many die as are born."""
 _USERS = 2_000_000
 _VECTORS = 100_000
 _DIM = 32
@@ -156,12 +156,8 @@ def _windows(plan: WeekPlan, rng: np.random.Generator) -> Iterator[ClickBatch]:
 
 
 def _pool(path: Path, rng: np.random.Generator) -> ClusteringPool:
-    h = _DIM
-    w_local, w_global, v_global = (rng.normal(scale=0.3, size=s).astype("f4") for s in ((h, h), (8, h), (8,)))
-    towers = AttentionWeights(w_local, w_global, v_global)
     keys: NDArray[np.uint64] = np.arange(_VECTORS, dtype=np.uint64) * np.uint64(_USERS // _VECTORS)
-    vectors = rng.normal(size=(_VECTORS, h)).astype("f4")
-    write_bundle(path, towers=towers, user_tower={}, lookalike={}, keys=keys, vectors=vectors, details={})
+    write_random_bundle(path, keys, _DIM, rng)
     return ClusteringPool(Bundle.open(path), ClusteringOptions(20, 30, 50_000, 0), threads=1)
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from toys import toy_bundle
 
 from flows.messages.batches import RequestBatch
 from flows.messages.codec import MAX_VALUE_BYTES, decode_scores
@@ -11,9 +12,8 @@ from flows.messages.types import Request
 from flows.scoring.enricher import Enricher, EnrichOptions
 from flows.scoring.live_index import IndexEntry, LiveIndex
 from monitoring import metrics
-from ralm.scoring import AttentionWeights, global_embedding
-from state.bundle.bundle import Bundle, write_bundle
-from state.user_keys import user_keys
+from ralm.scoring import global_embedding
+from state.bundle.bundle import Bundle
 
 NOW = 1_800_000_000.0
 H = 8
@@ -21,19 +21,7 @@ H = 8
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Bundle:
-    rng = np.random.default_rng(0)
-    weights = AttentionWeights(*(rng.normal(size=s).astype("f4") for s in ((H, H), (4, H), (4,))), prior=0.1)
-    vectors = rng.normal(size=(2, H)).astype("f4")
-    write_bundle(
-        tmp_path / "b",
-        towers=weights,
-        user_tower={},
-        lookalike={},
-        keys=user_keys(["u1", "u2"]),
-        vectors=vectors,
-        details={"clusters": 4},
-    )
-    return Bundle.open(tmp_path / "b")
+    return toy_bundle(tmp_path / "b", ["u1", "u2"], dim=H, prior=0.1)
 
 
 def enricher(bundle: Bundle, timeout: int) -> Enricher:
