@@ -1,9 +1,9 @@
 """What the experiment scores is what the stream scores: one training, both ways from clicks to scores."""
 
-import time
 from pathlib import Path
 
 import numpy as np
+from operator_maker import settle
 
 from flows.messages.batches import ClickBatch, OutMessage
 from flows.messages.codec import decode_centroids, split_centroids_key
@@ -55,11 +55,7 @@ def streamed(pool: ClusteringPool, store: SeedStore, data: Dataset) -> list[OutM
     keys, times = user_keys(data.event_users[before].tolist()), data.event_times[before]
     out = operator.apply([ClickBatch(0, len(before), 0, ids, place, keys, times, np.arange(len(before)))])
     out += operator.apply([ClickBatch(0, len(before), CUT, [], place[:0], keys[:0], times[:0], np.zeros(0, np.int64))])
-    until = time.monotonic() + 20
-    while operator.notify_at() is not None:
-        assert time.monotonic() < until
-        out += operator.collect()
-    return out
+    return out + settle(operator)
 
 
 def test_the_stream_scores_what_the_experiment_scored(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from keeper_maker import WINDOWS, batch, emitted, no_history, settle
+from operator_maker import WINDOWS, batch, emitted, no_history, settle
 
 from flows.messages.codec import decode_centroids, encode_centroids
 from flows.seed_sets import clustering

@@ -1,60 +1,26 @@
 """The seed operator without an engine and without a broker: windows, crashes, expiry, a new model."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
-import pytest
-from keeper_maker import (
-    WINDOWS,
+from hypothesis import given
+from hypothesis import strategies as st
+from operator_maker import (
+    FIRST,
     Build,
     batch,
     emitted,
     listing,
     make_pool,
-    no_history,
     settle,
     tombstone,
 )
+from seed_set_laws import IN_TIME, LAWS, TTL, Clicks, Disk, cut, oracle
 
-from flows.messages.batches import CandidateBatch, ClickBatch
 from flows.messages.codec import split_centroids_key
 from flows.seed_sets.clustering import ClusteringPool
-from flows.seed_sets.keeper import Missed, SeedSetOperator
-from flows.seed_sets.keeper_state import KeeperOptions, OperatorSnapshot
-from flows.support.errors import RalmError
 from monitoring import metrics
-from state.store.seed_store import SeedStore
-
-
-@pytest.fixture
-def build(tmp_path: Path, pool: ClusteringPool) -> Iterator[Build]:
-    """Builds operators on one store, as a restart does."""
-    opened: list[SeedStore] = []
-
-    def make(
-        state: OperatorSnapshot | None = None,
-        *,
-        use: ClusteringPool = pool,
-        disk: str = "s",
-        missed: Missed = no_history,
-        **options: Any,
-    ) -> SeedSetOperator:
-        while opened:
-            opened.pop().close()
-        opened.append(SeedStore.open(tmp_path / disk, topic="clicks", partition=0, capacity=20))
-        state = None if state is None else OperatorSnapshot.decode(state.encode())
-        return SeedSetOperator(
-            opened[-1], use, KeeperOptions(20, options.pop("ttl", 0), WINDOWS, **options), state, missed
-        )
-
-    yield make
-    for store in opened:
-        store.close()
-
-
-FIRST = [("a", user, 100 + user) for user in range(5)] + [("b", 1, 200), ("c", 55, 210), ("c", 56, 211), ("c", 57, 212)]
 
 
 def test_a_closed_window_clusters_what_it_touched(build: Build) -> None:
@@ -95,14 +61,6 @@ def test_pending_items_survive_a_crash(build: Build) -> None:
     state = operator.snapshot()
     assert set(state.pending) == {"a", "b", "c"}
     assert set(emitted(settle(build(state)))) == {"a"}
-
-
-def test_a_store_behind_its_snapshot_is_refused_when_the_topic_has_no_more(build: Build) -> None:
-    operator = build()
-    operator.apply([batch(0, *FIRST)])
-    state = replace(operator.snapshot(), position=500)
-    with pytest.raises(RalmError, match="the topic has nothing"):
-        build(state)
 
 
 def test_without_a_snapshot_everything_is_clustered_anew(build: Build) -> None:
@@ -264,27 +222,6 @@ def test_an_item_whose_turn_has_not_come_when_the_next_window_closes_is_shed_onc
     assert operator._pending == {}
 
 
-def test_a_lost_store_is_made_again_from_the_topics(build: Build) -> None:
-    clicks = [batch(0, *FIRST), batch(9, ("a", 40, 1500)), batch(10, ("z", 2, 6500)), batch(11, ("z", 3, 6600))]
-    operator = build(ttl=5000)
-    operator.apply([tombstone(0, "q", sent=50), *clicks])
-    settle(operator)
-    state = operator.snapshot()
-    stored = {item: operator._store.seeds(item).users.tolist() for item, _ in operator._store.items()}
-    later = batch(12, ("y", 1, 6700), ("q", 1, 6700))
-
-    def missed(at: OperatorSnapshot) -> tuple[list[ClickBatch], list[CandidateBatch]]:
-        assert at.position == 12
-        return [*clicks, later], [tombstone(0, "q", sent=50)]
-
-    again = build(state, ttl=5000, disk="other", missed=missed)
-    assert again._store.position == 12  # what came later is the source's
-    assert {item: again._store.seeds(item).users.tolist() for item, _ in again._store.items()} == stored
-    again.apply([later])
-    again.snapshot()
-    assert {item for item, _ in again._store.items()} == {*stored, "y"}
-
-
 def test_the_centroids_of_the_bundle_before_last_are_taken_back(build: Build, tmp_path: Path) -> None:
     pools = [make_pool(tmp_path / str(rng_seed), rng_seed) for rng_seed in (1, 2, 3)]
     state, offset, out = None, 0, []
@@ -304,3 +241,26 @@ def test_the_centroids_of_the_bundle_before_last_are_taken_back(build: Build, tm
     gone = {message.key.decode() for message in out if message.value is None and message.key}
     assert gone == {f"{pools[0].model_version}/a", f"{pools[0].model_version}/z"}
     assert operator._store.meta.older_versions == (pools[1].model_version,)
+
+
+@LAWS
+@given(IN_TIME, st.lists(st.integers(1, 9), max_size=8), st.lists(st.booleans(), min_size=9, max_size=9))
+def test_crashes_and_batches_change_no_seed_set(
+    pool: ClusteringPool, clicks: Clicks, lengths: list[int], crashes: list[bool]
+) -> None:
+    with TemporaryDirectory() as folder:
+        disk = Disk(pool, Path(folder) / "s", TTL)
+        operator, state, since = disk.open(None), None, []
+        for part, crash in zip(cut(clicks, lengths), crashes, strict=False):
+            since.append(part)
+            operator.apply([part])
+            if crash:  # after the store was written, before the engine has committed
+                operator.snapshot()
+                operator = disk.open(state)
+                for again in since:
+                    operator.apply([again])
+            else:
+                state, since = operator.snapshot(), []
+        operator.snapshot()
+        assert disk.seeds() == oracle(clicks, TTL)
+        disk.close()
