@@ -4,7 +4,8 @@ import fcntl
 import json
 import os
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -72,8 +73,25 @@ class OwnerLock:
             self._file = None
 
 
+@contextmanager
+def file_lock(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a lock file; the kernel lets go when the process dies, however it dies.
+
+    Args:
+        path: the file, made if there is none.
+        wait: whether to wait for another holder.
+
+    Raises:
+        BlockingIOError: when another process holds it and ``wait`` is off.
+        OSError: when there can be no lock file.
+    """
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
 def owners(state_dir: Path) -> list[str]:
-    """Who holds a state directory now, in each holder's own words; looks without taking anything.
+    """Who holds a state directory now, as each holder describes itself; looks without taking anything.
 
     Raises:
         OwnedElsewhereError: when that cannot be found out.
@@ -84,10 +102,10 @@ def owners(state_dir: Path) -> list[str]:
             holder = _held_by(path)
         except PermissionError as error:
             advice = "Run as the user whom the files belong to."
-            msg = f"whether a flow is running on {state_dir} cannot be told: {error}. {advice}"
+            msg = f"cannot determine whether a flow is running on {state_dir}: {error}. {advice}"
             raise OwnedElsewhereError(msg) from error
         except OSError as error:
-            msg = f"whether a flow is running on {state_dir} cannot be told: {_no_lock(path, error)}"
+            msg = f"cannot determine whether a flow is running on {state_dir}: {_no_lock(path, error)}"
             raise OwnedElsewhereError(msg) from error
         if holder is not None:
             found.append(holder)

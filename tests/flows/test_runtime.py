@@ -66,10 +66,10 @@ def test_the_seed_side_opens_a_store_for_each_operator_and_closes_it(runtime: Ru
     with closing(seed_side(runtime)) as side:
         assert met(runtime) == {"stores"}
         assert not runtime.seeds_dir().exists()
-        side.keeper(3, None)
+        side.operator(3, None)
         assert (runtime.seeds_dir() / "00003").is_dir()
     with closing(seed_side(runtime)) as again:
-        again.keeper(3, None)  # RocksDB would refuse a store that is still open
+        again.operator(3, None)  # RocksDB would refuse a store that is still open
     assert not loaders
     assert not runtime.begun.is_set()
 
