@@ -70,13 +70,16 @@ class Cluster:
         quiet: dict[str, Any] = {"log_level": 0, "error_cb": self._contact}
         self.admin = AdminClient({**client_config(settings), **quiet})
 
-    def connect(self) -> None:
+    def connect(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """See that a broker answers.
+
+        Args:
+            stopped: says not to wait any longer.
 
         Raises:
             RalmError: when none does; says why, and what to do.
         """
-        self._contact.topics(self.admin, self._timeout)
+        self._contact.topics(self.admin, self._timeout, stopped)
 
     def topics(self, names: Collection[str]) -> dict[str, TopicFacts]:
         """Describe topics, missing ones too; makes none, even where brokers make topics that are asked for."""
