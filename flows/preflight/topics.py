@@ -37,7 +37,6 @@ def look_at_kafka(
     waiting: Callable[[list[str]], None] = lambda _: None,
     stopped: Callable[[], bool] = lambda: False,
     answer_s: float = LIST_TIMEOUT_S,
-    patience_s: float = _PATIENCE_S,
 ) -> Iterator[Finding]:
     """Yield what is thought of the brokers, of each topic of a flow, and of the rights.
 
@@ -47,7 +46,6 @@ def look_at_kafka(
         waiting: called once, with the topics that are waited for since the broker does not know them yet.
         stopped: says not to wait any longer.
         answer_s: how long to wait for an answer of a broker.
-        patience_s: how long to wait for those topics.
     """
     names = TopicNames.of(settings)
     cluster = Cluster(settings, answer_s)
@@ -60,7 +58,7 @@ def look_at_kafka(
     yield Finding("broker", Verdict.OK, f"one at {settings.bootstrap_servers} answers")
     needed = [getattr(names, kind) for kind in use.all if not _optional(kind, settings)]
     optional = [getattr(names, kind) for kind in use.all if _optional(kind, settings)]
-    facts = cluster.known_topics(needed, patience_s, waiting=waiting, stopped=stopped) | cluster.topics(optional)
+    facts = cluster.known_topics(needed, _PATIENCE_S, waiting=waiting, stopped=stopped) | cluster.topics(optional)
     yield from judge_topics(use, facts, settings)
     yield judge_rights(use, facts, cluster.group_rights(settings.group_id), settings)
 
