@@ -113,7 +113,7 @@ def _look_at_port(settings: Settings) -> Finding:
         check_address(host, port)
     except OSError as error:
         return Finding("metrics port", Verdict.PROBLEM, str(error))
-    return Finding("metrics port", Verdict.OK, f"{host}:{port or 'any free port'}")
+    return Finding("metrics port", Verdict.OK, f"{host}:{port} is free" if port else f"any free one of {host}")
 
 
 def _say_wait(topics: list[str]) -> None:
