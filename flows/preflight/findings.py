@@ -56,7 +56,7 @@ def worst(what: str, seen: Collection[tuple[Verdict, str]]) -> Finding:
 
 
 @dataclass(frozen=True)
-class Report:
+class Findings:
     """All findings, in the order in which they were looked at."""
 
     findings: tuple[Finding, ...]
@@ -74,7 +74,7 @@ class Report:
     def summary(self) -> str:
         """How many findings there are of each verdict.
 
-        >>> Report((Finding("port", Verdict.OK, "free"),)).summary()
+        >>> Findings((Finding("port", Verdict.OK, "free"),)).summary()
         'before the start: 1 ok'
         """
         count = Counter(finding.verdict for finding in self.findings)

@@ -7,7 +7,7 @@ from pathlib import Path
 from flows.config.settings import Settings
 from flows.kafka.errors import LIST_TIMEOUT_S
 from flows.messages.codec import MAX_VALUE_BYTES, most_clusters
-from flows.preflight.findings import Finding, Report, Verdict
+from flows.preflight.findings import Finding, Findings, Verdict
 from flows.preflight.topics import TopicUse, look_at_kafka
 from flows.support.errors import ConfigError
 from flows.support.logs import get_logger
@@ -26,7 +26,7 @@ def look(
     *,
     stopped: Callable[[], bool] = lambda: False,
     answer_s: float = LIST_TIMEOUT_S,
-) -> tuple[Report, Bundle | None]:
+) -> tuple[Findings, Bundle | None]:
     """Look at all that a flow needs; takes, makes and changes nothing.
 
     Args:
@@ -41,7 +41,7 @@ def look(
     bundle, at_bundle = _look_at_bundle(settings, clusters="centroids" in use.writes)
     findings = [_look_at_settings(settings), at_bundle, _look_at_state(settings), _look_at_port(settings)]
     findings += look_at_kafka(use, settings, waiting=_say_wait, stopped=stopped, answer_s=answer_s)
-    return Report(tuple(findings)), bundle
+    return Findings(tuple(findings)), bundle
 
 
 def check_clusters(s: Settings, dim: int) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.preflight.findings import Finding, Report, Verdict, worst
+from flows.preflight.findings import Finding, Findings, Verdict, worst
 from flows.support.errors import ConfigError, RalmError
 
 GOOD = Finding("port", Verdict.OK, "free")
@@ -13,7 +13,7 @@ AWAY = Finding("broker", Verdict.PROBLEM, "none answers", failure=True)
 
 
 def test_each_finding_is_a_line_and_the_last_line_counts_them() -> None:
-    assert list(Report((GOOD, WARNED, UNCHECKED, WRONG, AWAY)).lines()) == [
+    assert list(Findings((GOOD, WARNED, UNCHECKED, WRONG, AWAY)).lines()) == [
         "ok         port: free",
         "warning    topic a: no broker leads partition 1",
         "unchecked  rights: the broker does not say",
@@ -39,14 +39,14 @@ def test_of_several_the_worst_counts_and_comes_first(
 
 
 def test_without_a_problem_a_flow_starts() -> None:
-    Report((GOOD, WARNED, UNCHECKED)).refuse_problems("seeds")
+    Findings((GOOD, WARNED, UNCHECKED)).refuse_problems("seeds")
 
 
 def test_what_may_pass_by_itself_is_a_failure() -> None:
     with pytest.raises(RalmError, match=r"the flow seeds does not start.*\nbroker: none answers$"):
-        Report((GOOD, AWAY)).refuse_problems("seeds")
+        Findings((GOOD, AWAY)).refuse_problems("seeds")
 
 
 def test_what_must_be_changed_is_a_bad_configuration_whatever_else_there_is() -> None:
     with pytest.raises(ConfigError, match=r"topic b: it does not exist: run `ralm topics`\nbroker: none answers$"):
-        Report((WRONG, UNCHECKED, AWAY)).refuse_problems("seeds")
+        Findings((WRONG, UNCHECKED, AWAY)).refuse_problems("seeds")
