@@ -11,11 +11,12 @@ from types import FrameType
 from flows import look_alike, scores, seeds
 from flows.config.settings import Settings
 from flows.engine.launch import Dataflow, launch
+from flows.messages.rejects import REASONS
 from flows.preflight.findings import Verdict
 from flows.preflight.preflight import look
 from flows.preflight.topics import TopicUse
 from flows.recovery.recovery_files import open_state_dir
-from flows.runtime import Runtime
+from flows.runtime import Runtime, ScoreSide, SeedSide, score_side, seed_side
 from flows.support.errors import ConfigError, RalmError
 from flows.support.logs import get_logger
 from flows.support.signals import StopFlag, watch_for_signals
@@ -30,9 +31,17 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True)
 class FlowSpec:
-    """A dataflow that can be run: how it is wired, what must hold before it is ready, and its topics."""
+    """A dataflow that can be run.
 
-    wire: Callable[[Runtime], Dataflow]
+    Attributes:
+        wire: the diagram; takes the built sides.
+        sides: build the parts.
+        conditions: what must hold before it is ready.
+        topics: those that it reads and writes.
+    """
+
+    wire: Callable[..., Dataflow]
+    sides: tuple[Callable[[Runtime], SeedSide | ScoreSide], ...]
     conditions: tuple[str, ...]
     topics: TopicUse
 
@@ -40,12 +49,15 @@ class FlowSpec:
 FLOWS = {
     "look-alike": FlowSpec(
         look_alike.look_alike,
+        (seed_side, score_side),
         look_alike.CONDITIONS,
         TopicUse(("clicks", "candidates", "requests", "centroids"), ("centroids", "scores", "dead_letters")),
     ),
-    "seeds": FlowSpec(seeds.seeds, seeds.CONDITIONS, TopicUse(("clicks", "candidates"), ("centroids", "dead_letters"))),
+    "seeds": FlowSpec(
+        seeds.seeds, (seed_side,), seeds.CONDITIONS, TopicUse(("clicks", "candidates"), ("centroids", "dead_letters"))
+    ),
     "scores": FlowSpec(
-        scores.scores, scores.CONDITIONS, TopicUse(("requests", "centroids"), ("scores", "dead_letters"))
+        scores.scores, (score_side,), scores.CONDITIONS, TopicUse(("requests", "centroids"), ("scores", "dead_letters"))
     ),
 }
 
@@ -72,6 +84,7 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
     if bundle is None:
         return
     health.set("bundle", True)
+    metrics.declare(reasons=REASONS)
     metrics.BUILD_INFO.labels(version, bundle.version, name).set(1)
     with ExitStack() as stack:
         try:
@@ -81,13 +94,14 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
         known = open_state_dir(Path(settings.state_dir), name)
         port = settings.metrics_port and settings.metrics_port + settings.process_id
         server = stack.enter_context(closing(_serve(health, settings.metrics_host, port)))
-        runtime = stack.enter_context(closing(Runtime(settings, bundle, health, known, stopping)))
+        runtime = Runtime(settings, bundle, health, known, stopping)
         if settings.addresses:
-            watch_for_signals(lambda: runtime.begun)
+            watch_for_signals(runtime.begun.is_set)
         if _stopped(stopping, name):
             return
         log.info("starting", flow=name, model_version=bundle.version, metrics=f"{settings.metrics_host}:{server.port}")
-        launch(spec.wire(runtime), settings, name)
+        sides = [stack.enter_context(closing(build(runtime))) for build in spec.sides]
+        launch(spec.wire(*sides), settings, name)
     log.info("drained", flow=name)
 
 

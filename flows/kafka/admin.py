@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import NewTopic
 
-from flows.config.fields import duration_text
+from flows.config.fields import format_duration
 from flows.config.settings import Settings
 from flows.kafka.facts import Cluster, TopicFacts
 from flows.kafka.topics import COMPACT, COMPACTION, TopicNames, TopicPlan, plan_topics
@@ -146,9 +146,9 @@ def _retention(plan: TopicPlan, found: str | None) -> list[Difference]:
     if plan.retention is None or found is None or int(found) == plan.retention:
         return []
     forever = int(found) < 0
-    text = "for ever" if forever else duration_text(int(found))
+    text = "for ever" if forever else format_duration(int(found))
     shorter = not forever and int(found) < plan.retention
-    return [Difference(f"kept {text}, planned {duration_text(plan.retention)}", shorter)]
+    return [Difference(f"kept {text}, planned {format_duration(plan.retention)}", shorter)]
 
 
 def _with_partners(states: list[TopicState], partitions: dict[str, int], settings: Settings) -> list[TopicState]:

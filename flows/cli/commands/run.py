@@ -12,7 +12,8 @@ from flows.preflight.preflight import look
 from flows.run import FLOWS, run_flow
 from flows.support.logs import masked
 
-_GROUPS = ("kafka", "source", "state", "seeds", "windows", "clustering", "scoring", "bundle", "metrics", "process")
+_READING = ("kafka", "source", "messages", "state", "process", "metrics", "bundle")
+_GROUPS = (*_READING, "windows", "seeds", "clustering", "scoring")
 
 _ANSWER_S = 5.0
 """How long ``--check`` waits for a broker; a flow waits longer, since one may be starting beside it."""
