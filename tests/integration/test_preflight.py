@@ -79,6 +79,7 @@ def run(settings: Settings, flow: str = "look-alike") -> subprocess.CompletedPro
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.embedded_too
 def test_all_is_well_and_nothing_is_touched(given: Settings) -> None:
     make(given)
     code, lines = check(given)
@@ -89,6 +90,7 @@ def test_all_is_well_and_nothing_is_touched(given: Settings) -> None:
     assert not Path(given.state_dir).exists()
 
 
+@pytest.mark.embedded_too
 @pytest.mark.parametrize(
     ("flow", "missing"),
     [("look-alike", ["centroids", "scores"]), ("seeds", ["centroids"]), ("scores", ["centroids", "scores"])],
