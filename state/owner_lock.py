@@ -46,11 +46,7 @@ class OwnerLock:
         except BlockingIOError:
             who = _words(file)
             os.close(file)
-            msg = (
-                f"{self._path.parent} is in use; its holder: {who}. Stop that process, or give this one "
-                "another --state-dir (or another --process-id if it belongs to the same cluster)."
-            )
-            raise OwnedElsewhereError(msg) from None
+            raise OwnedElsewhereError(in_use(self._path.parent, who)) from None
         except OSError as error:
             os.close(file)
             msg = f"the state directory {self._path.parent} cannot be had: {_no_lock(self._path, error)}"
@@ -90,14 +86,26 @@ def file_lock(path: Path, *, wait: bool = True) -> Iterator[None]:
         yield
 
 
-def owners(state_dir: Path) -> list[str]:
+def in_use(state_dir: Path, who: str) -> str:
+    """What to say to whoever finds a state directory taken, and by whom, in the holder's own words."""
+    return (
+        f"{state_dir} is in use; its holder: {who}. Stop that process, or give this one another --state-dir (or "
+        "another --process-id if it belongs to the same cluster)."
+    )
+
+
+def owners(state_dir: Path, process_id: int | None = None) -> list[str]:
     """Who holds a state directory now, as each holder describes itself; looks without taking anything.
+
+    Args:
+        state_dir: the directory.
+        process_id: look only for the holder with this number in its cluster.
 
     Raises:
         OwnedElsewhereError: when that cannot be found out.
     """
     found = []
-    for path in sorted(state_dir.glob("process-*.lock")):
+    for path in sorted(state_dir.glob(f"process-{'*' if process_id is None else process_id}.lock")):
         try:
             holder = _held_by(path)
         except PermissionError as error:

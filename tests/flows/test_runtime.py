@@ -4,8 +4,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import pytest
+from toys import toy_bundle
 
 from flows.config.settings import Settings
 from flows.runtime import Runtime, score_side, seed_side
@@ -13,24 +13,17 @@ from flows.scoring.live_index import LiveIndex
 from flows.support.errors import RalmError
 from flows.support.signals import StopFlag
 from monitoring.health import Health
-from ralm.scoring import AttentionWeights
-from state.bundle.bundle import Bundle, write_bundle
-from state.user_keys import user_keys
 
 CONDITIONS = ("index", "stores", "polling_clicks", "polling_requests")
 
 
 @pytest.fixture
 def runtime(tmp_path: Path) -> Runtime:
-    rng, h = np.random.default_rng(0), 8
-    weights = AttentionWeights(*(rng.normal(size=s).astype("f4") for s in ((h, h), (4, h), (4,))))
-    vectors = rng.normal(size=(1, h)).astype("f4")
-    path = tmp_path / "bundle"
-    write_bundle(path, towers=weights, user_tower={}, lookalike={}, keys=user_keys(["u"]), vectors=vectors, details={})
+    bundle = toy_bundle(tmp_path / "bundle", ["u"])
     settings = Settings(
         bootstrap_servers="127.0.0.1:1", state_dir=str(tmp_path / "state"), kafka_options=("socket.timeout.ms=1000",)
     )
-    return Runtime(settings, Bundle.open(path), Health(CONDITIONS), {}, StopFlag())
+    return Runtime(settings, bundle, Health(CONDITIONS), {}, StopFlag())
 
 
 def met(runtime: Runtime) -> set[str]:
