@@ -12,7 +12,7 @@ from typing import Any
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
-from flows.engine.failures import told
+from flows.engine.failures import report_failure
 from flows.kafka.producer import Delivery
 from flows.messages.batches import OutMessage
 
@@ -69,12 +69,12 @@ class SinkPart(StatefulSinkPartition[OutMessage, None]):
     def __init__(self, delivery: "Delivery") -> None:
         self._delivery = delivery
 
-    @told
+    @report_failure
     def write_batch(self, values: list[OutMessage]) -> None:
         """Hand messages to the producer."""
         self._delivery.send(values)
 
-    @told
+    @report_failure
     def snapshot(self) -> None:
         """Wait until all is delivered."""
         self._delivery.settle()

@@ -15,7 +15,7 @@ from typing import Any
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
-from flows.engine.failures import told
+from flows.engine.failures import report_failure
 from flows.kafka.consumer import TopicReader
 from flows.messages.batches import NO_TIMESTAMP, RawBatch, RawMessage
 from flows.recovery.sealed import seal_position, unseal_position
@@ -150,7 +150,7 @@ class KafkaSource(FixedPartitionedSource[RawBatch, bytes | None]):
         options.counted(count)
         return [f"{options.kind}/{partition:05d}" for partition in range(count)]
 
-    @told
+    @report_failure
     def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> "PartitionReader":
         """Read a partition on from a snapshot, or from the start."""
         del step_id
@@ -172,7 +172,7 @@ class PartitionReader(StatefulSourcePartition[RawBatch, bytes | None]):
         reader.add(partition, position)
         options.pace.opened()
 
-    @told
+    @report_failure
     def next_batch(self) -> list[RawBatch]:
         """The messages that are there; at times an empty batch as the heartbeat of an idle partition.
 
