@@ -7,7 +7,7 @@ from typing import Any
 
 from flows.config.settings import Settings
 from flows.engine.sink import KafkaSink
-from flows.engine.source import KafkaSource, Pace, SourceOptions
+from flows.engine.source import IdleBackoff, KafkaSource, SourceOptions
 from flows.kafka.config import consumer_config, producer_config
 from flows.kafka.range_reader import History
 from flows.kafka.topics import TopicNames
@@ -59,7 +59,7 @@ class Runtime:
         self._stores: list[SeedStore] = []
         self._loader: IndexLoader | None = None
         self._polled: set[str] = set()
-        self._pace = Pace()
+        self._idle = IdleBackoff()
         s = settings
         self._limits = DecodeLimits(s.max_message_bytes, s.max_future, s.dead_letter_max_bytes, s.max_candidates)
 
@@ -200,7 +200,7 @@ class Runtime:
             self.stopping.is_set,
             self._index_open if gated else lambda: True,
             beat,
-            pace=self._pace,
+            idle=self._idle,
             optional=kind == "candidates" and self.settings.candidates == "clicked",
             partner=self._topics.clicks if kind == "candidates" else None,
             counted=self._follow_partitions if kind == "clicks" else lambda _: None,

@@ -39,7 +39,7 @@ _AWAKE_TURNS = 200
 """After so many short rests without a message rests are long: each time, every partition is looked at in vain."""
 
 
-class Pace:
+class IdleBackoff:
     """Counts, for each worker's thread, its partitions and those that had nothing in a row.
 
     Args:
@@ -89,7 +89,7 @@ class SourceOptions:
         stopping: says that the flow drains; the source then ends.
         open: says that messages may be taken; until then the source waits.
         beat: called at each poll, as a sign of life.
-        pace: when to rest; shared by all sources of a process.
+        idle: when to rest; shared by all sources of a process.
         optional: whether the topic may be missing.
         partner: a topic that must have as many partitions, so that an item's messages meet.
         counted: told how many partitions there are, before any is read.
@@ -104,7 +104,7 @@ class SourceOptions:
     stopping: Callable[[], bool]
     open: Callable[[], bool] = lambda: True
     beat: Callable[[], None] = lambda: None
-    pace: Pace = field(default_factory=Pace)
+    idle: IdleBackoff = field(default_factory=IdleBackoff)
     optional: bool = False
     partner: str | None = None
     counted: Callable[[int], None] = lambda _: None
@@ -170,7 +170,7 @@ class PartitionReader(StatefulSourcePartition[RawBatch, bytes | None]):
         if position is None and options.start_from == "latest":
             position = reader.end(partition)
         reader.add(partition, position)
-        options.pace.opened()
+        options.idle.opened()
 
     @report_failure
     def next_batch(self) -> list[RawBatch]:
@@ -185,19 +185,19 @@ class PartitionReader(StatefulSourcePartition[RawBatch, bytes | None]):
             raise StopIteration
         options.beat()
         if not options.open():
-            options.pace.empty()
+            options.idle.empty()
             return []
         now = time.monotonic()
         if options.kind == "candidates" and now - self._last_look < _CANDIDATES_EVERY_S:
-            options.pace.empty()
+            options.idle.empty()
             return []
         self._last_look = now
         messages = self._reader.take(self._partition)
         self._report(messages, now)
         if messages:
-            options.pace.took()
+            options.idle.took()
         else:
-            options.pace.empty()
+            options.idle.empty()
         at_end = self._reader.at_end(self._partition)
         if messages:
             self._last_message = now
@@ -227,7 +227,7 @@ class PartitionReader(StatefulSourcePartition[RawBatch, bytes | None]):
 
     def close(self) -> None:
         """Stop reading."""
-        self._options.pace.closed()
+        self._options.idle.closed()
         self._reader.remove(self._partition)
 
     def _report(self, messages: Sequence[RawMessage], now: float) -> None:
