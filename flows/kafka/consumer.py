@@ -24,7 +24,7 @@ _UNREADABLE = (KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION, KafkaError._NOT
 """A batch that was damaged, or compressed in a way that this client does not know."""
 _UNREADABLE_S = 60.0
 """So long a batch that cannot be read is fetched again: a connection or one replica may have damaged it."""
-_PATIENCE_S = 3.0
+_CLOSE_TIMEOUT_S = 3.0
 
 
 @dataclass
@@ -150,7 +150,7 @@ class TopicReader:
             del self._partitions[partition]
             last = not self._partitions
         if last:
-            leave(self._consumer, self.topic)
+            close_with_timeout(self._consumer, self.topic)
 
     def _watermarks(self, partition: int) -> tuple[int, int]:
         try:
@@ -212,7 +212,7 @@ class TopicReader:
         return TopicPartition(self.topic, partition, offset)
 
 
-def leave(consumer: Consumer, topic: str, patience_s: float = _PATIENCE_S) -> bool:
+def close_with_timeout(consumer: Consumer, topic: str, timeout_s: float = _CLOSE_TIMEOUT_S) -> bool:
     """Close a consumer, or stop waiting for it: a broker that is silent must not keep a flow from ending.
 
     ``close`` waits for the answers to commits that are on their way: for the session's timeout when the broker refuses
@@ -221,14 +221,14 @@ def leave(consumer: Consumer, topic: str, patience_s: float = _PATIENCE_S) -> bo
     Args:
         consumer: not used afterwards by anyone.
         topic: what it read, for the log.
-        patience_s: how long to wait.
+        timeout_s: how long to wait.
 
     Returns:
         Whether it is closed; if not, a thread that no exit waits for goes on with it.
     """
     closing = threading.Thread(target=consumer.close, name=f"close-{topic}", daemon=True)
     closing.start()
-    closing.join(patience_s)
+    closing.join(timeout_s)
     if closing.is_alive():
-        log.warning("the broker does not answer, leaving without its goodbye", topic=topic, waited_s=patience_s)
+        log.warning("the Kafka consumer did not close in time; going on without", topic=topic, waited_s=timeout_s)
     return not closing.is_alive()

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer
 
-from flows.kafka.consumer import leave
+from flows.kafka.consumer import close_with_timeout
 
 
 def test_a_consumer_is_closed() -> None:
     consumer = Consumer({"bootstrap.servers": "127.0.0.1:1", "group.id": "g", "log_level": 0})
-    assert leave(consumer, "clicks")
+    assert close_with_timeout(consumer, "clicks")
     with pytest.raises(RuntimeError):
         consumer.poll(0)
 
@@ -20,6 +20,6 @@ def test_a_consumer_is_closed() -> None:
 def test_one_that_is_not_answered_is_left(capsys: pytest.CaptureFixture[str]) -> None:
     answered = threading.Event()
     silent: Any = SimpleNamespace(close=answered.wait)
-    assert not leave(silent, "clicks", patience_s=0.01)
-    assert "does not answer" in "".join(capsys.readouterr())
+    assert not close_with_timeout(silent, "clicks", timeout_s=0.01)
+    assert "did not close in time" in "".join(capsys.readouterr())
     answered.set()
