@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from flows.admin.replay_files import Events
-from flows.kafka.producer import CheckedProducer, Outgoing
+from flows.kafka.producer import CheckedProducer, ProducerRecord
 
 _LONGEST_WAIT_S = 0.2
 _TELL_EVERY = 500
@@ -41,7 +41,7 @@ class Pace:
             self._wait(min(left, _LONGEST_WAIT_S))
 
 
-def in_time_order(streams: Sequence[Events]) -> Iterator[tuple[int, Outgoing]]:
+def in_time_order(streams: Sequence[Events]) -> Iterator[tuple[int, ProducerRecord]]:
     """All events of some streams with their times (ms); of the same moment, those of an earlier stream come first."""
     if not streams:
         return

@@ -18,7 +18,7 @@ from flows.admin.replay_files import click_message, request_message
 from flows.config.settings import Settings
 from flows.demo.story import Window
 from flows.kafka.config import consumer_config
-from flows.kafka.producer import CheckedProducer, Outgoing
+from flows.kafka.producer import CheckedProducer, ProducerRecord
 from flows.kafka.topics import TopicNames
 from flows.messages.codec import decode_click
 from flows.support.errors import RalmError
@@ -77,7 +77,7 @@ class Lockstep:
         """Release the clients."""
         self._answers.close()
 
-    def send(self, windows: Sequence[Window], bad: Sequence[Outgoing], told: Told) -> None:
+    def send(self, windows: Sequence[Window], bad: Sequence[ProducerRecord], told: Told) -> None:
         """Send all windows; the bad messages go with the clicks of the second one (or the only one).
 
         Raises:
@@ -124,7 +124,7 @@ class Lockstep:
                 raise RalmError(msg)
         self._producer.finish()
 
-    def _delivered(self, message: Outgoing, sent: Message) -> None:
+    def _delivered(self, message: ProducerRecord, sent: Message) -> None:
         """Note the newest click of each partition: from there the flow's watermark can be foretold."""
         if message.topic == self._names.clicks:
             partition, ts = str(sent.partition()), decode_click(message.value).ts
@@ -187,7 +187,7 @@ class _Answers:
 
 
 def replay_in_lockstep(
-    settings: Settings, flow: Flow, windows: Sequence[Window], bad: Sequence[Outgoing], told: Told
+    settings: Settings, flow: Flow, windows: Sequence[Window], bad: Sequence[ProducerRecord], told: Told
 ) -> None:
     """Send all windows to a running flow and wait for all answers.
 

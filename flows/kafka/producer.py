@@ -25,7 +25,7 @@ _GRACE_S = 5.0
 
 
 @dataclass(frozen=True)
-class Outgoing:
+class ProducerRecord:
     """A message to send; None is no key, or no value.
 
     Attributes:
@@ -43,7 +43,7 @@ class Outgoing:
     partition: int = -1
 
 
-Delivered = Callable[[Outgoing, Message], None]
+Delivered = Callable[[ProducerRecord, Message], None]
 """Called for each message that the broker has taken."""
 
 
@@ -82,7 +82,7 @@ class CheckedProducer:
             msg = f"the broker at {self._servers} has no topic {', '.join(missing)}: run `ralm topics` to make it"
             raise RalmError(msg)
 
-    def send(self, message: Outgoing) -> None:
+    def send(self, message: ProducerRecord) -> None:
         """Queue a message, waiting for room while the queue is full.
 
         Raises:
@@ -127,7 +127,7 @@ class CheckedProducer:
             msg = f"{left + self.failed} messages were not delivered, {self.delivered} were: {why}"
             raise RalmError(msg)
 
-    def _done(self, message: Outgoing, error: KafkaError | None, sent: Message) -> None:
+    def _done(self, message: ProducerRecord, error: KafkaError | None, sent: Message) -> None:
         if error is not None:
             self.failed += 1
             self._first_failure = self._first_failure or f"to {message.topic}: {error.str()}"

@@ -18,7 +18,7 @@ from flows.admin.dead_letters.acceptance import Acceptance
 from flows.admin.dead_letters.spool import InOrder, Spool
 from flows.admin.dead_letters.topic import Filters, Progress, read_records, read_to_end
 from flows.config.settings import Settings
-from flows.kafka.producer import CheckedProducer, Outgoing
+from flows.kafka.producer import CheckedProducer, ProducerRecord
 from flows.kafka.topics import TopicNames
 from flows.messages.dead_letter import DeadLetter, SentBack, Stranger, receipt_of
 from flows.messages.rejects import Reject
@@ -75,7 +75,7 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class _Back(Outgoing):
+class _Back(ProducerRecord):
     copies: tuple[Place, ...] = ()
 
 
@@ -233,7 +233,7 @@ class _Receipts:
         self._now = now
         self._unnoted: dict[int, list[int]] = {}
 
-    def delivered(self, message: Outgoing, _: Message) -> None:
+    def delivered(self, message: ProducerRecord, _: Message) -> None:
         """Called for each message that the broker has taken."""
         if isinstance(message, _Back):
             for partition, offset in message.copies:
@@ -243,7 +243,7 @@ class _Receipts:
         """Write a receipt for each partition with so many letters."""
         for partition in [p for p, offsets in self._unnoted.items() if len(offsets) >= least]:
             value, headers = receipt_of(self._unnoted.pop(partition), self._now())
-            self._producer.send(Outgoing(self._topic, None, value, headers, partition))
+            self._producer.send(ProducerRecord(self._topic, None, value, headers, partition))
 
     def finish(self) -> None:
         """Wait until all receipts are written.

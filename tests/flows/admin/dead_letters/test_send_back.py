@@ -14,7 +14,7 @@ from flows.admin.dead_letters.send_back import ReturnOptions, Summary, send_back
 from flows.admin.dead_letters.spool import Spool
 from flows.admin.dead_letters.topic import Filters
 from flows.config.settings import Settings
-from flows.kafka.producer import Outgoing
+from flows.kafka.producer import ProducerRecord
 from flows.messages.dead_letter import SentBack, Stranger
 from flows.messages.rejects import Reject
 from flows.support.errors import RalmError
@@ -102,9 +102,9 @@ class FakeProducer:
     """Takes messages until one is said to fail."""
 
     fail_at = 10**9
-    sent: list[Outgoing] = []  # noqa: RUF012 (new for each test)
+    sent: list[ProducerRecord] = []  # noqa: RUF012 (new for each test)
 
-    def __init__(self, _: Settings, delivered: Callable[[Outgoing, Any], None] = lambda *_: None) -> None:
+    def __init__(self, _: Settings, delivered: Callable[[ProducerRecord, Any], None] = lambda *_: None) -> None:
         self._delivered = delivered
         self.failed = 0
         self._mine = 0
@@ -112,7 +112,7 @@ class FakeProducer:
     def check_topics(self, *topics: str) -> None:
         assert {"clicks", "requests", "candidates", "dead-letters"} <= set(topics)
 
-    def send(self, given: Outgoing) -> None:
+    def send(self, given: ProducerRecord) -> None:
         self._mine += 1
         if self._mine == self.fail_at and given.topic != "dead-letters":
             self.failed += 1
