@@ -9,7 +9,7 @@ from flows.config.settings import Settings
 from flows.engine.sink import KafkaSink
 from flows.engine.source import IdleBackoff, KafkaSource, SourceOptions
 from flows.kafka.config import consumer_config, producer_config
-from flows.kafka.range_reader import History
+from flows.kafka.range_reader import ReplayReader
 from flows.kafka.topics import TopicNames
 from flows.messages.batches import CandidateBatch, ClickBatch
 from flows.messages.decode import DecodeLimits, Decoder
@@ -121,16 +121,17 @@ class Runtime:
         self._stores.append(store)
         if store.torn is not None:
             log.warning("the end of a store's log was dropped", partition=partition, why=store.torn)
-        history, decoder = History(self._consumer("history"), s.rebuild, self._watch), Decoder(self._limits, tell=False)
+        replay = ReplayReader(self._consumer("replay"), s.rebuild, self._watch)
+        decoder = Decoder(self._limits, tell=False)
 
         def missed(state: KeeperState) -> tuple[Iterator[ClickBatch], Iterator[CandidateBatch]]:
             have, topics = store.meta, self._topics
-            clicks = history.read("clicks", topics.clicks, partition, (have.position, state.position))
-            listed = history.read("candidates", topics.candidates, partition, (have.candidates, state.candidates))
+            clicks = replay.read("clicks", topics.clicks, partition, (have.position, state.position))
+            listed = replay.read("candidates", topics.candidates, partition, (have.candidates, state.candidates))
             return (decoder.clicks(raw).good for raw in clicks), (decoder.candidates(raw).good for raw in listed)
 
         if state is None and store.position:
-            history.check(self._topics.clicks, partition, store.position)
+            replay.check(self._topics.clicks, partition, store.position)
         windows = WindowOptions(s.window, s.allowed_lateness, s.idle_after)
         options = KeeperOptions(s.max_seeds, s.item_ttl, windows, s.candidates, s.max_items)
         keeper = SeedKeeper(store, self.pool, options, state, missed)

@@ -167,9 +167,8 @@ class PartitionReader(StatefulSourcePartition[RawBatch, bytes | None]):
         self._partition = partition
         self._last_message = self._last_batch = time.monotonic()
         self._last_lag = self._last_look = 0.0
-        if position is None and options.start_from == "latest":
-            position = reader.end(partition)
-        reader.add(partition, position)
+        reader.add(partition, position, options.start_from)
+        self._sent = reader.position(partition)
         options.idle.opened()
 
     @report_failure
@@ -199,18 +198,21 @@ class PartitionReader(StatefulSourcePartition[RawBatch, bytes | None]):
         else:
             options.idle.empty()
         at_end = self._reader.at_end(self._partition)
+        position = self._reader.position(self._partition)
         if messages:
             self._last_message = now
-        elif not at_end or (now - self._last_batch) * 1000 < HEARTBEAT_MS:
+        elif position == self._sent and (not at_end or (now - self._last_batch) * 1000 < HEARTBEAT_MS):
             return []
-        self._last_batch = now
+        # Also what moves the position without a message goes to the seed sets, in the same epoch: they would otherwise
+        # be behind what the snapshot says was read.
+        self._last_batch, self._sent = now, position
         return [
             RawBatch(
                 options.kind,
                 options.topic,
                 self._partition,
                 messages,
-                next_offset=self._reader.position(self._partition) or 0,
+                next_offset=position,
                 idle=int((now - self._last_message) * 1000) if at_end else 0,
                 now=time.time_ns() // 1_000_000,
             )

@@ -4,17 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType, TopicMetadata
+from confluent_kafka.admin import ConfigResource, NewTopic, ResourceType, TopicMetadata
 
 from flows.config.fields import duration_text
 from flows.config.settings import Settings
 from flows.kafka.config import client_config
-from flows.kafka.errors import FirstContact
+from flows.kafka.probe import ASK_TIMEOUT_S, BrokerProbe
 from flows.kafka.topics import COMPACT, TopicNames, TopicPlan, plan_topics
 from flows.support.errors import RalmError
-
-TIMEOUT_S = 15.0
-"""How long each question to the broker may take."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class Found:
     config: dict[str, str | None]
 
 
-def make_topics(settings: Settings, *, dry_run: bool = False, timeout_s: float = TIMEOUT_S) -> list[TopicState]:
+def make_topics(settings: Settings, *, dry_run: bool = False, timeout_s: float = ASK_TIMEOUT_S) -> list[TopicState]:
     """Make the topics that are missing and compare those that exist.
 
     Args:
@@ -130,13 +127,12 @@ class _Broker:
     def __init__(self, settings: Settings, timeout_s: float) -> None:
         self._servers = settings.bootstrap_servers
         self._timeout = timeout_s
-        self._contact = FirstContact(self._servers)
-        quiet: dict[str, Any] = {"log_level": 0, "error_cb": self._contact}  # the error that is raised says it all
-        self._admin = AdminClient({**client_config(settings), **quiet})
+        self._probe = BrokerProbe(client_config(settings), timeout_s)
+        self._admin = self._probe.admin
 
     def topics(self) -> dict[str, TopicMetadata]:
         """All topics of the broker."""
-        return self._contact.topics(self._admin, self._timeout)
+        return self._probe.list_topics_or_explain()
 
     def found(self, name: str, topic: TopicMetadata) -> Found:
         """A topic as the broker has it."""

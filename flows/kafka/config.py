@@ -1,11 +1,11 @@
 """librdkafka's settings, made from ours: the same security, options and log for every client."""
 
-import logging
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
 from flows.config.settings import Settings
+from flows.kafka.outage_log import library_logger
 from flows.support.errors import ConfigError
 from flows.support.logs import masked
 
@@ -19,7 +19,7 @@ def client_config(settings: Settings) -> dict[str, Any]:
         "bootstrap.servers": settings.bootstrap_servers,
         "security.protocol": settings.security_protocol,
         "client.id": "ralm",
-        "logger": logging.getLogger("librdkafka"),
+        "logger": library_logger(),
     }
     if settings.security_protocol.startswith("SASL"):
         config["sasl.mechanism"] = settings.sasl_mechanism

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from flows.admin.replay import Pace, in_time_order, replay
 from flows.admin.replay_files import Events, read_clicks, read_requests
 from flows.cli.main import main
-from flows.kafka.producer import CheckedProducer, ProducerRecord
+from flows.kafka.producer import Producer, ProducerRecord
 from flows.offline.datasets.layout import Dataset, save
 from flows.support.errors import ConfigError, RalmError
 
@@ -160,7 +160,7 @@ def test_a_topic_that_is_not_there_is_an_error_and_is_not_made(
 @pytest.mark.broker
 def test_what_is_not_delivered_is_an_error(own_broker: Any, topics: Callable[..., Any]) -> None:
     settings = topics(bootstrap_servers=own_broker.bootstrap_servers, delivery_timeout="1s")
-    producer = CheckedProducer(settings)
+    producer = Producer.of_tool(settings)
     own_broker.pause()
     with pytest.raises(RalmError, match=r"3 messages were not delivered, 0 were"):
         replay([events(settings.topic_prefix + "clicks", [1, 2, 3])], producer, Pace(None, producer.poll))

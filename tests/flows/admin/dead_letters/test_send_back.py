@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from hypothesis import given
@@ -104,6 +104,10 @@ class FakeProducer:
     fail_at = 10**9
     sent: list[ProducerRecord] = []  # noqa: RUF012 (new for each test)
 
+    @classmethod
+    def of_tool(cls, settings: Settings, delivered: Callable[[ProducerRecord, Any], None] = lambda *_: None) -> Self:
+        return cls(settings, delivered)
+
     def __init__(self, _: Settings, delivered: Callable[[ProducerRecord, Any], None] = lambda *_: None) -> None:
         self._delivered = delivered
         self.failed = 0
@@ -120,7 +124,7 @@ class FakeProducer:
         self.sent.append(given)
         self._delivered(given, None)
 
-    def finish(self) -> None:
+    def flush(self) -> None:
         if self.failed:
             msg = "1 messages were not delivered"
             raise RalmError(msg)
@@ -130,7 +134,7 @@ class FakeProducer:
 def back(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Summary]:
     """Sends records back with a fake producer."""
     monkeypatch.setattr(FakeProducer, "sent", [])
-    monkeypatch.setattr("flows.admin.dead_letters.send_back.CheckedProducer", FakeProducer)
+    monkeypatch.setattr("flows.admin.dead_letters.send_back.Producer", FakeProducer)
 
     def run(records: list[Any], **options: Any) -> Summary:
         def read(*_: object) -> Iterator[Any]:
