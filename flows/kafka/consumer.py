@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from flows.kafka.errors import is_end, is_gone, is_lasting, is_unreadable, no_topic
 from flows.kafka.outage_log import outage_log
-from flows.kafka.probe import EARLIEST, LATEST, BrokerProbe
+from flows.kafka.probe import BrokerProbe
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from monitoring import metrics
@@ -81,7 +81,7 @@ class TopicReader:
         self._poll = poll
         self._lock = threading.Lock()
         self._partitions: dict[int, _Partition] = {}
-        self._starts: dict[str, dict[int, int]] = {}
+        self._bounds: dict[int, tuple[int, int]] = {}
         self._consumer = Consumer(
             {
                 "auto.offset.reset": "error",
@@ -120,13 +120,15 @@ class TopicReader:
         """
         with self._lock:
             if position is None:
-                position = self._start(partition, start_from)
+                if partition not in self._bounds:
+                    self._ask_bounds()
+                position = self._bounds[partition][start_from == "latest"]
             self._partitions[partition] = _Partition(position, position)
             self._consumer.incremental_assign([self._place(partition, position)])
         log.info("reading", topic=self.topic, partition=partition, offset=position)
 
-    def add_all(self, start_from: str = "earliest") -> dict[int, int]:
-        """Begin to read all partitions that the topic has now.
+    def add_all(self) -> dict[int, int]:
+        """Begin to read all partitions that the topic has now, from their beginnings.
 
         Returns:
             The end of each at this moment.
@@ -134,11 +136,10 @@ class TopicReader:
         Raises:
             RalmError: when the broker does not answer or has no such topic.
         """
-        probe = self._probe()
-        bounds = probe.bounds(self.topic, probe.partitions(self.topic)[self.topic])
-        for partition, (first, end) in bounds.items():
-            self.add(partition, end if start_from == "latest" else first)
-        return {partition: end for partition, (_, end) in bounds.items()}
+        self._ask_bounds()
+        for partition in self._bounds:
+            self.add(partition, None)
+        return {partition: end for partition, (_, end) in self._bounds.items()}
 
     def take(self, partition: int) -> list[Message]:
         """The partition's waiting messages, in offset order; polls when none waits.
@@ -198,13 +199,10 @@ class TopicReader:
         """Close the consumer, in bounded time."""
         close_with_timeout(self._consumer, self.topic)
 
-    def _start(self, partition: int, start_from: str) -> int:
-        """Where a partition begins: asked for all of them at once, so that none waits behind the fetch of another."""
-        if partition not in self._starts.get(start_from, ()):
-            probe = self._probe()
-            spec = LATEST if start_from == "latest" else EARLIEST
-            self._starts[start_from] = probe.offsets(self.topic, probe.partitions(self.topic)[self.topic], spec)
-        return self._starts[start_from][partition]
+    def _ask_bounds(self) -> None:
+        """Of all partitions at once and before the first fetch, so that no answer waits behind one."""
+        probe = self._probe()
+        self._bounds = probe.bounds(self.topic, probe.partitions(self.topic)[self.topic])
 
     def _probe(self) -> BrokerProbe:
         return BrokerProbe(self._config, on_error=lambda _: self._count_error())

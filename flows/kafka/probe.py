@@ -14,8 +14,8 @@ from flows.support.errors import RalmError
 ASK_TIMEOUT_S = 15.0
 """How long an answer of the broker may take."""
 _ASK_AGAIN_S = 1.0
-EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
-LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+_EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+_LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 
 class BrokerProbe:
@@ -114,8 +114,8 @@ class BrokerProbe:
             RalmError: when the broker does not say.
         """
         asked = list(partitions)
-        first = self.offsets(topic, asked, EARLIEST)
-        end = self.offsets(topic, asked, LATEST)
+        first = self.offsets(topic, asked, _EARLIEST)
+        end = self.offsets(topic, asked, _LATEST)
         return {partition: (first[partition], end[partition]) for partition in asked}
 
     def _heard(self, error: KafkaError) -> None:

@@ -146,13 +146,13 @@ def test_where_all_partitions_begin_is_asked_once(
     for partition in range(5):
         client.send(name, [(b"k", b"v")] * 4, partition=partition)
     asked: list[list[int]] = []
-    offsets = BrokerProbe.offsets
+    bounds = BrokerProbe.bounds
 
-    def counted(probe: BrokerProbe, topic: str, partitions: Iterable[int], spec: Any) -> dict[int, int]:
+    def counted(probe: BrokerProbe, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
         asked.append(list(partitions))
-        return offsets(probe, topic, partitions, spec)
+        return bounds(probe, topic, partitions)
 
-    monkeypatch.setattr(BrokerProbe, "offsets", counted)
+    monkeypatch.setattr(BrokerProbe, "bounds", counted)
     reader = TopicReader(name, consumer_config(settings), 10)
     for partition in range(5):
         reader.add(partition, None, start_from)
