@@ -212,13 +212,13 @@ class ReplayReader:
 
     Args:
         config: librdkafka's settings.
-        rebuild: ``complete``: refuse when messages that are missing were deleted from the topic; ``kept``: go on with
-            what it still has.
+        rebuild: ``complete``: fail if missing messages were deleted from the topic; ``partial``: go on with what it
+            still has.
         watch: called with a text for the person on call between polls; may raise to end the reading.
     """
 
     def __init__(
-        self, config: dict[str, Any], rebuild: Literal["complete", "kept"], watch: Callable[[str], None]
+        self, config: dict[str, Any], rebuild: Literal["complete", "partial"], watch: Callable[[str], None]
     ) -> None:
         self._config = config
         self._rebuild = rebuild
@@ -277,12 +277,12 @@ class ReplayReader:
             raise RalmError(msg)
         if low <= first or compacted:
             return max(low, first)
-        if self._rebuild == "kept":
+        if self._rebuild == "partial":
             log.warning("clicks are gone for good", topic=topic, offset=first, kept_from=low)
             return low
         msg = (
             f"{where}: the store of this partition has clicks up to offset {first}, the topic only those from {low}; "
             "what lies between was deleted. Put the partition's store back (from the process that had it, or from a "
-            "backup), or go on with what the topic still has: --rebuild kept."
+            "backup), or go on with what the topic still has: --rebuild partial."
         )
         raise RalmError(msg)

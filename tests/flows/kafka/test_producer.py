@@ -9,14 +9,10 @@ import confluent_kafka
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from flows.config.settings import Settings
 from flows.kafka.errors import FLOW_RETRY
 from flows.kafka.producer import Producer, ProducerRecord, SinkRole
 from flows.kafka.range_reader import RangeReader
-from flows.runtime import Runtime
 from flows.support.errors import RalmError
-from flows.support.signals import StopFlag
-from monitoring.health import Health
 
 
 class SilentBroker:
@@ -143,10 +139,3 @@ def test_headers_are_the_schema_version_unless_they_are_given() -> None:
         reader = RangeReader("t", {"bootstrap.servers": servers, "group.id": "g"})
         found = [message for chunk in reader.read({0: (0, 2)}) for message in chunk.messages]
     assert [(m.value(), m.headers()) for m in found] == [(b"v", [("schema_version", b"1")]), (None, [("h", b"1")])]
-
-
-def test_every_sink_of_a_flow_beats_for_its_health() -> None:
-    health = Health(["bundle"])
-    runtime = Runtime(Settings(), None, health, {}, StopFlag())  # type: ignore[arg-type]  # no sink asks for the bundle
-    for sink in (runtime.scores(), runtime.dead_letters()):
-        assert sink._beat == health.beat

@@ -184,7 +184,7 @@ def test_what_a_store_misses_must_be_in_its_topic(
 
     with pytest.raises(RalmError, match=r"has clicks up to offset 2, the topic only those from 4"):
         read("complete")
-    assert read("kept") == list(range(4, 10))
+    assert read("partial") == list(range(4, 10))
     assert "gone for good" in "".join(capsys.readouterr())
     replay = ReplayReader(consumer_config(settings), "complete", lambda _: None)
     replay.check(name, 0, 10)

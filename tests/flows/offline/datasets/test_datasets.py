@@ -1,6 +1,10 @@
 """Data sets: reading them, the common layout, and what is wrong with bad ones."""
 
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,7 +97,7 @@ def small(rng_seed: int = 0) -> Dataset:
     )
 
 
-CONFIG = TrainingConfig(dim=8, field_dim=4, attention_size=4, epochs_user=1, epochs_lookalike=1, train_clusters=3)
+CONFIG = TrainingConfig(dim=8, field_dim=4, attention_size=4, epochs_user=1, epochs_lookalike=1, clusters=3)
 
 
 def test_a_data_set_becomes_a_bundle(tmp_path: Path) -> None:
@@ -119,3 +123,64 @@ def test_a_data_set_becomes_a_bundle(tmp_path: Path) -> None:
 def test_an_empty_side_of_a_cut_is_refused() -> None:
     with pytest.raises(RalmError, match="leaves one side empty"):
         small().time_at(1.0)
+
+
+def fake_pip(monkeypatch: pytest.MonkeyPatch, stderr: str = "", *, wheel: bool = True) -> list[str]:
+    """Stands for ``pip download`` with pip in the environment; returns the commands' first words as they come."""
+    pythons: list[str] = []
+
+    def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        pythons.append(command[0])
+        if stderr:
+            raise subprocess.CalledProcessError(1, command, "", stderr)
+        if wheel:
+            with zipfile.ZipFile(Path(command[-1]) / "recbole-1.whl", "w") as files:
+                for part, text in (("inter", INTER), ("user", USER), ("item", ITEM)):
+                    files.writestr(f"recbole/dataset_example/ml-100k/ml-100k.{part}", text)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(ml100k.subprocess, "run", run)
+    monkeypatch.setattr(ml100k, "find_spec", lambda _: object())
+    return pythons
+
+
+def test_movielens_is_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pythons = fake_pip(monkeypatch)
+    first, again = (ml100k.bring(tmp_path / "downloads", None) for _ in range(2))
+    assert first.fingerprint() == again.fingerprint() == ml100k.read(INTER, USER, ITEM).fingerprint()
+    assert pythons == [sys.executable]
+
+
+def test_an_environment_without_pip_is_lent_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pythons = fake_pip(monkeypatch)
+    made: list[Path] = []
+    monkeypatch.setattr(ml100k, "find_spec", lambda _: None)
+    monkeypatch.setattr(ml100k.venv, "create", lambda folder, *, with_pip, symlinks: made.append(Path(folder)))
+    ml100k.bring(tmp_path, None)
+    assert [Path(python).parents[1] for python in pythons] == made
+    assert not made[0].exists(), "it was for the purpose alone"
+
+
+@pytest.mark.parametrize(
+    ("stderr", "wheel", "reason"),
+    [("WARNING: x\nERROR: no route\n", True, "ERROR: no route"), ("", False, "no wheel came")],
+)
+def test_what_cannot_be_fetched_may_be_brought(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stderr: str, wheel: bool, reason: str
+) -> None:
+    fake_pip(monkeypatch, stderr, wheel=wheel)
+    with pytest.raises(RalmError) as raised:
+        ml100k.bring(tmp_path, None)
+    for words in (reason, "recbole==1.2.1", f"put its wheel into {tmp_path}", "--from FOLDER"):
+        assert words in str(raised.value)
+
+
+def test_a_python_that_cannot_have_pip_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def create(*_: Any, **__: Any) -> None:
+        raise subprocess.CalledProcessError(1, ["python", "-m", "ensurepip"], b"No module named ensurepip\n")
+
+    fake_pip(monkeypatch)
+    monkeypatch.setattr(ml100k, "find_spec", lambda _: None)
+    monkeypatch.setattr(ml100k.venv, "create", create)
+    with pytest.raises(RalmError, match=r"\(No module named ensurepip\): put its wheel into"):
+        ml100k.bring(tmp_path, None)
