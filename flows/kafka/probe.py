@@ -14,6 +14,12 @@ from flows.support.errors import RalmError
 ASK_TIMEOUT_S = 15.0
 """How long an answer of the broker may take."""
 _ASK_AGAIN_S = 1.0
+_LEADER_REST_S = 0.1
+_NO_LEADER = (
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+)
 _EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
@@ -92,23 +98,34 @@ class BrokerProbe:
         Raises:
             RalmError: when the broker does not say.
         """
-        asked = self.admin.list_offsets(
-            {TopicPartition(topic, partition): spec for partition in partitions},
-            isolation_level=IsolationLevel.READ_COMMITTED,
-            request_timeout=self._timeout,
-        )
-        offsets = {}
-        for place, answer in asked.items():
-            try:
-                offsets[place.partition] = int(answer.result(self._timeout + _ASK_AGAIN_S).offset)
-            except (KafkaException, TimeoutError) as error:
-                why = reason(error) if isinstance(error, KafkaException) else "no answer"
-                msg = (
-                    f"{topic}[{place.partition}]: the broker at {self.servers} does not say what it has within "
-                    f"{self._timeout:g} s: {why}. Has the partition a leader? Start again once it has."
-                )
-                raise RalmError(msg) from error
+        deadline = time.monotonic() + self._timeout
+        missing, offsets = set(partitions), dict[int, int]()
+        while missing:
+            asked = self.admin.list_offsets(
+                {TopicPartition(topic, partition): spec for partition in missing},
+                isolation_level=IsolationLevel.READ_COMMITTED,
+                request_timeout=self._timeout,
+            )
+            for place, answer in asked.items():
+                try:
+                    offsets[place.partition] = int(answer.result(self._timeout + _ASK_AGAIN_S).offset)
+                except (KafkaException, TimeoutError) as error:
+                    self._wait_for_leader(f"{topic}[{place.partition}]", error, deadline)
+            missing -= offsets.keys()
         return offsets
+
+    def _wait_for_leader(self, place: str, error: Exception, deadline: float) -> None:
+        """Rest before a question is asked again: a partition that was just made, or has just moved, has no leader."""
+        passes = isinstance(error, KafkaException) and error.args[0].code() in _NO_LEADER
+        if passes and time.monotonic() + _LEADER_REST_S < deadline:
+            time.sleep(_LEADER_REST_S)
+            return
+        why = reason(error) if isinstance(error, KafkaException) else "no answer"
+        msg = (
+            f"{place}: the broker at {self.servers} does not say what it has within {self._timeout:g} s: {why}. Has "
+            "the partition a leader? Start again once it has."
+        )
+        raise RalmError(msg) from error
 
     def bounds(self, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
         """The first offset and the end of each partition.

@@ -91,7 +91,7 @@ def test_a_broker_that_does_not_say_where_a_partition_begins() -> None:
 def test_partitions_and_their_offsets(topics: Callable[..., Settings], client: Any) -> None:
     settings = topics(partitions=3)
     name = TopicNames.of(settings).clicks
-    client.send(name, [(b"k", b"v")] * 4, partition=1)
+    client.send_all(name, [(b"k", b"v")] * 4, partition=1)
     probe = BrokerProbe(consumer_config(settings))
     assert probe.partitions(name) == {name: [0, 1, 2]}
     assert probe.bounds(name, [0, 1, 2]) == {0: (0, 0), 1: (0, 4), 2: (0, 0)}

@@ -1,6 +1,5 @@
 """The live index follows the centroids topic: all of it before the first answer, whatever else stands there."""
 
-import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from transactions import transaction
+from waiting import wait_until
 
 from flows.config.settings import Settings
 from flows.kafka.config import consumer_config
@@ -48,26 +48,19 @@ def loading(settings: Settings) -> Any:
         loader.stop()
 
 
-def wait_until(true: Callable[[], Any]) -> None:
-    until = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < until
-        time.sleep(0.02)
-
-
 def test_it_loads_what_is_there_and_follows_what_comes(
     topics: Callable[..., Settings], client: Any, broker: str
 ) -> None:
     settings = topics(partitions=3)
     name = TopicNames.of(settings).centroids
     odd = [("v1/odd", b"no centroids"), ("no key", b""), centroids("short", dim=3), ("v2/other", b"x")]
-    client.send(name, [*(centroids(f"i{number}") for number in range(20)), *odd])
-    client.send(name, [("v1/i7", None)])
+    client.send_all(name, [*(centroids(f"i{number}") for number in range(20)), *odd])
+    client.send_all(name, [("v1/i7", None)])
     transaction(broker, name, [b"aborted"] * 5, commit=False)  # so that the end lies behind the last message
     with loading(settings) as (index, loader):
-        assert index.loaded.wait(30), loader.failure
+        assert index.loaded.wait(120), loader.failure
         assert index.view.size == 19
-        client.send(name, [centroids("late"), ("v1/i3", None)])
+        client.send_all(name, [centroids("late"), ("v1/i3", None)])
         wait_until(lambda: index.view.slot("late") is not None and index.view.slot("i3") is None)
         assert loader.failure is None
 
@@ -75,8 +68,8 @@ def test_it_loads_what_is_there_and_follows_what_comes(
 def test_an_empty_topic_is_loaded_at_once_and_a_missing_one_is_a_failure(
     topics: Callable[..., Settings], broker: str
 ) -> None:
-    with loading(topics()) as (index, _):
-        assert index.loaded.wait(30)
+    with loading(topics()) as (index, loader):
+        assert index.loaded.wait(120), loader.failure
     with loading(Settings(bootstrap_servers=broker, topic_prefix="nowhere.")) as (index, loader):
         wait_until(lambda: loader.failure is not None)
         assert isinstance(loader.failure, RalmError)
