@@ -13,7 +13,7 @@ from flows.kafka.config import consumer_config
 from flows.kafka.topics import TopicNames
 from flows.messages.codec import decode_centroids, decode_click, decode_request
 from flows.messages.codec import decode_scores as decode_answer
-from flows.messages.rejects import Reject
+from flows.messages.rejects import InvalidMessage
 from flows.messages.types import Centroids, Click, Request, Scores
 from flows.support.errors import RalmError
 
@@ -78,10 +78,10 @@ def read_back(settings: Settings) -> ReadBack:
 def _sent(decode: Callable[[bytes | None], M], message: Message) -> Sent[M]:
     try:
         return Sent(decode(message.value()), message.timestamp()[1])
-    except Reject as reject:
+    except InvalidMessage as invalid:
         where = f"{message.topic()}[{message.partition()}] at offset {message.offset()}"
-        msg = f"{where} cannot be read and is not among the dead letters: {reject}"
-        raise RalmError(msg) from reject
+        msg = f"{where} cannot be read and is not among the dead letters: {invalid}"
+        raise RalmError(msg) from invalid
 
 
 def read_topic(settings: Settings, topic: str) -> Iterator[Message]:

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.messages.rejects import Reject
+from flows.messages.rejects import InvalidMessage
 from flows.messages.types import Request
 
 Ints: TypeAlias = NDArray[np.int64]
@@ -175,7 +175,7 @@ class OutMessage:
     headers: Headers = field(default_factory=list)
 
 
-class UnreadableHeaders(Reject):
+class UnreadableHeaders(InvalidMessage):
     """A message with headers that cannot be read; they must not be asked for again."""
 
 

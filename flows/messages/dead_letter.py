@@ -11,7 +11,7 @@ import msgspec
 
 from flows.messages.batches import NO_TIMESTAMP, Headers, RawMessage, headers_of
 from flows.messages.codec import SCHEMA_VERSION
-from flows.messages.rejects import Reason, Reject
+from flows.messages.rejects import InvalidMessage, Reason
 from flows.messages.types import MAX_TIME, DeadLetterHeaders, Receipt
 
 ORIGINAL = "original."
@@ -29,12 +29,12 @@ _json = msgspec.json.Encoder()
 
 
 def dead_letter_headers(
-    reject: Reject, *, topic: str, partition: int, offset: int, time_ms: int, original: Headers | None
+    invalid: InvalidMessage, *, topic: str, partition: int, offset: int, time_ms: int, original: Headers | None
 ) -> Headers:
     """The headers of a dead letter.
 
     Args:
-        reject: why the message was refused.
+        invalid: why the message was refused.
         topic: where it was read.
         partition: of the topic.
         offset: in the partition.
@@ -47,8 +47,8 @@ def dead_letter_headers(
         "topic": topic,
         "partition": str(partition),
         "offset": str(offset),
-        "reason": reject.reason,
-        "detail": _cut_text(reject.detail, _DETAIL_BYTES),
+        "reason": invalid.reason,
+        "detail": _cut_text(invalid.detail, _DETAIL_BYTES),
         "time": str(time_ms),
     }
     kept: Headers = []
@@ -62,11 +62,11 @@ def dead_letter_headers(
     return headers + kept
 
 
-def reject_of(headers: Headers) -> Reject:
+def reject_of(headers: Headers) -> InvalidMessage:
     """Why a message was refused, from the headers that ``dead_letter_headers`` made."""
     said = {name: value for name, value in reversed(headers) if isinstance(value, bytes)}
     reason: Reason = said["reason"].decode()  # type: ignore[assignment]  # it was one before
-    return Reject(reason, said["detail"].decode())
+    return InvalidMessage(reason, said["detail"].decode())
 
 
 def cut_value(value: bytes | None, most: int) -> tuple[bytes | None, Headers]:
@@ -245,7 +245,7 @@ def read_record(message: RawMessage) -> Record:
         if any(name == RECEIPT for name, _ in headers):
             return SentBack(partition, _receipt.decode(message.value() or b"").sent_back)
         return DeadLetter.of(message, headers)
-    except (Reject, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+    except (InvalidMessage, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         return Stranger(partition, offset, str(error))
 
 

@@ -25,7 +25,7 @@ from flows.messages.batches import (
 )
 from flows.messages.codec import SCHEMA_VERSION, decode_candidate, decode_click, decode_item_key, decode_request
 from flows.messages.dead_letter import cut_key, cut_value, dead_letter_headers
-from flows.messages.rejects import Reject
+from flows.messages.rejects import InvalidMessage
 from flows.messages.types import Click, Request
 from flows.support.logs import get_logger
 from monitoring import metrics
@@ -85,7 +85,9 @@ class Decoder:
             click = decode_click(message.value())
             ahead = click.ts - _sent(message, raw)
             if ahead > most:
-                raise Reject("future_time", f"ts {click.ts} is {ahead} ms after its message; the most is max_future")
+                raise InvalidMessage(
+                    "future_time", f"ts {click.ts} is {ahead} ms after its message; the most is max_future"
+                )
             _check_key(message, click.item_id)
             return click
 
@@ -125,7 +127,7 @@ class Decoder:
         def decode(message: RawMessage) -> Request:
             request = decode_request(message.value())
             if request.candidates is not None and len(request.candidates) > most:
-                raise Reject("too_many_candidates", f"{len(request.candidates)} candidates; the most is {most}")
+                raise InvalidMessage("too_many_candidates", f"{len(request.candidates)} candidates; the most is {most}")
             _check_key(message, request.user_id)
             return request
 
@@ -144,32 +146,32 @@ class Decoder:
                 check_form(message, self._limits)
                 good.append(decode(message))
                 messages.append(message)
-            except Reject as reject:
-                dead.append(self._dead_letter(raw, message, reject))
+            except InvalidMessage as invalid:
+                dead.append(self._dead_letter(raw, message, invalid))
         return messages, good, dead
 
-    def _dead_letter(self, raw: RawBatch, message: RawMessage, reject: Reject) -> OutMessage:
+    def _dead_letter(self, raw: RawBatch, message: RawMessage, invalid: InvalidMessage) -> OutMessage:
         headers = dead_letter_headers(
-            reject,
+            invalid,
             topic=raw.topic,
             partition=raw.partition,
             offset=message.offset() or 0,
             time_ms=raw.now,
-            original=None if isinstance(reject, UnreadableHeaders) else _original_headers(message),
+            original=None if isinstance(invalid, UnreadableHeaders) else _original_headers(message),
         )
         # Key and value share the room, so that the broker takes the whole.
         room = self._limits.dead_letter_max_bytes
         key, key_cut = cut_key(message.key(), room // 2)
         value, cut = cut_value(message.value(), room - len(key or b""))
         if self._tell:
-            metrics.DEAD_LETTERS.labels(raw.kind, reject.reason).inc()
+            metrics.DEAD_LETTERS.labels(raw.kind, invalid.reason).inc()
             log.warning(
                 "dead letter",
                 topic=raw.topic,
                 partition=raw.partition,
                 offset=message.offset(),
-                reason=reject.reason,
-                detail=reject.detail,
+                reason=invalid.reason,
+                detail=invalid.detail,
             )
         return OutMessage(key, value, headers + key_cut + cut)
 
@@ -190,20 +192,22 @@ def _original_headers(message: RawMessage) -> Headers | None:
 def _check_key(message: RawMessage, identifier: str) -> None:
     key = message.key()
     if key is None:
-        raise Reject("null_key", f"the message has no key; it must be {identifier!r}")
+        raise InvalidMessage("null_key", f"the message has no key; it must be {identifier!r}")
     if key != identifier.encode():
-        raise Reject("key_mismatch", f"the key is {key[:64]!r}, but the message is about {identifier!r}")
+        raise InvalidMessage("key_mismatch", f"the key is {key[:64]!r}, but the message is about {identifier!r}")
 
 
 def check_form(message: RawMessage, limits: DecodeLimits) -> None:
     """Check size and schema version, before a value is decoded.
 
     Raises:
-        Reject: when it is not to be decoded.
+        InvalidMessage: when it is not to be decoded.
     """
     if len(message) > limits.max_message_bytes:
-        raise Reject("oversized", f"{len(message)} bytes; the most is {limits.max_message_bytes}")
+        raise InvalidMessage("oversized", f"{len(message)} bytes; the most is {limits.max_message_bytes}")
     for name, value in headers_of(message):
         if name == "schema_version" and value != SCHEMA_VERSION.encode():
             shown = f"{value[:64]!r}" if value else "none"
-            raise Reject("unsupported_schema_version", f"schema_version {shown}; this version reads {SCHEMA_VERSION}")
+            raise InvalidMessage(
+                "unsupported_schema_version", f"schema_version {shown}; this version reads {SCHEMA_VERSION}"
+            )

@@ -50,7 +50,7 @@ class Acceptance:
         """The key that a letter of one of ``topics`` goes back with.
 
         Raises:
-            Reject: when it is refused again.
+            InvalidMessage: when it is refused again.
         """
         key = letter.key
         if self._set_key and letter.reason in ("null_key", "key_mismatch"):

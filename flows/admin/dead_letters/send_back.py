@@ -21,7 +21,7 @@ from flows.config.settings import Settings
 from flows.kafka.producer import CheckedProducer, Outgoing
 from flows.kafka.topics import TopicNames
 from flows.messages.dead_letter import DeadLetter, SentBack, Stranger, receipt_of
-from flows.messages.rejects import Reject
+from flows.messages.rejects import InvalidMessage
 
 _RECEIPT_OF = 500
 """Letters of a partition for which one receipt is written."""
@@ -141,9 +141,9 @@ class _Judge:
             return f"it is not whole: {letter.cut}"
         try:
             key = self._acceptance.key(letter)
-        except Reject as reject:
-            summary.refused[reject.reason] += 1
-            return f"it would be refused again: {reject}"
+        except InvalidMessage as invalid:
+            summary.refused[invalid.reason] += 1
+            return f"it would be refused again: {invalid}"
         if letter.topic == self._acceptance.candidates and self._is_overtaken(letter, key):
             summary.overtaken += 1
             return "its item has a newer candidate message, which it would undo"
@@ -163,7 +163,7 @@ def _newest_candidates(settings: Settings, letters: InOrder, acceptance: Accepta
     topic, wanted = acceptance.candidates, set()
     for letter, _ in letters:
         if letter.topic == topic and not letter.cut:
-            with suppress(Reject):
+            with suppress(InvalidMessage):
                 wanted.add(acceptance.key(letter) or b"")
     newest: dict[bytes, Place] = {}
     if wanted:

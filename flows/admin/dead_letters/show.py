@@ -8,7 +8,7 @@ from typing import Any
 from flows.admin.dead_letters.acceptance import Acceptance
 from flows.admin.dead_letters.reasons import EXPLANATIONS
 from flows.messages.dead_letter import DeadLetter
-from flows.messages.rejects import Reject
+from flows.messages.rejects import InvalidMessage
 
 
 def row(letter: DeadLetter, *, sent_back: bool) -> tuple[str, ...]:
@@ -85,8 +85,8 @@ def _now(letter: DeadLetter, acceptance: Acceptance) -> str:
         return "it cannot be sent back: it is not whole"
     try:
         acceptance.key(letter)
-    except Reject as reject:
-        return printable(f"it would be refused again: {reject}")
+    except InvalidMessage as invalid:
+        return printable(f"it would be refused again: {invalid}")
     return "it would be accepted with the present settings"
 
 

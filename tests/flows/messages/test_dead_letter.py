@@ -16,7 +16,7 @@ from flows.config.settings import Settings
 from flows.messages.batches import RawBatch
 from flows.messages.dead_letter import DeadLetter, SentBack, Stranger, dead_letter_headers, read_record, receipt_of
 from flows.messages.decode import DecodeLimits, Decoder
-from flows.messages.rejects import REASONS, Reject
+from flows.messages.rejects import REASONS, InvalidMessage
 from flows.messages.types import DeadLetterHeaders
 
 
@@ -77,7 +77,7 @@ def test_a_letter_is_bounded_and_says_what_is_cut(key: bytes, value: bytes, head
 
 def test_a_detail_is_cut_by_bytes() -> None:
     headers = dead_letter_headers(
-        Reject("wrong_type", "é" * 999), topic="t", partition=0, offset=0, time_ms=0, original=[]
+        InvalidMessage("wrong_type", "é" * 999), topic="t", partition=0, offset=0, time_ms=0, original=[]
     )
     assert len(dict(headers)["detail"] or b"") == 500
 
@@ -135,7 +135,9 @@ def test_what_is_no_letter(headers: Any) -> None:
     ],
 )
 def test_a_letter_with_a_wrong_header_is_none(name: str, value: bytes | None) -> None:
-    usual = dead_letter_headers(Reject("oversized", "d"), topic="t", partition=0, offset=0, time_ms=0, original=[])
+    usual = dead_letter_headers(
+        InvalidMessage("oversized", "d"), topic="t", partition=0, offset=0, time_ms=0, original=[]
+    )
     headers = [*((n, v) for n, v in usual if n != name), (name, value)]
     made = Message(topic="d", partition=0, offset=9, key=None, value=b"{", headers=headers)
     assert isinstance(read_record(made), Stranger)

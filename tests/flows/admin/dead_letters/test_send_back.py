@@ -16,7 +16,7 @@ from flows.admin.dead_letters.topic import Filters
 from flows.config.settings import Settings
 from flows.kafka.producer import Outgoing
 from flows.messages.dead_letter import SentBack, Stranger
-from flows.messages.rejects import Reject
+from flows.messages.rejects import InvalidMessage
 from flows.support.errors import RalmError
 
 letters = st.lists(
@@ -51,15 +51,15 @@ def test_letters_leave_the_spool_in_their_original_order_each_once(made: list[An
 
 def test_a_letter_is_accepted_once_the_limit_is_raised_or_the_time_has_come() -> None:
     big = letter(value=GOOD[:-1] + b', "note": "' + b"x" * 300 + b'"}')
-    with pytest.raises(Reject, match="oversized"):
+    with pytest.raises(InvalidMessage, match="oversized"):
         Acceptance(Settings(max_message_bytes=100), lambda: NOW).key(big)
     assert Acceptance(Settings(), lambda: NOW).key(big) == b"i"
     early = letter(value=GOOD.replace(b"1000", str(NOW + 60_000).encode()))
-    with pytest.raises(Reject, match="future_time"):
+    with pytest.raises(InvalidMessage, match="future_time"):
         Acceptance(Settings(max_future="1s"), lambda: NOW).key(early)
     assert Acceptance(Settings(max_future="1s"), lambda: NOW + 60_000).key(early) == b"i"
     new = letter(headers=[("schema_version", b"2")])
-    with pytest.raises(Reject, match="unsupported_schema_version"):
+    with pytest.raises(InvalidMessage, match="unsupported_schema_version"):
         Acceptance(Settings(), lambda: NOW).key(new)
 
 
@@ -68,9 +68,9 @@ def test_a_key_is_set_only_where_the_key_was_the_reason() -> None:
     for reason, key in (("null_key", None), ("key_mismatch", b"other")):
         wrong = letter(reason=reason, key=key)
         assert asked.key(wrong) == b"i"
-        with pytest.raises(Reject, match=reason):
+        with pytest.raises(InvalidMessage, match=reason):
             plain.key(wrong)
-        with pytest.raises(Reject, match=reason):
+        with pytest.raises(InvalidMessage, match=reason):
             asked.key(letter(reason="oversized", key=key))
     request = b'{"request_id": "r", "user_id": "u", "ts": 1}'
     assert asked.key(letter(topic="requests", reason="null_key", key=None, value=request)) == b"u"
@@ -94,7 +94,7 @@ def test_candidates_and_tombstones_are_checked(key: bytes | None, value: bytes |
     if reason is None:
         assert acceptance.key(one) == key
     else:
-        with pytest.raises(Reject, match=reason):
+        with pytest.raises(InvalidMessage, match=reason):
             acceptance.key(one)
 
 
