@@ -20,7 +20,7 @@ COMMANDS = {
     "run": "run a dataflow",
     "replay": "send clicks and requests from files to Kafka",
     "state": "look into the stores",
-    "dead-letters": "list, explain and send back",
+    "dead-letters": "list, explain and redrive",
     "bench": "measure, beside the raw client",
 }
 """What each command does; it is there if its module is."""

@@ -1,7 +1,7 @@
 """Dead letters: the original bytes, and in the headers where they came from and why they were refused.
 
 A dead letter is bounded whatever the message was, since a broker that refuses one stops the flow, again at every
-start. The topic holds letters, receipts for those that were sent back, and what others put there.
+start. The topic holds letters, receipts for those that were redriven, and what others put there.
 """
 
 from dataclasses import dataclass
@@ -218,15 +218,15 @@ class _Original:
 
 
 @dataclass(frozen=True)
-class SentBack:
-    """A receipt: these letters of this partition were sent back."""
+class RedriveReceipt:
+    """A receipt: these letters of this partition were redriven."""
 
     partition: int
     offsets: list[int]
 
 
 @dataclass(frozen=True)
-class Stranger:
+class ForeignRecord:
     """A message of the topic that is neither, and why."""
 
     partition: int
@@ -234,7 +234,7 @@ class Stranger:
     why: str
 
 
-Record: TypeAlias = DeadLetter | SentBack | Stranger
+Record: TypeAlias = DeadLetter | RedriveReceipt | ForeignRecord
 
 
 def read_record(message: RawMessage) -> Record:
@@ -243,15 +243,15 @@ def read_record(message: RawMessage) -> Record:
     try:
         headers = headers_of(message)
         if any(name == RECEIPT for name, _ in headers):
-            return SentBack(partition, _receipt.decode(message.value() or b"").sent_back)
+            return RedriveReceipt(partition, _receipt.decode(message.value() or b"").redriven)
         return DeadLetter.of(message, headers)
     except (InvalidMessage, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-        return Stranger(partition, offset, str(error))
+        return ForeignRecord(partition, offset, str(error))
 
 
 def receipt_of(offsets: list[int], time_ms: int) -> tuple[bytes, Headers]:
-    """Value and headers of a receipt for letters of one partition, sent back at a time (ms since the epoch)."""
-    headers: Headers = [("schema_version", SCHEMA_VERSION.encode()), (RECEIPT, b"sent_back")]
+    """Value and headers of a receipt for letters of one partition, redriven at a time (ms since the epoch)."""
+    headers: Headers = [("schema_version", SCHEMA_VERSION.encode()), (RECEIPT, b"redriven")]
     return _json.encode(Receipt(sorted(offsets), time_ms)), headers
 
 

@@ -24,7 +24,7 @@ class Explanation:
 _PRODUCER = "Mend the producer, and have it send the event again: the bytes as they are can never be read."
 _KEY = (
     "Mend the producer: the key decides the partition, and an item's clicks must meet in one. What is here can be sent "
-    "back with the key that its value says: `ralm dead-letters send-back --set-key`."
+    "back with the key that its value says: `ralm dead-letters redrive --set-key`."
 )
 
 EXPLANATIONS: Final[dict[Reason, Explanation]] = {

@@ -11,7 +11,7 @@ from flows.messages.dead_letter import DeadLetter
 from flows.messages.rejects import InvalidMessage
 
 
-def row(letter: DeadLetter, *, sent_back: bool) -> tuple[str, ...]:
+def row(letter: DeadLetter, *, redriven: bool) -> tuple[str, ...]:
     """The cells of a table, safe to print."""
     return (
         f"{letter.partition} {letter.offset}",
@@ -21,11 +21,11 @@ def row(letter: DeadLetter, *, sent_back: bool) -> tuple[str, ...]:
         text_or_hex(letter.key, 40),
         letter.reason,
         printable(letter.detail, 120),
-        "yes" if sent_back else "",
+        "yes" if redriven else "",
     )
 
 
-def as_json(letter: DeadLetter, *, sent_back: bool) -> str:
+def as_json(letter: DeadLetter, *, redriven: bool) -> str:
     """One line of JSON: bytes as text where they are UTF-8, and else as hexadecimal in ``NAME_hex``."""
     return json.dumps(
         {
@@ -41,24 +41,24 @@ def as_json(letter: DeadLetter, *, sent_back: bool) -> str:
             **_field("value", letter.value),
             "headers": [{"name": name, **_field("value", value)} for name, value in letter.headers],
             "cut": letter.cut,
-            "sent_back": sent_back,
+            "redriven": redriven,
         }
     )
 
 
-def explanation(letter: DeadLetter, acceptance: Acceptance, *, sent_back: bool, most: int) -> str:
+def explanation(letter: DeadLetter, acceptance: Acceptance, *, redriven: bool, most: int) -> str:
     """Everything about a letter, safe to print.
 
     Args:
         letter: the letter.
         acceptance: says whether it would be accepted now.
-        sent_back: whether it was sent back.
+        redriven: whether it was redriven.
         most: most characters of key, value and each header.
     """
-    return "\n".join(_lines(letter, acceptance, sent_back, most))
+    return "\n".join(_lines(letter, acceptance, redriven, most))
 
 
-def _lines(letter: DeadLetter, acceptance: Acceptance, sent_back: bool, most: int) -> Iterator[str]:
+def _lines(letter: DeadLetter, acceptance: Acceptance, redriven: bool, most: int) -> Iterator[str]:
     said = EXPLANATIONS[letter.reason]  # type: ignore[index]  # its reason is one of the closed set
     yield f"letter     partition {letter.partition}, offset {letter.offset}"
     yield f"read at    {printable(letter.source)}"
@@ -69,7 +69,7 @@ def _lines(letter: DeadLetter, acceptance: Acceptance, sent_back: bool, most: in
     if said.setting:
         yield f"setting    {said.setting}"
     yield f"now        {_now(letter, acceptance)}"
-    yield f"sent back  {'yes' if sent_back else 'no'}"
+    yield f"redriven  {'yes' if redriven else 'no'}"
     if letter.cut:
         yield f"cut        {letter.cut}"
     yield f"key        {_part(letter.key, most)}"
@@ -80,9 +80,9 @@ def _lines(letter: DeadLetter, acceptance: Acceptance, sent_back: bool, most: in
 
 def _now(letter: DeadLetter, acceptance: Acceptance) -> str:
     if letter.topic not in acceptance.topics:
-        return "it cannot be sent back: its topic is none of ours to send to"
+        return "it cannot be redriven: its topic is none of ours to send to"
     if letter.cut:
-        return "it cannot be sent back: it is not whole"
+        return "it cannot be redriven: it is not whole"
     try:
         acceptance.key(letter)
     except InvalidMessage as invalid:

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from flows.messages.batches import Ints
-from flows.messages.dead_letter import DeadLetter, SentBack
+from flows.messages.dead_letter import DeadLetter, RedriveReceipt
 
 _COLUMNS = 7
 """Topic, its partition, its offset; partition and offset of the letter; place and length in the file."""
@@ -39,17 +39,17 @@ class Spool(AbstractContextManager["Spool"]):
         self._file.write(content)
         self._size += len(content)
 
-    def note(self, receipt: SentBack) -> None:
-        """Note letters that were sent back."""
+    def note(self, receipt: RedriveReceipt) -> None:
+        """Note letters that were redriven."""
         self._sent.update((receipt.partition, offset) for offset in receipt.offsets)
 
     def __len__(self) -> int:
         return len(self._index) // _COLUMNS
 
     def in_order(self) -> "InOrder":
-        """The letters by topic, partition and offset of the original, each original once, without what was sent back.
+        """The letters by topic, partition and offset of the original, each original once, without what was redriven.
 
-        The flow may have written a letter twice (at least once); if one of the two was sent back, both were.
+        The flow may have written a letter twice (at least once); if one of the two was redriven, both were.
         """
         rows = np.array(self._index, np.int64).reshape(-1, _COLUMNS)
         rows = rows[np.lexsort(rows.T[4::-1])]
@@ -73,7 +73,7 @@ class InOrder:
     """Letters in their original order.
 
     Attributes:
-        already: how many originals were sent back before.
+        already: how many originals were redriven before.
     """
 
     def __init__(self, spool: Spool, rows: Ints, firsts: Ints, settled: np.ndarray) -> None:

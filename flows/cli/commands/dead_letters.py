@@ -16,13 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.admin.dead_letters.acceptance import Acceptance
-from flows.admin.dead_letters.send_back import ReturnOptions, Summary, send_back
+from flows.admin.dead_letters.redrive import RedriveOptions, RedriveSummary, redrive
 from flows.admin.dead_letters.show import as_json, explanation, printable, row, text_or_hex
 from flows.admin.dead_letters.topic import Filters, Progress, read_from, read_records
 from flows.cli.options import with_settings
 from flows.config.fields import milliseconds
 from flows.config.settings import Settings
-from flows.messages.dead_letter import DeadLetter, SentBack, Stranger
+from flows.messages.dead_letter import DeadLetter, ForeignRecord, RedriveReceipt
 from flows.messages.rejects import REASONS
 from flows.support.errors import RalmError
 from flows.support.progress import bars
@@ -74,24 +74,24 @@ _JSON = click.option("--json", "as_lines", is_flag=True, help="one JSON object a
 @_JSON
 @with_settings("kafka")
 def list_letters(settings: Settings, filters: Filters, limit: int, as_lines: bool) -> None:
-    """Dead letters, oldest first: when, where from, why, and whether they were sent back."""
+    """Dead letters, oldest first: when, where from, why, and whether they were redriven."""
     kept: deque[DeadLetter] = deque(maxlen=limit or None)
-    sent, strangers, matching = set[tuple[int, int]](), 0, 0
+    sent, foreign_records, matching = set[tuple[int, int]](), 0, 0
     for record in _read(settings, filters):
-        if isinstance(record, SentBack):
+        if isinstance(record, RedriveReceipt):
             sent.update((record.partition, offset) for offset in record.offsets)
-        elif isinstance(record, Stranger):
-            strangers += 1
+        elif isinstance(record, ForeignRecord):
+            foreign_records += 1
         elif filters.take(record):
             matching += 1
             kept.append(record)
     letters = sorted(kept, key=lambda letter: (letter.time, letter.partition, letter.offset))
     if as_lines:
         for letter in letters:
-            click.echo(as_json(letter, sent_back=(letter.partition, letter.offset) in sent))
+            click.echo(as_json(letter, redriven=(letter.partition, letter.offset) in sent))
     else:
         _print_table(letters, sent)
-    _say_rest(matching - len(letters), strangers)
+    _say_rest(matching - len(letters), foreign_records)
 
 
 @command.command("count")
@@ -101,11 +101,11 @@ def list_letters(settings: Settings, filters: Filters, limit: int, as_lines: boo
 def count(settings: Settings, filters: Filters, as_lines: bool) -> None:
     """How many dead letters there are, by reason and topic."""
     found: Counter[tuple[str, str]] = Counter()
-    strangers = 0
+    foreign_records = 0
     for record in _read(settings, filters):
         if isinstance(record, DeadLetter):
             found[record.topic, record.reason] += filters.take(record)
-        strangers += isinstance(record, Stranger)
+        foreign_records += isinstance(record, ForeignRecord)
     counted = sorted((topic, reason, number) for (topic, reason), number in found.items() if number)
     if as_lines:
         for topic, reason, number in counted:
@@ -116,7 +116,7 @@ def count(settings: Settings, filters: Filters, as_lines: bool) -> None:
             table.add_row(Text(printable(topic)), reason, f"{number:,}")
         _console().print(table)
         click.echo(f"{sum(number for *_, number in counted):,} dead letters")
-    _say_rest(0, strangers)
+    _say_rest(0, foreign_records)
 
 
 @command.command("explain")
@@ -130,17 +130,17 @@ def explain(settings: Settings, partition: int, offset: int, most: int) -> None:
     record = next(records, None)
     if not isinstance(record, DeadLetter) or record.offset != offset:
         what = "no message any more"
-        if isinstance(record, SentBack):
-            what = f"no letter, but a receipt for {len(record.offsets)} letters that were sent back"
-        elif isinstance(record, Stranger):
+        if isinstance(record, RedriveReceipt):
+            what = f"no letter, but a receipt for {len(record.offsets)} letters that were redriven"
+        elif isinstance(record, ForeignRecord):
             what = f"no dead letter: {printable(record.why, 200)}"
         msg = f"at partition {partition}, offset {offset} there is {what}"
         raise RalmError(msg)
-    sent = any(isinstance(later, SentBack) and offset in later.offsets for later in records)
-    click.echo(explanation(record, Acceptance(settings, _now), sent_back=sent, most=most))
+    sent = any(isinstance(later, RedriveReceipt) and offset in later.offsets for later in records)
+    click.echo(explanation(record, Acceptance(settings, _now), redriven=sent, most=most))
 
 
-@command.command("send-back")
+@command.command("redrive")
 @_filters
 @click.option("--limit", type=click.IntRange(1), help="send at most so many")
 @click.option("--dry-run", is_flag=True, help="only say of each letter what would be done")
@@ -150,10 +150,10 @@ def send(settings: Settings, filters: Filters, limit: int | None, dry_run: bool,
     """Send dead letters back to the topic where they were read, once what was wrong is mended.
 
     Bytes, key and headers are the original's, and so is the order. Each is checked first with the present settings:
-    what would be refused again stays, as does what is not whole. What was sent back is noted in the topic of dead
+    what would be refused again stays, as does what is not whole. What was redriven is noted in the topic of dead
     letters, so that a second run does not send it again.
     """
-    options = ReturnOptions(filters, limit, dry_run, set_key)
+    options = RedriveOptions(filters, limit, dry_run, set_key)
 
     def told(letter: DeadLetter, why_not: str) -> None:
         done = printable(f"stays: {why_not}", 300) if why_not else "would go back"
@@ -163,7 +163,7 @@ def send(settings: Settings, filters: Filters, limit: int | None, dry_run: bool,
         )
 
     with _bars() as bar:
-        summary = send_back(
+        summary = redrive(
             settings,
             options,
             _now,
@@ -175,27 +175,27 @@ def send(settings: Settings, filters: Filters, limit: int | None, dry_run: bool,
         click.echo(line)
 
 
-def _said(summary: Summary, *, dry_run: bool) -> Iterator[str]:
-    verb = "would be sent back" if dry_run else "sent back"
+def _said(summary: RedriveSummary, *, dry_run: bool) -> Iterator[str]:
+    verb = "would be redriven" if dry_run else "redriven"
     topics = ", ".join(f"{number:,} to {topic}" for topic, number in sorted(summary.sent.items()))
     yield f"{summary.sent.total():,} {verb}" + (f": {topics}" if topics else "")
     if summary.already:
-        yield f"{summary.already:,} were sent back before"
+        yield f"{summary.already:,} were redriven before"
     for reason, number in sorted(summary.refused.items()):
         yield f"{number:,} would be refused again: {reason}"
     if summary.cut:
-        yield f"{summary.cut:,} are not whole, and cannot be sent back"
-    for topic, number in sorted(summary.foreign.items()):
+        yield f"{summary.cut:,} are not whole, and cannot be redriven"
+    for topic, number in sorted(summary.unroutable.items()):
         yield f"{number:,} are of the topic {printable(topic)}, which is none of ours to send to"
-    if summary.overtaken:
-        yield f"{summary.overtaken:,} are candidates of items with a newer message, which they would undo"
+    if summary.superseded:
+        yield f"{summary.superseded:,} are candidates of items with a newer message, which they would undo"
     if summary.beyond:
         yield f"{summary.beyond:,} were not looked at: --limit"
-    if summary.strangers:
-        yield f"{summary.strangers:,} messages of the topic are no dead letters"
+    if summary.foreign_records:
+        yield f"{summary.foreign_records:,} messages of the topic are no dead letters"
 
 
-def _read(settings: Settings, filters: Filters) -> Iterator[DeadLetter | SentBack | Stranger]:
+def _read(settings: Settings, filters: Filters) -> Iterator[DeadLetter | RedriveReceipt | ForeignRecord]:
     with _bars() as bar:
         yield from read_records(settings, filters.since, bar("reading dead letters"))
 
@@ -224,18 +224,18 @@ class _Bar:
 
 
 def _print_table(letters: list[DeadLetter], sent: set[tuple[int, int]]) -> None:
-    table = Table("letter", "refused", "topic", "at", "key", "reason", "detail", "sent back")
+    table = Table("letter", "refused", "topic", "at", "key", "reason", "detail", "redriven")
     for letter in letters:
-        cells = row(letter, sent_back=(letter.partition, letter.offset) in sent)
+        cells = row(letter, redriven=(letter.partition, letter.offset) in sent)
         table.add_row(*(Text(cell) for cell in cells))  # as text: nothing in it is markup
     _console().print(table)
 
 
-def _say_rest(left_out: int, strangers: int) -> None:
+def _say_rest(left_out: int, foreign_records: int) -> None:
     if left_out:
         click.echo(f"{left_out:,} older ones match as well: --limit 0 shows all", err=True)
-    if strangers:
-        click.echo(f"{strangers:,} messages of the topic are no dead letters", err=True)
+    if foreign_records:
+        click.echo(f"{foreign_records:,} messages of the topic are no dead letters", err=True)
 
 
 def _console() -> Console:

@@ -1,6 +1,6 @@
 """Sends dead letters back to where they came from, once what was wrong is mended.
 
-What was sent back is noted in the topic of dead letters itself, by a receipt in the letter's own partition. So the
+What was redriven is noted in the topic of dead letters itself, by a receipt in the letter's own partition. So the
 note lives exactly as long as the letter (a consumer group's offsets may be forgotten earlier, and could not say which
 letters of a partition were passed over), any machine knows it, and filters do no harm. A receipt is written after the
 broker has taken the letters: a crash between the two sends them once more. That is at least once, as everywhere here:
@@ -20,7 +20,7 @@ from flows.admin.dead_letters.topic import Filters, Progress, read_records, read
 from flows.config.settings import Settings
 from flows.kafka.producer import CheckedProducer, Outgoing
 from flows.kafka.topics import TopicNames
-from flows.messages.dead_letter import DeadLetter, SentBack, Stranger, receipt_of
+from flows.messages.dead_letter import DeadLetter, ForeignRecord, RedriveReceipt, receipt_of
 from flows.messages.rejects import InvalidMessage
 
 _RECEIPT_OF = 500
@@ -33,8 +33,8 @@ Told = Callable[[DeadLetter, str], None]
 
 
 @dataclass(frozen=True)
-class ReturnOptions:
-    """What is sent back, and how.
+class RedriveOptions:
+    """What is redriven, and how.
 
     Attributes:
         filters: which letters.
@@ -50,17 +50,17 @@ class ReturnOptions:
 
 
 @dataclass
-class Summary:
+class RedriveSummary:
     """What became of the letters that were meant.
 
     Attributes:
         sent: letters that went back (in a dry run, would), by topic.
-        already: originals that had been sent back before.
+        already: originals that had been redriven before.
         refused: letters that would be refused again, by the reason now.
         cut: letters that are not whole.
-        foreign: letters of a topic that is none of ours to send to, by topic.
-        overtaken: candidates whose item has a newer message.
-        strangers: messages of the topic that are no dead letters.
+        unroutable: letters of a topic that this deployment does not read, by topic.
+        superseded: candidates whose item has a newer message.
+        foreign_records: messages of the topic that are no dead letters.
         beyond: letters that were not looked at because of the limit.
     """
 
@@ -68,9 +68,9 @@ class Summary:
     already: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     cut: int = 0
-    foreign: Counter[str] = field(default_factory=Counter)
-    overtaken: int = 0
-    strangers: int = 0
+    unroutable: Counter[str] = field(default_factory=Counter)
+    superseded: int = 0
+    foreign_records: int = 0
     beyond: int = 0
 
 
@@ -79,15 +79,15 @@ class _Back(Outgoing):
     copies: tuple[Place, ...] = ()
 
 
-def send_back(
+def redrive(
     settings: Settings,
-    options: ReturnOptions,
+    options: RedriveOptions,
     now: Callable[[], int],
     *,
     told: Told = lambda *_: None,
     reading: Progress = lambda *_: None,
     sending: Progress = lambda *_: None,
-) -> Summary:
+) -> RedriveSummary:
     """Send dead letters back, in the order of their original partition and offset.
 
     Args:
@@ -102,13 +102,13 @@ def send_back(
         RalmError: when the topic cannot be read, or a letter or a receipt was not delivered.
     """
     acceptance = Acceptance(settings, now, set_key=options.set_key)
-    summary = Summary()
+    summary = RedriveSummary()
     with Spool() as spool:
         for record in read_records(settings, options.filters.since, reading):
-            if isinstance(record, SentBack):
+            if isinstance(record, RedriveReceipt):
                 spool.note(record)
-            elif isinstance(record, Stranger):
-                summary.strangers += 1
+            elif isinstance(record, ForeignRecord):
+                summary.foreign_records += 1
             elif options.filters.take(record):
                 spool.add(record)
         letters = spool.in_order()
@@ -124,7 +124,7 @@ def send_back(
 class _Judge:
     """Decides on a letter, and counts it."""
 
-    def __init__(self, acceptance: Acceptance, summary: Summary, newest: dict[bytes, Place]) -> None:
+    def __init__(self, acceptance: Acceptance, summary: RedriveSummary, newest: dict[bytes, Place]) -> None:
         self._acceptance = acceptance
         self.summary = summary
         self.topics = acceptance.topics
@@ -134,7 +134,7 @@ class _Judge:
         """The message to send, or why the letter stays."""
         summary = self.summary
         if letter.topic not in self.topics:
-            summary.foreign[letter.topic] += 1
+            summary.unroutable[letter.topic] += 1
             return "its topic is none of ours to send to"
         if letter.cut:
             summary.cut += 1
@@ -144,13 +144,13 @@ class _Judge:
         except InvalidMessage as invalid:
             summary.refused[invalid.reason] += 1
             return f"it would be refused again: {invalid}"
-        if letter.topic == self._acceptance.candidates and self._is_overtaken(letter, key):
-            summary.overtaken += 1
+        if letter.topic == self._acceptance.candidates and self._is_superseded(letter, key):
+            summary.superseded += 1
             return "its item has a newer candidate message, which it would undo"
         summary.sent[letter.topic] += 1
         return _Back(letter.topic, key, letter.value, list(letter.headers), copies=tuple(copies))
 
-    def _is_overtaken(self, letter: DeadLetter, key: bytes | None) -> bool:
+    def _is_superseded(self, letter: DeadLetter, key: bytes | None) -> bool:
         newest = self._newest.get(key or b"")
         if newest is None:
             return False
@@ -176,7 +176,7 @@ def _newest_candidates(settings: Settings, letters: InOrder, acceptance: Accepta
 
 def _go_through(
     letters: InOrder,
-    options: ReturnOptions,
+    options: RedriveOptions,
     judge: _Judge,
     told: Told,
     progress: Progress,
@@ -198,7 +198,7 @@ def _go_through(
 def _deliver(
     settings: Settings,
     letters: InOrder,
-    options: ReturnOptions,
+    options: RedriveOptions,
     judge: _Judge,
     now: Callable[[], int],
     told: Told,

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from letters import GOOD, NOW, letter
 
 from flows.admin.dead_letters.acceptance import Acceptance
-from flows.admin.dead_letters.send_back import ReturnOptions, Summary, send_back
+from flows.admin.dead_letters.redrive import RedriveOptions, RedriveSummary, redrive
 from flows.admin.dead_letters.spool import Spool
 from flows.admin.dead_letters.topic import Filters
 from flows.config.settings import Settings
 from flows.kafka.producer import Outgoing
-from flows.messages.dead_letter import SentBack, Stranger
+from flows.messages.dead_letter import ForeignRecord, RedriveReceipt
 from flows.messages.rejects import InvalidMessage
 from flows.support.errors import RalmError
 
@@ -33,7 +33,7 @@ def test_letters_leave_the_spool_in_their_original_order_each_once(made: list[An
         for number, (topic, source, offset, partition) in enumerate(made):
             spool.add(letter(number, topic=topic, source_partition=source, source_offset=offset, partition=partition))
         for partition, offset in sent:
-            spool.note(SentBack(partition, [offset]))
+            spool.note(RedriveReceipt(partition, [offset]))
         ordered = spool.in_order()
         found = [((one.topic, one.source_partition, one.source_offset), copies) for one, copies in ordered]
     copies: dict[Any, list[Any]] = {}
@@ -127,31 +127,33 @@ class FakeProducer:
 
 
 @pytest.fixture
-def back(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Summary]:
+def back(monkeypatch: pytest.MonkeyPatch) -> Callable[..., RedriveSummary]:
     """Sends records back with a fake producer."""
     monkeypatch.setattr(FakeProducer, "sent", [])
-    monkeypatch.setattr("flows.admin.dead_letters.send_back.CheckedProducer", FakeProducer)
+    monkeypatch.setattr("flows.admin.dead_letters.redrive.CheckedProducer", FakeProducer)
 
-    def run(records: list[Any], **options: Any) -> Summary:
+    def run(records: list[Any], **options: Any) -> RedriveSummary:
         def read(*_: object) -> Iterator[Any]:
             return iter(records)
 
-        monkeypatch.setattr("flows.admin.dead_letters.send_back.read_records", read)
+        monkeypatch.setattr("flows.admin.dead_letters.redrive.read_records", read)
         filters = options.pop("filters", Filters())
-        return send_back(Settings(), ReturnOptions(filters, **options), lambda: NOW)
+        return redrive(Settings(), RedriveOptions(filters, **options), lambda: NOW)
 
     return run
 
 
 def receipts() -> list[tuple[int, list[int]]]:
     written = [m for m in FakeProducer.sent if m.topic == "dead-letters"]
-    return [(m.partition, json.loads(m.value or b"")["sent_back"]) for m in written]
+    return [(m.partition, json.loads(m.value or b"")["redriven"]) for m in written]
 
 
-def test_letters_go_back_with_bytes_key_and_headers_and_a_receipt_for_each_copy(back: Callable[..., Summary]) -> None:
+def test_letters_go_back_with_bytes_key_and_headers_and_a_receipt_for_each_copy(
+    back: Callable[..., RedriveSummary],
+) -> None:
     one = letter(4, headers=[("source", b"web"), ("empty", None)])
-    summary = back([letter(9, source_offset=8), one, letter(7, source_offset=4), Stranger(0, 1, "x")])
-    assert (summary.sent, summary.strangers) == ({"clicks": 2}, 1)
+    summary = back([letter(9, source_offset=8), one, letter(7, source_offset=4), ForeignRecord(0, 1, "x")])
+    assert (summary.sent, summary.foreign_records) == ({"clicks": 2}, 1)
     first, second, _ = FakeProducer.sent
     assert (first.topic, first.key, first.value, first.headers, first.partition) == (
         "clicks",
@@ -164,13 +166,13 @@ def test_letters_go_back_with_bytes_key_and_headers_and_a_receipt_for_each_copy(
     assert receipts() == [(0, [4, 7, 9])]
 
 
-def test_what_was_sent_back_is_not_sent_again(back: Callable[..., Summary]) -> None:
-    summary = back([letter(1), letter(2), SentBack(0, [1])])
+def test_what_was_sent_back_is_not_sent_again(back: Callable[..., RedriveSummary]) -> None:
+    summary = back([letter(1), letter(2), RedriveReceipt(0, [1])])
     assert (summary.sent.total(), summary.already) == (1, 1)
     assert receipts() == [(0, [2])]
 
 
-def test_filters_limit_and_dry_run(back: Callable[..., Summary]) -> None:
+def test_filters_limit_and_dry_run(back: Callable[..., RedriveSummary]) -> None:
     records = [letter(n, reason="oversized" if n % 2 else "future_time", time=n, key=b"i") for n in range(10)]
     assert back(records, filters=Filters(reason="future_time")).sent.total() == 5
     assert back(records, filters=Filters(since=7)).sent.total() == 3
@@ -184,7 +186,7 @@ def test_filters_limit_and_dry_run(back: Callable[..., Summary]) -> None:
 
 
 def test_after_a_failure_nothing_more_goes_and_what_went_is_noted(
-    back: Callable[..., Summary], monkeypatch: pytest.MonkeyPatch
+    back: Callable[..., RedriveSummary], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FakeProducer, "fail_at", 3)
     with pytest.raises(RalmError, match="not delivered"):
@@ -193,7 +195,7 @@ def test_after_a_failure_nothing_more_goes_and_what_went_is_noted(
     assert len([m for m in FakeProducer.sent if m.topic == "clicks"]) == 2
 
 
-def test_what_cannot_go_back_stays_and_is_counted(back: Callable[..., Summary]) -> None:
+def test_what_cannot_go_back_stays_and_is_counted(back: Callable[..., RedriveSummary]) -> None:
     summary = back(
         [
             letter(1, topic="scores"),
@@ -204,7 +206,7 @@ def test_what_cannot_go_back_stays_and_is_counted(back: Callable[..., Summary]) 
         ]
     )
     assert summary.sent.total() == 0
-    assert summary.foreign == {"scores": 1, "dead-letters": 1}
+    assert summary.unroutable == {"scores": 1, "dead-letters": 1}
     assert summary.cut == 1
     assert summary.refused == {"not_json": 1, "null_key": 1}
     assert FakeProducer.sent == []
