@@ -12,8 +12,9 @@ from flows import look_alike, scores, seeds
 from flows.config.settings import Settings
 from flows.engine.launch import Dataflow, launch
 from flows.messages.codec import MAX_VALUE_BYTES, most_clusters
+from flows.messages.rejects import REASONS
 from flows.recovery.recovery_files import open_state_dir
-from flows.runtime import Runtime
+from flows.runtime import Runtime, ScoreSide, SeedSide, score_side, seed_side
 from flows.support.errors import ConfigError, RalmError
 from flows.support.logs import get_logger
 from flows.support.signals import StopFlag, watch_for_signals
@@ -28,17 +29,23 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True)
 class FlowSpec:
-    """A dataflow that can be run: how it is wired, what must hold before it is ready, whether it makes centroids."""
+    """A dataflow that can be run.
 
-    wire: Callable[[Runtime], Dataflow]
+    Attributes:
+        wire: the diagram; takes the built sides.
+        sides: build the parts.
+        conditions: what must hold before it is ready.
+    """
+
+    wire: Callable[..., Dataflow]
+    sides: tuple[Callable[[Runtime], SeedSide | ScoreSide], ...]
     conditions: tuple[str, ...]
-    clusters: bool = True
 
 
 FLOWS = {
-    "look-alike": FlowSpec(look_alike.look_alike, look_alike.CONDITIONS),
-    "seeds": FlowSpec(seeds.seeds, seeds.CONDITIONS),
-    "scores": FlowSpec(scores.scores, scores.CONDITIONS, clusters=False),
+    "look-alike": FlowSpec(look_alike.look_alike, (seed_side, score_side), look_alike.CONDITIONS),
+    "seeds": FlowSpec(seeds.seeds, (seed_side,), seeds.CONDITIONS),
+    "scores": FlowSpec(scores.scores, (score_side,), scores.CONDITIONS),
 }
 
 
@@ -61,9 +68,10 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
     health, stopping = Health(spec.conditions), StopFlag()
     _stop_on_signals(stopping, health, spec.conditions)
     bundle = Bundle.open(Path(settings.bundle))
-    if spec.clusters:
+    if seed_side in spec.sides:
         check_clusters(settings, bundle.towers.dim)
     health.set("bundle", True)
+    metrics.declare(reasons=REASONS)
     metrics.BUILD_INFO.labels(version, bundle.version, name).set(1)
     with ExitStack() as stack:
         try:
@@ -73,14 +81,15 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
         known = open_state_dir(Path(settings.state_dir), name)
         port = settings.metrics_port and settings.metrics_port + settings.process_id
         server = stack.enter_context(closing(_serve(health, settings.metrics_host, port)))
-        runtime = stack.enter_context(closing(Runtime(settings, bundle, health, known, stopping)))
+        runtime = Runtime(settings, bundle, health, known, stopping)
         if settings.addresses:
-            watch_for_signals(lambda: runtime.begun)
+            watch_for_signals(runtime.begun.is_set)
         if stopping.is_set():
             log.info("stopped before it had begun: nothing was read", flow=name)
             return
         log.info("starting", flow=name, model_version=bundle.version, metrics=f"{settings.metrics_host}:{server.port}")
-        launch(spec.wire(runtime), settings, name)
+        sides = [stack.enter_context(closing(build(runtime))) for build in spec.sides]
+        launch(spec.wire(*sides), settings, name)
     log.info("drained", flow=name)
 
 

@@ -3,23 +3,24 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from flows.config.settings import ClusteringSettings
 from flows.messages.batches import CandidateBatch, CandidateChange, ClickBatch, OutMessage
 from flows.messages.codec import decode_centroids, split_centroids_key
 from flows.messages.types import Centroids
-from flows.seed_sets.clustering import ClusteringOptions, ClusteringPool
+from flows.seed_sets.clustering import ClusteringPool
 from flows.seed_sets.keeper import SeedKeeper
 from flows.seed_sets.keeper_state import KeeperState
-from flows.seed_sets.windows import WindowOptions
 from flows.support.errors import RalmError
 from ralm.scoring import AttentionWeights
 from state.bundle.bundle import Bundle, write_bundle
 from state.user_keys import user_keys
 
 USERS = user_keys([str(number) for number in range(60)])
-WINDOWS = WindowOptions(length=1000, allowed_lateness=0, idle_after=500)
+WINDOWS: dict[str, Any] = {"window": "1s", "allowed_lateness": 0, "idle_after": "500ms"}
 Build = Callable[..., SeedKeeper]
 
 
@@ -31,7 +32,7 @@ def make_pool(path: Path, rng_seed: int) -> ClusteringPool:
     write_bundle(
         path, towers=weights, user_tower={}, lookalike={}, keys=USERS[:50], vectors=vectors, details={"clusters": 4}
     )
-    return ClusteringPool(Bundle.open(path), ClusteringOptions(4, 3, 1000, 0), threads=1)
+    return ClusteringPool(Bundle.open(path), ClusteringSettings(clusters=4, min_seeds=3, cluster_sample=1000))
 
 
 def no_history(_: KeeperState) -> tuple[list[ClickBatch], list[CandidateBatch]]:

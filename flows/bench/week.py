@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.config.settings import ClusteringSettings, SeedSettings
 from flows.messages.batches import CandidateBatch, ClickBatch
-from flows.seed_sets.clustering import ClusteringOptions, ClusteringPool
+from flows.seed_sets.clustering import ClusteringPool
 from flows.seed_sets.keeper import SeedKeeper
-from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
-from flows.seed_sets.windows import WindowOptions
+from flows.seed_sets.keeper_state import KeeperState
 from monitoring import metrics
 from ralm.scoring import AttentionWeights
 from state.bundle.bundle import Bundle, write_bundle
@@ -100,7 +100,7 @@ def simulate(folder: Path, plan: WeekPlan, progress: Callable[[str], None]) -> t
         store = stack.enter_context(
             closing(SeedStore.open(folder / "store", topic="clicks", partition=0, capacity=plan.max_seeds))
         )
-        options = KeeperOptions(plan.max_seeds, _TTL, WindowOptions(_WINDOW, 10_000, 5_000))
+        options = SeedSettings(max_seeds=plan.max_seeds, item_ttl=_TTL // 1000, window=_WINDOW // 1000)
         keeper = SeedKeeper(store, pool, options, None, _nothing_missed)
         for number, batch in enumerate(_windows(plan, rng)):
             began = time.perf_counter()
@@ -162,7 +162,7 @@ def _pool(path: Path, rng: np.random.Generator) -> ClusteringPool:
     keys: NDArray[np.uint64] = np.arange(_VECTORS, dtype=np.uint64) * np.uint64(_USERS // _VECTORS)
     vectors = rng.normal(size=(_VECTORS, h)).astype("f4")
     write_bundle(path, towers=towers, user_tower={}, lookalike={}, keys=keys, vectors=vectors, details={})
-    return ClusteringPool(Bundle.open(path), ClusteringOptions(20, 30, 50_000, 0), threads=1)
+    return ClusteringPool(Bundle.open(path), ClusteringSettings())
 
 
 def _nothing_missed(_: KeeperState) -> tuple[list[ClickBatch], list[CandidateBatch]]:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from flows.config.fields import split_list
+
 if TYPE_CHECKING:
     from flows.config.settings import Settings
 
@@ -53,15 +55,6 @@ def broken_rules(settings: "Settings") -> Iterator[Broken]:
     yield from _kafka_options(settings)
 
 
-def split_addresses(text: str) -> list[str]:
-    """The addresses of a comma-separated list.
-
-    >>> split_addresses("a:1, b:2,")
-    ['a:1', 'b:2']
-    """
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
 def _limits(s: "Settings") -> Iterator[Broken]:
     if s.top_k > s.max_top_k:
         yield "top_k must not be above max_top_k", ("top_k", "max_top_k")
@@ -69,8 +62,9 @@ def _limits(s: "Settings") -> Iterator[Broken]:
         yield "min_seeds must not be above max_seeds", ("min_seeds", "max_seeds")
     if s.clusters > s.cluster_sample:
         yield "clusters must not be above cluster_sample", ("clusters", "cluster_sample")
-    if s.alpha + s.beta <= 0:
-        yield "alpha and beta must not both be 0", ("alpha", "beta")
+    weights = ("train_alpha", "train_beta")
+    if not any(getattr(s, name) for name in weights):
+        yield "train_alpha and train_beta must not both be 0", weights
 
 
 def _security(s: "Settings") -> Iterator[Broken]:
@@ -104,7 +98,7 @@ def _topics(s: "Settings") -> Iterator[Broken]:
 
 
 def _process(s: "Settings") -> Iterator[Broken]:
-    servers, addresses = split_addresses(s.bootstrap_servers), split_addresses(s.addresses)
+    servers, addresses = split_list(s.bootstrap_servers), split_list(s.addresses)
     if not servers or not all(_ADDRESS.fullmatch(part) for part in servers):
         yield "bootstrap_servers is host:port, or several with commas between", ("bootstrap_servers",)
     if not all((match := _ADDRESS.fullmatch(part)) and match[3] for part in addresses):

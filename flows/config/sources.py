@@ -22,22 +22,24 @@ _BETWEEN_OPTIONS = re.compile(r",(?=\s*[a-z][a-z0-9._]*=)")
 """A comma between two NAME=VALUE; the commas in ``debug=broker,security`` are none."""
 
 
+def default_file() -> Path | None:
+    """``ralm.toml``, if the working folder has one: read when no other file is named."""
+    return _DEFAULT_FILE if _DEFAULT_FILE.exists() else None
+
+
 def load_settings(
     file: Path | None = None, flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None
 ) -> Settings:
     """Put the settings together.
 
     Args:
-        file: a TOML file; None takes ``ralm.toml`` if the working folder has one.
+        file: a TOML file.
         flags: what the command line gave, by setting.
         environment: the environment variables; None takes the process's.
 
     Raises:
-        ConfigError: when a key is not known or a value cannot be used; says which, where it came from and what is
-            allowed.
+        ConfigError: if a key is unknown or a value is not allowed; says which, where it came from and what is allowed.
     """
-    if file is None and _DEFAULT_FILE.exists():
-        file = _DEFAULT_FILE
     environment = os.environ if environment is None else environment
     from_file = {} if file is None else _read_file(file)
     unknown = [*_unknown_keys(file, from_file), *_unknown_variables(environment)]

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from flows.config.fields import duration_text
+from flows.config.fields import format_duration
 from flows.config.flow_process import FlowProcess
 from flows.config.settings import Settings
 from flows.demo.lockstep import replay_in_lockstep
@@ -124,7 +124,7 @@ def _told(prepared: Prepared, settings: Settings, bad: int) -> Told:
     return Told(
         prepared.data.name,
         datetime.fromtimestamp(prepared.cut / 1000, UTC).strftime("%-d %B %Y"),
-        duration_text(settings.window),
+        format_duration(settings.window),
         settings.min_seeds,
         prepared.left_out,
         bad,

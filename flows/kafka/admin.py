@@ -6,7 +6,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType, TopicMetadata
 
-from flows.config.fields import duration_text
+from flows.config.fields import format_duration
 from flows.config.settings import Settings
 from flows.kafka.config import client_config
 from flows.kafka.errors import FirstContact
@@ -103,9 +103,9 @@ def _retention(plan: TopicPlan, found: str | None) -> list[Difference]:
     if plan.retention is None or found is None or int(found) == plan.retention:
         return []
     forever = int(found) < 0
-    text = "for ever" if forever else duration_text(int(found))
+    text = "for ever" if forever else format_duration(int(found))
     shorter = not forever and int(found) < plan.retention
-    return [Difference(f"kept {text}, planned {duration_text(plan.retention)}", shorter)]
+    return [Difference(f"kept {text}, planned {format_duration(plan.retention)}", shorter)]
 
 
 def _with_partners(states: list[TopicState], partitions: dict[str, int], settings: Settings) -> list[TopicState]:

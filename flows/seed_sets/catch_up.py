@@ -8,9 +8,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from flows.config.settings import WindowSettings
 from flows.messages.batches import CandidateBatch, ClickBatch
 from flows.seed_sets.intake import SeedIntake
-from flows.seed_sets.windows import WindowClock, WindowOptions
+from flows.seed_sets.windows import WindowClock
 
 WRITE_EVERY = 1_000_000
 """Clicks that are held before they are written."""
@@ -18,7 +19,7 @@ WRITE_EVERY = 1_000_000
 
 def catch_up(
     intake: SeedIntake,
-    windows: WindowOptions,
+    windows: WindowSettings,
     clicks: Iterable[ClickBatch],
     candidates: Iterable[CandidateBatch],
     until: tuple[int, int],

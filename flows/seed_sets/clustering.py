@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from flows.config.settings import ClusteringSettings
 from flows.messages.codec import decode_centroids, encode_centroids
 from flows.messages.rejects import InvalidMessage
 from flows.messages.types import Centroids
@@ -52,23 +53,6 @@ class Result:
     evicted: int = 0
 
 
-@dataclass(frozen=True)
-class ClusteringOptions:
-    """How seeds are clustered.
-
-    Attributes:
-        clusters: k, the most clusters of an item.
-        min_seeds: fewer seeds with a vector give no centroids: the item stays cold.
-        sample: the most vectors that are looked at.
-        rng_seed: fixes every random choice; a first clustering is then the one that `ralm evaluate` judges.
-    """
-
-    clusters: int
-    min_seeds: int
-    sample: int
-    rng_seed: int
-
-
 def one_numeric_thread() -> None:
     """Keep numerical libraries from starting threads of their own for work of this thread.
 
@@ -83,11 +67,11 @@ class ClusteringPool:
     Args:
         bundle: the users' vectors and the attention weights.
         options: how seeds are clustered.
-        threads: how many at once.
     """
 
-    def __init__(self, bundle: Bundle, options: ClusteringOptions, threads: int) -> None:
+    def __init__(self, bundle: Bundle, options: ClusteringSettings) -> None:
         self.model_version = bundle.version
+        threads = options.cluster_workers
         self.slots = 8 * threads  # the keeper looks in every 20 ms: so much keeps small jobs coming until then
         self._bundle = bundle
         self._options = options
@@ -125,14 +109,14 @@ class ClusteringPool:
             return Result(job, "no_vectors" if len(taken) >= options.min_seeds else "too_few_seeds", len(seeds))
         if len(rows) < options.min_seeds:
             return Result(job, "too_few_seeds", len(seeds))
-        if len(rows) > options.sample:  # before gathering: 3,000,000 vectors would be 1.5 GB
-            rows = np.random.default_rng(options.rng_seed).choice(rows, options.sample, replace=False)
+        if len(rows) > options.cluster_sample:  # before gathering: 3,000,000 vectors would be 1.5 GB
+            rows = np.random.default_rng(options.rng_seed).choice(rows, options.cluster_sample, replace=False)
         clusters = cluster(
             vectors.gather(np.sort(rows)),
             options.clusters,
             rng_seed=options.rng_seed,
             start=self._start(store, job.item_id),
-            sample=options.sample,
+            sample=options.cluster_sample,
         )
         message = Centroids.of(
             item_id=job.item_id,

@@ -11,10 +11,10 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from flows.config.settings import SeedSettings
 from flows.messages.batches import CandidateChange, ClickBatch, Ints
 from flows.seed_sets.candidates import Listings
 from flows.seed_sets.item_table import NEVER, ItemTable
-from flows.seed_sets.keeper_state import KeeperOptions
 from monitoring import metrics
 from ralm.seed_set import by_item
 from state.store.seed_store import Changes, ItemRecord, SeedStore
@@ -56,7 +56,7 @@ class SeedIntake:
         candidates: the same of the topic of candidates.
     """
 
-    def __init__(self, store: SeedStore, options: KeeperOptions) -> None:
+    def __init__(self, store: SeedStore, options: SeedSettings) -> None:
         self._store = store
         self._options = options
         self.items = ItemTable()
@@ -160,7 +160,7 @@ class SeedIntake:
         if self._buffer:
             numbers, users, times = (np.concatenate(column) for column in zip(*self._buffer, strict=True))
             self._buffer.clear()
-            for number, seeds in by_item(numbers, users, times, self._options.capacity):
+            for number, seeds in by_item(numbers, users, times, self._options.max_seeds):
                 item_id = self.items.name(number)
                 changes.seeds.append((item_id, seeds))
                 last, count = int(self.items.last_click[number]), int(self.items.seeds[number])

@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from flows.config.settings import SeedSettings
 from flows.messages.batches import CandidateBatch, ClickBatch, Headers, OutMessage
 from flows.messages.codec import SCHEMA_VERSION, centroids_key
 from flows.seed_sets.candidates import Listings
@@ -23,7 +24,7 @@ from flows.seed_sets.catch_up import catch_up
 from flows.seed_sets.clustering import ClusteringPool, Job, Result
 from flows.seed_sets.intake import Reason, SeedIntake
 from flows.seed_sets.item_table import ItemTable
-from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
+from flows.seed_sets.keeper_state import KeeperState
 from flows.seed_sets.windows import WindowClock
 from monitoring import metrics
 from state.store.seed_store import SeedStore
@@ -43,7 +44,7 @@ class SeedKeeper:
     Args:
         store: the partition's seed sets.
         pool: where clustering runs.
-        options: how seed sets are kept.
+        options: how seed sets and windows are kept.
         state: the engine's snapshot, None when there is none.
         missed: asked when the store is behind the snapshot.
 
@@ -55,7 +56,7 @@ class SeedKeeper:
         self,
         store: SeedStore,
         pool: ClusteringPool,
-        options: KeeperOptions,
+        options: SeedSettings,
         state: KeeperState | None,
         missed: Missed,
     ) -> None:
@@ -65,7 +66,7 @@ class SeedKeeper:
         self._intake = SeedIntake(store, options)
         if state is not None and (store.position < state.position or store.meta.candidates < state.candidates):
             clicks, candidates = missed(state)
-            catch_up(self._intake, options.windows, clicks, candidates, (state.position, state.candidates))
+            catch_up(self._intake, options, clicks, candidates, (state.position, state.candidates))
         self._running: dict[str, Future[Result]] = {}
         self._announced: list[str] = []
         self._announcing: list[str] = []
@@ -134,7 +135,7 @@ class SeedKeeper:
         items = self._intake.items
         newest = int(items.last_click.max()) if state is None and len(items) else None
         self._clock = WindowClock(
-            self._options.windows,
+            self._options,
             newest if state is None else state.newest,
             0 if state is None else state.closed,
         )

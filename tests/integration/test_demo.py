@@ -37,7 +37,18 @@ KEYS = {
     "latency_p50_ms",
     "latency_p99_ms",
 }
-SMALL = ["--dim", "8", "--field-dim", "4", "--attention-size", "4", "--epochs-user", "1", "--epochs-lookalike", "1"]
+SMALL = [
+    "--train-dim",
+    "8",
+    "--train-field-dim",
+    "4",
+    "--train-attention-size",
+    "4",
+    "--train-epochs-user",
+    "1",
+    "--train-epochs-lookalike",
+    "1",
+]
 
 
 def made_up() -> Dataset:

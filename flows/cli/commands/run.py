@@ -10,7 +10,8 @@ from flows.run import FLOWS, run_flow
 from flows.support.errors import ConfigError
 from state.bundle.bundle import BundleError
 
-_GROUPS = ("kafka", "source", "state", "seeds", "windows", "clustering", "scoring", "bundle", "metrics", "process")
+_READING = ("kafka", "source", "messages", "state", "process", "metrics", "bundle")
+_GROUPS = (*_READING, "windows", "seeds", "clustering", "scoring")
 
 
 @click.command("run")

@@ -100,5 +100,5 @@ def test_a_topic_that_takes_only_shorter_messages_is_said_with_its_setting() -> 
 def test_every_sink_of_a_flow_beats_for_its_health() -> None:
     health = Health(["bundle"])
     runtime = Runtime(Settings(), None, health, {}, StopFlag())  # type: ignore[arg-type]  # no sink asks for the bundle
-    for sink in (runtime.scores(), runtime.dead_letters()):
+    for sink in (runtime.sink("scores"), runtime.sink("dead_letters")):
         assert sink._beat == health.beat

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flows.config.settings import ScoringSettings
 from flows.messages.batches import RequestBatch
 from flows.messages.codec import MAX_VALUE_BYTES, decode_scores
 from flows.messages.types import Request
-from flows.scoring.enricher import Enricher, EnrichOptions
+from flows.scoring.enricher import Enricher
 from flows.scoring.live_index import Entry, LiveIndex
 from monitoring import metrics
 from ralm.scoring import AttentionWeights, global_embedding
@@ -39,7 +40,7 @@ def bundle(tmp_path: Path) -> Bundle:
 def enricher(bundle: Bundle, timeout: int) -> Enricher:
     index, centroids = LiveIndex(bundle.towers), np.random.default_rng(1).normal(size=(3, H)).astype("f4")
     index.update({"a": Entry(centroids, global_embedding(centroids, bundle.towers), 1000, 50)})
-    options = EnrichOptions(top_k=10, max_top_k=10, batch=2, stale_after=10**15, request_timeout=timeout)
+    options = ScoringSettings(top_k=10, max_top_k=10, score_batch=2, request_timeout=f"{timeout}ms")
     return Enricher(bundle, index, options, clock=lambda: NOW)
 
 
@@ -71,7 +72,7 @@ def enricher_of_many(bundle: Bundle, names: list[str], most: int) -> Enricher:
     index, rng = LiveIndex(bundle.towers), np.random.default_rng(2)
     centroids = rng.normal(size=(len(names), 1, H)).astype("f4")
     index.update({name: Entry(row, row[0], 1000, 50) for name, row in zip(names, centroids, strict=True)})
-    options = EnrichOptions(top_k=most, max_top_k=most, batch=2, stale_after=0, request_timeout=0)
+    options = ScoringSettings(top_k=most, max_top_k=most, score_batch=2, stale_after=0, request_timeout=0)
     return Enricher(bundle, index, options, clock=lambda: NOW)
 
 

@@ -5,15 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
+from flows.config.settings import ClusteringSettings, SeedSettings
 from flows.messages.batches import ClickBatch, OutMessage
 from flows.messages.codec import decode_centroids, split_centroids_key
 from flows.offline.datasets.layout import Dataset
 from flows.offline.training import Split, train_bundle
 from flows.scoring.live_index import Entry, LiveIndex
-from flows.seed_sets.clustering import ClusteringOptions, ClusteringPool
+from flows.seed_sets.clustering import ClusteringPool
 from flows.seed_sets.keeper import SeedKeeper
-from flows.seed_sets.keeper_state import KeeperOptions
-from flows.seed_sets.windows import WindowOptions
 from ralm.models.lookalike_model import LookalikeModel
 from ralm.scoring import score
 from ralm.towers.training_config import TrainingConfig
@@ -21,7 +20,7 @@ from state.bundle.bundle import Bundle
 from state.store.seed_store import SeedStore
 from state.user_keys import user_keys
 
-CONFIG = TrainingConfig(dim=16, field_dim=8, attention_size=4, epochs_user=2, epochs_lookalike=2, train_clusters=5)
+CONFIG = TrainingConfig(dim=16, field_dim=8, attention_size=4, epochs_user=2, epochs_lookalike=2, clusters=5)
 CUT = 3_000_000
 
 
@@ -46,7 +45,7 @@ def clicks_of_two_kinds() -> Dataset:
 
 def streamed(pool: ClusteringPool, store: SeedStore, data: Dataset) -> list[OutMessage]:
     """The centroids that the seed keeper emits for the clicks before the cut, in one window."""
-    options = KeeperOptions(1000, 0, WindowOptions(length=CUT, allowed_lateness=0, idle_after=1))
+    options = SeedSettings(max_seeds=1000, item_ttl=0, window=f"{CUT}ms", allowed_lateness=0, idle_after="1ms")
     keeper = SeedKeeper(store, pool, options, None, lambda _: ([], []))
     before = np.flatnonzero(data.event_times < CUT)
     before = before[np.random.default_rng(3).permutation(len(before))]  # in no order
@@ -72,7 +71,7 @@ def test_the_stream_scores_what_the_experiment_scored(tmp_path: Path) -> None:
 
     bundle = Bundle.open(tmp_path / "b")
     assert bundle.towers.prior != 0
-    pool = ClusteringPool(bundle, ClusteringOptions(5, 1, 50_000, 0), threads=1)
+    pool = ClusteringPool(bundle, ClusteringSettings(clusters=5, min_seeds=1))
     store = SeedStore.open(tmp_path / "s", topic="clicks", partition=0, capacity=1000)
     index = LiveIndex(bundle.towers)
     for message in streamed(pool, store, data):

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from keeper_maker import WINDOWS, batch, emitted, no_history, settle
 
+from flows.config.settings import SeedSettings
 from flows.messages.codec import decode_centroids, encode_centroids
 from flows.seed_sets import clustering
 from flows.seed_sets.clustering import ClusteringPool
 from flows.seed_sets.keeper import SeedKeeper
-from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
+from flows.seed_sets.keeper_state import KeeperState
 from monitoring import metrics
 from state.store.seed_store import Changes, SeedStore
 
@@ -28,7 +29,7 @@ def store(tmp_path: Path) -> Iterator[SeedStore]:
 
 
 def keeper_on(store: SeedStore, pool: ClusteringPool, state: KeeperState | None = None) -> SeedKeeper:
-    return SeedKeeper(store, pool, KeeperOptions(20, 0, WINDOWS), state, no_history)
+    return SeedKeeper(store, pool, SeedSettings(max_seeds=20, item_ttl=0, **WINDOWS), state, no_history)
 
 
 def failed() -> float:

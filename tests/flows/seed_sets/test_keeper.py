@@ -18,11 +18,12 @@ from keeper_maker import (
     tombstone,
 )
 
+from flows.config.settings import SeedSettings
 from flows.messages.batches import CandidateBatch, ClickBatch
 from flows.messages.codec import split_centroids_key
 from flows.seed_sets.clustering import ClusteringPool
 from flows.seed_sets.keeper import Missed, SeedKeeper
-from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
+from flows.seed_sets.keeper_state import KeeperState
 from flows.support.errors import RalmError
 from monitoring import metrics
 from state.store.seed_store import SeedStore
@@ -45,7 +46,8 @@ def build(tmp_path: Path, pool: ClusteringPool) -> Iterator[Build]:
             opened.pop().close()
         opened.append(SeedStore.open(tmp_path / disk, topic="clicks", partition=0, capacity=20))
         state = None if state is None else KeeperState.decode(state.encode())
-        return SeedKeeper(opened[-1], use, KeeperOptions(20, options.pop("ttl", 0), WINDOWS, **options), state, missed)
+        settings = SeedSettings(max_seeds=20, **{"item_ttl": 0, **WINDOWS, **options})
+        return SeedKeeper(opened[-1], use, settings, state, missed)
 
     yield make
     for store in opened:
@@ -128,7 +130,7 @@ def test_a_new_model_makes_every_items_centroids_anew(build: Build, tmp_path: Pa
 
 
 def test_an_item_that_nobody_clicks_is_given_up_and_may_come_back(build: Build) -> None:
-    keeper = build(ttl=5000)
+    keeper = build(item_ttl="5s")
     keeper.take([batch(0, *FIRST), batch(9, ("z", 1, 1500))])
     settle(keeper)
     keeper.snapshot()
@@ -137,13 +139,15 @@ def test_an_item_that_nobody_clicks_is_given_up_and_may_come_back(build: Build) 
     first = keeper.snapshot()
     assert len(keeper._store.seeds("a")) == 0
     assert [item for item, _ in keeper._store.items()] == ["z"]
-    again = build(first, ttl=5000)  # a crash before it was known that the tombstones were delivered: they come again
+    again = build(
+        first, item_ttl="5s"
+    )  # a crash before it was known that the tombstones were delivered: they come again
     out = again.take([batch(11, ("z", 3, 6600)), batch(12, ("a", 9, 6700))])
     assert {item for item, message in emitted(out).items() if message is None} == set("abc")
     again.snapshot()
     assert len(again._store.seeds("a")) == 1
     again.take([batch(13, ("z", 4, 6800))])
-    assert emitted(build(again.snapshot(), ttl=5000).collect()) == {}
+    assert emitted(build(again.snapshot(), item_ttl="5s").collect()) == {}
 
 
 def test_only_the_newest_seeds_are_kept(build: Build) -> None:
@@ -165,13 +169,13 @@ def test_a_drain_closes_nothing(build: Build) -> None:
 
 
 def test_a_crash_between_the_store_and_the_snapshot_leaves_no_ghost_of_a_given_up_item(build: Build) -> None:
-    keeper = build(ttl=5000)
+    keeper = build(item_ttl="5s")
     keeper.take([batch(0, *FIRST), batch(9, ("z", 1, 1500))])
     settle(keeper)
     before = keeper.snapshot()
     keeper.take([batch(10, ("z", 2, 6500))])
     keeper.snapshot()  # written, but not committed: the engine goes on from before the expiry
-    again = build(replace(before, position=5), ttl=5000)
+    again = build(replace(before, position=5), item_ttl="5s")
     out = again.take([batch(5, *FIRST[5:], ("z", 1, 1500)), batch(10, ("z", 2, 6500))]) + settle(again)
     assert {item for item, message in emitted(out).items() if message is None} == set("abc")
     again.snapshot()
@@ -224,7 +228,7 @@ def test_only_listed_items_are_clustered_if_so_set(build: Build) -> None:
 
 
 def test_a_listed_item_is_not_given_up_for_want_of_clicks(build: Build) -> None:
-    keeper = build(ttl=5000)
+    keeper = build(item_ttl="5s")
     keeper.take([listing(0, "a", sent=0), batch(0, *FIRST), batch(9, ("z", 1, 1500))])
     settle(keeper)
     out = keeper.take([batch(10, ("z", 2, 6500))])
@@ -264,7 +268,7 @@ def test_an_item_whose_turn_has_not_come_when_the_next_window_closes_is_shed_onc
 
 def test_a_lost_store_is_made_again_from_the_topics(build: Build) -> None:
     clicks = [batch(0, *FIRST), batch(9, ("a", 40, 1500)), batch(10, ("z", 2, 6500)), batch(11, ("z", 3, 6600))]
-    keeper = build(ttl=5000)
+    keeper = build(item_ttl="5s")
     keeper.take([tombstone(0, "q", sent=50), *clicks])
     settle(keeper)
     state = keeper.snapshot()
@@ -275,7 +279,7 @@ def test_a_lost_store_is_made_again_from_the_topics(build: Build) -> None:
         assert at.position == 12
         return [*clicks, later], [tombstone(0, "q", sent=50)]
 
-    again = build(state, ttl=5000, disk="other", missed=missed)
+    again = build(state, item_ttl="5s", disk="other", missed=missed)
     assert again._store.position == 12  # what came later is the source's
     assert {item: again._store.seeds(item).users.tolist() for item, _ in again._store.items()} == stored
     again.take([later])

@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keeper_maker import USERS, WINDOWS, batch, listing, make_pool, no_history, tombstone
 
+from flows.config.settings import SeedSettings
 from flows.messages.batches import CandidateBatch, ClickBatch
 from flows.seed_sets.clustering import ClusteringPool
 from flows.seed_sets.keeper import SeedKeeper
-from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
+from flows.seed_sets.keeper_state import KeeperState
 from state.store.seed_store import SeedStore
 
 Clicks: TypeAlias = list[tuple[str, int, int]]
@@ -41,7 +42,7 @@ def oracle(clicks: Clicks, ttl: int) -> Seeds:
     newest = 0
     for item, user, ts in clicks:
         newest = max(newest, ts)
-        closed = newest // WINDOWS.length * WINDOWS.length
+        closed = newest // 1000 * 1000
         for idle in [name for name, seeds in kept.items() if ttl and max(seeds.values()) < closed - ttl]:
             del kept[idle]
         seeds = kept.setdefault(item, {})
@@ -54,7 +55,7 @@ class Disk:
     """A keeper that is opened and crashes, and what is stored."""
 
     def __init__(self, pool: ClusteringPool, folder: Path, ttl: int) -> None:
-        self.options = KeeperOptions(CAPACITY, ttl, WINDOWS)
+        self.options = SeedSettings(max_seeds=CAPACITY, item_ttl=f"{ttl}ms", **WINDOWS)
         self.pool, self.folder = pool, folder
         self.store: SeedStore | None = None
 
