@@ -11,7 +11,7 @@ import msgspec
 
 from flows.messages.batches import NO_TIMESTAMP, Headers, RawMessage, headers_of
 from flows.messages.codec import SCHEMA_VERSION
-from flows.messages.rejects import InvalidMessage, Reason
+from flows.messages.rejects import InvalidMessage
 from flows.messages.types import MAX_TIME, DeadLetterHeaders, Receipt
 
 ORIGINAL = "original."
@@ -60,13 +60,6 @@ def dead_letter_headers(
             ours["headers_left_out"] = str(len(original) - len(kept))
     headers: Headers = [(name, value.encode(errors="replace")) for name, value in ours.items()]
     return headers + kept
-
-
-def reject_of(headers: Headers) -> InvalidMessage:
-    """Why a message was refused, from the headers that ``dead_letter_headers`` made."""
-    said = {name: value for name, value in reversed(headers) if isinstance(value, bytes)}
-    reason: Reason = said["reason"].decode()  # type: ignore[assignment]  # it was one before
-    return InvalidMessage(reason, said["detail"].decode())
 
 
 def cut_value(value: bytes | None, most: int) -> tuple[bytes | None, Headers]:

@@ -34,16 +34,16 @@ from state.user_keys import user_keys
 
 log = get_logger(__name__)
 
-B = TypeVar("B")
-M = TypeVar("M")
+_B = TypeVar("_B")
+_M = TypeVar("_M")
 
 
 @dataclass(frozen=True)
-class Decoded(Generic[B]):
+class Decoded(Generic[_B]):
     """What became of a raw batch."""
 
     partition: int
-    good: B
+    good: _B
     dead_letters: list[OutMessage]
 
 
@@ -60,22 +60,15 @@ class Decoder:
     def __init__(self, limits: MessageSettings, *, tell: bool = True) -> None:
         self._limits = limits
         self._tell = tell
+        self._decoders: dict[str, Callable[[RawMessage, int], object]] = {
+            "clicks": self._click,
+            "candidates": self._candidate,
+            "requests": self._request,
+        }
 
     def clicks(self, raw: RawBatch) -> Decoded[ClickBatch]:
         """Decode clicks into columns."""
-        most = self._limits.max_future
-
-        def decode(message: RawMessage) -> Click:
-            click = decode_click(message.value())
-            ahead = click.ts - _sent(message, raw)
-            if ahead > most:
-                raise InvalidMessage(
-                    "future_time", f"ts {click.ts} is {ahead} ms after its message; the most is max_future"
-                )
-            _check_key(message, click.item_id)
-            return click
-
-        messages, clicks, dead = self._split(raw, decode)
+        messages, clicks, dead = self._split(raw, self._click)
         place: dict[str, int] = {}
         items = [place.setdefault(click.item_id, len(place)) for click in clicks]
         batch = ClickBatch(
@@ -92,43 +85,64 @@ class Decoder:
 
     def candidates(self, raw: RawBatch) -> Decoded[CandidateBatch]:
         """Decode candidates and tombstones."""
-
-        def decode(message: RawMessage) -> CandidateChange:
-            offset, sent = message.offset() or 0, _sent(message, raw)
-            if message.value() is None:
-                return CandidateChange(offset, decode_item_key(message.key()), True, None, sent)
-            candidate = decode_candidate(message.value())
-            _check_key(message, candidate.item_id)
-            return CandidateChange(offset, candidate.item_id, False, candidate.expires_at, sent)
-
-        _, changes, dead = self._split(raw, decode)
+        _, changes, dead = self._split(raw, self._candidate)
         return Decoded(raw.partition, CandidateBatch(raw.partition, raw.next_offset, changes), dead)
 
     def requests(self, raw: RawBatch) -> Decoded[RequestBatch]:
         """Decode requests."""
-        most = self._limits.max_candidates
-
-        def decode(message: RawMessage) -> Request:
-            request = decode_request(message.value())
-            if request.candidates is not None and len(request.candidates) > most:
-                raise InvalidMessage("too_many_candidates", f"{len(request.candidates)} candidates; the most is {most}")
-            _check_key(message, request.user_id)
-            return request
-
-        messages, requests, dead = self._split(raw, decode)
+        messages, requests, dead = self._split(raw, self._request)
         sent = [0 if kind == NO_TIMESTAMP else at for kind, at in (m.timestamp() for m in messages)]
         return Decoded(raw.partition, RequestBatch(raw.partition, requests, sent), dead)
 
+    def check(self, kind: str, message: RawMessage, now: int) -> InvalidMessage | None:
+        """Why a message would become a dead letter; None if it would not.
+
+        Args:
+            kind: what its topic is in the contract: ``clicks``, ``candidates`` or ``requests``.
+            message: the message.
+            now: wall clock, ms since the epoch; the time of a message that has none.
+        """
+        try:
+            check_form(message, self._limits)
+            self._decoders[kind](message, now)
+        except InvalidMessage as invalid:
+            return invalid
+        return None
+
+    def _click(self, message: RawMessage, now: int) -> Click:
+        click = decode_click(message.value())
+        ahead, most = click.ts - _sent(message, now), self._limits.max_future
+        if ahead > most:
+            detail = f"ts {click.ts} is {ahead} ms after its message; the most is max_future"
+            raise InvalidMessage("future_time", detail)
+        _check_key(message, click.item_id)
+        return click
+
+    def _candidate(self, message: RawMessage, now: int) -> CandidateChange:
+        offset, sent = message.offset() or 0, _sent(message, now)
+        if message.value() is None:
+            return CandidateChange(offset, decode_item_key(message.key()), True, None, sent)
+        candidate = decode_candidate(message.value())
+        _check_key(message, candidate.item_id)
+        return CandidateChange(offset, candidate.item_id, False, candidate.expires_at, sent)
+
+    def _request(self, message: RawMessage, _: int) -> Request:
+        request, most = decode_request(message.value()), self._limits.max_candidates
+        if request.candidates is not None and len(request.candidates) > most:
+            raise InvalidMessage("too_many_candidates", f"{len(request.candidates)} candidates; the most is {most}")
+        _check_key(message, request.user_id)
+        return request
+
     def _split(
-        self, raw: RawBatch, decode: Callable[[RawMessage], M]
-    ) -> tuple[list[RawMessage], list[M], list[OutMessage]]:
+        self, raw: RawBatch, decode: Callable[[RawMessage, int], _M]
+    ) -> tuple[list[RawMessage], list[_M], list[OutMessage]]:
         messages: list[RawMessage] = []
-        good: list[M] = []
+        good: list[_M] = []
         dead: list[OutMessage] = []
         for message in raw.messages:
             try:
                 check_form(message, self._limits)
-                good.append(decode(message))
+                good.append(decode(message, raw.now))
                 messages.append(message)
             except InvalidMessage as invalid:
                 dead.append(self._dead_letter(raw, message, invalid))
@@ -160,10 +174,10 @@ class Decoder:
         return OutMessage(key, value, headers + key_cut + cut)
 
 
-def _sent(message: RawMessage, raw: RawBatch) -> int:
+def _sent(message: RawMessage, now: int) -> int:
     """The message's own time, ms since the epoch; when it was read, where it has none."""
     kind, at = message.timestamp()
-    return raw.now if kind == NO_TIMESTAMP else at
+    return now if kind == NO_TIMESTAMP else at
 
 
 def _original_headers(message: RawMessage) -> Headers | None:

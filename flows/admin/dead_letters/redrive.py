@@ -1,35 +1,41 @@
-"""Sends dead letters back to where they came from, once what was wrong is mended.
+"""Redrives dead letters: sends them to the topic where they were read, once what was wrong is mended.
 
-What was redriven is noted in the topic of dead letters itself, by a receipt in the letter's own partition. So the
-note lives exactly as long as the letter (a consumer group's offsets may be forgotten earlier, and could not say which
+The topic is read twice: first for its receipts and for where its letters come from, then letters go as they are read.
+Letters have their original's key, so those of a key are in one partition of the topic and in their original order.
+
+What was redriven is noted in the dead-letter topic itself, by a receipt in the letter's own partition. So the note
+lives exactly as long as the letter (a consumer group's offsets may be forgotten earlier, and could not say which
 letters of a partition were passed over), any machine knows it, and filters do no harm. A receipt is written after the
 broker has taken the letters: a crash between the two sends them once more. That is at least once, as everywhere here:
 a click twice is one seed, a request twice is answered twice.
 """
 
-from collections import Counter
-from collections.abc import Callable
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
+import numpy as np
 from confluent_kafka import Message
 
 from flows.admin.dead_letters.acceptance import Acceptance
-from flows.admin.dead_letters.spool import InOrder, Spool
 from flows.admin.dead_letters.topic import Filters, Progress, read_records, read_to_end
 from flows.config.settings import Settings
 from flows.kafka.producer import CheckedProducer, Outgoing
 from flows.kafka.topics import TopicNames
-from flows.messages.dead_letter import DeadLetter, ForeignRecord, RedriveReceipt, receipt_of
+from flows.messages.dead_letter import DeadLetter, ForeignRecord, Record, RedriveReceipt, receipt_of
 from flows.messages.rejects import InvalidMessage
+from ralm.features import Ints
 
 _RECEIPT_OF = 500
 """Letters of a partition for which one receipt is written."""
 
-Place = tuple[int, int]
-"""Partition and offset of a letter."""
-Told = Callable[[DeadLetter, str], None]
-"""Told of each letter, and why it is left, or an empty text if it goes back."""
+Place: TypeAlias = tuple[int, int]
+"""A partition and an offset in it."""
+LetterCallback: TypeAlias = Callable[[DeadLetter, str], None]
+"""Called for each letter with the reason why it stays, or an empty text if it goes."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +60,11 @@ class RedriveSummary:
     """What became of the letters that were meant.
 
     Attributes:
-        sent: letters that went back (in a dry run, would), by topic.
+        sent: letters that were redriven (in a dry run, would be), by topic.
         already: originals that had been redriven before.
         refused: letters that would be refused again, by the reason now.
         cut: letters that are not whole.
-        unroutable: letters of a topic that this deployment does not read, by topic.
+        unroutable: letters whose topic is not one that this deployment reads, by topic.
         superseded: candidates whose item has a newer message.
         foreign_records: messages of the topic that are no dead letters.
         beyond: letters that were not looked at because of the limit.
@@ -75,7 +81,7 @@ class RedriveSummary:
 
 
 @dataclass(frozen=True)
-class _Back(Outgoing):
+class _Redriven(Outgoing):
     copies: tuple[Place, ...] = ()
 
 
@@ -84,138 +90,152 @@ def redrive(
     options: RedriveOptions,
     now: Callable[[], int],
     *,
-    told: Told = lambda *_: None,
+    on_letter: LetterCallback = lambda *_: None,
     reading: Progress = lambda *_: None,
     sending: Progress = lambda *_: None,
 ) -> RedriveSummary:
-    """Send dead letters back, in the order of their original partition and offset.
+    """Redrive dead letters, those of a key in their original order.
 
     Args:
         settings: the settings; letters are checked with them, and only go to their topics.
         options: which letters, and how.
         now: wall clock, ms since the epoch.
-        told: told of each letter.
-        reading: told how much of the topic is read.
-        sending: told how many letters are done.
+        on_letter: called for each letter.
+        reading: called with how much of the topic is read.
+        sending: the same for the second time, when letters go.
 
     Raises:
         RalmError: when the topic cannot be read, or a letter or a receipt was not delivered.
     """
     acceptance = Acceptance(settings, now, set_key=options.set_key)
-    summary = RedriveSummary()
-    with Spool() as spool:
-        for record in read_records(settings, options.filters.since, reading):
-            if isinstance(record, RedriveReceipt):
-                spool.note(record)
-            elif isinstance(record, ForeignRecord):
-                summary.foreign_records += 1
-            elif options.filters.take(record):
-                spool.add(record)
-        letters = spool.in_order()
-        summary.already = letters.already
-        judge = _Judge(acceptance, summary, _newest_candidates(settings, letters, acceptance))
-        if options.dry_run:
-            _go_through(letters, options, judge, told, sending, lambda _: True)
-        else:
-            _deliver(settings, letters, options, judge, now, told, sending)
-    return summary
+    survey, since = _Survey(acceptance, options.filters), options.filters.since
+    for record in read_records(settings, since, reading):
+        survey.add(record)
+    survey.finish(settings)
+    messages = _messages(read_records(settings, since, sending), survey, options.limit, on_letter)
+    if options.dry_run:
+        for _ in messages:
+            pass
+    else:
+        _deliver(settings, messages, [*acceptance.kinds], now)
+    return survey.summary
 
 
-class _Judge:
-    """Decides on a letter, and counts it."""
+def _messages(
+    records: Iterable[Record], survey: "_Survey", limit: int | None, on_letter: LetterCallback
+) -> Iterator[_Redriven]:
+    """What is to be sent of the records of the second reading."""
+    summary = survey.summary
+    for letter in records:
+        if not isinstance(letter, DeadLetter) or not (copies := survey.take(letter)):
+            continue
+        if limit is not None and summary.sent.total() >= limit:
+            summary.beyond += 1
+            continue
+        key, why_not = survey.judge(letter)
+        on_letter(letter, why_not)
+        if not why_not:
+            summary.sent[letter.topic] += 1
+            yield _Redriven(letter.topic, key, letter.value, [*letter.headers], copies=copies)
 
-    def __init__(self, acceptance: Acceptance, summary: RedriveSummary, newest: dict[bytes, Place]) -> None:
+
+class _Survey:
+    """What is known of the letters after the first reading: 24 bytes of each, and what must not go.
+
+    Attributes:
+        summary: counts what stays.
+    """
+
+    def __init__(self, acceptance: Acceptance, filters: Filters) -> None:
+        self.summary = RedriveSummary()
         self._acceptance = acceptance
-        self.summary = summary
-        self.topics = acceptance.topics
-        self._newest = newest
+        self._filters = filters
+        self._redriven: defaultdict[int, set[int]] = defaultdict(set)
+        self._found: defaultdict[tuple[str, int], array[int]] = defaultdict(lambda: array("q"))
+        self._letters: dict[tuple[str, int], Ints] = {}
+        """By topic and partition of the original: its offset, partition of the letter, its offset; int64[3, n]."""
+        self._newest: dict[bytes, Place] = {}
+        """Of each item with a candidate letter the place of the newest message; only an item's last one counts."""
 
-    def message(self, letter: DeadLetter, copies: list[Place]) -> _Back | str:
-        """The message to send, or why the letter stays."""
-        summary = self.summary
-        if letter.topic not in self.topics:
+    def add(self, record: Record) -> None:
+        """Note a record of the first reading."""
+        if isinstance(record, RedriveReceipt):
+            self._redriven[record.partition].update(record.offsets)
+        elif isinstance(record, ForeignRecord):
+            self.summary.foreign_records += 1
+        elif self._filters.take(record):
+            place = record.source_partition, record.source_offset
+            self._found[record.topic, place[0]].extend((place[1], record.partition, record.offset))
+            if self._acceptance.kinds.get(record.topic) == "candidates" and not record.cut:
+                with suppress(InvalidMessage):
+                    key = self._acceptance.key(record) or b""
+                    self._newest[key] = max(self._newest.get(key, place), place)
+
+    def finish(self, settings: Settings) -> None:
+        """Sort what was noted, and look for newer candidates."""
+        for source, found in self._found.items():
+            rows = np.array(found, np.int64).reshape(-1, 3)
+            self._letters[source] = rows[np.lexsort(rows.T[::-1])].T.copy()
+        self._found.clear()
+        for message in read_to_end(settings, TopicNames.of(settings).candidates) if self._newest else ():
+            key, place = message.key() or b"", (message.partition() or 0, message.offset() or 0)
+            newest = self._newest.get(key)
+            if newest is not None and (place[0] != newest[0] or place > newest):
+                self._newest[key] = place
+
+    def take(self, letter: DeadLetter) -> tuple[Place, ...]:
+        """Places of all letters of the same original; nothing if it was redriven or taken before, or is not meant.
+
+        The flow may have written a letter twice (at least once); if one of the two was redriven, both were.
+        """
+        columns = self._letters.get((letter.topic, letter.source_partition))
+        if columns is None:
+            return ()
+        first, end = (int(np.searchsorted(columns[0], letter.source_offset, side)) for side in ("left", "right"))
+        copies = tuple((p, o) for p, o in columns[1:, first:end].T.tolist())
+        if (letter.partition, letter.offset) not in copies:
+            return ()
+        columns[1, first:end] = -1
+        if any(offset in self._redriven[partition] for partition, offset in copies):
+            self.summary.already += 1
+            return ()
+        return copies
+
+    def judge(self, letter: DeadLetter) -> tuple[bytes | None, str]:
+        """The key to send a letter with, and why it stays or an empty text; counts it if it stays."""
+        summary, kind = self.summary, self._acceptance.kinds.get(letter.topic)
+        if kind is None:
             summary.unroutable[letter.topic] += 1
-            return "its topic is none of ours to send to"
+            return None, "its topic is not managed by this deployment"
         if letter.cut:
             summary.cut += 1
-            return f"it is not whole: {letter.cut}"
+            return None, f"it is not whole: {letter.cut}"
         try:
             key = self._acceptance.key(letter)
         except InvalidMessage as invalid:
             summary.refused[invalid.reason] += 1
-            return f"it would be refused again: {invalid}"
-        if letter.topic == self._acceptance.candidates and self._is_superseded(letter, key):
+            return None, f"it would be refused again: {invalid}"
+        if kind == "candidates" and self._is_superseded(letter, key):
             summary.superseded += 1
-            return "its item has a newer candidate message, which it would undo"
-        summary.sent[letter.topic] += 1
-        return _Back(letter.topic, key, letter.value, list(letter.headers), copies=tuple(copies))
+            return None, "its item has a newer candidate message, which it would undo"
+        return key, ""
 
     def _is_superseded(self, letter: DeadLetter, key: bytes | None) -> bool:
-        newest = self._newest.get(key or b"")
-        if newest is None:
-            return False
-        partition, offset = newest
+        partition, offset = self._newest.get(key or b"", (letter.source_partition, -1))
         return partition != letter.source_partition or offset > letter.source_offset
 
 
-def _newest_candidates(settings: Settings, letters: InOrder, acceptance: Acceptance) -> dict[bytes, Place]:
-    """Place of the newest message of each item for which there is a letter; of candidates the last one counts."""
-    topic, wanted = acceptance.candidates, set()
-    for letter, _ in letters:
-        if letter.topic == topic and not letter.cut:
-            with suppress(InvalidMessage):
-                wanted.add(acceptance.key(letter) or b"")
-    newest: dict[bytes, Place] = {}
-    if wanted:
-        for message in read_to_end(settings, topic):
-            key = message.key()
-            if key in wanted:
-                newest[key] = (message.partition() or 0, message.offset() or 0)
-    return newest
-
-
-def _go_through(
-    letters: InOrder,
-    options: RedriveOptions,
-    judge: _Judge,
-    told: Told,
-    progress: Progress,
-    send: Callable[[_Back], bool],
-) -> None:
-    """Judge the letters in order until the limit is reached or one cannot be sent."""
-    summary, total = judge.summary, len(letters)
-    for done, (letter, copies) in enumerate(letters):
-        if options.limit is not None and summary.sent.total() >= options.limit:
-            summary.beyond = total - done
-            break
-        message = judge.message(letter, copies)
-        told(letter, message if isinstance(message, str) else "")
-        if isinstance(message, _Back) and not send(message):
-            break
-        progress(done + 1, total)
-
-
-def _deliver(
-    settings: Settings,
-    letters: InOrder,
-    options: RedriveOptions,
-    judge: _Judge,
-    now: Callable[[], int],
-    told: Told,
-    progress: Progress,
-) -> None:
-    names = TopicNames.of(settings)
-    receipts = _Receipts(CheckedProducer(settings), names.dead_letters, now)
+def _deliver(settings: Settings, messages: Iterator[_Redriven], topics: list[str], now: Callable[[], int]) -> None:
+    dead_letters = TopicNames.of(settings).dead_letters
+    receipts = _Receipts(CheckedProducer(settings), dead_letters, now)
     producer = CheckedProducer(settings, receipts.delivered)
-    producer.check_topics(*judge.topics, names.dead_letters)
-
-    def send(message: _Back) -> bool:
-        producer.send(message)
-        receipts.write(_RECEIPT_OF)
-        return not producer.failed  # what comes after one that failed must not go before it
-
+    producer.check_topics(*topics, dead_letters)
     try:
-        _go_through(letters, options, judge, told, progress, send)
+        for message in messages:
+            producer.send(message)
+            receipts.write(_RECEIPT_OF)
+            if producer.failed:  # what comes after one that failed must not go before it
+                break
     finally:
         try:
             producer.finish()
@@ -235,7 +255,7 @@ class _Receipts:
 
     def delivered(self, message: Outgoing, _: Message) -> None:
         """Called for each message that the broker has taken."""
-        if isinstance(message, _Back):
+        if isinstance(message, _Redriven):
             for partition, offset in message.copies:
                 self._unnoted.setdefault(partition, []).append(offset)
 

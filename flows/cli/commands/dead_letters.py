@@ -155,7 +155,7 @@ def send(settings: Settings, filters: Filters, limit: int | None, dry_run: bool,
     """
     options = RedriveOptions(filters, limit, dry_run, set_key)
 
-    def told(letter: DeadLetter, why_not: str) -> None:
+    def on_letter(letter: DeadLetter, why_not: str) -> None:
         done = printable(f"stays: {why_not}", 300) if why_not else "would go back"
         key = text_or_hex(letter.key, 64)
         click.echo(
@@ -167,7 +167,7 @@ def send(settings: Settings, filters: Filters, limit: int | None, dry_run: bool,
             settings,
             options,
             _now,
-            told=told if dry_run else lambda *_: None,
+            on_letter=on_letter if dry_run else lambda *_: None,
             reading=bar("reading dead letters"),
             sending=bar("checking" if dry_run else "sending back"),
         )
@@ -186,7 +186,7 @@ def _said(summary: RedriveSummary, *, dry_run: bool) -> Iterator[str]:
     if summary.cut:
         yield f"{summary.cut:,} are not whole, and cannot be redriven"
     for topic, number in sorted(summary.unroutable.items()):
-        yield f"{number:,} are of the topic {printable(topic)}, which is none of ours to send to"
+        yield f"{number:,} are of the topic {printable(topic)}, which this deployment does not manage"
     if summary.superseded:
         yield f"{summary.superseded:,} are candidates of items with a newer message, which they would undo"
     if summary.beyond:

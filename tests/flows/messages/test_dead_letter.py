@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from letters import GOOD, NOW, letter
 
 from flows.admin.dead_letters.acceptance import Acceptance
-from flows.admin.dead_letters.reasons import EXPLANATIONS
-from flows.admin.dead_letters.show import as_json, explanation, printable, row, text_or_hex
+from flows.admin.dead_letters.show import EXPLANATIONS, as_json, explanation, printable, row, text_or_hex
 from flows.config.settings import MessageSettings, Settings
 from flows.messages.batches import RawBatch
 from flows.messages.dead_letter import (
@@ -173,7 +172,7 @@ def test_what_is_shown_of_a_letter_is_safe_and_whole() -> None:
         assert text.isprintable()
     assert "0xff00" in said
     assert EXPLANATIONS["oversized"].to_do in said
-    assert "none of ours" in said
+    assert "not managed by this deployment" in said
     found = json.loads(as_json(bad, redriven=True))
     assert found["key"] == nasty
     assert found["value_hex"] == "ff00"
