@@ -185,6 +185,7 @@ class PartitionReader(StatefulSourcePartition[RawBatch, bytes | None]):
             raise StopIteration
         options.beat()
         if not options.open():
+            self._report_lag(time.monotonic())
             options.pace.empty()
             return []
         now = time.monotonic()
@@ -238,8 +239,11 @@ class PartitionReader(StatefulSourcePartition[RawBatch, bytes | None]):
             known, stamp = messages[-1].timestamp()
             if known != NO_TIMESTAMP:
                 metrics.KAFKA_POSITION_TIME.labels(kind, label).set(stamp / 1000)
+        self._report_lag(now)
+
+    def _report_lag(self, now: float) -> None:
         if now - self._last_lag >= _LAG_EVERY_S:
             self._last_lag = now
             lag = self._reader.lag(self._partition)
             if lag is not None:
-                metrics.KAFKA_LAG.labels(kind, label).set(lag)
+                metrics.KAFKA_LAG.labels(self._options.kind, str(self._partition)).set(lag)

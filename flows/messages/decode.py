@@ -24,6 +24,7 @@ from flows.messages.batches import (
     UnreadableHeaders,
     headers_of,
 )
+from flows.messages.brake import Refused
 from flows.messages.codec import SCHEMA_VERSION, decode_candidate, decode_click, decode_item_key, decode_request
 from flows.messages.dead_letter import cut_key, cut_value, dead_letter_headers
 from flows.messages.rejects import InvalidMessage
@@ -55,9 +56,17 @@ class Decoder:
     Args:
         limits: what is refused although it can be read.
         tell: whether to count and log what is refused; not when it is only read again.
+        on_batch: called with each batch and what of it is refused.
     """
 
-    def __init__(self, limits: MessageSettings, *, tell: bool = True) -> None:
+    def __init__(
+        self,
+        limits: MessageSettings,
+        *,
+        tell: bool = True,
+        on_batch: Callable[[RawBatch, list[Refused]], None] = lambda *_: None,
+    ) -> None:
+        self._on_batch = on_batch
         self._limits = limits
         self._tell = tell
         self._decoders: dict[str, Callable[[RawMessage, int], object]] = {
@@ -139,13 +148,16 @@ class Decoder:
         messages: list[RawMessage] = []
         good: list[_M] = []
         dead: list[OutMessage] = []
+        refused: list[Refused] = []
         for message in raw.messages:
             try:
                 check_form(message, self._limits)
                 good.append(decode(message, raw.now))
                 messages.append(message)
             except InvalidMessage as invalid:
+                refused.append((len(good) + len(dead), message.offset() or 0, invalid.reason))
                 dead.append(self._dead_letter(raw, message, invalid))
+        self._on_batch(raw, refused)
         return messages, good, dead
 
     def _dead_letter(self, raw: RawBatch, message: RawMessage, invalid: InvalidMessage) -> OutMessage:

@@ -10,7 +10,7 @@ from flows.run import FLOWS, run_flow
 from flows.support.errors import ConfigError
 from state.bundle.bundle import BundleError
 
-_READING = ("kafka", "source", "messages", "state", "process", "metrics", "bundle")
+_READING = ("kafka", "source", "messages", "brake", "state", "process", "metrics", "bundle")
 _GROUPS = (*_READING, "windows", "seeds", "clustering", "scoring")
 
 
@@ -21,7 +21,8 @@ _GROUPS = (*_READING, "windows", "seeds", "clustering", "scoring")
 def command(settings: Settings, flow: str, check: bool) -> None:
     """Run the dataflow look-alike (everything), seeds (clicks to centroids) or scores (requests to answers).
 
-    SIGTERM drains it: what was read is finished and snapshotted, and it exits with 0. A kill loses nothing.
+    SIGTERM drains it: what was read is finished and snapshotted, and it exits with 0. A kill loses nothing. SIGUSR1
+    lets it read on topics that it does not read because of too many dead letters.
     """
     if check:
         click.echo(settings.shown((*_GROUPS, "logs")))
