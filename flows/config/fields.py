@@ -47,7 +47,7 @@ def with_fields_of(config: type, prefix: str, without: str) -> Callable[[type[M]
     Args:
         config: a dataclass; the metadata of its fields hold ``text``, the description, and bounds as for ``setting``.
         prefix: put before each field's name.
-        without: a field that is no setting of the model.
+        without: a field that is left out.
     """
 
     def add(model: type[M]) -> type[M]:
@@ -176,7 +176,7 @@ def parse_duration(value: Any) -> int:
     (300000, 500, 2000)
 
     Raises:
-        ValueError: if the text is no duration, or one of more than a hundred years.
+        ValueError: if the text is not a duration, or longer than a hundred years.
     """
     match = None if isinstance(value, bool) else _WRITTEN.fullmatch(str(value).strip())
     if match is None:

@@ -19,7 +19,7 @@ _DEFAULT_FILE = Path("ralm.toml")
 _LONG = 200
 """A longer value is cut where it is shown."""
 _BETWEEN_OPTIONS = re.compile(r",(?=\s*[a-z][a-z0-9._]*=)")
-"""A comma between two NAME=VALUE; the commas in ``debug=broker,security`` are none."""
+"""A comma between two NAME=VALUE; those in ``debug=broker,security`` are not."""
 
 
 def default_file() -> Path | None:
@@ -73,14 +73,14 @@ def _unknown_keys(file: Path | None, values: Mapping[str, Any]) -> Iterator[str]
     for name, value in values.items():
         if name not in names:
             flat = "; settings stand at the top of the file, in no table" if isinstance(value, dict) else ""
-            yield f"{_short(name)} in {file} is no setting{flat or nearest(name, names)}"
+            yield f"{_short(name)} in {file} is not a setting{flat or nearest(name, names)}"
 
 
 def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
     known = [variable(name) for name in Settings.model_fields]
     for name in environment:
         if name.startswith(PREFIX) and not name.startswith(_NOT_SETTINGS) and name not in known:
-            yield f"the variable {_short(name)} is no setting{nearest(name, known)}"
+            yield f"the variable {_short(name)} is not a setting{nearest(name, known)}"
 
 
 def _split_lists(values: Mapping[str, str]) -> dict[str, Any]:

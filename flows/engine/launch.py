@@ -12,6 +12,7 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 from threadpoolctl import threadpool_limits
 
+from flows.config.fields import split_list
 from flows.config.settings import Settings
 from flows.engine.failures import first_failure
 from flows.support.errors import FlowFailedError, RalmError, StoppedError
@@ -42,7 +43,7 @@ def launch(flow: Dataflow, settings: Settings, name: str) -> None:
     Raises:
         FlowFailedError: when it cannot go on; the message says what to do.
     """
-    addresses = [address.strip() for address in settings.addresses.split(",") if address.strip()]
+    addresses = split_list(settings.addresses)
     recovery = Path(settings.state_dir) / "recovery" / name
     set_engine_api(settings)
     try:

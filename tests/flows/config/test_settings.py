@@ -163,10 +163,10 @@ def test_a_bad_value_is_named_with_where_it_came_from() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
-    assert refusal("windw = 1") == "windw in some.toml is no setting; did you mean window?"
+    assert refusal("windw = 1") == "windw in some.toml is not a setting; did you mean window?"
     assert refusal("[kafka]\ngroup_id = 'x'").endswith("settings stand at the top of the file, in no table")
     wrong = refusal(environment={"RALM_CLUSTER": "1"})
-    assert wrong == "the variable RALM_CLUSTER is no setting; did you mean RALM_CLUSTERS?"
+    assert wrong == "the variable RALM_CLUSTER is not a setting; did you mean RALM_CLUSTERS?"
     assert "RALM_window" in refusal(environment={"RALM_window": "1m"})
     both = refusal("windw = 1", {"RALM_CLUSTER": "1"})
     assert len(both.splitlines()) == 2
@@ -202,15 +202,15 @@ def test_options_for_the_client_may_hold_commas() -> None:
         ({"ssl_key_location": "k", "security_protocol": "SSL"}, "go together"),
         ({"process_id": 1}, "process_id counts the addresses from 0, and there are 0"),
         ({"process_id": 2, "addresses": "a:1,b:2"}, "there are 2"),
-        ({"addresses": "a:1,b"}, "addresses is host:port of every process"),
+        ({"addresses": "a:1,b"}, "addresses must be host:port of every process"),
         ({"addresses": "a:1,b:1", "recovery_partitions": 1}, "recovery_partitions must not be below"),
-        ({"bootstrap_servers": " , "}, "bootstrap_servers is host:port"),
-        ({"bootstrap_servers": "a b:1"}, "bootstrap_servers is host:port"),
+        ({"bootstrap_servers": " , "}, "bootstrap_servers must be host:port"),
+        ({"bootstrap_servers": "a b:1"}, "bootstrap_servers must be host:port"),
         ({"metrics_port": 65_535, "process_id": 1, "addresses": "a:1,b:1"}, "metrics_port + process_id"),
         ({"topic_clicks": "scores"}, "two kinds of messages in one topic, 'scores'"),
-        ({"topic_prefix": "a b"}, "is no topic's name"),
-        ({"topic_prefix": "x" * 250}, "is no topic's name"),
-        ({"kafka_options": ["linger.ms"]}, "an option is NAME=VALUE"),
+        ({"topic_prefix": "a b"}, "is not a valid topic name"),
+        ({"topic_prefix": "x" * 250}, "is not a valid topic name"),
+        ({"kafka_options": ["linger.ms"]}, "an option must be NAME=VALUE"),
         ({"kafka_options": ["group.id=x"]}, "group.id is the setting group_id"),
         ({"kafka_options": ["acks=0"]}, "acks cannot be changed"),
     ],

