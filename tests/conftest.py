@@ -8,10 +8,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from brokers.choice import CLUSTER, EMBEDDED, KAFKA, TEST_SERVERS, BadChoiceError, Report, choose, settle
+from brokers.topics import wait_for_topics
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
-
-TEST_SERVERS = "RALM_TEST_BOOTSTRAP_SERVERS"
-"""Names the brokers of a real cluster to run the tests against; without it they start an embedded one."""
 
 
 class PlainClient:
@@ -50,14 +49,15 @@ class PlainClient:
 
 
 def _to_the_end(consumer: Consumer, topic: str) -> Iterator[Message]:
-    ends = {}
+    ends, begins = {}, []
     known = consumer.list_topics(timeout=15).topics  # of all topics: to ask for one by name may make it
     assert topic in known, f"there is no topic {topic}"
     for partition in known[topic].partitions:
         first, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=15)
         if end > first:
             ends[partition] = end
-            consumer.incremental_assign([TopicPartition(topic, partition, first)])
+            begins.append(TopicPartition(topic, partition, first))
+    consumer.assign(begins)  # after all questions: on the connection of a fetch they would wait until it is answered
     while ends:
         messages = consumer.consume(10_000, timeout=0.2)
         for message in messages:
@@ -75,28 +75,86 @@ def _bytes(value: Any) -> bytes | None:
     return value.encode() if isinstance(value, str) else json.dumps(value).encode()
 
 
+BROKERS = pytest.StashKey[Report]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the broker; a bad choice ends the run before any test."""
+    try:
+        config.stash[BROKERS] = Report(choose())
+    except BadChoiceError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Where the tests run on Apache Kafka, those marked ``embedded_too`` run a second time."""
+    marked = metafunc.definition.get_closest_marker("embedded_too") is not None
+    if marked and metafunc.config.stash[BROKERS].choice.kind == KAFKA:
+        metafunc.parametrize("broker", [KAFKA, EMBEDDED], indirect=True, scope="function")
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say loudly which broker it was."""
+    report = config.stash[BROKERS]
+    if report.shared:
+        loud = {"green": True} if report.choice.kind == KAFKA else {"yellow": True}
+        terminalreporter.section(report.title(), bold=True, **loud)
+        for line in report.lines():
+            terminalreporter.write_line(line)
+
+
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a broker that all tests share."""
-    servers = os.environ.get(TEST_SERVERS)
-    if servers:
-        yield servers
-        return
+def shared_broker(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the broker that was chosen."""
+    report = pytestconfig.stash[BROKERS]
+    choice = report.choice = settle(report.choice)
+    if choice.kind == CLUSTER:
+        yield os.environ[TEST_SERVERS]
+    elif choice.kind == KAFKA:
+        from brokers.apache_kafka import ApacheKafka  # noqa: PLC0415 (tests of other rooms do without flows)
+
+        with ApacheKafka(tmp_path_factory.mktemp("kafka")) as kafka:
+            yield kafka.bootstrap_servers
+    else:
+        with _embedded(tmp_path_factory.mktemp("broker")) as made:
+            yield made.bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def short_form_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the embedded broker for the tests that run on it too."""
+    with _embedded(tmp_path_factory.mktemp("short-form-broker")) as made:
+        yield made.bootstrap_servers
+
+
+def _embedded(folder: Path) -> Any:
     pytest.importorskip("noida_db", reason=f"no broker: install the extra 'broker', or set {TEST_SERVERS}")
     from flows.kafka.embedded_broker import EmbeddedBroker  # noqa: PLC0415 (a cluster does without it)
 
-    with EmbeddedBroker(tmp_path_factory.mktemp("broker")) as embedded:
-        yield embedded.bootstrap_servers
+    return EmbeddedBroker(folder)
+
+
+@pytest.fixture
+def broker(request: pytest.FixtureRequest) -> str:
+    """The address of a broker that all tests share."""
+    report = request.config.stash[BROKERS]
+    if getattr(request, "param", KAFKA) == KAFKA:
+        servers: str = request.getfixturevalue("shared_broker")
+        report.shared += 1
+        return servers
+    request.getfixturevalue("shared_broker")
+    if report.choice.kind == EMBEDDED:
+        pytest.skip("Apache Kafka could not run, so that the whole form ran on the embedded broker")
+    servers = request.getfixturevalue("short_form_broker")
+    report.short_form += 1
+    return servers
 
 
 @pytest.fixture
 def own_broker(tmp_path: Path) -> Iterator[Any]:
     """An embedded broker of the test's own, to pause, stop and start again."""
-    pytest.importorskip("noida_db", reason="needs the embedded broker: install the extra 'broker'")
-    from flows.kafka.embedded_broker import EmbeddedBroker  # noqa: PLC0415
-
-    with EmbeddedBroker(tmp_path / "own-broker") as embedded:
-        yield embedded
+    with _embedded(tmp_path / "own-broker") as made:
+        yield made
 
 
 @pytest.fixture
@@ -122,6 +180,7 @@ def topics(broker: str) -> Callable[..., Any]:
         settings = Settings(**values)
         states = make_topics(settings)
         assert all(state.state == "made" for state in states)
+        wait_for_topics(settings.bootstrap_servers, [state.plan.name for state in states])
         return settings
 
     return make

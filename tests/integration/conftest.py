@@ -10,7 +10,8 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
-from json_client import JsonClient
+from brokers.topics import wait_for_topics
+from json_client import TOPICS, JsonClient
 
 from ralm.scoring import AttentionWeights
 from state.bundle.bundle import write_bundle
@@ -113,6 +114,7 @@ def flow(client: JsonClient, bundle: Path, tmp_path: Path) -> Iterator[Callable[
         if not made:
             done = new.command("topics")
             assert done.returncode == 0, done.stderr
+            wait_for_topics(client.servers, [client.prefix + name for name in TOPICS])
         made.append(new)
         return new
 

@@ -9,6 +9,8 @@ from uuid import uuid4
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
 
+TOPICS = ("clicks", "candidates", "requests", "centroids", "scores", "dead-letters")
+
 
 @dataclass
 class JsonClient:
@@ -39,7 +41,12 @@ class JsonClient:
         """Everything that the topic holds now, tombstones included."""
         name = self.prefix + topic
         consumer = Consumer(
-            {"bootstrap.servers": self.servers, "group.id": f"test-{uuid4()}", "enable.partition.eof": True}
+            {
+                "bootstrap.servers": self.servers,
+                "group.id": f"test-{uuid4()}",
+                "enable.partition.eof": True,
+                "fetch.wait.max.ms": 10,  # a broker holds the fetch that finds the end for as long as this
+            }
         )
         parts = list(consumer.list_topics(name, timeout=10).topics[name].partitions)
         consumer.assign([TopicPartition(name, part, OFFSET_BEGINNING) for part in parts])

@@ -118,6 +118,7 @@ def stored(home: Path, capacity: int = 3_000_000) -> dict[str, dict[int, int]]:
 
 
 @pytest.mark.parametrize("halves", [False, True])
+@pytest.mark.embedded_too
 def test_clicks_become_scores_that_equal_the_torch_models(
     client: Any, flow: Callable[..., Any], bundle: Path, halves: bool
 ) -> None:
