@@ -33,7 +33,7 @@ _scores = msgspec.json.Decoder(Scores)
 _centroids = msgspec.msgpack.Decoder(Centroids)
 _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()
-M = TypeVar("M")
+_M = TypeVar("_M")
 MAX_VALUE_BYTES: Final = 900_000
 """Most bytes of the value of an answer or of centroids: key and headers fit beside it into 1,000,000, the least that
 the producer's ``message.max.bytes`` is, and a topic takes that unless somebody has set it lower."""
@@ -187,7 +187,7 @@ def split_centroids_key(key: bytes | None) -> tuple[str, str]:
     return model_version, item_id
 
 
-def _decoded(decoder: "msgspec.json.Decoder[M]", value: bytes | None) -> M:
+def _decoded(decoder: "msgspec.json.Decoder[_M]", value: bytes | None) -> _M:
     try:
         return decoder.decode(value)  # type: ignore[arg-type]  # None raises TypeError: explained off the fast path
     except (msgspec.DecodeError, TypeError, UnicodeDecodeError, RecursionError) as error:
