@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from flows.kafka.producer import Outgoing
-from flows.messages.batches import Ints
 from flows.messages.codec import decode_click, decode_request, encode_message
 from flows.messages.rejects import InvalidMessage
 from flows.messages.types import Click, Request
 from flows.offline.datasets.layout import load
 from flows.support.errors import ConfigError, RalmError
+from ralm.features import Ints
 
 Progress = Callable[[int, int], None]
 """Told how much is done, and of how much."""

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from flows.messages.rejects import InvalidMessage
 from flows.messages.types import Request
+from ralm.features import Ints
 
-Ints: TypeAlias = NDArray[np.int64]
 Headers: TypeAlias = list[tuple[str, str | bytes | None]]
 
 
