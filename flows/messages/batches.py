@@ -113,7 +113,7 @@ class ClickBatch:
 
 @dataclass(frozen=True)
 class CandidateChange:
-    """One good message of the topic of candidates.
+    """One good message of the candidates topic.
 
     Attributes:
         offset: its offset.
@@ -132,7 +132,7 @@ class CandidateChange:
 
 @dataclass(frozen=True)
 class CandidateBatch:
-    """The good messages of a raw batch of the topic of candidates.
+    """The good messages of a raw batch of the candidates topic.
 
     Attributes:
         partition: the Kafka partition.

@@ -72,7 +72,7 @@ def decode_item_key(key: bytes | None) -> str:
     """The item of a tombstone, from its key.
 
     Raises:
-        InvalidMessage: when it is none.
+        InvalidMessage: when it is not valid.
     """
     if key is None:
         raise InvalidMessage("null_key", "a tombstone has its item as key")
@@ -120,7 +120,7 @@ def decode_scores(value: bytes | None) -> Scores:
     """Decode an answer, for those who read them.
 
     Raises:
-        InvalidMessage: when it is none.
+        InvalidMessage: when it is not valid.
     """
     return _decoded(_scores, value)
 
@@ -166,13 +166,13 @@ def centroids_key(model_version: str, item_id: str) -> bytes:
 
 
 def split_centroids_key(key: bytes | None) -> tuple[str, str]:
-    """Model version and item of a key of the topic of centroids.
+    """Model version and item of a key of the centroids topic.
 
     >>> split_centroids_key(b"5f2c/news/1")
     ('5f2c', 'news/1')
 
     Raises:
-        InvalidMessage: when it is no such key.
+        InvalidMessage: when it is not such a key.
     """
     if key is None:
         raise InvalidMessage("null_key", "centroids have the key model_version/item_id")
@@ -181,7 +181,7 @@ def split_centroids_key(key: bytes | None) -> tuple[str, str]:
     except UnicodeDecodeError as error:
         raise InvalidMessage("not_utf8", f"the key: {error}") from None
     if not (model_version and slash and item_id):
-        raise InvalidMessage("key_mismatch", f"the key {key[:64]!r} is no model_version/item_id")
+        raise InvalidMessage("key_mismatch", f"the key {key[:64]!r} is not model_version/item_id")
     _identifier("model_version", model_version)
     _identifier("item_id", item_id)
     return model_version, item_id

@@ -42,7 +42,7 @@ def dead_letter_headers(
         original: its own headers; they follow, named ``original.NAME``, as far as 64 KiB go; ``headers_left_out``
             says how many did not. None if they cannot be read, and then it says ``all``.
     """
-    ours = {
+    fields = {
         "schema_version": SCHEMA_VERSION,
         "topic": topic,
         "partition": str(partition),
@@ -53,12 +53,12 @@ def dead_letter_headers(
     }
     kept: Headers = []
     if original is None:
-        ours["headers_left_out"] = ALL_LEFT_OUT
+        fields["headers_left_out"] = ALL_LEFT_OUT
     else:
         kept = _as_far_as_they_go(original)
         if len(kept) < len(original):
-            ours["headers_left_out"] = str(len(original) - len(kept))
-    headers: Headers = [(name, value.encode(errors="replace")) for name, value in ours.items()]
+            fields["headers_left_out"] = str(len(original) - len(kept))
+    headers: Headers = [(name, value.encode(errors="replace")) for name, value in fields.items()]
     return headers + kept
 
 
@@ -107,18 +107,18 @@ class DeadLetter(msgspec.Struct, frozen=True):
     """A dead letter.
 
     Attributes:
-        partition: of the topic of dead letters.
+        partition: of the dead-letter topic.
         offset: in that partition.
         topic: where the message was read.
         source_partition: of that topic.
         source_offset: in that partition.
         reason: one of ``REASONS``.
-        detail: for people.
+        detail: the reason in detail, for people.
         time: when it was refused, ms since the epoch.
         key: the original key.
         value: the original value, or the beginning of it.
         headers: the original headers.
-        cut: what of the original is not here, in words; empty if it is whole.
+        cut: what of the original is missing; empty if it is whole.
     """
 
     partition: int
@@ -139,17 +139,17 @@ class DeadLetter(msgspec.Struct, frozen=True):
         """Read a message of the topic.
 
         Raises:
-            ValueError: when it is no dead letter of this version.
+            ValueError: when it is not a dead letter of this version.
         """
-        ours: dict[str, str] = {}
+        fields: dict[str, str] = {}
         original: list[tuple[str, bytes | None]] = []
         for name, value in headers:
             raw = value.encode() if isinstance(value, str) else value
             if name.startswith(ORIGINAL):
                 original.append((name.removeprefix(ORIGINAL), raw))
             elif raw is not None:
-                ours.setdefault(name, raw.decode(errors="replace"))
-        said = msgspec.convert(ours, DeadLetterHeaders)
+                fields.setdefault(name, raw.decode(errors="replace"))
+        said = msgspec.convert(fields, DeadLetterHeaders)
         place = _number(said.partition, 2**31 - 1)
         offset, time = _number(said.offset, 2**63 - 1), _number(said.time, MAX_TIME)
         return cls(
@@ -231,7 +231,7 @@ Record: TypeAlias = DeadLetter | RedriveReceipt | ForeignRecord
 
 
 def read_record(message: RawMessage) -> Record:
-    """What a message of the topic of dead letters is; whatever is in it, this raises nothing."""
+    """What a message of the dead-letter topic is; whatever is in it, this raises nothing."""
     partition, offset = message.partition() or 0, message.offset() or 0
     try:
         headers = headers_of(message)

@@ -163,9 +163,9 @@ def test_a_letter_that_says_another_topic_goes_nowhere(client: Any, flow: Callab
     client.flush()
     said = output(made, "redrive")
     assert said.startswith("0 redriven\n")
-    assert said.count("which this deployment does not manage") == 4
+    assert said.count("which is not managed by this deployment") == 4
     assert "1 are not whole" in said
-    assert "2 messages of the topic are no dead letters" in said
+    assert "2 messages of the topic are not dead letters" in said
     assert client.read("scores") == client.read("centroids") == client.read("clicks") == []
     assert len(client.read("dead-letters")) == 7
 

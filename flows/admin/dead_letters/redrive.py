@@ -1,4 +1,4 @@
-"""Redrives dead letters: sends them to the topic where they were read, once what was wrong is mended.
+"""Redrives dead letters: sends them to the topic where they were read, once the cause is fixed.
 
 The topic is read twice: first for its receipts and for where its letters come from, then letters go as they are read.
 Letters have their original's key, so those of a key are in one partition of the topic and in their original order.
@@ -66,7 +66,7 @@ class RedriveSummary:
         cut: letters that are not whole.
         unroutable: letters whose topic is not one that this deployment reads, by topic.
         superseded: candidates whose item has a newer message.
-        foreign_records: messages of the topic that are no dead letters.
+        foreign_records: messages of the topic that are not dead letters.
         beyond: letters that were not looked at because of the limit.
     """
 

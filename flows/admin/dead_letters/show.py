@@ -48,7 +48,7 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     ),
     "not_utf8": Explanation("The value, or the name of a header, is not UTF-8.", _PRODUCER),
     "not_json": Explanation(
-        "The value is no JSON, or there is more after it, or a byte order mark before it.", _PRODUCER
+        "The value is not JSON, or there is more after it, or a byte order mark before it.", _PRODUCER
     ),
     "wrong_type": Explanation("A field, or the whole, is of another type than the contract says.", _PRODUCER),
     "missing_field": Explanation(

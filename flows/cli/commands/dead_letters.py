@@ -1,4 +1,4 @@
-"""``ralm dead-letters``: what could not be read, why, and sending it back once that is mended."""
+"""``ralm dead-letters``: messages that could not be used, why, and redriving them once that is fixed."""
 
 import json
 import sys
@@ -32,7 +32,7 @@ _WIDE = 200
 
 @click.group("dead-letters")
 def command() -> None:
-    """List, explain, count and send back what could not be read."""
+    """List, explain, count and redrive messages that could not be used."""
 
 
 def _filters(wrapped: Callable[..., None]) -> Callable[..., None]:
@@ -125,7 +125,7 @@ def count(settings: Settings, filters: Filters, as_lines: bool) -> None:
 @click.option("--most", type=click.IntRange(1), default=2000, show_default=True, help="most characters shown of a part")
 @with_settings("kafka", "messages")
 def explain(settings: Settings, partition: int, offset: int, most: int) -> None:
-    """All about the letter at PARTITION and OFFSET of the topic of dead letters, as `list` shows them."""
+    """All about the letter at PARTITION and OFFSET of the dead-letter topic, as `list` shows them."""
     records = read_from(settings, partition, offset)
     record = next(records, None)
     if not isinstance(record, DeadLetter) or record.offset != offset:
@@ -147,11 +147,11 @@ def explain(settings: Settings, partition: int, offset: int, most: int) -> None:
 @click.option("--set-key", is_flag=True, help="of null_key and key_mismatch: send with the key that the value says")
 @with_settings("kafka", "messages")
 def send(settings: Settings, filters: Filters, limit: int | None, dry_run: bool, set_key: bool) -> None:
-    """Send dead letters back to the topic where they were read, once what was wrong is mended.
+    """Send dead letters again to the topic where they were read, once the cause is fixed.
 
     Bytes, key and headers are the original's, and so is the order. Each is checked first with the present settings:
-    what would be refused again stays, as does what is not whole. What was redriven is noted in the topic of dead
-    letters, so that a second run does not send it again.
+    what would be refused again stays, as does what is not whole. What was redriven is noted in the dead-letter
+    topic, so that a second run does not send it again.
     """
     options = RedriveOptions(filters, limit, dry_run, set_key)
 
@@ -186,13 +186,13 @@ def _said(summary: RedriveSummary, *, dry_run: bool) -> Iterator[str]:
     if summary.cut:
         yield f"{summary.cut:,} are not whole, and cannot be redriven"
     for topic, number in sorted(summary.unroutable.items()):
-        yield f"{number:,} are of the topic {printable(topic)}, which this deployment does not manage"
+        yield f"{number:,} are of the topic {printable(topic)}, which is not managed by this deployment"
     if summary.superseded:
         yield f"{summary.superseded:,} are candidates of items with a newer message, which they would undo"
     if summary.beyond:
         yield f"{summary.beyond:,} were not looked at: --limit"
     if summary.foreign_records:
-        yield f"{summary.foreign_records:,} messages of the topic are no dead letters"
+        yield f"{summary.foreign_records:,} messages of the topic are not dead letters"
 
 
 def _read(settings: Settings, filters: Filters) -> Iterator[DeadLetter | RedriveReceipt | ForeignRecord]:
@@ -235,7 +235,7 @@ def _say_rest(left_out: int, foreign_records: int) -> None:
     if left_out:
         click.echo(f"{left_out:,} older ones match as well: --limit 0 shows all", err=True)
     if foreign_records:
-        click.echo(f"{foreign_records:,} messages of the topic are no dead letters", err=True)
+        click.echo(f"{foreign_records:,} messages of the topic are not dead letters", err=True)
 
 
 def _console() -> Console:
