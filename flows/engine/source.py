@@ -184,11 +184,12 @@ class PartitionReader(StatefulSourcePartition[RawBatch, bytes | None]):
         if options.stopping():
             raise StopIteration
         options.beat()
+        now = time.monotonic()
         if not options.open():
-            self._report_lag(time.monotonic())
+            self._last_message = now  # messages may wait meanwhile: the partition is not idle
+            self._report_lag(now)
             options.pace.empty()
             return []
-        now = time.monotonic()
         if options.kind == "candidates" and now - self._last_look < _CANDIDATES_EVERY_S:
             options.pace.empty()
             return []

@@ -186,7 +186,7 @@ def test_letters_go_back_with_bytes_key_and_headers_and_a_receipt_for_each_copy(
     assert receipts() == [(0, [4, 7, 9])]
 
 
-def test_what_was_sent_back_is_not_sent_again(back: Callable[..., RedriveSummary]) -> None:
+def test_what_was_redriven_is_not_sent_again(back: Callable[..., RedriveSummary]) -> None:
     summary = back([letter(1), letter(2), RedriveReceipt(0, [1])])
     assert (summary.sent.total(), summary.already) == (1, 1)
     assert receipts() == [(0, [2])]
