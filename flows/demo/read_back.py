@@ -14,14 +14,14 @@ from flows.messages.rejects import Reject
 from flows.messages.types import Centroids, Click, Request, Scores
 from flows.support.errors import RalmError
 
-M = TypeVar("M")
+_M = TypeVar("_M")
 
 
 @dataclass(frozen=True)
-class Sent(Generic[M]):
+class Sent(Generic[_M]):
     """A message, and when its producer handed it in: ms since the epoch."""
 
-    message: M
+    message: _M
     at: int
 
 
@@ -71,7 +71,7 @@ def read_back(settings: Settings) -> ReadBack:
     )
 
 
-def _sent(decode: Callable[[bytes | None], M], topic: str, message: RawMessage) -> Sent[M]:
+def _sent(decode: Callable[[bytes | None], _M], topic: str, message: RawMessage) -> Sent[_M]:
     try:
         return Sent(decode(message.value()), message.timestamp()[1])
     except Reject as reject:

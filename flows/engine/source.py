@@ -92,7 +92,7 @@ class SourceOptions:
         idle: when to rest; shared by all sources of a process.
         optional: whether the topic may be missing.
         partner: a topic that must have as many partitions, so that an item's messages meet.
-        counted: told how many partitions there are, before any is read.
+        counted: called with how many partitions there are, before any is read.
     """
 
     kind: str

@@ -122,7 +122,7 @@ def _with_partners(states: list[TopicState], partitions: dict[str, int], setting
 
 
 class _Broker:
-    """The broker's answers, with errors for people. It keeps its client, which must outlive the client's futures."""
+    """The broker's answers, or errors that say what to do. It keeps its client, which must outlive the futures."""
 
     def __init__(self, settings: Settings, timeout_s: float) -> None:
         self._servers = settings.bootstrap_servers

@@ -53,7 +53,7 @@ class IndexLoader(threading.Thread):
         """Load, then follow; a failure is kept for the flow to raise."""
         try:
             self._load(self._reader.add_all())
-        except RalmError as error:  # written for people: the flow raises it and says it
+        except RalmError as error:  # says what to do: the flow raises it
             self.failure = error
         except BaseException as error:
             self.failure = error
