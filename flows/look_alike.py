@@ -15,7 +15,7 @@ def look_alike(seeds: SeedSide, scores: ScoreSide) -> Dataflow:
 
     clicks, dead_clicks = read_clicks(flow, seeds.clicks, seeds.decoder)
     candidates, dead_candidates = read_candidates(flow, seeds.candidates, seeds.decoder)
-    centroids = keep_seed_sets(clicks, candidates, seeds.keeper)
+    centroids = keep_seed_sets(clicks, candidates, seeds.operator)
     write("centroids", centroids, seeds.centroids)
 
     requests, dead_requests = read_requests(flow, scores.requests, scores.decoder)

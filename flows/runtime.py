@@ -12,7 +12,7 @@ from typing import Any
 from flows.config.settings import Settings
 from flows.engine.sink import KafkaSink
 from flows.engine.source import IdleBackoff, KafkaSource, SourceOptions
-from flows.engine.steps import KeeperFactory
+from flows.engine.steps import OperatorFactory
 from flows.kafka.config import consumer_config, producer_config
 from flows.kafka.range_reader import ReplayReader
 from flows.kafka.topics import TopicNames
@@ -22,8 +22,8 @@ from flows.scoring.enricher import Enricher
 from flows.scoring.index_loader import IndexLoader
 from flows.scoring.live_index import LiveIndex
 from flows.seed_sets.clustering import ClusteringPool
-from flows.seed_sets.keeper import Missed, SeedKeeper
-from flows.seed_sets.keeper_state import KeeperState
+from flows.seed_sets.keeper import Missed, SeedSetOperator
+from flows.seed_sets.keeper_state import OperatorSnapshot
 from flows.seed_sets.repartition import follow_partitions
 from flows.support.errors import RalmError, StoppedError
 from flows.support.logs import get_logger
@@ -113,12 +113,12 @@ class Runtime:
 
 @dataclass(frozen=True)
 class SeedSide:
-    """The parts from clicks to centroids; ``keeper`` makes a partition's operator, on a store of its own."""
+    """The parts from clicks to centroids; ``operator`` makes a partition's operator, on a store of its own."""
 
     decoder: Decoder
     clicks: KafkaSource
     candidates: KafkaSource
-    keeper: KeeperFactory
+    operator: OperatorFactory
     centroids: KafkaSink
     dead_letters: KafkaSink
     close: Callable[[], None]
@@ -145,16 +145,16 @@ def seed_side(runtime: Runtime) -> SeedSide:
         known = len(runtime.known_partitions.get("clicks", ()))
         follow_partitions(Path(s.state_dir), clicks_topic, known, now, s.max_seeds, s.partitioner)
 
-    def keeper(partition: int, state: KeeperState | None) -> SeedKeeper:
+    def operator(partition: int, state: OperatorSnapshot | None) -> SeedSetOperator:
         path = runtime.seeds_dir() / f"{partition:05d}"
         store = SeedStore.open(path, topic=clicks_topic, partition=partition, capacity=s.max_seeds)
         stores.append(store)
-        if store.torn is not None:
-            log.warning("the end of a store's log was dropped", partition=partition, why=store.torn)
+        if store.wal_truncated is not None:
+            log.warning("the end of a store's log was dropped", partition=partition, why=store.wal_truncated)
         replay = ReplayReader(runtime.consumer("replay"), s.rebuild, lambda words: _wait_for_store(runtime, words))
         if state is None and store.position:
             replay.check(clicks_topic, partition, store.position)
-        made = SeedKeeper(store, pool, s, state, _missed(runtime, replay, store))
+        made = SeedSetOperator(store, pool, s, state, _missed(runtime, replay, store))
         runtime.health.set("stores", True)
         return made
 
@@ -173,7 +173,7 @@ def seed_side(runtime: Runtime) -> SeedSide:
         Decoder(s),
         clicks=runtime.source("clicks", s.poll_batch, counted=follow),
         candidates=runtime.source("candidates", s.poll_batch, optional=optional, partner=clicks_topic),
-        keeper=keeper,
+        operator=operator,
         centroids=runtime.sink("centroids"),
         dead_letters=runtime.sink("dead_letters"),
         close=close,
@@ -210,7 +210,7 @@ def _missed(runtime: Runtime, replay: ReplayReader, store: SeedStore) -> Missed:
     """Reads the messages between a store and a snapshot again."""
     decoder, have = Decoder(runtime.settings, tell=False), store.meta
 
-    def missed(state: KeeperState) -> tuple[Iterator[ClickBatch], Iterator[CandidateBatch]]:
+    def missed(state: OperatorSnapshot) -> tuple[Iterator[ClickBatch], Iterator[CandidateBatch]]:
         spans = {"clicks": (have.position, state.position), "candidates": (have.candidates, state.candidates)}
         clicks, listed = (replay.read(kind, runtime.topic(kind), have.partition, span) for kind, span in spans.items())
         return (decoder.clicks(raw).good for raw in clicks), (decoder.candidates(raw).good for raw in listed)

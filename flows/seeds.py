@@ -14,7 +14,7 @@ def seeds(side: SeedSide) -> Dataflow:
     flow = Dataflow("seeds")
     clicks, dead_clicks = read_clicks(flow, side.clicks, side.decoder)
     candidates, dead_candidates = read_candidates(flow, side.candidates, side.decoder)
-    centroids = keep_seed_sets(clicks, candidates, side.keeper)
+    centroids = keep_seed_sets(clicks, candidates, side.operator)
     write("centroids", centroids, side.centroids)
     dead_letters = op.merge("all_dead_letters", dead_clicks, dead_candidates)
     write("dead_letters", dead_letters, side.dead_letters)

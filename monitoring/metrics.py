@@ -31,8 +31,8 @@ KINDS_WRITTEN = ("centroids", "scores", "dead_letters")
 CLICK_OUTCOMES = ("applied", "replayed", "refused")
 KAFKA_CLIENTS = ("source", "sink", "index")
 RECLUSTER_OUTCOMES = ("emitted", "too_few_seeds", "no_vectors", "failed", "unlisted", "shed")
-ITEM_ENDS = ("idle", "retired", "expired", "crowded")
-"""Why an item is given up: no click for item_ttl, a tombstone, its expires_at, or more items than max_items."""
+ITEM_ENDS = ("idle", "retired", "expired", "over_capacity")
+"""Why an item is evicted: no click for item_ttl, a tombstone, its expires_at, or more items than max_items."""
 
 REQUEST_STATUSES = ("ok", "unknown_user", "no_candidates", "expired")
 
@@ -131,7 +131,7 @@ SEEDS = _gauge("ralm_seeds", "Seeds of all items.", "partition")
 SEED_EVICTIONS = _counter("ralm_seeds_evicted_total", "Seeds that newer ones drove out of a full seed set.")
 ITEMS_ENDED = _counter(
     "ralm_items_ended_total",
-    "Items given up: idle, retired by a tombstone, expired, or crowded out by more items than max_items.",
+    "Items evicted: idle, retired by a tombstone, expired, or over capacity (more items than max_items).",
     at_0={"reason": ITEM_ENDS},
 )
 LISTINGS = _gauge(

@@ -1,8 +1,7 @@
-"""What tests of all rooms share: a broker, topics of their own, and a plain client that knows nothing of ours."""
+"""What tests of all rooms share: a broker, topics of their own, and a plain client."""
 
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,70 +9,7 @@ from uuid import uuid4
 import pytest
 from brokers.choice import CLUSTER, EMBEDDED, KAFKA, TEST_SERVERS, BadChoiceError, Report, choose, settle
 from brokers.topics import wait_for_topics
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
-
-
-class PlainClient:
-    """Produces and reads with confluent-kafka and JSON alone, as a stranger to this project would."""
-
-    def __init__(self, servers: str) -> None:
-        self.servers = servers
-
-    def send(self, topic: str, messages: Iterable[tuple[Any, Any]], **more: Any) -> None:
-        """Produce (key, value) pairs: str and bytes and None go as they are, anything else as JSON."""
-        producer = Producer({"bootstrap.servers": self.servers, "linger.ms": 2})
-        failed: list[Any] = []
-
-        def delivered(error: Any, _: Message) -> None:
-            if error is not None:
-                failed.append(error)
-
-        for key, value in messages:
-            producer.produce(topic, _bytes(value), _bytes(key), on_delivery=delivered, **more)
-            producer.poll(0)
-        left = producer.flush(30)
-        assert not left, f"{left} messages to {topic} were not delivered"
-        assert not failed, f"{topic}: {failed[0]}"
-
-    def read(self, topic: str) -> list[Message]:
-        """Everything that the topic has now, partition by partition in offset order."""
-        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": f"read-{uuid4().hex}"})
-        try:
-            return sorted(_to_the_end(consumer, topic), key=lambda m: (m.partition() or 0, m.offset() or 0))
-        finally:
-            consumer.close()
-
-    def read_json(self, topic: str) -> list[Any]:
-        """The values of everything that the topic has now, decoded."""
-        return [json.loads(message.value() or b"null") for message in self.read(topic)]
-
-
-def _to_the_end(consumer: Consumer, topic: str) -> Iterator[Message]:
-    ends, begins = {}, []
-    known = consumer.list_topics(timeout=15).topics  # of all topics: to ask for one by name may make it
-    assert topic in known, f"there is no topic {topic}"
-    for partition in known[topic].partitions:
-        first, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=15)
-        if end > first:
-            ends[partition] = end
-            begins.append(TopicPartition(topic, partition, first))
-    consumer.assign(begins)  # after all questions: on the connection of a fetch they would wait until it is answered
-    while ends:
-        messages = consumer.consume(10_000, timeout=0.2)
-        for message in messages:
-            if message.error() is not None:
-                pytest.fail(f"{topic}: {message.error()}")
-            yield message
-        for place in consumer.position([TopicPartition(topic, partition) for partition in ends]):
-            if place.offset >= ends[place.partition]:
-                del ends[place.partition]
-
-
-def _bytes(value: Any) -> bytes | None:
-    if value is None or isinstance(value, bytes):
-        return value
-    return value.encode() if isinstance(value, str) else json.dumps(value).encode()
-
+from clients import PlainClient
 
 BROKERS = pytest.StashKey[Report]()
 
@@ -161,12 +97,6 @@ def own_broker(tmp_path: Path) -> Iterator[Any]:
 def client(broker: str) -> PlainClient:
     """A plain client of the shared broker."""
     return PlainClient(broker)
-
-
-@pytest.fixture
-def plain_client() -> type[PlainClient]:
-    """For a client of another broker: ``plain_client(servers)``."""
-    return PlainClient
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 """The demo from beginning to end."""
 
-import fcntl
 import json
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +28,7 @@ from flows.messages.codec import encode_scores
 from flows.messages.types import Click
 from flows.support.errors import RalmError
 from flows.support.progress import bars
+from state.owner_lock import file_lock
 
 _BEST = 10
 
@@ -175,9 +175,9 @@ def _alone(folder: Path) -> Iterator[None]:
         RalmError: when another demo runs in it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(file_lock(folder / "lock", wait=False))
         except BlockingIOError:
             msg = f"another demo runs in {folder}: stop it, or give this one a --folder of its own"
             raise RalmError(msg) from None

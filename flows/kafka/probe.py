@@ -44,10 +44,13 @@ class BrokerProbe:
         quiet: dict[str, Any] = {"log_level": 0, "error_cb": self._heard}
         self.admin = AdminClient({**config, **quiet})
 
-    def list_topics_or_explain(self) -> dict[str, TopicMetadata]:
+    def list_topics_or_explain(self, stopped: Callable[[], bool] = lambda: False) -> dict[str, TopicMetadata]:
         """All topics of the broker, by name.
 
         A refused certificate or password ends the wait after a second or two; of several brokers another may take us.
+
+        Args:
+            stopped: says not to wait any longer.
 
         Raises:
             RalmError: when there is no answer; says why, and what to do.
@@ -60,7 +63,7 @@ class BrokerProbe:
                 topics = self.admin.list_topics(timeout=max(0.1, min(_ASK_AGAIN_S, left))).topics
             except KafkaException as error:
                 self.admin.poll(0)
-                if self._refusal() is not None or left <= _ASK_AGAIN_S:
+                if self._refusal() is not None or left <= _ASK_AGAIN_S or stopped():
                     raise RalmError(self._explain(error.args[0])) from error
             else:
                 outage_log.answered()

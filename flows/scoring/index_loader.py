@@ -8,7 +8,7 @@ from flows.kafka.consumer import TopicReader
 from flows.messages.batches import RawMessage
 from flows.messages.codec import decode_centroids, split_centroids_key
 from flows.messages.rejects import Reject
-from flows.scoring.live_index import Entry, LiveIndex
+from flows.scoring.live_index import IndexEntry, LiveIndex
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from monitoring import metrics
@@ -68,7 +68,7 @@ class IndexLoader(threading.Thread):
 
     def _load(self, ends: dict[int, int]) -> None:
         """Follow the topic; the index is loaded once every partition has reached the end that it had at the start."""
-        changes: dict[str, Entry | None] = {}
+        changes: dict[str, IndexEntry | None] = {}
         while not self._stopping.is_set():
             messages = self._reader.take_all(_TIMEOUT_S)
             metrics.MESSAGES_READ.labels("centroids").inc(len(messages))
@@ -84,7 +84,7 @@ class IndexLoader(threading.Thread):
                     log.info("live index loaded", items=self._index.view.size)
                     self._index.loaded.set()
 
-    def _take(self, message: RawMessage, changes: dict[str, Entry | None]) -> None:
+    def _take(self, message: RawMessage, changes: dict[str, IndexEntry | None]) -> None:
         try:
             model_version, item_id = split_centroids_key(message.key())
             if model_version == self._model_version:
@@ -100,7 +100,7 @@ class IndexLoader(threading.Thread):
                 detail=reject.detail,
             )
 
-    def _entry(self, value: bytes | None) -> Entry | None:
+    def _entry(self, value: bytes | None) -> IndexEntry | None:
         if value is None:
             return None
         message = decode_centroids(value)
@@ -108,9 +108,9 @@ class IndexLoader(threading.Thread):
         if centroids.shape[1] != self._dim:
             detail = f"centroids of {centroids.shape[1]} dimensions; the bundle has {self._dim}"
             raise Reject("wrong_type", detail)
-        return Entry(centroids, embedding, message.window_end, message.seeds)
+        return IndexEntry(centroids, embedding, message.window_end, message.seeds)
 
-    def _apply(self, changes: dict[str, Entry | None]) -> None:
+    def _apply(self, changes: dict[str, IndexEntry | None]) -> None:
         self._index.update(changes)
         self._newest = max([self._newest, *(e.window_end for e in changes.values() if e is not None)])
         metrics.INDEX_ITEMS.set(self._index.view.size)

@@ -33,13 +33,13 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 @dataclass(frozen=True)
-class KeeperState:
+class OperatorSnapshot:
     """What the engine's snapshot holds of a partition.
 
     Attributes:
         partition: the Kafka partition.
         position: the offset after the last click that the store has.
-        candidates: the same of the topic of candidates.
+        candidates: the same of the candidates topic.
         newest: greatest event time seen, ms, or None.
         closed: end of the last closed window, ms.
         dirty: items touched since their clustering, with the first and last window that did: int64[n] each, ms.
@@ -76,7 +76,7 @@ class KeeperState:
         """Read it back.
 
         Raises:
-            RalmError: when it is none; says what to do.
+            RalmError: when it is invalid; says what to do.
         """
         try:
             wire = _decoder.decode(data)

@@ -4,8 +4,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import pytest
+from toys import toy_bundle
 
 from flows.config.settings import Settings
 from flows.runtime import Runtime, score_side, seed_side
@@ -13,24 +13,17 @@ from flows.scoring.live_index import LiveIndex
 from flows.support.errors import RalmError
 from flows.support.signals import StopFlag
 from monitoring.health import Health
-from ralm.scoring import AttentionWeights
-from state.bundle.bundle import Bundle, write_bundle
-from state.user_keys import user_keys
 
 CONDITIONS = ("index", "stores", "polling_clicks", "polling_requests")
 
 
 @pytest.fixture
 def runtime(tmp_path: Path) -> Runtime:
-    rng, h = np.random.default_rng(0), 8
-    weights = AttentionWeights(*(rng.normal(size=s).astype("f4") for s in ((h, h), (4, h), (4,))))
-    vectors = rng.normal(size=(1, h)).astype("f4")
-    path = tmp_path / "bundle"
-    write_bundle(path, towers=weights, user_tower={}, lookalike={}, keys=user_keys(["u"]), vectors=vectors, details={})
+    bundle = toy_bundle(tmp_path / "bundle", ["u"])
     settings = Settings(
         bootstrap_servers="127.0.0.1:1", state_dir=str(tmp_path / "state"), kafka_options=("socket.timeout.ms=1000",)
     )
-    return Runtime(settings, Bundle.open(path), Health(CONDITIONS), {}, StopFlag())
+    return Runtime(settings, bundle, Health(CONDITIONS), {}, StopFlag())
 
 
 def met(runtime: Runtime) -> set[str]:
@@ -66,10 +59,10 @@ def test_the_seed_side_opens_a_store_for_each_operator_and_closes_it(runtime: Ru
     with closing(seed_side(runtime)) as side:
         assert met(runtime) == {"stores"}
         assert not runtime.seeds_dir().exists()
-        side.keeper(3, None)
+        side.operator(3, None)
         assert (runtime.seeds_dir() / "00003").is_dir()
     with closing(seed_side(runtime)) as again:
-        again.keeper(3, None)  # RocksDB would refuse a store that is still open
+        again.operator(3, None)  # RocksDB would refuse a store that is still open
     assert not loaders
     assert not runtime.begun.is_set()
 

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import pytest
 from brokers.topics import wait_for_topics
+from clients import PlainClient
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from json_client import JsonClient
 from transactions import transaction
 
 from flows.config.settings import Settings
@@ -81,7 +81,7 @@ def test_the_longest_value_of_ours_is_taken(broker: str) -> None:
     producer = Producer(producer_config(settings), 5.0, role=SinkRole("centroids"))
     producer.send(ProducerRecord(topic, b"k" * 513, b"x" * MAX_VALUE_BYTES))
     producer.flush()
-    (found,) = JsonClient(broker, settings.topic_prefix).read("centroids")
+    (found,) = PlainClient(broker, settings.topic_prefix).read("centroids")
     assert len(found.value()) == MAX_VALUE_BYTES
 
 
@@ -107,7 +107,7 @@ def test_all_parts_of_a_sink_share_a_producer_and_a_snapshot_delivers(broker: st
     for number, part in enumerate(parts):
         part.write_batch([OutMessage(b"k", str(number).encode(), [("h", b"v")])])
         part.snapshot()
-    found = JsonClient(broker, settings.topic_prefix).read("scores")
+    found = PlainClient(broker, settings.topic_prefix).read("scores")
     assert sorted(message.value() for message in found) == [b"0", b"1"]
     assert found[0].headers() == [("h", b"v")]
 
@@ -115,7 +115,7 @@ def test_all_parts_of_a_sink_share_a_producer_and_a_snapshot_delivers(broker: st
 @pytest.mark.embedded_too
 def test_an_offset_that_has_expired_raises_and_never_jumps(broker: str) -> None:
     settings = settings_for(broker, partitions=1)
-    client, topic = JsonClient(broker, settings.topic_prefix), TopicNames.of(settings).clicks
+    client, topic = PlainClient(broker, settings.topic_prefix), TopicNames.of(settings).clicks
     for number in range(50):
         client.send("clicks", "i", {"number": number})
     client.flush()
@@ -134,7 +134,7 @@ def test_an_offset_that_has_expired_raises_and_never_jumps(broker: str) -> None:
 @pytest.mark.embedded_too
 def test_each_partition_is_read_in_order_from_its_own_position(broker: str) -> None:
     settings = settings_for(broker, partitions=3)
-    client, topic = JsonClient(broker, settings.topic_prefix), TopicNames.of(settings).clicks
+    client, topic = PlainClient(broker, settings.topic_prefix), TopicNames.of(settings).clicks
     for number in range(300):
         client.send("clicks", f"i{number % 20}", {"number": number})
     client.flush()
@@ -158,7 +158,7 @@ def test_each_partition_is_read_in_order_from_its_own_position(broker: str) -> N
 @pytest.mark.embedded_too
 def test_a_source_waits_until_it_is_open_sends_heartbeats_and_ends_when_told(broker: str) -> None:
     settings = settings_for(broker, partitions=1)
-    client, state = JsonClient(broker, settings.topic_prefix), {"open": False, "stop": False}
+    client, state = PlainClient(broker, settings.topic_prefix), {"open": False, "stop": False}
     client.send("requests", "u", {"x": 1})
     client.flush()
     source = KafkaSource(options(settings, "requests", stopping=lambda: state["stop"], open=lambda: state["open"]))

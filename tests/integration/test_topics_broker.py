@@ -98,7 +98,7 @@ def test_a_harmless_difference_does_not_fail(settings: Settings) -> None:
     seen(settings)
     result = ralm(settings, "--retention", "1h")
     assert result.exit_code == 0
-    assert "(harmless) kept 7d, planned 1h" in result.output
+    assert "(minor) kept 7d, planned 1h" in result.output
 
 
 def test_what_the_broker_refuses_is_said(settings: Settings) -> None:

@@ -35,6 +35,6 @@ def _table(states: list[TopicState]) -> Table:
             str(plan.replication_factor),
             "each key's last" if plan.retention is None else format_duration(plan.retention),
             state.state,
-            "\n".join(f"{'!' if d.matters else '(harmless)'} {d.text}" for d in state.differences),
+            "\n".join(f"{'!' if d.matters else '(minor)'} {d.text}" for d in state.differences),
         )
     return table

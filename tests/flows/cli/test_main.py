@@ -151,13 +151,14 @@ def test_options_that_the_client_refuses_exit_with_2_before_anything(run: Run) -
 
 
 def test_check_shows_the_settings_in_force_without_secrets(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.cli.commands.run._ANSWER_S", 0.5)
     monkeypatch.setenv("RALM_SASL_PASSWORD", "pa55word")
-    secure = ["--security-protocol", "SASL_SSL", "--sasl-username", "me"]
-    code, out, _ = run("run", "seeds", "--check", "--window", "90s", *secure)
-    assert code == 0
+    secure = ["--security-protocol", "SASL_SSL", "--sasl-username", "me", "--bootstrap-servers", "127.0.0.1:1"]
+    code, out, err = run("run", "seeds", "--check", "--window", "90s", *secure)
+    assert code == 2, "there is no bundle and no broker"
     assert 'window = "90s"' in out
     assert 'sasl_password = "********"' in out
-    assert "pa55word" not in out
+    assert "pa55word" not in out + err
 
 
 @pytest.mark.parametrize("name", sorted({"run", "topics", "state", "replay", "dead-letters"} & set(COMMANDS)))

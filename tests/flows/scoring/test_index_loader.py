@@ -1,6 +1,5 @@
 """The live index follows the centroids topic: all of it before the first answer, whatever else stands there."""
 
-import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from transactions import transaction
+from waiting import wait_until
 
 from flows.config.settings import Settings
 from flows.kafka.config import consumer_config
@@ -46,13 +46,6 @@ def loading(settings: Settings) -> Any:
         yield index, loader
     finally:
         loader.stop()
-
-
-def wait_until(true: Callable[[], Any]) -> None:
-    until = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 def test_it_loads_what_is_there_and_follows_what_comes(
