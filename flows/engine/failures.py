@@ -1,4 +1,4 @@
-"""What a step of the dataflow has raised, for people: in a cluster the engine keeps only that a thread panicked."""
+"""Remembers what a step of the dataflow raised: in a cluster the engine keeps only that a thread panicked."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -13,7 +13,7 @@ R = TypeVar("R")
 _raised: list[Exception] = []
 
 
-def told(step: Callable[P, R]) -> Callable[P, R]:
+def report_failure(step: Callable[P, R]) -> Callable[P, R]:
     """Log what a step raises and remember it for ``first_failure``; it is raised on.
 
     Logged at once, since a panic in a second thread aborts the process before anyone can report the first.

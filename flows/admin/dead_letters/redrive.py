@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
-from confluent_kafka import Message
 
 from flows.admin.dead_letters.acceptance import Acceptance
-from flows.admin.dead_letters.topic import Filters, Progress, read_records, read_to_end
+from flows.admin.dead_letters.topic import Filters, read_records
 from flows.config.settings import Settings
-from flows.kafka.producer import CheckedProducer, Outgoing
+from flows.kafka.producer import Producer, ProducerRecord
+from flows.kafka.range_reader import ReadProgress, read_to_end
 from flows.kafka.topics import TopicNames
 from flows.messages.dead_letter import DeadLetter, ForeignRecord, Record, RedriveReceipt, receipt_of
 from flows.messages.rejects import InvalidMessage
@@ -81,7 +81,7 @@ class RedriveSummary:
 
 
 @dataclass(frozen=True)
-class _Redriven(Outgoing):
+class _Redriven(ProducerRecord):
     copies: tuple[Place, ...] = ()
 
 
@@ -91,8 +91,8 @@ def redrive(
     now: Callable[[], int],
     *,
     on_letter: LetterCallback = lambda *_: None,
-    reading: Progress = lambda *_: None,
-    sending: Progress = lambda *_: None,
+    reading: ReadProgress = lambda *_: None,
+    sending: ReadProgress = lambda *_: None,
 ) -> RedriveSummary:
     """Redrive dead letters, those of a key in their original order.
 
@@ -227,8 +227,8 @@ class _Survey:
 
 def _deliver(settings: Settings, messages: Iterator[_Redriven], topics: list[str], now: Callable[[], int]) -> None:
     dead_letters = TopicNames.of(settings).dead_letters
-    receipts = _Receipts(CheckedProducer(settings), dead_letters, now)
-    producer = CheckedProducer(settings, receipts.delivered)
+    receipts = _Receipts(Producer.of_tool(settings), dead_letters, now)
+    producer = Producer.of_tool(settings, receipts.delivered)
     producer.check_topics(*topics, dead_letters)
     try:
         for message in messages:
@@ -238,7 +238,7 @@ def _deliver(settings: Settings, messages: Iterator[_Redriven], topics: list[str
                 break
     finally:
         try:
-            producer.finish()
+            producer.flush()
         finally:
             receipts.write(1)
             receipts.finish()
@@ -247,13 +247,13 @@ def _deliver(settings: Settings, messages: Iterator[_Redriven], topics: list[str
 class _Receipts:
     """Notes what the broker has taken."""
 
-    def __init__(self, producer: CheckedProducer, topic: str, now: Callable[[], int]) -> None:
+    def __init__(self, producer: Producer, topic: str, now: Callable[[], int]) -> None:
         self._producer = producer
         self._topic = topic
         self._now = now
         self._unnoted: dict[int, list[int]] = {}
 
-    def delivered(self, message: Outgoing, _: Message) -> None:
+    def delivered(self, message: ProducerRecord, _: object) -> None:
         """Called for each message that the broker has taken."""
         if isinstance(message, _Redriven):
             for partition, offset in message.copies:
@@ -263,7 +263,7 @@ class _Receipts:
         """Write a receipt for each partition with so many letters."""
         for partition in [p for p, offsets in self._unnoted.items() if len(offsets) >= least]:
             value, headers = receipt_of(self._unnoted.pop(partition), self._now())
-            self._producer.send(Outgoing(self._topic, None, value, headers, partition))
+            self._producer.send(ProducerRecord(self._topic, None, value, headers, partition))
 
     def finish(self) -> None:
         """Wait until all receipts are written.
@@ -271,4 +271,4 @@ class _Receipts:
         Raises:
             RalmError: when one is not.
         """
-        self._producer.finish()
+        self._producer.flush()

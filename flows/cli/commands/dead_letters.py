@@ -18,10 +18,11 @@ from rich.text import Text
 from flows.admin.dead_letters.acceptance import Acceptance
 from flows.admin.dead_letters.redrive import RedriveOptions, RedriveSummary, redrive
 from flows.admin.dead_letters.show import as_json, explanation, printable, row, text_or_hex
-from flows.admin.dead_letters.topic import Filters, Progress, read_from, read_records
+from flows.admin.dead_letters.topic import Filters, read_from, read_records
 from flows.cli.options import with_settings
 from flows.config.fields import parse_duration
 from flows.config.settings import Settings
+from flows.kafka.range_reader import ReadProgress
 from flows.messages.dead_letter import DeadLetter, ForeignRecord, RedriveReceipt
 from flows.messages.rejects import REASONS
 from flows.support.errors import RalmError
@@ -201,11 +202,11 @@ def _read(settings: Settings, filters: Filters) -> Iterator[DeadLetter | Redrive
 
 
 @contextmanager
-def _bars() -> Iterator[Callable[[str], Progress]]:
+def _bars() -> Iterator[Callable[[str], ReadProgress]]:
     """Makes bars by name, each shown from its first call on; none where standard error is no terminal."""
     with bars() as shown:
 
-        def bar(name: str) -> Progress:
+        def bar(name: str) -> ReadProgress:
             return _Bar(shown, name)
 
         yield bar

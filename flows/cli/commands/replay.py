@@ -11,7 +11,7 @@ from flows.admin.replay import Pace, replay
 from flows.admin.replay_files import Events, read_clicks, read_requests
 from flows.cli.options import with_settings
 from flows.config.settings import Settings
-from flows.kafka.producer import CheckedProducer
+from flows.kafka.producer import Producer
 from flows.kafka.topics import TopicNames
 from flows.support.errors import ConfigError
 
@@ -48,7 +48,7 @@ def command(settings: Settings, clicks: Path | None, requests: Path | None, spee
         msg = "nothing to replay: give --clicks, --requests or both"
         raise ConfigError(msg)
     names = TopicNames.of(settings)
-    producer = CheckedProducer(settings)
+    producer = Producer.of_tool(settings)
     with Progress(console=Console(stderr=True)) as bar:
         streams: list[Events] = []
         if requests is not None:

@@ -1,4 +1,4 @@
-"""Every client of ours gets the same security; the client library is asked before anything is touched."""
+"""Every client gets the same security; the client library is asked before anything is touched."""
 
 from pathlib import Path
 
@@ -70,6 +70,10 @@ def test_a_consumer_reads_ahead_no_more_than_it_may(kbytes: int) -> None:
     config = consumer_config(Settings(queue_kbytes=kbytes))
     assert config["queued.max.messages.kbytes"] == kbytes
     assert config["fetch.message.max.bytes"] <= kbytes * 1024
+
+
+def test_a_consumer_does_not_rest_while_there_is_a_backlog() -> None:
+    assert consumer_config(Settings())["fetch.queue.backoff.ms"] <= 10
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,7 @@ from flows.admin.dead_letters.acceptance import Acceptance
 from flows.admin.dead_letters.redrive import RedriveOptions, RedriveSummary, redrive
 from flows.admin.dead_letters.topic import Filters
 from flows.config.settings import Settings
-from flows.kafka.producer import Outgoing
+from flows.kafka.producer import ProducerRecord
 from flows.messages.dead_letter import ForeignRecord, RedriveReceipt
 from flows.messages.rejects import InvalidMessage
 from flows.support.errors import RalmError
@@ -78,9 +78,13 @@ class FakeProducer:
     """Takes messages until one is said to fail."""
 
     fail_at = 10**9
-    sent: list[Outgoing] = []  # noqa: RUF012 (new for each test)
+    sent: list[ProducerRecord] = []  # noqa: RUF012 (new for each test)
 
-    def __init__(self, _: Settings, delivered: Callable[[Outgoing, Any], None] = lambda *_: None) -> None:
+    @classmethod
+    def of_tool(cls, settings: Settings, delivered: Callable[[ProducerRecord, Any], None] = lambda *_: None) -> Self:
+        return cls(settings, delivered)
+
+    def __init__(self, _: Settings, delivered: Callable[[ProducerRecord, Any], None] = lambda *_: None) -> None:
         self._delivered = delivered
         self.failed = 0
         self._mine = 0
@@ -88,7 +92,7 @@ class FakeProducer:
     def check_topics(self, *topics: str) -> None:
         assert {"clicks", "requests", "candidates", "dead-letters"} <= set(topics)
 
-    def send(self, given: Outgoing) -> None:
+    def send(self, given: ProducerRecord) -> None:
         self._mine += 1
         if self._mine == self.fail_at and given.topic != "dead-letters":
             self.failed += 1
@@ -96,7 +100,7 @@ class FakeProducer:
         self.sent.append(given)
         self._delivered(given, None)
 
-    def finish(self) -> None:
+    def flush(self) -> None:
         if self.failed:
             msg = "1 messages were not delivered"
             raise RalmError(msg)
@@ -105,7 +109,7 @@ class FakeProducer:
 def redrive_records(monkeypatch: pytest.MonkeyPatch, records: list[Any], **options: Any) -> RedriveSummary:
     """Redrive what a topic has, with a fake producer."""
     FakeProducer.sent.clear()
-    monkeypatch.setattr("flows.admin.dead_letters.redrive.CheckedProducer", FakeProducer)
+    monkeypatch.setattr("flows.admin.dead_letters.redrive.Producer", FakeProducer)
     monkeypatch.setattr("flows.admin.dead_letters.redrive.read_records", lambda *_: iter(records))
     filters = options.pop("filters", Filters())
     return redrive(Settings(), RedriveOptions(filters, **options), lambda: NOW)
