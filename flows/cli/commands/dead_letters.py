@@ -170,7 +170,7 @@ def send(settings: Settings, filters: Filters, limit: int | None, dry_run: bool,
             _now,
             on_letter=on_letter if dry_run else lambda *_: None,
             reading=bar("reading dead letters"),
-            sending=bar("checking" if dry_run else "sending back"),
+            sending=bar("checking" if dry_run else "redriving"),
         )
     for line in _said(summary, dry_run=dry_run):
         click.echo(line)
