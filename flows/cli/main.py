@@ -20,7 +20,7 @@ COMMANDS = {
     "run": "run a dataflow",
     "replay": "send clicks and requests from files to Kafka",
     "state": "inspect, verify, back up and restore the stores",
-    "dead-letters": "list, explain and send back dead letters",
+    "dead-letters": "list, explain and redrive dead letters",
     "bench": "measure throughput beside the bare client",
 }
 """What each command does; it is there if its module is."""

@@ -30,7 +30,7 @@ _PATIENCE_S = 60.0
 _LOOK_AGAIN_S = 0.05
 _ANSWERS_S = 0.02
 
-Told = Callable[[int], None]
+OnProgress = Callable[[int], None]
 """Called with how many more messages are done."""
 
 
@@ -80,7 +80,7 @@ class Lockstep:
         """Release the clients."""
         self._answers.close()
 
-    def send(self, windows: Sequence[Window], bad: Sequence[ProducerRecord], told: Told) -> None:
+    def send(self, windows: Sequence[Window], bad: Sequence[ProducerRecord], progress: OnProgress) -> None:
         """Send all windows; the bad messages go with the clicks of the second one (or the only one).
 
         Raises:
@@ -94,8 +94,8 @@ class Lockstep:
             self._bad_producer.flush()
             self._producer.flush()
             self._wait(lambda page: waits_for(page, self._newest, self._lateness))
-            told(len(window.clicks))
-            self._ask(window, told)
+            progress(len(window.clicks))
+            self._ask(window, progress)
         self._wait(lambda page: _waits_for_dead_letters(page, len(bad)))
 
     def _wait(self, left: Callable[[MetricsPage], str]) -> None:
@@ -106,7 +106,7 @@ class Lockstep:
                 raise RalmError(msg)
             self._sleep(_LOOK_AGAIN_S)
 
-    def _ask(self, window: Window, told: Told) -> None:
+    def _ask(self, window: Window, progress: OnProgress) -> None:
         waiting: set[str] = set()
         unsent = list(reversed(window.requests))
         deadline = self._clock() + _PATIENCE_S
@@ -120,7 +120,7 @@ class Lockstep:
             answered = waiting & {self._request_id.decode(each.value() or b"{}").request_id for each in answers}
             if answered:
                 waiting -= answered
-                told(len(answered))
+                progress(len(answered))
                 deadline = self._clock() + _PATIENCE_S
             elif self._clock() > deadline:
                 self._flow.check()
@@ -136,7 +136,7 @@ class Lockstep:
 
 
 def waits_for(page: MetricsPage, newest: dict[str, int], lateness: int) -> str:
-    """What the flow still has to do before it serves everything that clicks have closed, in words; empty when nothing.
+    """What the flow still has to do before it serves everything that clicks have closed, as a text; empty when nothing.
 
     Args:
         page: the flow's metrics.
@@ -166,7 +166,7 @@ class _RequestId(msgspec.Struct):
 
 
 def replay_in_lockstep(
-    settings: Settings, flow: Flow, windows: Sequence[Window], bad: Sequence[ProducerRecord], told: Told
+    settings: Settings, flow: Flow, windows: Sequence[Window], bad: Sequence[ProducerRecord], progress: OnProgress
 ) -> None:
     """Send all windows to a running flow and wait for all answers.
 
@@ -174,4 +174,4 @@ def replay_in_lockstep(
         RalmError: when something is not delivered, taken or answered in time, or the flow ends.
     """
     with closing(Lockstep(settings, flow)) as lockstep:
-        lockstep.send(windows, bad, told)
+        lockstep.send(windows, bad, progress)

@@ -10,18 +10,18 @@ from flows.kafka.topics import TopicNames
 from flows.messages.batches import RawMessage
 from flows.messages.codec import decode_centroids, decode_click, decode_request
 from flows.messages.codec import decode_scores as decode_answer
-from flows.messages.rejects import Reject
+from flows.messages.rejects import InvalidMessage
 from flows.messages.types import Centroids, Click, Request, Scores
 from flows.support.errors import RalmError
 
-M = TypeVar("M")
+_M = TypeVar("_M")
 
 
 @dataclass(frozen=True)
-class Sent(Generic[M]):
+class Sent(Generic[_M]):
     """A message, and when its producer handed it in: ms since the epoch."""
 
-    message: M
+    message: _M
     at: int
 
 
@@ -71,13 +71,13 @@ def read_back(settings: Settings) -> ReadBack:
     )
 
 
-def _sent(decode: Callable[[bytes | None], M], topic: str, message: RawMessage) -> Sent[M]:
+def _sent(decode: Callable[[bytes | None], _M], topic: str, message: RawMessage) -> Sent[_M]:
     try:
         return Sent(decode(message.value()), message.timestamp()[1])
-    except Reject as reject:
+    except InvalidMessage as invalid:
         where = f"{topic}[{message.partition()}] at offset {message.offset()}"
-        msg = f"{where} cannot be read and is not among the dead letters: {reject}"
-        raise RalmError(msg) from reject
+        msg = f"{where} cannot be read and is not among the dead letters: {invalid}"
+        raise RalmError(msg) from invalid
 
 
 def _text(value: str | bytes | None) -> str:

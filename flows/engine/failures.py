@@ -1,4 +1,4 @@
-"""What a step of the dataflow has raised, for people: in a cluster the engine keeps only that a thread panicked."""
+"""Remembers what a step of the dataflow raised: in a cluster the engine keeps only that a thread panicked."""
 
 from collections.abc import Callable
 from functools import wraps

@@ -176,7 +176,7 @@ class TopicReader:
         return mine.at_end and not mine.messages
 
     def lag(self, partition: int) -> int | None:
-        """Offsets between the position and the broker's end, as the last fetch told; None before the first."""
+        """Offsets between the position and the broker's end, as the last fetch reported it; None before the first."""
         _, high = self._consumer.get_watermark_offsets(self._place(partition), cached=True)
         return None if high < 0 else max(0, high - self.position(partition))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.messages.batches import Ints
+from ralm.features import Ints
 from ralm.scoring import AttentionWeights, Floats, ItemBlock
 
 BLOCK_ITEMS = 256

@@ -10,7 +10,7 @@ from flows.config.settings import Settings
 from flows.demo.story import NEW_ITEMS, WITH_CANDIDATES, Window, bad_messages, tell, users_left_out
 from flows.kafka.topics import TopicNames
 from flows.messages.codec import decode_click, decode_request
-from flows.messages.rejects import Reject
+from flows.messages.rejects import InvalidMessage
 from flows.offline.datasets.layout import Dataset
 from flows.support.errors import RalmError
 
@@ -103,8 +103,8 @@ def test_bad_messages_are_refused_each_for_a_reason_that_can_be_seen() -> None:
         try:
             decode = decode_click if message.topic == names.clicks else decode_request
             decode(message.value)
-        except Reject as reject:
-            reasons.append(reject.reason)
+        except InvalidMessage as invalid:
+            reasons.append(invalid.reason)
         else:  # readable: too long, without a key, or far in the future
             value = message.value or b""
             long, keyless = len(value) > settings.max_message_bytes, message.key is None

@@ -1,4 +1,4 @@
-"""How a flow ends when the engine, a producer or a store has failed: in words, and with nothing raised over them."""
+"""How a flow ends when the engine, a producer or a store has failed: with its cause, and nothing raised over it."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Every client of ours gets the same security; the client library is asked before anything is touched."""
+"""Every client gets the same security; the client library is asked before anything is touched."""
 
 from pathlib import Path
 

@@ -1,7 +1,6 @@
 """Following a topic: positions, starts, and what a reader makes of the errors that come instead of messages."""
 
 import threading
-import time
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 from hand_clock import HandClock
 from transactions import transaction
+from waiting import wait_until
 
 from flows.config.settings import Settings
 from flows.kafka.config import consumer_config
@@ -35,12 +35,6 @@ class Failed:
 
     def offset(self) -> int:
         return 7
-
-
-def wait_until(true: Callable[[], Any]) -> None:
-    until = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < until
 
 
 @pytest.fixture

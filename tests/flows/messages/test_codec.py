@@ -1,4 +1,4 @@
-"""Any bytes are either a message or a reject with a reason from the closed set; nothing else can happen."""
+"""Any bytes are either a message or an invalid message with a reason from the closed set; nothing else can happen."""
 
 import json
 import timeit
@@ -18,7 +18,7 @@ from flows.messages.codec import (
     encode_message,
     encode_scores,
 )
-from flows.messages.rejects import REASONS, Reject
+from flows.messages.rejects import REASONS, InvalidMessage
 from flows.messages.types import MAX_TIME, Candidate, Click, Request, ScoredItem, Scores, Status
 
 DECODERS: list[Callable[[bytes | None], Any]] = [
@@ -41,8 +41,8 @@ nearly = st.dictionaries(
 )
 
 
-def rejected(decode: Callable[[bytes | None], Any], value: bytes | None) -> Reject:
-    with pytest.raises(Reject) as caught:
+def rejected(decode: Callable[[bytes | None], Any], value: bytes | None) -> InvalidMessage:
+    with pytest.raises(InvalidMessage) as caught:
         decode(value)
     assert caught.value.reason in REASONS
     assert caught.value.detail
@@ -52,7 +52,7 @@ def rejected(decode: Callable[[bytes | None], Any], value: bytes | None) -> Reje
 def attempt(decode: Callable[[bytes | None], Any], value: bytes) -> Any:
     try:
         return decode(value)
-    except Reject:
+    except InvalidMessage:
         rejected(decode, value)
         return None
 
