@@ -34,8 +34,8 @@ class Trained:
     def vectors(self, histories: Histories, users: Ints) -> Floats:
         """Look-alike vectors of users with all of their history: int64[B] to float32[B, h]."""
         times = np.full(len(users), END_OF_TIME)
-        embeddings = embed(self.tower, histories, users, times, normalise=self.normalise)
-        with torch.inference_mode():
+        with deterministic(), torch.inference_mode():
+            embeddings = embed(self.tower, histories, users, times, normalise=self.normalise)
             vectors: Floats = self.towers.eval().transform(torch.from_numpy(embeddings)).numpy()
         return vectors
 

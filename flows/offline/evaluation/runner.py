@@ -11,8 +11,8 @@ import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
 from multiprocessing.connection import Connection, wait
@@ -24,11 +24,7 @@ from flows.offline.evaluation.cell_work import CellWork
 from flows.offline.evaluation.cells import Job
 from flows.offline.evaluation.plan import Plan
 from flows.support.progress import bars
-
-_ONE_THREAD = {
-    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"),
-    "KMP_BLOCKTIME": "0",
-}
+from flows.support.threads import ONE_THREAD
 
 _PATIENCE = 5.0
 """Seconds that a worker gets to end."""
@@ -52,6 +48,7 @@ class Failure:
 def run_jobs(plan: Plan, jobs: Sequence[Job], processes: int) -> list[Failure]:
     """Run cells, which are then in the plan's folder; gives those that failed."""
     left, failures = deque(jobs), list[Failure]()
+    os.environ.update(ONE_THREAD)  # for the workers, whatever the environment says: they are one for each core
     with bars() as progress:
         total = progress.add_task("cells", total=len(jobs), note="")
         workers = [_Worker(plan, progress) for _ in range(min(processes, len(jobs)))]
@@ -90,8 +87,7 @@ class _Worker:
             context = mp.get_context("spawn")
             self.pipe, other = context.Pipe()
             self._process = context.Process(target=_work, args=(other, self._plan), daemon=True)
-            with _environment(_ONE_THREAD):
-                self._process.start()
+            self._process.start()
             other.close()
         self.job = job
         name = f"{job.model} {job.rng_seed}" + (" cold" if job.kind == "cold" else "")
@@ -164,18 +160,3 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Environment variables as a process that is started meanwhile gets them."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -55,6 +55,22 @@ def test_every_option_trains_and_is_deterministic(planted: Interactions, change:
         assert torch.equal(mine, theirs)
 
 
+def test_weights_do_not_depend_on_the_callers_threads_and_its_choices_are_restored(planted: Interactions) -> None:
+    config = replace(CONFIG, epochs_user=1, epochs_lookalike=1)
+    one = train(planted, config)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        other = train(planted, config)
+        assert torch.get_num_threads() == 2
+        assert not torch.are_deterministic_algorithms_enabled()
+        assert torch.utils.deterministic.fill_uninitialized_memory
+    finally:
+        torch.set_num_threads(before)
+    for mine, theirs in zip(one.towers.parameters(), other.towers.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
 class Kept:
     """A checkpoint in memory, which stops the training after so many epochs."""
 
