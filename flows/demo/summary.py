@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from flows.demo.ranking import HitRate, Judge
+from flows.demo.ranking import HitRate, RankingJudge
 from flows.demo.read_back import ReadBack, Sent
 from flows.messages.types import Click, Request, Scores
 
@@ -101,7 +101,7 @@ def summarise(topics: ReadBack, history: Sequence[Click], catalogue: Sequence[st
     requests = _first_of_each(topics.requests)
     answers = _first_of_each(topics.answers)
     answered = {key: answers[key] for key in requests if key in answers}
-    judge = Judge([sent.message for sent in clicks], history, catalogue, window)
+    judge = RankingJudge([sent.message for sent in clicks], history, catalogue, window)
     for key in sorted(answered, key=lambda key: (requests[key].message.ts, key)):
         judge.see(requests[key].message, answered[key].message)
     status = Counter(answer.message.status for answer in answered.values())

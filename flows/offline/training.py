@@ -13,7 +13,7 @@ from flows.offline.datasets.layout import Dataset
 from flows.support.errors import RalmError
 from ralm.features import Histories, Interactions, Ints
 from ralm.progress import Report, silent
-from ralm.protocol.held_out import evaluate
+from ralm.protocol.held_out import judge_held_out
 from ralm.towers.training import train
 from ralm.towers.training_config import TrainingConfig
 from state.bundle.bundle import Bundle, BundleError, write_bundle
@@ -94,7 +94,7 @@ def train_bundle(
         "clusters": config.train_clusters,
         "training_log": trained.log,
         "figures": asdict(
-            evaluate(
+            judge_held_out(
                 data,
                 vectors,
                 trained.towers.attention_weights(),

@@ -28,7 +28,7 @@ def command(settings: Settings, name: str) -> None:
         details = train_bundle(dataset, split=split, path=path, config=config_of(settings), progress=progress)
     figures = details["figures"]
     Console().print(
-        f"Bundle in {path}. On {figures['pairs']:,} held-out clicks on {figures['items']:,} items: "
+        f"Bundle in {path}. On {figures['positives']:,} held-out clicks on {figures['items']:,} items: "
         f"AUC {figures['auc']:.3f} (users' activity alone {figures['auc_activity']:.3f}), "
         f"hit rate at 10 {figures['hit_rate']:.3f} (popularity {figures['hit_rate_popularity']:.3f})."
     )

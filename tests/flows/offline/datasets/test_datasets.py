@@ -103,7 +103,7 @@ def test_a_data_set_becomes_a_bundle(tmp_path: Path) -> None:
         data, split=split, path=tmp_path / "b", config=CONFIG, left_out=left_out, progress=lambda *e: told.append(e)
     )
     assert [(stage, done) for stage, done, _, _ in told] == [("user tower", 1), ("look-alike towers", 1)]
-    assert details["figures"]["pairs"] > 0
+    assert details["figures"]["positives"] > 0
     bundle = Bundle.open(tmp_path / "b")
     assert bundle.manifest["hyperparameters"]["dim"] == 8
     assert bundle.manifest["training_log"][0]["stage"] == "user tower"

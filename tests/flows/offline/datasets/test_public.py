@@ -300,4 +300,4 @@ def test_users_of_whom_only_clicks_are_known_can_be_learned_from(tmp_path: Path)
     data = fetched("amazon", folder_of("amazon", tmp_path, **files))
     config = TrainingConfig(dim=8, field_dim=4, attention_size=4, epochs_user=1, epochs_lookalike=1, train_clusters=2)
     details = train_bundle(data, split=Split(before=data.time_at(0.8)), path=tmp_path / "bundle", config=config)
-    assert details["figures"]["pairs"] > 0
+    assert details["figures"]["positives"] > 0
