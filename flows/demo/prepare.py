@@ -11,7 +11,7 @@ from flows.offline.datasets import bring
 from flows.offline.datasets.layout import Dataset, load, save
 from flows.offline.training import Split, config_of, train_bundle, trained_already
 from flows.support.errors import RalmError
-from flows.support.progress import bars, epoch_bars
+from flows.support.progress import bars, working
 
 DATA = "ml100k"
 _FLOW = {
@@ -51,8 +51,8 @@ def prepare(settings: Settings, folder: Path) -> Prepared:
     left_out = users_left_out(data, cut, settings.rng_seed)
     split, config, path = Split(before=cut), config_of(settings), folder / "bundle"
     if trained_already(path, data, split=split, config=config, left_out=left_out) is None:
-        with epoch_bars() as progress:
-            train_bundle(data, split=split, path=path, config=config, left_out=left_out, progress=progress)
+        with bars() as progress:
+            train_bundle(data, split=split, path=path, config=config, left_out=left_out, progress=progress.on_epoch)
     return Prepared(data, cut, len(left_out))
 
 
@@ -77,8 +77,7 @@ def _data(folder: Path) -> Dataset:
     try:
         return load(folder / DATA)
     except RalmError:
-        with bars() as progress:
-            progress.add_task(f"bringing {DATA}", total=None, note="")
+        with working(f"preparing {DATA}"):
             data = bring(DATA, folder / "downloads")
             save(data, folder / DATA)
         return data

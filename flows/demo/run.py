@@ -83,13 +83,13 @@ def _run(
 ) -> None:
     bad = bad_messages(TopicNames.of(settings), settings.max_message_bytes)
     with bars() as progress:
-        start = progress.add_task("starting the flow", total=None, note="")
+        start = progress.add_task("starting the flow", total=None)
         flow.wait_ready()
         progress.remove_task(start)
         total = sum(len(window.clicks) + len(window.requests) for window in windows)
-        task = progress.add_task("clicks and requests", total=total, note="")
+        task = progress.add_task("clicks and requests", total=total)
         replay_in_lockstep(settings, flow, windows, bad, lambda more: progress.advance(task, more))
-        reading = progress.add_task("reading the topics", total=None, note="")
+        reading = progress.add_task("reading the topics", total=None)
         page = flow.page()
         topics = read_back(settings)
         summary = _summary(topics, prepared, settings)

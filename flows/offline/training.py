@@ -65,7 +65,7 @@ def train_bundle(
         path: the bundle's directory.
         config: the hyperparameters.
         left_out: users (numbers) that get no vector, as if they had come after the training.
-        progress: told of each epoch.
+        progress: called when a stage begins and after each epoch.
 
     Returns:
         The details that the bundle's manifest holds.
@@ -83,6 +83,7 @@ def train_bundle(
     except ValueError as error:
         msg = f"{dataset.name}: {error}"
         raise RalmError(msg) from error
+    progress("held-out figures", 0, 1, float("nan"))
     users = np.arange(data.users)
     vectors = trained.vectors(Histories(before, config.history), users)
     details = {
@@ -104,6 +105,7 @@ def train_bundle(
             )
         ),
     }
+    progress("held-out figures", 1, 1, float("nan"))
     kept = users if left_out is None else np.setdiff1d(users, left_out)
     write_bundle(
         path,

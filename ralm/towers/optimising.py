@@ -72,13 +72,14 @@ class Stage:
         Args:
             epoch: trains one epoch and gives its mean loss.
             validate: gives figures of the weights as they are; ``val_loss`` among them decides, if it is there.
-            report: told of each epoch.
+            report: called when the stage begins and after each epoch.
             checkpoint: keeps the stage after each epoch.
 
         Raises:
             ValueError: when a loss is not finite.
         """
         best, best_loss, last = self._resume(checkpoint)
+        report(self.name, last, self.epochs, float("nan"))
         for number in range(last, self.epochs):
             if self._is_over():
                 break

@@ -50,7 +50,7 @@ def run_jobs(plan: Plan, jobs: Sequence[Job], processes: int) -> list[Failure]:
     left, failures = deque(jobs), list[Failure]()
     os.environ.update(ONE_THREAD)  # for the workers, whatever the environment says: they are one for each core
     with bars() as progress:
-        total = progress.add_task("cells", total=len(jobs), note="")
+        total = progress.add_task("cells", total=len(jobs))
         workers = [_Worker(plan, progress) for _ in range(min(processes, len(jobs)))]
         try:
             for worker in workers:
@@ -76,7 +76,7 @@ class _Worker:
     def __init__(self, plan: Plan, progress: Progress) -> None:
         self._plan = plan
         self._progress = progress
-        self._line: TaskID = progress.add_task("", total=1, note="", visible=False)
+        self._line: TaskID = progress.add_task("", total=1, visible=False)
         self._process: Any = None
         self.pipe: Connection
         self.job: Job | None = None
