@@ -22,12 +22,13 @@ from flows.kafka.producer import CheckedProducer, Outgoing
 from flows.kafka.topics import TopicNames
 from flows.messages.codec import decode_click
 from flows.support.errors import RalmError
-from flows.support.metrics_page import MetricsPage
+from flows.support.metrics_page import MetricsPage, ScrapeError
 
 IN_FLIGHT = 16
 """Most requests without an answer: so many users wait at once."""
 _PATIENCE_S = 60.0
 _LOOK_AGAIN_S = 0.05
+_LAST_SCRAPES = 5
 
 Told = Callable[[int], None]
 """Called with how many more messages are done."""
@@ -37,7 +38,7 @@ class Flow(Protocol):
     """The running dataflow, as far as this module looks at it."""
 
     def page(self) -> MetricsPage:
-        """Its metrics now."""
+        """Its metrics now; raises ScrapeError when it does not answer this time."""
 
     def check(self) -> None:
         """Raise when it has ended."""
@@ -90,18 +91,13 @@ class Lockstep:
                 self._bad_producer.send(message)
             self._bad_producer.finish()
             self._producer.finish()
-            self._wait(lambda page: waits_for(page, self._newest, self._lateness))
+            self._wait_until(lambda page: waits_for(page, self._newest, self._lateness))
             told(len(window.clicks))
             self._ask(window, told)
-        self._wait(lambda page: _waits_for_dead_letters(page, len(bad)))
+        self._wait_until(lambda page: _waits_for_dead_letters(page, len(bad)))
 
-    def _wait(self, left: Callable[[MetricsPage], str]) -> None:
-        deadline = self._clock() + _PATIENCE_S
-        while waiting := left(self._flow.page()):
-            if self._clock() > deadline:
-                msg = f"the flow does not keep up: after {_PATIENCE_S:g} s, {waiting}"
-                raise RalmError(msg)
-            self._sleep(_LOOK_AGAIN_S)
+    def _wait_until(self, left: Callable[[MetricsPage], str]) -> None:
+        wait_until_done(self._flow, left, self._clock, self._sleep)
 
     def _ask(self, window: Window, told: Told) -> None:
         waiting: set[str] = set()
@@ -129,6 +125,48 @@ class Lockstep:
         if message.topic == self._names.clicks:
             partition, ts = str(sent.partition()), decode_click(message.value).ts
             self._newest[partition] = max(ts, self._newest.get(partition, ts))
+
+
+def wait_until_done(
+    flow: Flow, left: Callable[[MetricsPage], str], clock: Callable[[], float], sleep: Callable[[float], None]
+) -> None:
+    """Wait until a flow's metrics say that nothing is left to do; a scrape that fails is repeated.
+
+    Args:
+        flow: the running flow.
+        left: what is left by a page of metrics; empty when nothing.
+        clock: seconds that only go forward.
+        sleep: waits for some seconds.
+
+    Raises:
+        RalmError: when something is left for a minute, or the flow ends.
+    """
+    deadline = clock() + _PATIENCE_S
+    while True:
+        try:
+            waiting = left(flow.page())
+        except ScrapeError as error:
+            waiting = str(error)
+        if not waiting:
+            return
+        if clock() > deadline:
+            msg = f"the flow does not keep up: after {_PATIENCE_S:g} s, {waiting}"
+            raise RalmError(msg)
+        sleep(_LOOK_AGAIN_S)
+
+
+def last_page(flow: Flow, sleep: Callable[[float], None] = time.sleep) -> MetricsPage | None:
+    """The flow's metrics at the end; None when it answers none of a few scrapes.
+
+    Raises:
+        RalmError: when the flow has ended.
+    """
+    for _ in range(_LAST_SCRAPES):
+        try:
+            return flow.page()
+        except ScrapeError:
+            sleep(1.0)
+    return None
 
 
 def waits_for(page: MetricsPage, newest: dict[str, int], lateness: int) -> str:

@@ -9,6 +9,7 @@ from rich.table import Table
 from flows.config.settings import Settings
 from flows.demo.lockstep import IN_FLIGHT
 from flows.demo.summary import Summary
+from flows.support.metrics_page import MetricsPage
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,13 @@ class Told:
     bad_messages: int
 
 
-def broken(summary: Summary, *, bad_messages: int, items_of_flow: int, clicks_of_flow: int) -> Iterator[str]:
+def broken(summary: Summary, bad_messages: int, page: MetricsPage | None) -> Iterator[str]:
     """What does not hold although it must; nothing in a good run.
 
     Args:
         summary: from the topics.
         bad_messages: how many were sent on purpose.
-        items_of_flow: seed sets that the flow itself counts.
-        clicks_of_flow: clicks that the flow says it has applied.
+        page: the flow's own counts, which are compared; None when it did not answer.
     """
     if summary.unanswered:
         yield f"{summary.unanswered} requests have no answer"
@@ -47,10 +47,13 @@ def broken(summary: Summary, *, bad_messages: int, items_of_flow: int, clicks_of
         yield f"{summary.from_the_future} answers use centroids of clicks after their request"
     if summary.dead_letters.total() != bad_messages:
         yield f"{summary.dead_letters.total()} dead letters, but {bad_messages} bad messages were sent"
-    if summary.seed_sets != items_of_flow:
-        yield f"the topic of clicks gives {summary.seed_sets} seed sets, the flow has {items_of_flow}"
-    if summary.clicks != clicks_of_flow:
-        yield f"the topic of clicks holds {summary.clicks} good clicks, the flow has applied {clicks_of_flow}"
+    if page is None:
+        return
+    items, clicks = round(page.total("ralm_items")), round(page.total("ralm_clicks_total", outcome="applied"))
+    if summary.seed_sets != items:
+        yield f"the clicks topic gives {summary.seed_sets} seed sets, the flow has {items}"
+    if summary.clicks != clicks:
+        yield f"the clicks topic holds {summary.clicks} good clicks, the flow has applied {clicks}"
 
 
 def show(console: Console, summary: Summary, told: Told) -> None:

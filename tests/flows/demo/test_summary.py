@@ -14,6 +14,7 @@ from flows.demo.read_back import ReadBack, Sent
 from flows.demo.report import broken
 from flows.demo.summary import Summary, summarise
 from flows.messages.types import Centroids, Click, Request, ScoredItem, Scores
+from flows.support.metrics_page import MetricsPage
 
 WINDOW = 1000
 CATALOGUE = [f"i{n}" for n in range(10)]
@@ -81,7 +82,8 @@ def test_a_score_from_after_its_request_is_found_out() -> None:
 
 
 def said(summary: Summary, bad: int = 0, items: int = 0, clicks: int = 0) -> Iterable[str]:
-    return broken(summary, bad_messages=bad, items_of_flow=items, clicks_of_flow=clicks)
+    page = MetricsPage.parse(f'ralm_items {items}\nralm_clicks_total{{outcome="applied"}} {clicks}\n')
+    return broken(summary, bad, page)
 
 
 def test_what_does_not_add_up_is_said() -> None:
@@ -89,6 +91,7 @@ def test_what_does_not_add_up_is_said() -> None:
     summary = summarise(topics, [], CATALOGUE, WINDOW)
     assert len(list(said(summary, bad=1, items=2, clicks=3))) == 4
     assert list(said(summary, items=1, clicks=1)) == ["1 requests have no answer"]
+    assert list(broken(summary, 0, None)) == ["1 requests have no answer"]  # nothing to compare with
 
 
 def test_an_empty_run_has_no_rates() -> None:
