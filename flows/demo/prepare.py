@@ -7,7 +7,7 @@ from flows.config.fields import group_of
 from flows.config.flow_process import free_port
 from flows.config.settings import Settings
 from flows.demo.story import CUT, users_left_out
-from flows.offline.datasets import bring
+from flows.offline.datasets import prepare_dataset
 from flows.offline.datasets.layout import Dataset, load, save
 from flows.offline.training import Split, config_of, train_bundle, trained_already
 from flows.support.errors import RalmError
@@ -78,6 +78,6 @@ def _data(folder: Path) -> Dataset:
         return load(folder / DATA)
     except RalmError:
         with working(f"preparing {DATA}"):
-            data = bring(DATA, folder / "downloads")
+            data = prepare_dataset(DATA, folder / "downloads")
             save(data, folder / DATA)
         return data

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from flows.cli.options import with_settings
 from flows.config.settings import Settings
-from flows.offline.datasets import SOURCES, bring
+from flows.offline.datasets import SOURCES, prepare_dataset
 from flows.offline.datasets.layout import save
 from flows.support.errors import ConfigError
 from flows.support.progress import working
@@ -34,7 +34,7 @@ def command(settings: Settings, name: str, folder: Path | None) -> None:
         raise ConfigError(msg)
     place = Path(settings.data_dir)
     with working(f"preparing {name}"):
-        dataset = bring(name, place / _DOWNLOADS, folder)
+        dataset = prepare_dataset(name, place / _DOWNLOADS, folder)
         save(dataset, place / name)
     fields = ", ".join(f"{field} ({kind})" for field, (kind, _) in dataset.fields.items())
     Console().print(

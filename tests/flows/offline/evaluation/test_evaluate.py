@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("implicit", reason="needs the extra 'train'")
 
 from flows.cli import main as cli
-from flows.offline.datasets import own
+from flows.offline.datasets.custom import prepare_custom
 from flows.offline.datasets.layout import save
 from flows.offline.evaluation.cells import options_of
 from flows.offline.evaluation.cold import COLUMNS as COLD_COLUMNS
@@ -94,7 +94,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name / "data.toml").write_text(described)
         rows = np.stack(list(columns.values()), axis=1)
         np.savetxt(folder / name / "events.csv", rows, "%d", ",", header=",".join(columns), comments="")
-        save(own.bring(name, folder / name), folder / ".ralm" / "data" / name)
+        save(prepare_custom(name, folder / name), folder / ".ralm" / "data" / name)
     return folder
 
 
