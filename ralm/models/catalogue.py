@@ -15,6 +15,9 @@ from ralm.models.yahoo import YahooLookalike
 from ralm.models.youtube_dnn import YouTubeDnn
 from ralm.towers.training_config import PAPER, TrainingConfig
 
+MAIN_GROUP = "main"
+"""The group of the models that are compared with one another; each other group is a comparison of variants."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -22,7 +25,7 @@ class Entry:
 
     Attributes:
         make: makes it, untrained.
-        group: ``main``, or of which comparison it is: ``merge``, ``k``, ``clustering``, ``activation``, ``loss``, ...
+        group: `MAIN_GROUP`, or of which comparison it is: ``merge``, ``k``, ``clustering``, ``loss``, ...
         what: one line, for the table and the help.
     """
 

@@ -16,7 +16,7 @@ from typing import Any
 from ralm.models.model import Model
 
 Cell = dict[str, Any]
-"""``key`` (what it depends on), ``model``, ``group``, ``rng_seed``, and what ``cell_work`` adds."""
+"""``key`` (what it depends on), ``model``, ``group``, ``rng_seed``, and what ``worker`` adds."""
 FORMAT = 1
 """Raised when figures are made in another way, which makes all cells be run again."""
 

@@ -7,14 +7,10 @@ from rich.console import Console
 from flows.config.settings import Settings
 from flows.offline.datasets.layout import Dataset
 from flows.offline.evaluation.cells import Cell, Job, joined, read
-from flows.offline.evaluation.cold import COLUMNS as COLD_COLUMNS
-from flows.offline.evaluation.cold import cold_rows, cold_task_of
-from flows.offline.evaluation.facts import command_of, facts
-from flows.offline.evaluation.jobs import cold_jobs_of, jobs_of
-from flows.offline.evaluation.plan import Plan, plan_of, processes_of
-from flows.offline.evaluation.report import markdown, short
+from flows.offline.evaluation.plan import Plan, cold_jobs_of, jobs_of, plan_of, processes_of
+from flows.offline.evaluation.report import command_of, facts, markdown, short
 from flows.offline.evaluation.runner import Failure, run_jobs
-from flows.offline.evaluation.table import COLUMNS, rows_of, write_csv
+from flows.offline.evaluation.table import COLD_COLUMNS, COLUMNS, cold_rows, rows_of, write_csv
 from flows.support.errors import ConfigError, RalmError
 from ralm.protocol.task import Task
 
@@ -42,7 +38,7 @@ def run_experiment(settings: Settings, name: str, *, cold: bool, plots: bool, co
         raise ConfigError(msg) from error
     notes = []
     jobs = jobs_of(plan, dataset.fingerprint())
-    if cold and cold_task_of(dataset, data, plan.protocol) is None:
+    if cold and plan.protocol.cold_task(dataset, data) is None:
         notes.append("Cold items: too few items have 20 clickers, so that no curve of quality against seeds is made.")
     elif cold:
         jobs += cold_jobs_of(plan, dataset.fingerprint())

@@ -1,4 +1,4 @@
-"""What an experiment is made of: data, split, models and rng_seeds, all checked before anything runs."""
+"""What an experiment is made of: data, split, models and rng_seeds, checked before anything runs, and its cells."""
 
 import os
 from dataclasses import asdict, dataclass
@@ -10,9 +10,12 @@ from flows.config.fields import nearest
 from flows.config.rules import split_addresses
 from flows.config.settings import Settings
 from flows.offline.datasets.layout import Dataset, load
+from flows.offline.evaluation.cells import Job, options_of
 from flows.support.errors import ConfigError
 from ralm.features import Interactions
-from ralm.models.catalogue import Entry
+from ralm.models.catalogue import MAIN_GROUP, Entry
+from ralm.models.model import SeedModel
+from ralm.protocol.cold import ColdTask, cold_task
 from ralm.protocol.split import Floors, item_split, time_split, user_split
 from ralm.protocol.task import Task
 
@@ -50,6 +53,10 @@ class Protocol:
     def before(self, dataset: Dataset) -> int | None:
         """The cut of the split by time, ms; None for the others."""
         return dataset.time_at(self.cut) if self.split == "time" else None
+
+    def cold_task(self, dataset: Dataset, data: Interactions) -> ColdTask | None:
+        """The cold items of a data set; None when too few items have enough clickers."""
+        return cold_task(data, dataset.time_at(self.cut) if dataset.timed else None, floors=self.floors)
 
     def shown(self) -> dict[str, Any]:
         """As plain values, for the cells."""
@@ -113,6 +120,27 @@ def plan_of(settings: Settings, name: str) -> tuple[Plan, Dataset]:
     return Plan(name, folder, protocol, settings.catalogue, chosen, rng_seeds, Path(settings.work) / name), dataset
 
 
+def jobs_of(plan: Plan, fingerprint: str) -> list[Job]:
+    """The cells of the task: each model with each rng_seed, those that can answer at all.
+
+    Models that are trained for long and share a tower come first, so that no worker is left alone with one at the
+    end; the rng_seeds alternate, so that workers seldom wait for one another's tower.
+    """
+    asked = plan.protocol.shown()
+    able = [name for name in plan.models if plan.protocol.split != "items" or _answers_seeds(plan, name)]
+    return _jobs(plan, "task", able, asked, fingerprint)
+
+
+def cold_jobs_of(plan: Plan, fingerprint: str) -> list[Job]:
+    """The cells for cold items, of the main models: the variants of other groups differ elsewhere.
+
+    They do not depend on the split but where the cut by time gives them.
+    """
+    asked = {"cut": plan.protocol.cut, "floors": plan.protocol.shown()["floors"]}
+    able = [name for name in plan.models if plan.entries[name].group == MAIN_GROUP and _answers_seeds(plan, name)]
+    return _jobs(plan, "cold", able, asked, fingerprint)
+
+
 def entries(catalogue: str) -> dict[str, Entry]:
     """The models of a catalogue.
 
@@ -163,3 +191,17 @@ def _rng_seeds(text: str) -> tuple[int, ...]:
         msg = f"eval_seeds = {text!r} must be different whole numbers with commas between, such as 0,1,2"
         raise ConfigError(msg)
     return tuple(int(part) for part in parts)
+
+
+def _jobs(plan: Plan, kind: str, models: list[str], asked: dict[str, object], fingerprint: str) -> list[Job]:
+    made = {name: plan.entries[name].make() for name in models}
+    order = sorted(models, key=lambda name: not hasattr(made[name], "use_store"))
+    return [
+        Job(kind, name, plan.entries[name].group, rng_seed, options_of(made[name]), asked, fingerprint)
+        for name in order
+        for rng_seed in plan.rng_seeds
+    ]
+
+
+def _answers_seeds(plan: Plan, name: str) -> bool:
+    return isinstance(plan.entries[name].make(), SeedModel)

@@ -1,15 +1,20 @@
-"""The report of an experiment as Markdown, and its short form for the terminal."""
+"""The report of an experiment as Markdown, its head, and its short form for the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.table import Column, Table
 
+from flows.config.fields import flag, group_of
+from flows.config.settings import Settings
+from flows.offline.datasets.layout import Dataset
 from flows.offline.evaluation.cells import Cell
-from flows.offline.evaluation.cold import cold_rows
-from flows.offline.evaluation.table import Row, rows_of, shown
-from ralm.models.catalogue import Entry
+from flows.offline.evaluation.plan import Plan
+from flows.offline.evaluation.table import Row, cold_rows, rows_of, shown
+from flows.support.machine import processor
+from ralm.models.catalogue import MAIN_GROUP, Entry
 from ralm.protocol.negatives import KINDS
+from ralm.protocol.task import Task
 
 CONTROLS = ("activity", "ralm")
 """Beside every comparison: the control, and the model that the variants are variants of."""
@@ -27,6 +32,43 @@ _HEAD = {
     "gini": "Gini",
     "tail": "tail",
 }
+_CUTS = {
+    "time": "the first {share} of all clicks are learned from, later ones are asked for",
+    "user": "the first {share} of each user's clicks are learned from, the user's later ones are asked for",
+    "items": "nothing is learned of {rest} of the items with enough clickers; they are given by the earlier half of "
+    "their clickers and asked for the later half",
+}
+_NOT_OF_RESULT = ("results", "work", "processes")
+
+
+def facts(plan: Plan, dataset: Dataset, task: Task, cells: list[Cell]) -> dict[str, str]:
+    """Everything that a reader must know of the task, by what it is about."""
+    floors = plan.protocol.floors
+    order = "" if dataset.timed else "; the clicks have no times, so that their order is random"
+    share, rest = f"{plan.protocol.cut:g}", f"{1 - plan.protocol.cut:g}"
+    left_out = {what: count for what, count in task.left_out.items() if count}
+    return {
+        "data": f"{dataset.name}: {len(dataset.event_times):,} clicks of {len(dataset.user_ids):,} users on "
+        f"{len(dataset.item_ids):,} items; fingerprint {dataset.fingerprint()[:16]}",
+        "split": f"{plan.protocol.split}: {_CUTS[plan.protocol.split].format(share=share, rest=rest)}{order}",
+        "learned from": f"{len(task.train.clicks_user):,} clicks",
+        "judged": f"{len(task.users):,} users, {len(task.items):,} items, {int(task.wanted.sum()):,} positives",
+        "floors": f"{floors.clicks} clicks of a user, {floors.seeds} seeds of an item, at most {floors.users:,} users",
+        "left out": ", ".join(f"{count:,} {what}" for what, count in left_out.items()) or "nothing",
+        "rng_seeds": ", ".join(map(str, plan.rng_seeds)),
+        "versions": ", ".join(f"{name} {version}" for name, version in _versions(cells)),
+        "machine": processor(),
+    }
+
+
+def command_of(settings: Settings, name: str, options: Iterable[str] = ()) -> str:
+    """The command that makes the same tables again: whatever is not a default, but folders and speed."""
+    given = [
+        f"{flag(key)} {getattr(settings, key)}"
+        for key, field in Settings.model_fields.items()
+        if group_of(field) == "evaluate" and key not in _NOT_OF_RESULT and getattr(settings, key) != field.default
+    ]
+    return " ".join(["ralm evaluate", name, *given, *options])
 
 
 def markdown(
@@ -68,7 +110,7 @@ def short(cells: list[Cell]) -> Table:
 def _group(group: str, rows: list[Row], entries: dict[str, Entry]) -> list[str]:
     """The table of a group; the best of what has a best is bold (exposure has none: more even is not better)."""
     chosen = [pair for pair in _pairs(rows) if entries[pair[0]["model"]].group == group]
-    if group != "main":
+    if group != MAIN_GROUP:
         chosen = [pair for pair in _pairs(rows) if pair[0]["model"] in CONTROLS] + chosen
     columns = [[shown(pair[KINDS.index(kind)], name) for pair in chosen] for name, kind in _AUCS]
     values = [[pair[KINDS.index(kind)][name] for pair in chosen] for name, kind in _AUCS]
@@ -114,3 +156,7 @@ def _pairs(rows: list[Row]) -> list[tuple[Row, Row]]:
 def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
     return ["| " + " | ".join(line) + " |" for line in lines]
+
+
+def _versions(cells: list[Cell]) -> list[tuple[str, str]]:
+    return sorted({pair for cell in cells for pair in cell.get("versions", {}).items()})

@@ -20,9 +20,9 @@ from typing import Any
 
 from rich.progress import Progress, TaskID
 
-from flows.offline.evaluation.cell_work import CellWork
 from flows.offline.evaluation.cells import Job
 from flows.offline.evaluation.plan import Plan
+from flows.offline.evaluation.worker import CellWork
 from flows.support.progress import bars
 from flows.support.threads import ONE_THREAD
 

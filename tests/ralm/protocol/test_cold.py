@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flows.offline.evaluation.cold import cold_rows
+from flows.offline.evaluation.table import cold_rows
 from ralm.features import Interactions, Ints
 from ralm.models.activity import Activity
 from ralm.models.item_knn import ItemKnn

@@ -19,8 +19,7 @@ from flows.cli import main as cli
 from flows.offline.datasets.custom import prepare_custom
 from flows.offline.datasets.layout import save
 from flows.offline.evaluation.cells import options_of
-from flows.offline.evaluation.cold import COLUMNS as COLD_COLUMNS
-from flows.offline.evaluation.table import COLUMNS
+from flows.offline.evaluation.table import COLD_COLUMNS, COLUMNS
 from ralm.models.item_knn import ItemKnn
 
 CATALOGUE = """

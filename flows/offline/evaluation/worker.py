@@ -1,18 +1,25 @@
 """What a worker process does: it has one plan, makes each task once, and runs cells on it."""
 
+import os
 import time
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+from filelock import FileLock
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 
 from flows.offline.datasets.layout import Dataset, load
 from flows.offline.evaluation.cells import Job, digest, options_of, write
-from flows.offline.evaluation.cold import cold_task_of
 from flows.offline.evaluation.plan import Plan
-from flows.offline.evaluation.tower_store import TowerFiles
 from ralm.features import Interactions
 from ralm.models.model import Model, SeedModel
+from ralm.models.shared_tower import Arrays
 from ralm.progress import Report
 from ralm.protocol.cold import ColdTask, judge_cold
 from ralm.protocol.judge import judge
@@ -60,7 +67,7 @@ class CellWork:
 
     @cached_property
     def _cold_task(self) -> ColdTask | None:
-        return cold_task_of(self._dataset, self._data, self._plan.protocol)
+        return self._plan.protocol.cold_task(self._dataset, self._data)
 
     def _task_cell(self, model: Model, job: Job, report: Report) -> dict[str, Any]:
         task = self._task
@@ -114,3 +121,36 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+class TowerFiles:
+    """Keeps arrays under keys, each a file in a folder that all workers share: a user tower is most of a training.
+
+    Args:
+        folder: for one data set and one task.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def get(self, key: str) -> Arrays | None:
+        """The arrays of a key; None when there are none, or they are damaged."""
+        try:
+            found: Arrays = load_file(self._file(key))
+        except (OSError, SafetensorError):
+            return None
+        return found
+
+    def put(self, key: str, arrays: Arrays) -> None:
+        """Keep the arrays of a key; they are there whole or not at all."""
+        unfinished = self._file(key).with_suffix(f".{os.getpid()}")
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, unfinished)
+        unfinished.rename(self._file(key))
+
+    def lock(self, key: str) -> AbstractContextManager[object]:
+        """Held by one process at a time; given up when the process ends, however it ends."""
+        return FileLock(self._file(key).with_suffix(".lock"))
+
+    def _file(self, key: str) -> Path:
+        return self._folder / f"{key}.safetensors"
