@@ -9,10 +9,10 @@ import numpy as np
 
 from flows.kafka.producer import Outgoing
 from flows.kafka.topics import TopicNames
-from flows.messages.batches import Ints
 from flows.messages.types import Click, Request
 from flows.offline.datasets.layout import Dataset
 from flows.support.errors import RalmError
+from ralm.features import Ints
 
 CUT = 0.7
 """Share of the clicks that the bundle is trained on; the rest is replayed."""

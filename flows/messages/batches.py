@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from flows.messages.rejects import Reject
 from flows.messages.types import Request
+from ralm.features import Ints as Ints  # noqa: PLC0414 (who takes batches takes it from here)
 
-Ints: TypeAlias = NDArray[np.int64]
 Headers: TypeAlias = list[tuple[str, str | bytes | None]]
 
 

@@ -11,7 +11,7 @@ from flows.config.settings import Settings
 from flows.offline.checkpoint import FileCheckpoint
 from flows.offline.datasets.layout import Dataset
 from flows.support.errors import RalmError
-from ralm.features import Histories, Interactions, Ints
+from ralm.features import ClickHistories, Interactions, Ints
 from ralm.progress import Report, silent
 from ralm.protocol.held_out import judge_held_out
 from ralm.towers.training import train
@@ -85,7 +85,7 @@ def train_bundle(
         raise RalmError(msg) from error
     progress("held-out figures", 0, 1, float("nan"))
     users = np.arange(data.users)
-    vectors = trained.vectors(Histories(before, config.history), users)
+    vectors = trained.vectors(ClickHistories(before, config.history), users)
     details = {
         "data": dataset.name,
         "fingerprint": dataset.fingerprint(),

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.messages.batches import Ints
-from ralm.scoring import AttentionWeights, Floats, ItemBlock
+from ralm.features import Floats
+from ralm.scoring import AttentionWeights, ItemBlock
 
 BLOCK_ITEMS = 256
 """Items in a block: small enough to copy at an update, large enough for a matrix product."""

@@ -20,7 +20,7 @@ MAIN_GROUP = "main"
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogueEntry:
     """A model of the experiment.
 
     Attributes:
@@ -34,23 +34,23 @@ class Entry:
     what: str
 
 
-def _ralm(group: str, what: str, config: TrainingConfig | None = None, **changes: Any) -> Entry:
+def _ralm(group: str, what: str, config: TrainingConfig | None = None, **changes: Any) -> CatalogueEntry:
     changed = replace(config or TrainingConfig(), **changes)
-    return Entry(lambda: LookalikeModel(changed), group, what)
+    return CatalogueEntry(lambda: LookalikeModel(changed), group, what)
 
 
-def _youtube(group: str, what: str, **changes: Any) -> Entry:
+def _youtube(group: str, what: str, **changes: Any) -> CatalogueEntry:
     changed = TrainingConfig(**changes)
-    return Entry(lambda: YouTubeDnn(changed), group, what)
+    return CatalogueEntry(lambda: YouTubeDnn(changed), group, what)
 
 
-CATALOGUE: dict[str, Entry] = {
-    "activity": Entry(Activity, "main", "users by their clicks: the control"),
-    "popularity": Entry(Popularity, "main", "items by their seeds"),
-    "item-knn": Entry(ItemKnn, "main", "cosine of items over their clickers"),
-    "matrix-factorisation": Entry(MatrixFactorisation, "main", "ALS on clicks"),
-    "lr": Entry(LogisticLookalike, "main", "a logistic regression for each item"),
-    "yahoo": Entry(YahooLookalike, "main", "LSH candidates, then weights of features"),
+CATALOGUE: dict[str, CatalogueEntry] = {
+    "activity": CatalogueEntry(Activity, "main", "users by their clicks: the control"),
+    "popularity": CatalogueEntry(Popularity, "main", "items by their seeds"),
+    "item-knn": CatalogueEntry(ItemKnn, "main", "cosine of items over their clickers"),
+    "matrix-factorisation": CatalogueEntry(MatrixFactorisation, "main", "ALS on clicks"),
+    "lr": CatalogueEntry(LogisticLookalike, "main", "a logistic regression for each item"),
+    "yahoo": CatalogueEntry(YahooLookalike, "main", "LSH candidates, then weights of features"),
     "youtube-dnn": _youtube("main", "the user tower with concatenation, and a vector for each item", merge="concat"),
     "ralm-average": _ralm("main", "RALM with the mean of all seeds", train_clusters=1),
     "ralm-global": _ralm("main", "RALM with global attention only", alpha=1.0, beta=0.0),
@@ -74,7 +74,7 @@ CATALOGUE: dict[str, Entry] = {
     "ralm-temperature": _ralm("loss", "RALM with a local attention of temperature 0.1", local_temperature=0.1),
     "ralm-seed-dropout": _ralm("loss", "RALM that learns with a fifth of the seeds left out", seed_dropout=0.2),
     "ralm-paper": _ralm("paper", "RALM as the paper prints it", PAPER),
-    "youtube-dnn-paper": Entry(
+    "youtube-dnn-paper": CatalogueEntry(
         lambda: YouTubeDnn(replace(PAPER, merge="concat")), "paper", "YouTube DNN as the paper prints it"
     ),
 }

@@ -13,7 +13,7 @@ from flows.offline.datasets.layout import Dataset, load
 from flows.offline.evaluation.cells import Job, options_of
 from flows.support.errors import ConfigError
 from ralm.features import Interactions
-from ralm.models.catalogue import MAIN_GROUP, Entry
+from ralm.models.catalogue import MAIN_GROUP, CatalogueEntry
 from ralm.models.model import SeedModel
 from ralm.protocol.cold import ColdTask, cold_task
 from ralm.protocol.split import Floors, item_split, time_split, user_split
@@ -86,7 +86,7 @@ class Plan:
     work: Path
 
     @property
-    def entries(self) -> dict[str, Entry]:
+    def entries(self) -> dict[str, CatalogueEntry]:
         """The chosen models."""
         known = entries(self.catalogue)
         return {name: known[name] for name in self.models}
@@ -141,14 +141,14 @@ def cold_jobs_of(plan: Plan, fingerprint: str) -> list[Job]:
     return _jobs(plan, "cold", able, asked, fingerprint)
 
 
-def entries(catalogue: str) -> dict[str, Entry]:
+def entries(catalogue: str) -> dict[str, CatalogueEntry]:
     """The models of a catalogue.
 
     Raises:
         ConfigError: when the module cannot be found, or has no catalogue.
     """
     try:
-        found: dict[str, Entry] = import_module(catalogue).CATALOGUE
+        found: dict[str, CatalogueEntry] = import_module(catalogue).CATALOGUE
     except (ModuleNotFoundError, AttributeError, ValueError) as error:
         if isinstance(error, ModuleNotFoundError) and not catalogue.startswith(error.name or " "):
             raise
@@ -159,7 +159,7 @@ def entries(catalogue: str) -> dict[str, Entry]:
     return found
 
 
-def chosen_models(text: str, known: dict[str, Entry]) -> tuple[str, ...]:
+def chosen_models(text: str, known: dict[str, CatalogueEntry]) -> tuple[str, ...]:
     """The names that a text of names and ``@groups`` stands for, in the order of the catalogue.
 
     Raises:

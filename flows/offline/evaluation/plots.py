@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from flows.offline.evaluation.table import cold_rows, mean_and_sd
 from ralm.models.catalogue import MAIN_GROUP
 from ralm.protocol.exposure import lorenz
-from ralm.protocol.negatives import KINDS
+from ralm.protocol.negatives import NEGATIVE_KINDS
 
 CONTROL = "activity"
 """The model that every figure stands beside."""
@@ -62,8 +62,8 @@ def _models(cells: list[dict[str, Any]]) -> Figure | None:
     panels = figure.subplots(1, 3, sharey=True)
     for axes, of, title in zip(
         panels,
-        [*map(_auc, KINDS), lambda cell: cell["figures"]["prec10"]],
-        [*(f"AUC, {_TITLES[kind]}" for kind in KINDS), "prec@10"],
+        [*map(_auc, NEGATIVE_KINDS), lambda cell: cell["figures"]["prec10"]],
+        [*(f"AUC, {_TITLES[kind]}" for kind in NEGATIVE_KINDS), "prec@10"],
         strict=True,
     ):
         mean, spread = np.transpose([_mean_sd(main, name, of) for name in names])
@@ -90,7 +90,7 @@ def _k(cells: list[dict[str, Any]]) -> Figure | None:
     if len(of_k) < 2:
         return None
     figure = Figure(figsize=(10, 4), layout="constrained")
-    for axes, kind in zip(figure.subplots(1, 2), KINDS, strict=True):
+    for axes, kind in zip(figure.subplots(1, 2), NEGATIVE_KINDS, strict=True):
         counts = sorted(of_k)
         mean, spread = np.transpose([_mean_sd(cells, of_k[k], _auc(kind)) for k in counts])
         axes.errorbar(counts, mean, spread, marker="o", capsize=3, label="ralm, k-means")
@@ -179,7 +179,7 @@ def _cold(cells: list[dict[str, Any]]) -> Figure | None:
     panels = figure.subplots(1, 3)
     models = list(dict.fromkeys(row["model"] for row in rows))
     turns = sorted({row["seeds"] for row in rows})
-    for axes, kind, of in zip(panels, [*KINDS, KINDS[0]], ["auc", "auc", "prec10"], strict=True):
+    for axes, kind, of in zip(panels, [*NEGATIVE_KINDS, NEGATIVE_KINDS[0]], ["auc", "auc", "prec10"], strict=True):
         for place, model in enumerate(models):
             points = [row for row in rows if row["model"] == model and row["negatives"] == kind]
             at = [turns.index(row["seeds"]) for row in points]

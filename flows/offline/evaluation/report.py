@@ -12,15 +12,15 @@ from flows.offline.evaluation.cells import Cell
 from flows.offline.evaluation.plan import Plan
 from flows.offline.evaluation.table import Row, cold_rows, rows_of, shown
 from flows.support.machine import processor
-from ralm.models.catalogue import MAIN_GROUP, Entry
-from ralm.protocol.negatives import KINDS
+from ralm.models.catalogue import MAIN_GROUP, CatalogueEntry
+from ralm.protocol.negatives import NEGATIVE_KINDS
 from ralm.protocol.task import Task
 
 CONTROLS = ("activity", "ralm")
 """Beside every comparison: the control, and the model that the variants are variants of."""
 _RANKED = ("prec10", "prec50", "ndcg10", "recall50")
 _SPREAD = ("coverage", "gini", "tail")
-_AUCS = tuple((name, kind) for name in ("auc", "auc_item") for kind in KINDS)
+_AUCS = tuple((name, kind) for name in ("auc", "auc_item") for kind in NEGATIVE_KINDS)
 _HEAD = {
     "auc": "AUC",
     "auc_item": "AUC by item",
@@ -75,7 +75,7 @@ def markdown(
     title: str,
     facts: dict[str, str],
     cells: list[Cell],
-    entries: dict[str, Entry],
+    entries: dict[str, CatalogueEntry],
     notes: Sequence[str],
 ) -> str:
     """The report.
@@ -101,19 +101,19 @@ def short(cells: list[Cell]) -> Table:
     for head in (*(f"{_HEAD[name]}\n{kind}" for name, kind in _AUCS), "prec@10", "NDCG@10", "Gini"):
         table.add_column(head, justify="right")
     for pair in _pairs(rows_of(cells)):
-        numbers = [pair[KINDS.index(kind)][name] for name, kind in _AUCS]
+        numbers = [pair[NEGATIVE_KINDS.index(kind)][name] for name, kind in _AUCS]
         numbers += [pair[0][name] for name in ("prec10", "ndcg10", "gini")]
         table.add_row(pair[0]["model"], *(f"{number:.3f}" for number in numbers))
     return table
 
 
-def _group(group: str, rows: list[Row], entries: dict[str, Entry]) -> list[str]:
+def _group(group: str, rows: list[Row], entries: dict[str, CatalogueEntry]) -> list[str]:
     """The table of a group; the best of what has a best is bold (exposure has none: more even is not better)."""
     chosen = [pair for pair in _pairs(rows) if entries[pair[0]["model"]].group == group]
     if group != MAIN_GROUP:
         chosen = [pair for pair in _pairs(rows) if pair[0]["model"] in CONTROLS] + chosen
-    columns = [[shown(pair[KINDS.index(kind)], name) for pair in chosen] for name, kind in _AUCS]
-    values = [[pair[KINDS.index(kind)][name] for pair in chosen] for name, kind in _AUCS]
+    columns = [[shown(pair[NEGATIVE_KINDS.index(kind)], name) for pair in chosen] for name, kind in _AUCS]
+    values = [[pair[NEGATIVE_KINDS.index(kind)][name] for pair in chosen] for name, kind in _AUCS]
     columns += [[shown(row, name) for row, _ in chosen] for name in (*_RANKED, *_SPREAD)]
     values += [[row[name] for row, _ in chosen] for name in _RANKED]
     for texts, numbers in zip(columns, values, strict=False):
@@ -137,8 +137,8 @@ def _cold(cells: list[Cell]) -> list[str]:
     asked = f"{cold['items']} items, {cold['how']}; the same {cold['positives']:,} positives for every number of seeds."
     parts = ["## Cold items", "", f"{asked} Left out: {cold['left_out'] or 'nothing'}.", ""]
     for title, negatives, figure in (
-        *((f"AUC by item, {kind} negatives", kind, "auc") for kind in KINDS),
-        ("prec@10 among these items", KINDS[0], "prec10"),
+        *((f"AUC by item, {kind} negatives", kind, "auc") for kind in NEGATIVE_KINDS),
+        ("prec@10 among these items", NEGATIVE_KINDS[0], "prec10"),
     ):
         body = [
             [model, *(shown(row, figure) for row in rows if (row["model"], row["negatives"]) == (model, negatives))]
@@ -150,7 +150,7 @@ def _cold(cells: list[Cell]) -> list[str]:
 
 def _pairs(rows: list[Row]) -> list[tuple[Row, Row]]:
     """Of each model its two rows, in the order of the kinds of negatives."""
-    return list(zip(rows[:: len(KINDS)], rows[1 :: len(KINDS)], strict=True))
+    return list(zip(rows[:: len(NEGATIVE_KINDS)], rows[1 :: len(NEGATIVE_KINDS)], strict=True))
 
 
 def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from flows.offline.evaluation.cells import Cell
-from ralm.protocol.negatives import KINDS
+from ralm.protocol.negatives import NEGATIVE_KINDS
 
 BY_NEGATIVES = ("auc", "auc_item")
 PLAIN = ("prec10", "prec50", "ndcg10", "recall50", "coverage", "gini", "tail")
@@ -28,7 +28,7 @@ def rows_of(cells: list[Cell]) -> list[Row]:
     rows = []
     for model in dict.fromkeys(cell["model"] for cell in judged):
         runs = [cell for cell in judged if cell["model"] == model]
-        for negatives in KINDS:
+        for negatives in NEGATIVE_KINDS:
             row: Row = {"model": model, "negatives": negatives}
             for name in FIGURES:
                 values = [run["figures"][name] for run in runs]
@@ -48,7 +48,7 @@ def cold_rows(cells: list[Cell]) -> list[dict[str, Any]]:
         points = [
             point for cell in cells if cell["model"] == model and cell["cold"] for point in cell["cold"]["points"]
         ]
-        for negatives in KINDS:
+        for negatives in NEGATIVE_KINDS:
             for seeds in sorted({point["seeds"] for point in points}):
                 same = [p for p in points if p["negatives"] == negatives and p["seeds"] == seeds]
                 if not same:

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ralm.features import Histories, Interactions
+from ralm.features import ClickHistories, Interactions
 from ralm.protocol.held_out import judge_held_out
 from ralm.towers.group_clustering import cluster_groups
 from ralm.towers.training import train
@@ -27,7 +27,7 @@ def test_planted_groups_are_found(planted: Interactions) -> None:
     trained = train(before, CONFIG)
     losses = [entry["loss"] for entry in trained.log if entry["stage"] == "look-alike towers"]
     assert losses[-1] < losses[0]
-    vectors = trained.vectors(Histories(before, CONFIG.history), np.arange(planted.users))
+    vectors = trained.vectors(ClickHistories(before, CONFIG.history), np.arange(planted.users))
     weights = trained.towers.attention_weights()
     figures = judge_held_out(planted, vectors, weights, learned=learned, clusters=5, rng_seed=0)
     assert figures.positives > 500

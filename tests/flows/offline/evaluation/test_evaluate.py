@@ -26,7 +26,7 @@ CATALOGUE = """
 import os, signal, time
 from ralm.models.activity import Activity
 from ralm.models.catalogue import CATALOGUE as KNOWN
-from ralm.models.catalogue import Entry
+from ralm.models.catalogue import CatalogueEntry
 from ralm.models.lookalike_model import LookalikeModel
 from ralm.towers.training_config import TrainingConfig
 
@@ -56,11 +56,11 @@ class NoSeeds:
 CATALOGUE = {
     "activity": KNOWN["activity"],
     "item-knn": KNOWN["item-knn"],
-    "ralm": Entry(lambda: LookalikeModel(SMALL), "main", "small"),
-    "failing": Entry(Failing, "broken", "raises"),
-    "killed": Entry(Killed, "broken", "dies"),
-    "slow": Entry(Slow, "slow", "sleeps"),
-    "no-seeds": Entry(NoSeeds, "other", "cannot answer from seeds"),
+    "ralm": CatalogueEntry(lambda: LookalikeModel(SMALL), "main", "small"),
+    "failing": CatalogueEntry(Failing, "broken", "raises"),
+    "killed": CatalogueEntry(Killed, "broken", "dies"),
+    "slow": CatalogueEntry(Slow, "slow", "sleeps"),
+    "no-seeds": CatalogueEntry(NoSeeds, "other", "cannot answer from seeds"),
 }
 """
 
