@@ -26,22 +26,22 @@ class CatalogueEntry:
     Attributes:
         make: makes it, untrained.
         group: `MAIN_GROUP`, or of which comparison it is: ``merge``, ``k``, ``clustering``, ``loss``, ...
-        what: one line, for the table and the help.
+        description: one line, for the table and the help.
     """
 
     make: Callable[[], Model]
     group: str
-    what: str
+    description: str
 
 
-def _ralm(group: str, what: str, config: TrainingConfig | None = None, **changes: Any) -> CatalogueEntry:
+def _ralm(group: str, description: str, config: TrainingConfig | None = None, **changes: Any) -> CatalogueEntry:
     changed = replace(config or TrainingConfig(), **changes)
-    return CatalogueEntry(lambda: LookalikeModel(changed), group, what)
+    return CatalogueEntry(lambda: LookalikeModel(changed), group, description)
 
 
-def _youtube(group: str, what: str, **changes: Any) -> CatalogueEntry:
+def _youtube(group: str, description: str, **changes: Any) -> CatalogueEntry:
     changed = TrainingConfig(**changes)
-    return CatalogueEntry(lambda: YouTubeDnn(changed), group, what)
+    return CatalogueEntry(lambda: YouTubeDnn(changed), group, description)
 
 
 CATALOGUE: dict[str, CatalogueEntry] = {

@@ -10,7 +10,7 @@ from flows.config.fields import nearest
 from flows.config.rules import split_addresses
 from flows.config.settings import Settings
 from flows.offline.datasets.layout import Dataset, load
-from flows.offline.evaluation.cells import Job, options_of
+from flows.offline.evaluation.cells import CellSpec, options_of
 from flows.support.errors import ConfigError
 from ralm.features import Interactions
 from ralm.models.catalogue import MAIN_GROUP, CatalogueEntry
@@ -120,7 +120,7 @@ def plan_of(settings: Settings, name: str) -> tuple[Plan, Dataset]:
     return Plan(name, folder, protocol, settings.catalogue, chosen, rng_seeds, Path(settings.work) / name), dataset
 
 
-def jobs_of(plan: Plan, fingerprint: str) -> list[Job]:
+def specs_of(plan: Plan, fingerprint: str) -> list[CellSpec]:
     """The cells of the task: each model with each rng_seed, those that can answer at all.
 
     Models that are trained for long and share a tower come first, so that no worker is left alone with one at the
@@ -128,17 +128,17 @@ def jobs_of(plan: Plan, fingerprint: str) -> list[Job]:
     """
     asked = plan.protocol.shown()
     able = [name for name in plan.models if plan.protocol.split != "items" or _answers_seeds(plan, name)]
-    return _jobs(plan, "task", able, asked, fingerprint)
+    return _specs(plan, "task", able, asked, fingerprint)
 
 
-def cold_jobs_of(plan: Plan, fingerprint: str) -> list[Job]:
+def cold_specs_of(plan: Plan, fingerprint: str) -> list[CellSpec]:
     """The cells for cold items, of the main models: the variants of other groups differ elsewhere.
 
     They do not depend on the split but where the cut by time gives them.
     """
     asked = {"cut": plan.protocol.cut, "floors": plan.protocol.shown()["floors"]}
     able = [name for name in plan.models if plan.entries[name].group == MAIN_GROUP and _answers_seeds(plan, name)]
-    return _jobs(plan, "cold", able, asked, fingerprint)
+    return _specs(plan, "cold", able, asked, fingerprint)
 
 
 def entries(catalogue: str) -> dict[str, CatalogueEntry]:
@@ -193,11 +193,11 @@ def _rng_seeds(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def _jobs(plan: Plan, kind: str, models: list[str], asked: dict[str, object], fingerprint: str) -> list[Job]:
+def _specs(plan: Plan, kind: str, models: list[str], asked: dict[str, object], fingerprint: str) -> list[CellSpec]:
     made = {name: plan.entries[name].make() for name in models}
     order = sorted(models, key=lambda name: not hasattr(made[name], "use_store"))
     return [
-        Job(kind, name, plan.entries[name].group, rng_seed, options_of(made[name]), asked, fingerprint)
+        CellSpec(kind, name, plan.entries[name].group, rng_seed, options_of(made[name]), asked, fingerprint)
         for name in order
         for rng_seed in plan.rng_seeds
     ]

@@ -41,7 +41,7 @@ _CUTS = {
 _NOT_OF_RESULT = ("results", "work", "processes")
 
 
-def facts(plan: Plan, dataset: Dataset, task: Task, cells: list[Cell]) -> dict[str, str]:
+def metadata(plan: Plan, dataset: Dataset, task: Task, cells: list[Cell]) -> dict[str, str]:
     """Everything that a reader must know of the task, by what it is about."""
     floors = plan.protocol.floors
     order = "" if dataset.timed else "; the clicks have no times, so that their order is random"
@@ -71,9 +71,9 @@ def command_of(settings: Settings, name: str, options: Iterable[str] = ()) -> st
     return " ".join(["ralm evaluate", name, *given, *options])
 
 
-def markdown(
+def markdown_report(
     title: str,
-    facts: dict[str, str],
+    about: dict[str, str],
     cells: list[Cell],
     entries: dict[str, CatalogueEntry],
     notes: Sequence[str],
@@ -82,13 +82,13 @@ def markdown(
 
     Args:
         title: what was compared on what.
-        facts: of the task.
+        about: the task's metadata.
         cells: all that are there.
         entries: the models.
         notes: what else is to be said.
     """
     rows = rows_of(cells)
-    parts = [f"# {title}", "", *(f"- **{about}**: {text}" for about, text in facts.items())]
+    parts = [f"# {title}", "", *(f"- **{name}**: {text}" for name, text in about.items())]
     parts += ["", *(f"{note}\n" for note in notes)]
     for group in dict.fromkeys(entries[row["model"]].group for row in rows):
         parts += _group(group, rows, entries)
@@ -124,8 +124,8 @@ def _group(group: str, rows: list[Row], entries: dict[str, CatalogueEntry]) -> l
         [pair[0]["model"], *(texts[place] for texts in columns), f"{pair[0]['seconds']:.1f}", str(pair[0]["seeds"])]
         for place, pair in enumerate(chosen)
     ]
-    what = [f"- `{pair[0]['model']}`: {entries[pair[0]['model']].what}" for pair in chosen]
-    return [f"## {group}", "", *_table(["model", *heads, "seconds", "rng_seeds"], body), "", *what, ""]
+    described = [f"- `{pair[0]['model']}`: {entries[pair[0]['model']].description}" for pair in chosen]
+    return [f"## {group}", "", *_table(["model", *heads, "seconds", "rng_seeds"], body), "", *described, ""]
 
 
 def _cold(cells: list[Cell]) -> list[str]:
