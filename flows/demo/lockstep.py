@@ -30,7 +30,7 @@ _PATIENCE_S = 60.0
 _LOOK_AGAIN_S = 0.05
 _LAST_SCRAPES = 5
 
-Told = Callable[[int], None]
+Advance = Callable[[int], None]
 """Called with how many more messages are done."""
 
 
@@ -78,7 +78,7 @@ class Lockstep:
         """Release the clients."""
         self._answers.close()
 
-    def send(self, windows: Sequence[Window], bad: Sequence[Outgoing], told: Told) -> None:
+    def send(self, windows: Sequence[Window], bad: Sequence[Outgoing], advance: Advance) -> None:
         """Send all windows; the bad messages go with the clicks of the second one (or the only one).
 
         Raises:
@@ -92,14 +92,14 @@ class Lockstep:
             self._bad_producer.finish()
             self._producer.finish()
             self._wait_until(lambda page: waits_for(page, self._newest, self._lateness))
-            told(len(window.clicks))
-            self._ask(window, told)
+            advance(len(window.clicks))
+            self._ask(window, advance)
         self._wait_until(lambda page: _waits_for_dead_letters(page, len(bad)))
 
     def _wait_until(self, left: Callable[[MetricsPage], str]) -> None:
         wait_until_done(self._flow, left, self._clock, self._sleep)
 
-    def _ask(self, window: Window, told: Told) -> None:
+    def _ask(self, window: Window, advance: Advance) -> None:
         waiting: set[str] = set()
         unsent = list(reversed(window.requests))
         deadline = self._clock() + _PATIENCE_S
@@ -112,7 +112,7 @@ class Lockstep:
             answered = self._answers.next()
             if answered in waiting:
                 waiting.remove(answered)
-                told(1)
+                advance(1)
                 deadline = self._clock() + _PATIENCE_S
             elif self._clock() > deadline:
                 self._flow.check()
@@ -170,7 +170,7 @@ def last_page(flow: Flow, sleep: Callable[[float], None] = time.sleep) -> Metric
 
 
 def waits_for(page: MetricsPage, newest: dict[str, int], lateness: int) -> str:
-    """What the flow still has to do before it serves everything that clicks have closed, in words; empty when nothing.
+    """What the flow still has to do before it serves everything that clicks have closed, for a message; else empty.
 
     Args:
         page: the flow's metrics.
@@ -225,7 +225,7 @@ class _Answers:
 
 
 def replay_in_lockstep(
-    settings: Settings, flow: Flow, windows: Sequence[Window], bad: Sequence[Outgoing], told: Told
+    settings: Settings, flow: Flow, windows: Sequence[Window], bad: Sequence[Outgoing], advance: Advance
 ) -> None:
     """Send all windows to a running flow and wait for all answers.
 
@@ -233,4 +233,4 @@ def replay_in_lockstep(
         RalmError: when something is not delivered, taken or answered in time, or the flow ends.
     """
     with closing(Lockstep(settings, flow)) as lockstep:
-        lockstep.send(windows, bad, told)
+        lockstep.send(windows, bad, advance)

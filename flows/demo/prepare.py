@@ -40,7 +40,7 @@ class Prepared:
     left_out: int
 
 
-def prepare(settings: Settings, folder: Path) -> Prepared:
+def prepare_demo(settings: Settings, folder: Path) -> Prepared:
     """Bring the data and train the bundle, unless the folder has them.
 
     Raises:

@@ -51,7 +51,7 @@ def train(
     Args:
         data: users, items and the clicks to learn from.
         config: the hyperparameters.
-        progress: told of each epoch.
+        progress: called when a stage begins and after each epoch.
         checkpoint: where a stopped training goes on from; None: nowhere.
 
     Raises:

@@ -1,8 +1,8 @@
 """One's own data: a folder with ``events``, and perhaps ``users`` and ``items``, as CSV or Parquet (docs/data.md).
 
-Kinds of user fields that ``data.toml`` does not say are told from the values: lists, and text with ``|`` in any row,
-are multivalent; other text, booleans and whole numbers of at most 10 different values (codes: a plan, a gender) are
-categorical; other numbers are continuous.
+Kinds of user fields that ``data.toml`` does not give are inferred from the values: lists, and text with ``|`` in any
+row, are multivalent; other text, booleans and whole numbers of at most 10 different values (codes: a plan, a gender)
+are categorical; other numbers are continuous.
 """
 
 import tomllib
@@ -106,7 +106,7 @@ def describe(folder: Path) -> Description:
 
 
 def kind_of(table: Table, name: str) -> str:
-    """The kind of a user field, told from its values."""
+    """The kind of a user field, inferred from its values."""
     column = table.column(name)
     if pa.types.is_nested(column.type):
         return "multivalent"
@@ -134,7 +134,7 @@ def _check_against(described: Description, tables: list[Table], events: Table) -
 
 
 def _as_numbers(words: Any) -> Any:
-    """Numbers, or None when something is none; of nothing, None."""
+    """Words as numbers; None when there are no words, or one is not a number."""
     try:
         return words.astype(np.float64) if len(words) else None
     except ValueError:

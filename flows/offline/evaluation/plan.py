@@ -65,7 +65,7 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Plan:
-    """An experiment, as its worker processes are told of it.
+    """An experiment, as its worker processes get it.
 
     Attributes:
         name: of the data set.

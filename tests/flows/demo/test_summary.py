@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from flows.demo.ranking import RankingJudge
 from flows.demo.read_back import ReadBack, Sent
 from flows.demo.report import broken
-from flows.demo.summary import Summary, summarise
+from flows.demo.summary import DemoSummary, summarise
 from flows.messages.types import Centroids, Click, Request, ScoredItem, Scores
 from flows.support.metrics_page import MetricsPage
 
@@ -81,7 +81,7 @@ def test_a_score_from_after_its_request_is_found_out() -> None:
     assert list(said(summary)) == ["1 answers use centroids of clicks after their request"]
 
 
-def said(summary: Summary, bad: int = 0, items: int = 0, clicks: int = 0) -> Iterable[str]:
+def said(summary: DemoSummary, bad: int = 0, items: int = 0, clicks: int = 0) -> Iterable[str]:
     page = MetricsPage.parse(f'ralm_items {items}\nralm_clicks_total{{outcome="applied"}} {clicks}\n')
     return broken(summary, bad, page)
 
