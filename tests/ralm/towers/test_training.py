@@ -7,12 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ralm.features import ClickHistories, Interactions
 from ralm.protocol.held_out import judge_held_out
-from ralm.towers.group_clustering import cluster_groups
 from ralm.towers.training import train
 from ralm.towers.training_config import TrainingConfig
 
@@ -113,17 +110,3 @@ def test_the_best_epoch_is_kept_and_training_ends_when_it_gets_no_better(planted
 def test_too_little_data_is_refused(planted: Interactions) -> None:
     with pytest.raises(ValueError, match="at least 2 clicks on 2 items"):
         train(planted.only(np.zeros(len(planted.clicks_user), bool)), CONFIG)
-
-
-@settings(deadline=None, max_examples=40)
-@given(st.lists(st.integers(1, 12), min_size=1, max_size=8), st.integers(1, 5), st.integers(0, 2**31))
-def test_groups_are_clustered_each_for_itself(sizes: list[int], k: int, rng_seed: int) -> None:
-    rng = np.random.default_rng(rng_seed)
-    groups = np.repeat(np.arange(len(sizes)), sizes)
-    vectors = rng.normal(size=(len(groups), 4)).astype(np.float32)
-    labels = cluster_groups(vectors, groups, k, rng)
-    assert labels.min() >= 0
-    assert labels.max() < k
-    for group, size in enumerate(sizes):
-        if size <= k:
-            assert len(set(labels[groups == group].tolist())) == size
