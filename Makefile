@@ -1,11 +1,17 @@
 # `make help` lists what there is. Everything runs in .venv, made from pinned versions (constraints.txt).
-PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
+# A Python that the engine has wheels for; PYTHON=... names another. A shim of pyenv may stand for a version that is not there,
+# and Debian's has no ensurepip until its package venv is installed: so each is tried. Only where one is used: $(call first,...).
+TRY := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
+PYTHON ?= python3.12 python3.11 python3 python
+first = $(or $(firstword $(foreach python,$(1),$(shell $(python) -c '$(TRY)' >/dev/null 2>&1 && echo $(python)))),$(error $(2)))
+NO_PYTHON = No Python 3.12 or 3.11 with venv is here (tried: $(PYTHON)): install one (Debian, Ubuntu: apt-get install python3.12-venv, or python3.11-venv) or name it: make PYTHON=/path/to/python3.12
+
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check audit tests faults soak bench fuzz lock clean prometheus
+.PHONY: help venv demo test check audit tests faults soak bench fuzz lock clean prometheus kafka
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -13,11 +19,15 @@ help: ## What can be made
 venv: $(INSTALLED) ## The virtual environment with everything for development
 
 PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check --quiet
+PIP_INSTALL_LOCKED := $(PIP_INSTALL) --no-deps --require-hashes --only-binary :all:
 
-# First what has hashes; the second command finds only torch left to bring (see requirements.lock).
-$(INSTALLED): pyproject.toml constraints.txt requirements.lock
-	$(PYTHON) -m venv $(VENV)
-	$(PIP_INSTALL) --no-deps --require-hashes --only-binary :all: -r requirements.lock
+# First what has hashes, then whichever build of torch the index offers, then what a CUDA build needs besides; nothing
+# is left for the last command to bring.
+$(INSTALLED): pyproject.toml constraints.txt requirements.lock requirements-cuda.lock
+	$(call first,$(PYTHON),$(NO_PYTHON)) -m venv $(VENV)
+	$(PIP_INSTALL_LOCKED) -r requirements.lock
+	$(PIP_INSTALL) --no-deps --only-binary :all: -c constraints.txt torch
+	build=$$($(BIN)/python .ci/dependencies.py build) && { [ $$build = cpu ] || $(PIP_INSTALL_LOCKED) -r requirements-cuda.lock; }
 	PYTHONWARNINGS=ignore $(PIP_INSTALL) --upgrade-strategy only-if-needed --no-build-isolation -c constraints.txt -e '.[dev]'
 	@touch $@
 
@@ -35,13 +45,16 @@ check: venv ## Lint, format, types, import rules
 audit: venv ## Dependencies: pins, lock, installed files; vulnerabilities where the data can be reached
 	$(BIN)/python .ci/dependencies.py audit
 
-tests: venv prometheus ## The tests, with a real broker and real processes
+tests: venv prometheus kafka ## The tests, with a real broker and real processes
 	$(BIN)/python -m pytest $(PYTEST)
 
 prometheus: ## promtool, for the tests of the alert rules, where it may be installed
 	@command -v promtool >/dev/null || ( [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 		&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends prometheus >/dev/null ) \
 		|| echo "promtool is not installed and may not be: the checks of the alert rules will be SKIPPED (Debian: apt-get install prometheus)"
+
+kafka: venv ## Apache Kafka's jars, for the integration tests, where Java 17 and Maven are
+	@$(BIN)/python -m tests.brokers.kafka_jars
 
 faults: venv ## Five kills and each other fault once, against an independent oracle (docs/faults.md)
 	$(BIN)/python -m tests.faults --kills 5 --pause 5 $(FAULTS)
@@ -55,13 +68,17 @@ bench: venv ## How fast clicks are taken in, beside the raw client
 fuzz: venv ## A million inputs for decoders, codecs, settings and bundle: make fuzz FUZZ="--rng-seed 7"
 	$(BIN)/python -m tests.fuzz $(FUZZ)
 
+COMPILE := $(VENV)-lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host -c $(VENV)-lock/keep.txt
+
+# With the oldest Python, whose needs include those of the newer ones.
 lock: venv ## Pin what pyproject.toml asks for, with hashes (UPGRADE=1: the newest it allows; then run make test)
-	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install --quiet pip-tools
-	$(VENV)-lock/bin/pip-compile --quiet --generate-hashes --extra dev --allow-unsafe --strip-extras $(if $(UPGRADE),,-c constraints.txt) \
-		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
-		--output-file $(VENV)-lock/resolved.txt pyproject.toml
-	$(BIN)/python .ci/dependencies.py pins < $(VENV)-lock/resolved.txt
+	$(call first,python3.11,make lock needs Python 3.11 with venv) -m venv --clear $(VENV)-lock && $(VENV)-lock/bin/pip install --quiet pip-tools
+	$(BIN)/python .ci/dependencies.py ask $(VENV)-lock $(if $(UPGRADE),upgrade)
+	$(COMPILE) --output-file $(VENV)-lock/main.txt $(VENV)-lock/main.in
+	$(COMPILE) -c $(VENV)-lock/main.txt --output-file $(VENV)-lock/cuda.txt $(VENV)-lock/cuda.in
+	$(BIN)/python .ci/dependencies.py pins $(VENV)-lock
 	rm -rf $(VENV)-lock
 
 clean: ## Remove what was made (not .ralm, which holds data, bundles and state)
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(VENV)-lock .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

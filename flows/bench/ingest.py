@@ -9,21 +9,20 @@ from uuid import uuid4
 import numpy as np
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
+from flows.bench.random_bundle import write_random_bundle
 from flows.config.flow_process import FlowProcess, free_port
 from flows.config.settings import Settings
 from flows.kafka.admin import make_topics
 from flows.kafka.config import consumer_config, producer_config
 from flows.kafka.embedded_broker import EmbeddedBroker
 from flows.kafka.topics import TopicNames
-from ralm.scoring import AttentionWeights
-from state.bundle.bundle import write_bundle
 from state.user_keys import user_keys
 
 _USERS = 50_000
 _ITEMS = 10_000
 _DIM = 128
 _BATCH = 10_000
-_LOOK_EVERY_S = 0.05
+_LOOK_EVERY_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,9 @@ class IngestFigures:
     Attributes:
         clicks: how many were in the topic.
         bytes_each: mean size of their values.
-        raw_per_s: reading and nothing else, the best of the runs.
-        flow_per_s: taken in by the flow, the median of the runs; from its first click to its last.
+        raw_per_s: read by the client that does nothing else, the median of the runs; from its first click to its last.
+        flow_per_s: taken in by the flow, likewise.
+        cpu_us: processor time of the flow's process for each click, microseconds, the median of the runs.
         rss_mib: resident memory of the flow's process in the last run: after the first clicks, halfway, at the end.
     """
 
@@ -42,6 +42,7 @@ class IngestFigures:
     bytes_each: float
     raw_per_s: float
     flow_per_s: float
+    cpu_us: float
     rss_mib: tuple[int, int, int]
 
 
@@ -57,45 +58,40 @@ def measure_ingest(folder: Path, clicks: int, runs: int, progress: Callable[[str
     Raises:
         RalmError: when the broker or the flow fails.
     """
-    _write_bundle(folder / "bundle")
+    write_bench_bundle(folder / "bundle")
     with EmbeddedBroker(folder / "broker") as broker:
-        settings = _settings(folder, broker.bootstrap_servers, "0")
+        settings = bench_settings(folder, broker.bootstrap_servers, "0")
         make_topics(settings)
         progress("filling the topic")
         size = _fill(settings, clicks)
-        progress("reading with the client alone")
-        raw = max(_read_raw(settings, clicks) for _ in range(runs))
-        rates = []
+        raw, rates, costs = [], [], []
         for run in range(runs):
+            # In turn, so that both see the same moods of the machine.
+            progress(f"reading with the client alone, {run + 1} of {runs}")
+            raw.append(_read_raw(settings, clicks))
             progress(f"reading with the flow, {run + 1} of {runs}")
-            rate, memory = _run_flow(_settings(folder, broker.bootstrap_servers, str(run)), folder, clicks)
+            rate, cost, memory = _run_flow(bench_settings(folder, broker.bootstrap_servers, str(run)), folder, clicks)
             rates.append(rate)
-    return IngestFigures(clicks, size / clicks, raw, float(np.median(rates)), memory)
+            costs.append(cost)
+    raw_per_s, per_s, cpu_us = (float(np.median(each)) for each in (raw, rates, costs))
+    return IngestFigures(clicks, size / clicks, raw_per_s, per_s, cpu_us, memory)
 
 
-def _settings(folder: Path, servers: str, run: str) -> Settings:
+def bench_settings(folder: Path, servers: str, run: str) -> Settings:
+    """Settings of a run in the folder: its bundle, a state directory and a port of its own, defaults for the rest."""
     places = {
         "bootstrap_servers": servers,
         "bundle": str(folder / "bundle"),
         "state_dir": str(folder / f"state-{run}"),
         "metrics_port": free_port("127.0.0.1", 0),
+        "window": "365d",  # none closes meanwhile: clustering is measured elsewhere
     }
     return Settings.model_validate(places)
 
 
-def _write_bundle(path: Path) -> None:
-    rng = np.random.default_rng(0)
-    shapes = ((_DIM, _DIM), (32, _DIM), (32,))
-    w_local, w_global, v_global = (rng.normal(scale=0.1, size=shape).astype(np.float32) for shape in shapes)
-    write_bundle(
-        path,
-        towers=AttentionWeights(w_local, w_global, v_global),
-        user_tower={},
-        lookalike={},
-        keys=user_keys([_user(number) for number in range(_USERS)]),
-        vectors=rng.normal(size=(_USERS, _DIM)).astype(np.float32),
-        details={},
-    )
+def write_bench_bundle(path: Path) -> None:
+    """Write a bundle of random weights and users of the usual size."""
+    write_random_bundle(path, user_keys([_user(number) for number in range(_USERS)]), _DIM, np.random.default_rng(0))
 
 
 def _user(number: int) -> str:
@@ -134,29 +130,31 @@ def _read_raw(settings: Settings, clicks: int) -> float:
     first = consumer.consume(1, timeout=30.0)
     began, read = time.perf_counter(), len(first)
     while read < clicks:
-        read += len([message.value() for message in consumer.consume(_BATCH, timeout=1.0)])
+        read += len([message.value() for message in consumer.consume(min(_BATCH, clicks - read), timeout=1.0)])
     took = time.perf_counter() - began
     consumer.close()
     return read / took
 
 
-def _run_flow(settings: Settings, folder: Path, clicks: int) -> tuple[float, tuple[int, int, int]]:
-    """Clicks a second of the dataflow, and its memory on the way."""
-    began: tuple[float, float] | None = None
+def _run_flow(settings: Settings, folder: Path, clicks: int) -> tuple[float, float, tuple[int, int, int]]:
+    """Clicks a second of the dataflow, its processor time a click (us), and its memory on the way (MiB)."""
+    began: tuple[float, float, float] | None = None
     memory: list[tuple[float, int]] = []
     with FlowProcess("seeds", settings, config=folder / "ralm.toml", log=folder / "flow.log") as flow:
         flow.wait_ready()
         while True:
-            now, taken = time.perf_counter(), flow.page().total("ralm_clicks_total")
+            now, page = time.perf_counter(), flow.page()
+            taken, cpu = page.total("ralm_clicks_total"), page.total("process_cpu_seconds_total")
             if taken:
-                began = began or (now, taken)
-                memory.append((taken, round(flow.page().total("process_resident_memory_bytes") / 2**20)))
+                began = began or (now, taken, cpu)
+                memory.append((taken, round(page.total("process_resident_memory_bytes") / 2**20)))
             if taken >= clicks:
                 break
             time.sleep(_LOOK_EVERY_S)
         flow.drain()
     # Where the first look already finds much, what came before it counts neither as clicks nor as time.
-    start, before = began or (now, taken)
+    start, before, cpu_before = began or (now, taken, cpu)
     rate = (taken - before) / (now - start) if now > start else float("nan")
+    cost = (cpu - cpu_before) / (taken - before) * 1e6 if taken > before else float("nan")
     halfway = next(rss for count, rss in memory if count >= clicks / 2)
-    return rate, (memory[0][1], halfway, memory[-1][1])
+    return rate, cost, (memory[0][1], halfway, memory[-1][1])

@@ -1,6 +1,6 @@
 """Hands a dataflow to the engine, and finds the reason when it ends: recovery data, the engine's own pages, causes."""
 
-import fcntl
+import gc
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -9,12 +9,15 @@ from tempfile import TemporaryDirectory
 from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
+from threadpoolctl import threadpool_limits
 
+from flows.config.fields import split_list
 from flows.config.settings import Settings
 from flows.engine.failures import first_failure
 from flows.support.errors import FlowFailedError, RalmError, StoppedError
 from flows.support.logs import get_logger
 from state.bundle.bundle import BundleError
+from state.owner_lock import file_lock
 from state.store.seed_store import StoreError
 
 __all__ = ["Dataflow", "launch", "set_engine_api"]
@@ -25,6 +28,8 @@ ENABLED = "BYTEWAX_DATAFLOW_API_ENABLED"
 PORT = "BYTEWAX_DATAFLOW_API_PORT"
 CACHE = "BYTEWAX_DATAFLOW_API_CACHE_PATH"
 _FIRST_PORT = 3030
+_COLLECTOR = (200_000, 20, 100)
+"""Allocations before a young collection, young before a middle one, middle before a full one."""
 _DISK = (
     "Look for a full or failing disk under {recovery}; once it is mended, start again: nothing is lost. If a file "
     "there is damaged, restore the state directory (stores and recovery together) from a backup, or move it away as "
@@ -38,19 +43,22 @@ def launch(flow: Dataflow, settings: Settings, name: str) -> None:
     Raises:
         FlowFailedError: when it cannot go on; the message says what to do.
     """
-    addresses = [address.strip() for address in settings.addresses.split(",") if address.strip()]
+    addresses = split_list(settings.addresses)
     recovery = Path(settings.state_dir) / "recovery" / name
     set_engine_api(settings)
     try:
         _prepare_recovery(recovery, settings.recovery_partitions)
-        cli_main(
-            flow,
-            workers_per_process=settings.workers,
-            process_id=settings.process_id if addresses else None,
-            addresses=addresses or None,
-            epoch_interval=timedelta(milliseconds=settings.snapshot_interval),
-            recovery_config=RecoveryConfig(str(recovery)),
-        )
+        _calm_collector()
+        # One numeric thread: a second one waits by spinning, and on a busy machine the dataflow waits for it.
+        with threadpool_limits(1):
+            cli_main(
+                flow,
+                workers_per_process=settings.workers,
+                process_id=settings.process_id if addresses else None,
+                addresses=addresses or None,
+                epoch_interval=timedelta(milliseconds=settings.snapshot_interval),
+                recovery_config=RecoveryConfig(str(recovery)),
+            )
     except BaseException as error:
         known = _known_cause(error) or _known_cause(first_failure()) or _engine_cause(error, recovery)
         if known is None:
@@ -59,6 +67,17 @@ def launch(flow: Dataflow, settings: Settings, name: str) -> None:
             log.info(str(known))
             return
         raise FlowFailedError(str(known)) from error
+
+
+def _calm_collector() -> None:
+    """Leave what was imported out of the cycle collector, and let it look less often.
+
+    Each message is an object that it counts, so with the usual thresholds it walks over all imports again and again:
+    four tenths of the time of taking clicks in, with the interpreter's lock held. Call it once the process is up.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECTOR)
 
 
 def set_engine_api(settings: Settings) -> None:
@@ -84,8 +103,7 @@ def _prepare_recovery(path: Path, partitions: int) -> None:
     """The engine's recovery data; made once, by whichever process of a cluster comes first."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with (path.parent / f"{path.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with file_lock(path.parent / f"{path.name}.lock"):
             if not any(path.glob("part-*.sqlite3")):
                 _make_recovery(path, partitions)
     except OSError as error:

@@ -1,12 +1,14 @@
 """A Kafka-protocol broker (noida-db) in a process of its own, for the demo, the tests and the benchmarks.
 
-It is one node and saves lazily: a kill loses its last seconds. Nothing in the dataflows knows of it; they take the
-address of any broker.
+It is one node and saves lazily: a kill loses its last seconds. It answers empty fetches at once, so that an idle
+consumer would keep a core busy: a second process before it lets them wait (``long_poll``). Nothing in the dataflows
+knows of it; they take the address of any broker.
 """
 
 import os
 import re
 import signal
+import sys
 import time
 from importlib.resources import files
 from importlib.util import find_spec
@@ -23,7 +25,9 @@ from flows.support.child_process import ChildProcess
 from flows.support.errors import ConfigError, RalmError
 
 HOST = "127.0.0.1"
-_ADDRESS = re.compile(rf"^\s*kafka\s+{re.escape(HOST)}:(\d+)\s*$", re.MULTILINE)
+_LONG_POLL = f"{__package__}.long_poll"
+_BROKER_ADDRESS = re.compile(rf"^\s*kafka\s+{re.escape(HOST)}:(\d+)\s*$", re.MULTILINE)
+_ADDRESS = re.compile(rf"^long poll {re.escape(HOST)}:(\d+)\s*$", re.MULTILINE)
 _START_TIMEOUT_S = 30.0
 _LOOK_AGAIN_S = 0.02
 
@@ -45,7 +49,7 @@ class EmbeddedBroker:
     def __init__(self, data_dir: Path, port: int = 0) -> None:
         self.data_dir = data_dir
         self.port = port
-        self._process: ChildProcess | None = None
+        self._processes: list[ChildProcess] = []
 
     def __enter__(self) -> Self:
         return self.start()
@@ -61,13 +65,13 @@ class EmbeddedBroker:
         return f"{HOST}:{self.port}"
 
     @property
-    def pid(self) -> int:
-        """Its process id.
+    def pids(self) -> tuple[int, ...]:
+        """The ids of its processes: the broker's, and that of the long poll before it.
 
         Raises:
             RalmError: when it does not run.
         """
-        return self._running().pid
+        return tuple(process.pid for process in self._running())
 
     def start(self) -> Self:
         """Start it and wait until it answers.
@@ -80,11 +84,17 @@ class EmbeddedBroker:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         log = self.data_dir / "broker.log"
         log.unlink(missing_ok=True)
-        only_kafka = ["start", "--only", "kafka", "--kafka-port", str(self.port), "--host", HOST]
-        command = [str(program), *only_kafka, "--data-dir", str(self.data_dir)]
-        self._process = ChildProcess("the embedded broker", command, log=log)
+        only_kafka = ["start", "--only", "kafka", "--kafka-port", "0", "--host", HOST]
+        deadline = time.monotonic() + _START_TIMEOUT_S
         try:
-            self._wait(self._process)
+            command = [str(program), *only_kafka, "--data-dir", str(self.data_dir)]
+            self._processes = [ChildProcess("the embedded broker", command, log=log)]
+            broker_port = self._wait(_BROKER_ADDRESS, log, deadline)
+            command = [sys.executable, "-m", _LONG_POLL, str(self.port), str(broker_port)]
+            self._processes.append(ChildProcess("the embedded broker's long poll", command, log=log))
+            self.port = self._wait(_ADDRESS, log, deadline)
+            while not _answers(self.bootstrap_servers):
+                self._look(log, deadline)
         except BaseException:
             self.stop()
             raise
@@ -92,19 +102,19 @@ class EmbeddedBroker:
 
     def stop(self) -> None:
         """Stop it with SIGTERM, so that it saves everything; nothing happens when it does not run."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.stop()
+        while self._processes:
+            self._processes.pop().stop()
 
     def pause(self) -> None:
         """Play an outage: it holds its connections and answers nothing (SIGSTOP)."""
-        process = self._running()
-        process.send(signal.SIGSTOP)
-        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)  # it may take a moment to stop
+        for process in reversed(self._running()):
+            process.send(signal.SIGSTOP)
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)  # it may take a moment to stop
 
     def resume(self) -> None:
         """End the outage (SIGCONT)."""
-        self._running().send(signal.SIGCONT)
+        for process in self._running():
+            process.send(signal.SIGCONT)
 
     def check(self) -> None:
         """See that it runs.
@@ -112,31 +122,32 @@ class EmbeddedBroker:
         Raises:
             RalmError: with the end of its log, when it does not.
         """
-        self._running().check()
+        for process in self._running():
+            process.check()
 
-    def _running(self) -> ChildProcess:
-        if self._process is None:
+    def _running(self) -> list[ChildProcess]:
+        if not self._processes:
             msg = "the embedded broker is not running: start it first"
             raise RalmError(msg)
-        return self._process
+        return self._processes
 
-    def _wait(self, process: ChildProcess) -> None:
-        deadline = time.monotonic() + _START_TIMEOUT_S
-        while time.monotonic() < deadline:
-            process.check()
-            said = _ADDRESS.search(process.log.read_text(encoding="utf-8", errors="replace"))
-            if said is not None:
-                self.port = int(said[1])
-                if _answers(self.bootstrap_servers):
-                    return
-            time.sleep(_LOOK_AGAIN_S)
-        msg = f"the embedded broker did not answer within {_START_TIMEOUT_S:g} s; the end of {process.log}:\n"
-        raise RalmError(msg + process.tail())
+    def _wait(self, address: re.Pattern[str], log: Path, deadline: float) -> int:
+        """Wait until the log names an address; its port."""
+        while (said := address.search(log.read_text(encoding="utf-8", errors="replace"))) is None:
+            self._look(log, deadline)
+        return int(said[1])
+
+    def _look(self, log: Path, deadline: float) -> None:
+        self.check()
+        if time.monotonic() > deadline:
+            msg = f"the embedded broker did not answer within {_START_TIMEOUT_S:g} s; the end of {log}:\n"
+            raise RalmError(msg + self._processes[-1].tail())
+        time.sleep(_LOOK_AGAIN_S)
 
 
 def _program() -> Path:
     if find_spec("noida_db") is None:
-        msg = "the embedded broker is not installed: pip install 'ralm-streaming[broker]'"
+        msg = "the embedded broker is not installed: pip install '.[broker]' in the project's folder"
         raise ConfigError(msg)
     program = Path(str(files("noida_db"))) / "noida-db"
     if not program.is_file():

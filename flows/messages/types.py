@@ -28,7 +28,7 @@ Version = Annotated[str, Meta(description="the bundle that made it")]
 Status: TypeAlias = Literal["ok", "unknown_user", "no_candidates", "expired"]
 
 
-class Click(msgspec.Struct, frozen=True):
+class Click(msgspec.Struct, frozen=True, gc=False):
     """A user clicked an item; key: item_id."""
 
     user_id: Identifier
@@ -43,7 +43,7 @@ class Candidate(msgspec.Struct, frozen=True, omit_defaults=True):
     expires_at: Time | None = None
 
 
-class Request(msgspec.Struct, frozen=True, omit_defaults=True):
+class Request(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Which items does this user look like? Key: user_id. Without candidates: all live items."""
 
     request_id: Identifier
@@ -53,7 +53,7 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True):
     top_k: Limit | None = None
 
 
-class ScoredItem(msgspec.Struct, frozen=True, rename={"global_": "global"}):
+class ScoredItem(msgspec.Struct, frozen=True, gc=False, rename={"global_": "global"}):
     """How much a user looks like an item's seeds."""
 
     item_id: str
@@ -63,7 +63,7 @@ class ScoredItem(msgspec.Struct, frozen=True, rename={"global_": "global"}):
     window_end: Annotated[Time, Meta(description="of the centroids it was made with, milliseconds since the epoch")]
 
 
-class Scores(msgspec.Struct, frozen=True, omit_defaults=True):
+class Scores(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The answer to a request; key: user_id. Answers to one request_id are the same question: keep one."""
 
     request_id: str

@@ -6,13 +6,12 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from urllib.request import urlopen
 
 import numpy as np
 import pytest
+from waiting import wait_until
 
 from flows.offline.datasets.layout import Dataset, save
 
@@ -37,7 +36,18 @@ KEYS = {
     "latency_p50_ms",
     "latency_p99_ms",
 }
-SMALL = ["--dim", "8", "--field-dim", "4", "--attention-size", "4", "--epochs-user", "1", "--epochs-lookalike", "1"]
+SMALL = [
+    "--train-dim",
+    "8",
+    "--train-field-dim",
+    "4",
+    "--train-attention-size",
+    "4",
+    "--train-epochs-user",
+    "1",
+    "--train-epochs-lookalike",
+    "1",
+]
 
 
 def made_up() -> Dataset:
@@ -100,15 +110,6 @@ def children(folder: Path) -> list[str]:
     return found
 
 
-def eventually(condition: Callable[[], object], seconds: float = 120.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     pytest.importorskip("noida_db", reason="needs the embedded broker: install the extra 'broker'")
@@ -157,7 +158,7 @@ def test_a_second_run_uses_the_bundle_again_and_finds_the_same(demo: Demo) -> No
 def test_keep_leaves_it_running_until_it_is_told_to_stop(demo: Demo) -> None:
     process = demo.start("--days", "2", "--keep")
     try:
-        assert eventually(lambda: "Ctrl-C stops both" in demo.output.read_text() or process.poll() is not None)
+        wait_until(lambda: "Ctrl-C stops both" in demo.output.read_text() or process.poll() is not None)
         assert process.poll() is None, demo.output.read_text()
         url = re.search(r"http://\S+/metrics", demo.output.read_text())
         assert url is not None
@@ -172,16 +173,16 @@ def test_keep_leaves_it_running_until_it_is_told_to_stop(demo: Demo) -> None:
         process.kill()
         process.wait()
     assert "drained" in demo.left("flow.log")
-    assert eventually(lambda: not children(demo.folder), 10)
+    wait_until(lambda: not children(demo.folder), 10)
 
 
 def test_an_interrupt_leaves_no_process_behind(demo: Demo) -> None:
     process = demo.start()
     try:
-        assert eventually(lambda: len(children(demo.folder)) >= 3)  # itself, broker, flow
+        wait_until(lambda: len(children(demo.folder)) >= 3)  # itself, broker, flow
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 1
     finally:
         process.kill()
         process.wait()
-    assert eventually(lambda: not children(demo.folder), 10)
+    wait_until(lambda: not children(demo.folder), 10)

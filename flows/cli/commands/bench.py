@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from flows.bench.idle import measure_idle
 from flows.bench.ingest import measure_ingest
 from flows.bench.store import measure_store
 from flows.bench.week import WeekPlan, simulate
@@ -31,11 +32,33 @@ def ingest(clicks: int, runs: int) -> None:
         figures = measure_ingest(Path(folder), clicks, runs, status.update)
     console.print(
         f"{figures.clicks:,} clicks of {figures.bytes_each:.0f} bytes, 4 partitions, one process\n"
-        f"client alone   {figures.raw_per_s:>12,.0f} /s (best of {runs})\n"
+        f"client alone   {figures.raw_per_s:>12,.0f} /s (median of {runs})\n"
         f"dataflow       {figures.flow_per_s:>12,.0f} /s (median of {runs}), "
         f"{figures.flow_per_s / figures.raw_per_s:.2f} of the client alone\n"
+        f"processor      {figures.cpu_us:>12.2f} us a click, all threads of the flow\n"
         f"memory         {figures.rss_mib[0]} MiB after the first clicks, {figures.rss_mib[1]} halfway, "
         f"{figures.rss_mib[2]} at the end\n"
+        f"on             {describe_machine()}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@command.command("idle")
+@click.option("--flow", type=click.Choice(["look-alike", "seeds", "scores"]), default="look-alike", show_default=True)
+@click.option("--seconds", type=click.FloatRange(1), default=10.0, show_default=True, help="how long to measure")
+@click.option("--settle", type=click.FloatRange(0), default=5.0, show_default=True, help="seconds to wait before")
+def idle(flow: str, seconds: float, settle: float) -> None:
+    """Processor time of a dataflow and the embedded broker while no message flows."""
+    console = Console()
+    with TemporaryDirectory(prefix="ralm-bench-") as folder, console.status("starting") as status:
+        figures = measure_idle(Path(folder), flow, seconds, settle, status.update)
+    console.print(
+        f"{flow} and embedded broker, idle for {figures.seconds:.1f} s, in percent of a core\n"
+        f"dataflow       {figures.flow:>6.1f} %\n"
+        f"broker         {figures.broker:>6.1f} %\n"
+        f"its long poll  {figures.long_poll:>6.1f} %\n"
+        f"together       {figures.total:>6.1f} %\n"
         f"on             {describe_machine()}",
         highlight=False,
         soft_wrap=True,

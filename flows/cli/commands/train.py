@@ -12,7 +12,7 @@ from flows.support.progress import bars
 
 @click.command("train")
 @click.argument("name")
-@with_settings("data", "bundle", "train", "clustering")
+@with_settings("data", "bundle", "train", "rng_seed")
 def command(settings: Settings, name: str) -> None:
     """Train a bundle on the data set NAME of the data folder (see `ralm data`).
 
@@ -26,7 +26,7 @@ def command(settings: Settings, name: str) -> None:
 
         dataset = load(Path(settings.data_dir) / name)
         progress.remove_task(loading)
-        learned = 1.0 - settings.validation_share
+        learned = 1.0 - settings.train_held_out
         split = Split(before=dataset.time_at(learned)) if dataset.timed else Split(share_of_user=learned)
         details = train_bundle(dataset, split=split, path=path, config=config_of(settings), progress=progress.on_epoch)
     figures = details["figures"]

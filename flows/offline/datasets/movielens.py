@@ -7,9 +7,14 @@ Latin-1.
 
 import subprocess
 import sys
+import venv
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,11 +134,31 @@ def _texts(wheel: Path) -> list[str]:
 
 def _fetch(cache: Path) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", _PACKAGE, "--dest", str(cache)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (a fixed command)
-    wheel = next(cache.glob("recbole-*.whl"), None)
-    if done.returncode or wheel is None:
-        reason = done.stderr.strip().splitlines()[-1:] or ["no wheel came"]
-        msg = f"pip cannot fetch {_PACKAGE}, which carries MovieLens-100k: {reason[0]}"
-        raise RalmError(msg)
-    return wheel
+    download = ["-m", "pip", "download", "--quiet", "--no-deps", _PACKAGE, "--dest", str(cache)]
+    try:
+        with _python_with_pip() as python:
+            subprocess.run([python, *download], capture_output=True, text=True, check=True)  # noqa: S603 (a fixed command)
+        return next(cache.glob("recbole-*.whl"))
+    except subprocess.CalledProcessError as error:
+        said = error.stderr or error.stdout or str(error)
+        reason = (said.decode(errors="replace") if isinstance(said, bytes) else said).strip().splitlines()[-1]
+    except OSError as error:
+        reason = str(error)
+    except StopIteration:
+        reason = "no wheel came"
+    msg = (
+        f"{ML100K.name}: pip cannot fetch {_PACKAGE}, which carries MovieLens-100k ({reason}): put its wheel into "
+        f"{cache}, or name a folder with the files of {ML100K.home} by --from FOLDER"
+    )
+    raise RalmError(msg)
+
+
+@contextmanager
+def _python_with_pip() -> Iterator[str]:
+    """A Python that has pip: this one or, as uv's environments have none, that of a temporary environment."""
+    if find_spec("pip"):
+        yield sys.executable
+        return
+    with TemporaryDirectory() as folder:
+        venv.create(folder, with_pip=True, symlinks=True)
+        yield str(Path(folder, "bin", "python"))

@@ -7,13 +7,13 @@ read is run again.
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ralm.models.model import Model
+from state.atomic_file import atomic_write
 
 Cell = dict[str, Any]
 """``key`` (what it depends on), ``model``, ``group``, ``rng_seed``, and what ``worker`` adds."""
@@ -80,13 +80,8 @@ def read_cell(folder: Path, spec: CellSpec) -> Cell | None:
 def write_cell(folder: Path, spec: CellSpec, result: dict[str, Any]) -> None:
     """Keep the result of a cell; it is there whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / f"{spec.file}.{os.getpid()}"
-    cell = {"key": spec.key, "result": result}
-    with unfinished.open("w") as file:
-        json.dump(cell, file)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.rename(folder / spec.file)
+    with atomic_write(folder / spec.file) as work:
+        work.write_text(json.dumps({"key": spec.key, "result": result}))
 
 
 def collect_cells(specs: Iterable[CellSpec], folder: Path) -> list[Cell]:

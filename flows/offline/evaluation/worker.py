@@ -1,6 +1,5 @@
 """What a worker process does: it has one plan, makes each task once, and runs cells on it."""
 
-import os
 import time
 from contextlib import AbstractContextManager
 from dataclasses import asdict
@@ -24,6 +23,7 @@ from ralm.progress import Report
 from ralm.protocol.cold import ColdTask, judge_cold
 from ralm.protocol.judge import judge
 from ralm.protocol.task import Task
+from state.atomic_file import atomic_write
 
 PACKAGES = ("ralm-streaming", "numpy", "scipy", "scikit-learn", "torch", "implicit")
 
@@ -144,9 +144,8 @@ class TowerFiles:
 
     def put(self, key: str, arrays: Arrays) -> None:
         """Keep the arrays of a key; they are there whole or not at all."""
-        unfinished = self._file(key).with_suffix(f".{os.getpid()}")
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, unfinished)
-        unfinished.rename(self._file(key))
+        with atomic_write(self._file(key)) as work:
+            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, work)
 
     def lock(self, key: str) -> AbstractContextManager[object]:
         """Held by one process at a time; given up when the process ends, however it ends."""

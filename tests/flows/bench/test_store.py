@@ -14,6 +14,5 @@ def test_a_store_is_measured(tmp_path: Path) -> None:
     assert figures.writes > 0
     assert figures.write_s > 0
     assert figures.bare_s > 0
-    assert figures.write_s < 1.0 + 3 * figures.bare_s
     assert all(25 < mib < 80 for mib in figures.disk_mib)
     assert all(mib < 20 for mib in figures.empty_mib)
