@@ -11,10 +11,10 @@ from typing import Any
 
 from flows.config.settings import Settings
 from flows.engine.sink import KafkaSink
-from flows.engine.source import KafkaSource, Pace, SourceOptions
+from flows.engine.source import IdleBackoff, KafkaSource, SourceOptions
 from flows.engine.steps import OperatorFactory
 from flows.kafka.config import consumer_config, producer_config
-from flows.kafka.range_reader import History
+from flows.kafka.range_reader import ReplayReader
 from flows.kafka.topics import TopicNames
 from flows.messages.batches import CandidateBatch, ClickBatch
 from flows.messages.decode import Decoder
@@ -46,7 +46,7 @@ class Runtime:
         known_partitions: the Kafka partitions of each kind of topic that the recovery data knows.
         stopping: set when the flow is to drain.
         begun: set when a source is first asked for messages; in a cluster only once all processes have joined.
-        pace: when the sources rest.
+        idle: when the sources rest.
     """
 
     settings: Settings
@@ -55,7 +55,7 @@ class Runtime:
     known_partitions: Mapping[str, set[int]]
     stopping: StopFlag
     begun: threading.Event = field(default_factory=threading.Event)
-    pace: Pace = field(default_factory=Pace)
+    idle: IdleBackoff = field(default_factory=IdleBackoff)
 
     def topic(self, kind: str) -> str:
         """The name of a kind of topic."""
@@ -100,7 +100,7 @@ class Runtime:
             self.known_partitions.get(kind, set()),
             self.stopping.is_set,
             beat=beat,
-            pace=self.pace,
+            idle=self.idle,
             **more,
         )
         return KafkaSource(options)
@@ -151,10 +151,10 @@ def seed_side(runtime: Runtime) -> SeedSide:
         stores.append(store)
         if store.wal_truncated is not None:
             log.warning("the end of a store's log was dropped", partition=partition, why=store.wal_truncated)
-        history = History(runtime.consumer("history"), s.rebuild, lambda words: _wait_for_store(runtime, words))
+        replay = ReplayReader(runtime.consumer("replay"), s.rebuild, lambda words: _wait_for_store(runtime, words))
         if state is None and store.position:
-            history.check(clicks_topic, partition, store.position)
-        made = SeedSetOperator(store, pool, s, state, _missed(runtime, history, store))
+            replay.check(clicks_topic, partition, store.position)
+        made = SeedSetOperator(store, pool, s, state, _missed(runtime, replay, store))
         runtime.health.set("stores", True)
         return made
 
@@ -206,13 +206,13 @@ def score_side(runtime: Runtime) -> ScoreSide:
     )
 
 
-def _missed(runtime: Runtime, history: History, store: SeedStore) -> Missed:
+def _missed(runtime: Runtime, replay: ReplayReader, store: SeedStore) -> Missed:
     """Reads the messages between a store and a snapshot again."""
     decoder, have = Decoder(runtime.settings, tell=False), store.meta
 
     def missed(state: OperatorSnapshot) -> tuple[Iterator[ClickBatch], Iterator[CandidateBatch]]:
         spans = {"clicks": (have.position, state.position), "candidates": (have.candidates, state.candidates)}
-        clicks, listed = (history.read(kind, runtime.topic(kind), have.partition, span) for kind, span in spans.items())
+        clicks, listed = (replay.read(kind, runtime.topic(kind), have.partition, span) for kind, span in spans.items())
         return (decoder.clicks(raw).good for raw in clicks), (decoder.candidates(raw).good for raw in listed)
 
     return missed

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from flows.admin.replay_files import Events
-from flows.kafka.producer import CheckedProducer, Outgoing
+from flows.kafka.producer import Producer, ProducerRecord
 
 _LONGEST_WAIT_S = 0.2
 _TELL_EVERY = 500
@@ -41,7 +41,7 @@ class Pace:
             self._wait(min(left, _LONGEST_WAIT_S))
 
 
-def in_time_order(streams: Sequence[Events]) -> Iterator[tuple[int, Outgoing]]:
+def in_time_order(streams: Sequence[Events]) -> Iterator[tuple[int, ProducerRecord]]:
     """All events of some streams with their times (ms); of the same moment, those of an earlier stream come first."""
     if not streams:
         return
@@ -53,7 +53,7 @@ def in_time_order(streams: Sequence[Events]) -> Iterator[tuple[int, Outgoing]]:
 
 
 def replay(
-    streams: Sequence[Events], producer: CheckedProducer, pace: Pace, progress: Callable[[int], None] = lambda _: None
+    streams: Sequence[Events], producer: Producer, pace: Pace, progress: Callable[[int], None] = lambda _: None
 ) -> int:
     """Send all events of some streams in event-time order.
 
@@ -75,11 +75,9 @@ def replay(
             pace.keep(ts)
             producer.send(message)
             sent += 1
-            if sent % _TELL_EVERY == 0 or producer.failed:
+            if sent % _TELL_EVERY == 0:
                 progress(sent)
-                if producer.failed:
-                    break
     finally:
-        producer.finish()
+        producer.flush()
     progress(sent)
     return sent

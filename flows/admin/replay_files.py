@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flows.kafka.producer import Outgoing
+from flows.kafka.producer import ProducerRecord
 from flows.messages.batches import Ints
 from flows.messages.codec import decode_click, decode_request, encode_message
 from flows.messages.rejects import Reject
@@ -31,7 +31,7 @@ class Events:
     """
 
     times: Ints
-    message: Callable[[int], Outgoing]
+    message: Callable[[int], ProducerRecord]
 
     def __len__(self) -> int:
         return len(self.times)
@@ -55,14 +55,14 @@ def read_requests(path: Path, topic: str, progress: Progress = lambda *_: None) 
     return _read_lines(path, topic, _request, progress)
 
 
-def click_message(topic: str, click: Click) -> Outgoing:
+def click_message(topic: str, click: Click) -> ProducerRecord:
     """A click as a message."""
-    return Outgoing(topic, click.item_id.encode(), encode_message(click))
+    return ProducerRecord(topic, click.item_id.encode(), encode_message(click))
 
 
-def request_message(topic: str, request: Request) -> Outgoing:
+def request_message(topic: str, request: Request) -> ProducerRecord:
     """A request as a message."""
-    return Outgoing(topic, request.user_id.encode(), encode_message(request))
+    return ProducerRecord(topic, request.user_id.encode(), encode_message(request))
 
 
 def _click(value: bytes) -> tuple[str, int]:
@@ -82,7 +82,7 @@ def _read_folder(path: Path, topic: str) -> Events:
         raise ConfigError(str(error)) from error
     order = np.argsort(data.event_times, kind="stable")
 
-    def message(number: int) -> Outgoing:
+    def message(number: int) -> ProducerRecord:
         row = order[number]
         click = Click(str(data.event_users[row]), str(data.event_items[row]), int(data.event_times[row]))
         return click_message(topic, click)
@@ -117,9 +117,9 @@ def _read_lines(path: Path, topic: str, decode: Callable[[bytes], tuple[str, int
     found = np.array(times, np.int64)
     order = np.argsort(found, kind="stable")
 
-    def message(place: int) -> Outgoing:
+    def message(place: int) -> ProducerRecord:
         row = int(order[place])
         value = content[starts[row] : ends[row]].strip()
-        return Outgoing(topic, decode(value)[0].encode(), value)
+        return ProducerRecord(topic, decode(value)[0].encode(), value)
 
     return Events(found[order], message)

@@ -9,17 +9,17 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Protocol
-from uuid import uuid4
 
 import msgspec
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from flows.admin.replay_files import click_message, request_message
 from flows.config.settings import Settings
 from flows.demo.story import Window
 from flows.kafka.config import consumer_config
-from flows.kafka.producer import CheckedProducer, Outgoing
+from flows.kafka.consumer import TopicReader
+from flows.kafka.producer import Producer, ProducerRecord
 from flows.kafka.topics import TopicNames
+from flows.messages.batches import RawMessage
 from flows.messages.codec import decode_click
 from flows.support.errors import RalmError
 from flows.support.metrics_page import MetricsPage, ScrapeError
@@ -29,6 +29,7 @@ IN_FLIGHT = 16
 _PATIENCE_S = 60.0
 _LOOK_AGAIN_S = 0.05
 _LAST_SCRAPES = 5
+_ANSWERS_S = 0.02
 
 Advance = Callable[[int], None]
 """Called with how many more messages are done."""
@@ -70,15 +71,17 @@ class Lockstep:
         self._clock = clock
         self._sleep = sleep
         self._newest: dict[str, int] = {}
-        self._producer = CheckedProducer(settings, self._delivered)
-        self._bad_producer = CheckedProducer(settings)
-        self._answers = _Answers(settings, self._names.scores)
+        self._producer = Producer.of_tool(settings, self._delivered)
+        self._bad_producer = Producer.of_tool(settings)
+        self._request_id = msgspec.json.Decoder(_RequestId)
+        self._answers = TopicReader(self._names.scores, consumer_config(settings), IN_FLIGHT)
+        self._answers.add_all()
 
     def close(self) -> None:
         """Release the clients."""
         self._answers.close()
 
-    def send(self, windows: Sequence[Window], bad: Sequence[Outgoing], advance: Advance) -> None:
+    def send(self, windows: Sequence[Window], bad: Sequence[ProducerRecord], advance: Advance) -> None:
         """Send all windows; the bad messages go with the clicks of the second one (or the only one).
 
         Raises:
@@ -89,8 +92,8 @@ class Lockstep:
                 self._producer.send(click_message(self._names.clicks, click))
             for message in bad if number == min(1, len(windows) - 1) else ():
                 self._bad_producer.send(message)
-            self._bad_producer.finish()
-            self._producer.finish()
+            self._bad_producer.flush()
+            self._producer.flush()
             self._wait_until(lambda page: waits_for(page, self._newest, self._lateness))
             advance(len(window.clicks))
             self._ask(window, advance)
@@ -109,19 +112,20 @@ class Lockstep:
                 waiting.add(request.request_id)
                 self._producer.send(request_message(self._names.requests, request))
             self._producer.poll(0)
-            answered = self._answers.next()
-            if answered in waiting:
-                waiting.remove(answered)
-                advance(1)
+            answers = self._answers.take_all(_ANSWERS_S)
+            answered = waiting & {self._request_id.decode(each.value() or b"{}").request_id for each in answers}
+            if answered:
+                waiting -= answered
+                advance(len(answered))
                 deadline = self._clock() + _PATIENCE_S
             elif self._clock() > deadline:
                 self._flow.check()
                 msg = f"{len(waiting)} requests have no answer after {_PATIENCE_S:g} s, {min(waiting)} among them"
                 raise RalmError(msg)
-        self._producer.finish()
+        self._producer.flush()
 
-    def _delivered(self, message: Outgoing, sent: Message) -> None:
-        """Note the newest click of each partition: from there the flow's watermark can be foretold."""
+    def _delivered(self, message: ProducerRecord, sent: RawMessage) -> None:
+        """Note the newest click of each partition: from there the flow's watermark can be predicted."""
         if message.topic == self._names.clicks:
             partition, ts = str(sent.partition()), decode_click(message.value).ts
             self._newest[partition] = max(ts, self._newest.get(partition, ts))
@@ -199,33 +203,8 @@ class _RequestId(msgspec.Struct):
     request_id: str
 
 
-class _Answers:
-    """The topic of answers, from its beginning on."""
-
-    def __init__(self, settings: Settings, topic: str) -> None:
-        self._decoder = msgspec.json.Decoder(_RequestId)
-        self._consumer = Consumer(consumer_config(settings, **{"group.id": f"ralm-demo-{uuid4().hex}"}))
-        try:
-            partitions = self._consumer.list_topics(timeout=15.0).topics[topic].partitions
-        except (KafkaException, KeyError) as error:
-            self._consumer.close()
-            msg = f"the topic {topic} cannot be read: {error}"
-            raise RalmError(msg) from error
-        self._consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
-
-    def close(self) -> None:
-        self._consumer.close()
-
-    def next(self) -> str | None:
-        """The request that the next answer is for, None when none comes in a moment."""
-        message = self._consumer.poll(0.02)
-        if message is None or message.error() is not None:
-            return None
-        return self._decoder.decode(message.value() or b"{}").request_id
-
-
 def replay_in_lockstep(
-    settings: Settings, flow: Flow, windows: Sequence[Window], bad: Sequence[Outgoing], advance: Advance
+    settings: Settings, flow: Flow, windows: Sequence[Window], bad: Sequence[ProducerRecord], advance: Advance
 ) -> None:
     """Send all windows to a running flow and wait for all answers.
 

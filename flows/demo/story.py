@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flows.kafka.producer import Outgoing
+from flows.kafka.producer import ProducerRecord
 from flows.kafka.topics import TopicNames
 from flows.messages.types import Click, Request
 from flows.offline.datasets.layout import Dataset
@@ -89,7 +89,7 @@ def cut_into_windows(
     return story
 
 
-def bad_messages(names: TopicNames, max_message_bytes: int) -> list[Outgoing]:
+def bad_messages(names: TopicNames, max_message_bytes: int) -> list[ProducerRecord]:
     """Messages that nobody can use, one of each kind: they must end as dead letters and disturb nothing."""
 
     def click(**fields: object) -> bytes:
@@ -108,8 +108,8 @@ def bad_messages(names: TopicNames, max_message_bytes: int) -> list[Outgoing]:
     ]
     requests = [(b"1", b'{"user_id": "1", "ts": 0}'), (b"1", b"[]")]
     return [
-        *(Outgoing(names.clicks, key, value) for key, value in clicks),
-        *(Outgoing(names.requests, key, value) for key, value in requests),
+        *(ProducerRecord(names.clicks, key, value) for key, value in clicks),
+        *(ProducerRecord(names.requests, key, value) for key, value in requests),
     ]
 
 

@@ -13,7 +13,7 @@ R = TypeVar("R")
 _raised: list[Exception] = []
 
 
-def told(step: Callable[P, R]) -> Callable[P, R]:
+def report_failure(step: Callable[P, R]) -> Callable[P, R]:
     """Log what a step raises and remember it for ``first_failure``; it is raised on.
 
     Logged at once, since a panic in a second thread aborts the process before anyone can report the first.

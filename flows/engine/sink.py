@@ -12,8 +12,9 @@ from typing import Any
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
-from flows.engine.failures import told
-from flows.kafka.producer import Delivery
+from flows.engine.failures import report_failure
+from flows.kafka.errors import FLOW_RETRY
+from flows.kafka.producer import Producer, ProducerRecord, SinkRole
 from flows.messages.batches import OutMessage
 
 _PARTS = 16
@@ -44,7 +45,7 @@ class KafkaSink(FixedPartitionedSink[OutMessage, None]):
         self._config = producer
         self._timeout = delivery_timeout / 1000
         self._beat = beat
-        self._delivery: Delivery | None = None
+        self._shared: Producer | None = None
 
     def list_parts(self) -> list[str]:
         """The parts' names in the recovery data."""
@@ -58,26 +59,29 @@ class KafkaSink(FixedPartitionedSink[OutMessage, None]):
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> "SinkPart":
         """One part; all parts of a process share one producer."""
         del step_id, for_part, resume_state
-        if self._delivery is None:
-            self._delivery = Delivery(self._kind, self._topic, self._config, self._timeout, self._beat)
-        return SinkPart(self._delivery)
+        if self._shared is None:
+            role = SinkRole(self._kind, FLOW_RETRY, self._beat)
+            self._shared = Producer(self._config, self._timeout, role=role)
+        return SinkPart(self._shared, self._topic)
 
 
 class SinkPart(StatefulSinkPartition[OutMessage, None]):
     """A part of the sink; it keeps no state, but takes part in the snapshot and so holds it back."""
 
-    def __init__(self, delivery: "Delivery") -> None:
-        self._delivery = delivery
+    def __init__(self, producer: Producer, topic: str) -> None:
+        self._producer = producer
+        self._topic = topic
 
-    @told
+    @report_failure
     def write_batch(self, values: list[OutMessage]) -> None:
         """Hand messages to the producer."""
-        self._delivery.send(values)
+        for value in values:
+            self._producer.send(ProducerRecord(self._topic, value.key, value.value, value.headers))
 
-    @told
+    @report_failure
     def snapshot(self) -> None:
         """Wait until all is delivered."""
-        self._delivery.settle()
+        self._producer.flush()
 
     def close(self) -> None:
         """Nothing is left to do: the last snapshot has waited for the last message.

@@ -15,7 +15,7 @@ from typing import Any
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
-from flows.engine.failures import told
+from flows.engine.failures import report_failure
 from flows.kafka.consumer import TopicReader
 from flows.messages.batches import NO_TIMESTAMP, RawBatch, RawMessage
 from flows.recovery.sealed import seal_position, unseal_position
@@ -39,7 +39,7 @@ _AWAKE_TURNS = 200
 """After so many short rests without a message rests are long: each time, every partition is looked at in vain."""
 
 
-class Pace:
+class IdleBackoff:
     """Counts, for each worker's thread, its partitions and those that had nothing in a row.
 
     Args:
@@ -89,7 +89,7 @@ class SourceOptions:
         stopping: says that the flow drains; the source then ends.
         open: says that messages may be taken; until then the source waits.
         beat: called at each poll, as a sign of life.
-        pace: when to rest; shared by all sources of a process.
+        idle: when to rest; shared by all sources of a process.
         optional: whether the topic may be missing.
         partner: a topic that must have as many partitions, so that an item's messages meet.
         counted: told how many partitions there are, before any is read.
@@ -104,7 +104,7 @@ class SourceOptions:
     stopping: Callable[[], bool]
     open: Callable[[], bool] = lambda: True
     beat: Callable[[], None] = lambda: None
-    pace: Pace = field(default_factory=Pace)
+    idle: IdleBackoff = field(default_factory=IdleBackoff)
     optional: bool = False
     partner: str | None = None
     counted: Callable[[int], None] = lambda _: None
@@ -150,7 +150,7 @@ class KafkaSource(FixedPartitionedSource[RawBatch, bytes | None]):
         options.counted(count)
         return [f"{options.kind}/{partition:05d}" for partition in range(count)]
 
-    @told
+    @report_failure
     def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> "PartitionReader":
         """Read a partition on from a snapshot, or from the start."""
         del step_id
@@ -167,12 +167,11 @@ class PartitionReader(StatefulSourcePartition[RawBatch, bytes | None]):
         self._partition = partition
         self._last_message = self._last_batch = time.monotonic()
         self._last_lag = self._last_look = 0.0
-        if position is None and options.start_from == "latest":
-            position = reader.end(partition)
-        reader.add(partition, position)
-        options.pace.opened()
+        reader.add(partition, position, options.start_from)
+        self._sent = reader.position(partition)
+        options.idle.opened()
 
-    @told
+    @report_failure
     def next_batch(self) -> list[RawBatch]:
         """The messages that are there; at times an empty batch as the heartbeat of an idle partition.
 
@@ -185,32 +184,35 @@ class PartitionReader(StatefulSourcePartition[RawBatch, bytes | None]):
             raise StopIteration
         options.beat()
         if not options.open():
-            options.pace.empty()
+            options.idle.empty()
             return []
         now = time.monotonic()
         if options.kind == "candidates" and now - self._last_look < _CANDIDATES_EVERY_S:
-            options.pace.empty()
+            options.idle.empty()
             return []
         self._last_look = now
         messages = self._reader.take(self._partition)
         self._report(messages, now)
         if messages:
-            options.pace.took()
+            options.idle.took()
         else:
-            options.pace.empty()
+            options.idle.empty()
         at_end = self._reader.at_end(self._partition)
+        position = self._reader.position(self._partition)
         if messages:
             self._last_message = now
-        elif not at_end or (now - self._last_batch) * 1000 < HEARTBEAT_MS:
+        elif position == self._sent and (not at_end or (now - self._last_batch) * 1000 < HEARTBEAT_MS):
             return []
-        self._last_batch = now
+        # Also what moves the position without a message goes to the seed sets, in the same epoch: they would otherwise
+        # be behind what the snapshot says was read.
+        self._last_batch, self._sent = now, position
         return [
             RawBatch(
                 options.kind,
                 options.topic,
                 self._partition,
                 messages,
-                next_offset=self._reader.position(self._partition) or 0,
+                next_offset=position,
                 idle=int((now - self._last_message) * 1000) if at_end else 0,
                 now=time.time_ns() // 1_000_000,
             )
@@ -227,7 +229,7 @@ class PartitionReader(StatefulSourcePartition[RawBatch, bytes | None]):
 
     def close(self) -> None:
         """Stop reading."""
-        self._options.pace.closed()
+        self._options.idle.closed()
         self._reader.remove(self._partition)
 
     def _report(self, messages: Sequence[RawMessage], now: float) -> None:

@@ -8,7 +8,7 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow, Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
-from flows.engine.failures import told
+from flows.engine.failures import report_failure
 from flows.engine.sink import KafkaSink
 from flows.engine.source import KafkaSource
 from flows.engine.state_keys import partition_key
@@ -29,7 +29,7 @@ def read_clicks(
 ) -> tuple[KeyedStream[ClickBatch], KeyedStream[OutMessage]]:
     """Clicks in columns, keyed by their Kafka partition, and the dead letters of the rest."""
     raw: Stream[RawBatch] = op.input("clicks", flow, source)
-    decoded = op.map("decode_clicks", raw, told(decoder.clicks))
+    decoded = op.map("decode_clicks", raw, report_failure(decoder.clicks))
     good = op.map("good_clicks", decoded, lambda d: (partition_key(d.partition), d.good))
     return good, _dead_letters("dead_clicks", decoded)
 
@@ -39,7 +39,7 @@ def read_candidates(
 ) -> tuple[KeyedStream[CandidateBatch], KeyedStream[OutMessage]]:
     """What is listed and retired, keyed by Kafka partition like the clicks, and the dead letters of the rest."""
     raw: Stream[RawBatch] = op.input("candidates", flow, source)
-    decoded = op.map("decode_candidates", raw, told(decoder.candidates))
+    decoded = op.map("decode_candidates", raw, report_failure(decoder.candidates))
     good = op.map("good_candidates", decoded, lambda d: (partition_key(d.partition), d.good))
     return good, _dead_letters("dead_candidates", decoded)
 
@@ -49,7 +49,7 @@ def read_requests(
 ) -> tuple[Stream[RequestBatch], KeyedStream[OutMessage]]:
     """Good requests in batches, and the dead letters of the rest."""
     raw: Stream[RawBatch] = op.input("requests", flow, source)
-    decoded = op.map("decode_requests", raw, told(decoder.requests))
+    decoded = op.map("decode_requests", raw, report_failure(decoder.requests))
     return op.map("good_requests", decoded, lambda d: d.good), _dead_letters("dead_requests", decoded)
 
 
@@ -64,7 +64,7 @@ def keep_seed_sets(
 def enrich(requests: Stream[RequestBatch], enricher: Enricher) -> KeyedStream[OutMessage]:
     """Requests enriched with their scores against the live centroids."""
 
-    @told
+    @report_failure
     def answer(batch: RequestBatch) -> list[tuple[str, OutMessage]]:
         key = partition_key(batch.partition)
         return [(key, message) for message in enricher.answer(batch)]
@@ -91,19 +91,19 @@ class _SeedSetStep(StatefulBatchLogic[Batch, OutMessage, bytes | None]):
     known with the first batch, which even an empty partition sends as its heartbeat.
     """
 
-    @told
+    @report_failure
     def __init__(self, make: OperatorFactory, snapshot: bytes | None) -> None:
         self._make = make
         state = None if snapshot is None else OperatorSnapshot.decode(unseal(snapshot))
         self._operator = None if state is None else make(state.partition, state)
 
-    @told
+    @report_failure
     def on_batch(self, values: list[Batch]) -> tuple[list[OutMessage], bool]:
         if self._operator is None:
             self._operator = self._make(values[0].partition, None)
         return self._operator.apply(values), self.RETAIN
 
-    @told
+    @report_failure
     def on_notify(self) -> tuple[list[OutMessage], bool]:
         return [] if self._operator is None else self._operator.collect(), self.RETAIN
 
@@ -114,6 +114,6 @@ class _SeedSetStep(StatefulBatchLogic[Batch, OutMessage, bytes | None]):
     def notify_at(self) -> datetime | None:
         return None if self._operator is None else self._operator.notify_at()
 
-    @told
+    @report_failure
     def snapshot(self) -> bytes | None:
         return None if self._operator is None else seal(self._operator.snapshot().encode())

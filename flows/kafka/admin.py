@@ -11,12 +11,9 @@ from confluent_kafka.admin import NewTopic
 from flows.config.fields import format_duration
 from flows.config.settings import Settings
 from flows.kafka.facts import Cluster, TopicFacts
+from flows.kafka.probe import ASK_TIMEOUT_S
 from flows.kafka.topics import COMPACT, COMPACTION, TopicNames, TopicPlan, plan_topics
 from flows.support.errors import RalmError
-
-TIMEOUT_S = 15.0
-"""How long each question to the broker may take."""
-
 
 _CONFIG = (KafkaError.INVALID_CONFIG, KafkaError.POLICY_VIOLATION)
 """A broker does not take a topic's settings; managed ones let few be set."""
@@ -59,7 +56,7 @@ class TopicState:
     differences: tuple[Difference, ...] = ()
 
 
-def make_topics(settings: Settings, *, dry_run: bool = False, timeout_s: float = TIMEOUT_S) -> list[TopicState]:
+def make_topics(settings: Settings, *, dry_run: bool = False, timeout_s: float = ASK_TIMEOUT_S) -> list[TopicState]:
     """Make the topics that are missing, wait until the brokers know them, and compare those that exist.
 
     Args:

@@ -1,11 +1,11 @@
 """librdkafka's settings, made from ours: the same security, options and log for every client."""
 
-import logging
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
 from flows.config.settings import Settings
+from flows.kafka.outage_log import library_logger
 from flows.support.errors import ConfigError
 from flows.support.logs import masked
 
@@ -19,7 +19,7 @@ def client_config(settings: Settings) -> dict[str, Any]:
         "bootstrap.servers": settings.bootstrap_servers,
         "security.protocol": settings.security_protocol,
         "client.id": "ralm",
-        "logger": logging.getLogger("librdkafka"),
+        "logger": library_logger(),
     }
     if settings.security_protocol.startswith("SASL"):
         config["sasl.mechanism"] = settings.sasl_mechanism
@@ -38,6 +38,9 @@ def client_config(settings: Settings) -> dict[str, Any]:
 def consumer_config(settings: Settings, **more: Any) -> dict[str, Any]:
     """A consumer's settings; its read-ahead is bounded by ``queue_kbytes``."""
     return {
+        # The library rests for so long once a partition has 100,000 messages queued; with its default of 1000 ms a
+        # reader of a backlog runs dry within that second. Memory stays bounded by queue_kbytes.
+        "fetch.queue.backoff.ms": 5,
         "group.id": settings.group_id,
         "check.crcs": True,
         "queued.max.messages.kbytes": settings.queue_kbytes,

@@ -12,7 +12,9 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from flows.kafka.errors import LIST_TIMEOUT_S, FirstContact, is_end, is_lasting
+from flows.kafka.errors import is_end, is_gone, is_lasting, is_unreadable, no_topic
+from flows.kafka.outage_log import outage_log
+from flows.kafka.probe import BrokerProbe
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from monitoring import metrics
@@ -20,21 +22,37 @@ from monitoring import metrics
 log = get_logger(__name__)
 
 
-_UNREADABLE = (KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION, KafkaError._NOT_IMPLEMENTED)  # noqa: SLF001
-"""A batch that was damaged, or compressed in a way that this client does not know."""
 _UNREADABLE_S = 60.0
 """So long a batch that cannot be read is fetched again: a connection or one replica may have damaged it."""
-_PATIENCE_S = 3.0
+_CLOSE_TIMEOUT_S = 3.0
 
 
 @dataclass
 class _Partition:
-    position: int | None
+    """A partition that is read.
+
+    Attributes:
+        position: the offset from which on nothing was taken.
+        fetched: the offset that follows what has come so far: messages, and at the partition's end the end that the
+            client reports, which lies beyond the last message where transactions have left marks or aborted records.
+        messages: what waits to be taken, in offset order.
+        at_end: whether the client has reported the end after the last message.
+        failure: why it cannot be read on.
+        unreadable: the position at which a batch cannot be read, and since when.
+    """
+
+    position: int
+    fetched: int
     messages: list[Message] = field(default_factory=list)
     at_end: bool = False
     failure: str | None = None
-    unreadable: tuple[int | None, float] | None = None
-    """The position at which a batch cannot be read, and since when."""
+    unreadable: tuple[int, float] | None = None
+
+    def take(self) -> list[Message]:
+        """What waits; the position moves behind it."""
+        taken, self.messages = self.messages, []
+        self.position = self.fetched
+        return taken
 
 
 class TopicReader:
@@ -45,26 +63,34 @@ class TopicReader:
         config: librdkafka's settings.
         poll: most messages a poll takes; what waits to be taken is bounded by a few times as many.
         clock: seconds that never go back.
+        client: what the metrics call it.
     """
 
     def __init__(
-        self, topic: str, config: dict[str, Any], poll: int, clock: Callable[[], float] = time.monotonic
+        self,
+        topic: str,
+        config: dict[str, Any],
+        poll: int,
+        clock: Callable[[], float] = time.monotonic,
+        client: str = "source",
     ) -> None:
         self.topic = topic
         self._clock = clock
-        self._servers = config["bootstrap.servers"]
+        self._client = client
+        self._config = config
         self._poll = poll
         self._lock = threading.Lock()
         self._partitions: dict[int, _Partition] = {}
-        self._contact = FirstContact(self._servers, self._on_error)
+        self._bounds: dict[int, tuple[int, int]] = {}
         self._consumer = Consumer(
             {
+                "auto.offset.reset": "error",
                 **config,
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "enable.partition.eof": True,
-                "auto.offset.reset": "error",
-                "error_cb": self._contact,
+                "error_cb": self._on_error,
+                "on_commit": self._on_commit,
             }
         )
 
@@ -74,33 +100,46 @@ class TopicReader:
         Raises:
             RalmError: when it does not answer.
         """
-        found = self._contact.topics(self._consumer)
+        found = self._probe().list_topics_or_explain()
         return {name: len(topic.partitions) for name, topic in found.items() if topic.error is None}
 
     def missing(self, topic: str) -> str:
         """What to say of a topic that is not there."""
-        return f"the broker at {self._servers} has no topic {topic!r}: run `ralm topics` to make it"
+        return no_topic(self._config["bootstrap.servers"], [topic])
 
-    def add(self, partition: int, position: int | None) -> None:
-        """Begin to read a partition at an offset; None is the beginning of what the broker has.
+    def add(self, partition: int, position: int | None, start_from: str = "earliest") -> None:
+        """Begin to read a partition.
+
+        Args:
+            partition: its number.
+            position: the offset to begin at, None without one.
+            start_from: where to begin without one: ``earliest`` or ``latest``.
 
         Raises:
             RalmError: when the broker does not say where that is.
         """
         with self._lock:
             if position is None:
-                position, _ = self._watermarks(partition)
-            self._partitions[partition] = _Partition(position)
+                if partition not in self._bounds:
+                    self._ask_bounds()
+                position = self._bounds[partition][start_from == "latest"]
+            self._partitions[partition] = _Partition(position, position)
             self._consumer.incremental_assign([self._place(partition, position)])
         log.info("reading", topic=self.topic, partition=partition, offset=position)
 
-    def end(self, partition: int) -> int:
-        """The offset that the partition's next message will get.
+    def add_all(self) -> dict[int, int]:
+        """Begin to read all partitions that the topic has now, from their beginnings.
+
+        Returns:
+            The end of each at this moment.
 
         Raises:
-            RalmError: when the broker does not say.
+            RalmError: when the broker does not answer or has no such topic.
         """
-        return self._watermarks(partition)[1]
+        self._ask_bounds()
+        for partition in self._bounds:
+            self.add(partition, None)
+        return {partition: end for partition, (_, end) in self._bounds.items()}
 
     def take(self, partition: int) -> list[Message]:
         """The partition's waiting messages, in offset order; polls when none waits.
@@ -112,16 +151,23 @@ class TopicReader:
             mine = self._partitions[partition]
             if not mine.messages and mine.failure is None:
                 self._deal(self._consumer.consume(self._poll, timeout=0))
-            if mine.messages:
-                taken, mine.messages = mine.messages, []
-                mine.position = (taken[-1].offset() or 0) + 1
-                return taken
-            if mine.failure is not None:
-                raise RalmError(mine.failure)
-            return []
+            return self._taken(mine)
 
-    def position(self, partition: int) -> int | None:
-        """The offset after the last message that was taken."""
+    def take_all(self, timeout_s: float) -> list[Message]:
+        """The waiting messages of all partitions, in offset order of each.
+
+        Args:
+            timeout_s: how long to wait for some.
+
+        Raises:
+            RalmError: when a partition cannot be read on.
+        """
+        with self._lock:
+            self._deal(self._consumer.consume(self._poll, timeout=timeout_s))
+            return [message for mine in self._partitions.values() for message in self._taken(mine)]
+
+    def position(self, partition: int) -> int:
+        """The offset from which on nothing was taken; at the partition's end that end, as the client reports it."""
         return self._partitions[partition].position
 
     def at_end(self, partition: int) -> bool:
@@ -130,17 +176,14 @@ class TopicReader:
         return mine.at_end and not mine.messages
 
     def lag(self, partition: int) -> int | None:
-        """Messages that wait at the broker, as the last fetch told; None before the first."""
+        """Offsets between the position and the broker's end, as the last fetch told; None before the first."""
         _, high = self._consumer.get_watermark_offsets(self._place(partition), cached=True)
-        return None if high < 0 else max(0, high - (self.position(partition) or 0))
+        return None if high < 0 else max(0, high - self.position(partition))
 
     def commit(self, partition: int) -> None:
         """Tell the group the position, for lag tools; nothing is resumed from there."""
-        position = self.position(partition)
-        if position is None:
-            return
         try:
-            self._consumer.commit(offsets=[self._place(partition, position)], asynchronous=True)
+            self._consumer.commit(offsets=[self._place(partition, self.position(partition))], asynchronous=True)
         except KafkaException as error:
             log.warning("the group's offset was not committed", topic=self.topic, error=str(error))
 
@@ -150,43 +193,54 @@ class TopicReader:
             del self._partitions[partition]
             last = not self._partitions
         if last:
-            leave(self._consumer, self.topic)
+            self.close()
 
-    def _watermarks(self, partition: int) -> tuple[int, int]:
-        try:
-            low, high = self._consumer.get_watermark_offsets(self._place(partition), timeout=LIST_TIMEOUT_S)
-        except KafkaException as error:
-            msg = (
-                f"{self.topic}[{partition}]: the broker at {self._servers} does not say what it has within "
-                f"{LIST_TIMEOUT_S:g} s: {error.args[0].str()}. Has the partition a leader? Start again once it has."
-            )
-            raise RalmError(msg) from error
-        return int(low), int(high)
+    def close(self) -> None:
+        """Close the consumer, in bounded time."""
+        close_with_timeout(self._consumer, self.topic)
+
+    def _ask_bounds(self) -> None:
+        """Of all partitions at once and before the first fetch, so that no answer waits behind one."""
+        probe = self._probe()
+        self._bounds = probe.bounds(self.topic, probe.partitions(self.topic)[self.topic])
+
+    def _probe(self) -> BrokerProbe:
+        return BrokerProbe(self._config, on_error=lambda _: self._count_error())
+
+    def _taken(self, mine: _Partition) -> list[Message]:
+        taken = mine.take()
+        if not taken and mine.failure is not None:
+            raise RalmError(mine.failure)
+        return taken
 
     def _deal(self, polled: list[Message]) -> None:
         for message in polled:
-            error, partition = message.error(), message.partition()
+            error, partition, offset = message.error(), message.partition(), message.offset()
             mine = None if partition is None else self._partitions.get(partition)
             if mine is None:
                 if error is not None:
                     self._on_error(error)
             elif error is None:
                 mine.messages.append(message)
+                mine.fetched = (offset or 0) + 1
                 mine.at_end = False
             elif is_end(error):
+                mine.fetched = max(mine.fetched, offset or 0)
                 mine.at_end = True
             else:
                 self._fail_or_wait(error, partition or 0, mine)
+                continue
+            outage_log.answered()
 
     def _fail_or_wait(self, error: KafkaError, partition: int, mine: _Partition) -> None:
         where = f"{self.topic}[{partition}] at offset {mine.position}"
-        if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):  # noqa: SLF001
+        if is_gone(error):
             mine.failure = (
                 f"{where}: the broker no longer has that offset ({error.str()}). Messages were deleted before they "
                 "were read, or the topic was made anew. Restore what is missing, or accept the gap: move the state "
                 "directory away, and the flow starts from what the topic still has."
             )
-        elif error.code() in _UNREADABLE and self._unreadable_for(mine) > _UNREADABLE_S:
+        elif is_unreadable(error) and self._unreadable_for(mine) > _UNREADABLE_S:
             mine.failure = (
                 f"{where}: the batch there cannot be read, and has not changed in {_UNREADABLE_S:.0f} s "
                 f"({error.str()}). Compare the replicas' disks and put a good one in the lead. If there is none, "
@@ -205,14 +259,23 @@ class TopicReader:
         return now - mine.unreadable[1]
 
     def _on_error(self, error: KafkaError, where: str | None = None) -> None:
-        metrics.POLL_ERRORS.labels("source").inc()
-        log.warning("the broker is in trouble", topic=self.topic, where=where, error=error.str())
+        self._count_error()
+        outage_log.error(error, where or self.topic)
+
+    def _count_error(self) -> None:
+        metrics.POLL_ERRORS.labels(self._client).inc()
+
+    def _on_commit(self, error: KafkaError | None, _: list[TopicPartition]) -> None:
+        if error is None:
+            outage_log.answered()
+        else:
+            outage_log.error(error, f"commit of {self.topic}")
 
     def _place(self, partition: int, offset: int = 0) -> TopicPartition:
         return TopicPartition(self.topic, partition, offset)
 
 
-def leave(consumer: Consumer, topic: str, patience_s: float = _PATIENCE_S) -> bool:
+def close_with_timeout(consumer: Consumer, topic: str, timeout_s: float = _CLOSE_TIMEOUT_S) -> bool:
     """Close a consumer, or stop waiting for it: a broker that is silent must not keep a flow from ending.
 
     ``close`` waits for the answers to commits that are on their way: for the session's timeout when the broker refuses
@@ -221,14 +284,14 @@ def leave(consumer: Consumer, topic: str, patience_s: float = _PATIENCE_S) -> bo
     Args:
         consumer: not used afterwards by anyone.
         topic: what it read, for the log.
-        patience_s: how long to wait.
+        timeout_s: how long to wait.
 
     Returns:
         Whether it is closed; if not, a thread that no exit waits for goes on with it.
     """
     closing = threading.Thread(target=consumer.close, name=f"close-{topic}", daemon=True)
     closing.start()
-    closing.join(patience_s)
+    closing.join(timeout_s)
     if closing.is_alive():
-        log.warning("the broker does not answer, leaving without its goodbye", topic=topic, waited_s=patience_s)
+        log.warning("the Kafka consumer did not close in time; going on without", topic=topic, waited_s=timeout_s)
     return not closing.is_alive()

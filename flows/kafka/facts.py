@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType, Top
 
 from flows.config.settings import Settings
 from flows.kafka.config import client_config
-from flows.kafka.errors import LIST_TIMEOUT_S, FirstContact
+from flows.kafka.probe import ASK_TIMEOUT_S, BrokerProbe
 
 READ = "READ"
 WRITE = "WRITE"
@@ -62,13 +62,11 @@ class Cluster:
         timeout_s: how long each answer may take.
     """
 
-    def __init__(self, settings: Settings, timeout_s: float = LIST_TIMEOUT_S) -> None:
+    def __init__(self, settings: Settings, timeout_s: float = ASK_TIMEOUT_S) -> None:
         self._settings = settings
         self._timeout = timeout_s
-        self._contact = FirstContact(settings.bootstrap_servers)
-        # The error that is raised says it all.
-        quiet: dict[str, Any] = {"log_level": 0, "error_cb": self._contact}
-        self.admin = AdminClient({**client_config(settings), **quiet})
+        self._probe = BrokerProbe(client_config(settings), timeout_s)
+        self.admin = self._probe.admin
 
     def connect(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """See that a broker answers.
@@ -79,7 +77,7 @@ class Cluster:
         Raises:
             RalmError: when none does; says why, and what to do.
         """
-        self._contact.topics(self.admin, self._timeout, stopped)
+        self._probe.list_topics_or_explain(stopped)
 
     def topics(self, names: Collection[str]) -> dict[str, TopicFacts]:
         """Describe topics, missing ones too; makes none, even where brokers make topics that are asked for."""

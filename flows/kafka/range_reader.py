@@ -1,46 +1,226 @@
-"""Reads a partition's messages again, for a store that is missing or behind."""
+"""Reads spans of a topic's partitions from one offset up to another, for whatever reads messages again.
+
+One set of rules for all who do. A span is read once the client stands at its end or beyond: behind the last message
+there may be offsets without one (a transaction's marks, aborted records, what was compacted away), and only the client
+knows that it has passed them. Where the partition ends earlier, as with a new leader that lags, reading waits. What
+passes by itself is waited for, what lasts is raised, and silence is an error after a minute.
+"""
 
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import OffsetSpec
 
-from flows.kafka.errors import is_end
+from flows.config.settings import Settings
+from flows.kafka.config import consumer_config
+from flows.kafka.consumer import close_with_timeout
+from flows.kafka.errors import is_end, is_gone, is_lasting, reason
+from flows.kafka.outage_log import outage_log
+from flows.kafka.probe import BrokerProbe
 from flows.messages.batches import RawBatch
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 
 log = get_logger(__name__)
 
-_POLL = 10_000
-_POLL_S = 0.5
-_ASK_S = 15.0
+_POLL = 2_000
+_POLL_S = 0.1
 _SILENCE_S = 60.0
-_TELL_EVERY_S = 5.0
+"""Without progress for so long, reading fails."""
+_LOG_EVERY_S = 5.0
+
+Span: TypeAlias = tuple[int, int]
+"""First offset, and the offset that is not read any more."""
+ReadProgress: TypeAlias = Callable[[int, int], None]
+"""Called between polls with how many offsets are passed, and of how many; may raise to end the reading."""
 
 
-class History:
-    """Reads what the topics still have.
+@dataclass(frozen=True)
+class Chunk:
+    """Messages of one partition in offset order, and the offset up to which all of it was read."""
+
+    partition: int
+    messages: list[Message]
+    next_offset: int
+
+
+class RangeReader:
+    """Reads spans of a topic.
 
     Args:
-        consumer: librdkafka's settings.
-        rebuild: ``complete``: fail if missing messages were deleted from the topic; ``partial``: go on with what it
-            still has.
-        watch: called with words for the person on call between polls; may raise to end the reading.
+        topic: its name.
+        config: librdkafka's settings; ``auto.offset.reset`` says what to do where a span's messages were deleted
+            meanwhile: ``error`` unless given.
+        progress: called between polls.
+        clock: seconds that only go forward.
     """
 
     def __init__(
-        self, consumer: dict[str, Any], rebuild: Literal["complete", "partial"], watch: Callable[[str], None]
+        self,
+        topic: str,
+        config: dict[str, Any],
+        progress: ReadProgress = lambda *_: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._topic = topic
         self._config = {
-            **consumer,
+            "auto.offset.reset": "error",
+            **config,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "enable.partition.eof": True,
-            "auto.offset.reset": "error",
-            "error_cb": lambda error: log.warning("reading again is interrupted", error=error.str()),
+            "error_cb": self._on_error,
         }
+        self._progress = progress
+        self._clock = clock
+        self._last_error: KafkaError | None = None
+
+    def read(self, spans: Mapping[int, Span]) -> Iterator[Chunk]:
+        """Read spans to their ends, each partition in order; those of several partitions take turns.
+
+        Args:
+            spans: by partition.
+
+        Raises:
+            RalmError: when they cannot be read; says what to do.
+        """
+        left = {partition: span for partition, span in spans.items() if span[0] < span[1]}
+        total = sum(end - first for first, end in left.values())
+        if not left:
+            return
+        with self._consumer() as consumer:
+            consumer.assign([TopicPartition(self._topic, part, first) for part, (first, _) in left.items()])
+            heard = self._clock()
+            while left:
+                self._progress(total - sum(end - at for at, end in left.values()), total)
+                chunks = self._chunks(consumer.consume(_POLL, timeout=_POLL_S), left)
+                if not chunks and self._clock() - heard > _SILENCE_S:
+                    raise RalmError(self._silence(left))
+                if chunks:
+                    self._last_error = None
+                    outage_log.answered()
+                    yield from chunks
+                    heard = self._clock()  # only now: whoever takes them may need longer than a minute
+                left = {partition: span for partition, span in left.items() if span[0] < span[1]}
+            self._progress(total, total)
+
+    @contextmanager
+    def _consumer(self) -> Iterator[Consumer]:
+        consumer = Consumer(self._config)
+        try:
+            yield consumer
+        except KafkaException as error:
+            raise RalmError(self._cannot_be_read(reason(error))) from error
+        finally:
+            close_with_timeout(consumer, self._topic)
+
+    def _chunks(self, polled: list[Message], left: dict[int, Span]) -> list[Chunk]:
+        """What brings spans forward; they are moved on accordingly in ``left``."""
+        messages: dict[int, list[Message]] = {}
+        for message in polled:
+            partition, after = message.partition() or 0, self._offset_after(message)
+            at, end = left.get(partition, (0, 0))
+            if after is None or not at < min(after, end):
+                continue
+            mine = messages.setdefault(partition, [])
+            if message.error() is None and after <= end:
+                mine.append(message)
+            left[partition] = (min(after, end), end)
+        return [Chunk(partition, found, left[partition][0]) for partition, found in messages.items()]
+
+    def _offset_after(self, message: Message) -> int | None:
+        """The offset that follows a message, or at which a partition ends; None of an error that passes."""
+        error, offset = message.error(), message.offset() or 0
+        if error is None:
+            return offset + 1
+        if is_end(error):
+            return offset
+        if is_gone(error):
+            msg = f"messages of {self._topic} were deleted while they were read ({error.str()}): run this again"
+            raise RalmError(msg)
+        if is_lasting(error):
+            raise RalmError(self._cannot_be_read(error.str()))
+        self._on_error(error)
+        return None
+
+    def _cannot_be_read(self, why: str) -> str:
+        return f"the topic {self._topic} at {self._config['bootstrap.servers']} cannot be read: {why}"
+
+    def _silence(self, left: dict[int, Span]) -> str:
+        why = f" ({self._last_error.str()})" if self._last_error is not None else ""
+        where = ", ".join(f"[{part}] stands at {at} and is to reach {end}" for part, (at, end) in sorted(left.items()))
+        return (
+            f"nothing came from the topic {self._topic} for {_SILENCE_S:g} s{why}: {where}. Look whether the brokers "
+            "that have it are up and can be reached, and run this again"
+        )
+
+    def _on_error(self, error: KafkaError) -> None:
+        self._last_error = error
+        outage_log.error(error, self._topic)
+
+
+def read_to_end(
+    settings: Settings,
+    topic: str,
+    *,
+    since: int | None = None,
+    start: tuple[int, int] | None = None,
+    progress: ReadProgress = lambda *_: None,
+) -> Iterator[Message]:
+    """Everything that a topic has now, each partition in order.
+
+    Args:
+        settings: the settings.
+        topic: its name.
+        since: leave out what the broker took before this, ms since the epoch.
+        start: read only this partition, from this offset on.
+        progress: called between polls.
+
+    Raises:
+        RalmError: when it cannot be read.
+    """
+    config = consumer_config(settings, **{"auto.offset.reset": "earliest"})
+    probe = BrokerProbe(config)
+    spans = probe.bounds(topic, probe.partitions(topic)[topic])
+    if start is not None:
+        spans = {start[0]: (start[1], _end_after(topic, spans, *start))}
+    if since is not None:
+        found = probe.offsets(topic, spans, OffsetSpec.for_timestamp(since))
+        spans = {p: (max(first, found[p]) if found[p] >= 0 else end, end) for p, (first, end) in spans.items()}
+    for chunk in RangeReader(topic, config, progress).read(spans):
+        yield from chunk.messages
+
+
+def _end_after(topic: str, spans: Mapping[int, Span], partition: int, offset: int) -> int:
+    if partition not in spans:
+        msg = f"{topic} has no partition {partition}: it has 0 to {max(spans)}"
+        raise RalmError(msg)
+    first, end = spans[partition]
+    if not first <= offset < end:
+        has = f"offsets {first} to {end - 1}" if first < end else "nothing"
+        msg = f"{topic}[{partition}] has no offset {offset}: it has {has}"
+        raise RalmError(msg)
+    return end
+
+
+class ReplayReader:
+    """Reads a partition's messages again, for a store that is missing or behind.
+
+    Args:
+        config: librdkafka's settings.
+        rebuild: ``complete``: fail if missing messages were deleted from the topic; ``partial``: go on with what it
+            still has.
+        watch: called with a text for the person on call between polls; may raise to end the reading.
+    """
+
+    def __init__(
+        self, config: dict[str, Any], rebuild: Literal["complete", "partial"], watch: Callable[[str], None]
+    ) -> None:
+        self._config = config
         self._rebuild = rebuild
         self._watch = watch
 
@@ -50,55 +230,44 @@ class History:
         Raises:
             RalmError: when clicks after it were deleted, or the topic is not the one that the store was filled from.
         """
-        consumer = Consumer(self._config)
-        try:
-            self._start(consumer, TopicPartition(topic, partition, position), position)
-        finally:
-            consumer.close()
+        self._start(topic, partition, (position, position))
 
-    def read(self, kind: str, topic: str, partition: int, span: tuple[int, int]) -> Iterator[RawBatch]:
+    def read(self, kind: str, topic: str, partition: int, span: Span) -> Iterator[RawBatch]:
         """Read messages from an offset up to another (its end is not read), in order.
 
         Raises:
             RalmError: when they cannot be had; says what to do.
         """
-        first, until = span
-        if first >= until:
+        if span[0] >= span[1]:
             return
-        consumer = Consumer(self._config)
-        try:
-            wanted = TopicPartition(topic, partition, first)
-            start = self._start(consumer, wanted, until, compacted=kind == "candidates")
-            consumer.assign([TopicPartition(topic, partition, start)])
-            began, told, heard, at = time.monotonic(), 0.0, time.monotonic(), start
-            while at < until:
-                done = (at - start) / (until - start)
-                self._watch(f"{topic}[{partition}] is read again, {done:.0%} done")
-                messages, ended = _good(consumer.consume(_POLL, timeout=_POLL_S), topic)
-                now = time.monotonic()
-                if messages:
-                    heard, at = now, (messages[-1].offset() or 0) + 1
-                    yield RawBatch(kind, topic, partition, messages, at, 0, time.time_ns() // 1_000_000)
-                elif ended is not None and ended >= until:
-                    return  # what is left up to the end is no message (a transaction's mark)
-                elif now - heard > _SILENCE_S:
-                    where = f"{topic}[{partition}]"
-                    msg = f"{where} cannot be read again up to {until}: nothing came for {_SILENCE_S:.0f} s after {at}"
-                    raise RalmError(msg)
-                if now - told > _TELL_EVERY_S:
-                    told = now
-                    left = round((now - began) * (until - at) / max(1, at - start))
-                    log.info("catching up", topic=topic, partition=partition, offset=at, until=until, seconds_left=left)
-        finally:
-            consumer.close()
+        start = self._start(topic, partition, span, compacted=kind == "candidates")
+        began = logged = time.monotonic()
 
-    def _start(self, consumer: Consumer, wanted: TopicPartition, until: int, *, compacted: bool = False) -> int:
-        where = f"{wanted.topic}[{wanted.partition}]"
-        try:
-            low, high = consumer.get_watermark_offsets(wanted, timeout=_ASK_S)
-        except KafkaException as error:
-            msg = f"{where}: the broker does not say what it has: {error.args[0].str()}"
-            raise RalmError(msg) from error
+        def progress(done: int, total: int) -> None:
+            nonlocal logged
+            self._watch(f"{topic}[{partition}] is read again, {done / total:.0%} done")
+            now = time.monotonic()
+            if now - logged > _LOG_EVERY_S:
+                logged = now
+                left = round((now - began) * (total - done) / max(1, done))
+                log.info(
+                    "catching up",
+                    topic=topic,
+                    partition=partition,
+                    offset=start + done,
+                    until=start + total,
+                    seconds_left=left,
+                )
+
+        for chunk in RangeReader(topic, self._config, progress).read({partition: (start, span[1])}):
+            if chunk.messages:
+                now = time.time_ns() // 1_000_000
+                yield RawBatch(kind, topic, partition, chunk.messages, chunk.next_offset, 0, now)
+
+    def _start(self, topic: str, partition: int, span: Span, *, compacted: bool = False) -> int:
+        first, until = span
+        where = f"{topic}[{partition}]"
+        low, high = BrokerProbe(self._config).bounds(topic, [partition])[partition]
         if high < until:
             msg = (
                 f"{where} ends at offset {high}, but the state has messages up to {until}: the topic was made anew, or "
@@ -106,31 +275,14 @@ class History:
                 "directory away to begin with this topic."
             )
             raise RalmError(msg)
-        if low <= wanted.offset or compacted:
-            return max(low, wanted.offset)
+        if low <= first or compacted:
+            return max(low, first)
         if self._rebuild == "partial":
-            log.warning("clicks are gone for good", topic=wanted.topic, offset=wanted.offset, kept_from=low)
+            log.warning("clicks are gone for good", topic=topic, offset=first, kept_from=low)
             return low
         msg = (
-            f"{where}: the store of this partition has clicks up to offset {wanted.offset}, the topic only those from "
-            f"{low}; what lies between was deleted. Put the partition's store back (from the process that had it, or "
-            "from a backup), or go on with what the topic still has: --rebuild partial."
+            f"{where}: the store of this partition has clicks up to offset {first}, the topic only those from {low}; "
+            "what lies between was deleted. Put the partition's store back (from the process that had it, or from a "
+            "backup), or go on with what the topic still has: --rebuild partial."
         )
         raise RalmError(msg)
-
-
-def _good(polled: list[Message], topic: str) -> tuple[list[Message], int | None]:
-    """The messages, and where the partition ends if that was said: a new leader may end earlier than the last one."""
-    good, ended = [], None
-    for message in polled:
-        error = message.error()
-        if error is None:
-            good.append(message)
-        elif is_end(error):
-            ended = message.offset()
-        elif error.fatal() or error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):  # noqa: SLF001
-            msg = f"{topic} cannot be read again: {error.str()}"
-            raise RalmError(msg)
-        else:
-            log.warning("reading again is interrupted", topic=topic, error=error.str())
-    return good, ended

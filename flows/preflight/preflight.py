@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flows.config.settings import Settings
-from flows.kafka.errors import LIST_TIMEOUT_S
+from flows.kafka.probe import ASK_TIMEOUT_S
 from flows.messages.codec import MAX_VALUE_BYTES, most_clusters
 from flows.preflight.findings import Finding, Findings, Verdict
 from flows.preflight.topics import TopicUse, look_at_kafka
@@ -25,7 +25,7 @@ def look(
     settings: Settings,
     *,
     stopped: Callable[[], bool] = lambda: False,
-    answer_s: float = LIST_TIMEOUT_S,
+    answer_s: float = ASK_TIMEOUT_S,
 ) -> tuple[Findings, Bundle | None]:
     """Look at all that a flow needs; takes, makes and changes nothing.
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from flows.config.settings import Settings
 from flows.kafka.admin import cleanup_difference, compaction_difference
 from flows.kafka.config import producer_config
-from flows.kafka.errors import LIST_TIMEOUT_S
 from flows.kafka.facts import READ, WRITE, Cluster, TopicFacts
+from flows.kafka.probe import ASK_TIMEOUT_S
 from flows.kafka.topics import TopicNames, TopicPlan, plan_topics
 from flows.preflight.findings import Finding, Verdict, worst
 from flows.support.errors import RalmError
@@ -36,7 +36,7 @@ def look_at_kafka(
     *,
     waiting: Callable[[list[str]], None] = lambda _: None,
     stopped: Callable[[], bool] = lambda: False,
-    answer_s: float = LIST_TIMEOUT_S,
+    answer_s: float = ASK_TIMEOUT_S,
 ) -> Iterator[Finding]:
     """Yield what is thought of the brokers, of each topic of a flow, and of the rights.
 

@@ -1,18 +1,11 @@
-"""Fills the live index from the topic of centroids: all of it before the first answer, then each update."""
+"""Fills the live index from the centroids topic: all of it before the first answer, then each update."""
 
 import threading
 import time
 from typing import Any
 
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    Consumer,
-    KafkaError,
-    Message,
-    TopicPartition,
-)
-
-from flows.kafka.errors import FirstContact, is_end, is_lasting
+from flows.kafka.consumer import TopicReader
+from flows.messages.batches import RawMessage
 from flows.messages.codec import decode_centroids, split_centroids_key
 from flows.messages.rejects import Reject
 from flows.scoring.live_index import IndexEntry, LiveIndex
@@ -35,7 +28,7 @@ class IndexLoader(threading.Thread):
 
     Args:
         index: the index to fill.
-        topic: the topic of centroids.
+        topic: the centroids topic.
         consumer: librdkafka's settings.
         model_version: the bundle's version.
         weights: the bundle's weights, to check dimensions.
@@ -52,51 +45,38 @@ class IndexLoader(threading.Thread):
         self._stopping = threading.Event()
         self._newest = 0
         self.failure: BaseException | None = None
-        self._contact = FirstContact(consumer["bootstrap.servers"], self._on_error)
-        self._consumer = Consumer(
-            {
-                **consumer,
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "earliest",
-                "error_cb": self._contact,
-            }
-        )
+        # Where the beginning is deleted while it is read, the index goes on with what is left: it keeps no position.
+        config = {**consumer, "auto.offset.reset": "earliest"}
+        self._reader = TopicReader(topic, config, _POLL, client="index")
 
     def run(self) -> None:
         """Load, then follow; a failure is kept for the flow to raise."""
         try:
-            self._load(self._assign())
+            self._load(self._reader.add_all())
         except RalmError as error:  # written for people: the flow raises it and says it
             self.failure = error
         except BaseException as error:
             self.failure = error
             log.exception("the live index cannot be kept", topic=self._topic)
         finally:
-            self._consumer.close()
+            self._reader.close()
 
     def stop(self) -> None:
         """End the thread and wait for it."""
         self._stopping.set()
         self.join(timeout=10.0)
 
-    def _assign(self) -> set[int]:
-        found = self._contact.topics(self._consumer).get(self._topic)
-        if found is None or found.error is not None or not found.partitions:
-            msg = f"there is no topic {self._topic!r}: run `ralm topics` to make it"
-            raise RalmError(msg)
-        self._consumer.assign([TopicPartition(self._topic, part, OFFSET_BEGINNING) for part in found.partitions])
-        return set(found.partitions)
-
-    def _load(self, unread: set[int]) -> None:
+    def _load(self, ends: dict[int, int]) -> None:
+        """Follow the topic; the index is loaded once every partition has reached the end that it had at the start."""
         changes: dict[str, IndexEntry | None] = {}
         while not self._stopping.is_set():
-            messages = self._consumer.consume(_POLL, timeout=_TIMEOUT_S)
-            metrics.MESSAGES_READ.labels("centroids").inc(sum(message.error() is None for message in messages))
+            messages = self._reader.take_all(_TIMEOUT_S)
+            metrics.MESSAGES_READ.labels("centroids").inc(len(messages))
             for message in messages:
-                self._take(message, changes, unread)
+                self._take(message, changes)
+            ends = {part: end for part, end in ends.items() if self._reader.position(part) < end}
             # While loading, everything goes into one update; afterwards each poll is one.
-            if not unread:
+            if not ends:
                 if changes:
                     self._apply(changes)
                     changes = {}
@@ -104,18 +84,7 @@ class IndexLoader(threading.Thread):
                     log.info("live index loaded", items=self._index.view.size)
                     self._index.loaded.set()
 
-    def _take(self, message: Message, changes: dict[str, IndexEntry | None], unread: set[int]) -> None:
-        error = message.error()
-        if error is not None:
-            if is_end(error):
-                unread.discard(message.partition())
-            elif is_lasting(error):
-                where = f"{self._topic}[{message.partition()}]"
-                msg = f"{where} cannot be read: {error.str()}. Mend that at the broker and start again."
-                raise RalmError(msg)
-            else:
-                self._on_error(error)
-            return
+    def _take(self, message: RawMessage, changes: dict[str, IndexEntry | None]) -> None:
         try:
             model_version, item_id = split_centroids_key(message.key())
             if model_version == self._model_version:
@@ -147,7 +116,3 @@ class IndexLoader(threading.Thread):
         metrics.INDEX_ITEMS.set(self._index.view.size)
         metrics.INDEX_TIME.set(time.time())
         metrics.INDEX_WINDOW_END.set(self._newest / 1000)
-
-    def _on_error(self, error: KafkaError) -> None:
-        metrics.POLL_ERRORS.labels("index").inc()
-        log.warning("reading centroids is interrupted", topic=self._topic, error=error.str())

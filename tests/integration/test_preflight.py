@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from click.testing import CliRunner
 from confluent_kafka.admin import AdminClient, NewTopic
+from waiting import wait_until
 
 from flows.cli.main import cli
 from flows.config.settings import Settings
@@ -167,7 +168,6 @@ def test_a_flow_may_start_right_after_its_topics_were_made(flow: Callable[..., A
 
 
 def until_said(running: Any, process: Any, words: str) -> None:
-    from test_flows import wait_until  # noqa: PLC0415
 
     wait_until(lambda: words in running.log_text() or process.poll() is not None)
     assert process.poll() is None, running.log_text()

@@ -10,6 +10,7 @@ from brokers.topics import wait_for_topics
 from clients import PlainClient
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from transactions import transaction
 
 from flows.config.settings import Settings
 from flows.engine.sink import KafkaSink
@@ -17,7 +18,7 @@ from flows.engine.source import KafkaSource, SourceOptions
 from flows.kafka.admin import make_topics
 from flows.kafka.config import consumer_config, producer_config
 from flows.kafka.consumer import TopicReader
-from flows.kafka.producer import Delivery
+from flows.kafka.producer import Producer, ProducerRecord, SinkRole
 from flows.kafka.topics import TopicNames
 from flows.messages.batches import OutMessage
 from flows.messages.codec import MAX_VALUE_BYTES
@@ -52,32 +53,34 @@ def at_end(reader: TopicReader, partition: int) -> None:
 def test_what_the_broker_does_not_take_raises(own_broker: Any) -> None:
     settings = settings_for(own_broker.bootstrap_servers, delivery_timeout="2s")
     topic = TopicNames.of(settings).scores
-    delivery = Delivery("scores", topic, producer_config(settings), timeout=2.0)
-    delivery.send([OutMessage(b"k", b"before")])
-    delivery.settle()
+    producer = Producer(producer_config(settings), 2.0, role=SinkRole("scores"))
+    producer.send(ProducerRecord(topic, b"k", b"before"))
+    producer.flush()
     own_broker.pause()
     try:
-        delivery.send([OutMessage(b"k", b"lost?")])
+        producer.send(ProducerRecord(topic, b"k", b"lost?"))
         with pytest.raises(RalmError, match=rf"{topic}.*(not delivered|not taken)"):
-            delivery.settle()
+            producer.flush()
         with pytest.raises(RalmError):
-            delivery.send([OutMessage(b"k", b"and no more after it")])
+            producer.send(ProducerRecord(topic, b"k", b"and no more after it"))
     finally:
         own_broker.resume()
 
 
 def test_an_oversized_message_raises_and_names_its_key(broker: str) -> None:
     settings = settings_for(broker)
-    delivery = Delivery("scores", TopicNames.of(settings).scores, producer_config(settings), timeout=5.0)
+    topic = TopicNames.of(settings).scores
+    producer = Producer(producer_config(settings), 5.0, role=SinkRole("scores"))
     with pytest.raises(RalmError, match="key b'big'"):
-        delivery.send([OutMessage(b"big", b"x" * 5_000_000)])
+        producer.send(ProducerRecord(topic, b"big", b"x" * 5_000_000))
 
 
 def test_the_longest_value_of_ours_is_taken(broker: str) -> None:
     settings = settings_for(broker)
-    delivery = Delivery("centroids", TopicNames.of(settings).centroids, producer_config(settings), timeout=5.0)
-    delivery.send([OutMessage(b"k" * 513, b"x" * MAX_VALUE_BYTES)])
-    delivery.settle()
+    topic = TopicNames.of(settings).centroids
+    producer = Producer(producer_config(settings), 5.0, role=SinkRole("centroids"))
+    producer.send(ProducerRecord(topic, b"k" * 513, b"x" * MAX_VALUE_BYTES))
+    producer.flush()
     (found,) = PlainClient(broker, settings.topic_prefix).read("centroids")
     assert len(found.value()) == MAX_VALUE_BYTES
 
@@ -88,10 +91,10 @@ def test_a_topic_that_takes_only_shorter_messages_is_said_with_its_setting(broke
     admin = AdminClient({"bootstrap.servers": broker})
     admin.create_topics([NewTopic(name, 1, 1, config={"max.message.bytes": "10000"})])[name].result(timeout=20)
     wait_for_topics(broker, [name])
-    delivery = Delivery("scores", name, producer_config(settings), timeout=5.0)
-    delivery.send([OutMessage(b"k", b"x" * 50_000)])
+    producer = Producer(producer_config(settings), 5.0, role=SinkRole("scores"))
+    producer.send(ProducerRecord(name, b"k", b"x" * 50_000))
     with pytest.raises(RalmError, match=rf"the setting max\.message\.bytes of the topic {name}"):
-        delivery.settle()
+        producer.flush()
 
 
 @pytest.mark.embedded_too
@@ -172,6 +175,23 @@ def test_a_source_waits_until_it_is_open_sends_heartbeats_and_ends_when_told(bro
     state["stop"] = True
     with pytest.raises(StopIteration):
         part.next_batch()
+    part.close()
+
+
+def test_a_position_that_moves_without_a_message_is_sent_on_before_it_is_in_the_snapshot(broker: str) -> None:
+    settings = settings_for(broker, partitions=1)
+    topic = TopicNames.of(settings).clicks
+    transaction(broker, topic, [b"1"], commit=True)
+    transaction(broker, topic, [b"never"] * 10, commit=False)
+    source = KafkaSource(options(settings, "clicks"))
+    part = source.build_part("s", source.list_parts()[0], None)
+    sent = 0
+    until = time.monotonic() + 20
+    while sent < 12:
+        assert time.monotonic() < until
+        for batch in part.next_batch():
+            sent = batch.next_offset
+        assert (unseal_position(part.snapshot()) or 0) == sent
     part.close()
 
 

@@ -20,7 +20,6 @@ from flows.config.flow_process import write_settings
 from flows.config.settings import Settings
 from flows.config.sources import load_settings
 from flows.kafka.config import check_client, client_config
-from flows.kafka.errors import FirstContact
 from flows.support.errors import ConfigError
 from flows.support.logs import get_logger, masked, set_up_logs
 
@@ -94,7 +93,7 @@ def test_the_client_librarys_whole_debug_log_has_it_not(settings: Settings, capf
     set_up_logs("debug", "text", settings.secrets())
     with socket.create_server(("127.0.0.1", 0)) as silent:
         where = f"127.0.0.1:{silent.getsockname()[1]}"
-        client = AdminClient({**client_config(settings), "bootstrap.servers": where, "error_cb": FirstContact(where)})
+        client = AdminClient({**client_config(settings), "bootstrap.servers": where})
         until = time.monotonic() + 1.0
         while time.monotonic() < until:
             client.poll(0.1)

@@ -12,7 +12,7 @@ from waiting import wait_until
 
 from flows.cli import main as cli
 from flows.config.settings import Settings
-from flows.demo.read_back import read_topic
+from flows.kafka.range_reader import read_to_end
 
 pytestmark = pytest.mark.broker
 USER = ("ralm-user", "canary-pa55word")
@@ -78,7 +78,7 @@ def test_the_whole_system_works_through_a_door_that_asks_for_certificate_and_pas
         assert code == 0, said
         assert "not_json" in said
     given = Settings(**settings_for(certificates, secure))
-    assert len(list(read_topic(given, "t.scores"))) == 5
+    assert len(list(read_to_end(given, "t.scores"))) == 5
     assert set(secure.seen.users) == {USER[0]}
     assert set(secure.seen.certificates) == {"ralm-client.test"}
     assert (secure.seen.refused, secure.seen.wrong, secure.seen.without_user) == (0, 0, 0)

@@ -12,13 +12,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from confluent_kafka import Message
-
 from flows.admin.dead_letters.acceptance import Acceptance
 from flows.admin.dead_letters.spool import InOrder, Spool
-from flows.admin.dead_letters.topic import Filters, Progress, read_records, read_to_end
+from flows.admin.dead_letters.topic import Filters, read_records
 from flows.config.settings import Settings
-from flows.kafka.producer import CheckedProducer, Outgoing
+from flows.kafka.producer import Producer, ProducerRecord
+from flows.kafka.range_reader import ReadProgress, read_to_end
 from flows.kafka.topics import TopicNames
 from flows.messages.dead_letter import DeadLetter, SentBack, Stranger, receipt_of
 from flows.messages.rejects import Reject
@@ -75,7 +74,7 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class _Back(Outgoing):
+class _Back(ProducerRecord):
     copies: tuple[Place, ...] = ()
 
 
@@ -85,8 +84,8 @@ def send_back(
     now: Callable[[], int],
     *,
     told: Told = lambda *_: None,
-    reading: Progress = lambda *_: None,
-    sending: Progress = lambda *_: None,
+    reading: ReadProgress = lambda *_: None,
+    sending: ReadProgress = lambda *_: None,
 ) -> Summary:
     """Send dead letters back, in the order of their original partition and offset.
 
@@ -179,7 +178,7 @@ def _go_through(
     options: ReturnOptions,
     judge: _Judge,
     told: Told,
-    progress: Progress,
+    progress: ReadProgress,
     send: Callable[[_Back], bool],
 ) -> None:
     """Judge the letters in order until the limit is reached or one cannot be sent."""
@@ -202,11 +201,11 @@ def _deliver(
     judge: _Judge,
     now: Callable[[], int],
     told: Told,
-    progress: Progress,
+    progress: ReadProgress,
 ) -> None:
     names = TopicNames.of(settings)
-    receipts = _Receipts(CheckedProducer(settings), names.dead_letters, now)
-    producer = CheckedProducer(settings, receipts.delivered)
+    receipts = _Receipts(Producer.of_tool(settings), names.dead_letters, now)
+    producer = Producer.of_tool(settings, receipts.delivered)
     producer.check_topics(*judge.topics, names.dead_letters)
 
     def send(message: _Back) -> bool:
@@ -218,7 +217,7 @@ def _deliver(
         _go_through(letters, options, judge, told, progress, send)
     finally:
         try:
-            producer.finish()
+            producer.flush()
         finally:
             receipts.write(1)
             receipts.finish()
@@ -227,13 +226,13 @@ def _deliver(
 class _Receipts:
     """Notes what the broker has taken."""
 
-    def __init__(self, producer: CheckedProducer, topic: str, now: Callable[[], int]) -> None:
+    def __init__(self, producer: Producer, topic: str, now: Callable[[], int]) -> None:
         self._producer = producer
         self._topic = topic
         self._now = now
         self._unnoted: dict[int, list[int]] = {}
 
-    def delivered(self, message: Outgoing, _: Message) -> None:
+    def delivered(self, message: ProducerRecord, _: object) -> None:
         """Called for each message that the broker has taken."""
         if isinstance(message, _Back):
             for partition, offset in message.copies:
@@ -243,7 +242,7 @@ class _Receipts:
         """Write a receipt for each partition with so many letters."""
         for partition in [p for p, offsets in self._unnoted.items() if len(offsets) >= least]:
             value, headers = receipt_of(self._unnoted.pop(partition), self._now())
-            self._producer.send(Outgoing(self._topic, None, value, headers, partition))
+            self._producer.send(ProducerRecord(self._topic, None, value, headers, partition))
 
     def finish(self) -> None:
         """Wait until all receipts are written.
@@ -251,4 +250,4 @@ class _Receipts:
         Raises:
             RalmError: when one is not.
         """
-        self._producer.finish()
+        self._producer.flush()

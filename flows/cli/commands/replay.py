@@ -9,7 +9,7 @@ from flows.admin.replay import Pace, replay
 from flows.admin.replay_files import Events, read_clicks, read_requests
 from flows.cli.options import with_settings
 from flows.config.settings import Settings
-from flows.kafka.producer import CheckedProducer
+from flows.kafka.producer import Producer
 from flows.kafka.topics import TopicNames
 from flows.support.errors import ConfigError
 from flows.support.progress import bars
@@ -47,7 +47,7 @@ def command(settings: Settings, clicks: Path | None, requests: Path | None, spee
         msg = "nothing to replay: give --clicks, --requests or both"
         raise ConfigError(msg)
     names = TopicNames.of(settings)
-    producer = CheckedProducer(settings)
+    producer = Producer.of_tool(settings)
     with bars() as shown:
         streams: list[Events] = []
         if requests is not None:

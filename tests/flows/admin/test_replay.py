@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from flows.admin.replay import Pace, in_time_order, replay
 from flows.admin.replay_files import Events, read_clicks, read_requests
 from flows.cli.main import main
-from flows.kafka.producer import CheckedProducer, Outgoing
+from flows.kafka.producer import Producer, ProducerRecord
 from flows.offline.datasets.layout import Dataset, save
 from flows.support.errors import ConfigError, RalmError
 
 
 def events(topic: str, times: list[int]) -> Events:
     ordered = sorted(times)
-    return Events(np.array(ordered, np.int64), lambda n: Outgoing(topic, b"k", str(ordered[n]).encode()))
+    return Events(np.array(ordered, np.int64), lambda n: ProducerRecord(topic, b"k", str(ordered[n]).encode()))
 
 
 def write_lines(path: Path, rows: list[Any]) -> Path:
@@ -85,8 +85,8 @@ def test_lines_are_sorted_keyed_and_sent_as_they_stand(tmp_path: Path) -> None:
     file.write_bytes(b'{"item_id":"late","user_id":1,"ts":9, "more":[1]}\r\n\n {"item_id":7,"user_id":1,"ts":3}')
     found = read_clicks(file, "clicks")
     assert [found.message(n) for n in range(len(found))] == [
-        Outgoing("clicks", b"7", b'{"item_id":7,"user_id":1,"ts":3}'),
-        Outgoing("clicks", b"late", b'{"item_id":"late","user_id":1,"ts":9, "more":[1]}'),
+        ProducerRecord("clicks", b"7", b'{"item_id":7,"user_id":1,"ts":3}'),
+        ProducerRecord("clicks", b"late", b'{"item_id":"late","user_id":1,"ts":9, "more":[1]}'),
     ]
 
 
@@ -160,7 +160,7 @@ def test_a_topic_that_is_not_there_is_an_error_and_is_not_made(
 @pytest.mark.broker
 def test_what_is_not_delivered_is_an_error(own_broker: Any, topics: Callable[..., Any]) -> None:
     settings = topics(bootstrap_servers=own_broker.bootstrap_servers, delivery_timeout="1s")
-    producer = CheckedProducer(settings)
+    producer = Producer.of_tool(settings)
     own_broker.pause()
     with pytest.raises(RalmError, match=r"3 messages were not delivered, 0 were"):
         replay([events(settings.topic_prefix + "clicks", [1, 2, 3])], producer, Pace(None, producer.poll))

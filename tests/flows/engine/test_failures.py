@@ -12,7 +12,7 @@ def _nothing_raised(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class _Step:
-    @failures.told
+    @failures.report_failure
     def next_batch(self, error: Exception | None) -> int:
         if error is not None:
             raise error

@@ -8,7 +8,7 @@ import pytest
 from flows.engine import failures, launch
 from flows.engine.launch import _engine_cause
 from flows.engine.sink import SinkPart
-from flows.kafka.producer import Delivery
+from flows.kafka.producer import Producer
 from flows.messages.batches import OutMessage
 from flows.support.errors import RalmError
 from state.directory import recovery_folders
@@ -62,13 +62,14 @@ class _Broken:
 
 def test_a_fatal_error_of_the_producer_is_said_and_closing_is_silent() -> None:
     error = SystemError("returned NULL without setting an exception")
-    delivery = Delivery("scores", "topic-1", {}, timeout=1.0)
-    delivery._producer = _Broken(error)
+    producer = Producer({}, 1.0)
+    producer._producer = _Broken(error)
+    part = SinkPart(producer, "topic-1")
     with pytest.raises(RalmError, match="topic-1 cannot go on"):
-        delivery.settle()
+        part.write_batch([OutMessage(b"k", b"v")])
     with pytest.raises(RalmError, match="topic-1 cannot go on"):
-        delivery.send([OutMessage(b"k", b"v")])
-    SinkPart(delivery).close()
+        part.snapshot()
+    part.close()
 
 
 def test_recovery_data_that_is_still_being_made_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

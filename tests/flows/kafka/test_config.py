@@ -72,6 +72,10 @@ def test_a_consumer_reads_ahead_no_more_than_it_may(kbytes: int) -> None:
     assert config["fetch.message.max.bytes"] <= kbytes * 1024
 
 
+def test_a_consumer_does_not_rest_while_there_is_a_backlog() -> None:
+    assert consumer_config(Settings())["fetch.queue.backoff.ms"] <= 10
+
+
 @pytest.mark.parametrize(
     "settings",
     [Settings(), Settings(queue_kbytes=1), Settings(dead_letter_max_bytes=1), Settings(delivery_timeout="1d")],

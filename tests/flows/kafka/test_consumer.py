@@ -1,12 +1,21 @@
-"""What a reader makes of the errors that come instead of messages."""
+"""Following a topic: positions, starts, and what a reader makes of the errors that come instead of messages."""
 
+import threading
+import time
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 from hand_clock import HandClock
+from transactions import transaction
 
-from flows.kafka.consumer import TopicReader
+from flows.config.settings import Settings
+from flows.kafka.config import consumer_config
+from flows.kafka.consumer import TopicReader, close_with_timeout
+from flows.kafka.probe import BrokerProbe
+from flows.kafka.topics import TopicNames
 from flows.support.errors import RalmError
 
 CONFIG = {"bootstrap.servers": "127.0.0.1:1", "group.id": "g", "log_level": 0}
@@ -23,6 +32,15 @@ class Failed:
 
     def partition(self) -> int:
         return 3
+
+    def offset(self) -> int:
+        return 7
+
+
+def wait_until(true: Callable[[], Any]) -> None:
+    until = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < until
 
 
 @pytest.fixture
@@ -81,10 +99,79 @@ def test_what_passes_is_waited_for_and_what_does_not_is_raised(polled: tuple[Top
         reader.take(3)
 
 
-def test_a_broker_that_does_not_say_where_a_partition_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.kafka.consumer.LIST_TIMEOUT_S", 0.1)
-    reader = TopicReader("clicks", CONFIG, 10)
-    with pytest.raises(RalmError, match=r"clicks\[0\]: the broker at 127.0.0.1:1 does not say"):
-        reader.add(0, None)
-    with pytest.raises(RalmError, match=r"clicks\[0\]"):
-        reader.end(0)
+def test_a_consumer_is_closed() -> None:
+    consumer = Consumer({"bootstrap.servers": "127.0.0.1:1", "group.id": "g", "log_level": 0})
+    assert close_with_timeout(consumer, "clicks")
+    with pytest.raises(RuntimeError):
+        consumer.poll(0)
+
+
+def test_one_that_is_not_answered_is_left(capsys: pytest.CaptureFixture[str]) -> None:
+    answered = threading.Event()
+    silent: Any = SimpleNamespace(close=answered.wait)
+    assert not close_with_timeout(silent, "clicks", timeout_s=0.01)
+    assert "did not close in time" in "".join(capsys.readouterr())
+    answered.set()
+
+
+@pytest.mark.broker
+def test_behind_marks_and_aborted_records_the_lag_is_0_and_the_group_knows(
+    topics: Callable[..., Settings], broker: str
+) -> None:
+    settings = topics(partitions=1)
+    name = TopicNames.of(settings).clicks
+    transaction(broker, name, [b"1", b"2"], commit=True)
+    transaction(broker, name, [b"never"] * 20, commit=False)
+    reader = TopicReader(name, consumer_config(settings), 10)
+    reader.add(0, None)
+    taken: list[bytes | None] = []
+    wait_until(lambda: taken.extend(m.value() for m in reader.take(0)) or reader.at_end(0))
+    assert taken == [b"1", b"2"]
+    assert reader.position(0) > 20
+    assert reader.lag(0) == 0
+    reader.commit(0)
+    group = Consumer(consumer_config(settings))
+    wait_until(lambda: group.committed([TopicPartition(name, 0)], timeout=10)[0].offset == reader.position(0))
+    group.close()
+    reader.remove(0)
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize(("start_from", "first"), [("earliest", 0), ("latest", 4)])
+def test_where_all_partitions_begin_is_asked_once(
+    topics: Callable[..., Settings], client: Any, monkeypatch: pytest.MonkeyPatch, start_from: str, first: int
+) -> None:
+    settings = topics(partitions=5)
+    name = TopicNames.of(settings).clicks
+    for partition in range(5):
+        client.send(name, [(b"k", b"v")] * 4, partition=partition)
+    asked: list[list[int]] = []
+    bounds = BrokerProbe.bounds
+
+    def counted(probe: BrokerProbe, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
+        asked.append(list(partitions))
+        return bounds(probe, topic, partitions)
+
+    monkeypatch.setattr(BrokerProbe, "bounds", counted)
+    reader = TopicReader(name, consumer_config(settings), 10)
+    for partition in range(5):
+        reader.add(partition, None, start_from)
+        assert reader.position(partition) == first
+    assert asked == [list(range(5))]
+    reader.close()
+
+
+@pytest.mark.broker
+def test_a_whole_topic_is_followed(topics: Callable[..., Settings], client: Any) -> None:
+    settings = topics(partitions=3)
+    name = TopicNames.of(settings).scores
+    client.send(name, [(str(number), b"v") for number in range(20)])
+    reader = TopicReader(name, consumer_config(settings), 10)
+    ends = reader.add_all()
+    assert sum(ends.values()) == 20
+    found: list[Any] = []
+    wait_until(lambda: found.extend(reader.take_all(0.1)) or len(found) == 20)
+    assert all(reader.position(partition) == end for partition, end in ends.items())
+    client.send(name, [("late", b"v")])
+    wait_until(lambda: [m.key() for m in reader.take_all(0.1)] == [b"late"])
+    reader.close()

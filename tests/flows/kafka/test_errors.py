@@ -1,41 +1,40 @@
-"""What a client does until the broker has answered once."""
-
-from types import SimpleNamespace
-from typing import Any
+"""What the client's errors mean."""
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from flows.kafka.errors import FirstContact
-from flows.support.errors import RalmError
+from flows.kafka.errors import (
+    delivery_advice,
+    is_gone,
+    is_lasting,
+    is_unreadable,
+    no_broker,
+    no_topic,
+    reason,
+    refusal_advice,
+    too_long,
+)
 
 ALERT = "Receive failed: error:0A00045C:SSL routines::tlsv13 alert certificate required: SSL alert number 116"
 
 
-class Client:
-    """Fails to list topics so often, and hears one error at each poll."""
-
-    def __init__(self, contact: FirstContact, failures: int, *heard: KafkaError) -> None:
-        self.contact, self.failures, self.heard = contact, failures, list(heard)
-        self.asked = 0
-
-    def list_topics(self, timeout: float) -> Any:
-        assert 0 < timeout <= 1
-        self.asked += 1
-        if self.asked > self.failures:
-            return SimpleNamespace(topics={"clicks": None})
-        raise KafkaException(KafkaError(KafkaError._TRANSPORT))
-
-    def poll(self, timeout: float) -> None:
-        assert timeout == 0
-        if self.heard:
-            self.contact(self.heard.pop(0))
+@pytest.mark.parametrize(
+    ("code", "lasts"),
+    [
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, True),
+        (KafkaError.LEADER_NOT_AVAILABLE, False),
+        (KafkaError._TRANSPORT, False),
+    ],
+)
+def test_what_the_broker_refuses_lasts_and_what_the_client_says_passes(code: int, lasts: bool) -> None:
+    assert is_lasting(KafkaError(code, retriable=not lasts)) is lasts
 
 
-def test_it_waits_for_a_broker_that_is_not_there_yet() -> None:
-    contact = FirstContact("a:1")
-    client = Client(contact, 3, KafkaError(KafkaError._TRANSPORT, "refused"), KafkaError(KafkaError._ALL_BROKERS_DOWN))
-    assert contact.topics(client) == {"clicks": None}  # type: ignore[arg-type]
+def test_kinds_of_errors() -> None:
+    assert is_gone(KafkaError(KafkaError.OFFSET_OUT_OF_RANGE))
+    assert is_unreadable(KafkaError(KafkaError._BAD_MSG))
+    assert reason(KafkaException(KafkaError(KafkaError._TRANSPORT, "gone"))) == "gone"
+    assert reason(KafkaException("odd")) == "odd"
 
 
 @pytest.mark.parametrize(
@@ -44,37 +43,17 @@ def test_it_waits_for_a_broker_that_is_not_there_yet() -> None:
         (KafkaError(KafkaError._AUTHENTICATION, "wrong password"), "Check sasl_mechanism"),
         (KafkaError(KafkaError._SSL, "certificate verify failed"), "Check security_protocol, ssl_ca_location"),
         (KafkaError(KafkaError._TRANSPORT, ALERT), "Check security_protocol, ssl_ca_location"),
+        (KafkaError(KafkaError._TRANSPORT, "refused"), None),
     ],
 )
-def test_a_refusal_ends_the_wait_at_once_whatever_came_before(error: KafkaError, advice: str) -> None:
-    told: list[KafkaError] = []
-    contact = FirstContact("a:1", told.append)
-    client = Client(contact, 99, KafkaError(KafkaError._TRANSPORT, "connection reset"), error)
-    with pytest.raises(RalmError, match="the broker at a:1 and this client cannot agree: ") as caught:
-        contact.topics(client)  # type: ignore[arg-type]
-    assert error.str() in str(caught.value)
-    assert advice in str(caught.value)
-    assert client.asked == 2
-    assert len(told) == 2
+def test_a_refusal_names_the_settings_to_check(error: KafkaError, advice: str | None) -> None:
+    found = refusal_advice(error)
+    assert found is None if advice is None else (found or "").startswith(advice)
 
 
-def test_a_refusal_is_not_hidden_by_what_comes_after() -> None:
-    contact = FirstContact("a:1")
-    contact(KafkaError(KafkaError._AUTHENTICATION, "wrong password"))
-    contact(KafkaError(KafkaError._ALL_BROKERS_DOWN, "all down"))
-    contact(KafkaError(KafkaError._TRANSPORT, "gone"))
-    with pytest.raises(RalmError, match="wrong password"):
-        contact.topics(Client(contact, 1))  # type: ignore[arg-type]
-
-
-def test_a_refusal_by_one_of_several_brokers_does_no_harm_when_another_answers() -> None:
-    contact = FirstContact("a:1,b:1")
-    contact(KafkaError(KafkaError._SSL, "certificate verify failed"))
-    assert contact.topics(Client(contact, 0)) == {"clicks": None}  # type: ignore[arg-type]
-
-
-def test_no_answer_at_all_says_the_last_trouble() -> None:
-    contact = FirstContact("a:1")
-    trouble = [KafkaError(KafkaError._TRANSPORT, "refused"), KafkaError(KafkaError._RESOLVE, "no such host")]
-    with pytest.raises(RalmError, match=r"no broker answers at a:1 within 0.5 s: refused\nIs it running"):
-        contact.topics(Client(contact, 99, *trouble), timeout_s=0.5)  # type: ignore[arg-type]
+def test_texts_say_what_to_do() -> None:
+    assert "bootstrap_servers" in no_broker("a:1", 15, "refused")
+    assert "no topic x, y: run `ralm topics`" in no_topic("a:1", ["x", "y"])
+    assert "the right Write on scores" in delivery_advice(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), "scores")
+    assert "lower max_top_k" in too_long("scores", "t", 10)
+    assert "lower" not in too_long(None, "t", 10)

@@ -1,27 +1,33 @@
 """The sink without a broker: it lives while it waits, and says what to do when it has waited in vain."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
+import confluent_kafka
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from flows.kafka.producer import Delivery
-from flows.messages.batches import OutMessage
+from flows.kafka.errors import FLOW_RETRY
+from flows.kafka.producer import Producer, ProducerRecord, SinkRole
+from flows.kafka.range_reader import RangeReader
 from flows.support.errors import RalmError
 
 
 class SilentBroker:
     """A producer whose broker takes nothing before a moment, on a clock that only waiting moves."""
 
-    def __init__(self, answers_at: float, error: KafkaError | None = None) -> None:
-        self.now, self.answers_at, self.error = 0.0, answers_at, error
+    def __init__(self, answers_at: float, error: KafkaError | None = None, *, full: bool = False) -> None:
+        self.now, self.answers_at, self.error, self.full = 0.0, answers_at, error, full
+        self.given: list[Any] = []
 
-    def produce(self, *_: Any, **__: Any) -> None:
-        if self.now < self.answers_at:
+    def produce(self, *given: Any, on_delivery: Any, **_: Any) -> None:
+        if self.full and self.now < self.answers_at:
             raise BufferError
         if self.error is not None:
             raise KafkaException(self.error)
+        self.given.append((given, on_delivery))
 
     def poll(self, timeout: float) -> int:
         self.now += timeout
@@ -29,13 +35,26 @@ class SilentBroker:
 
     def flush(self, timeout: float) -> int:
         self.now += timeout
-        return 0 if self.now >= self.answers_at else 2
+        return 0 if self.now >= self.answers_at else len(self.given)
 
 
-def delivery_to(broker: SilentBroker, beats: list[float], timeout: float = 60.0) -> Delivery:
-    made = Delivery("scores", "t.scores", {}, timeout, lambda: beats.append(broker.now), lambda: broker.now)
-    made._producer = broker
+def producer_to(broker: SilentBroker, beats: list[float], timeout: float = 60.0, **more: Any) -> Producer:
+    role = SinkRole("scores", FLOW_RETRY, lambda: beats.append(broker.now))
+    made = Producer({}, timeout, role=more.pop("role", role), clock=lambda: broker.now, **more)
+    made._producer = broker  # type: ignore[assignment]
     return made
+
+
+def record(value: bytes = b"v") -> ProducerRecord:
+    return ProducerRecord("t.scores", b"u-1", value)
+
+
+@contextmanager
+def mock_cluster() -> Iterator[str]:
+    """The client library's own toy of a broker."""
+    host = confluent_kafka.Producer({"test.mock.num.brokers": 1})
+    yield next(str(broker) for broker in host.list_topics(timeout=10).brokers.values()).split("/")[0]
+    del host
 
 
 def longest_silence(beats: list[float], end: float) -> float:
@@ -44,21 +63,26 @@ def longest_silence(beats: list[float], end: float) -> float:
 
 def test_a_sink_that_waits_for_its_broker_gives_signs_of_life() -> None:
     broker, beats = SilentBroker(answers_at=50.0), []
-    delivery_to(broker, beats).settle()
+    producer = producer_to(broker, beats)
+    producer.send(record())
+    producer.flush()
     assert broker.now == pytest.approx(50.0)
     assert longest_silence(beats, broker.now) <= 1.0
 
 
 def test_a_sink_whose_queue_is_full_gives_signs_of_life() -> None:
-    broker, beats = SilentBroker(answers_at=50.0), []
-    delivery_to(broker, beats).send([OutMessage(b"k", b"v")])
+    broker, beats = SilentBroker(answers_at=50.0, full=True), []
+    producer_to(broker, beats).send(record())
     assert longest_silence(beats, broker.now) <= 1.0
 
 
-def test_a_broker_that_takes_nothing_ends_the_wait_in_words() -> None:
+def test_a_broker_that_takes_nothing_ends_the_wait_with_advice() -> None:
     broker, beats = SilentBroker(answers_at=1000.0), []
+    producer = producer_to(broker, beats)
+    producer.send(record())
+    producer.send(record())
     with pytest.raises(RalmError, match=r"2 messages to t\.scores were not taken .* within 60 s") as caught:
-        delivery_to(broker, beats).settle()
+        producer.flush()
     assert broker.now == pytest.approx(65.0)
     assert longest_silence(beats, broker.now) <= 1.0
     for words in ("replicas are in sync", "delivery_timeout", "Nothing is lost", "last snapshot"):
@@ -74,20 +98,44 @@ def test_a_broker_that_takes_nothing_ends_the_wait_in_words() -> None:
     ],
 )
 def test_what_was_not_delivered_is_said_with_what_to_do(code: int, words: str) -> None:
-    refused = delivery_to(SilentBroker(0.0), [])
-    refused._delivered(KafkaError(code), Message(topic="t.scores", key=b"u-1"))
-    broken = delivery_to(SilentBroker(0.0, KafkaError(code)), [])
-    for delivery, what in ((refused, "not delivered"), (broken, "cannot be sent")):
+    refused = producer_to(SilentBroker(0.0), [])
+    refused._done(record(), KafkaError(code), Message(topic="t.scores", key=b"u-1"))
+    broken = producer_to(SilentBroker(0.0, KafkaError(code)), [])
+    for producer, what in ((refused, "not delivered"), (broken, "cannot be sent")):
         with pytest.raises(RalmError, match=what) as caught:
-            delivery.send([OutMessage(b"u-1", b"v")])
-        for part in ("t.scores", "u-1", words, "Nothing is lost"):
+            producer.send(record())
+        for part in ("t.scores", "u-1", words, "Nothing is lost", "1 messages were not delivered, 0 were"):
             assert part in str(caught.value)
 
 
 def test_a_topic_that_takes_only_shorter_messages_is_said_with_its_setting() -> None:
-    delivery = delivery_to(SilentBroker(0.0), [])
-    delivery._delivered(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), Message(topic="t.scores", key=b"u-1"))
+    producer = producer_to(SilentBroker(0.0), [])
+    producer._done(record(), KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), Message(topic="t.scores", key=b"u-1"))
     with pytest.raises(RalmError, match="not delivered") as caught:
-        delivery.settle()
+        producer.flush()
     for words in ("the topic t.scores", "max.message.bytes=1048588", "message.max.bytes", "lower max_top_k", "Nothing"):
         assert words in str(caught.value)
+
+
+def test_a_tool_learns_of_each_message_and_hears_nothing_of_snapshots() -> None:
+    taken: list[ProducerRecord] = []
+    producer = producer_to(SilentBroker(0.0), [], role=None, on_delivery=lambda sent, _: taken.append(sent))
+    producer._done(record(b"1"), None, Message())
+    producer._done(record(b"2"), KafkaError(KafkaError._MSG_TIMED_OUT), Message())
+    producer._done(record(b"3"), None, Message())
+    assert [sent.value for sent in taken] == [b"1", b"3"]
+    with pytest.raises(RalmError, match=r"1 messages were not delivered, 2 were") as caught:
+        producer.flush()
+    assert "snapshot" not in str(caught.value)
+
+
+def test_headers_are_the_schema_version_unless_they_are_given() -> None:
+    with mock_cluster() as servers:
+        producer = Producer({"bootstrap.servers": servers}, 10.0)
+        producer.send(ProducerRecord("t", b"k", b"v", partition=0))
+        producer.send(ProducerRecord("t", b"k", None, [("h", b"1")], partition=0))
+        producer.flush()
+        assert producer.delivered == 2
+        reader = RangeReader("t", {"bootstrap.servers": servers, "group.id": "g"})
+        found = [message for chunk in reader.read({0: (0, 2)}) for message in chunk.messages]
+    assert [(m.value(), m.headers()) for m in found] == [(b"v", [("schema_version", b"1")]), (None, [("h", b"1")])]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,7 @@ from flows.admin.dead_letters.send_back import ReturnOptions, Summary, send_back
 from flows.admin.dead_letters.spool import Spool
 from flows.admin.dead_letters.topic import Filters
 from flows.config.settings import Settings
-from flows.kafka.producer import Outgoing
+from flows.kafka.producer import ProducerRecord
 from flows.messages.dead_letter import SentBack, Stranger
 from flows.messages.rejects import Reject
 from flows.support.errors import RalmError
@@ -102,9 +102,13 @@ class FakeProducer:
     """Takes messages until one is said to fail."""
 
     fail_at = 10**9
-    sent: list[Outgoing] = []  # noqa: RUF012 (new for each test)
+    sent: list[ProducerRecord] = []  # noqa: RUF012 (new for each test)
 
-    def __init__(self, _: Settings, delivered: Callable[[Outgoing, Any], None] = lambda *_: None) -> None:
+    @classmethod
+    def of_tool(cls, settings: Settings, delivered: Callable[[ProducerRecord, Any], None] = lambda *_: None) -> Self:
+        return cls(settings, delivered)
+
+    def __init__(self, _: Settings, delivered: Callable[[ProducerRecord, Any], None] = lambda *_: None) -> None:
         self._delivered = delivered
         self.failed = 0
         self._mine = 0
@@ -112,7 +116,7 @@ class FakeProducer:
     def check_topics(self, *topics: str) -> None:
         assert {"clicks", "requests", "candidates", "dead-letters"} <= set(topics)
 
-    def send(self, given: Outgoing) -> None:
+    def send(self, given: ProducerRecord) -> None:
         self._mine += 1
         if self._mine == self.fail_at and given.topic != "dead-letters":
             self.failed += 1
@@ -120,7 +124,7 @@ class FakeProducer:
         self.sent.append(given)
         self._delivered(given, None)
 
-    def finish(self) -> None:
+    def flush(self) -> None:
         if self.failed:
             msg = "1 messages were not delivered"
             raise RalmError(msg)
@@ -130,7 +134,7 @@ class FakeProducer:
 def back(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Summary]:
     """Sends records back with a fake producer."""
     monkeypatch.setattr(FakeProducer, "sent", [])
-    monkeypatch.setattr("flows.admin.dead_letters.send_back.CheckedProducer", FakeProducer)
+    monkeypatch.setattr("flows.admin.dead_letters.send_back.Producer", FakeProducer)
 
     def run(records: list[Any], **options: Any) -> Summary:
         def read(*_: object) -> Iterator[Any]:

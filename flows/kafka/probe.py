@@ -1,0 +1,138 @@
+"""Asks the broker for its topics and their offsets, or says why it does not answer."""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec, TopicMetadata
+
+from flows.kafka.errors import no_broker, no_topic, reason, refusal_advice
+from flows.kafka.outage_log import outage_log
+from flows.support.errors import RalmError
+
+ASK_TIMEOUT_S = 15.0
+"""How long an answer of the broker may take."""
+_ASK_AGAIN_S = 1.0
+_EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+_LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+
+
+class BrokerProbe:
+    """Asks the broker through a client of its own, so that no answer waits behind a fetch that the broker holds.
+
+    The client library goes on for ever with a wrong password or certificate, and says only that time was up; the
+    reason comes through its error callback, which this listens to.
+
+    Args:
+        config: librdkafka's settings, a consumer's or producer's too.
+        timeout_s: how long an answer may take.
+        on_error: called with each of the client's errors.
+    """
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        timeout_s: float = ASK_TIMEOUT_S,
+        on_error: Callable[[KafkaError], None] = lambda _: None,
+    ) -> None:
+        self.servers = str(config["bootstrap.servers"])
+        self._timeout = timeout_s
+        self._on_error = on_error
+        self._error: KafkaError | None = None
+        # Without a log: the errors come here, and the library complains there of a consumer's settings.
+        quiet: dict[str, Any] = {"log_level": 0, "error_cb": self._heard}
+        self.admin = AdminClient({**config, **quiet})
+
+    def list_topics_or_explain(self, stopped: Callable[[], bool] = lambda: False) -> dict[str, TopicMetadata]:
+        """All topics of the broker, by name.
+
+        A refused certificate or password ends the wait after a second or two; of several brokers another may take us.
+
+        Args:
+            stopped: says not to wait any longer.
+
+        Raises:
+            RalmError: when there is no answer; says why, and what to do.
+        """
+        deadline = time.monotonic() + self._timeout
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                # Of all topics: to ask for one by name may make it.
+                topics = self.admin.list_topics(timeout=max(0.1, min(_ASK_AGAIN_S, left))).topics
+            except KafkaException as error:
+                self.admin.poll(0)
+                if self._refusal() is not None or left <= _ASK_AGAIN_S or stopped():
+                    raise RalmError(self._explain(error.args[0])) from error
+            else:
+                outage_log.answered()
+                return topics
+
+    def partitions(self, *topics: str) -> dict[str, list[int]]:
+        """The partitions of topics, by topic.
+
+        Raises:
+            RalmError: when the broker does not answer, or does not have a topic.
+        """
+        found = self.list_topics_or_explain()
+        missing = [name for name in topics if name not in found or found[name].error or not found[name].partitions]
+        if missing:
+            raise RalmError(no_topic(self.servers, missing))
+        return {name: sorted(found[name].partitions) for name in topics}
+
+    def offsets(self, topic: str, partitions: Iterable[int], spec: OffsetSpec) -> dict[int, int]:
+        """An offset of each partition, asked for at once; ends are those of committed messages.
+
+        Args:
+            topic: its name.
+            partitions: which.
+            spec: which offset; of a time there may be none, which is -1.
+
+        Raises:
+            RalmError: when the broker does not say.
+        """
+        asked = self.admin.list_offsets(
+            {TopicPartition(topic, partition): spec for partition in partitions},
+            isolation_level=IsolationLevel.READ_COMMITTED,
+            request_timeout=self._timeout,
+        )
+        offsets = {}
+        for place, answer in asked.items():
+            try:
+                offsets[place.partition] = int(answer.result(self._timeout + _ASK_AGAIN_S).offset)
+            except (KafkaException, TimeoutError) as error:
+                why = reason(error) if isinstance(error, KafkaException) else "no answer"
+                msg = (
+                    f"{topic}[{place.partition}]: the broker at {self.servers} does not say what it has within "
+                    f"{self._timeout:g} s: {why}. Has the partition a leader? Start again once it has."
+                )
+                raise RalmError(msg) from error
+        return offsets
+
+    def bounds(self, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
+        """The first offset and the end of each partition.
+
+        Raises:
+            RalmError: when the broker does not say.
+        """
+        asked = list(partitions)
+        first = self.offsets(topic, asked, _EARLIEST)
+        end = self.offsets(topic, asked, _LATEST)
+        return {partition: (first[partition], end[partition]) for partition in asked}
+
+    def _heard(self, error: KafkaError) -> None:
+        """Keep an error: a refusal over anything else, the last over earlier ones."""
+        if error.code() != KafkaError._ALL_BROKERS_DOWN and self._refusal() is None:  # noqa: SLF001 (public)
+            self._error = error
+        outage_log.error(error)
+        self._on_error(error)
+
+    def _refusal(self) -> str | None:
+        return None if self._error is None else refusal_advice(self._error)
+
+    def _explain(self, error: KafkaError) -> str:
+        why, advice = (self._error or error).str(), self._refusal()
+        if advice is not None:
+            return f"the broker at {self.servers} and this client cannot agree: {why}\n{advice}"
+        return no_broker(self.servers, self._timeout, why)

@@ -1,0 +1,87 @@
+"""An outage is a few lines, whatever the number of errors."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from confluent_kafka import KafkaError
+from hand_clock import HandClock
+from structlog.typing import EventDict
+
+from flows.kafka import outage_log
+from flows.kafka.outage_log import OutageLog, library_logger
+
+DOWN = KafkaError(KafkaError._TRANSPORT, "connection refused")
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def outage(clock: HandClock) -> OutageLog:
+    return OutageLog(clock)
+
+
+@pytest.fixture
+def lines() -> Iterator[list[EventDict]]:
+    with structlog.testing.capture_logs() as found:
+        yield found
+
+
+def test_the_first_error_is_said_then_one_line_a_minute_with_a_count(
+    outage: OutageLog, clock: HandClock, lines: list[EventDict]
+) -> None:
+    for second in range(90):
+        clock.now = float(second)
+        outage.error(DOWN, "clicks")
+    assert [line["event"] for line in lines] == ["broker unreachable: connection refused (clicks)"] * 2
+    assert lines[1]["more_errors"] == 59
+    assert {line["log_level"] for line in lines} == {"warning"}
+
+
+def test_an_answer_after_calm_ends_it_and_the_next_error_begins_anew(
+    outage: OutageLog, clock: HandClock, lines: list[EventDict]
+) -> None:
+    outage.answered()
+    outage.error(KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down"))  # does not say why
+    outage.error(DOWN)
+    clock.now = 5.0
+    outage.error(KafkaError(KafkaError.NOT_COORDINATOR, "moved"))
+    outage.answered()  # by another broker of the cluster
+    clock.now = 26.0
+    outage.answered()
+    outage.answered()
+    outage.error(KafkaError(KafkaError.NOT_COORDINATOR, "moved"))
+    assert [line["event"] for line in lines] == [
+        "broker unreachable: connection refused",
+        "broker reachable again",
+        "broker error: moved",
+    ]
+    assert (lines[1]["errors"], lines[1]["lasted_s"]) == (2, 5.0)
+
+
+def test_the_librarys_lines_about_an_outage_are_part_of_it(
+    monkeypatch: pytest.MonkeyPatch, lines: list[EventDict], caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(outage_log, "outage_log", OutageLog())
+    logger = library_logger()
+    assert library_logger().filters == logger.filters
+    with caplog.at_level(logging.WARNING):
+        for _ in range(50):
+            text = "[thrd:b:1/bootstrap]: b:1/bootstrap: Connect failed"
+            logger.log(logging.ERROR, "%s [%s] %s", "FAIL", "rdkafka#consumer-2", text)
+        logger.log(logging.WARNING, "%s [%s] %s", "CONFWARN", "rdkafka#consumer-2", "odd")
+    assert [line["event"] for line in lines] == ["broker unreachable: b:1/bootstrap: Connect failed"]
+    assert [record.args[0] for record in caplog.records if isinstance(record.args, tuple)] == ["CONFWARN"]
+
+
+def test_with_debug_the_library_logs_everything_as_it_comes(
+    lines: list[EventDict], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        library_logger().log(logging.ERROR, "%s [%s] %s", "FAIL", "rdkafka#consumer-2", "Connect failed")
+    assert len(caplog.records) == 1
+    assert not lines

@@ -1,0 +1,84 @@
+"""The live index follows the centroids topic: all of it before the first answer, whatever else stands there."""
+
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from transactions import transaction
+
+from flows.config.settings import Settings
+from flows.kafka.config import consumer_config
+from flows.kafka.topics import TopicNames
+from flows.messages.codec import encode_centroids
+from flows.messages.types import Centroids
+from flows.scoring.index_loader import IndexLoader
+from flows.scoring.live_index import LiveIndex
+from flows.support.errors import RalmError
+from ralm.scoring import AttentionWeights
+
+pytestmark = pytest.mark.broker
+WEIGHTS = AttentionWeights(*(np.ones(size, np.float32) for size in ((4, 4), (2, 4), (2,))))
+
+
+def centroids(item: str, dim: int = 4) -> tuple[str, bytes]:
+    counts, vectors = np.ones(2, np.int64), np.ones((2, dim), np.float32)
+    message = Centroids.of(
+        item_id=item,
+        model_version="v1",
+        window_end=1000,
+        seeds=2,
+        counts=counts,
+        centroids=vectors,
+        global_=vectors[0],
+    )
+    return f"v1/{item}", encode_centroids(message)
+
+
+@contextmanager
+def loading(settings: Settings) -> Any:
+    index = LiveIndex(WEIGHTS)
+    loader = IndexLoader(index, TopicNames.of(settings).centroids, consumer_config(settings), "v1", WEIGHTS)
+    loader.start()
+    try:
+        yield index, loader
+    finally:
+        loader.stop()
+
+
+def wait_until(true: Callable[[], Any]) -> None:
+    until = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_it_loads_what_is_there_and_follows_what_comes(
+    topics: Callable[..., Settings], client: Any, broker: str
+) -> None:
+    settings = topics(partitions=3)
+    name = TopicNames.of(settings).centroids
+    odd = [("v1/odd", b"no centroids"), ("no key", b""), centroids("short", dim=3), ("v2/other", b"x")]
+    client.send(name, [*(centroids(f"i{number}") for number in range(20)), *odd])
+    client.send(name, [("v1/i7", None)])
+    transaction(broker, name, [b"aborted"] * 5, commit=False)  # so that the end lies behind the last message
+    with loading(settings) as (index, loader):
+        assert index.loaded.wait(30), loader.failure
+        assert index.view.size == 19
+        client.send(name, [centroids("late"), ("v1/i3", None)])
+        wait_until(lambda: index.view.slot("late") is not None and index.view.slot("i3") is None)
+        assert loader.failure is None
+
+
+def test_an_empty_topic_is_loaded_at_once_and_a_missing_one_is_a_failure(
+    topics: Callable[..., Settings], broker: str
+) -> None:
+    with loading(topics()) as (index, _):
+        assert index.loaded.wait(30)
+    with loading(Settings(bootstrap_servers=broker, topic_prefix="nowhere.")) as (index, loader):
+        wait_until(lambda: loader.failure is not None)
+        assert isinstance(loader.failure, RalmError)
+        assert "ralm topics" in str(loader.failure)
+        assert not index.loaded.is_set()
