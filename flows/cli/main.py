@@ -10,6 +10,7 @@ import click
 
 from flows.support.errors import ConfigError, FlowFailedError, RalmError
 from flows.support.logs import masked
+from flows.support.threads import default_to_one_thread
 
 COMMANDS = {
     "demo": "run the whole system on real clicks",
@@ -60,6 +61,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the console script; errors that say what to do are shown without a traceback."""
+    default_to_one_thread()
     os.umask(os.umask(0o077) | 0o022)  # what we write, nobody else may change, however generous the environment is
     try:
         cli(standalone_mode=True)

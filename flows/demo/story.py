@@ -49,7 +49,9 @@ def users_left_out(data: Dataset, cut: int, rng_seed: int) -> Ints:
     return chosen
 
 
-def tell(data: Dataset, *, cut: int, window: int, top_k: int, rng_seed: int, days: int | None = None) -> list[Window]:
+def cut_into_windows(
+    data: Dataset, *, cut: int, window: int, top_k: int, rng_seed: int, days: int | None = None
+) -> list[Window]:
     """Cut the clicks after a time into windows and put the requests in.
 
     Args:

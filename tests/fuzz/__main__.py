@@ -41,7 +41,7 @@ def main(inputs: int, rng_seed: int, names: tuple[str, ...], number: int | None,
     with bars() as shown:
         for target in chosen:
             wanted = max(1, round(inputs * target.share / share))
-            task = shown.add_task(target.name, total=wanted, note="")
+            task = shown.add_task(target.name, total=wanted)
             result = run_target(target, rng_seed, wanted, lambda done, t=task: shown.update(t, completed=done))  # type: ignore[misc]
             counts[target.name] = result.inputs
             whole.add(result)

@@ -165,7 +165,7 @@ def test_keep_leaves_it_running_until_it_is_told_to_stop(demo: Demo) -> None:
         with urlopen(url[0], timeout=10) as page:
             assert b"ralm_clicks_total" in page.read()
         with demo.start("--days", "2") as other:  # the folder is taken
-            assert other.wait(60) == 1
+            assert other.wait(200) == 1
         assert "another demo runs in" in demo.output.read_text()
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0

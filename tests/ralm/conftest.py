@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 from ralm.features import Interactions
 
@@ -10,6 +11,7 @@ from ralm.features import Interactions
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     """Small products gain nothing from more threads, which on a busy machine wait for one another."""
+    threadpool_limits(1)
     torch.set_num_threads(1)
 
 

@@ -5,13 +5,11 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
@@ -22,7 +20,6 @@ from flows.admin.dead_letters.topic import Filters, read_from, read_records
 from flows.cli.options import with_settings
 from flows.config.fields import parse_duration
 from flows.config.settings import Settings
-from flows.kafka.range_reader import ReadProgress
 from flows.messages.dead_letter import DeadLetter, ForeignRecord, RedriveReceipt
 from flows.messages.rejects import REASONS
 from flows.support.errors import RalmError
@@ -163,14 +160,14 @@ def send(settings: Settings, filters: Filters, limit: int | None, dry_run: bool,
             f"{letter.partition}:{letter.offset}  {printable(letter.source)}  key {key}  {letter.reason}  {done}"
         )
 
-    with _bars() as bar:
+    with bars() as shown:
         summary = redrive(
             settings,
             options,
             _now,
             on_letter=on_letter if dry_run else lambda *_: None,
-            reading=bar("reading dead letters"),
-            sending=bar("checking" if dry_run else "redriving"),
+            reading=shown.counter("reading dead letters"),
+            sending=shown.counter("checking" if dry_run else "redriving"),
         )
     for line in _said(summary, dry_run=dry_run):
         click.echo(line)
@@ -197,31 +194,8 @@ def _said(summary: RedriveSummary, *, dry_run: bool) -> Iterator[str]:
 
 
 def _read(settings: Settings, filters: Filters) -> Iterator[DeadLetter | RedriveReceipt | ForeignRecord]:
-    with _bars() as bar:
-        yield from read_records(settings, filters.since, bar("reading dead letters"))
-
-
-@contextmanager
-def _bars() -> Iterator[Callable[[str], ReadProgress]]:
-    """Makes bars by name, each shown from its first call on; none where standard error is no terminal."""
     with bars() as shown:
-
-        def bar(name: str) -> ReadProgress:
-            return _Bar(shown, name)
-
-        yield bar
-
-
-class _Bar:
-    def __init__(self, shown: Bars, name: str) -> None:
-        self._shown = shown
-        self._name = name
-        self._task: Any = None
-
-    def __call__(self, done: int, total: int) -> None:
-        if self._task is None:
-            self._task = self._shown.add_task(self._name, total=total, note="")
-        self._shown.update(self._task, completed=done)
+        yield from read_records(settings, filters.since, shown.counter("reading dead letters"))
 
 
 def _print_table(letters: list[DeadLetter], sent: set[tuple[int, int]]) -> None:

@@ -16,18 +16,17 @@ import pytest
 pytest.importorskip("implicit", reason="needs the extra 'train'")
 
 from flows.cli import main as cli
-from flows.offline.datasets import own
+from flows.offline.datasets.custom import prepare_custom
 from flows.offline.datasets.layout import save
 from flows.offline.evaluation.cells import options_of
-from flows.offline.evaluation.cold import COLUMNS as COLD_COLUMNS
-from flows.offline.evaluation.table import COLUMNS
+from flows.offline.evaluation.table import COLD_COLUMNS, COLUMNS
 from ralm.models.item_knn import ItemKnn
 
 CATALOGUE = """
 import os, signal, time
 from ralm.models.activity import Activity
 from ralm.models.catalogue import CATALOGUE as KNOWN
-from ralm.models.catalogue import Entry
+from ralm.models.catalogue import CatalogueEntry
 from ralm.models.lookalike_model import LookalikeModel
 from ralm.towers.training_config import TrainingConfig
 
@@ -57,11 +56,11 @@ class NoSeeds:
 CATALOGUE = {
     "activity": KNOWN["activity"],
     "item-knn": KNOWN["item-knn"],
-    "ralm": Entry(lambda: LookalikeModel(SMALL), "main", "small"),
-    "failing": Entry(Failing, "broken", "raises"),
-    "killed": Entry(Killed, "broken", "dies"),
-    "slow": Entry(Slow, "slow", "sleeps"),
-    "no-seeds": Entry(NoSeeds, "other", "cannot answer from seeds"),
+    "ralm": CatalogueEntry(lambda: LookalikeModel(SMALL), "main", "small"),
+    "failing": CatalogueEntry(Failing, "broken", "raises"),
+    "killed": CatalogueEntry(Killed, "broken", "dies"),
+    "slow": CatalogueEntry(Slow, "slow", "sleeps"),
+    "no-seeds": CatalogueEntry(NoSeeds, "other", "cannot answer from seeds"),
 }
 """
 
@@ -94,7 +93,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name / "data.toml").write_text(described)
         rows = np.stack(list(columns.values()), axis=1)
         np.savetxt(folder / name / "events.csv", rows, "%d", ",", header=",".join(columns), comments="")
-        save(own.bring(name, folder / name), folder / ".ralm" / "data" / name)
+        save(prepare_custom(name, folder / name), folder / ".ralm" / "data" / name)
     return folder
 
 
