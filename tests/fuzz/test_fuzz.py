@@ -47,7 +47,7 @@ def test_no_input_of_hypothesis_crashes(name: str) -> None:
     """Hypothesis chooses the random numbers, and so finds and shrinks what the plain generator seldom makes."""
     check = TARGETS[name].check()
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=150, suppress_health_check=list(HealthCheck))
     @given(st.randoms(use_true_random=False))
     def attempt(rng: Random) -> None:
         check(TARGETS[name].make(rng))
