@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.kafka.embedded_broker import EmbeddedBroker
 from ralm.scoring import AttentionWeights
 from state.bundle.bundle import write_bundle
 from state.user_keys import user_key
@@ -22,20 +22,22 @@ class World:
 
     Attributes:
         folder: everything of the run lies in it.
-        broker: it runs.
+        broker: it runs; faults of the broker need an embedded one.
+        prefix: all topics of the run begin with it.
         bundle: folder of the bundle.
         version: the bundle's.
         vectors: look-alike vector of each known user, float32[h], by user key.
     """
 
     folder: Path
-    broker: EmbeddedBroker
+    broker: Any
+    prefix: str
     bundle: Path
     version: str
     vectors: dict[int, NDArray[np.float32]]
 
     @classmethod
-    def make(cls, folder: Path, broker: EmbeddedBroker, rng_seed: int) -> "World":
+    def make(cls, folder: Path, broker: Any, prefix: str, rng_seed: int) -> "World":
         """Write a bundle of random weights and vectors."""
         rng = np.random.default_rng(rng_seed)
         shapes = ((_DIM, _DIM), (8, _DIM), (8,))
@@ -51,4 +53,4 @@ class World:
             vectors=vectors,
             details={},
         )
-        return cls(folder, broker, folder / "bundle", version, dict(zip(keys, vectors, strict=True)))
+        return cls(folder, broker, prefix, folder / "bundle", version, dict(zip(keys, vectors, strict=True)))
