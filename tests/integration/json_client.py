@@ -55,7 +55,7 @@ class JsonClient:
         assert not unread, f"{topic} could not be read to its end"
         return found
 
-    def wait_for(self, topic: str, enough: Callable[[list[Message]], bool], seconds: float = 60) -> list[Message]:
+    def wait_for(self, topic: str, enough: Callable[[list[Message]], bool], seconds: float = 120) -> list[Message]:
         """Read the topic again and again until it holds enough."""
         until = time.monotonic() + seconds
         while True:

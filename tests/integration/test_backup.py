@@ -63,8 +63,8 @@ def finish(client: Any, running: Any, made: list[dict[str, object]]) -> None:
     """Start the flow, let it take in everything, drain it, and compare with the oracle."""
     running.start()
     expected = oracle(made, CAPACITY)
-    wait_until(lambda: positions(running) == len(made), seconds=60)
-    wait_until(lambda: is_final(client, expected, least=2), seconds=60)
+    wait_until(lambda: positions(running) == len(made))
+    wait_until(lambda: is_final(client, expected, least=2))
     assert running.stop() == [0]
     assert stored(running.home, CAPACITY) == expected
     done = running.command("state", "verify")
