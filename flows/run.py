@@ -11,9 +11,12 @@ from types import FrameType
 from flows import look_alike, scores, seeds
 from flows.config.settings import Settings
 from flows.engine.launch import Dataflow, launch
-from flows.messages.codec import MAX_VALUE_BYTES, most_clusters
+from flows.messages.rejects import REASONS
+from flows.preflight.findings import Verdict
+from flows.preflight.preflight import look
+from flows.preflight.topics import TopicUse
 from flows.recovery.recovery_files import open_state_dir
-from flows.runtime import Runtime
+from flows.runtime import Runtime, ScoreSide, SeedSide, score_side, seed_side
 from flows.support.errors import ConfigError, RalmError
 from flows.support.logs import get_logger
 from flows.support.signals import StopFlag, watch_for_signals
@@ -28,17 +31,34 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True)
 class FlowSpec:
-    """A dataflow that can be run: how it is wired, what must hold before it is ready, whether it makes centroids."""
+    """A dataflow that can be run.
 
-    wire: Callable[[Runtime], Dataflow]
+    Attributes:
+        wire: the diagram; takes the built sides.
+        sides: build the parts.
+        conditions: what must hold before it is ready.
+        topics: those that it reads and writes.
+    """
+
+    wire: Callable[..., Dataflow]
+    sides: tuple[Callable[[Runtime], SeedSide | ScoreSide], ...]
     conditions: tuple[str, ...]
-    clusters: bool = True
+    topics: TopicUse
 
 
 FLOWS = {
-    "look-alike": FlowSpec(look_alike.look_alike, look_alike.CONDITIONS),
-    "seeds": FlowSpec(seeds.seeds, seeds.CONDITIONS),
-    "scores": FlowSpec(scores.scores, scores.CONDITIONS, clusters=False),
+    "look-alike": FlowSpec(
+        look_alike.look_alike,
+        (seed_side, score_side),
+        look_alike.CONDITIONS,
+        TopicUse(("clicks", "candidates", "requests", "centroids"), ("centroids", "scores", "dead_letters")),
+    ),
+    "seeds": FlowSpec(
+        seeds.seeds, (seed_side,), seeds.CONDITIONS, TopicUse(("clicks", "candidates"), ("centroids", "dead_letters"))
+    ),
+    "scores": FlowSpec(
+        scores.scores, (score_side,), scores.CONDITIONS, TopicUse(("requests", "centroids"), ("scores", "dead_letters"))
+    ),
 }
 
 
@@ -53,17 +73,18 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
         version: of this program, for the metrics.
 
     Raises:
-        BundleError: when there is no good bundle; nothing has been touched then.
-        ConfigError: when the metrics port cannot be had, or an item's centroids might not fit into a message.
-        RalmError: when the flow cannot go on; the message says what to do.
+        ConfigError: when something must be changed before it can start: bundle, topics, rights, port; nothing has been
+            touched then.
+        RalmError: when it cannot start or go on otherwise; the message says what to do.
     """
     spec = FLOWS[name]
     health, stopping = Health(spec.conditions), StopFlag()
     _stop_on_signals(stopping, health, spec.conditions)
-    bundle = Bundle.open(Path(settings.bundle))
-    if spec.clusters:
-        check_clusters(settings, bundle.towers.dim)
+    bundle = _looked_over(name, settings, stopping)
+    if bundle is None:
+        return
     health.set("bundle", True)
+    metrics.declare(reasons=REASONS)
     metrics.BUILD_INFO.labels(version, bundle.version, name).set(1)
     with ExitStack() as stack:
         try:
@@ -73,33 +94,34 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
         known = open_state_dir(Path(settings.state_dir), name)
         port = settings.metrics_port and settings.metrics_port + settings.process_id
         server = stack.enter_context(closing(_serve(health, settings.metrics_host, port)))
-        runtime = stack.enter_context(closing(Runtime(settings, bundle, health, known, stopping)))
+        runtime = Runtime(settings, bundle, health, known, stopping)
         if settings.addresses:
-            watch_for_signals(lambda: runtime.begun)
-        if stopping.is_set():
-            log.info("stopped before it had begun: nothing was read", flow=name)
+            watch_for_signals(runtime.begun.is_set)
+        if _stopped(stopping, name):
             return
         log.info("starting", flow=name, model_version=bundle.version, metrics=f"{settings.metrics_host}:{server.port}")
-        launch(spec.wire(runtime), settings, name)
+        sides = [stack.enter_context(closing(build(runtime))) for build in spec.sides]
+        launch(spec.wire(*sides), settings, name)
     log.info("drained", flow=name)
 
 
-def check_clusters(s: Settings, dim: int) -> None:
-    """See that an item's centroids fit into a message, once a bundle has said how many numbers (``dim``) a vector has.
+def _looked_over(name: str, settings: Settings, stopping: StopFlag) -> Bundle | None:
+    """The bundle, once all that the flow needs was looked at; None when it was told to stop meanwhile."""
+    report, bundle = look(FLOWS[name].topics, settings, stopped=stopping.is_set)
+    if _stopped(stopping, name):
+        return None
+    report.refuse_problems(name)
+    for finding in report.of(Verdict.WARNING):
+        log.warning(str(finding))
+    unchecked = [finding.what for finding in report.of(Verdict.UNCHECKED)]
+    log.info(report.summary(), **({"unchecked": unchecked} if unchecked else {}))
+    return bundle
 
-    Raises:
-        ConfigError: when they do not.
-    """
-    most = most_clusters(dim)
-    if s.clusters > most:
-        msg = (
-            f"clusters = {s.clusters} with the bundle's vectors of {dim} numbers could make messages of centroids that "
-            f"are longer than {MAX_VALUE_BYTES} bytes, which no broker would take: set clusters to {most} or fewer"
-            if most
-            else f"a bundle whose vectors have {dim} numbers cannot be served, since not even one centroid fits into a "
-            f"message of {MAX_VALUE_BYTES} bytes: train with a smaller dim"
-        )
-        raise ConfigError(msg)
+
+def _stopped(stopping: StopFlag, name: str) -> bool:
+    if stopping.is_set():
+        log.info("stopped before it had begun: nothing was read", flow=name)
+    return stopping.is_set()
 
 
 def _serve(health: Health, host: str, port: int) -> HealthServer:

@@ -1,26 +1,30 @@
-"""What the steps of a running flow share: the bundle, the stores, the pool, the live index, and how it all stops."""
+"""Builds the parts of one process: the seed side takes clicks to centroids, the score side takes requests to scores.
 
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+A builder opens what its side needs, and ``close`` of the side releases it; the diagrams only connect the parts.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from flows.config.settings import Settings
 from flows.engine.sink import KafkaSink
 from flows.engine.source import KafkaSource, Pace, SourceOptions
+from flows.engine.steps import OperatorFactory
 from flows.kafka.config import consumer_config, producer_config
 from flows.kafka.range_reader import History
 from flows.kafka.topics import TopicNames
 from flows.messages.batches import CandidateBatch, ClickBatch
-from flows.messages.decode import DecodeLimits, Decoder
-from flows.scoring.enricher import Enricher, EnrichOptions
+from flows.messages.decode import Decoder
+from flows.scoring.enricher import Enricher
 from flows.scoring.index_loader import IndexLoader
 from flows.scoring.live_index import LiveIndex
-from flows.seed_sets.clustering import ClusteringOptions, ClusteringPool
-from flows.seed_sets.keeper import SeedKeeper
-from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
+from flows.seed_sets.clustering import ClusteringPool
+from flows.seed_sets.keeper import Missed, SeedSetOperator
+from flows.seed_sets.keeper_state import OperatorSnapshot
 from flows.seed_sets.repartition import follow_partitions
-from flows.seed_sets.windows import WindowOptions
 from flows.support.errors import RalmError, StoppedError
 from flows.support.logs import get_logger
 from flows.support.signals import StopFlag
@@ -31,190 +35,193 @@ from state.store.seed_store import SeedStore
 log = get_logger(__name__)
 
 
+@dataclass(frozen=True)
 class Runtime:
-    """Everything of one process; parts are made when a dataflow first asks for them.
+    """What all parts of a process share.
 
-    Args:
+    Attributes:
         settings: the settings.
         bundle: the loaded bundle.
-        health: told of the bundle, the index, the stores, and each poll.
+        health: told of the index, the stores, and each poll.
         known_partitions: the Kafka partitions of each kind of topic that the recovery data knows.
         stopping: set when the flow is to drain.
+        begun: set when a source is first asked for messages; in a cluster only once all processes have joined.
+        pace: when the sources rest.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        bundle: Bundle,
-        health: Health,
-        known_partitions: Mapping[str, set[int]],
-        stopping: StopFlag,
-    ) -> None:
-        self.known_partitions = known_partitions
-        self.settings = settings
-        self.bundle = bundle
-        self.health = health
-        self.stopping = stopping
-        self._topics = TopicNames.of(settings)
-        self._stores: list[SeedStore] = []
-        self._loader: IndexLoader | None = None
-        self._polled: set[str] = set()
-        self._pace = Pace()
-        s = settings
-        self._limits = DecodeLimits(s.max_message_bytes, s.max_future, s.dead_letter_max_bytes, s.max_candidates)
+    settings: Settings
+    bundle: Bundle
+    health: Health
+    known_partitions: Mapping[str, set[int]]
+    stopping: StopFlag
+    begun: threading.Event = field(default_factory=threading.Event)
+    pace: Pace = field(default_factory=Pace)
 
-    @cached_property
-    def decoder(self) -> Decoder:
-        """Decodes clicks, candidates and requests."""
-        return Decoder(self._limits)
+    def topic(self, kind: str) -> str:
+        """The name of a kind of topic."""
+        name: str = getattr(TopicNames.of(self.settings), kind)
+        return name
 
-    @cached_property
-    def pool(self) -> ClusteringPool:
-        """Where clustering runs."""
-        s = self.settings
-        options = ClusteringOptions(s.clusters, s.min_seeds, s.cluster_sample, s.rng_seed)
-        return ClusteringPool(self.bundle, options, s.cluster_workers)
+    def seeds_dir(self) -> Path:
+        """The folder of the stores."""
+        return Path(self.settings.state_dir) / "seeds"
 
-    @cached_property
-    def enricher(self) -> Enricher:
-        """Answers requests; with it the live index begins to load."""
-        s = self.settings
-        index = LiveIndex(self.bundle.towers)
-        self._loader = IndexLoader(
-            index, self._topics.centroids, self._consumer("index"), self.bundle.version, self.bundle.towers
+    def consumer(self, kind: str) -> dict[str, Any]:
+        """The client's settings of a consumer."""
+        return {**consumer_config(self.settings), "client.id": f"ralm-{kind}"}
+
+    def source(self, kind: str, poll: int, **more: Any) -> KafkaSource:
+        """The source of a kind of topic.
+
+        Args:
+            kind: what the topic is in the contract.
+            poll: maximum messages per poll.
+            more: other fields of ``SourceOptions``.
+        """
+        polled = False
+
+        def beat() -> None:
+            nonlocal polled
+            self.health.beat()
+            if not polled:  # once: when the flow drains, the condition is not met any more
+                polled = True
+                self.begun.set()
+                if kind != "candidates":  # that topic is optional
+                    self.health.set(f"polling_{kind}", True)
+
+        # ``latest`` is for a very first start only; later, a partition without a position is a new one.
+        first = kind != "candidates" and not self.known_partitions and not self.seeds_dir().exists()
+        options = SourceOptions(
+            kind,
+            self.topic(kind),
+            self.consumer(kind),
+            poll,
+            self.settings.start_from if first else "earliest",
+            self.known_partitions.get(kind, set()),
+            self.stopping.is_set,
+            beat=beat,
+            pace=self.pace,
+            **more,
         )
-        self._loader.start()
-        self._index = index
-        options = EnrichOptions(s.top_k, s.max_top_k, s.score_batch, s.stale_after, s.request_timeout)
-        return Enricher(self.bundle, index, options)
+        return KafkaSource(options)
 
-    def clicks(self) -> KafkaSource:
-        """The source of clicks."""
-        self.health.set("stores", True)  # until one must catch up
-        return self._source("clicks", self._topics.clicks, self.settings.poll_batch)
-
-    def candidates(self) -> KafkaSource:
-        """The source of candidates; where all clicked items are candidates, the topic need not exist."""
-        return self._source("candidates", self._topics.candidates, self.settings.poll_batch)
-
-    def requests(self) -> KafkaSource:
-        """The source of requests; it waits until the live index is loaded."""
-        return self._source("requests", self._topics.requests, self.settings.score_batch, gated=True)
-
-    def centroids(self) -> KafkaSink:
-        """The sink of centroids."""
-        return self._sink("centroids", self._topics.centroids)
-
-    def scores(self) -> KafkaSink:
-        """The sink of answers."""
-        return self._sink("scores", self._topics.scores)
-
-    def dead_letters(self) -> KafkaSink:
-        """The sink of dead letters."""
-        return self._sink("dead_letters", self._topics.dead_letters)
-
-    def keeper(self, partition: int, state: KeeperState | None) -> SeedKeeper:
-        """The keeper of a partition, on its own store, which catches up first if it is behind."""
+    def sink(self, kind: str) -> KafkaSink:
+        """The sink of a kind of topic."""
         s = self.settings
-        path = self._seeds_dir / f"{partition:05d}"
-        store = SeedStore.open(path, topic=self._topics.clicks, partition=partition, capacity=s.max_seeds)
-        self._stores.append(store)
-        if store.torn is not None:
-            log.warning("the end of a store's log was dropped", partition=partition, why=store.torn)
-        history, decoder = History(self._consumer("history"), s.rebuild, self._watch), Decoder(self._limits, tell=False)
+        return KafkaSink(kind, self.topic(kind), producer_config(s), s.delivery_timeout, self.health.beat)
 
-        def missed(state: KeeperState) -> tuple[Iterator[ClickBatch], Iterator[CandidateBatch]]:
-            have, topics = store.meta, self._topics
-            clicks = history.read("clicks", topics.clicks, partition, (have.position, state.position))
-            listed = history.read("candidates", topics.candidates, partition, (have.candidates, state.candidates))
-            return (decoder.clicks(raw).good for raw in clicks), (decoder.candidates(raw).good for raw in listed)
 
+@dataclass(frozen=True)
+class SeedSide:
+    """The parts from clicks to centroids; ``operator`` makes a partition's operator, on a store of its own."""
+
+    decoder: Decoder
+    clicks: KafkaSource
+    candidates: KafkaSource
+    operator: OperatorFactory
+    centroids: KafkaSink
+    dead_letters: KafkaSink
+    close: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class ScoreSide:
+    """The parts from requests to scores; the live index is loading already."""
+
+    decoder: Decoder
+    requests: KafkaSource
+    enricher: Enricher
+    scores: KafkaSink
+    dead_letters: KafkaSink
+    close: Callable[[], None]
+
+
+def seed_side(runtime: Runtime) -> SeedSide:
+    """Build the parts from clicks to centroids."""
+    s, clicks_topic = runtime.settings, runtime.topic("clicks")
+    pool, stores = ClusteringPool(runtime.bundle, s), list[SeedStore]()
+
+    def follow(now: int) -> None:
+        known = len(runtime.known_partitions.get("clicks", ()))
+        follow_partitions(Path(s.state_dir), clicks_topic, known, now, s.max_seeds, s.partitioner)
+
+    def operator(partition: int, state: OperatorSnapshot | None) -> SeedSetOperator:
+        path = runtime.seeds_dir() / f"{partition:05d}"
+        store = SeedStore.open(path, topic=clicks_topic, partition=partition, capacity=s.max_seeds)
+        stores.append(store)
+        if store.wal_truncated is not None:
+            log.warning("the end of a store's log was dropped", partition=partition, why=store.wal_truncated)
+        history = History(runtime.consumer("history"), s.rebuild, lambda words: _wait_for_store(runtime, words))
         if state is None and store.position:
-            history.check(self._topics.clicks, partition, store.position)
-        windows = WindowOptions(s.window, s.allowed_lateness, s.idle_after)
-        options = KeeperOptions(s.max_seeds, s.item_ttl, windows, s.candidates, s.max_items)
-        keeper = SeedKeeper(store, self.pool, options, state, missed)
-        self.health.set("stores", True)
-        return keeper
+            history.check(clicks_topic, partition, store.position)
+        made = SeedSetOperator(store, pool, s, state, _missed(runtime, history, store))
+        runtime.health.set("stores", True)
+        return made
 
-    @property
-    def begun(self) -> bool:
-        """Whether a source was asked for messages; in a cluster only once all processes have joined."""
-        return bool(self._polled)
-
-    def close(self) -> None:
-        """Stop the threads and release the stores."""
-        if self._loader is not None:
-            self._loader.stop()
-        if "pool" in self.__dict__:
-            self.pool.close()
-        for store in self._stores:
+    def close() -> None:
+        pool.close()
+        for store in stores:
             try:
                 store.close()
             except Exception as error:  # rocksdict raises the bare class
                 # What was written is synced, so nothing is lost; to raise would hide why the flow ends.
                 log.warning("a store was not closed as it should be", partition=store.meta.partition, error=str(error))
 
-    @property
-    def _seeds_dir(self) -> Path:
-        return Path(self.settings.state_dir) / "seeds"
+    runtime.health.set("stores", True)  # until one must catch up
+    optional = s.candidates == "clicked"
+    return SeedSide(
+        Decoder(s),
+        clicks=runtime.source("clicks", s.poll_batch, counted=follow),
+        candidates=runtime.source("candidates", s.poll_batch, optional=optional, partner=clicks_topic),
+        operator=operator,
+        centroids=runtime.sink("centroids"),
+        dead_letters=runtime.sink("dead_letters"),
+        close=close,
+    )
 
-    def _follow_partitions(self, now: int) -> None:
-        s, known = self.settings, len(self.known_partitions.get("clicks", ()))
-        follow_partitions(Path(s.state_dir), self._topics.clicks, known, now, s.max_seeds, s.partitioner)
 
-    def _watch(self, words: str) -> None:
-        """Stay alive and reachable while a store catches up, which holds the dataflow."""
-        self.health.beat()
-        self.health.set("stores", False, words)
-        if self.stopping.is_set():
-            msg = "stopped while a store was catching up; it goes on from there at the next start"
-            raise StoppedError(msg)
+def score_side(runtime: Runtime) -> ScoreSide:
+    """Build the parts from requests to scores, and begin to load the live index."""
+    s, bundle = runtime.settings, runtime.bundle
+    index = LiveIndex(bundle.towers)
+    topic, consumer = runtime.topic("centroids"), runtime.consumer("index")
+    loader = IndexLoader(index, topic, consumer, bundle.version, bundle.towers)
 
-    def _index_open(self) -> bool:
-        """Whether requests may be taken; raises what stopped the index."""
-        loader = self._loader
-        if loader is not None and loader.failure is not None:
+    def index_open() -> bool:
+        if loader.failure is not None:
             msg = f"the live index cannot be kept: {loader.failure}"
             raise RalmError(msg) from loader.failure
-        loaded = loader is not None and self._index.loaded.is_set()
-        if loaded and "index" not in self._polled:
-            self._polled.add("index")
-            self.health.set("index", True)
-        return loaded
+        if index.loaded.is_set():
+            runtime.health.set("index", True)
+        return index.loaded.is_set()
 
-    def _source(self, kind: str, topic: str, poll: int, *, gated: bool = False) -> KafkaSource:
-        def beat() -> None:
-            self.health.beat()
-            if kind not in self._polled and kind != "candidates":  # those are optional
-                self._polled.add(kind)
-                self.health.set(f"polling_{kind}", True)
+    loader.start()
+    return ScoreSide(
+        Decoder(s),
+        requests=runtime.source("requests", s.score_batch, open=index_open),
+        enricher=Enricher(bundle, index, s),
+        scores=runtime.sink("scores"),
+        dead_letters=runtime.sink("dead_letters"),
+        close=loader.stop,
+    )
 
-        options = SourceOptions(
-            kind,
-            topic,
-            self._consumer(kind),
-            poll,
-            self._start_from(kind),
-            self.known_partitions.get(kind, set()),
-            self.stopping.is_set,
-            self._index_open if gated else lambda: True,
-            beat,
-            pace=self._pace,
-            optional=kind == "candidates" and self.settings.candidates == "clicked",
-            partner=self._topics.clicks if kind == "candidates" else None,
-            counted=self._follow_partitions if kind == "clicks" else lambda _: None,
-        )
-        return KafkaSource(options)
 
-    def _start_from(self, kind: str) -> str:
-        """Where partitions without a position start: ``latest`` is for a very first start only."""
-        first = kind in ("clicks", "requests") and not self.known_partitions and not self._seeds_dir.exists()
-        return self.settings.start_from if first else "earliest"
+def _missed(runtime: Runtime, history: History, store: SeedStore) -> Missed:
+    """Reads the messages between a store and a snapshot again."""
+    decoder, have = Decoder(runtime.settings, tell=False), store.meta
 
-    def _sink(self, kind: str, topic: str) -> KafkaSink:
-        s = self.settings
-        return KafkaSink(kind, topic, producer_config(s), s.delivery_timeout, self.health.beat)
+    def missed(state: OperatorSnapshot) -> tuple[Iterator[ClickBatch], Iterator[CandidateBatch]]:
+        spans = {"clicks": (have.position, state.position), "candidates": (have.candidates, state.candidates)}
+        clicks, listed = (history.read(kind, runtime.topic(kind), have.partition, span) for kind, span in spans.items())
+        return (decoder.clicks(raw).good for raw in clicks), (decoder.candidates(raw).good for raw in listed)
 
-    def _consumer(self, kind: str) -> dict[str, Any]:
-        return {**consumer_config(self.settings), "client.id": f"ralm-{kind}"}
+    return missed
+
+
+def _wait_for_store(runtime: Runtime, words: str) -> None:
+    """Stay alive and reachable while a store catches up, which holds the dataflow."""
+    runtime.health.beat()
+    runtime.health.set("stores", False, words)
+    if runtime.stopping.is_set():
+        msg = "stopped while a store was catching up; it goes on from there at the next start"
+        raise StoppedError(msg)

@@ -3,16 +3,16 @@
 from bytewax.dataflow import Dataflow
 
 from flows.engine.steps import enrich, read_requests, write
-from flows.runtime import Runtime
+from flows.runtime import ScoreSide
 
 CONDITIONS = ("bundle", "index", "polling_requests")
 
 
-def scores(runtime: Runtime) -> Dataflow:
+def scores(side: ScoreSide) -> Dataflow:
     """Wire the dataflow. Its name and its steps' are part of the recovery data's format."""
     flow = Dataflow("scores")
-    requests, dead_letters = read_requests(flow, runtime.requests(), runtime.decoder)
-    answers = enrich(requests, runtime.enricher)
-    write("scores", answers, runtime.scores())
-    write("dead_letters", dead_letters, runtime.dead_letters())
+    requests, dead_letters = read_requests(flow, side.requests, side.decoder)
+    answers = enrich(requests, side.enricher)
+    write("scores", answers, side.scores)
+    write("dead_letters", dead_letters, side.dead_letters)
     return flow

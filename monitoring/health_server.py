@@ -10,7 +10,8 @@ import socket
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BufferedIOBase
@@ -78,17 +79,38 @@ def serve(
     Raises:
         OSError: when the address cannot be listened on.
     """
+    with _said(host, port):
+        return HealthServer(_Server((host, port), health, registry, client_s))
+
+
+def check_address(host: str, port: int) -> None:
+    """See that ``serve`` could listen on an address now.
+
+    Raises:
+        OSError: when it could not; says what to do.
+    """
+    with _said(host, port), socket.create_server((host, port), family=_family(host)):
+        pass
+
+
+@contextmanager
+def _said(host: str, port: int) -> Iterator[None]:
+    """Say of an address that cannot be listened on what to do."""
     try:
         if not host:
             msg = "no address is named, and that would be all of them"
             raise OSError(msg)
-        return HealthServer(_Server((host, port), health, registry, client_s))
+        yield
     except (OSError, OverflowError) as error:
         msg = (
             f"cannot listen on {host}:{port} for metrics and health: {error}. "
             "Choose another --metrics-host or --metrics-port (0 takes any free port)."
         )
         raise OSError(msg) from error
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 class _Server(ThreadingHTTPServer):
@@ -99,7 +121,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 2 * MAX_CLIENTS
 
     def __init__(self, address: tuple[str, int], health: Health, registry: CollectorRegistry, client_s: float) -> None:
-        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self.address_family = _family(address[0])
         self.health = health
         self.registry = registry
         self._client_s = client_s

@@ -3,11 +3,13 @@
 Rules that all of them keep, and that tests hold: the prefix ``ralm_``, base units, ``_total`` on counters, a moment
 as a timestamp and never as "seconds since", no label whose values are users, items or anything else without a bound.
 Where the values of the labels are known beforehand, the series are there with 0 from the start, so that the first
-error is an increase and not a new series. A timestamp of 0 means "not yet".
+error is an increase and not a new series (``declare`` takes those that another room knows). A timestamp of 0 means
+"not yet".
 
 The series ``partition`` are one for each Kafka partition that this process reads.
 """
 
+from collections.abc import Iterable
 from itertools import product
 
 from prometheus_client import (
@@ -26,29 +28,11 @@ KINDS_READ = ("clicks", "requests", "candidates", "centroids")
 KINDS_WRITTEN = ("centroids", "scores", "dead_letters")
 """Topics that are written."""
 
-REASONS = (
-    "null_value",
-    "empty_value",
-    "oversized",
-    "not_utf8",
-    "not_json",
-    "wrong_type",
-    "missing_field",
-    "bad_identifier",
-    "bad_time",
-    "future_time",
-    "null_key",
-    "key_mismatch",
-    "unsupported_schema_version",
-    "too_many_candidates",
-)
-"""Why a message is rejected; the same closed set as the decoder's (a test compares them)."""
-
 CLICK_OUTCOMES = ("applied", "replayed", "refused")
 KAFKA_CLIENTS = ("source", "sink", "index")
 RECLUSTER_OUTCOMES = ("emitted", "too_few_seeds", "no_vectors", "failed", "unlisted", "shed")
-ITEM_ENDS = ("idle", "retired", "expired", "crowded")
-"""Why an item is given up: no click for item_ttl, a tombstone, its expires_at, or more items than max_items."""
+ITEM_ENDS = ("idle", "retired", "expired", "over_capacity")
+"""Why an item is evicted: no click for item_ttl, a tombstone, its expires_at, or more items than max_items."""
 
 REQUEST_STATUSES = ("ok", "unknown_user", "no_candidates", "expired")
 
@@ -98,7 +82,7 @@ MESSAGES_READ = _counter(
 DEAD_LETTERS = _counter(
     "ralm_dead_letters_total",
     "Messages that could not be used, by topic and reason.",
-    at_0={"topic_kind": KINDS_READ, "reason": REASONS},
+    at_0={"topic_kind": KINDS_READ, "reason": ()},  # see declare
 )
 POLL_ERRORS = _counter(
     "ralm_kafka_errors_total",
@@ -147,7 +131,7 @@ SEEDS = _gauge("ralm_seeds", "Seeds of all items.", "partition")
 SEED_EVICTIONS = _counter("ralm_seeds_evicted_total", "Seeds that newer ones drove out of a full seed set.")
 ITEMS_ENDED = _counter(
     "ralm_items_ended_total",
-    "Items given up: idle, retired by a tombstone, expired, or crowded out by more items than max_items.",
+    "Items evicted: idle, retired by a tombstone, expired, or over capacity (more items than max_items).",
     at_0={"reason": ITEM_ENDS},
 )
 LISTINGS = _gauge(
@@ -215,3 +199,13 @@ MESSAGES_WRITTEN = _counter(
 WRITE_ERRORS = _counter(
     "ralm_write_errors_total", "Messages that the broker has not taken.", at_0={"topic_kind": KINDS_WRITTEN}
 )
+
+
+def declare(*, reasons: Iterable[str]) -> None:
+    """Start the series at 0 whose labels have values that another room knows; call it before metrics are served.
+
+    Args:
+        reasons: why a message can become a dead letter.
+    """
+    for kind, reason in product(KINDS_READ, sorted(reasons)):
+        DEAD_LETTERS.labels(kind, reason)

@@ -1,33 +1,38 @@
-"""A small file that is written whole or not at all, whatever comes between."""
+"""Files that are there whole or not at all, whatever comes between; and what else a file on the disk needs."""
 
+import hashlib
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import mkstemp
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Put a file in place of the one that may be there; on the disk, with its name, when this returns.
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Write a file that takes its place, on the disk and with its name, only once it is whole.
 
     Args:
-        path: the file; its directory must exist.
-        text: what it is to hold.
+        path: the file; its directory must exist. What is there stays until then, and when the block raises.
+
+    Yields:
+        An empty file beside it, to be written; nothing of it is left when the block raises.
 
     Raises:
-        OSError: when it cannot be written; what was there is still there, and nothing is left beside it.
+        OSError: when it cannot be written.
     """
-    with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
-        work = Path(file.name)
-        try:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-            work.chmod(0o644)
-            os.replace(work, path)
-        except BaseException:
-            with suppress(OSError):
-                work.unlink()
-            raise
+    opened, name = mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    os.close(opened)
+    work = Path(name)
+    try:
+        yield work
+        sync(work)
+        work.chmod(0o644)
+        os.replace(work, path)
+    except BaseException:
+        with suppress(OSError):
+            work.unlink()
+        raise
     sync(path.parent)
 
 
@@ -42,3 +47,13 @@ def sync(path: Path) -> None:
         os.fsync(opened)
     finally:
         os.close(opened)
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal.
+
+    Raises:
+        OSError: when it cannot be read.
+    """
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -4,8 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from state.atomic_file import sync, write_whole
-from state.store.layout import FORMAT, StoreError, refusal_of_format
+from state.atomic_file import atomic_write, sync
+from state.store.layout import STATE_FORMAT, StoreError, refusal_of_format
 from state.store.rocks import holds_data
 
 _STORE = re.compile(r"\d{5}")
@@ -16,7 +16,7 @@ RESTORING = "restoring"
 def store_paths(state_dir: Path) -> dict[int, Path]:
     """The stores by their partitions, ascending: folders named by five digits in which there is a store.
 
-    One that cannot be looked into counts as a store: whoever opens it is told.
+    A folder that cannot be read counts as a store, so that opening it raises.
 
     Raises:
         StoreError: when they cannot be listed.
@@ -82,7 +82,7 @@ def read_format(state_dir: Path) -> int | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         msg = (
             f"{state_dir / NAME} cannot be read ({type(error).__name__}). It says of which format the state directory "
-            f'is. If only this version has run on it, write {{"format": {FORMAT}}} there; else restore the state '
+            f'is. If only this version has run on it, write {{"format": {STATE_FORMAT}}} there; else restore the state '
             "directory from a backup (`ralm state restore`). Nothing was changed."
         )
         raise StoreError(msg) from error
@@ -95,7 +95,7 @@ def check_format(state_dir: Path) -> None:
         StoreError: when it is not; says how to migrate.
     """
     found = read_format(state_dir)
-    if found not in (None, FORMAT):
+    if found not in (None, STATE_FORMAT):
         raise StoreError(refusal(state_dir, found or 1))
 
 
@@ -153,8 +153,9 @@ def write_format(state_dir: Path, *, backup: bool = False) -> None:
         OSError: when it cannot be written.
     """
     state_dir.mkdir(parents=True, exist_ok=True)
-    mark = {"format": FORMAT, "backup": True} if backup else {"format": FORMAT}
-    write_whole(state_dir / NAME, json.dumps(mark) + "\n")
+    mark = {"format": STATE_FORMAT, "backup": True} if backup else {"format": STATE_FORMAT}
+    with atomic_write(state_dir / NAME) as work:
+        work.write_text(json.dumps(mark) + "\n")
 
 
 def is_backup(state_dir: Path) -> bool:

@@ -4,7 +4,8 @@ import fcntl
 import json
 import os
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -45,11 +46,7 @@ class OwnerLock:
         except BlockingIOError:
             who = _words(file)
             os.close(file)
-            msg = (
-                f"{self._path.parent} is in use; its holder: {who}. Stop that process, or give this one "
-                "another --state-dir (or another --process-id if it belongs to the same cluster)."
-            )
-            raise OwnedElsewhereError(msg) from None
+            raise OwnedElsewhereError(in_use(self._path.parent, who)) from None
         except OSError as error:
             os.close(file)
             msg = f"the state directory {self._path.parent} cannot be had: {_no_lock(self._path, error)}"
@@ -72,22 +69,51 @@ class OwnerLock:
             self._file = None
 
 
-def owners(state_dir: Path) -> list[str]:
-    """Who holds a state directory now, in each holder's own words; looks without taking anything.
+@contextmanager
+def file_lock(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a lock file; the kernel lets go when the process dies, however it dies.
+
+    Args:
+        path: the file, made if there is none.
+        wait: whether to wait for another holder.
+
+    Raises:
+        BlockingIOError: when another process holds it and ``wait`` is off.
+        OSError: when there can be no lock file.
+    """
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+def in_use(state_dir: Path, who: str) -> str:
+    """What to say to whoever finds a state directory taken, and by whom, in the holder's own words."""
+    return (
+        f"{state_dir} is in use; its holder: {who}. Stop that process, or give this one another --state-dir (or "
+        "another --process-id if it belongs to the same cluster)."
+    )
+
+
+def owners(state_dir: Path, process_id: int | None = None) -> list[str]:
+    """Who holds a state directory now, as each holder describes itself; looks without taking anything.
+
+    Args:
+        state_dir: the directory.
+        process_id: look only for the holder with this number in its cluster.
 
     Raises:
         OwnedElsewhereError: when that cannot be found out.
     """
     found = []
-    for path in sorted(state_dir.glob("process-*.lock")):
+    for path in sorted(state_dir.glob(f"process-{'*' if process_id is None else process_id}.lock")):
         try:
             holder = _held_by(path)
         except PermissionError as error:
             advice = "Run as the user whom the files belong to."
-            msg = f"whether a flow is running on {state_dir} cannot be told: {error}. {advice}"
+            msg = f"cannot determine whether a flow is running on {state_dir}: {error}. {advice}"
             raise OwnedElsewhereError(msg) from error
         except OSError as error:
-            msg = f"whether a flow is running on {state_dir} cannot be told: {_no_lock(path, error)}"
+            msg = f"cannot determine whether a flow is running on {state_dir}: {_no_lock(path, error)}"
             raise OwnedElsewhereError(msg) from error
         if holder is not None:
             found.append(holder)

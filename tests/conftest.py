@@ -1,8 +1,7 @@
-"""What tests of all rooms share: a broker, topics of their own, and a plain client that knows nothing of ours."""
+"""What tests of all rooms share: a broker, topics of their own, and a plain client."""
 
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,7 +12,9 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_PO
 
 import hypothesis
 import pytest
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from brokers.choice import CLUSTER, EMBEDDED, KAFKA, TEST_SERVERS, BadChoiceError, Report, choose, settle
+from brokers.topics import wait_for_topics
+from clients import PlainClient
 
 # No test trusts a clock: neither how long an example takes, nor how long it takes to draw one. In CI the examples are
 # the same at each run; elsewhere a failure prints what repeats it.
@@ -27,70 +28,32 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("ralm")
 
 BROKER_FIXTURES = {"broker", "own_broker"}
-
-TEST_SERVERS = "RALM_TEST_BOOTSTRAP_SERVERS"
-"""Names the brokers of a real cluster to run the tests against; without it they start an embedded one."""
+BROKERS = pytest.StashKey[Report]()
 
 
-class PlainClient:
-    """Produces and reads with confluent-kafka and JSON alone, as a stranger to this project would."""
-
-    def __init__(self, servers: str) -> None:
-        self.servers = servers
-
-    def send(self, topic: str, messages: Iterable[tuple[Any, Any]], **more: Any) -> None:
-        """Produce (key, value) pairs: str and bytes and None go as they are, anything else as JSON."""
-        producer = Producer({"bootstrap.servers": self.servers, "linger.ms": 2})
-        failed: list[Any] = []
-
-        def delivered(error: Any, _: Message) -> None:
-            if error is not None:
-                failed.append(error)
-
-        for key, value in messages:
-            producer.produce(topic, _bytes(value), _bytes(key), on_delivery=delivered, **more)
-            producer.poll(0)
-        left = producer.flush(30)
-        assert not left, f"{left} messages to {topic} were not delivered"
-        assert not failed, f"{topic}: {failed[0]}"
-
-    def read(self, topic: str) -> list[Message]:
-        """Everything that the topic has now, partition by partition in offset order."""
-        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": f"read-{uuid4().hex}"})
-        try:
-            return sorted(_to_the_end(consumer, topic), key=lambda m: (m.partition() or 0, m.offset() or 0))
-        finally:
-            consumer.close()
-
-    def read_json(self, topic: str) -> list[Any]:
-        """The values of everything that the topic has now, decoded."""
-        return [json.loads(message.value() or b"null") for message in self.read(topic)]
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the broker; a bad choice ends the run before any test."""
+    try:
+        config.stash[BROKERS] = Report(choose())
+    except BadChoiceError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
-def _to_the_end(consumer: Consumer, topic: str) -> Iterator[Message]:
-    ends = {}
-    known = consumer.list_topics(timeout=15).topics  # of all topics: to ask for one by name may make it
-    assert topic in known, f"there is no topic {topic}"
-    for partition in known[topic].partitions:
-        first, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=15)
-        if end > first:
-            ends[partition] = end
-            consumer.incremental_assign([TopicPartition(topic, partition, first)])
-    while ends:
-        messages = consumer.consume(10_000, timeout=0.2)
-        for message in messages:
-            if message.error() is not None:
-                pytest.fail(f"{topic}: {message.error()}")
-            yield message
-        for place in consumer.position([TopicPartition(topic, partition) for partition in ends]):
-            if place.offset >= ends[place.partition]:
-                del ends[place.partition]
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Where the tests run on Apache Kafka, those marked ``embedded_too`` run a second time."""
+    marked = metafunc.definition.get_closest_marker("embedded_too") is not None
+    if marked and metafunc.config.stash[BROKERS].choice.kind == KAFKA:
+        metafunc.parametrize("broker", [KAFKA, EMBEDDED], indirect=True, scope="function")
 
 
-def _bytes(value: Any) -> bytes | None:
-    if value is None or isinstance(value, bytes):
-        return value
-    return value.encode() if isinstance(value, str) else json.dumps(value).encode()
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say loudly which broker it was."""
+    report = config.stash[BROKERS]
+    if report.shared:
+        loud = {"green": True} if report.choice.kind == KAFKA else {"yellow": True}
+        terminalreporter.section(report.title(), bold=True, **loud)
+        for line in report.lines():
+            terminalreporter.write_line(line)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -101,39 +64,63 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a broker that all tests share."""
-    servers = os.environ.get(TEST_SERVERS)
-    if servers:
-        yield servers
-        return
+def shared_broker(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the broker that was chosen."""
+    report = pytestconfig.stash[BROKERS]
+    choice = report.choice = settle(report.choice)
+    if choice.kind == CLUSTER:
+        yield os.environ[TEST_SERVERS]
+    elif choice.kind == KAFKA:
+        from brokers.apache_kafka import ApacheKafka  # noqa: PLC0415 (tests of other rooms do without flows)
+
+        with ApacheKafka(tmp_path_factory.mktemp("kafka")) as kafka:
+            yield kafka.bootstrap_servers
+    else:
+        with _embedded(tmp_path_factory.mktemp("broker")) as made:
+            yield made.bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def short_form_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the embedded broker for the tests that run on it too."""
+    with _embedded(tmp_path_factory.mktemp("short-form-broker")) as made:
+        yield made.bootstrap_servers
+
+
+def _embedded(folder: Path) -> Any:
     pytest.importorskip("noida_db", reason=f"no broker: install the extra 'broker', or set {TEST_SERVERS}")
     from flows.kafka.embedded_broker import EmbeddedBroker  # noqa: PLC0415 (a cluster does without it)
 
-    with EmbeddedBroker(tmp_path_factory.mktemp("broker")) as embedded:
-        yield embedded.bootstrap_servers
+    return EmbeddedBroker(folder)
+
+
+@pytest.fixture
+def broker(request: pytest.FixtureRequest) -> str:
+    """The address of a broker that all tests share."""
+    report = request.config.stash[BROKERS]
+    if getattr(request, "param", KAFKA) == KAFKA:
+        servers: str = request.getfixturevalue("shared_broker")
+        report.shared += 1
+        return servers
+    request.getfixturevalue("shared_broker")
+    if report.choice.kind == EMBEDDED:
+        pytest.skip("Apache Kafka could not run, so that the whole form ran on the embedded broker")
+    servers = request.getfixturevalue("short_form_broker")
+    report.short_form += 1
+    return servers
 
 
 @pytest.fixture
 def own_broker(tmp_path: Path) -> Iterator[Any]:
     """An embedded broker of the test's own, to pause, stop and start again."""
-    pytest.importorskip("noida_db", reason="needs the embedded broker: install the extra 'broker'")
-    from flows.kafka.embedded_broker import EmbeddedBroker  # noqa: PLC0415
-
-    with EmbeddedBroker(tmp_path / "own-broker") as embedded:
-        yield embedded
+    with _embedded(tmp_path / "own-broker") as made:
+        yield made
 
 
 @pytest.fixture
 def client(broker: str) -> PlainClient:
     """A plain client of the shared broker."""
     return PlainClient(broker)
-
-
-@pytest.fixture
-def plain_client() -> type[PlainClient]:
-    """For a client of another broker: ``plain_client(servers)``."""
-    return PlainClient
 
 
 @pytest.fixture
@@ -147,6 +134,7 @@ def topics(broker: str) -> Callable[..., Any]:
         settings = Settings(**values)
         states = make_topics(settings)
         assert all(state.state == "made" for state in states)
+        wait_for_topics(settings.bootstrap_servers, [state.plan.name for state in states])
         return settings
 
     return make

@@ -16,7 +16,7 @@ from store_history import N, Writer
 
 from flows.admin.state.verify import PartitionReport, StateVerifier
 from flows.recovery.sealed import seal, seal_position, unseal_position
-from flows.seed_sets.keeper_state import KeeperState
+from flows.seed_sets.keeper_state import OperatorSnapshot
 from state.directory import mark_format
 
 PARTS = 4
@@ -76,7 +76,7 @@ def make_recovery(
 
     def encode(position: int) -> bytes:
         number = partitions[str(position)]
-        return seal(KeeperState(number, position, 0, 5, 0, ([], nothing, nothing), {}).encode())
+        return seal(OperatorSnapshot(number, position, 0, 5, 0, ([], nothing, nothing), {}).encode())
 
     wired = Dataflow(flow)
     clicks = op.input("clicks", wired, Source("clicks", positions, at_end))

@@ -9,7 +9,7 @@ import numpy as np
 
 from flows.messages.codec import encode_centroids
 from flows.messages.types import Centroids
-from ralm.seed_set import by_item
+from ralm.seed_set import SeedSet, by_item
 from state.store.seed_store import Changes, ItemRecord, SeedStore
 
 N = 50
@@ -29,6 +29,41 @@ def centroids(item: str, rng: np.random.Generator) -> bytes:
         item_id=item, model_version="m", window_end=5, seeds=7, counts=counts, centroids=values, global_=values[0]
     )
     return encode_centroids(message)
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    """A store's files, but for what any opening writes."""
+    return {file.name: file.read_bytes() for file in sorted(path.iterdir()) if file.name != "rocksdict-config.json"}
+
+
+def read_all(path: Path) -> tuple[int, State]:
+    """Open a store and write to it: its position, and all that it held."""
+    store = SeedStore.open(path, topic="clicks", partition=3, capacity=N)
+    try:
+        found = state_of(store)
+        store.write(Changes(), position=store.position, model_version="m")  # it can be gone on with
+        return store.position, found
+    finally:
+        store.close()
+
+
+def open_store(path: Path, partition: int = 3) -> SeedStore:
+    """Open a store to write."""
+    return SeedStore.open(path, topic="clicks", partition=partition, capacity=N)
+
+
+def epoch(store: SeedStore, items: np.ndarray, users: np.ndarray, times: np.ndarray) -> None:
+    """Write clicks as one epoch."""
+    changes = Changes()
+    for item, seeds in by_item(items, users, times, N):
+        changes.seeds.append((f"item-{item}", seeds))
+        changes.items[f"item-{item}"] = ItemRecord(int(seeds.times.max()), 0)
+    store.write(changes, position=store.position + len(items), model_version="m")
+
+
+def same(found: SeedSet, expected: SeedSet) -> bool:
+    """Whether two seed sets are the same."""
+    return found.users.tolist() == expected.users.tolist() and found.times.tolist() == expected.times.tolist()
 
 
 class Writer:
@@ -67,7 +102,7 @@ class Writer:
             self.states[self.store.position] = state_of(self.store)
 
 
-def unborn(path: Path, partition: int) -> Path:
+def uninitialised(path: Path, partition: int) -> Path:
     """A store as a process leaves it that is killed while it makes it: a MANIFEST that nothing names."""
     SeedStore.open(path, topic="clicks", partition=partition, capacity=N).close()
     for file in path.iterdir():

@@ -9,14 +9,13 @@ from uuid import uuid4
 import numpy as np
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
+from flows.bench.random_bundle import write_random_bundle
 from flows.config.flow_process import FlowProcess, free_port
 from flows.config.settings import Settings
 from flows.kafka.admin import make_topics
 from flows.kafka.config import consumer_config, producer_config
 from flows.kafka.embedded_broker import EmbeddedBroker
 from flows.kafka.topics import TopicNames
-from ralm.scoring import AttentionWeights
-from state.bundle.bundle import write_bundle
 from state.user_keys import user_keys
 
 _USERS = 50_000
@@ -92,18 +91,7 @@ def bench_settings(folder: Path, servers: str, run: str) -> Settings:
 
 def write_bench_bundle(path: Path) -> None:
     """Write a bundle of random weights and users of the usual size."""
-    rng = np.random.default_rng(0)
-    shapes = ((_DIM, _DIM), (32, _DIM), (32,))
-    w_local, w_global, v_global = (rng.normal(scale=0.1, size=shape).astype(np.float32) for shape in shapes)
-    write_bundle(
-        path,
-        towers=AttentionWeights(w_local, w_global, v_global),
-        user_tower={},
-        lookalike={},
-        keys=user_keys([_user(number) for number in range(_USERS)]),
-        vectors=rng.normal(size=(_USERS, _DIM)).astype(np.float32),
-        details={},
-    )
+    write_random_bundle(path, user_keys([_user(number) for number in range(_USERS)]), _DIM, np.random.default_rng(0))
 
 
 def _user(number: int) -> str:

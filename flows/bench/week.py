@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.bench.random_bundle import write_random_bundle
+from flows.config.settings import ClusteringSettings, SeedSettings
 from flows.messages.batches import CandidateBatch, ClickBatch
-from flows.seed_sets.clustering import ClusteringOptions, ClusteringPool
-from flows.seed_sets.keeper import SeedKeeper
-from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
-from flows.seed_sets.windows import WindowOptions
+from flows.seed_sets.clustering import ClusteringPool
+from flows.seed_sets.keeper import SeedSetOperator
+from flows.seed_sets.keeper_state import OperatorSnapshot
 from monitoring import metrics
-from ralm.scoring import AttentionWeights
-from state.bundle.bundle import Bundle, write_bundle
+from state.bundle.bundle import Bundle
 from state.store.seed_store import SeedStore
 
 _START = 1_750_032_000_000
@@ -26,7 +26,7 @@ _HOUR = 3_600_000
 _LIFE = 6 * _HOUR
 """How long an item is clicked, ms."""
 _TTL = 6 * _HOUR
-"""An item is given up so long after its last click: in the second half of the first day as many die as are born."""
+"""An item is evicted so long after its last click: in the second half of the first day as many die as are born."""
 _USERS = 2_000_000
 _VECTORS = 100_000
 _DIM = 32
@@ -81,7 +81,7 @@ class WeekPlan:
 
 
 def simulate(folder: Path, plan: WeekPlan, progress: Callable[[str], None]) -> tuple[list[DayFigures], float]:
-    """Run the week through a keeper with its store and its pool.
+    """Run the week through a operator with its store and its pool.
 
     Args:
         folder: an empty folder on the disk to measure.
@@ -89,7 +89,7 @@ def simulate(folder: Path, plan: WeekPlan, progress: Callable[[str], None]) -> t
         progress: told each day.
 
     Returns:
-        The figures of each day, and the longest time that a window held the keeper up, s.
+        The figures of each day, and the longest time that a window held the operator up, s.
     """
     rng = np.random.default_rng(plan.rng_seed)
     days: list[DayFigures] = []
@@ -100,29 +100,29 @@ def simulate(folder: Path, plan: WeekPlan, progress: Callable[[str], None]) -> t
         store = stack.enter_context(
             closing(SeedStore.open(folder / "store", topic="clicks", partition=0, capacity=plan.max_seeds))
         )
-        options = KeeperOptions(plan.max_seeds, _TTL, WindowOptions(_WINDOW, 10_000, 5_000))
-        keeper = SeedKeeper(store, pool, options, None, _nothing_missed)
+        options = SeedSettings(max_seeds=plan.max_seeds, item_ttl=_TTL // 1000, window=_WINDOW // 1000)
+        operator = SeedSetOperator(store, pool, options, None, _nothing_missed)
         for number, batch in enumerate(_windows(plan, rng)):
             began = time.perf_counter()
-            keeper.take([batch])
+            operator.apply([batch])
             if number % _SNAPSHOT_WINDOWS == 0:
-                keeper.snapshot()
+                operator.snapshot()
             longest = max(longest, time.perf_counter() - began)
-            _let_cluster(keeper)
+            _let_cluster(operator)
             clicks += len(batch.offsets)
             if (number + 1) % (_HOUR // _WINDOW) == 0:
                 looks.append(_look(folder / "store"))
             if (number + 1) % (_DAY // _WINDOW) == 0:
-                keeper.snapshot()
+                operator.snapshot()
                 days.append(_figures(len(days) + 1, clicks, store, looks[-12:]))
                 progress(f"day {len(days)} of {plan.days}: {clicks:,} clicks, {days[-1].items:,} items")
     return days, longest
 
 
-def _let_cluster(keeper: SeedKeeper) -> None:
+def _let_cluster(operator: SeedSetOperator) -> None:
     until = time.perf_counter() + _CLUSTERING_S
-    while keeper.notify_at() is not None and time.perf_counter() < until:
-        keeper.collect()
+    while operator.notify_at() is not None and time.perf_counter() < until:
+        operator.collect()
         time.sleep(0.001)
 
 
@@ -156,16 +156,12 @@ def _windows(plan: WeekPlan, rng: np.random.Generator) -> Iterator[ClickBatch]:
 
 
 def _pool(path: Path, rng: np.random.Generator) -> ClusteringPool:
-    h = _DIM
-    w_local, w_global, v_global = (rng.normal(scale=0.3, size=s).astype("f4") for s in ((h, h), (8, h), (8,)))
-    towers = AttentionWeights(w_local, w_global, v_global)
     keys: NDArray[np.uint64] = np.arange(_VECTORS, dtype=np.uint64) * np.uint64(_USERS // _VECTORS)
-    vectors = rng.normal(size=(_VECTORS, h)).astype("f4")
-    write_bundle(path, towers=towers, user_tower={}, lookalike={}, keys=keys, vectors=vectors, details={})
-    return ClusteringPool(Bundle.open(path), ClusteringOptions(20, 30, 50_000, 0), threads=1)
+    write_random_bundle(path, keys, _DIM, rng)
+    return ClusteringPool(Bundle.open(path), ClusteringSettings())
 
 
-def _nothing_missed(_: KeeperState) -> tuple[list[ClickBatch], list[CandidateBatch]]:
+def _nothing_missed(_: OperatorSnapshot) -> tuple[list[ClickBatch], list[CandidateBatch]]:
     return [], []
 
 

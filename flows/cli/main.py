@@ -12,16 +12,16 @@ from flows.support.errors import ConfigError, FlowFailedError, RalmError
 from flows.support.logs import masked
 
 COMMANDS = {
-    "demo": "the whole system on real clicks, in one go",
-    "data": "bring a data set, a public one or your own, into a local folder",
+    "demo": "run the whole system on real clicks",
+    "data": "load a public data set, or your own, into a local folder",
     "train": "train a bundle",
     "evaluate": "compare the model with its baselines",
-    "topics": "make the topics, or say how they differ",
+    "topics": "create the topics, or show how they differ",
     "run": "run a dataflow",
     "replay": "send clicks and requests from files to Kafka",
-    "state": "look into the stores",
-    "dead-letters": "list, explain and send back",
-    "bench": "measure, beside the raw client",
+    "state": "inspect, verify, back up and restore the stores",
+    "dead-letters": "list, explain and send back dead letters",
+    "bench": "measure throughput beside the bare client",
 }
 """What each command does; it is there if its module is."""
 _EXTRAS = dict.fromkeys(("torch", "pyarrow", "implicit", "matplotlib", "filelock"), "train") | {"noida_db": "broker"}
@@ -59,7 +59,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the console script; errors that are written for people are shown without a traceback."""
+    """Run the console script; errors that say what to do are shown without a traceback."""
     os.umask(os.umask(0o077) | 0o022)  # what we write, nobody else may change, however generous the environment is
     try:
         cli(standalone_mode=True)
@@ -67,7 +67,7 @@ def main() -> None:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
-        click.echo(f"ralm: this command needs {error.name}: pip install 'ralm-streaming[{extra}]'", err=True)
+        click.echo(f"ralm: this command needs {error.name}: pip install '.[{extra}]' in the project's folder", err=True)
         sys.exit(2)
     except ConfigError as error:
         click.echo(masked(f"ralm: {error}"), err=True)

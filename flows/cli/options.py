@@ -8,28 +8,36 @@ from typing import Any
 import click
 from pydantic.fields import FieldInfo
 
-from flows.config.fields import PREFIX, flag, group_of, is_list, metavar, shown_value, variable
-from flows.config.settings import Settings
-from flows.config.sources import load_settings
-from flows.support.logs import set_up_logs
+from flows.config.fields import PREFIX, flag, is_list, metavar, shown_value, variable
+from flows.config.settings import GROUPS, Settings, names_of
+from flows.config.sources import default_file, load_settings
+from flows.support.logs import get_logger, set_up_logs
+
+log = get_logger(__name__)
 
 
-def with_settings(*groups: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the settings of some groups as options, and a first argument ``settings``.
+def with_settings(*taken: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command some settings as options, and a first argument ``settings``.
 
-    The other groups' settings keep what file, environment and defaults say. ``--config``, ``--log-level`` and
-    ``--log-format`` come with it. For a command of the group ``kafka``, librdkafka is asked whether it can use the
-    settings before the command begins.
+    All other settings keep what file, environment and defaults say. ``--config``, ``--log-level`` and ``--log-format``
+    come with it. For a command of the group ``kafka``, librdkafka is asked whether it can use the settings before the
+    command begins.
+
+    Args:
+        taken: names of groups, or of single settings.
     """
-    names = [name for name, field in Settings.model_fields.items() if group_of(field) in (*groups, "logs")]
+    names = [*names_of(*taken, "logs"), *(name for name in taken if name not in GROUPS)]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
         def run(config: Path | None, **given: Any) -> None:
             flags = {name: given.pop(name) for name in names}
-            settings = load_settings(config, {name: v for name, v in flags.items() if v not in (None, ())})
+            file = config or default_file()
+            settings = load_settings(file, {name: v for name, v in flags.items() if v not in (None, ())})
             set_up_logs(settings.log_level, settings.log_format, settings.secrets())
-            if "kafka" in groups:
+            if file is not None and config is None:
+                log.info("settings are read from a file in the working folder", file=str(file.absolute()))
+            if "kafka" in taken:
                 _check_kafka(settings)
             command(settings, **given)
 

@@ -1,12 +1,13 @@
-"""One setting: its group, its help and its type; durations as people write them (``5m``) and as ms."""
+"""One setting: its description, its type and how it is written; durations as text (``5m``) and as ms."""
 
 import json
 import re
 from collections.abc import Callable
+from dataclasses import fields
 from difflib import get_close_matches
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, create_model
 from pydantic.fields import FieldInfo
 
 from flows.support.logs import MASK
@@ -20,21 +21,44 @@ LONGEST = 36_500 * _UNITS["d"]
 """The longest duration, ms: a hundred years."""
 
 
-def setting(group: str, default: Any, text: str) -> Any:
+M = TypeVar("M", bound=BaseModel)
+
+
+def setting(default: Any, text: str, **bounds: Any) -> Any:
     """A field of the settings.
 
     Args:
-        group: commands take settings by group.
-        default: as a person writes it.
-        text: what it is, a few words for ``--help`` and the README.
+        default: the value if none is given.
+        text: the description, for ``--help`` and docs/settings.md.
+        bounds: ``ge``, ``gt``, ``le`` and ``lt``.
     """
     open_ = not isinstance(default, tuple)  # a list may hold passwords: see is_masked
-    return Field(default, description=text, json_schema_extra={"group": group}, repr=open_)
+    return Field(default, description=text, repr=open_, **bounds)
 
 
-def duration(group: str, default: str, text: str) -> Any:
+def duration(default: str, text: str) -> Any:
     """A field that is a duration."""
-    return setting(group, milliseconds(default), text)
+    return setting(parse_duration(default), text)
+
+
+def with_fields_of(config: type, prefix: str, without: str) -> Callable[[type[M]], type[M]]:
+    """Add a setting for each field of a dataclass to a model.
+
+    Args:
+        config: a dataclass; the metadata of its fields hold ``text``, the description, and bounds as for ``setting``.
+        prefix: put before each field's name.
+        without: a field that is left out.
+    """
+
+    def add(model: type[M]) -> type[M]:
+        made: dict[str, Any] = {}
+        for field in fields(config):
+            if field.name != without:
+                kind = Annotated[field.type, NO_BOOL] if field.type in (int, float) else field.type
+                made[prefix + field.name] = (kind, setting(field.default, **field.metadata))
+        return create_model(model.__name__, __base__=model, __doc__=model.__doc__, __module__=model.__module__, **made)
+
+    return add
 
 
 def flag(name: str) -> str:
@@ -49,12 +73,6 @@ def flag(name: str) -> str:
 def variable(name: str) -> str:
     """A setting's environment variable."""
     return PREFIX + name.upper()
-
-
-def group_of(field: FieldInfo) -> str:
-    """The group of a field."""
-    extra = field.json_schema_extra
-    return str(extra["group"]) if isinstance(extra, dict) else ""
 
 
 def is_duration(field: FieldInfo) -> bool:
@@ -95,14 +113,16 @@ def plain_value(field: FieldInfo, value: Any) -> str:
     if isinstance(value, SecretStr):
         return json.dumps(value.get_secret_value(), ensure_ascii=False)
     if is_duration(field):
-        return json.dumps(duration_text(value))
+        return json.dumps(format_duration(value))
     return json.dumps(value, ensure_ascii=False)
 
 
 def allowed(field: FieldInfo) -> str:
-    """What a field may be, for people."""
+    """The values that a field allows."""
+    if field.annotation is bool:
+        return "true or false"
     if is_duration(field):
-        return ", ".join([_DURATION_TEXT, *_bounds(field, duration_text)])
+        return ", ".join([_DURATION_TEXT, *_bounds(field, format_duration)])
     if field.annotation in (int, float):
         return ", ".join(["a whole number" if field.annotation is int else "a number", *_bounds(field, str)])
     if is_list(field):
@@ -122,14 +142,25 @@ def _bounds(field: FieldInfo, written: Callable[[int], str]) -> list[str]:
 
 
 def metavar(field: FieldInfo) -> str:
-    """What stands for the value in a command's help."""
+    """The placeholder of the value in a command's help."""
     if is_list(field):
         return "NAME=VALUE"
     if is_duration(field):
         return "DURATION"
     if field.annotation in (int, float):
         return "NUMBER"
+    if field.annotation is bool:
+        return "true|false"
     return "|".join(get_args(field.annotation)) or "TEXT"
+
+
+def split_list(text: str) -> list[str]:
+    """The parts of a comma-separated list.
+
+    >>> split_list("a:1, b:2,")
+    ['a:1', 'b:2']
+    """
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def nearest(name: str, names: list[str]) -> str:
@@ -138,14 +169,14 @@ def nearest(name: str, names: list[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def milliseconds(value: Any) -> int:
+def parse_duration(value: Any) -> int:
     """Read a duration: ``250ms``, ``5s``, ``5m``, ``1h``, ``7d``, or seconds as a bare number.
 
-    >>> milliseconds("5m"), milliseconds("0.5s"), milliseconds(2)
+    >>> parse_duration("5m"), parse_duration("0.5s"), parse_duration(2)
     (300000, 500, 2000)
 
     Raises:
-        ValueError: when it is none, or longer than a hundred years.
+        ValueError: if the text is not a duration, or longer than a hundred years.
     """
     match = None if isinstance(value, bool) else _WRITTEN.fullmatch(str(value).strip())
     if match is None:
@@ -158,10 +189,10 @@ def milliseconds(value: Any) -> int:
     return read
 
 
-def duration_text(value: int) -> str:
-    """Write a duration of so many ms as ``milliseconds`` reads it.
+def format_duration(value: int) -> str:
+    """Write a duration of so many ms as ``parse_duration`` reads it.
 
-    >>> duration_text(300000), duration_text(1500), duration_text(0)
+    >>> format_duration(300000), format_duration(1500), format_duration(0)
     ('5m', '1500ms', '0s')
     """
     for unit in ("d", "h", "m", "s"):
@@ -170,9 +201,20 @@ def duration_text(value: int) -> str:
     return f"{value}ms"
 
 
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        msg = "true and false are no numbers"
+        raise ValueError(msg)
+    return value
+
+
 class DurationMark:
     """Marks a field as a duration, for whoever writes its value."""
 
 
-Duration = Annotated[int, BeforeValidator(milliseconds), DurationMark()]
-PositiveDuration = Annotated[int, BeforeValidator(milliseconds), Field(ge=1), DurationMark()]
+NO_BOOL = BeforeValidator(_no_bool)
+"""Refuses true and false, which pydantic would take as 1 and 0."""
+
+
+Duration = Annotated[int, BeforeValidator(parse_duration), DurationMark()]
+PositiveDuration = Annotated[int, BeforeValidator(parse_duration), Field(ge=1), DurationMark()]

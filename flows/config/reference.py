@@ -1,25 +1,55 @@
-"""The table of settings as Markdown."""
+"""Writes docs/settings.md from the settings: ``python -m flows.config.reference [--check]``."""
 
-from pydantic import BaseModel
+import sys
+from pathlib import Path
 
-from flows.config.fields import allowed, flag, group_of, shown_value, variable
+from flows.config.fields import allowed, flag, shown_value, variable
+from flows.config.settings import GROUPS, Settings, names_of
+from monitoring.generated import write_or_check
+
+PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+_HEAD = """# Settings
+
+Every setting can be given in four places; the first that gives it wins:
+
+1. the flag of a command,
+2. the environment variable,
+3. the key in a TOML file (at the top of the file, in no table): the file that `--config` or `RALM_CONFIG` names,
+   otherwise `ralm.toml` in the working folder, which is then said in the log,
+4. the default.
+
+Durations are written `250ms`, `5s`, `5m`, `1h` or `7d`; a bare number is seconds. An unknown name and a value that is
+not allowed are refused with exit code 2 before anything is touched. `ralm run FLOW --check` prints the settings in
+force. In the environment, several `kafka_options` are joined by commas.
+
+This page is made by `python -m flows.config.reference`.
+"""
+_COLUMNS = "| Flag | Environment variable | TOML key | Default | Allowed values | Description |"
 
 
-def markdown(settings: type[BaseModel]) -> str:
-    """The table: flag, variable, TOML key, default, what may be given, and what it is."""
-    rows = ["| flag | variable | TOML key | default | may be | what |", "| --- | --- | --- | --- | --- | --- |"]
-    group = ""
-    for name, field in settings.model_fields.items():
-        if group_of(field) != group:
-            group = group_of(field)
-            rows.append(f"| **{group}** | | | | | |")
-        cells = (
-            f"`{flag(name)}`",
-            f"`{variable(name)}`",
-            f"`{name}`",
-            f"`{shown_value(field, field.default)}`",
-            allowed(field).partition(" such as ")[0],
-            str(field.description),
-        )
-        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(rows)
+def page() -> str:
+    """The whole page, a table for each group."""
+    return "\n".join([_HEAD, *(section(group) for group in GROUPS)])
+
+
+def section(group: str) -> str:
+    """A group's heading, what it is about, and its table."""
+    rows = [_row(name) for name in names_of(group)]
+    return "\n".join([f"## {group}\n", f"{GROUPS[group].__doc__}\n", _COLUMNS, "| --- " * 6 + "|", *rows, ""])
+
+
+def _row(name: str) -> str:
+    field = Settings.model_fields[name]
+    cells = (
+        f"`{flag(name)}`",
+        f"`{variable(name)}`",
+        f"`{name}`",
+        f"`{shown_value(field, field.default)}`",
+        allowed(field).replace(" such as 250ms, 5s, 5m, 1h or 7d (a bare number is seconds)", ""),
+        str(field.description),
+    )
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+if __name__ == "__main__":
+    sys.exit(write_or_check(PAGE, page(), sys.argv[1:], "flows.config.reference"))

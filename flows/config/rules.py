@@ -1,8 +1,10 @@
-"""What must hold between settings, and what a text must look like to be one."""
+"""What must hold between settings, and the form of addresses, topic names and client options."""
 
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from flows.config.fields import split_list
 
 if TYPE_CHECKING:
     from flows.config.settings import Settings
@@ -53,15 +55,6 @@ def broken_rules(settings: "Settings") -> Iterator[Broken]:
     yield from _kafka_options(settings)
 
 
-def split_addresses(text: str) -> list[str]:
-    """The addresses of a comma-separated list.
-
-    >>> split_addresses("a:1, b:2,")
-    ['a:1', 'b:2']
-    """
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
 def _limits(s: "Settings") -> Iterator[Broken]:
     if s.top_k > s.max_top_k:
         yield "top_k must not be above max_top_k", ("top_k", "max_top_k")
@@ -69,8 +62,9 @@ def _limits(s: "Settings") -> Iterator[Broken]:
         yield "min_seeds must not be above max_seeds", ("min_seeds", "max_seeds")
     if s.clusters > s.cluster_sample:
         yield "clusters must not be above cluster_sample", ("clusters", "cluster_sample")
-    if s.alpha + s.beta <= 0:
-        yield "alpha and beta must not both be 0", ("alpha", "beta")
+    weights = ("train_alpha", "train_beta")
+    if not any(getattr(s, name) for name in weights):
+        yield "train_alpha and train_beta must not both be 0", weights
 
 
 def _security(s: "Settings") -> Iterator[Broken]:
@@ -96,7 +90,10 @@ def _topics(s: "Settings") -> Iterator[Broken]:
     for setting, name in names.items():
         if _TOPIC.fullmatch(name) is None or name in (".", ".."):
             about = ("topic_prefix", setting)
-            yield f"{name[:250]!r} is no topic's name: 1 to 249 letters, digits, dots, underscores and hyphens", about
+            yield (
+                f"{name[:250]!r} is not a valid topic name: 1 to 249 letters, digits, dots, underscores and hyphens",
+                about,
+            )
             return
         twins = tuple(other for other, same in names.items() if same == name)
         if twins[0] == setting and len(twins) > 1:
@@ -104,17 +101,17 @@ def _topics(s: "Settings") -> Iterator[Broken]:
 
 
 def _process(s: "Settings") -> Iterator[Broken]:
-    servers, addresses = split_addresses(s.bootstrap_servers), split_addresses(s.addresses)
+    servers, addresses = split_list(s.bootstrap_servers), split_list(s.addresses)
     if not servers or not all(_ADDRESS.fullmatch(part) for part in servers):
-        yield "bootstrap_servers is host:port, or several with commas between", ("bootstrap_servers",)
+        yield "bootstrap_servers must be host:port, several separated by commas", ("bootstrap_servers",)
     if not all((match := _ADDRESS.fullmatch(part)) and match[3] for part in addresses):
-        yield "addresses is host:port of every process, with commas between", ("addresses",)
+        yield "addresses must be host:port of every process, separated by commas", ("addresses",)
     if s.process_id >= max(1, len(addresses)):
         yield f"process_id counts the addresses from 0, and there are {len(addresses)}", ("process_id", "addresses")
     if len(addresses) > s.recovery_partitions:
         yield "recovery_partitions must not be below the number of addresses", ("recovery_partitions", "addresses")
     if not s.metrics_host.strip():
-        yield "metrics_host names the address to listen on; 0.0.0.0, if it is to be all of them", ("metrics_host",)
+        yield "metrics_host must not be empty; 0.0.0.0 listens on all addresses", ("metrics_host",)
     if s.metrics_port and s.metrics_port + s.process_id > 65_535:
         yield "metrics_port + process_id must not be above 65535", ("metrics_port", "process_id")
 
@@ -124,8 +121,8 @@ def _kafka_options(s: "Settings") -> Iterator[Broken]:
     for option in s.kafka_options:
         name, equals, _ = option.partition("=")
         if not equals or not name.strip():
-            yield "an option is NAME=VALUE", about
+            yield "an option must be NAME=VALUE", about
         elif name in _OWN_SETTING:
             yield f"{name} is the setting {_OWN_SETTING[name]}", about
         elif name in _GUARANTEES:
-            yield f"{name} cannot be changed: that nothing is lost depends on it", about
+            yield f"{name} cannot be changed: the delivery guarantee depends on it", about

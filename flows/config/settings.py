@@ -1,187 +1,268 @@
-"""The settings: one table for flags, environment variables and TOML keys.
+"""The settings: one table for flags, environment variables and TOML keys; docs/settings.md is made from it.
 
-A field ``state_dir`` is the flag ``--state-dir``, the variable ``RALM_STATE_DIR`` and the TOML key ``state_dir``.
-``python -m flows.config.settings --markdown`` prints the table as it stands in the README.
+A field ``state_dir`` is the flag ``--state-dir``, the variable ``RALM_STATE_DIR`` and the TOML key ``state_dir``. The
+fields stand in groups. The parts of a flow take the group that they need; ``Settings`` is all groups at once, so that
+it is handed to each part as it is.
 """
 
-import sys
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
 from flows.config.fields import (
+    NO_BOOL,
     Duration,
     DurationMark,
     PositiveDuration,
     duration,
-    group_of,
     holds_secret,
     is_masked,
-    milliseconds,
+    parse_duration,
     setting,
     shown_value,
+    with_fields_of,
 )
-from flows.config.reference import markdown
 from flows.config.rules import broken_rules
+from ralm.towers.training_config import TrainingConfig
+
+Share: TypeAlias = Annotated[float, NO_BOOL, Field(ge=0, lt=1)]
+Natural: TypeAlias = Annotated[int, NO_BOOL, Field(ge=0)]
+Positive: TypeAlias = Annotated[int, NO_BOOL, Field(ge=1)]
+Port: TypeAlias = Annotated[int, NO_BOOL, Field(ge=0, le=65_535)]
+Kbytes: TypeAlias = Annotated[int, NO_BOOL, Field(ge=1, le=2_097_151)]
+MessageBytes: TypeAlias = Annotated[int, NO_BOOL, Field(ge=1, le=100_000_000)]
+ShortDuration: TypeAlias = Annotated[
+    int, BeforeValidator(parse_duration), Field(ge=1000, le=86_400_000), DurationMark()
+]
 
 
-def _no_truth(value: Any) -> Any:
-    if isinstance(value, bool):
-        msg = "true and false are no numbers"
-        raise ValueError(msg)
-    return value
-
-
-_Number = BeforeValidator(_no_truth)
-Ratio = Annotated[float, _Number, Field(ge=0, le=1)]
-Share = Annotated[float, _Number, Field(ge=0, lt=1)]
-Natural = Annotated[int, _Number, Field(ge=0)]
-Positive = Annotated[int, _Number, Field(ge=1)]
-Port = Annotated[int, _Number, Field(ge=0, le=65_535)]
-Kbytes = Annotated[int, _Number, Field(ge=1, le=2_097_151)]
-MessageBytes = Annotated[int, _Number, Field(ge=1, le=100_000_000)]
-ShortDuration = Annotated[int, BeforeValidator(milliseconds), Field(ge=1000, le=86_400_000), DurationMark()]
-
-
-class Settings(BaseModel):
-    """Every setting. Durations are int milliseconds here."""
+class SettingGroup(BaseModel):
+    """Settings that belong together. Durations are given as text (or as seconds) and are int milliseconds here."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
-    bootstrap_servers: str = setting("kafka", "127.0.0.1:9092", "brokers to ask first, host:port, comma separated")
-    topic_prefix: str = setting("kafka", "", "put before every topic's name")
-    topic_clicks: str = setting("kafka", "clicks", "topic of clicks, keyed by item")
-    topic_candidates: str = setting("kafka", "candidates", "topic of candidates, keyed by item, compacted")
-    topic_requests: str = setting("kafka", "requests", "topic of requests, keyed by user")
-    topic_centroids: str = setting("kafka", "centroids", "topic of centroids, compacted")
-    topic_scores: str = setting("kafka", "scores", "topic of answers, keyed by user")
-    topic_dead_letters: str = setting("kafka", "dead-letters", "topic of what could not be read")
-    group_id: str = setting("kafka", "ralm", "group to which positions are committed, for lag tools only")
+
+class KafkaSettings(SettingGroup):
+    """How to reach Kafka, and what its topics are called."""
+
+    bootstrap_servers: str = setting("127.0.0.1:9092", "brokers to contact first: host:port, comma separated")
+    topic_prefix: str = setting("", "prefix of every topic's name")
+    topic_clicks: str = setting("clicks", "clicks topic, keyed by item")
+    topic_candidates: str = setting("candidates", "candidates topic, keyed by item, compacted")
+    topic_requests: str = setting("requests", "requests topic, keyed by user")
+    topic_centroids: str = setting("centroids", "centroids topic, keyed by model version and item, compacted")
+    topic_scores: str = setting("scores", "scores topic, keyed by user")
+    topic_dead_letters: str = setting("dead-letters", "dead-letter topic: messages that could not be used")
+    group_id: str = setting("ralm", "consumer group whose committed offsets show the lag; nothing resumes from them")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = setting(
-        "kafka", "PLAINTEXT", "how to speak with the brokers"
+        "PLAINTEXT", "protocol of the connections to the brokers"
     )
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = setting(
-        "kafka", "PLAIN", "SASL mechanism; OAUTHBEARER takes its details from kafka_options"
+        "PLAIN", "SASL mechanism; OAUTHBEARER takes its details from kafka_options"
     )
-    sasl_username: str = setting("kafka", "", "SASL user")
-    sasl_password: SecretStr = setting("kafka", SecretStr(""), "SASL password; a flag can be seen in the process list")
-    ssl_ca_location: str = setting("kafka", "", "file with the certificates of the authority; empty = the system's")
-    ssl_certificate_location: str = setting("kafka", "", "file with our certificate, where brokers ask for one")
-    ssl_key_location: str = setting("kafka", "", "file with our private key")
-    ssl_key_password: SecretStr = setting("kafka", SecretStr(""), "password of our private key")
-    kafka_options: tuple[str, ...] = setting("kafka", (), "NAME=VALUE handed to librdkafka as it is; repeatable")
-    delivery_timeout: ShortDuration = duration("kafka", "60s", "a message not delivered by then stops the flow")
+    sasl_username: str = setting("", "SASL user name")
+    sasl_password: SecretStr = setting(
+        SecretStr(""), "SASL password; prefer variable or file: the process list shows flags"
+    )
+    ssl_ca_location: str = setting("", "file with the CA certificates; empty: the system's")
+    ssl_certificate_location: str = setting("", "file with the client's certificate, if the brokers ask for one")
+    ssl_key_location: str = setting("", "file with the client's private key")
+    ssl_key_password: SecretStr = setting(SecretStr(""), "password of the client's private key")
+    kafka_options: tuple[str, ...] = setting((), "NAME=VALUE passed to librdkafka unchanged; repeatable")
+    delivery_timeout: ShortDuration = duration("60s", "stop the flow if a message is not delivered within this time")
 
-    partitions: Positive = setting("topics", 4, "partitions of a new topic")
-    replication_factor: Positive = setting("topics", 1, "copies of a new topic")
-    retention: PositiveDuration = duration("topics", "7d", "how long clicks, requests and scores are kept")
-    dead_letters_retention: PositiveDuration = duration("topics", "30d", "how long dead letters are kept")
 
-    start_from: Literal["earliest", "latest"] = setting("source", "earliest", "where a very first start begins")
+class TopicSettings(SettingGroup):
+    """What `ralm topics` gives the topics that it makes."""
+
+    partitions: Positive = setting(4, "partitions of a new topic")
+    replication_factor: Positive = setting(1, "replicas of a new topic")
+    retention: PositiveDuration = duration("7d", "how long clicks, requests and scores are kept")
+    dead_letters_retention: PositiveDuration = duration("30d", "how long dead letters are kept")
+
+
+class SourceSettings(SettingGroup):
+    """How the flow reads its topics."""
+
+    start_from: Literal["earliest", "latest"] = setting("earliest", "where the very first start begins to read")
     partitioner: Literal["auto", "crc32", "murmur2"] = setting(
-        "source", "auto", "how producers of clicks choose an item's partition; auto = as the items lie so far"
+        "auto", "how producers of clicks choose an item's partition; auto: as the known items are spread"
     )
-    poll_batch: Positive = setting("source", 10_000, "most clicks taken at a poll")
-    queue_kbytes: Kbytes = setting("source", 16_384, "read-ahead of each partition, KiB")
-    max_message_bytes: Positive = setting("source", 65_536, "a longer message is a dead letter")
-    max_future: Duration = duration("source", "5m", "a click further ahead of the clock is a dead letter")
-    dead_letter_max_bytes: MessageBytes = setting("source", 900_000, "dead letters are cut to this")
+    poll_batch: Positive = setting(10_000, "maximum messages per poll")
+    queue_kbytes: Kbytes = setting(16_384, "read-ahead per partition, KiB")
 
-    state_dir: str = setting("state", ".ralm/state", "folder of the stores and the recovery data; one owner")
-    snapshot_interval: PositiveDuration = duration("state", "2s", "length of an epoch: what a crash makes again")
-    recovery_partitions: Positive = setting("state", 8, "files of recovery data; at least the most processes ever")
 
-    rebuild: Literal["complete", "kept"] = setting(
-        "state",
+class MessageSettings(SettingGroup):
+    """Which messages become dead letters although they can be read, and how large dead letters are."""
+
+    max_message_bytes: Positive = setting(65_536, "a longer message becomes a dead letter")
+    max_future: Duration = duration("5m", "a click that is further ahead of its message's time becomes a dead letter")
+    max_candidates: Positive = setting(10_000, "a request with more candidates becomes a dead letter")
+    dead_letter_max_bytes: MessageBytes = setting(900_000, "dead letters are cut to this size")
+
+
+class StateSettings(SettingGroup):
+    """Where the state lies and how it is kept."""
+
+    state_dir: str = setting(".ralm/state", "directory of stores and recovery data; one process owns it")
+    snapshot_interval: PositiveDuration = duration("2s", "time between two snapshots; a crash repeats that much")
+    recovery_partitions: Positive = setting(8, "number of recovery files; at least the largest number of processes")
+    rebuild: Literal["complete", "partial"] = setting(
         "complete",
-        "a missing store is made from the topic if that has it all, or of what it has",
+        "how a missing store is rebuilt; complete: fail if the topic no longer holds all missing clicks; partial: "
+        "rebuild from what is left",
     )
 
-    max_seeds: Positive = setting("seeds", 3_000_000, "N, the most seeds of an item")
-    item_ttl: Duration = duration("seeds", "24h", "an item is given up so long after its last click; 0 = never")
 
-    max_items: Positive = setting("seeds", 1_000_000, "most items of a partition; the longest idle are given up")
+class WindowSettings(SettingGroup):
+    """How event time is cut into windows; when a window closes, the items clicked in it are clustered."""
+
+    window: PositiveDuration = duration("5m", "length of the tumbling event-time windows")
+    allowed_lateness: Duration = duration("10s", "how far the watermark stays behind the newest click")
+    idle_after: Duration = duration("5s", "time without clicks after which a partition's watermark follows the clock")
+
+
+class SeedSettings(WindowSettings):
+    """What is kept of each item, and for how long."""
+
+    max_seeds: Positive = setting(3_000_000, "maximum seeds of an item (N); the newest are kept")
+    item_ttl: Duration = duration("24h", "drop an item this long after its last click, unless it is listed; 0: never")
+    max_items: Positive = setting(1_000_000, "maximum items per partition; those idle for longest are dropped")
     candidates: Literal["clicked", "listed"] = setting(
-        "seeds", "clicked", "candidates are all clicked items, or those that the topic of candidates lists"
+        "clicked", "which items are candidates; clicked: every clicked item; listed: items in the candidates topic"
     )
 
-    window: PositiveDuration = duration("windows", "5m", "length of a tumbling window of event time")
-    allowed_lateness: Duration = duration("windows", "10s", "how far the watermark stays behind the newest click")
-    idle_after: Duration = duration("windows", "5s", "a partition at its end so long moves on with the wall clock")
 
-    clusters: Positive = setting("clustering", 20, "k, the most centroids of an item")
-    min_seeds: Positive = setting("clustering", 30, "with fewer seeds that have a vector an item stays cold")
-    cluster_sample: Positive = setting("clustering", 50_000, "most seeds looked at in a clustering")
-    cluster_workers: Positive = setting("clustering", 1, "threads that cluster")
-    rng_seed: Natural = setting("clustering", 0, "fixes every random choice")
+class ClusteringSettings(SettingGroup):
+    """How an item's seeds become its centroids."""
 
-    top_k: Positive = setting("scoring", 100, "scores of an answer when the request does not say")
-    max_top_k: Positive = setting("scoring", 1000, "most scores of an answer")
-    max_candidates: Positive = setting("scoring", 10_000, "a request with more is a dead letter")
-    score_batch: Positive = setting("scoring", 256, "most requests scored in one product")
-    request_timeout: Duration = duration("scoring", "5m", "requests that waited longer are answered expired; 0 = never")
-    stale_after: Duration = duration("scoring", "1h", "centroids older than the request by more are named stale")
+    clusters: Positive = setting(20, "maximum centroids of an item (k)")
+    min_seeds: Positive = setting(30, "an item with fewer seeds that have a vector stays cold")
+    cluster_sample: Positive = setting(50_000, "maximum seeds sampled for one clustering")
+    cluster_workers: Positive = setting(1, "number of clustering threads")
+    rng_seed: Natural = setting(0, "fixes every random choice")
 
-    bundle: str = setting("bundle", ".ralm/bundle", "folder of the trained bundle")
-    metrics_host: str = setting("metrics", "127.0.0.1", "address of /metrics, /-/healthy and /-/ready")
-    metrics_port: Port = setting("metrics", 9464, "its port; process i listens on this + i; 0 = any")
-    log_level: Literal["debug", "info", "warning", "error"] = setting("logs", "info", "least level that is logged")
-    log_format: Literal["text", "json"] = setting("logs", "text", "for people or for machines")
 
-    workers: Positive = setting("process", 1, "threads of each process (processes scale, threads hardly)")
-    process_id: Natural = setting("process", 0, "number of this process in the cluster")
-    addresses: str = setting("process", "", "host:port of every process, comma separated; empty = one process")
+class ScoringSettings(SettingGroup):
+    """How requests are answered."""
 
-    engine_api: bool = setting("process", False, "the engine's own pages on port 3030 + process_id of EVERY address")
+    top_k: Positive = setting(100, "scores in an answer if the request does not say how many")
+    max_top_k: Positive = setting(1000, "maximum scores in an answer")
+    score_batch: Positive = setting(256, "maximum requests scored together")
+    request_timeout: Duration = duration("5m", "answer older requests with the status expired, unscored; 0: never")
+    stale_after: Duration = duration("1h", "centroids older than the request by more than this are named stale")
 
-    data_dir: str = setting("data", ".ralm/data", "folder of the data sets")
 
-    dim: Positive = setting("train", 128, "length of user embedding and look-alike vector")
-    field_dim: Positive = setting("train", 32, "length of a field's embedding")
-    attention_size: Positive = setting("train", 32, "size of the attention units (merge and global)")
-    history: Positive = setting("train", 50, "past clicks of a user that are features")
-    history_dropout: Ratio = setting("train", 0.3, "share of the positives that are seen without their past clicks")
-    far: Ratio = setting("train", 1.0, "share of the positives that are seen from a random earlier click")
-    merge: Literal["attention", "concat"] = setting("train", "attention", "how fields are merged")
-    epochs_user: Positive = setting("train", 30, "most epochs of the user tower")
-    epochs_lookalike: Positive = setting("train", 6, "most epochs of the look-alike towers")
-    patience: Positive = setting("train", 2, "epochs without a better validation loss before a stage ends")
-    validation: Share = setting("train", 0.05, "share of each user's learned clicks that validates a stage; 0 = none")
-    batch_size: Positive = setting("train", 256, "positives of a step")
-    learning_rate: Annotated[float, _Number, Field(gt=0)] = setting("train", 0.001, "Adam's learning rate")
-    max_positives: Positive = setting("train", 50, "most positives of a user in an epoch of the user tower")
-    lookalike_positives: Positive = setting("train", 20, "the same for the look-alike towers")
-    negatives: Positive = setting("train", 500, "negatives of a positive, or of a step that shares them")
-    share_negatives: bool = setting("train", True, "all positives of a step have the same negatives")
-    logq: bool = setting("train", True, "correct logits by how probable a draw is")
-    train_clusters: Positive = setting("train", 20, "k during training")
-    train_seeds: Positive = setting("train", 100, "most seeds of an item in an epoch")
-    seed_dropout: Share = setting("train", 0.0, "share of the seeds that a step leaves out")
-    recluster: Natural = setting("train", 1, "times an epoch that seeds are clustered; 0 = once, before the first")
-    alpha: Ratio = setting("train", 0.3, "weight of the global part of a score")
-    beta: Ratio = setting("train", 0.7, "weight of the local part of a score")
-    local_temperature: Annotated[float, _Number, Field(ge=0.01)] = setting("train", 1.0, "of the local attention")
-    activation: Literal["relu", "prelu", "none"] = setting("train", "relu", "of the shared layer")
-    dropout: Share = setting("train", 0.0, "of the shared layer")
-    normalise: bool = setting("train", False, "bring user embeddings to length 1 before the shared layer")
-    loss: Literal["softmax", "learned", "plain"] = setting("train", "softmax", "of the look-alike towers")
-    among_users: Ratio = setting("train", 0.5, "share of the softmax that is over users, not items")
-    prior: bool = setting("train", True, "learn a weight for how many seeds an item has")
-    validation_share: Share = setting("train", 0.1, "share of the clicks that is held out")
+class BundleSettings(SettingGroup):
+    """Where the trained bundle lies."""
 
-    split: Literal["auto", "time", "user", "items"] = setting(
-        "evaluate", "auto", "what is held out: later clicks (of all, or of each user), or items; auto = time if known"
+    bundle: str = setting(".ralm/bundle", "directory of the bundle")
+
+
+class MetricsSettings(SettingGroup):
+    """Where metrics and health are served."""
+
+    metrics_host: str = setting("127.0.0.1", "address that serves /metrics, /-/healthy and /-/ready")
+    metrics_port: Port = setting(9464, "its port; process i uses this + i; 0: any free port")
+
+
+class LogSettings(SettingGroup):
+    """What is logged and how; every command has these."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = setting("info", "lowest level that is logged")
+    log_format: Literal["text", "json"] = setting("text", "text for people, json for machines")
+
+
+class ProcessSettings(SettingGroup):
+    """The processes of a cluster and their threads."""
+
+    workers: Positive = setting(1, "worker threads per process; more processes scale better")
+    process_id: Natural = setting(0, "number of this process in the cluster, from 0")
+    addresses: str = setting("", "host:port of every process, comma separated; empty: a single process")
+    engine_api: bool = setting(False, "serve Bytewax's own pages on port 3030 + process_id of EVERY address")
+
+
+class DataSettings(SettingGroup):
+    """Where data sets lie."""
+
+    data_dir: str = setting(".ralm/data", "directory of the data sets")
+
+
+@with_fields_of(TrainingConfig, prefix="train_", without="rng_seed")
+class TrainSettings(SettingGroup):
+    """The hyperparameters of `ralm train`; the defaults did best on validation. `rng_seed` counts too."""
+
+    train_held_out: Share = setting(0.1, "share of the latest clicks that is held out to evaluate the bundle")
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """Every field of ``TrainingConfig`` but ``rng_seed``, which clustering shares."""
+        names = [field.name for field in fields(TrainingConfig) if field.name != "rng_seed"]
+        return {name: getattr(self, f"train_{name}") for name in names}
+
+
+class EvaluateSettings(SettingGroup):
+    """What `ralm evaluate` compares, and how."""
+
+    eval_split: Literal["auto", "time", "user", "items"] = setting(
+        "auto",
+        "what is held out; time: the latest clicks; user: each user's latest clicks; items: whole items; auto: time if "
+        "clicks have times, else user",
     )
-    cut: Annotated[float, _Number, Field(gt=0, lt=1)] = setting("evaluate", 0.9, "share that is learned from")
-    floor_clicks: Positive = setting("evaluate", 5, "users with fewer clicks that are learned from are not judged")
-    floor_seeds: Positive = setting("evaluate", 10, "items with fewer seeds are not judged")
-    models: str = setting("evaluate", "all", "models and @groups, comma separated, or all")
-    catalogue: str = setting("evaluate", "ralm.models.catalogue", "module whose CATALOGUE names the models")
-    eval_seeds: str = setting("evaluate", "0,1,2", "a run of each model for each of these rng_seeds")
-    results: str = setting("evaluate", "docs/results", "folder of tables and plots")
-    work: str = setting("evaluate", ".ralm/evaluate", "folder of what is done already")
-    processes: Natural = setting("evaluate", 0, "models that run at once, each with one thread; 0 = one a core")
+    eval_cut: Annotated[float, NO_BOOL, Field(gt=0, lt=1)] = setting(0.9, "share of the data that is trained on")
+    eval_floor_clicks: Positive = setting(5, "users with fewer training clicks are not evaluated")
+    eval_floor_seeds: Positive = setting(10, "items with fewer seeds are not evaluated")
+    eval_models: str = setting("all", "models and @groups, comma separated, or all")
+    eval_catalogue: str = setting("ralm.models.catalogue", "module whose CATALOGUE names the models")
+    eval_rng_seeds: str = setting("0,1,2", "train each model once with each of these rng_seeds, comma separated")
+    eval_results: str = setting("docs/results", "directory of tables and plots")
+    eval_work: str = setting(".ralm/evaluate", "directory of finished runs, which are not repeated")
+    eval_processes: Natural = setting(0, "models trained at the same time, each on one thread; 0: one per core")
+
+
+GROUPS: dict[str, type[SettingGroup]] = {
+    "kafka": KafkaSettings,
+    "topics": TopicSettings,
+    "source": SourceSettings,
+    "messages": MessageSettings,
+    "state": StateSettings,
+    "windows": WindowSettings,
+    "seeds": SeedSettings,
+    "clustering": ClusteringSettings,
+    "scoring": ScoringSettings,
+    "bundle": BundleSettings,
+    "metrics": MetricsSettings,
+    "logs": LogSettings,
+    "process": ProcessSettings,
+    "data": DataSettings,
+    "train": TrainSettings,
+    "evaluate": EvaluateSettings,
+}
+"""The groups by name, in the order of docs/settings.md."""
+_GROUP_OF = {name: group for group, model in reversed(GROUPS.items()) for name in model.model_fields}
+"""Each setting's group; of two, one of which extends the other, the first."""
+
+
+class Settings(
+    KafkaSettings,
+    TopicSettings,
+    SourceSettings,
+    MessageSettings,
+    StateSettings,
+    SeedSettings,
+    ClusteringSettings,
+    ScoringSettings,
+    BundleSettings,
+    MetricsSettings,
+    LogSettings,
+    ProcessSettings,
+    DataSettings,
+    TrainSettings,
+    EvaluateSettings,
+):
+    """Every setting."""
 
     @model_validator(mode="after")
     def _together(self) -> Self:
@@ -198,22 +279,18 @@ class Settings(BaseModel):
         options = (option.split("=", 1) for option in self.kafka_options if "=" in option)
         return tuple(filter(None, (*passwords, *(value for name, value in options if holds_secret(name)))))
 
-    def shown(self, groups: tuple[str, ...] | None = None) -> str:
+    def shown(self, groups: Iterable[str] = tuple(GROUPS)) -> str:
         """The settings of some groups (all by default) as TOML; secrets are masked, in comments."""
         lines = []
-        for name, field in Settings.model_fields.items():
-            if groups is None or group_of(field) in groups:
-                line = f"{name} = {shown_value(field, getattr(self, name))}"
-                lines.append(f"# {line}" if is_masked(field) else line)
+        for name in names_of(*groups):
+            field = Settings.model_fields[name]
+            line = f"{name} = {shown_value(field, getattr(self, name))}"
+            lines.append(f"# {line}" if is_masked(field) else line)
         return "\n".join(lines)
 
 
-def settings_table() -> str:
-    """The table of settings as Markdown, for the README."""
-    return markdown(Settings)
-
-
-if __name__ == "__main__":
-    if sys.argv[1:] != ["--markdown"]:
-        sys.exit("usage: python -m flows.config.settings --markdown")
-    print(settings_table())  # noqa: T201
+def names_of(*groups: str) -> list[str]:
+    """The names of the settings of some groups, in the order of docs/settings.md."""
+    return [
+        name for group in GROUPS if group in groups for name in GROUPS[group].model_fields if _GROUP_OF[name] == group
+    ]

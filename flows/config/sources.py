@@ -19,7 +19,12 @@ _DEFAULT_FILE = Path("ralm.toml")
 _LONG = 200
 """A longer value is cut where it is shown."""
 _BETWEEN_OPTIONS = re.compile(r",(?=\s*[a-z][a-z0-9._]*=)")
-"""A comma between two NAME=VALUE; the commas in ``debug=broker,security`` are none."""
+"""A comma between two NAME=VALUE; those in ``debug=broker,security`` are not."""
+
+
+def default_file() -> Path | None:
+    """``ralm.toml``, if the working folder has one: read when no other file is named."""
+    return _DEFAULT_FILE if _DEFAULT_FILE.exists() else None
 
 
 def load_settings(
@@ -28,16 +33,13 @@ def load_settings(
     """Put the settings together.
 
     Args:
-        file: a TOML file; None takes ``ralm.toml`` if the working folder has one.
+        file: a TOML file.
         flags: what the command line gave, by setting.
         environment: the environment variables; None takes the process's.
 
     Raises:
-        ConfigError: when a key is not known or a value cannot be used; says which, where it came from and what is
-            allowed.
+        ConfigError: if a key is unknown or a value is not allowed; says which, where it came from and what is allowed.
     """
-    if file is None and _DEFAULT_FILE.exists():
-        file = _DEFAULT_FILE
     environment = os.environ if environment is None else environment
     from_file = {} if file is None else _read_file(file)
     unknown = [*_unknown_keys(file, from_file), *_unknown_variables(environment)]
@@ -71,14 +73,14 @@ def _unknown_keys(file: Path | None, values: Mapping[str, Any]) -> Iterator[str]
     for name, value in values.items():
         if name not in names:
             flat = "; settings stand at the top of the file, in no table" if isinstance(value, dict) else ""
-            yield f"{_short(name)} in {file} is no setting{flat or nearest(name, names)}"
+            yield f"{_short(name)} in {file} is not a setting{flat or nearest(name, names)}"
 
 
 def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
     known = [variable(name) for name in Settings.model_fields]
     for name in environment:
         if name.startswith(PREFIX) and not name.startswith(_NOT_SETTINGS) and name not in known:
-            yield f"the variable {_short(name)} is no setting{nearest(name, known)}"
+            yield f"the variable {_short(name)} is not a setting{nearest(name, known)}"
 
 
 def _split_lists(values: Mapping[str, str]) -> dict[str, Any]:

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.config.fields import group_of
 from flows.config.flow_process import free_port
-from flows.config.settings import Settings
+from flows.config.settings import Settings, names_of
 from flows.demo.story import CUT, users_left_out
 from flows.offline.datasets import bring
 from flows.offline.datasets.layout import Dataset, load, save
@@ -58,7 +57,7 @@ def prepare(settings: Settings, folder: Path) -> Prepared:
 
 def flow_settings(given: Settings, folder: Path, bootstrap_servers: str) -> Settings:
     """The settings of the demo's flow: defaults, what fits the data, and places under the folder."""
-    trained = {n: getattr(given, n) for n, field in Settings.model_fields.items() if group_of(field) == "train"}
+    trained = {name: getattr(given, name) for name in names_of("train")}
     places = {
         "bootstrap_servers": bootstrap_servers,
         "rng_seed": given.rng_seed,

@@ -1,11 +1,10 @@
 """The demo from beginning to end."""
 
-import fcntl
 import json
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from flows.config.fields import duration_text
+from flows.config.fields import format_duration
 from flows.config.flow_process import FlowProcess
 from flows.config.settings import Settings
 from flows.demo.lockstep import replay_in_lockstep
@@ -29,6 +28,7 @@ from flows.messages.codec import encode_scores
 from flows.messages.types import Click
 from flows.support.errors import RalmError
 from flows.support.progress import bars
+from state.owner_lock import file_lock
 
 _BEST = 10
 
@@ -124,7 +124,7 @@ def _told(prepared: Prepared, settings: Settings, bad: int) -> Told:
     return Told(
         prepared.data.name,
         datetime.fromtimestamp(prepared.cut / 1000, UTC).strftime("%-d %B %Y"),
-        duration_text(settings.window),
+        format_duration(settings.window),
         settings.min_seeds,
         prepared.left_out,
         bad,
@@ -175,9 +175,9 @@ def _alone(folder: Path) -> Iterator[None]:
         RalmError: when another demo runs in it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(file_lock(folder / "lock", wait=False))
         except BlockingIOError:
             msg = f"another demo runs in {folder}: stop it, or give this one a --folder of its own"
             raise RalmError(msg) from None

@@ -1,6 +1,5 @@
 """Hands a dataflow to the engine, and finds the reason when it ends: recovery data, the engine's own pages, causes."""
 
-import fcntl
 import gc
 import os
 from datetime import timedelta
@@ -12,11 +11,13 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 from threadpoolctl import threadpool_limits
 
+from flows.config.fields import split_list
 from flows.config.settings import Settings
 from flows.engine.failures import first_failure
 from flows.support.errors import FlowFailedError, RalmError, StoppedError
 from flows.support.logs import get_logger
 from state.bundle.bundle import BundleError
+from state.owner_lock import file_lock
 from state.store.seed_store import StoreError
 
 __all__ = ["Dataflow", "launch", "set_engine_api"]
@@ -42,7 +43,7 @@ def launch(flow: Dataflow, settings: Settings, name: str) -> None:
     Raises:
         FlowFailedError: when it cannot go on; the message says what to do.
     """
-    addresses = [address.strip() for address in settings.addresses.split(",") if address.strip()]
+    addresses = split_list(settings.addresses)
     recovery = Path(settings.state_dir) / "recovery" / name
     set_engine_api(settings)
     try:
@@ -102,8 +103,7 @@ def _prepare_recovery(path: Path, partitions: int) -> None:
     """The engine's recovery data; made once, by whichever process of a cluster comes first."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with (path.parent / f"{path.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with file_lock(path.parent / f"{path.name}.lock"):
             if not any(path.glob("part-*.sqlite3")):
                 _make_recovery(path, partitions)
     except OSError as error:

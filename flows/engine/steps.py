@@ -16,12 +16,12 @@ from flows.messages.batches import CandidateBatch, ClickBatch, OutMessage, RawBa
 from flows.messages.decode import Decoded, Decoder
 from flows.recovery.sealed import seal, unseal
 from flows.scoring.enricher import Enricher
-from flows.seed_sets.keeper import SeedKeeper
-from flows.seed_sets.keeper_state import KeeperState
+from flows.seed_sets.keeper import SeedSetOperator
+from flows.seed_sets.keeper_state import OperatorSnapshot
 
 B = TypeVar("B")
 Batch: TypeAlias = ClickBatch | CandidateBatch
-KeeperFactory: TypeAlias = Callable[[int, KeeperState | None], SeedKeeper]
+OperatorFactory: TypeAlias = Callable[[int, OperatorSnapshot | None], SeedSetOperator]
 
 
 def read_clicks(
@@ -54,11 +54,11 @@ def read_requests(
 
 
 def keep_seed_sets(
-    clicks: KeyedStream[ClickBatch], candidates: KeyedStream[CandidateBatch], make: KeeperFactory
+    clicks: KeyedStream[ClickBatch], candidates: KeyedStream[CandidateBatch], make: OperatorFactory
 ) -> KeyedStream[OutMessage]:
     """Seed sets by partition; emits centroids when a window closes."""
     both: KeyedStream[Batch] = op.merge("clicks_and_candidates", clicks, candidates)
-    return op.stateful_batch("seed_sets", both, lambda state: _KeeperStep(make, state))
+    return op.stateful_batch("seed_sets", both, lambda state: _SeedSetStep(make, state))
 
 
 def enrich(requests: Stream[RequestBatch], enricher: Enricher) -> KeyedStream[OutMessage]:
@@ -84,36 +84,36 @@ def _dead_letters(step_id: str, decoded: Stream[Decoded[B]]) -> KeyedStream[OutM
     return op.flat_map(step_id, decoded, letters)
 
 
-class _KeeperStep(StatefulBatchLogic[Batch, OutMessage, bytes | None]):
-    """A seed keeper as the engine wants it.
+class _SeedSetStep(StatefulBatchLogic[Batch, OutMessage, bytes | None]):
+    """A seed set operator as the engine wants it.
 
     The engine builds a step from its snapshot and does not say for which key. Without a snapshot the partition is
     known with the first batch, which even an empty partition sends as its heartbeat.
     """
 
     @told
-    def __init__(self, make: KeeperFactory, snapshot: bytes | None) -> None:
+    def __init__(self, make: OperatorFactory, snapshot: bytes | None) -> None:
         self._make = make
-        state = None if snapshot is None else KeeperState.decode(unseal(snapshot))
-        self._keeper = None if state is None else make(state.partition, state)
+        state = None if snapshot is None else OperatorSnapshot.decode(unseal(snapshot))
+        self._operator = None if state is None else make(state.partition, state)
 
     @told
     def on_batch(self, values: list[Batch]) -> tuple[list[OutMessage], bool]:
-        if self._keeper is None:
-            self._keeper = self._make(values[0].partition, None)
-        return self._keeper.take(values), self.RETAIN
+        if self._operator is None:
+            self._operator = self._make(values[0].partition, None)
+        return self._operator.apply(values), self.RETAIN
 
     @told
     def on_notify(self) -> tuple[list[OutMessage], bool]:
-        return [] if self._keeper is None else self._keeper.collect(), self.RETAIN
+        return [] if self._operator is None else self._operator.collect(), self.RETAIN
 
     def on_eof(self) -> tuple[list[OutMessage], bool]:
         # A drain closes no window: what is open or pending stays in the snapshot.
         return [], self.RETAIN
 
     def notify_at(self) -> datetime | None:
-        return None if self._keeper is None else self._keeper.notify_at()
+        return None if self._operator is None else self._operator.notify_at()
 
     @told
     def snapshot(self) -> bytes | None:
-        return None if self._keeper is None else seal(self._keeper.snapshot().encode())
+        return None if self._operator is None else seal(self._operator.snapshot().encode())

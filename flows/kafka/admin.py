@@ -1,20 +1,34 @@
 """Makes the topics that are missing, and says how those that exist differ from the plan; changes none."""
 
+import time
+from collections.abc import Collection
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType, TopicMetadata
+from confluent_kafka.admin import NewTopic
 
-from flows.config.fields import duration_text
+from flows.config.fields import format_duration
 from flows.config.settings import Settings
-from flows.kafka.config import client_config
-from flows.kafka.errors import FirstContact
-from flows.kafka.topics import COMPACT, TopicNames, TopicPlan, plan_topics
+from flows.kafka.facts import Cluster, TopicFacts
+from flows.kafka.topics import COMPACT, COMPACTION, TopicNames, TopicPlan, plan_topics
 from flows.support.errors import RalmError
 
 TIMEOUT_S = 15.0
 """How long each question to the broker may take."""
+
+
+_CONFIG = (KafkaError.INVALID_CONFIG, KafkaError.POLICY_VIOLATION)
+"""A broker does not take a topic's settings; managed ones let few be set."""
+_NEEDS_DESCRIBE = "the user needs the rights Describe and DescribeConfigs on it"
+_ADVICE = {
+    KafkaError.INVALID_REPLICATION_FACTOR: "\nSet replication_factor to the number of brokers or fewer.",
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: (
+        "\nThe user needs the right Create on the cluster or the topic; or, if the topic is there already, Describe "
+        "and DescribeConfigs on it."
+    ),
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "\nThe user needs the right Create on the cluster or the topics.",
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +50,7 @@ class TopicState:
 
     Attributes:
         plan: how it must be.
-        state: ``made``, ``missing`` (dry run), ``as planned`` or ``differs``.
+        state: ``made``, ``missing`` (dry run), ``as planned``, ``differs`` or ``unchecked``.
         differences: how it differs.
     """
 
@@ -45,17 +59,8 @@ class TopicState:
     differences: tuple[Difference, ...] = ()
 
 
-@dataclass(frozen=True)
-class Found:
-    """A topic as the broker has it: ``config`` are its settings by name."""
-
-    partitions: int
-    replicas: int
-    config: dict[str, str | None]
-
-
 def make_topics(settings: Settings, *, dry_run: bool = False, timeout_s: float = TIMEOUT_S) -> list[TopicState]:
-    """Make the topics that are missing and compare those that exist.
+    """Make the topics that are missing, wait until the brokers know them, and compare those that exist.
 
     Args:
         settings: the settings.
@@ -65,22 +70,23 @@ def make_topics(settings: Settings, *, dry_run: bool = False, timeout_s: float =
     Raises:
         RalmError: when the broker does not answer or refuses; says what to do.
     """
-    broker = _Broker(settings, timeout_s)
-    known = broker.topics()
-    states = []
-    for plan in plan_topics(settings):
-        if plan.name in known:
-            differences = tuple(differences_of(plan, broker.found(plan.name, known[plan.name])))
-            states.append(TopicState(plan, "differs" if differences else "as planned", differences))
-        elif dry_run:
-            states.append(TopicState(plan, "missing"))
-        else:
-            broker.make(plan)
-            states.append(TopicState(plan, "made"))
-    return _with_partners(states, {name: len(topic.partitions) for name, topic in known.items()}, settings)
+    cluster, plans = Cluster(settings, timeout_s), plan_topics(settings)
+    cluster.connect()
+    found = cluster.topics([plan.name for plan in plans])
+    for name, facts in found.items():
+        if facts.trouble:
+            msg = f"the broker at {settings.bootstrap_servers} does not describe the topic {name}: {facts.trouble}"
+            raise RalmError(msg)
+    maker = _Maker(cluster, settings.bootstrap_servers, timeout_s)
+    if not dry_run:
+        maker.make([plan for plan in plans if not found[plan.name].partitions])
+    states = [_state(plan, found[plan.name], maker.made.get(plan.name)) for plan in plans]
+    return _with_partners(
+        states, {name: facts.partitions for name, facts in found.items() if facts.partitions}, settings
+    )
 
 
-def differences_of(plan: TopicPlan, found: Found) -> list[Difference]:
+def differences_of(plan: TopicPlan, found: TopicFacts) -> list[Difference]:
     """How a topic differs from its plan."""
     differences = []
     if found.partitions != plan.partitions:
@@ -89,23 +95,60 @@ def differences_of(plan: TopicPlan, found: Found) -> list[Difference]:
     if found.replicas != plan.replication_factor:
         text = f"{found.replicas} replicas, planned {plan.replication_factor}"
         differences.append(Difference(text, found.replicas < plan.replication_factor))
-    cleanup = found.config.get("cleanup.policy")
-    if cleanup != plan.cleanup:
-        lost = (
-            "the last message of a key could go" if plan.cleanup == COMPACT else "all but a key's last message could go"
-        )
-        differences.append(Difference(f"cleanup.policy {cleanup}, planned {plan.cleanup}; {lost}"))
+    if found.config is None:
+        text = "its settings cannot be compared: the user has no right DescribeConfigs on it"
+        return [*differences, Difference(text)]
+    cleanup = cleanup_difference(plan, found.config.get("cleanup.policy"))
+    differences += [Difference(cleanup)] if cleanup else []
     differences.extend(_retention(plan, found.config.get("retention.ms")))
-    return differences
+    slow = "" if cleanup else compaction_difference(plan, found)
+    return [*differences, Difference(slow, matters=False)] if slow else differences
+
+
+def cleanup_difference(plan: TopicPlan, found: str | None) -> str:
+    """How a topic's ``cleanup.policy`` is not as planned; empty when it is."""
+    if found == plan.cleanup:
+        return ""
+    lost = "the last message of a key could go" if plan.cleanup == COMPACT else "all but a key's last message could go"
+    alter = _alter(plan.name, {"cleanup.policy": plan.cleanup})
+    return f"cleanup.policy {found}, planned {plan.cleanup}; {lost}: alter it with `{alter}`"
+
+
+def compaction_difference(plan: TopicPlan, found: TopicFacts) -> str:
+    """How a compacted topic keeps more of what is superseded than planned; empty when it does not."""
+    config = found.config or {}
+    values = {name: config.get(name) for name in COMPACTION} if plan.cleanup == COMPACT else {}
+    slow = {name: value for name, value in values.items() if value is not None and float(value) > COMPACTION[name]}
+    if not slow:
+        return ""
+    have = ", ".join(f"{name} {value} (planned {COMPACTION[name]})" for name, value in slow.items())
+    alter = _alter(plan.name, {name: str(COMPACTION[name]) for name in slow})
+    return f"{have}; a start may read much that is long superseded: alter it with `{alter}`"
+
+
+def _alter(topic: str, config: dict[str, str]) -> str:
+    given = ",".join(f"{name}={value}" for name, value in config.items())
+    return f"kafka-configs --alter --entity-type topics --entity-name {topic} --add-config {given}"
+
+
+def _state(plan: TopicPlan, found: TopicFacts, made: list[Difference] | None) -> TopicState:
+    if made is not None:
+        return TopicState(plan, "unchecked" if any(d.matters for d in made) else "made", tuple(made))
+    if found.hidden:
+        return TopicState(plan, "unchecked", (Difference(f"missing, or hidden from the user: {_NEEDS_DESCRIBE}"),))
+    if found.missing:
+        return TopicState(plan, "missing")
+    differences = tuple(differences_of(plan, found))
+    return TopicState(plan, "differs" if differences else "as planned", differences)
 
 
 def _retention(plan: TopicPlan, found: str | None) -> list[Difference]:
     if plan.retention is None or found is None or int(found) == plan.retention:
         return []
     forever = int(found) < 0
-    text = "for ever" if forever else duration_text(int(found))
+    text = "for ever" if forever else format_duration(int(found))
     shorter = not forever and int(found) < plan.retention
-    return [Difference(f"kept {text}, planned {duration_text(plan.retention)}", shorter)]
+    return [Difference(f"kept {text}, planned {format_duration(plan.retention)}", shorter)]
 
 
 def _with_partners(states: list[TopicState], partitions: dict[str, int], settings: Settings) -> list[TopicState]:
@@ -124,49 +167,66 @@ def _with_partners(states: list[TopicState], partitions: dict[str, int], setting
     ]
 
 
-class _Broker:
-    """The broker's answers, with errors for people. It keeps its client, which must outlive the client's futures."""
+class _Maker:
+    """Makes topics.
 
-    def __init__(self, settings: Settings, timeout_s: float) -> None:
-        self._servers = settings.bootstrap_servers
+    Attributes:
+        made: those that are there now, and what is to be said of each.
+    """
+
+    def __init__(self, cluster: Cluster, servers: str, timeout_s: float) -> None:
+        self._cluster = cluster
+        self._servers = servers
         self._timeout = timeout_s
-        self._contact = FirstContact(self._servers)
-        quiet: dict[str, Any] = {"log_level": 0, "error_cb": self._contact}  # the error that is raised says it all
-        self._admin = AdminClient({**client_config(settings), **quiet})
+        self.made: dict[str, list[Difference]] = {}
 
-    def topics(self) -> dict[str, TopicMetadata]:
-        """All topics of the broker."""
-        return self._contact.topics(self._admin, self._timeout)
+    def make(self, plans: Collection[TopicPlan]) -> None:
+        """Make topics, and wait until the brokers know them and who leads them."""
+        errors = self._create([(plan, plan.config) for plan in plans])
+        plain = {name for name, error in errors.items() if error is not None and error.code() in _CONFIG}
+        errors |= self._create([(plan, plan.needed_config) for plan in plans if plan.name in plain])
+        for name, error in errors.items():
+            self.made[name] = self._said(name, error)
+            if error is None and name in plain:
+                text = f"the broker does not take {', '.join(COMPACTION)}: a start may read much that is superseded"
+                self.made[name].append(Difference(text, matters=False))
+        self._settle([name for name, error in errors.items() if error is None])
 
-    def found(self, name: str, topic: TopicMetadata) -> Found:
-        """A topic as the broker has it."""
-        resource = ConfigResource(ResourceType.TOPIC, name)
-        config = self._answer(f"say the settings of topic {name}", self._admin.describe_configs([resource]))
-        replicas = min((len(part.replicas) for part in topic.partitions.values()), default=0)
-        return Found(len(topic.partitions), replicas, {name: entry.value for name, entry in config.items()})
+    def _create(self, wanted: list[tuple[TopicPlan, dict[str, str]]]) -> dict[str, KafkaError | None]:
+        """Make topics with these settings; what each was refused for."""
+        if not wanted:
+            return {}
+        new = [NewTopic(plan.name, plan.partitions, plan.replication_factor, config=config) for plan, config in wanted]
+        futures = self._cluster.admin.create_topics(new, operation_timeout=self._timeout)
+        return {name: self._error(name, future) for name, future in futures.items()}
 
-    def make(self, plan: TopicPlan) -> None:
-        """Make a topic."""
-        topic = NewTopic(plan.name, plan.partitions, plan.replication_factor, config=plan.config)
-        futures = self._admin.create_topics([topic], operation_timeout=self._timeout)
-        self._answer(f"make the topic {plan.name}", futures)
-
-    def _answer(self, what: str, futures: dict[Any, Any]) -> Any:
+    def _error(self, name: str, future: "Future[None]") -> KafkaError | None:
         try:
-            return next(iter(futures.values())).result(timeout=self._timeout + 5.0)
+            future.result(timeout=self._timeout + 5.0)
         except KafkaException as error:
-            msg = f"the broker at {self._servers} does not {what}: {error.args[0].str()}{_advice(error.args[0])}"
-            raise RalmError(msg) from error
+            refusal: KafkaError = error.args[0]
+            return refusal
         except TimeoutError as error:
-            msg = f"the broker at {self._servers} did not {what} within {self._timeout:g} s"
+            msg = f"the broker at {self._servers} did not make the topic {name} within {self._timeout:g} s"
             raise RalmError(msg) from error
+        return None
 
+    def _said(self, name: str, error: KafkaError | None) -> list[Difference]:
+        if error is None:
+            return []
+        if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            return [Difference(f"it is there, but hidden from the user, and so not compared: {_NEEDS_DESCRIBE}")]
+        why = f"{error.str()}{_ADVICE.get(error.code(), '')}"
+        raise RalmError(f"the broker at {self._servers} does not make the topic {name}: {why}")
 
-def _advice(error: KafkaError) -> str:
-    advice = {
-        KafkaError.INVALID_REPLICATION_FACTOR: "\nSet replication_factor to the number of brokers or fewer.",
-        KafkaError.TOPIC_AUTHORIZATION_FAILED: "\nThe user needs the rights Create and DescribeConfigs on the topics.",
-        KafkaError.CLUSTER_AUTHORIZATION_FAILED: "\nThe user needs the right Create on the cluster or the topics.",
-        KafkaError.TOPIC_ALREADY_EXISTS: "\nSomeone else has just made it: run this again to compare.",
-    }
-    return advice.get(error.code(), "")
+    def _settle(self, names: list[str]) -> None:
+        """Wait until every broker knows the topics, so that a flow may start at once."""
+        deadline = time.monotonic() + self._timeout
+        facts = self._cluster.known_topics(names, self._timeout)
+        seen = [name for name in names if not facts[name].hidden]
+        unheard = self._cluster.unheard(seen, deadline) if seen else []
+        for name in seen:
+            if unheard or not facts[name].settled:
+                where = ", ".join(unheard) or "each partition has no leader yet"
+                text = f"made, but the brokers do not all know it yet ({where}): wait before you start a flow"
+                self.made[name].append(Difference(text, matters=False))

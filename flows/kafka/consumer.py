@@ -191,7 +191,7 @@ class TopicReader:
                 f"{where}: the batch there cannot be read, and has not changed in {_UNREADABLE_S:.0f} s "
                 f"({error.str()}). Compare the replicas' disks and put a good one in the lead. If there is none, "
                 "delete the partition's records up to the end of that batch (kafka-delete-records), move the state "
-                "directory away and start with --rebuild kept: the flow begins with what the topic still has."
+                "directory away and start with --rebuild partial: the flow begins with what the topic still has."
             )
         elif is_lasting(error):
             mine.failure = f"{where} cannot be read: {error.str()}. Mend that at the broker and start again."

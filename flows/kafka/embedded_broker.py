@@ -147,7 +147,7 @@ class EmbeddedBroker:
 
 def _program() -> Path:
     if find_spec("noida_db") is None:
-        msg = "the embedded broker is not installed: pip install 'ralm-streaming[broker]'"
+        msg = "the embedded broker is not installed: pip install '.[broker]' in the project's folder"
         raise ConfigError(msg)
     program = Path(str(files("noida_db"))) / "noida-db"
     if not program.is_file():

@@ -66,7 +66,10 @@ class FirstContact:
             self._told(error)
 
     def topics(
-        self, client: Consumer | Producer | AdminClient, timeout_s: float = LIST_TIMEOUT_S
+        self,
+        client: Consumer | Producer | AdminClient,
+        timeout_s: float = LIST_TIMEOUT_S,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> dict[str, TopicMetadata]:
         """All topics of the broker, by name.
 
@@ -76,6 +79,7 @@ class FirstContact:
             client: the client whose ``error_cb`` this is; a consumer must not be assigned partitions yet, since
                 errors are heard while it polls.
             timeout_s: how long to wait for an answer.
+            stopped: says not to wait any longer.
 
         Raises:
             RalmError: when there is none; says why, and what to do.
@@ -87,7 +91,7 @@ class FirstContact:
                 return client.list_topics(timeout=max(0.1, min(_ASK_AGAIN_S, left))).topics
             except KafkaException as error:
                 client.poll(0)
-                if self._advice() is not None or left <= _ASK_AGAIN_S:
+                if self._advice() is not None or left <= _ASK_AGAIN_S or stopped():
                     raise RalmError(self._words(error.args[0], timeout_s)) from error
 
     def _words(self, error: KafkaError, timeout_s: float) -> str:

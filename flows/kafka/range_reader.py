@@ -25,13 +25,13 @@ class History:
 
     Args:
         consumer: librdkafka's settings.
-        rebuild: ``complete``: refuse when messages that are missing were deleted from the topic; ``kept``: go on with
-            what it still has.
+        rebuild: ``complete``: fail if missing messages were deleted from the topic; ``partial``: go on with what it
+            still has.
         watch: called with words for the person on call between polls; may raise to end the reading.
     """
 
     def __init__(
-        self, consumer: dict[str, Any], rebuild: Literal["complete", "kept"], watch: Callable[[str], None]
+        self, consumer: dict[str, Any], rebuild: Literal["complete", "partial"], watch: Callable[[str], None]
     ) -> None:
         self._config = {
             **consumer,
@@ -108,13 +108,13 @@ class History:
             raise RalmError(msg)
         if low <= wanted.offset or compacted:
             return max(low, wanted.offset)
-        if self._rebuild == "kept":
+        if self._rebuild == "partial":
             log.warning("clicks are gone for good", topic=wanted.topic, offset=wanted.offset, kept_from=low)
             return low
         msg = (
             f"{where}: the store of this partition has clicks up to offset {wanted.offset}, the topic only those from "
             f"{low}; what lies between was deleted. Put the partition's store back (from the process that had it, or "
-            "from a backup), or go on with what the topic still has: --rebuild kept."
+            "from a backup), or go on with what the topic still has: --rebuild partial."
         )
         raise RalmError(msg)
 

@@ -9,6 +9,16 @@ from flows.config.settings import Settings
 
 COMPACT = "compact"
 DELETE = "delete"
+COMPACTION = {
+    "segment.bytes": 64 * 1024 * 1024,
+    "segment.ms": 3_600_000,
+    "min.cleanable.dirty.ratio": 0.1,
+    "max.compaction.lag.ms": 86_400_000,
+}
+"""How soon a compacted topic forgets what is superseded, and so how much a start reads.
+
+The segment that is written to is never compacted: with Kafka's defaults up to a GiB of each partition, for 7 days.
+"""
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,13 @@ class TopicPlan:
     @property
     def config(self) -> dict[str, str]:
         """The broker's settings of the topic."""
+        if self.cleanup == COMPACT:
+            return {**self.needed_config, **{name: str(value) for name, value in COMPACTION.items()}}
+        return self.needed_config
+
+    @property
+    def needed_config(self) -> dict[str, str]:
+        """Those of the broker's settings that the topic cannot do without."""
         kept = {} if self.retention is None else {"retention.ms": str(self.retention)}
         return {"cleanup.policy": self.cleanup, **kept}
 

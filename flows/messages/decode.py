@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from flows.config.settings import MessageSettings
 from flows.messages.batches import (
     NO_TIMESTAMP,
     CandidateBatch,
@@ -38,23 +39,6 @@ M = TypeVar("M")
 
 
 @dataclass(frozen=True)
-class DecodeLimits:
-    """What is refused although it can be read.
-
-    Attributes:
-        max_message_bytes: a longer value is ``oversized``.
-        max_future: a click later than its own message by more ms is ``future_time``: it would drag the watermark along.
-        dead_letter_max_bytes: dead letters are cut to this.
-        max_candidates: a request with more is ``too_many_candidates``.
-    """
-
-    max_message_bytes: int
-    max_future: int
-    dead_letter_max_bytes: int
-    max_candidates: int
-
-
-@dataclass(frozen=True)
 class Decoded(Generic[B]):
     """What became of a raw batch."""
 
@@ -73,7 +57,7 @@ class Decoder:
         tell: whether to count and log what is refused; not when it is only read again.
     """
 
-    def __init__(self, limits: DecodeLimits, *, tell: bool = True) -> None:
+    def __init__(self, limits: MessageSettings, *, tell: bool = True) -> None:
         self._limits = limits
         self._tell = tell
 
@@ -195,7 +179,7 @@ def _check_key(message: RawMessage, identifier: str) -> None:
         raise Reject("key_mismatch", f"the key is {key[:64]!r}, but the message is about {identifier!r}")
 
 
-def check_form(message: RawMessage, limits: DecodeLimits) -> None:
+def check_form(message: RawMessage, limits: MessageSettings) -> None:
     """Check size and schema version, before a value is decoded.
 
     Raises:

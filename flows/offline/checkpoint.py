@@ -1,7 +1,6 @@
 """Where a stopped training goes on: a file for each unfinished stage beside the bundle."""
 
 import hashlib
-import os
 import pickle
 import shutil
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Any
 
 import structlog
 import torch
+
+from state.atomic_file import atomic_write
 
 log = structlog.get_logger()
 
@@ -42,9 +43,8 @@ class FileCheckpoint:
     def save(self, stage: str, state: dict[str, Any]) -> None:
         """Keep the state in place of the last."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        work = self._file(stage).with_suffix(".new")
-        torch.save(state, work)
-        os.replace(work, self._file(stage))
+        with atomic_write(self._file(stage)) as work:
+            torch.save(state, work)
 
     def clear(self) -> None:
         """Drop every file, once the bundle is written."""

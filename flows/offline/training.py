@@ -41,8 +41,7 @@ class Split:
 
 def config_of(settings: Settings) -> TrainingConfig:
     """The hyperparameters that the settings give."""
-    names = TrainingConfig.__dataclass_fields__
-    return TrainingConfig(**{name: getattr(settings, name) for name in names if hasattr(settings, name)})
+    return TrainingConfig(**settings.hyperparameters(), rng_seed=settings.rng_seed)
 
 
 def train_bundle(
@@ -84,14 +83,14 @@ def train_bundle(
         msg = f"{dataset.name}: {error}"
         raise RalmError(msg) from error
     users = np.arange(data.users)
-    vectors = trained.vectors(Histories(before, config.history), users)
+    vectors = trained.vectors(Histories(before, config.history_length), users)
     details = {
         "data": dataset.name,
         "fingerprint": dataset.fingerprint(),
         "split": split.name,
         "left_out": 0 if left_out is None else len(left_out),
         "hyperparameters": asdict(config),
-        "clusters": config.train_clusters,
+        "clusters": config.clusters,
         "training_log": trained.log,
         "figures": asdict(
             evaluate(
@@ -99,7 +98,7 @@ def train_bundle(
                 vectors,
                 trained.towers.attention_weights(),
                 learned=learned,
-                clusters=config.train_clusters,
+                clusters=config.clusters,
                 rng_seed=config.rng_seed,
             )
         ),

@@ -1,11 +1,11 @@
 """The note in a backup, ``backup.json``: when it was made, the stores' positions and the recovery files' hashes."""
 
-import hashlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 
 from flows.support.errors import RalmError
+from state.atomic_file import file_sha256
 from state.directory import is_backup
 
 NOTE = "backup.json"
@@ -26,7 +26,7 @@ def write_note(backup: Path, began: datetime, positions: dict[int, int]) -> None
         "began": began.isoformat(timespec="seconds"),
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "positions": {f"{partition:05d}": position for partition, position in positions.items()},
-        "sha256": {name: _hash(backup / name) for name in _files(backup)},
+        "sha256": {name: file_sha256(backup / name) for name in _files(backup)},
     }
     (backup / NOTE).write_text(json.dumps(note, indent=2) + "\n")
 
@@ -53,7 +53,8 @@ def check_note(source: Path) -> dict[int, int] | None:
         hashes, positions = dict(note["sha256"]), {int(name): int(at) for name, at in note["positions"].items()}
         files = _files(source)
         wrong = sorted(
-            {*files, *hashes} - {name for name in files if name in hashes and _hash(source / name) == hashes[name]}
+            {*files, *hashes}
+            - {name for name in files if name in hashes and file_sha256(source / name) == hashes[name]}
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f"{source} is no whole backup: {NOTE} or a file that it names cannot be read ({error!r})"
@@ -66,7 +67,3 @@ def check_note(source: Path) -> dict[int, int] | None:
 
 def _files(backup: Path) -> list[str]:
     return sorted(str(file.relative_to(backup)) for file in backup.glob("recovery/*/*.sqlite3"))
-
-
-def _hash(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()

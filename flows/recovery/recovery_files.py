@@ -19,7 +19,7 @@ from flows.recovery.recovery_laws import FIRST_EPOCH, Tables, broken_laws, resum
 from flows.recovery.recovery_pickles import Snapshot, unpickled
 from flows.recovery.recovery_sqlite import Rows, read_tables
 from flows.recovery.sealed import unseal
-from flows.seed_sets.keeper_state import KeeperState
+from flows.seed_sets.keeper_state import OperatorSnapshot
 from flows.support.errors import RalmError
 from state.directory import mark_format
 from state.store.layout import StoreError
@@ -46,7 +46,7 @@ class RecoveryData:
 
     epoch: int = FIRST_EPOCH
     snapshots: dict[tuple[str, str], Snapshot] = field(default_factory=dict)
-    keepers: dict[str, KeeperState] = field(default_factory=dict, compare=False)
+    keepers: dict[str, OperatorSnapshot] = field(default_factory=dict, compare=False)
     damages: list[str] = field(default_factory=list)
 
 

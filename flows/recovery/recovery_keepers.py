@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flows.recovery.recovery_pickles import Snapshot
 from flows.recovery.sealed import unseal, unseal_position
-from flows.seed_sets.keeper_state import KeeperState
+from flows.seed_sets.keeper_state import OperatorSnapshot
 from flows.support.errors import RalmError
 
 KINDS = ("clicks", "requests", "candidates")
@@ -30,7 +30,7 @@ def positions_of(snapshots: Mapping[tuple[str, str], Snapshot], kind: str) -> di
     return found
 
 
-def decoded_keeper(value: Snapshot) -> KeeperState | None:
+def decoded_keeper(value: Snapshot) -> OperatorSnapshot | None:
     """The seed sets' snapshot; None of a step that had none yet.
 
     Raises:
@@ -40,7 +40,7 @@ def decoded_keeper(value: Snapshot) -> KeeperState | None:
         if isinstance(value, int):
             msg = "it is a number"
             raise RalmError(msg)
-        return None if value is None else KeeperState.decode(unseal(value))
+        return None if value is None else OperatorSnapshot.decode(unseal(value))
     except RalmError as error:
         # What to do about it is said once, for all that is found.
         raise ValueError(str(error).partition(". ")[0]) from error
@@ -48,7 +48,7 @@ def decoded_keeper(value: Snapshot) -> KeeperState | None:
 
 def late_keepers(
     snapshots: Mapping[tuple[str, str], Snapshot],
-    keepers: Mapping[str, KeeperState],
+    keepers: Mapping[str, OperatorSnapshot],
     files: Mapping[tuple[str, str], Path],
 ) -> Iterator[str]:
     """In which way seed sets are behind what was read, in words.

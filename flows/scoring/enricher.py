@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.config.settings import ScoringSettings
 from flows.messages.batches import Headers, Ints, OutMessage, RequestBatch
 from flows.messages.codec import MAX_VALUE_BYTES, SCHEMA_VERSION, encode_scores, shortened
 from flows.messages.types import Request, ScoredItem, Scores, Status
@@ -15,26 +16,6 @@ from monitoring import metrics
 from ralm.scoring import PairScores, score
 from state.bundle.bundle import Bundle
 from state.user_keys import user_keys
-
-
-@dataclass(frozen=True)
-class EnrichOptions:
-    """How requests are answered.
-
-    Attributes:
-        top_k: scores of an answer when the request does not say.
-        max_top_k: the most scores of an answer.
-        batch: requests scored in one product.
-        stale_after: centroids older than this, ms before the request's event time, are named stale.
-        request_timeout: requests whose message is older than this, ms, are answered ``expired``: nobody waits for them
-            any more, and scoring them would delay those that somebody waits for. 0: none.
-    """
-
-    top_k: int
-    max_top_k: int
-    batch: int
-    stale_after: int
-    request_timeout: int
 
 
 @dataclass(frozen=True)
@@ -56,7 +37,7 @@ class Enricher:
     """
 
     def __init__(
-        self, bundle: Bundle, index: LiveIndex, options: EnrichOptions, clock: Callable[[], float] = time.time
+        self, bundle: Bundle, index: LiveIndex, options: ScoringSettings, clock: Callable[[], float] = time.time
     ) -> None:
         self._clock = clock
         self._bundle = bundle
@@ -70,8 +51,8 @@ class Enricher:
     def answer(self, batch: RequestBatch) -> list[OutMessage]:
         """One answer for each request, in their order."""
         out: list[OutMessage] = []
-        for first in range(0, len(batch.requests), self._options.batch):
-            chunk = slice(first, first + self._options.batch)
+        for first in range(0, len(batch.requests), self._options.score_batch):
+            chunk = slice(first, first + self._options.score_batch)
             with metrics.SCORE_SECONDS.time():
                 expired = self._expired(batch.sent[chunk])
                 answers = self._score(batch.requests[chunk], expired, self._index.view)

@@ -15,7 +15,7 @@ from confluent_kafka import (
 from flows.kafka.errors import FirstContact, is_end, is_lasting
 from flows.messages.codec import decode_centroids, split_centroids_key
 from flows.messages.rejects import Reject
-from flows.scoring.live_index import Entry, LiveIndex
+from flows.scoring.live_index import IndexEntry, LiveIndex
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from monitoring import metrics
@@ -89,7 +89,7 @@ class IndexLoader(threading.Thread):
         return set(found.partitions)
 
     def _load(self, unread: set[int]) -> None:
-        changes: dict[str, Entry | None] = {}
+        changes: dict[str, IndexEntry | None] = {}
         while not self._stopping.is_set():
             messages = self._consumer.consume(_POLL, timeout=_TIMEOUT_S)
             metrics.MESSAGES_READ.labels("centroids").inc(sum(message.error() is None for message in messages))
@@ -104,7 +104,7 @@ class IndexLoader(threading.Thread):
                     log.info("live index loaded", items=self._index.view.size)
                     self._index.loaded.set()
 
-    def _take(self, message: Message, changes: dict[str, Entry | None], unread: set[int]) -> None:
+    def _take(self, message: Message, changes: dict[str, IndexEntry | None], unread: set[int]) -> None:
         error = message.error()
         if error is not None:
             if is_end(error):
@@ -131,7 +131,7 @@ class IndexLoader(threading.Thread):
                 detail=reject.detail,
             )
 
-    def _entry(self, value: bytes | None) -> Entry | None:
+    def _entry(self, value: bytes | None) -> IndexEntry | None:
         if value is None:
             return None
         message = decode_centroids(value)
@@ -139,9 +139,9 @@ class IndexLoader(threading.Thread):
         if centroids.shape[1] != self._dim:
             detail = f"centroids of {centroids.shape[1]} dimensions; the bundle has {self._dim}"
             raise Reject("wrong_type", detail)
-        return Entry(centroids, embedding, message.window_end, message.seeds)
+        return IndexEntry(centroids, embedding, message.window_end, message.seeds)
 
-    def _apply(self, changes: dict[str, Entry | None]) -> None:
+    def _apply(self, changes: dict[str, IndexEntry | None]) -> None:
         self._index.update(changes)
         self._newest = max([self._newest, *(e.window_end for e in changes.values() if e is not None)])
         metrics.INDEX_ITEMS.set(self._index.view.size)

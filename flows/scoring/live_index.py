@@ -1,4 +1,4 @@
-"""The live index: every live item's centroids, ready for scoring, read from the compacted topic of centroids.
+"""The live index: every live item's centroids, ready for scoring, read from the compacted centroids topic.
 
 A view of the index is immutable. Updates build new blocks for the rows they touch and swap the whole view, so a
 scorer that holds one sees one state from its first product to its last.
@@ -19,7 +19,7 @@ BLOCK_ITEMS = 256
 
 
 @dataclass(frozen=True)
-class Entry:
+class IndexEntry:
     """One item's centroids float32[k, h], global embedding float32[h], the window's end (ms), and how many seeds."""
 
     centroids: Floats
@@ -102,9 +102,9 @@ class LiveIndex:
         self.view = IndexView((), self._slots, 0)
         self.loaded = threading.Event()
 
-    def update(self, changes: Mapping[str, Entry | None]) -> None:
+    def update(self, changes: Mapping[str, IndexEntry | None]) -> None:
         """Apply the newest entry of each item (None retires it) and swap the view."""
-        by_block: dict[int, dict[int, tuple[str, Entry | None]]] = {}
+        by_block: dict[int, dict[int, tuple[str, IndexEntry | None]]] = {}
         for item_id, entry in changes.items():
             slot = self._slot_for(item_id, entry)
             if slot is not None:
@@ -116,7 +116,7 @@ class LiveIndex:
             blocks[number] = self._changed(blocks[number], rows)
         self.view = IndexView(tuple(blocks), self._slots, len(self._slots))
 
-    def _slot_for(self, item_id: str, entry: Entry | None) -> int | None:
+    def _slot_for(self, item_id: str, entry: IndexEntry | None) -> int | None:
         if entry is None:
             slot = self._slots.pop(item_id, None)
             if slot is not None:
@@ -138,9 +138,9 @@ class LiveIndex:
         )
         return Block(items, (None,) * BLOCK_ITEMS, np.zeros(BLOCK_ITEMS, np.int64), np.zeros(BLOCK_ITEMS, bool))
 
-    def _changed(self, block: Block, rows: Mapping[int, tuple[str, Entry | None]]) -> Block:
+    def _changed(self, block: Block, rows: Mapping[int, tuple[str, IndexEntry | None]]) -> Block:
         ids, ends, live = list(block.item_ids), block.window_ends.copy(), block.live.copy()
-        filled: dict[int, Entry] = {}
+        filled: dict[int, IndexEntry] = {}
         for row, (item_id, entry) in rows.items():
             if entry is None:
                 ids[row], live[row] = None, False

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from flows.config.settings import ClusteringSettings
 from flows.messages.codec import decode_centroids, encode_centroids
 from flows.messages.rejects import Reject
 from flows.messages.types import Centroids
@@ -21,11 +22,11 @@ from state.store.seed_store import SeedStore, StoreError
 
 log = get_logger(__name__)
 
-Outcome: TypeAlias = Literal["emitted", "too_few_seeds", "no_vectors", "failed", "unlisted"]
+ClusteringOutcome: TypeAlias = Literal["emitted", "too_few_seeds", "no_vectors", "failed", "unlisted"]
 
 
 @dataclass(frozen=True)
-class Job:
+class ClusteringJob:
     """An item to cluster from its seeds before the end of a window (ms); one that is not listed is only tidied."""
 
     item_id: str
@@ -34,7 +35,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Result:
+class ClusteringResult:
     """What became of a job.
 
     Attributes:
@@ -45,28 +46,11 @@ class Result:
         centroids: the encoded message, None unless ``emitted``.
     """
 
-    job: Job
-    outcome: Outcome
+    job: ClusteringJob
+    outcome: ClusteringOutcome
     seeds: int
     centroids: bytes | None = None
     evicted: int = 0
-
-
-@dataclass(frozen=True)
-class ClusteringOptions:
-    """How seeds are clustered.
-
-    Attributes:
-        clusters: k, the most clusters of an item.
-        min_seeds: fewer seeds with a vector give no centroids: the item stays cold.
-        sample: the most vectors that are looked at.
-        rng_seed: fixes every random choice; a first clustering is then the one that `ralm evaluate` judges.
-    """
-
-    clusters: int
-    min_seeds: int
-    sample: int
-    rng_seed: int
 
 
 def one_numeric_thread() -> None:
@@ -83,17 +67,17 @@ class ClusteringPool:
     Args:
         bundle: the users' vectors and the attention weights.
         options: how seeds are clustered.
-        threads: how many at once.
     """
 
-    def __init__(self, bundle: Bundle, options: ClusteringOptions, threads: int) -> None:
+    def __init__(self, bundle: Bundle, options: ClusteringSettings) -> None:
         self.model_version = bundle.version
-        self.slots = 8 * threads  # the keeper looks in every 20 ms: so much keeps small jobs coming until then
+        threads = options.cluster_workers
+        self.slots = 8 * threads  # the operator looks in every 20 ms: so much keeps small jobs coming until then
         self._bundle = bundle
         self._options = options
         self._executor = ThreadPoolExecutor(threads, "clustering", initializer=one_numeric_thread)
 
-    def submit(self, store: SeedStore, job: Job) -> "Future[Result]":
+    def submit(self, store: SeedStore, job: ClusteringJob) -> "Future[ClusteringResult]":
         """Start a job; a store that cannot be read raises from the future, nothing else does."""
         return self._executor.submit(self._run, store, job)
 
@@ -101,7 +85,7 @@ class ClusteringPool:
         """Drop what has not begun and wait for the rest."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
-    def _run(self, store: SeedStore, job: Job) -> Result:
+    def _run(self, store: SeedStore, job: ClusteringJob) -> ClusteringResult:
         with metrics.RECLUSTER_SECONDS.time():
             seeds, evicted = store.merged_seeds(job.item_id)
             try:
@@ -110,29 +94,31 @@ class ClusteringPool:
                 raise
             except Exception:
                 log.exception("clustering failed", item=job.item_id, window_end=job.window_end)
-                result = Result(job, "failed", len(seeds))
+                result = ClusteringResult(job, "failed", len(seeds))
         metrics.RECLUSTERS.labels(result.outcome).inc()
         return replace(result, evicted=evicted)
 
-    def _cluster(self, store: SeedStore, job: Job, seeds: SeedSet) -> Result:
+    def _cluster(self, store: SeedStore, job: ClusteringJob, seeds: SeedSet) -> ClusteringResult:
         if not job.listed:
-            return Result(job, "unlisted", len(seeds))
+            return ClusteringResult(job, "unlisted", len(seeds))
         options, vectors = self._options, self._bundle.vectors
         taken = seeds.before(job.window_end)
         rows = vectors.rows(taken.users)
         rows = rows[rows >= 0]
         if not len(rows):
-            return Result(job, "no_vectors" if len(taken) >= options.min_seeds else "too_few_seeds", len(seeds))
+            return ClusteringResult(
+                job, "no_vectors" if len(taken) >= options.min_seeds else "too_few_seeds", len(seeds)
+            )
         if len(rows) < options.min_seeds:
-            return Result(job, "too_few_seeds", len(seeds))
-        if len(rows) > options.sample:  # before gathering: 3,000,000 vectors would be 1.5 GB
-            rows = np.random.default_rng(options.rng_seed).choice(rows, options.sample, replace=False)
+            return ClusteringResult(job, "too_few_seeds", len(seeds))
+        if len(rows) > options.cluster_sample:  # before gathering: 3,000,000 vectors would be 1.5 GB
+            rows = np.random.default_rng(options.rng_seed).choice(rows, options.cluster_sample, replace=False)
         clusters = cluster(
             vectors.gather(np.sort(rows)),
             options.clusters,
             rng_seed=options.rng_seed,
             start=self._start(store, job.item_id),
-            sample=options.sample,
+            sample=options.cluster_sample,
         )
         message = Centroids.of(
             item_id=job.item_id,
@@ -143,10 +129,10 @@ class ClusteringPool:
             centroids=clusters.centroids,
             global_=global_embedding(clusters.centroids, self._bundle.towers),
         )
-        return Result(job, "emitted", len(seeds), encode_centroids(message))
+        return ClusteringResult(job, "emitted", len(seeds), encode_centroids(message))
 
     def _start(self, store: SeedStore, item_id: str) -> NDArray[np.float32] | None:
-        """The item's last centroids, if they are of this model; they only help, so what cannot be read is none."""
+        """The item's last centroids, if they are of this model; only a warm start, so unreadable ones are ignored."""
         last = store.centroids(item_id)
         if last is None:
             return None

@@ -1,4 +1,4 @@
-"""Brings a partition's clicks and candidates into its store, and gives items up.
+"""Brings a partition's clicks and candidates into its store, and evicts items.
 
 What it holds until ``write`` is one epoch at most. Everything it does follows from the messages in their order, so
 that taking the same messages in again, from a crash or into a new store, gives the same seed sets.
@@ -11,22 +11,22 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from flows.config.settings import SeedSettings
 from flows.messages.batches import CandidateChange, ClickBatch, Ints
-from flows.seed_sets.candidates import Listings
+from flows.seed_sets.candidates import CandidateRegistry
 from flows.seed_sets.item_table import NEVER, ItemTable
-from flows.seed_sets.keeper_state import KeeperOptions
 from monitoring import metrics
 from ralm.seed_set import by_item
 from state.store.seed_store import Changes, ItemRecord, SeedStore
 
-Reason: TypeAlias = Literal["idle", "retired", "expired", "crowded"]
-"""Why an item is given up: see ``monitoring.metrics.ITEM_ENDS``."""
+EvictionReason: TypeAlias = Literal["idle", "retired", "expired", "over_capacity"]
+"""Why an item is evicted: see ``monitoring.metrics.ITEM_ENDS``."""
 
 _WEEK_MS = 7 * 86_400_000
 
 
 @dataclass(frozen=True)
-class Taken:
+class ApplyResult:
     """What became of a batch of clicks.
 
     Attributes:
@@ -42,7 +42,7 @@ class Taken:
     refused: int
 
 
-class SeedIntake:
+class SeedSetWriter:
     """The writing side of a partition's seed sets.
 
     Args:
@@ -51,20 +51,20 @@ class SeedIntake:
 
     Attributes:
         items: what is kept in memory of each item.
-        listings: what the topic of candidates says.
+        registry: what the candidates topic says.
         position: the offset after the last click that was taken in.
-        candidates: the same of the topic of candidates.
+        candidates: the same of the candidates topic.
     """
 
-    def __init__(self, store: SeedStore, options: KeeperOptions) -> None:
+    def __init__(self, store: SeedStore, options: SeedSettings) -> None:
         self._store = store
         self._options = options
         self.items = ItemTable()
         for item_id, record in store.items():
             number = self.items.number(item_id)
             self.items.last_click[number], self.items.seeds[number] = record.last_click, record.seeds
-        self.listings = Listings(
-            store.listings(),
+        self.registry = CandidateRegistry(
+            store.candidates(),
             only_listed=options.candidates == "listed",
             remember=options.item_ttl or _WEEK_MS,
         )
@@ -73,8 +73,8 @@ class SeedIntake:
         self._buffer: list[tuple[Ints, np.ndarray[tuple[int], np.dtype[np.uint64]], Ints]] = []
         self._changes = Changes()
 
-    def clicks(self, batch: ClickBatch, now: int) -> Taken:
-        """Take clicks in; those before ``position`` are in the store and only counted.
+    def apply_clicks(self, batch: ClickBatch, now: int) -> ApplyResult:
+        """Apply clicks; those before ``position`` are in the store and only counted.
 
         Args:
             batch: the clicks.
@@ -82,11 +82,11 @@ class SeedIntake:
         """
         first = int(np.searchsorted(batch.offsets, self.position))
         counts = np.ones(len(batch.offsets), bool)
-        floors = self.listings.floors(batch.item_ids, now)
+        floors = self.registry.ignore_before(batch.item_ids, now)
         if floors is not None:
             counts = batch.times > floors[batch.items]
         numbers = self._numbers(batch, counts, first)
-        # An item of a replayed click that is not there any more was given up since: nothing of it is to be done.
+        # An item of a replayed click that is not there any more was evicted since: nothing of it is to be done.
         known = counts & (numbers >= 0)
         new = known.copy()
         new[:first] = False
@@ -94,49 +94,49 @@ class SeedIntake:
             self._buffer.append((numbers[new], batch.users[new], batch.times[new]))
         self.position = max(self.position, batch.next_offset)
         self.items.click(numbers[known], batch.times[known])
-        return Taken(numbers[known], batch.times[known], int(new.sum()), int((~counts[first:]).sum()))
+        return ApplyResult(numbers[known], batch.times[known], int(new.sum()), int((~counts[first:]).sum()))
 
-    def change(self, change: CandidateChange) -> bool:
-        """Take a candidate message in, if the store has it not yet; whether it had not."""
+    def apply_candidate(self, change: CandidateChange) -> bool:
+        """Apply a message of the candidates topic unless the store has it; returns whether it was new."""
         if change.offset < self.candidates:
             return False
-        self._changes.listings[change.item_id] = self.listings.take(change)
+        self._changes.candidates[change.item_id] = self.registry.apply(change)
         self.candidates = change.offset + 1
         return True
 
-    def due(self, closed: int) -> dict[str, Reason]:
-        """The items to give up when windows until ``closed`` (ms) have closed."""
+    def evictable(self, closed: int) -> dict[str, EvictionReason]:
+        """The items to evict when windows until ``closed`` (ms) have closed, each with the reason."""
         items, options = self.items, self._options
-        due: dict[str, Reason] = {
-            item: "retired" if self.listings.is_retired(item) else "expired"
-            for item in self.listings.gone(closed)
+        found: dict[str, EvictionReason] = {
+            item: "retired" if self.registry.is_retired(item) else "expired"
+            for item in self.registry.expired(closed)
             if item in items
         }
         if options.item_ttl:
-            due |= dict.fromkeys(self._spare(closed - options.item_ttl), "idle")
-        crowd = len(items) - len(due) - options.max_items
-        if crowd > 0:
-            spare = (item for item in self._spare(NEVER) if item not in due)
-            due |= dict.fromkeys(islice(spare, crowd), "crowded")
-        return due
+            found |= dict.fromkeys(self._idle_items(closed - options.item_ttl), "idle")
+        over_capacity = len(items) - len(found) - options.max_items
+        if over_capacity > 0:
+            idle = (item for item in self._idle_items(NEVER) if item not in found)
+            found |= dict.fromkeys(islice(idle, over_capacity), "over_capacity")
+        return found
 
-    def _spare(self, before: int) -> Iterator[str]:
+    def _idle_items(self, before: int) -> Iterator[str]:
         """Items without a click since ``before`` (ms) that are not listed, longest idle first."""
-        return (item for item in self.items.idle_since(before) if not self.listings.is_listed(item))
+        return (item for item in self.items.idle_since(before) if not self.registry.is_listed(item))
 
-    def give_up(self, given: dict[str, Reason]) -> None:
-        """Let items go: seeds, record and centroids."""
-        if not given:
+    def evict(self, items: dict[str, EvictionReason]) -> None:
+        """Remove items: seeds, record and centroids."""
+        if not items:
             return
         self.write()  # what was clicked before is deleted with the rest; what comes after stays
-        for item_id, reason in given.items():
+        for item_id, reason in items.items():
             self.items.forget(item_id)
             metrics.ITEMS_ENDED.labels(reason).inc()
-        self._changes.retired += given
+        self._changes.retired += items
 
-    def forget_listings(self, closed: int) -> None:
-        """Forget what the topic of candidates said of items that went long ago."""
-        self._changes.listings.update(dict.fromkeys(self.listings.forget(closed)))
+    def forget_candidates(self, closed: int) -> None:
+        """Forget what the candidates topic said of items that went long ago."""
+        self._changes.candidates.update(dict.fromkeys(self.registry.forget(closed)))
 
     def clustered(self, item_id: str, seeds: int, centroids: bytes | None) -> None:
         """Note what came of an item's clustering."""
@@ -146,9 +146,9 @@ class SeedIntake:
         if centroids is not None:
             self._changes.centroids[item_id] = centroids
 
-    def told(self, item_ids: list[str]) -> None:
-        """Note that the tombstones of items that were given up have been delivered."""
-        self._changes.told += item_ids
+    def ack_tombstones(self, item_ids: list[str]) -> None:
+        """Note that the tombstones of evicted items have been delivered."""
+        self._changes.acked += item_ids
 
     def write(self, **meta: object) -> None:
         """Bring the store up to the last message that was taken in.
@@ -160,7 +160,7 @@ class SeedIntake:
         if self._buffer:
             numbers, users, times = (np.concatenate(column) for column in zip(*self._buffer, strict=True))
             self._buffer.clear()
-            for number, seeds in by_item(numbers, users, times, self._options.capacity):
+            for number, seeds in by_item(numbers, users, times, self._options.max_seeds):
                 item_id = self.items.name(number)
                 changes.seeds.append((item_id, seeds))
                 last, count = int(self.items.last_click[number]), int(self.items.seeds[number])

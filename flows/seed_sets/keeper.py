@@ -1,11 +1,11 @@
-"""The stateful step: keeps a partition's seed sets and has the touched items clustered when a window closes.
+"""The stateful operator: a partition's seed sets, clustered item by item when a window closes.
 
-Who remembers what: the store has the seeds and the offsets they reach; the engine's snapshot has the watermark and the
-items that await clustering. The store's batch is written when the engine asks for a snapshot, so the store may be
-ahead of the snapshot, never behind. An item whose clustering failed is dirty again and tried with the window that
-closes next. After a crash the engine replays the messages since its snapshot: clicks that the store already has (by
-offset) do not go in again, but they mark their items again, since the centroids that were made of them may never have
-been delivered. A store that is behind all the same (another disk, a backup) catches up first.
+State ownership: the store holds the seeds and the offsets they reach; the engine's snapshot holds the watermark and the
+items that await clustering. The store's batch is written when the engine asks for a snapshot, so the store may be ahead
+of the snapshot, never behind. An item whose clustering failed is dirty again and tried with the next window to close.
+After a crash the engine replays the messages since its snapshot: clicks that the store already has (by offset) are not
+applied again, but they mark their items again, since the centroids that were made of them may never have been
+delivered. A store that is behind all the same (another disk, a backup) is restored from the topics first.
 """
 
 import time
@@ -16,14 +16,15 @@ from typing import TypeAlias
 
 import numpy as np
 
+from flows.config.settings import SeedSettings
 from flows.messages.batches import CandidateBatch, ClickBatch, Headers, OutMessage
 from flows.messages.codec import SCHEMA_VERSION, centroids_key
-from flows.seed_sets.candidates import Listings
-from flows.seed_sets.catch_up import catch_up
-from flows.seed_sets.clustering import ClusteringPool, Job, Result
-from flows.seed_sets.intake import Reason, SeedIntake
+from flows.seed_sets.candidates import CandidateRegistry
+from flows.seed_sets.catch_up import restore_from_topic
+from flows.seed_sets.clustering import ClusteringJob, ClusteringPool, ClusteringResult
+from flows.seed_sets.intake import EvictionReason, SeedSetWriter
 from flows.seed_sets.item_table import ItemTable
-from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
+from flows.seed_sets.keeper_state import OperatorSnapshot
 from flows.seed_sets.windows import WindowClock
 from monitoring import metrics
 from state.store.seed_store import SeedStore
@@ -31,20 +32,20 @@ from state.store.seed_store import SeedStore
 _LOOK_AGAIN = timedelta(milliseconds=20)
 _HEADERS: Headers = [("schema_version", SCHEMA_VERSION.encode())]
 
-Missed: TypeAlias = Callable[[KeeperState], tuple[Iterable[ClickBatch], Iterable[CandidateBatch]]]
+Missed: TypeAlias = Callable[[OperatorSnapshot], tuple[Iterable[ClickBatch], Iterable[CandidateBatch]]]
 """Reads what a store that is behind a snapshot has missed, or raises RalmError when the topics no longer have it."""
 _EVERY_S = 0.5
-"""To count items and seeds takes a look at all of them, which is too much for every poll."""
+"""Counting items and seeds scans all of them, which is too much for every poll."""
 
 
-class SeedKeeper:
+class SeedSetOperator:
     """Seed sets, windows and clustering of one partition; ``flows/engine/steps.py`` makes it a step of the dataflow.
 
     Args:
         store: the partition's seed sets.
         pool: where clustering runs.
-        options: how seed sets are kept.
-        state: the engine's snapshot, None when there is none.
+        options: how seed sets and windows are kept.
+        snapshot: the engine's snapshot, None when there is none.
         missed: asked when the store is behind the snapshot.
 
     Raises:
@@ -55,43 +56,50 @@ class SeedKeeper:
         self,
         store: SeedStore,
         pool: ClusteringPool,
-        options: KeeperOptions,
-        state: KeeperState | None,
+        options: SeedSettings,
+        snapshot: OperatorSnapshot | None,
         missed: Missed,
     ) -> None:
         self._store = store
         self._pool = pool
         self._options = options
-        self._intake = SeedIntake(store, options)
-        if state is not None and (store.position < state.position or store.meta.candidates < state.candidates):
-            clicks, candidates = missed(state)
-            catch_up(self._intake, options.windows, clicks, candidates, (state.position, state.candidates))
-        self._running: dict[str, Future[Result]] = {}
-        self._announced: list[str] = []
-        self._announcing: list[str] = []
-        self._report = KeeperReport(store.meta.partition)
+        self._writer = SeedSetWriter(store, options)
+        if snapshot is not None and (store.position < snapshot.position or store.meta.candidates < snapshot.candidates):
+            clicks, candidates = missed(snapshot)
+            restore_from_topic(self._writer, options, clicks, candidates, (snapshot.position, snapshot.candidates))
+        self._running: dict[str, Future[ClusteringResult]] = {}
+        self._acked: list[str] = []
+        self._in_flight: list[str] = []
+        self._metrics = PartitionMetrics(store.meta.partition)
         self._older = self._versions()
-        self._versions_told = False
-        self._first_words: list[OutMessage] = []
+        self._versions_in_flight = False
+        self._startup_messages: list[OutMessage] = []
         self._unwritten = False  # clicks that the pool must see before it clusters their items
-        self._resume(state)
+        items = self._writer.items
+        if snapshot is None:
+            self._clock = WindowClock(options, int(items.last_click.max()) if len(items) else None)
+            self._pending: dict[str, int] = {}
+        else:
+            self._clock = WindowClock(options, snapshot.newest, snapshot.closed)
+            self._pending = {item: window for item, window in snapshot.pending.items() if item in items}
+        self._resume(snapshot)
 
-    def take(self, batches: "list[ClickBatch | CandidateBatch]") -> list[OutMessage]:
-        """Take clicks and candidates in and close windows; emits centroids and tombstones."""
+    def apply(self, batches: "list[ClickBatch | CandidateBatch]") -> list[OutMessage]:
+        """Apply clicks and candidates and close windows; emits centroids and tombstones."""
         out: list[OutMessage] = []
         for batch in batches:
             if isinstance(batch, CandidateBatch):
-                out += self._list(batch)
+                out += self._apply_candidates(batch)
                 continue
             for closed, part in self._clock.cut(batch):
                 if closed is not None:
                     out += self._close(closed)
-                self._apply(part)
+                self._apply_clicks(part)
         return out + self.collect()
 
     def collect(self) -> list[OutMessage]:
         """Emit what the pool has finished and give it the next items, oldest window first."""
-        out, self._first_words = self._first_words, []
+        out, self._startup_messages = self._startup_messages, []
         for item_id in [item for item, future in self._running.items() if future.done()]:
             out += self._finish(self._running.pop(item_id).result())
         if self._unwritten:
@@ -100,60 +108,52 @@ class SeedKeeper:
             if len(self._running) >= self._pool.slots:
                 break
             if item_id not in self._running:
-                listed = self._intake.listings.is_candidate(item_id)
-                self._running[item_id] = self._pool.submit(self._store, Job(item_id, window, listed))
-        self._report.show(self._intake.items, self._intake.listings, self._pending, self._clock)
+                listed = self._writer.registry.is_candidate(item_id)
+                self._running[item_id] = self._pool.submit(self._store, ClusteringJob(item_id, window, listed))
+        self._metrics.update(self._writer.items, self._writer.registry, self._pending, self._clock)
         return out
 
     def notify_at(self) -> datetime | None:
-        """Soon, while clustering runs."""
-        return datetime.now(UTC) + _LOOK_AGAIN if self._pending or self._first_words else None
+        """When to call ``collect`` next: soon while clustering runs, else None."""
+        return datetime.now(UTC) + _LOOK_AGAIN if self._pending or self._startup_messages else None
 
-    def snapshot(self) -> KeeperState:
-        """Write the epoch to the store, then say what the engine must remember."""
+    def snapshot(self) -> OperatorSnapshot:
+        """Write the epoch to the store, then give the engine what it must keep."""
         # The epoch before this one has ended, so its tombstones are with the broker.
-        self._intake.told(self._announced)
+        self._writer.ack_tombstones(self._acked)
         self._write()
-        self._announced, self._announcing = self._announcing, []
-        self._older = self._older[:1] if self._versions_told else self._older
-        self._versions_told = True
-        self._report.snapshot()
-        items = self._intake.items
+        self._acked, self._in_flight = self._in_flight, []
+        self._older = self._older[:1] if self._versions_in_flight else self._older
+        self._versions_in_flight = True
+        self._metrics.snapshot()
+        items = self._writer.items
         dirty = items.dirty()
-        return KeeperState(
+        return OperatorSnapshot(
             self._store.meta.partition,
-            self._intake.position,
-            self._intake.candidates,
+            self._writer.position,
+            self._writer.candidates,
             self._clock.newest,
             self._clock.closed,
             ([items.name(n) for n in dirty], items.dirty_from[dirty], items.dirty_to[dirty]),
             dict(self._pending),
         )
 
-    def _resume(self, state: KeeperState | None) -> None:
-        items = self._intake.items
-        newest = int(items.last_click.max()) if state is None and len(items) else None
-        self._clock = WindowClock(
-            self._options.windows,
-            newest if state is None else state.newest,
-            0 if state is None else state.closed,
-        )
-        self._pending: dict[str, int] = {}
-        if state is not None:
-            self._pending = {item: window for item, window in state.pending.items() if item in items}
-            names, first, last = state.dirty
+    def _resume(self, snapshot: OperatorSnapshot | None) -> None:
+        items = self._writer.items
+        if snapshot is not None:
+            names, first, last = snapshot.dirty
             numbers = items.find(names)
             known = numbers >= 0
             items.dirty_from[numbers[known]], items.dirty_to[numbers[known]] = first[known], last[known]
-        out = self._give_up(self._intake.due(self._clock.closed))
-        untold = self._store.untold()
-        self._announcing += untold
-        # One that came back since may have lost its centroids to the tombstone that is sent again: make them anew.
-        numbers = items.find(item for item in untold if item in items)
+        out = self._evict(self._writer.evictable(self._clock.closed))
+        unacked = self._store.unacked_tombstones()
+        self._in_flight += unacked
+        # One that came back since may have lost its centroids to the tombstone that is sent again: cluster it again.
+        numbers = items.find(item for item in unacked if item in items)
         items.mark(numbers, np.full(len(numbers), self._clock.next_end()))
-        self._first_words = self._forgotten_versions() + self._tombstones(untold) + out
-        if state is None or self._store.meta.model_version != self._pool.model_version:
-            # Nothing is known of what was emitted, or it was made by another model: make all of it anew.
+        self._startup_messages = self._forgotten_versions() + self._tombstones(unacked) + out
+        if snapshot is None or self._store.meta.model_version != self._pool.model_version:
+            # Nothing is known of what was emitted, or it was made by another model: cluster every item again.
             everything = np.flatnonzero(items.live)
             items.mark(everything, self._clock.window_ends(items.last_click[everything])[0])
 
@@ -168,31 +168,31 @@ class SeedKeeper:
         keys = [centroids_key(version, name) for version in self._older[1:] for name in names]
         return [OutMessage(key, None, _HEADERS) for key in keys]
 
-    def _apply(self, batch: ClickBatch) -> None:
-        taken = self._intake.clicks(batch, self._clock.closed)
-        windows, late = self._clock.window_ends(taken.times)
-        self._intake.items.mark(taken.numbers, windows)
-        metrics.CLICKS.labels("applied").inc(taken.new)
-        metrics.CLICKS.labels("replayed").inc(len(taken.numbers) - taken.new)
-        metrics.CLICKS.labels("refused").inc(taken.refused)
+    def _apply_clicks(self, batch: ClickBatch) -> None:
+        applied = self._writer.apply_clicks(batch, self._clock.closed)
+        windows, late = self._clock.window_ends(applied.times)
+        self._writer.items.mark(applied.numbers, windows)
+        metrics.CLICKS.labels("applied").inc(applied.new)
+        metrics.CLICKS.labels("replayed").inc(len(applied.numbers) - applied.new)
+        metrics.CLICKS.labels("refused").inc(applied.refused)
         metrics.LATE_CLICKS.inc(late)
 
-    def _list(self, batch: CandidateBatch) -> list[OutMessage]:
+    def _apply_candidates(self, batch: CandidateBatch) -> list[OutMessage]:
         out: list[OutMessage] = []
-        intake = self._intake
+        writer = self._writer
         for change in batch.changes:
-            if not intake.change(change) or change.item_id not in intake.items:
+            if not writer.apply_candidate(change) or change.item_id not in writer.items:
                 continue
-            if intake.listings.is_gone(change.item_id, self._clock.closed):
-                out += self._give_up({change.item_id: "retired" if change.retired else "expired"})
+            if writer.registry.is_expired(change.item_id, self._clock.closed):
+                out += self._evict({change.item_id: "retired" if change.retired else "expired"})
             elif self._options.candidates == "listed":
-                number = intake.items.find([change.item_id])
-                intake.items.mark(number, np.array([self._clock.next_end()]))
-        intake.candidates = max(intake.candidates, batch.next_offset)
+                number = writer.items.find([change.item_id])
+                writer.items.mark(number, np.array([self._clock.next_end()]))
+        writer.candidates = max(writer.candidates, batch.next_offset)
         return out
 
     def _close(self, closed: int) -> list[OutMessage]:
-        items, intake = self._intake.items, self._intake
+        items, writer = self._writer.items, self._writer
         numbers, windows = items.touched_until(closed)
         self._unwritten |= len(numbers) > 0
         shed = 0
@@ -203,32 +203,32 @@ class SeedKeeper:
             self._pending[item_id] = window
         metrics.RECLUSTERS.labels("shed").inc(shed)
         metrics.WINDOWS_CLOSED.inc(len(np.unique(windows)))
-        self._report.window_end(closed)
-        intake.forget_listings(closed)
-        return self._give_up(intake.due(closed))
+        self._metrics.window_end(closed)
+        writer.forget_candidates(closed)
+        return self._evict(writer.evictable(closed))
 
-    def _give_up(self, due: dict[str, Reason]) -> list[OutMessage]:
-        for item_id in due:
+    def _evict(self, items: dict[str, EvictionReason]) -> list[OutMessage]:
+        for item_id in items:
             self._pending.pop(item_id, None)
             running = self._running.pop(item_id, None)
             if running is not None and not running.cancel():
                 running.result()  # it may be tidying the very seeds that are to go
-        self._intake.give_up(due)
-        self._announcing += due
-        return self._tombstones(due)
+        self._writer.evict(items)
+        self._in_flight += items
+        return self._tombstones(items)
 
     def _tombstones(self, item_ids: Iterable[str]) -> list[OutMessage]:
         versions = (self._pool.model_version, *self._older)
         return [OutMessage(centroids_key(version, item), None, _HEADERS) for item in item_ids for version in versions]
 
-    def _finish(self, result: Result) -> list[OutMessage]:
+    def _finish(self, result: ClusteringResult) -> list[OutMessage]:
         item_id = result.job.item_id
         metrics.SEED_EVICTIONS.inc(result.evicted)
-        self._intake.clustered(item_id, result.seeds, result.centroids)
+        self._writer.clustered(item_id, result.seeds, result.centroids)
         if self._pending.get(item_id) == result.job.window_end:
             del self._pending[item_id]
             if result.outcome == "failed":  # once a window: at once, it would fail at once again
-                items = self._intake.items
+                items = self._writer.items
                 items.mark(items.find([item_id]), np.array([self._clock.next_end()]))
         if result.centroids is None:
             return []
@@ -238,11 +238,11 @@ class SeedKeeper:
 
     def _write(self) -> None:
         self._unwritten = False
-        self._intake.write(model_version=self._pool.model_version, older_versions=self._older)
+        self._writer.write(model_version=self._pool.model_version, older_versions=self._older)
 
 
-class KeeperReport:
-    """The gauges of one partition.
+class PartitionMetrics:
+    """The metrics of one partition.
 
     Args:
         partition: the Kafka partition.
@@ -254,8 +254,10 @@ class KeeperReport:
         self._clock = clock
         self._last = -_EVERY_S
 
-    def show(self, items: ItemTable, listings: Listings, pending: Mapping[str, int], clock: WindowClock) -> None:
-        """Show how much there is, now and then."""
+    def update(
+        self, items: ItemTable, registry: CandidateRegistry, pending: Mapping[str, int], clock: WindowClock
+    ) -> None:
+        """Set the gauges, at most every ``_EVERY_S`` seconds."""
         now = self._clock()
         if now - self._last < _EVERY_S:
             return
@@ -264,15 +266,15 @@ class KeeperReport:
         metrics.SEEDS.labels(self._label).set(int(items.seeds[items.live].sum()))
         metrics.DIRTY_ITEMS.labels(self._label).set(len(items.dirty()))
         metrics.PENDING_ITEMS.labels(self._label).set(len(pending))
-        metrics.LISTINGS.labels(self._label).set(len(listings))
+        metrics.LISTINGS.labels(self._label).set(len(registry))
         if clock.watermark is not None:
             metrics.WATERMARK.labels(self._label).set(clock.watermark / 1000)
 
     def window_end(self, closed: int) -> None:
-        """Show the end of the last closed window, ms."""
+        """Set the end of the last closed window, ms."""
         metrics.WINDOW_END.labels(self._label).set(closed / 1000)
 
     def snapshot(self) -> None:
-        """Show that a snapshot was taken, and what it held."""
+        """Set the time of the last snapshot; the next ``update`` sets all gauges."""
         self._last = -_EVERY_S
         metrics.SNAPSHOT_TIME.labels(self._label).set_to_current_time()

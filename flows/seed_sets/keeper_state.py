@@ -1,17 +1,16 @@
-"""What the engine's snapshot holds of a partition, and how the partition is kept.
+"""What the engine's snapshot holds of a partition.
 
 The engine pickles what a step gives it. It is given bytes, so that reading them back, also by ``ralm state verify``,
 can run no code: a pickle of bytes needs no names.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 import msgspec
 import numpy as np
 
 from flows.messages.batches import Ints
-from flows.seed_sets.windows import WindowOptions
 from flows.support.errors import RalmError
 
 _Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -34,13 +33,13 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 @dataclass(frozen=True)
-class KeeperState:
+class OperatorSnapshot:
     """What the engine's snapshot holds of a partition.
 
     Attributes:
         partition: the Kafka partition.
         position: the offset after the last click that the store has.
-        candidates: the same of the topic of candidates.
+        candidates: the same of the candidates topic.
         newest: greatest event time seen, ms, or None.
         closed: end of the last closed window, ms.
         dirty: items touched since their clustering, with the first and last window that did: int64[n] each, ms.
@@ -77,7 +76,7 @@ class KeeperState:
         """Read it back.
 
         Raises:
-            RalmError: when it is none; says what to do.
+            RalmError: when it is invalid; says what to do.
         """
         try:
             wire = _decoder.decode(data)
@@ -94,23 +93,3 @@ class KeeperState:
             raise RalmError(msg) from error
         dirty = (wire.dirty_items, first.astype(np.int64), last.astype(np.int64))
         return cls(wire.partition, wire.position, wire.candidates, wire.newest, wire.closed, dirty, wire.pending)
-
-
-@dataclass(frozen=True)
-class KeeperOptions:
-    """How seed sets are kept.
-
-    Attributes:
-        capacity: N, the most seeds of an item.
-        item_ttl: an item that is not listed is given up so long after its last click, ms of event time; 0 = never.
-        windows: how event time is cut.
-        candidates: ``clicked``: every clicked item is one unless it was retired; ``listed``: only those that the topic
-            of candidates lists.
-        max_items: most items of a partition; those with the oldest last clicks are given up.
-    """
-
-    capacity: int
-    item_ttl: int
-    windows: WindowOptions
-    candidates: Literal["clicked", "listed"] = "clicked"
-    max_items: int = 1_000_000

@@ -5,7 +5,6 @@ to the store of the partition where its clicks come now. Which that is, is known
 items lie so far.
 """
 
-import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -14,7 +13,8 @@ from pathlib import Path
 from flows.seed_sets.partitioners import PARTITIONERS, Partitioner
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
-from state.atomic_file import write_whole
+from state.atomic_file import atomic_write
+from state.owner_lock import file_lock
 from state.store.rocks import holds_data
 from state.store.seed_store import Changes, ItemRecord, SeedStore, StoreError
 
@@ -52,8 +52,7 @@ def follow_partitions(
         stores = max(_stores(seeds), default=-1) + 1
         if not (now > (known or stores) > 0 or mark.exists()):
             return
-        with (state_dir / "grown.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with file_lock(state_dir / "grown.lock"):
             _bring_home(seeds, topic, _noted(mark, known, stores, now), now, capacity, partitioner)
     except StoreError as error:
         raise RalmError(str(error)) from error
@@ -76,7 +75,8 @@ def _noted(mark: Path, known: int, stores: int, now: int) -> list[int]:
         before = _read(mark)
         counts = sorted({*before, known or (0 if before else stores), now} - {0})
         if counts != before:
-            write_whole(mark, json.dumps(counts))
+            with atomic_write(mark) as work:
+                work.write_text(json.dumps(counts))
     except OSError as error:
         msg = f"{mark}, which says how many partitions the topic had, cannot be read or written: {error}. {_WAY_OUT}"
         raise RalmError(msg) from error
@@ -139,7 +139,7 @@ def _items(path: Path) -> list[str]:
         return []
     try:
         with closing(SeedStore.inspect(path)) as store:
-            return sorted({name for name, _ in store.items()} | {name for name, _ in store.listings()})
+            return sorted({name for name, _ in store.items()} | {name for name, _ in store.candidates()})
     except StoreError as error:
         if "nothing written" in str(error):
             return []
@@ -186,17 +186,17 @@ def _move(seeds: Path, topic: str, way: tuple[int, int], names: list[str], capac
             )
             for partition in way
         )
-        records, listings, there_already = dict(source.items()), dict(source.listings()), dict(target.items())
+        records, entries, there_already = dict(source.items()), dict(source.candidates()), dict(target.items())
         for batch in _batches(names, records):
             there = Changes(
                 seeds=[(name, source.seeds(name)) for name in batch if name in records],
                 items={name: _both(records[name], there_already.get(name)) for name in batch if name in records},
-                listings={name: listings[name] for name in batch if name in listings},
+                candidates={name: entries[name] for name in batch if name in entries},
             )
             # Without a model's name the target makes all its centroids anew: those of the moved may have been due.
             target.write(there, position=target.position, model_version="")
-            source.write(Changes(retired=batch, listings=dict.fromkeys(batch)), position=source.position)
-            source.write(Changes(told=batch), position=source.position)
+            source.write(Changes(retired=batch, candidates=dict.fromkeys(batch)), position=source.position)
+            source.write(Changes(acked=batch), position=source.position)
 
 
 def _both(one: ItemRecord, other: ItemRecord | None) -> ItemRecord:

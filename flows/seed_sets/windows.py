@@ -1,27 +1,12 @@
 """Event-time windows of one partition: tumbling, aligned to the epoch, closed by a watermark."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
+from flows.config.settings import WindowSettings
 from flows.messages.batches import ClickBatch, Ints
-
-
-@dataclass(frozen=True)
-class WindowOptions:
-    """How event time is cut.
-
-    Attributes:
-        length: of a window, ms.
-        allowed_lateness: how far the watermark stays behind the newest click, ms.
-        idle_after: a partition at its end for so long moves its watermark on with the wall clock, ms.
-    """
-
-    length: int
-    allowed_lateness: int
-    idle_after: int
 
 
 class WindowClock:
@@ -37,7 +22,7 @@ class WindowClock:
         closed: end of the last closed window, ms; windows end at or before it are closed.
     """
 
-    def __init__(self, options: WindowOptions, newest: int | None = None, closed: int = 0) -> None:
+    def __init__(self, options: WindowSettings, newest: int | None = None, closed: int = 0) -> None:
         self._options = options
         self.newest = newest
         self.closed = closed
@@ -63,7 +48,7 @@ class WindowClock:
             return
         first = batch.times[0] if self.newest is None else self.newest
         newest = np.maximum(np.maximum.accumulate(batch.times), first)
-        ends = (newest - self._options.allowed_lateness) // self._options.length
+        ends = (newest - self._options.allowed_lateness) // self._options.window
         starts = [0, *(np.flatnonzero(np.diff(ends)) + 1).tolist(), len(ends)]
         for start, stop in pairwise(starts):
             closed = self._close(int(newest[start]) - self._options.allowed_lateness)
@@ -81,20 +66,20 @@ class WindowClock:
         Returns:
             Window ends, int64[n], ms, and the number of late clicks.
         """
-        length = self._options.length
+        length = self._options.window
         ends = (times // length + 1) * length
         late = ends <= self.closed
         return np.where(late, self.closed + length, ends), int(late.sum())
 
     def next_end(self) -> int:
         """The end of the window that closes next, ms."""
-        return self.closed + self._options.length
+        return self.closed + self._options.window
 
     def _close(self, watermark: int | None) -> int | None:
         """Close every window that the watermark has passed."""
         if watermark is None:
             return None
-        passed = watermark // self._options.length * self._options.length
+        passed = watermark // self._options.window * self._options.window
         if passed <= self.closed:
             return None
         self.closed = passed

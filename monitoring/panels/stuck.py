@@ -65,7 +65,7 @@ STUCK = [
     Panel(
         "How much is kept?",
         "short",
-        "Items and seeds in the stores, items in the live index, seeds driven out and items given up in the last "
+        "Items and seeds in the stores, items in the live index, seeds driven out and items evicted in the last "
         "hour. The live index should be near the items that have `min_seeds`.",
         {
             "items": f"sum({here('ralm_items')})",
@@ -73,7 +73,7 @@ STUCK = [
             "live index {{instance}}": here("ralm_index_items"),
             "listed": f"sum({here('ralm_listed_items')})",
             "seeds driven out": f"sum(increase({here('ralm_seeds_evicted_total')}[1h]))",
-            "items given up": f"sum(increase({here('ralm_items_ended_total')}[1h]))",
+            "items evicted": f"sum(increase({here('ralm_items_ended_total')}[1h]))",
         },
     ),
 ]

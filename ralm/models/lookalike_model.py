@@ -13,7 +13,7 @@ from ralm.towers.training import train_lookalike
 class LookalikeModel(TowerModel):
     """Clusters seeds and scores as the stream does.
 
-    ``train_clusters`` of its config is also the k of scoring. An alpha of 1 is "RALM with global attention", a beta of
+    ``clusters`` of its config is also the k of scoring. An alpha of 1 is "RALM with global attention", a beta of
     1 "with local attention", and a k of 1 "with average".
     """
 
@@ -36,5 +36,5 @@ class LookalikeModel(TowerModel):
 
     def scores_of_seeds(self, users: Ints, seeds: SeedLists) -> Floats:
         """Look-alike scores with items given by their seeds, float32[U, I]; an item without seeds scores 0."""
-        k = self.config.train_clusters
+        k = self.config.clusters
         return seed_scores(self._vectors[users], self._vectors, self._weights, seeds, clusters=k, rng_seed=0)

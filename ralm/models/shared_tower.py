@@ -59,7 +59,7 @@ class TowerModel:
             ValueError: when the loss is not finite.
         """
         config = replace(self.config, rng_seed=rng_seed)
-        histories = Histories(clicks, config.history)
+        histories = Histories(clicks, config.history_length)
         return config, histories, _user_model(clicks, histories, config, report, self._store)
 
 

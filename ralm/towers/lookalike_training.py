@@ -134,9 +134,7 @@ class LookalikeTrainer:
         with torch.inference_mode():
             vectors = self._towers.eval().transform(self._seed_embeddings).numpy()
         self._towers.train(training)
-        return SeedClusters.of(
-            self._sets.sample(self._config.train_seeds, rng), vectors, self._config.train_clusters, rng
-        )
+        return SeedClusters.of(self._sets.sample(self._config.seeds, rng), vectors, self._config.clusters, rng)
 
     def _loss_of(self, embeddings: Tensor, rows: Ints, rng: np.random.Generator) -> Tensor:
         """The loss of a step: embeddings of the targets (B, m), and their clicks int64[B]."""

@@ -60,7 +60,7 @@ def train(
     if len(data.clicks_user) < 2 or len(np.unique(data.clicks_item)) < 2:
         msg = f"training needs at least 2 clicks on 2 items; there are {len(data.clicks_user)} clicks"
         raise ValueError(msg)
-    histories, kept = Histories(data, config.history), checkpoint or NoCheckpoint()
+    histories, kept = Histories(data, config.history_length), checkpoint or NoCheckpoint()
     with deterministic():
         user = train_user_model(data, histories, config, progress, kept)
         return train_lookalike(user, data, histories, config, progress, kept)

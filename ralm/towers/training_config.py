@@ -1,90 +1,92 @@
 """Every hyperparameter of both trained stages; what the paper does not give says so."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+def _hyper(default: Any, text: str, **bounds: float) -> Any:
+    """A hyperparameter with its description and the bounds (``ge``, ``gt``, ``le``, ``lt``) of what may be set."""
+    return field(default=default, metadata={"text": text, **bounds})
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How both stages are trained.
+    """How both stages are trained; each field's metadata describes it, and the settings ``train_*`` are made from it.
 
-    The defaults are what did best on validation, never on test; ``PAPER`` is the paper as printed.
-
-    Attributes:
-        dim: m and h, lengths of user embedding and look-alike vector (128).
-        field_dim: length of a field's embedding (not given).
-        attention_size: of the merge and the global attention unit (not given).
-        history: past clicks that are features (not given).
-        history_dropout: share of the positives that are seen without their past clicks, so that users who have only
-            a profile get meaningful vectors too (not in the paper, whose users all have a history).
-        far: share of the clicks whose user is seen as of a random earlier click of its, not just before the click (not
-            in the paper, which does not say).
-        merge: ``attention`` or ``concat``.
-        epochs_user: most epochs of the user tower (not given); validation may end it sooner.
-        epochs_lookalike: most epochs of the look-alike towers (not given); validation may end it sooner.
-        patience: epochs without a better validation loss before a stage ends; the best epoch's weights are kept.
-        validation: share of each user's clicks, the last ones, that early stopping looks at; 0: no early stopping.
-        batch_size: positives of a step (256).
-        learning_rate: Adam's (0.001).
-        max_positives: most positives of a user in an epoch of the user tower (50).
-        lookalike_positives: most positives of a user in an epoch of the look-alike towers (not given).
-        negatives: negatives of a positive in the user tower, drawn by eq. 3 (10).
-        share_negatives: whether all positives of a step share its negatives, which then may be many.
-        logq: whether logits are corrected by the logarithm of the probability to be drawn (not in the paper; Bengio
-            and Senecal 2008, Yi et al. 2019).
-        train_clusters: k (20); 1: the mean of all seeds, "RALM with average"; 0: no clustering, every seed is attended
-            to by itself.
-        train_seeds: most seeds of an item in an epoch, another sample in the next (not given).
-        seed_dropout: share of the seeds that a step leaves out (not given).
-        recluster: times an epoch that seeds are clustered afresh (1); 0: once, before the first epoch.
-        alpha: weight of the global part (0.3); 1 with a beta of 0 is the paper's "global attention only".
-        beta: weight of the local part (0.7); 1 with an alpha of 0 is its "local attention only".
-        local_temperature: divides the local attention's logits, which eq. 9 bounds by 1 (1).
-        activation: of the shared FC, ``relu`` (paper), ``prelu`` (its first author's article) or ``none``.
-        dropout: of the shared FC (not given).
-        normalise: whether user embeddings are brought to length 1 before the shared FC (not given).
-        loss: ``softmax`` over a step's items and users, ``learned``: sigmoid cross entropy with a learned scale and
-            shift, or ``plain``: without them (the paper; see ``LookalikeLoss``).
-        among_users: share of the softmax that is over users, 0 to 1 (not in the paper).
-        prior: whether the score has a term for how many seeds an item has, with a learned weight (not in the paper).
-        rng_seed: fixes every random choice.
+    The defaults are what did best on validation, never on test; ``PAPER`` is the paper as printed. Where a description
+    names no value of the paper, the paper gives none. Experiments also set ``clusters`` to 0 (every seed is attended to
+    by itself), and one of ``alpha`` and ``beta`` to 0 (local or global attention only).
     """
 
-    dim: int = 128
-    field_dim: int = 32
-    attention_size: int = 32
-    history: int = 50
-    history_dropout: float = 0.3
-    far: float = 1.0
-    merge: str = "attention"
-    epochs_user: int = 30
-    epochs_lookalike: int = 6
-    patience: int = 2
-    validation: float = 0.05
-    batch_size: int = 256
-    learning_rate: float = 0.001
-    max_positives: int = 50
-    lookalike_positives: int = 20
-    negatives: int = 500
-    share_negatives: bool = True
-    logq: bool = True
-    train_clusters: int = 20
-    train_seeds: int = 100
-    seed_dropout: float = 0.0
-    recluster: int = 1
-    alpha: float = 0.3
-    beta: float = 0.7
-    local_temperature: float = 1.0
-    activation: str = "relu"
-    dropout: float = 0.0
-    normalise: bool = False
-    loss: str = "softmax"
-    among_users: float = 0.5
-    prior: bool = True
-    rng_seed: int = 0
+    dim: int = _hyper(128, "length of user embeddings and look-alike vectors (paper: 128)", ge=1)
+    field_dim: int = _hyper(32, "length of a field's embedding", ge=1)
+    attention_size: int = _hyper(32, "hidden units of the merge attention and the global attention", ge=1)
+    history_length: int = _hyper(50, "number of a user's latest clicks that are features", ge=1)
+    history_dropout: float = _hyper(
+        0.3, "share of positives trained without past clicks, so that users with only a profile get useful vectors",
+        ge=0, le=1,
+    )  # fmt: skip
+    far: float = _hyper(
+        1.0,
+        "share of positives whose user is taken as of a random earlier click, not just before the click",
+        ge=0,
+        le=1,
+    )
+    merge: Literal["attention", "concat"] = _hyper("attention", "how the fields of a user are combined")
+    epochs_user: int = _hyper(30, "maximum number of epochs of the user tower", ge=1)
+    epochs_lookalike: int = _hyper(6, "maximum number of epochs of the look-alike towers", ge=1)
+    patience: int = _hyper(
+        2, "epochs without a better validation loss before a stage stops and keeps its best epoch", ge=1
+    )
+    validation: float = _hyper(
+        0.05,
+        "share of each user's clicks, the last ones, that early stopping looks at; 0: no early stopping",
+        ge=0,
+        lt=1,
+    )
+    batch_size: int = _hyper(256, "positives per step (paper: 256)", ge=1)
+    learning_rate: float = _hyper(0.001, "learning rate of Adam (paper: 0.001)", gt=0)
+    max_positives: int = _hyper(50, "maximum positives per user and epoch in the user tower (paper: 50)", ge=1)
+    lookalike_positives: int = _hyper(20, "maximum positives per user and epoch in the look-alike towers", ge=1)
+    negatives: int = _hyper(500, "negatives per positive (paper: 10), or per step if all positives share them", ge=1)
+    share_negatives: bool = _hyper(True, "use the same negatives for all positives of a step")
+    logq: bool = _hyper(
+        True, "correct logits by the logarithm of the sampling probability (Bengio and Senecal 2008, Yi et al. 2019)"
+    )
+    clusters: int = _hyper(20, "number of clusters k in training (paper: 20); 1: the mean of all seeds", ge=1)
+    seeds: int = _hyper(100, "maximum seeds per item and epoch, sampled anew for each epoch", ge=1)
+    seed_dropout: float = _hyper(0.0, "share of the seeds that a step leaves out", ge=0, lt=1)
+    recluster: int = _hyper(1, "clusterings of the seeds per epoch (paper: 1); 0: once, before the first epoch", ge=0)
+    alpha: float = _hyper(0.3, "weight of the global attention in a score (paper: 0.3)", ge=0, le=1)
+    beta: float = _hyper(0.7, "weight of the local attention in a score (paper: 0.7)", ge=0, le=1)
+    local_temperature: float = _hyper(1.0, "divisor of the local attention's logits (paper: 1)", ge=0.01)
+    activation: Literal["relu", "prelu", "none"] = _hyper(
+        "relu", "activation of the shared layer (paper: relu; its first author's article: prelu)"
+    )
+    dropout: float = _hyper(0.0, "dropout of the shared layer", ge=0, lt=1)
+    normalise: bool = _hyper(False, "scale user embeddings to length 1 before the shared layer")
+    loss: Literal["softmax", "learned", "plain"] = _hyper(
+        "softmax",
+        "loss of the look-alike towers; softmax: over a step's items and users; learned: sigmoid cross entropy with a "
+        "learned scale and shift; plain: without them (the paper)",
+    )
+    among_users: float = _hyper(0.5, "share of the softmax loss over users rather than items", ge=0, le=1)
+    prior: bool = _hyper(True, "add a term for an item's number of seeds to its score, with a learned weight")
+    rng_seed: int = _hyper(0, "fixes every random choice", ge=0)
 
 
 USER_TOWER = (
-    *("dim", "field_dim", "attention_size", "history", "history_dropout", "far", "merge", "epochs_user", "patience"),
+    *(
+        "dim",
+        "field_dim",
+        "attention_size",
+        "history_length",
+        "history_dropout",
+        "far",
+        "merge",
+        "epochs_user",
+        "patience",
+    ),
     *("validation", "batch_size", "learning_rate", "max_positives", "negatives", "share_negatives", "logq", "rng_seed"),
 )
 """What the user tower depends on: two configs that agree in these share it."""

@@ -16,7 +16,6 @@ It is written beside its place, synced, and then renamed: there is a whole bundl
 import hashlib
 import json
 import math
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,10 +29,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from ralm.scoring import AttentionWeights
-from state.bundle.manifest import AGAIN, FORMAT, MANIFEST, BundleError, read_manifest
+from state.atomic_file import file_sha256, sync
+from state.bundle.manifest import AGAIN, BUNDLE_FORMAT, MANIFEST, BundleError, read_manifest
 from state.bundle.vectors import UserVectors
 
-__all__ = ["FORMAT", "Bundle", "BundleError", "write_bundle"]
+__all__ = ["BUNDLE_FORMAT", "Bundle", "BundleError", "write_bundle"]
 
 _TOWERS = ("w_local", "w_global", "v_global")
 
@@ -148,7 +148,7 @@ def write_bundle(
 
 def _manifest(work: Path, towers: AttentionWeights, users: int, details: Mapping[str, Any]) -> dict[str, Any]:
     manifest: dict[str, Any] = {
-        "format": FORMAT,
+        "format": BUNDLE_FORMAT,
         "users": users,
         "dim": towers.dim,
         "alpha": towers.alpha,
@@ -156,7 +156,9 @@ def _manifest(work: Path, towers: AttentionWeights, users: int, details: Mapping
         "local_temperature": towers.local_temperature,
         "prior": towers.prior,
         **details,
-        "files": {file.name: {"bytes": file.stat().st_size, "sha256": _hash(file)} for file in sorted(work.iterdir())},
+        "files": {
+            file.name: {"bytes": file.stat().st_size, "sha256": file_sha256(file)} for file in sorted(work.iterdir())
+        },
     }
     manifest["version"] = _version(manifest)
     return manifest
@@ -170,8 +172,8 @@ def _version(manifest: Mapping[str, Any]) -> str:
 
 def _put_in_place(work: Path, path: Path) -> None:
     for file in work.iterdir():
-        _sync(file)
-    _sync(work)
+        sync(file)
+    sync(work)
     work.chmod(0o755)
     old = path.with_name(f".{path.name}-old")
     shutil.rmtree(old, ignore_errors=True)
@@ -183,14 +185,8 @@ def _put_in_place(work: Path, path: Path) -> None:
         if old.exists():
             old.rename(path)
         raise
-    _sync(path.parent)
+    sync(path.parent)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
 
 
 def _check_file(file: Path, expected: Mapping[str, Any], *, verify: bool) -> None:
@@ -201,14 +197,9 @@ def _check_file(file: Path, expected: Mapping[str, Any], *, verify: bool) -> Non
     if size != expected["bytes"]:
         msg = f"{file} has {size} bytes; the manifest says {expected.get('bytes')}. {AGAIN}"
         raise BundleError(msg)
-    if verify and _hash(file) != expected["sha256"]:
+    if verify and file_sha256(file) != expected["sha256"]:
         msg = f"{file} is damaged: its SHA-256 is not the manifest's. {AGAIN}"
         raise BundleError(msg)
-
-
-def _hash(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _array(file: Path, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:

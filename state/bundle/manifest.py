@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-FORMAT: Final = 1
+BUNDLE_FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 FILES: Final = ("keys.u64", "lookalike.safetensors", "towers.safetensors", "user_tower.safetensors", "vectors.f32")
 AGAIN: Final = "Train again (`ralm train`), or copy the bundle again as a whole."
@@ -41,7 +41,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """Read and check the manifest of a bundle; everything that serving needs of it has the right type.
 
     Raises:
-        BundleError: when there is none, or it cannot be used.
+        BundleError: when it is missing or cannot be used.
     """
     if not path.is_dir():
         msg = f"there is no bundle in {path}: train one with `ralm train`, or point --bundle at it"
@@ -76,9 +76,9 @@ def _parse(file: Path) -> dict[str, Any]:
 
 def _check_format(path: Path, manifest: Mapping[str, Any]) -> None:
     found = manifest["format"]
-    if found != FORMAT:
+    if found != BUNDLE_FORMAT:
         shown = str(found)[:40]
-        msg = f"{path} has bundle format {shown}, this version reads {FORMAT}. Train again with this version."
+        msg = f"{path} has bundle format {shown}, this version reads {BUNDLE_FORMAT}. Train again with this version."
         raise BundleError(msg)
 
 

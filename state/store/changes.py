@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ralm.seed_set import SeedSet
-from state.store.layout import ItemRecord, Listing
+from state.store.layout import CandidateEntry, ItemRecord
 
 
 @dataclass
@@ -11,20 +11,20 @@ class Changes:
     """What one epoch changes; written whole or not at all.
 
     Attributes:
-        retired: items whose seeds, record and centroids go; marked until their tombstones are ``told``.
-        told: items given up earlier, whose tombstones have been delivered.
+        retired: items whose seeds, record and centroids go; marked until their tombstones are ``acked``.
+        acked: items evicted earlier, whose tombstones have been delivered.
         seeds: new seeds of each touched item.
         items: the touched items' new records.
         centroids: encoded centroids of the items that were clustered.
-        listings: what the topic of candidates says; None forgets it.
+        candidates: what the candidates topic says; None forgets it.
     """
 
     retired: list[str] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
+    acked: list[str] = field(default_factory=list)
     seeds: list[tuple[str, SeedSet]] = field(default_factory=list)
     items: dict[str, ItemRecord] = field(default_factory=dict)
     centroids: dict[str, bytes] = field(default_factory=dict)
-    listings: dict[str, Listing | None] = field(default_factory=dict)
+    candidates: dict[str, CandidateEntry | None] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return any(vars(self).values())

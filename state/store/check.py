@@ -15,17 +15,17 @@ from state.store.layout import (
     StoreError,
     StoreKey,
     StoreMeta,
+    decode_candidate_entry,
     decode_head,
-    decode_listing,
     decode_record,
     decode_seeds,
     split_key,
 )
-from state.store.snapshot_reader import Glance
+from state.store.snapshot_reader import ReadOnlySnapshot
 
 _EMPTY = "nothing is written yet"
 _MOST_NAMED = 20
-"""Of one kind of damage only so many are told one by one."""
+"""Of damages, and of notes, only so many are listed."""
 
 
 @dataclass
@@ -38,8 +38,8 @@ class StoreReport:
         items: how many items have a record.
         seeds: seeds in the base sets.
         delta_seeds: seeds in the deltas, some of which are in the base sets too.
-        damages: each damage in words.
-        notes: what is no damage, but worth a word.
+        damages: a message for each damage.
+        notes: messages about what is unusual but not damaged.
     """
 
     path: Path
@@ -60,7 +60,7 @@ def check_store(path: Path, capacity: int, check_centroids: Callable[[bytes], st
         check_centroids: says what is wrong with encoded centroids, None if nothing.
 
     Returns:
-        What was found; a damage never raises. A directory in which no store was made yet is none.
+        What was found; a damage never raises. A directory in which no store was made yet is not damaged.
     """
     report = StoreReport(path)
     try:
@@ -70,17 +70,17 @@ def check_store(path: Path, capacity: int, check_centroids: Callable[[bytes], st
             else:
                 report.damages.append(f"there is no store in {path}")
             return report
-        glance = Glance(path)
+        snapshot = ReadOnlySnapshot(path)
     except (StoreError, OSError) as error:
         report.damages.append(str(error))
         return report
-    with glance:
-        if glance.torn is not None:
+    with snapshot:
+        if snapshot.wal_truncated is not None:
             report.damages.append(
-                f"the log of the store in {path} is damaged ({glance.torn}); what was written after that place is "
-                "not there. The flow goes on from before it and reads the clicks since then again."
+                f"the log of the store in {path} is damaged ({snapshot.wal_truncated}); what was written after that "
+                "place is not there. The flow goes on from before it and reads the clicks since then again."
             )
-        _Check(report, glance.db, capacity, check_centroids).run()
+        _Check(report, snapshot.db, capacity, check_centroids).run()
     return report
 
 
@@ -99,8 +99,8 @@ class _Check:
 
     def run(self) -> None:
         """Read everything; each kind of key in turn."""
-        self._told(self._head)
-        self._told(self._filters)
+        self._collect_damage(self._head)
+        self._collect_damage(self._filters)
         checks: dict[bytes, Callable[[StoreKey, bytes], None]] = {
             b"I": self._record,
             b"B": self._base,
@@ -108,12 +108,12 @@ class _Check:
             b"H": self._head_of_pieces,
             b"D": self._delta,
             b"C": self._centroids,
-            b"L": self._listing,
+            b"L": self._candidate,
         }
         unread = False
         for kind, check in checks.items():
             for key, value in self._entries(kind):
-                self._told(partial(self._entry, check, key, value))
+                self._collect_damage(partial(self._entry, check, key, value))
             if kind == b"I":
                 unread = bool(self._report.damages)
                 self._bare = set(self._records)
@@ -198,8 +198,8 @@ class _Check:
             msg = f"the centroids of item {item!r} are damaged: {wrong}. {WAY_OUT}"
             raise StoreError(msg)
 
-    def _listing(self, key: StoreKey, value: bytes) -> None:
-        decode_listing(value, key.item)
+    def _candidate(self, key: StoreKey, value: bytes) -> None:
+        decode_candidate_entry(value, key.item)
 
     def _met(self, item: str, what: str) -> None:
         self._bare.discard(item)
@@ -207,7 +207,7 @@ class _Check:
             self._orphans[what] = self._orphans.get(what, 0) + 1
 
     def _sum_up(self, damaged: bool) -> None:
-        """What is missing is told only of a store that could be read whole: else it may be in what could not."""
+        """What is missing is reported only of a store that could be read whole: else it may be in what could not."""
         if damaged:
             return
         for item in sorted(self._bare):
@@ -224,7 +224,7 @@ class _Check:
         value: bytes | None = rocks.reading(self._report.path, lambda: self._db.get(key))
         return value
 
-    def _told(self, check: Callable[[], None]) -> None:
+    def _collect_damage(self, check: Callable[[], None]) -> None:
         try:
             check()
         except StoreError as error:
@@ -237,8 +237,8 @@ class _Check:
         _add(self._report.notes, words)
 
 
-def _add(told: list[str], words: str) -> None:
-    if len(told) < _MOST_NAMED:
-        told.append(words)
-    elif len(told) == _MOST_NAMED:
-        told.append("and more of the kind")
+def _add(found: list[str], text: str) -> None:
+    if len(found) < _MOST_NAMED:
+        found.append(text)
+    elif len(found) == _MOST_NAMED:
+        found.append("and more of the kind")

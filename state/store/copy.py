@@ -1,7 +1,7 @@
 """Copies a store as it is now, also beside the process that writes it.
 
 Linking or copying the files of a store that is open is not safe, and only its writer can make RocksDB's checkpoint. So
-it is read from end to end through a glance, which is one moment of it and checks every block, and written anew.
+it is read from end to end through a snapshot, which is one moment of it and checks every block, and written again.
 """
 
 from collections.abc import Iterator
@@ -12,15 +12,15 @@ from pathlib import Path
 from rocksdict import WriteBatch, WriteOptions
 
 from state.store import rocks
-from state.store.epoch_chain import ManifestWatch, checked_meta, slot_key, slot_value
+from state.store.epoch_chain import ManifestWatch, checked_meta, ring_key, ring_value
 from state.store.layout import META_KEY, StoreMeta, encode_meta
-from state.store.snapshot_reader import Glance
+from state.store.snapshot_reader import ReadOnlySnapshot
 
 _BATCH_BYTES = 4 << 20
 
 
 def copy_store(source: Path, target: Path) -> StoreMeta | None:
-    """Write a store anew in another directory, whole and compact.
+    """Write a store again in another directory, whole and compact.
 
     Args:
         source: the store's directory; nothing is written there.
@@ -35,8 +35,8 @@ def copy_store(source: Path, target: Path) -> StoreMeta | None:
     """
     if not rocks.holds_data(source):
         return None
-    with Glance(source) as glance:
-        meta = checked_meta(source, glance.db)
+    with ReadOnlySnapshot(source) as snapshot:
+        meta = checked_meta(source, snapshot.db)
         if meta is None:
             return None
         target.mkdir(parents=True)
@@ -44,13 +44,13 @@ def copy_store(source: Path, target: Path) -> StoreMeta | None:
         unlogged, synced = WriteOptions(), WriteOptions()
         unlogged.disable_wal, synced.sync = True, True  # type: ignore[method-assign, assignment]
         try:
-            for batch in _batches(rocks.scan(glance.db, source)):
+            for batch in _batches(rocks.scan(snapshot.db, source)):
                 rocks.writing(target, partial(db.write, batch, unlogged))
             rocks.writing(target, partial(db.flush, True))
             # One epoch more, so that no later delta gets the key of one that was copied.
-            meta = replace(meta, epoch=meta.epoch + 1, manifest=ManifestWatch(target).anchor())
+            meta = replace(meta, epoch=meta.epoch + 1, manifest=ManifestWatch(target).fingerprint())
             last = WriteBatch(raw_mode=True)
-            last.put(slot_key(meta.epoch), slot_value(meta.epoch))
+            last.put(ring_key(meta.epoch), ring_value(meta.epoch))
             last.put(META_KEY, encode_meta(meta))
             rocks.writing(target, partial(db.write, last, synced))
         finally:

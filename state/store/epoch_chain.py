@@ -6,8 +6,9 @@ upon, or when the end of its MANIFEST is cut off or unreadable and with it the n
 Then later batches are there and earlier ones are not, and the position of the store would lie. Two things that each
 batch carries make that known:
 
-* its number, in one of ``SLOTS`` slots: after a hole some slot is behind. This finds a hole that is followed by fewer
-  than ``SLOTS`` batches, as a missing log is: it lives only for the seconds that making it into a table takes.
+* its number, in the epoch ring of ``RING_SIZE`` places: after a hole some place is behind. This finds a hole that is
+  followed by fewer than ``RING_SIZE`` batches, as a missing log is: it lives only for the seconds that making it into
+  a table takes.
 * the MANIFEST's length and CRC-32 before the batch. This finds a MANIFEST that is older than what was built upon it.
 """
 
@@ -20,19 +21,27 @@ from pathlib import Path
 from rocksdict import Rdict
 
 from state.store import rocks
-from state.store.layout import META_KEY, NO_ANCHOR, WAY_OUT, Anchor, StoreError, StoreMeta, decode_meta
+from state.store.layout import (
+    META_KEY,
+    NO_FINGERPRINT,
+    WAY_OUT,
+    ManifestFingerprint,
+    StoreError,
+    StoreMeta,
+    decode_meta,
+)
 
-SLOTS = 1024
+RING_SIZE = 1024
 _NAME = re.compile(r"MANIFEST-(\d+)")
 
 
-def slot_key(epoch: int) -> bytes:
-    """The key of an epoch's slot."""
-    return b"E" + (epoch % SLOTS).to_bytes(2, "big")
+def ring_key(epoch: int) -> bytes:
+    """The key of an epoch's place in the ring."""
+    return b"E" + (epoch % RING_SIZE).to_bytes(2, "big")
 
 
-def slot_value(epoch: int) -> bytes:
-    """The slot's value."""
+def ring_value(epoch: int) -> bytes:
+    """The value of an epoch's place in the ring."""
     return epoch.to_bytes(8, "big")
 
 
@@ -46,9 +55,9 @@ class ManifestWatch:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = path / "MANIFEST-000000"
-        self._seen = NO_ANCHOR
+        self._seen = NO_FINGERPRINT
 
-    def anchor(self) -> Anchor:
+    def fingerprint(self) -> ManifestFingerprint:
         """What it is now; reads only what is new.
 
         Raises:
@@ -57,7 +66,7 @@ class ManifestWatch:
         try:
             if not self._seen.number or not self._file.exists():
                 self._file, number = _manifest(self._path)
-                self._seen = Anchor(number, 0, 0)
+                self._seen = ManifestFingerprint(number, 0, 0)
             size = self._file.stat().st_size
             if size != self._seen.size:
                 self._seen = _read_on(self._file, self._seen, size, sync=True)
@@ -94,26 +103,26 @@ def checked_meta(path: Path, db: Rdict) -> StoreMeta | None:
 
 
 def _check_chain(path: Path, meta: StoreMeta, get: Callable[[bytes], bytes | None]) -> None:
-    for epoch in range(max(1, meta.epoch - SLOTS + 1), meta.epoch + 1):
-        if get(slot_key(epoch)) != slot_value(epoch):
+    for epoch in range(max(1, meta.epoch - RING_SIZE + 1), meta.epoch + 1):
+        if get(ring_key(epoch)) != ring_value(epoch):
             msg = (
                 f"the store in {path} has a hole: batch {epoch} of {meta.epoch} is missing, since a file of its log "
                 f"is gone or cut off. {WAY_OUT}"
             )
             raise StoreError(msg)
-    _check_anchor(path, meta.manifest)
+    _check_manifest(path, meta.manifest)
 
 
-def _check_anchor(path: Path, anchor: Anchor) -> None:
+def _check_manifest(path: Path, fingerprint: ManifestFingerprint) -> None:
     try:
         file, number = _manifest(path)
-        if number > anchor.number:
-            return  # made anew since, from a state that was checked
-        found = _read_on(file, Anchor(number, 0, 0), anchor.size)
+        if number > fingerprint.number:
+            return  # rewritten since, from a state that was checked
+        found = _read_on(file, ManifestFingerprint(number, 0, 0), fingerprint.size)
     except (OSError, ValueError) as error:
         msg = f"the store in {path} cannot be read: {error}. {WAY_OUT}"
         raise StoreError(msg) from error
-    if found != anchor:
+    if found != fingerprint:
         msg = f"the store in {path} has an older or damaged {file.name}: its last batches were built on a newer one."
         raise StoreError(f"{msg} {WAY_OUT}")
 
@@ -127,10 +136,10 @@ def _manifest(path: Path) -> tuple[Path, int]:
     return path / name, int(match[1])
 
 
-def _read_on(file: Path, seen: Anchor, size: int, *, sync: bool = False) -> Anchor:
+def _read_on(file: Path, seen: ManifestFingerprint, size: int, *, sync: bool = False) -> ManifestFingerprint:
     with file.open("rb") as stream:
         if sync:  # what a synced batch refers to must outlive a power cut as the batch does
             os.fsync(stream.fileno())
         stream.seek(seen.size)
         new = stream.read(max(0, size - seen.size))
-    return Anchor(seen.number, seen.size + len(new), zlib.crc32(new, seen.crc))
+    return ManifestFingerprint(seen.number, seen.size + len(new), zlib.crc32(new, seen.crc))

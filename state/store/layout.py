@@ -11,8 +11,8 @@ All keys are in one column family, ``ITEM`` being a 2-byte length and the item's
 ``P ITEM gen piece``    a piece of it (same form as ``B``), see ``state/store/base_sets.py``
 ``D ITEM epoch``        one delta seed set (same form) for each epoch that touched the item
 ``C ITEM``              the item's last centroids as they were emitted
-``L ITEM``              what the topic of candidates says of the item: three int64, see ``Listing``
-``T ITEM``              the item was given up; its tombstone may not have been delivered yet
+``L ITEM``              what the candidates topic says of the item: three int64, see ``CandidateEntry``
+``T ITEM``              the item was evicted; its tombstone may not have been delivered yet
 ======================  ============================================================================
 
 All numbers are little-endian but those in keys, which are big-endian, so that they sort.
@@ -28,18 +28,18 @@ import numpy as np
 
 from ralm.seed_set import SeedSet
 
-FORMAT = 2
+STATE_FORMAT = 2
 META_KEY = b"M"
 MAX_TIME = 1 << 53
 """Event times (ms) lie from 0 to before this."""
 _RECORD = struct.Struct("<qq")
-_LISTING = struct.Struct("<qqq")
+_CANDIDATE = struct.Struct("<qqq")
 _HEAD = struct.Struct("<qqq")
 _TAILS = {b"I": 0, b"B": 0, b"H": 0, b"P": 8, b"D": 8, b"C": 0, b"L": 0, b"T": 0}
 """Bytes of a key after the item."""
 
 WAY_OUT = (
-    "Move that directory away: at its next start the flow rebuilds the store from the topic of clicks, as far back as "
+    "Move that directory away: at its next start the flow rebuilds the store from the clicks topic, as far back as "
     "the topic is kept. Or restore the state directory, stores and recovery data together, from a backup "
     "(`ralm state restore`)."
 )
@@ -49,7 +49,7 @@ class StoreError(Exception):
     """A store that cannot be used as it is; the message says what to do."""
 
 
-class Anchor(NamedTuple):
+class ManifestFingerprint(NamedTuple):
     """What is known of RocksDB's MANIFEST: its number, its bytes at some moment, and their CRC-32."""
 
     number: int
@@ -57,7 +57,7 @@ class Anchor(NamedTuple):
     crc: int
 
 
-NO_ANCHOR = Anchor(0, 0, 0)
+NO_FINGERPRINT = ManifestFingerprint(0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ class StoreMeta:
     """What a store knows of itself.
 
     Attributes:
-        topic: the topic of clicks.
+        topic: the clicks topic.
         partition: its partition.
         position: the offset after the last click that is in the store.
-        candidates: the offset after the last message of the same partition of the topic of candidates.
+        candidates: the offset after the last message of the same partition of the candidates topic.
         model_version: the bundle whose centroids were last written; empty before the first.
         older_versions: bundles before it whose centroids may still be in their topic, newest first.
         format: the version of the layout.
@@ -82,9 +82,9 @@ class StoreMeta:
     candidates: int = 0
     model_version: str = ""
     older_versions: tuple[str, ...] = ()
-    format: int = FORMAT
+    format: int = STATE_FORMAT
     epoch: int = 0
-    manifest: Anchor = NO_ANCHOR
+    manifest: ManifestFingerprint = NO_FINGERPRINT
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ class ItemRecord:
     seeds: int
 
 
-class Listing(NamedTuple):
-    """What the topic of candidates says of an item.
+class CandidateEntry(NamedTuple):
+    """What the candidates topic says of an item.
 
     Attributes:
         expires_at: event time until which it is a candidate, ms.
@@ -145,7 +145,7 @@ def split_key(key: bytes) -> StoreKey:
     """Take the key of an item's value apart.
 
     Raises:
-        StoreError: when it is none.
+        StoreError: when it is not such a key.
     """
     kind, length, rest = key[:1], int.from_bytes(key[1:3], "big"), key[3:]
     try:
@@ -153,7 +153,7 @@ def split_key(key: bytes) -> StoreKey:
             raise ValueError
         return StoreKey(kind.decode(), rest[:length].decode(), int.from_bytes(rest[length:], "big"))
     except ValueError:
-        msg = f"the key {key[:80]!r} is none of a store of this format. {WAY_OUT}"
+        msg = f"the key {key[:80]!r} is not a key of this format. {WAY_OUT}"
         raise StoreError(msg) from None
 
 
@@ -175,10 +175,10 @@ def decode_meta(path: Path, value: bytes) -> StoreMeta:
             raise TypeError
     except (ValueError, KeyError, TypeError):
         raise _damaged_meta(path, value) from None
-    if written != FORMAT:
+    if written != STATE_FORMAT:
         raise StoreError(refusal_of_format(f"the store in {path}", written))
     try:
-        found |= {"manifest": Anchor(*found["manifest"]), "older_versions": tuple(found["older_versions"])}
+        found |= {"manifest": ManifestFingerprint(*found["manifest"]), "older_versions": tuple(found["older_versions"])}
         meta = StoreMeta(**found)
     except (KeyError, TypeError):
         raise _damaged_meta(path, value) from None
@@ -200,15 +200,15 @@ def refusal_of_format(what: str, found: int) -> str:
         what: what has the format.
         found: the format.
     """
-    if found > FORMAT:
+    if found > STATE_FORMAT:
         return (
-            f"{what} has format {found}; this version knows {FORMAT}. A newer version wrote it: run that version, or "
-            "restore the backup from before it (`ralm state restore`). Nothing was changed."
+            f"{what} has format {found}; this version knows {STATE_FORMAT}. A newer version wrote it: run that "
+            "version, or restore the backup from before it (`ralm state restore`). Nothing was changed."
         )
     return (
-        f"{what} has format {found}; this version reads and writes {FORMAT} only. Drain the flow with the version "
-        "that wrote it (SIGTERM), then move the state directory away and start this version: the seed sets are "
-        "rebuilt from the topic of clicks as far back as it is kept. Or go on with the old version. Nothing was "
+        f"{what} has format {found}; this version reads and writes {STATE_FORMAT} only. Drain the flow with the "
+        "version that wrote it (SIGTERM), then move the state directory away and start this version: the seed sets are "
+        "rebuilt from the clicks topic as far back as it is kept. Or go on with the old version. Nothing was "
         "changed."
     )
 
@@ -228,26 +228,26 @@ def decode_record(value: bytes, item: str) -> ItemRecord:
         record = ItemRecord(*_RECORD.unpack(value))
         if 0 <= record.last_click < MAX_TIME and record.seeds >= 0:
             return record
-    msg = f"the record of item {item!r} is damaged: {value[:32].hex()} is no time and count. {WAY_OUT}"
+    msg = f"the record of item {item!r} is damaged: {value[:32].hex()} does not hold a time and a count. {WAY_OUT}"
     raise StoreError(msg)
 
 
-def encode_listing(listing: Listing) -> bytes:
+def encode_candidate_entry(entry: CandidateEntry) -> bytes:
     """The value of ``L``."""
-    return _LISTING.pack(*listing)
+    return _CANDIDATE.pack(*entry)
 
 
-def decode_listing(value: bytes, item: str) -> Listing:
+def decode_candidate_entry(value: bytes, item: str) -> CandidateEntry:
     """Decode and check the value of ``L``.
 
     Raises:
         StoreError: when it is damaged.
     """
-    if len(value) == _LISTING.size:
-        listing = Listing(*_LISTING.unpack(value))
-        if min(listing) >= 0:
-            return listing
-    msg = f"the listing of item {item!r} is damaged: {value[:32].hex()} is no three times. {WAY_OUT}"
+    if len(value) == _CANDIDATE.size:
+        entry = CandidateEntry(*_CANDIDATE.unpack(value))
+        if min(entry) >= 0:
+            return entry
+    msg = f"the candidate entry of item {item!r} is damaged: {value[:32].hex()} does not hold three times. {WAY_OUT}"
     raise StoreError(msg)
 
 

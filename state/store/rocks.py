@@ -1,4 +1,4 @@
-"""RocksDB as the stores use it: options, opening to write, reading, and its errors in words."""
+"""RocksDB as the stores use it: options, opening to write, reading, and readable errors."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -20,9 +20,9 @@ from rocksdict import (
 )
 
 from state.store.layout import WAY_OUT, StoreError
-from state.store.log_records import check_log_records
+from state.store.open_watchdog import open_watched
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 _CACHE_BYTES = 32 << 20
 _BUFFER_BYTES = 32 << 20
 _SYNC_BYTES = 1 << 20
@@ -45,11 +45,10 @@ def open_to_write(path: Path) -> Rdict:
     Raises:
         StoreError: when it is in use or damaged.
     """
-    check_log_records(path)
     options = make_options(create=True, recovery=DBRecoveryMode.point_in_time())
     options.set_max_open_files(128)
     try:
-        db = Rdict(str(path), options)
+        db = open_watched(path, lambda: Rdict(str(path), options))
         db.set_options({"periodic_compaction_seconds": str(_AGE_S)})
         return db
     except Exception as error:  # rocksdict raises the bare class
@@ -60,7 +59,7 @@ def open_to_write(path: Path) -> Rdict:
 
 
 class OpenStore:
-    """An open store with its directory: reads and writes with RocksDB's errors in words.
+    """An open store with its directory: reads and writes, with RocksDB's errors made readable.
 
     Args:
         path: the directory.
@@ -112,7 +111,7 @@ class OpenStore:
 def holds_data(path: Path) -> bool:
     """Whether there is a store in a directory, be it a damaged one.
 
-    A process that is killed while it makes a store leaves a MANIFEST and nothing that names it; that is none yet.
+    A process killed while it makes a store leaves a MANIFEST and nothing that names it; that is not a store yet.
 
     Raises:
         StoreError: when it cannot be looked into.
@@ -124,7 +123,7 @@ def holds_data(path: Path) -> bool:
         raise StoreError(msg) from error
 
 
-def clear_unborn(path: Path) -> None:
+def clear_uninitialised(path: Path) -> None:
     """Remove what a process left that was killed while it made a store."""
     for file in path.glob("MANIFEST-*"):
         file.unlink()
@@ -148,8 +147,8 @@ def scan(db: Rdict, path: Path, prefix: bytes = b"") -> Iterator[tuple[bytes, by
     reading(path, cursor.status)
 
 
-def reading(path: Path, read: Callable[[], T]) -> T:
-    """Read, with RocksDB's errors in words.
+def reading(path: Path, read: Callable[[], _T]) -> _T:
+    """Read, with RocksDB's errors made readable.
 
     Raises:
         StoreError: when it cannot be read.
@@ -162,7 +161,7 @@ def reading(path: Path, read: Callable[[], T]) -> T:
 
 
 def writing(path: Path, write: Callable[[], None]) -> None:
-    """Write, with RocksDB's errors in words.
+    """Write, with RocksDB's errors made readable.
 
     Raises:
         StoreError: when it refuses.

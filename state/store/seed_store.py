@@ -17,31 +17,30 @@ from ralm.seed_set import SeedSet, merge_all
 from state.store import rocks
 from state.store.base_sets import BaseSets
 from state.store.changes import Changes
-from state.store.epoch_chain import ManifestWatch, checked_meta, slot_key, slot_value
+from state.store.epoch_chain import ManifestWatch, checked_meta, ring_key, ring_value
 from state.store.layout import (
-    FORMAT,
     META_KEY,
+    CandidateEntry,
     ItemRecord,
-    Listing,
     StoreError,
     StoreMeta,
-    decode_listing,
+    decode_candidate_entry,
     decode_record,
     decode_seeds,
     delta_key,
-    encode_listing,
+    encode_candidate_entry,
     encode_meta,
     encode_record,
     encode_seeds,
     item_key,
     split_key,
 )
-from state.store.snapshot_reader import Glance
+from state.store.snapshot_reader import ReadOnlySnapshot
 
-__all__ = ["FORMAT", "Changes", "ItemRecord", "Listing", "MergedSeeds", "SeedStore", "StoreError", "StoreMeta"]
+__all__ = ["CandidateEntry", "Changes", "ItemRecord", "MergedSeeds", "SeedStore", "StoreError", "StoreMeta"]
 
 _FLUSH_AFTER = 2000
-"""Retired items after which RocksDB is told to make tables of their deletions: only then can their bytes go."""
+"""Retired items after which RocksDB flushes their deletions to tables: only then can their bytes be freed."""
 _FOLD_SHARE = 4
 """Deltas are folded into the base when they hold a quarter of its seeds."""
 
@@ -61,17 +60,18 @@ class SeedStore:
 
     Attributes:
         meta: what the store knows of itself.
-        torn: why the end of its log was dropped when it was opened, None if it was not. The store is then behind.
+        wal_truncated: why the end of its log was dropped when it was opened, None if it was not. The store is then
+            behind.
     """
 
-    def __init__(self, path: Path, db: Rdict, meta: StoreMeta, capacity: int, torn: str | None = None) -> None:
+    def __init__(self, path: Path, db: Rdict, meta: StoreMeta, capacity: int, wal_truncated: str | None = None) -> None:
         self._db = db
         self._store = rocks.OpenStore(path, db)
         self._bases = BaseSets(self._store)
         self.meta = meta
-        self.torn = torn
+        self.wal_truncated = wal_truncated
         self._capacity = capacity
-        self._glance: Glance | None = None  # a reader's, to be closed with it
+        self._snapshot: ReadOnlySnapshot | None = None  # a reader's, to be closed with it
         self._manifest = ManifestWatch(path)
         self._retired = 0
         self._synced = WriteOptions()
@@ -83,17 +83,17 @@ class SeedStore:
 
         Args:
             path: its directory.
-            topic: the topic of clicks that it belongs to.
+            topic: the clicks topic that it belongs to.
             partition: the partition that it belongs to.
             capacity: N, the most seeds of an item.
 
         Raises:
             StoreError: when it is in use, damaged, of another format or of another partition.
         """
-        meta, torn = StoreMeta(topic, partition), None
+        meta, wal_truncated = StoreMeta(topic, partition), None
         if rocks.holds_data(path):
-            with Glance(path) as glance:
-                meta, torn = checked_meta(path, glance.db) or meta, glance.torn
+            with ReadOnlySnapshot(path) as snapshot:
+                meta, wal_truncated = checked_meta(path, snapshot.db) or meta, snapshot.wal_truncated
         if (meta.topic, meta.partition) != (topic, partition):
             msg = (
                 f"{path} holds the seeds of topic {meta.topic!r} partition {meta.partition}, not of {topic!r} "
@@ -102,8 +102,8 @@ class SeedStore:
             raise StoreError(msg)
         path.mkdir(parents=True, exist_ok=True)
         if not rocks.holds_data(path):
-            rocks.clear_unborn(path)
-        return cls(path, rocks.open_to_write(path), meta, capacity, torn)
+            rocks.clear_uninitialised(path)
+        return cls(path, rocks.open_to_write(path), meta, capacity, wal_truncated)
 
     @classmethod
     def inspect(cls, path: Path, capacity: int = 2**62) -> Self:
@@ -115,17 +115,17 @@ class SeedStore:
         if not rocks.holds_data(path):
             msg = f"there is no store in {path}"
             raise StoreError(msg)
-        glance = Glance(path)
+        snapshot = ReadOnlySnapshot(path)
         try:
-            meta = checked_meta(path, glance.db)
+            meta = checked_meta(path, snapshot.db)
             if meta is None:
                 msg = f"the store in {path} has nothing written yet"
                 raise StoreError(msg)
         except BaseException:
-            glance.close()
+            snapshot.close()
             raise
-        store = cls(path, glance.db, meta, capacity, glance.torn)
-        store._glance = glance
+        store = cls(path, snapshot.db, meta, capacity, snapshot.wal_truncated)
+        store._snapshot = snapshot
         return store
 
     @property
@@ -153,11 +153,11 @@ class SeedStore:
             batch.put(item_key(b"I", item), encode_record(record))
         for item, centroids in changes.centroids.items():
             batch.put(item_key(b"C", item), centroids)
-        for item, listing in changes.listings.items():
-            if listing is not None:
-                batch.put(item_key(b"L", item), encode_listing(listing))
-        changed = replace(self.meta, position=position, epoch=epoch, manifest=self._manifest.anchor(), **meta)
-        batch.put(slot_key(epoch), slot_value(epoch))
+        for item, entry in changes.candidates.items():
+            if entry is not None:
+                batch.put(item_key(b"L", item), encode_candidate_entry(entry))
+        changed = replace(self.meta, position=position, epoch=epoch, manifest=self._manifest.fingerprint(), **meta)
+        batch.put(ring_key(epoch), ring_value(epoch))
         batch.put(META_KEY, encode_meta(changed))
         self._store.write(batch, self._synced)
         self.meta = changed
@@ -176,18 +176,18 @@ class SeedStore:
             item = split_key(key).item
             yield item, decode_record(value, item)
 
-    def listings(self) -> Iterator[tuple[str, Listing]]:
-        """What the topic of candidates says of each item that it named.
+    def candidates(self) -> Iterator[tuple[str, CandidateEntry]]:
+        """The entry of each item that the candidates topic has named.
 
         Raises:
             StoreError: when one is damaged.
         """
         for key, value in self._store.scan(b"L"):
             item = split_key(key).item
-            yield item, decode_listing(value, item)
+            yield item, decode_candidate_entry(value, item)
 
-    def untold(self) -> list[str]:
-        """Items that were given up and whose tombstones may not have been delivered.
+    def unacked_tombstones(self) -> list[str]:
+        """Evicted items whose tombstones may not have been delivered.
 
         Raises:
             StoreError: when they cannot be read.
@@ -253,15 +253,15 @@ class SeedStore:
 
     def close(self) -> None:
         """Release the directory; what was written stays."""
-        if self._glance is not None:
-            self._glance.close()
+        if self._snapshot is not None:
+            self._snapshot.close()
             return
         with suppress(Exception):  # it may fail to make its log into a table; what was synced is in the log
             self._db.close()
 
     def _delete(self, batch: WriteBatch, changes: Changes) -> None:
         """What goes, before anything is put: what is new of an item stays."""
-        for item in changes.told:
+        for item in changes.acked:
             batch.delete(item_key(b"T", item))
         for item in changes.retired:
             for key, _ in self._store.scan(item_key(b"D", item)):
@@ -270,8 +270,8 @@ class SeedStore:
             for kind in (b"I", b"C"):
                 batch.delete(item_key(kind, item))
             batch.put(item_key(b"T", item), b"")
-        for item, listing in changes.listings.items():
-            if listing is None:
+        for item, entry in changes.candidates.items():
+            if entry is None:
                 batch.delete(item_key(b"L", item))
 
     def _deltas(self, item: str) -> dict[bytes, SeedSet]:

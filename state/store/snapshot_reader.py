@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from rocksdict import AccessType, DBRecoveryMode, Rdict
 
 from state.store.layout import META_KEY, StoreError
-from state.store.log_records import check_log_records
+from state.store.open_watchdog import open_watched
 from state.store.rocks import cannot_open, holds_data, in_words, make_options
 
 _DATA = ("*.sst", "*.log", "MANIFEST-*", "CURRENT")
@@ -20,7 +20,7 @@ _TRIES = 10
 _WAIT_S = 0.1
 
 
-class Glance:
+class ReadOnlySnapshot:
     """A store opened to read as it is now, also beside the process that writes it; nothing is written there.
 
     Use it as a context, or close it.
@@ -30,7 +30,7 @@ class Glance:
 
     Attributes:
         db: the open store.
-        torn: why its log cannot be read to its end, None if it can; ``db`` is then as before the damage.
+        wal_truncated: why its log cannot be read to its end, None if it can; ``db`` is then as before the damage.
 
     Raises:
         StoreError: when it is damaged.
@@ -44,9 +44,8 @@ class Glance:
             self._links = _scratch(path)
             # Beside a running flow a file may come, go or grow between two looks; a damaged store stays as it is.
             try:
-                check_log_records(path)
-                self.db, self.torn = self._open()
-                if self.torn is None or attempt == _TRIES - 1 or _look(path) == before:
+                self.db, self.wal_truncated = self._open()
+                if self.wal_truncated is None or attempt == _TRIES - 1 or _look(path) == before:
                     return
                 self.db.close()
             except StoreError:
@@ -56,7 +55,7 @@ class Glance:
             self._links.cleanup()
             time.sleep(_WAIT_S)
 
-    def __enter__(self) -> "Glance":
+    def __enter__(self) -> "ReadOnlySnapshot":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -71,23 +70,26 @@ class Glance:
         try:
             return self._open_with(DBRecoveryMode.absolute_consistency()), None
         except StoreError as error:
-            torn = in_words(self._path, error.__cause__ or error)
+            wal_truncated = in_words(self._path, error.__cause__ or error)
         db = self._open_with(DBRecoveryMode.point_in_time())
         try:
             further = self._open_with(DBRecoveryMode.tolerate_corrupted_tail_records())
         except StoreError as error:
             return db, in_words(self._path, error.__cause__ or error)
-        # Where nothing follows what is torn, it is the half record that a process may leave that is killed.
+        # Where nothing follows the damage, it is the half record of a process that was killed.
         ends_there = further.get(META_KEY) == db.get(META_KEY)
         further.close()
-        return db, None if ends_there else torn
+        return db, None if ends_there else wal_truncated
 
     def _open_with(self, recovery: DBRecoveryMode) -> Rdict:
         options = make_options(create=False, recovery=recovery)
         # All files are opened at once, so that what a running flow deletes meanwhile stays readable.
         options.set_max_open_files(-1)
         try:
-            return Rdict(self._links.name, options, access_type=AccessType.read_only(False))
+            return open_watched(
+                self._path,
+                lambda: Rdict(self._links.name, options, access_type=AccessType.read_only(False)),
+            )
         except Exception as error:
             raise cannot_open(self._path, error) from error
 
@@ -99,7 +101,7 @@ def _files(path: Path) -> list[Path]:
 def _scratch(path: Path) -> TemporaryDirectory[str]:
     """A folder with links to a store's files."""
     try:
-        made = TemporaryDirectory(prefix="ralm-glance-")
+        made = TemporaryDirectory(prefix="ralm-snapshot-")
         for file in _files(path):
             (Path(made.name) / file.name).symlink_to(file.resolve())
     except OSError as error:

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -30,13 +31,6 @@ def run(program: Program, *arguments: str, stdin: str = "", code: int = 0, **mor
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr if code else done.stdout
-
-
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +83,7 @@ def test_clicks_become_scores_and_every_status_is_read(
         for item in ("tea", "mug")
     ]
     assert run(produce, *where, stdin=lines(clicks)) == ""
-    until(lambda: "tea" in (said := run(ask, *where, "user-1")) and "mug" in said)
+    wait_until(lambda: "tea" in (said := run(ask, *where, "user-1")) and "mug" in said)
     scored, cold = run(ask, *where, "user-1", "tea", "nowhere").splitlines()
     assert re.fullmatch(r"-?\d\.\d{3}  tea", scored)
     assert cold.startswith("cold   nowhere  (")
@@ -136,5 +130,5 @@ def test_ones_own_data_are_learned_and_scored(
     ]
     run(produce, client.servers, client.prefix, stdin=lines(clicks))
     ask = [sys.executable, str(EXAMPLES / "ask_for_scores.py"), client.servers, client.prefix]
-    until(lambda: "kettle" in run(ask, customers[0]))
+    wait_until(lambda: "kettle" in run(ask, customers[0]))
     assert running.stop() == [0]

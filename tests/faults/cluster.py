@@ -19,7 +19,7 @@ _HOST = "127.0.0.1"
 _READY_S = 120.0
 _END_S = 60.0
 _LOOK_AGAIN_S = 0.05
-_WORDS = re.compile(r"^ralm: .*(?:\n(?!\S+ \[|\d{4}-|Traceback).*)*", re.MULTILINE)
+_WORDS = re.compile(r"^(?:ralm:|  File \"the store in) .*(?:\n(?!\S+ \[|\d{4}-|Traceback).*)*", re.MULTILINE)
 _PEER = "another process of the cluster has ended"
 _PORT_TAKEN = re.compile(r"address (?:already )?in use|cannot listen|errno 98", re.IGNORECASE)
 

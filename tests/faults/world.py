@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ralm.scoring import AttentionWeights
-from state.bundle.bundle import write_bundle
 from state.user_keys import user_key
+from tests.toys import toy_bundle
 
 from .generator import KNOWN
 
@@ -39,18 +38,7 @@ class World:
     @classmethod
     def make(cls, folder: Path, broker: Any, prefix: str, rng_seed: int) -> "World":
         """Write a bundle of random weights and vectors."""
-        rng = np.random.default_rng(rng_seed)
-        shapes = ((_DIM, _DIM), (8, _DIM), (8,))
-        weights = AttentionWeights(*(rng.normal(scale=0.3, size=shape).astype("f4") for shape in shapes))
-        vectors = rng.normal(size=(len(KNOWN), _DIM)).astype("f4")
+        made = toy_bundle(folder / "bundle", KNOWN, dim=_DIM, scale=0.3, rng_seed=rng_seed)
         keys = [user_key(user) for user in KNOWN]
-        version = write_bundle(
-            folder / "bundle",
-            towers=weights,
-            user_tower={},
-            lookalike={},
-            keys=np.array(keys, np.uint64),
-            vectors=vectors,
-            details={},
-        )
-        return cls(folder, broker, prefix, folder / "bundle", version, dict(zip(keys, vectors, strict=True)))
+        vectors = made.vectors.gather(made.vectors.rows(np.array(keys, np.uint64)))
+        return cls(folder, broker, prefix, made.path, made.version, dict(zip(keys, vectors, strict=True)))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from keeper_maker import make_pool
+from operator_maker import make_pool
 from state_maker import make_state
 
 from flows.seed_sets.clustering import ClusteringPool

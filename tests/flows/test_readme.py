@@ -3,13 +3,8 @@
 from pathlib import Path
 
 from flows.cli.main import COMMANDS
-from flows.config.settings import settings_table
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
-
-
-def test_the_table_of_settings_is_the_programs() -> None:
-    assert settings_table().strip() in README, "run `python -m flows.config.settings --markdown` and put it in"
 
 
 def test_every_file_that_is_linked_exists() -> None:

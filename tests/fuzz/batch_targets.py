@@ -9,10 +9,10 @@ from confluent_kafka import Message
 
 from flows.admin.dead_letters.acceptance import Acceptance
 from flows.admin.dead_letters.show import as_json, explanation, row
-from flows.config.settings import Settings
+from flows.config.settings import MessageSettings, Settings
 from flows.messages.batches import CandidateBatch, ClickBatch, OutMessage, RawBatch, RequestBatch
 from flows.messages.dead_letter import DeadLetter, SentBack, read_record, receipt_of
-from flows.messages.decode import Decoded, DecodeLimits, Decoder
+from flows.messages.decode import Decoded, Decoder
 from flows.messages.rejects import REASONS
 from flows.messages.types import MAX_TIME
 from flows.support.logs import set_up_logs
@@ -22,7 +22,7 @@ from .mutation import NUMBERS, mutated, text
 from .target import Check, Target
 
 NOW = 1_764_000_000_000
-LIMITS = DecodeLimits(max_message_bytes=4000, max_future=1000, dead_letter_max_bytes=1000, max_candidates=3)
+LIMITS = MessageSettings(max_message_bytes=4000, max_future="1s", dead_letter_max_bytes=1000, max_candidates=3)
 _HEADER_ROOM = 100_000
 """What the producer has for headers, over ``dead_letter_max_bytes``."""
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ralm.scoring import AttentionWeights
+from state.atomic_file import file_sha256
 from state.bundle import bundle as bundles
 from state.bundle.bundle import Bundle, BundleError, write_bundle
 
@@ -148,7 +149,7 @@ def _file_check() -> Check:
         place.put(name, content)
         if change["told"]:
             manifest = json.loads(json.dumps(place.manifest))
-            manifest["files"][name] = {"bytes": len(content), "sha256": bundles._hash(place.path / name)}
+            manifest["files"][name] = {"bytes": len(content), "sha256": file_sha256(place.path / name)}
             manifest["version"] = bundles._version(manifest)
             place.put("manifest.json", json.dumps(manifest).encode())
         try:

@@ -15,7 +15,7 @@ import click
 from flows.cli import main as cli
 from flows.cli.options import with_settings
 from flows.config.fields import flag, variable
-from flows.config.settings import Settings
+from flows.config.settings import Settings, names_of
 from flows.config.sources import load_settings
 from flows.kafka.config import check_client
 from flows.support.errors import ConfigError
@@ -171,9 +171,8 @@ def _flags_check() -> Check:
     """Through the console script, as a user calls it; ``--config`` names an empty file."""
 
     @click.command("made")
-    @with_settings(
-        "kafka-not-asked", *{"kafka", "topics", "source", "state", "seeds", "windows", "train", "metrics"} - {"kafka"}
-    )
+    # By their names: for the group kafka, librdkafka would be asked each time.
+    @with_settings(*names_of("kafka", "topics", "source", "messages", "state", "seeds", "windows", "train", "metrics"))
     def made(settings: Settings) -> None:
         click.echo(settings.shown())
 

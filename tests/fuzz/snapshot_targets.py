@@ -5,7 +5,7 @@ from random import Random
 import msgspec
 import numpy as np
 
-from flows.seed_sets.keeper_state import KeeperState
+from flows.seed_sets.keeper_state import OperatorSnapshot
 from flows.support.errors import RalmError
 
 from .mutation import mutated, number, text
@@ -20,7 +20,7 @@ def snapshot(rng: Random) -> bytes:
     windows = np.array([rng.randrange(2**53) for _ in items], np.int64)
     pending = {text(rng): rng.randrange(2**53) for _ in range(rng.randrange(3))}
     newest = rng.choice((None, 5))
-    state = KeeperState(rng.randrange(9), rng.randrange(99), 0, newest, 0, (items, windows, windows), pending)
+    state = OperatorSnapshot(rng.randrange(9), rng.randrange(99), 0, newest, 0, (items, windows, windows), pending)
     data = state.encode()
     if rng.random() < 0.3:
         parts = msgspec.msgpack.decode(data)
@@ -33,13 +33,13 @@ def snapshot(rng: Random) -> bytes:
 def _snapshot_check() -> Check:
     def check(data: bytes) -> str:
         try:
-            state = KeeperState.decode(data)
+            state = OperatorSnapshot.decode(data)
         except RalmError as error:
             said(error)
             return "refused"
         items, first, last = state.dirty
         assert len(items) == len(first) == len(last)
-        again = KeeperState.decode(state.encode())
+        again = OperatorSnapshot.decode(state.encode())
         assert again.encode() == state.encode(), "it does not come through again"
         for value in (state.position, state.candidates, state.closed, state.partition):
             assert 0 <= value < 2**63, f"{value} is no offset, time or partition"

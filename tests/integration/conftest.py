@@ -8,45 +8,31 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
-import numpy as np
 import pytest
-from json_client import JsonClient
+from brokers.topics import wait_for_topics
+from clients import PlainClient
+from scenario import USERS
+from toys import toy_bundle
 
-from ralm.scoring import AttentionWeights
-from state.bundle.bundle import write_bundle
-from state.user_keys import user_keys
-
-USERS = [f"user-{number}" for number in range(400)]
+TOPICS = ("clicks", "candidates", "requests", "centroids", "scores", "dead-letters")
 
 
 @pytest.fixture
-def client(broker: str) -> JsonClient:
+def client(broker: str) -> PlainClient:
     """A client whose topics are this test's own."""
-    return JsonClient(broker, f"t{uuid4().hex[:10]}.")
+    return PlainClient(broker, f"t{uuid4().hex[:10]}.")
 
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of random weights and vectors."""
-    rng, h = np.random.default_rng(0), 24
-    weights = AttentionWeights(*(rng.normal(scale=0.3, size=s).astype("f4") for s in ((h, h), (8, h), (8,))))
-    path = tmp_path_factory.mktemp("bundle") / "bundle"
-    write_bundle(
-        path,
-        towers=weights,
-        user_tower={},
-        lookalike={},
-        keys=user_keys(USERS),
-        vectors=rng.normal(size=(len(USERS), h)).astype("f4"),
-        details={},
-    )
-    return path
+    return toy_bundle(tmp_path_factory.mktemp("bundle") / "bundle", USERS, dim=24, scale=0.3).path
 
 
 class Flow:
     """A flow process with its own state directory, to start, stop and kill."""
 
-    def __init__(self, client: JsonClient, bundle: Path, home: Path, **settings: str) -> None:
+    def __init__(self, client: PlainClient, bundle: Path, home: Path, **settings: str) -> None:
         self.home, self.log = home, home / "flow.log"
         home.mkdir(parents=True, exist_ok=True)
         values = {
@@ -104,7 +90,7 @@ class Flow:
 
 
 @pytest.fixture
-def flow(client: JsonClient, bundle: Path, tmp_path: Path) -> Iterator[Callable[..., Flow]]:
+def flow(client: PlainClient, bundle: Path, tmp_path: Path) -> Iterator[Callable[..., Flow]]:
     """Makes flows (their topics too); what still runs at the end is killed."""
     made: list[Flow] = []
 
@@ -113,6 +99,7 @@ def flow(client: JsonClient, bundle: Path, tmp_path: Path) -> Iterator[Callable[
         if not made:
             done = new.command("topics")
             assert done.returncode == 0, done.stderr
+            wait_for_topics(client.servers, [client.prefix + name for name in TOPICS])
         made.append(new)
         return new
 

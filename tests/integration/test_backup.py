@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_flows import clicks, is_final, oracle, send_clicks, stored, wait_until
+from scenario import clicks, is_final, oracle, send_clicks, stored
+from waiting import wait_until
 
 from state.directory import mark_format
 

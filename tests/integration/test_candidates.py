@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from confluent_kafka import Consumer, TopicPartition
-from test_flows import clicks, is_final, last_centroids, oracle, send_clicks, send_request, stored, wait_until
+from scenario import clicks, is_final, last_centroids, oracle, send_clicks, send_request, stored
+from waiting import wait_until
 
 pytestmark = pytest.mark.broker
 

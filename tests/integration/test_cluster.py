@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_flows import clicks, is_final, oracle, send_clicks, send_request, stored, wait_until
+from scenario import clicks, is_final, oracle, send_clicks, send_request, stored
+from waiting import wait_until
 
 from flows.config.flow_process import free_port
 

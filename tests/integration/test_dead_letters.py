@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 from header_names import send_with_header_name
+from waiting import wait_until
 
 from state.store.seed_store import SeedStore, StoreError
 
@@ -47,10 +48,7 @@ def seeds(home: Path, item: str) -> int:
 
 
 def wait_for_seeds(flow: Any, **items: int) -> None:
-    until = time.monotonic() + 40
-    while any(seeds(flow.home, name.replace("_", "-")) < least for name, least in items.items()):
-        assert time.monotonic() < until, flow.log_text()[-3000:]
-        time.sleep(0.2)
+    wait_until(lambda: all(seeds(flow.home, name.replace("_", "-")) >= least for name, least in items.items()))
 
 
 def send_bad_ones(client: Any) -> None:

@@ -6,14 +6,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 from urllib.request import urlopen
 
 import numpy as np
 import pytest
+from waiting import wait_until
 
 from flows.offline.datasets.layout import Dataset, save
 
@@ -39,7 +38,18 @@ KEYS = {
     "latency_p50_ms",
     "latency_p99_ms",
 }
-SMALL = ["--dim", "8", "--field-dim", "4", "--attention-size", "4", "--epochs-user", "1", "--epochs-lookalike", "1"]
+SMALL = [
+    "--train-dim",
+    "8",
+    "--train-field-dim",
+    "4",
+    "--train-attention-size",
+    "4",
+    "--train-epochs-user",
+    "1",
+    "--train-epochs-lookalike",
+    "1",
+]
 
 
 def made_up() -> Dataset:
@@ -102,15 +112,6 @@ def children(folder: Path) -> list[str]:
     return found
 
 
-def eventually(condition: Callable[[], object], seconds: float = 120.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     pytest.importorskip("noida_db", reason="needs the embedded broker: install the extra 'broker'")
@@ -159,7 +160,7 @@ def test_a_second_run_finds_the_same_and_stays_until_it_is_stopped(demo: Demo, f
     assert "user tower" in first.said  # the bar of training
     process = demo.start("--days", str(DAYS), "--keep")
     try:
-        assert eventually(lambda: "Ctrl-C stops both" in demo.output.read_text() or process.poll() is not None)
+        wait_until(lambda: "Ctrl-C stops both" in demo.output.read_text() or process.poll() is not None)
         said = demo.output.read_text()
         assert process.poll() is None, said
         check_that_it_is_the_same(demo, first)
@@ -177,7 +178,7 @@ def test_a_second_run_finds_the_same_and_stays_until_it_is_stopped(demo: Demo, f
         process.kill()
         process.wait()
     assert "drained" in demo.left("flow.log")
-    assert eventually(lambda: not children(demo.folder))
+    wait_until(lambda: not children(demo.folder))
 
 
 def check_that_it_is_the_same(demo: Demo, first: Left) -> None:
@@ -190,10 +191,10 @@ def check_that_it_is_the_same(demo: Demo, first: Left) -> None:
 def test_an_interrupt_leaves_no_process_behind(demo: Demo, first: Left) -> None:
     process = demo.start()
     try:
-        assert eventually(lambda: len(children(demo.folder)) >= 3 or process.poll() is not None)  # itself, broker, flow
+        wait_until(lambda: len(children(demo.folder)) >= 3 or process.poll() is not None)  # itself, broker, flow
         process.send_signal(signal.SIGINT)
         assert process.wait(120) == 1
     finally:
         process.kill()
         process.wait()
-    assert eventually(lambda: not children(demo.folder))
+    wait_until(lambda: not children(demo.folder))

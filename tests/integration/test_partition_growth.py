@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewPartitions
-from test_flows import clicks, is_final, oracle, send_clicks, stored, wait_until
+from scenario import clicks, is_final, oracle, send_clicks, stored
+from waiting import wait_until
 
 from flows.seed_sets.partitioners import PARTITIONERS
 

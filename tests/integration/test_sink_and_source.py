@@ -6,9 +6,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from brokers.topics import wait_for_topics
+from clients import PlainClient
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from json_client import JsonClient
 
 from flows.config.settings import Settings
 from flows.engine.sink import KafkaSink
@@ -28,13 +29,13 @@ pytestmark = pytest.mark.broker
 
 def settings_for(servers: str, **more: Any) -> Settings:
     made = Settings(bootstrap_servers=servers, topic_prefix=f"t{uuid4().hex[:10]}.", **more)
-    make_topics(made)
+    wait_for_topics(servers, [state.plan.name for state in make_topics(made)])
     return made
 
 
 def take_all(reader: TopicReader, partition: int, count: int) -> list[int]:
     found: list[int] = []
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while len(found) < count:
         assert time.monotonic() < until
         found += [message.offset() for message in reader.take(partition)]
@@ -42,7 +43,7 @@ def take_all(reader: TopicReader, partition: int, count: int) -> list[int]:
 
 
 def at_end(reader: TopicReader, partition: int) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while not reader.at_end(partition):
         assert time.monotonic() < until
         assert reader.take(partition) == []
@@ -77,7 +78,7 @@ def test_the_longest_value_of_ours_is_taken(broker: str) -> None:
     delivery = Delivery("centroids", TopicNames.of(settings).centroids, producer_config(settings), timeout=5.0)
     delivery.send([OutMessage(b"k" * 513, b"x" * MAX_VALUE_BYTES)])
     delivery.settle()
-    (found,) = JsonClient(broker, settings.topic_prefix).read("centroids")
+    (found,) = PlainClient(broker, settings.topic_prefix).read("centroids")
     assert len(found.value()) == MAX_VALUE_BYTES
 
 
@@ -86,12 +87,14 @@ def test_a_topic_that_takes_only_shorter_messages_is_said_with_its_setting(broke
     name = f"{settings.topic_prefix}small"
     admin = AdminClient({"bootstrap.servers": broker})
     admin.create_topics([NewTopic(name, 1, 1, config={"max.message.bytes": "10000"})])[name].result(timeout=20)
+    wait_for_topics(broker, [name])
     delivery = Delivery("scores", name, producer_config(settings), timeout=5.0)
     delivery.send([OutMessage(b"k", b"x" * 50_000)])
     with pytest.raises(RalmError, match=rf"the setting max\.message\.bytes of the topic {name}"):
         delivery.settle()
 
 
+@pytest.mark.embedded_too
 def test_all_parts_of_a_sink_share_a_producer_and_a_snapshot_delivers(broker: str) -> None:
     settings = settings_for(broker)
     sink = KafkaSink("scores", TopicNames.of(settings).scores, producer_config(settings), 5000)
@@ -101,14 +104,15 @@ def test_all_parts_of_a_sink_share_a_producer_and_a_snapshot_delivers(broker: st
     for number, part in enumerate(parts):
         part.write_batch([OutMessage(b"k", str(number).encode(), [("h", b"v")])])
         part.snapshot()
-    found = JsonClient(broker, settings.topic_prefix).read("scores")
+    found = PlainClient(broker, settings.topic_prefix).read("scores")
     assert sorted(message.value() for message in found) == [b"0", b"1"]
     assert found[0].headers() == [("h", b"v")]
 
 
+@pytest.mark.embedded_too
 def test_an_offset_that_has_expired_raises_and_never_jumps(broker: str) -> None:
     settings = settings_for(broker, partitions=1)
-    client, topic = JsonClient(broker, settings.topic_prefix), TopicNames.of(settings).clicks
+    client, topic = PlainClient(broker, settings.topic_prefix), TopicNames.of(settings).clicks
     for number in range(50):
         client.send("clicks", "i", {"number": number})
     client.flush()
@@ -124,9 +128,10 @@ def test_an_offset_that_has_expired_raises_and_never_jumps(broker: str) -> None:
     assert take_all(fresh, 0, 20) == list(range(30, 50))
 
 
+@pytest.mark.embedded_too
 def test_each_partition_is_read_in_order_from_its_own_position(broker: str) -> None:
     settings = settings_for(broker, partitions=3)
-    client, topic = JsonClient(broker, settings.topic_prefix), TopicNames.of(settings).clicks
+    client, topic = PlainClient(broker, settings.topic_prefix), TopicNames.of(settings).clicks
     for number in range(300):
         client.send("clicks", f"i{number % 20}", {"number": number})
     client.flush()
@@ -147,9 +152,10 @@ def test_each_partition_is_read_in_order_from_its_own_position(broker: str) -> N
         reader.remove(partition)
 
 
+@pytest.mark.embedded_too
 def test_a_source_waits_until_it_is_open_sends_heartbeats_and_ends_when_told(broker: str) -> None:
     settings = settings_for(broker, partitions=1)
-    client, state = JsonClient(broker, settings.topic_prefix), {"open": False, "stop": False}
+    client, state = PlainClient(broker, settings.topic_prefix), {"open": False, "stop": False}
     client.send("requests", "u", {"x": 1})
     client.flush()
     source = KafkaSource(options(settings, "requests", stopping=lambda: state["stop"], open=lambda: state["open"]))
@@ -196,7 +202,7 @@ def options(settings: Settings, kind: str, **more: Any) -> SourceOptions:
 
 
 def _poll(poll: Callable[[], list[Any]], right: Callable[[Any], bool]) -> Any:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while True:
         assert time.monotonic() < until
         for batch in poll():

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from test_flows import wait_until
+from waiting import wait_until
 
 from flows.config.flow_process import free_port
 

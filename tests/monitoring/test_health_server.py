@@ -3,12 +3,13 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
 from hand_clock import HandClock
 from prometheus_client import CollectorRegistry, Counter
+from waiting import wait_until
 
 from monitoring.health import Health
 from monitoring.health_server import MAX_CLIENTS, MAX_QUESTION_BYTES, HealthServer, serve
@@ -194,21 +195,14 @@ def handlers() -> int:
     return sum("process_request_thread" in thread.name for thread in threading.enumerate())
 
 
-def eventually(true: Callable[[], bool], seconds: float = 20) -> None:
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("said", [b"", b"GET /metrics HTTP/1.1\r\nX-Slow: "])
 def test_many_clients_that_never_finish_leave_the_pages_to_others(server: HealthServer, said: bytes) -> None:
-    eventually(lambda: handlers() == 0)
+    wait_until(lambda: handlers() == 0)
     with clients(server, 3 * MAX_CLIENTS, said):
         for path in ("/metrics", "/-/healthy"):
             assert ask(server, path)[0].status == 200
-        eventually(lambda: handlers() <= MAX_CLIENTS)
-    eventually(lambda: handlers() == 0)
+        wait_until(lambda: handlers() <= MAX_CLIENTS)
+    wait_until(lambda: handlers() == 0)
 
 
 def test_a_client_that_speaks_slowly_is_hung_up_on_in_time(health: Health) -> None:
@@ -225,8 +219,8 @@ def test_a_client_that_speaks_slowly_is_hung_up_on_in_time(health: Health) -> No
             time.sleep(0.05)
             return False
 
-        eventually(hung_up, 5)
-        eventually(lambda: handlers() == 0)
+        wait_until(hung_up)
+        wait_until(lambda: handlers() == 0)
 
 
 def test_a_client_that_does_not_take_its_answer_is_hung_up_on(health: Health) -> None:
@@ -238,8 +232,8 @@ def test_a_client_that_does_not_take_its_answer_is_hung_up_on(health: Health) ->
         serve(health, "127.0.0.1", 0, registry, client_s=1.0) as server,
         clients(server, 3, b"GET /metrics HTTP/1.1\r\n\r\n"),
     ):
-        eventually(lambda: handlers() >= 1)
-        eventually(lambda: handlers() == 0)
+        wait_until(lambda: handlers() >= 1)
+        wait_until(lambda: handlers() == 0)
         assert ask(server, "/-/healthy")[0].status == 200
 
 

@@ -10,14 +10,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import numpy as np
 import pytest
 import trustme
 from security.secure_broker import SecureBroker, secure_broker
-
-from ralm.scoring import AttentionWeights
-from state.bundle.bundle import write_bundle
-from state.user_keys import user_keys
+from toys import toy_bundle
 
 USERS = [f"user-{number}" for number in range(50)]
 
@@ -70,13 +66,7 @@ def door(own_broker: Any) -> Iterator[Callable[..., SecureBroker]]:
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of random weights and vectors."""
-    rng, h = np.random.default_rng(0), 8
-    weights = AttentionWeights(*(rng.normal(scale=0.3, size=s).astype("f4") for s in ((h, h), (4, h), (4,))))
-    path = tmp_path_factory.mktemp("bundle") / "bundle"
-    vectors = rng.normal(size=(len(USERS), h)).astype("f4")
-    keys = user_keys(USERS)
-    write_bundle(path, towers=weights, user_tower={}, lookalike={}, keys=keys, vectors=vectors, details={})
-    return path
+    return toy_bundle(tmp_path_factory.mktemp("bundle") / "bundle", USERS, scale=0.3).path
 
 
 class Ralm:

@@ -5,14 +5,14 @@ import signal
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from security.listening import listening
+from waiting import wait_until
 
 from flows.config.flow_process import free_port
 
@@ -20,13 +20,6 @@ pytestmark = [
     pytest.mark.broker,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc"),
 ]
-
-
-def wait_until(true: Callable[[], Any], seconds: float = 40) -> None:
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until
-        time.sleep(0.1)
 
 
 @contextmanager

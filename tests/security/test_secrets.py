@@ -210,7 +210,7 @@ def _pages(port: int, process: Any, run: Any) -> str:
     from flows.support.metrics_page import MetricsServer  # noqa: PLC0415
 
     server = MetricsServer("127.0.0.1", port)
-    until = time.monotonic() + 40
+    until = time.monotonic() + 120
     while not (ready := server.ready())[0]:
         assert process.poll() is None, run.said()[-3000:]
         assert time.monotonic() < until, ready

@@ -3,11 +3,12 @@
 import json
 import signal
 import time
-from collections.abc import Callable
 from typing import Any
 
 import click
 import pytest
+from clients import PlainClient
+from waiting import wait_until
 
 from flows.cli import main as cli
 from flows.config.settings import Settings
@@ -31,14 +32,6 @@ def settings_for(certificates: Any, door: Any) -> dict[str, str]:
     }
 
 
-def wait_until(true: Callable[[], Any], seconds: float = 40) -> Any:
-    until = time.monotonic() + seconds
-    while not (value := true()):
-        assert time.monotonic() < until
-        time.sleep(0.1)
-    return value
-
-
 def write_events(home: Any, start: int) -> None:
     clicks = [{"user_id": f"user-{n % 20}", "item_id": f"item-{n % 3}", "ts": start + n} for n in range(60)]
     requests = [{"request_id": f"r{n}", "user_id": f"user-{n}", "ts": start + 100} for n in range(5)]
@@ -47,7 +40,7 @@ def write_events(home: Any, start: int) -> None:
 
 
 def test_the_whole_system_works_through_a_door_that_asks_for_certificate_and_password(
-    door: Any, certificates: Any, ralm: Any, own_broker: Any, plain_client: Any
+    door: Any, certificates: Any, ralm: Any, own_broker: Any
 ) -> None:
     secure = door(certificates.door, USER)
     run = ralm(**settings_for(certificates, secure))
@@ -62,17 +55,18 @@ def test_the_whole_system_works_through_a_door_that_asks_for_certificate_and_pas
     code, said = run("replay", "--clicks", "clicks.jsonl", "--requests", "requests.jsonl")
     assert code == 0, said
     assert len(secure.seen.users) > before
-    behind = plain_client(own_broker.bootstrap_servers)  # reads past the door
-    behind.send("t.clicks", [("item-0", b"no click")])
+    behind = PlainClient(own_broker.bootstrap_servers, "t.")  # reads past the door
+    behind.send("clicks", "item-0", b"no click")
+    behind.flush()
 
     process = run.start("run", "look-alike")
     try:
-        wait_until(lambda: process.poll() is not None or len(behind.read("t.scores")) == 5)
+        wait_until(lambda: process.poll() is not None or len(behind.read("scores")) == 5)
         assert process.poll() is None, run.said()
         wait_until(
-            lambda: {m.key().split(b"/")[1] for m in behind.read("t.centroids")} == {b"item-0", b"item-1", b"item-2"}
+            lambda: {m.key().split(b"/")[1] for m in behind.read("centroids")} == {b"item-0", b"item-1", b"item-2"}
         )
-        assert len(wait_until(lambda: behind.read("t.dead-letters"))) == 1
+        assert len(wait_until(lambda: behind.read("dead-letters"))) == 1
     finally:
         process.send_signal(signal.SIGTERM)
         code = process.wait(120)

@@ -1,17 +1,23 @@
-"""A small file is there whole or as it was."""
+"""A file is there whole or as it was."""
 
 import errno
+import hashlib
 import os
 from pathlib import Path
 
 import pytest
 
-from state.atomic_file import write_whole
+from state.atomic_file import atomic_write, file_sha256
+
+
+def write(path: Path, text: str) -> None:
+    with atomic_write(path) as work:
+        work.write_text(text)
 
 
 def test_a_file_is_replaced_and_may_be_read_by_all(tmp_path: Path) -> None:
     for text in ("one", "two"):
-        write_whole(tmp_path / "mark", text)
+        write(tmp_path / "mark", text)
         assert (tmp_path / "mark").read_text() == text
     assert (tmp_path / "mark").stat().st_mode & 0o777 == 0o644
     assert [path.name for path in tmp_path.iterdir()] == ["mark"]
@@ -24,9 +30,29 @@ def test_a_full_disk_leaves_what_was_there_and_nothing_else(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    write_whole(tmp_path / "mark", "one")
+    write(tmp_path / "mark", "one")
     monkeypatch.setattr(os, fails, full)
     with pytest.raises(OSError, match="No space left"):
-        write_whole(tmp_path / "mark", "two")
+        write(tmp_path / "mark", "two")
     assert (tmp_path / "mark").read_text() == "one"
     assert [path.name for path in tmp_path.iterdir()] == ["mark"]
+
+
+def test_a_block_that_raises_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None:
+    write(tmp_path / "mark", "one")
+
+    def half() -> None:
+        with atomic_write(tmp_path / "mark") as work:
+            work.write_text("tw")
+            assert (tmp_path / "mark").read_text() == "one"
+            raise ValueError("half")
+
+    with pytest.raises(ValueError, match="half"):
+        half()
+    assert (tmp_path / "mark").read_text() == "one"
+    assert [path.name for path in tmp_path.iterdir()] == ["mark"]
+
+
+def test_a_files_sha256_is_its_bytes(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x" * 100_000)
+    assert file_sha256(tmp_path / "file") == hashlib.sha256(b"x" * 100_000).hexdigest()

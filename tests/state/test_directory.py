@@ -7,7 +7,8 @@ import pytest
 from store_history import Crashed, N
 
 from state.directory import check_format, mark_format, read_format
-from state.store.seed_store import FORMAT, SeedStore, StoreError
+from state.store.layout import STATE_FORMAT
+from state.store.seed_store import SeedStore, StoreError
 
 
 def contents(path: Path) -> dict[str, bytes]:
@@ -22,7 +23,7 @@ def test_a_new_directory_is_marked_once(tmp_path: Path) -> None:
     before = contents(tmp_path / "state")
     mark_format(tmp_path / "state")
     assert contents(tmp_path / "state") == before
-    assert read_format(tmp_path / "state") == FORMAT
+    assert read_format(tmp_path / "state") == STATE_FORMAT
     assert [file.name for file in (tmp_path / "state").iterdir()] == ["format.json"]
 
 
@@ -55,7 +56,7 @@ def test_another_or_an_unreadable_mark_is_refused(tmp_path: Path, mark: str, wor
     assert (tmp_path / "format.json").read_text(encoding="latin-1") == mark
 
 
-@pytest.mark.parametrize(("found", "words"), [(1, "Drain the flow"), (FORMAT + 1, "newer version wrote it")])
+@pytest.mark.parametrize(("found", "words"), [(1, "Drain the flow"), (STATE_FORMAT + 1, "newer version wrote it")])
 def test_a_store_of_another_format_is_refused_and_stays_as_it_was(
     crashed: Crashed, tmp_path: Path, found: int, words: str
 ) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from state.owner_lock import OwnedElsewhereError, OwnerLock, owners
+from state.owner_lock import OwnedElsewhereError, OwnerLock, file_lock, owners
 
 
 def test_the_second_owner_is_told_who_holds_it(tmp_path: Path) -> None:
@@ -69,6 +69,13 @@ def test_a_disk_that_cannot_lock_is_told_in_words(tmp_path: Path, monkeypatch: p
         open_files = len(os.listdir("/proc/self/fd"))
         with pytest.raises(OwnedElsewhereError, match=r"cannot be had: .*process-0\.lock cannot be locked.*local"):
             OwnerLock(tmp_path, 0, "x").__enter__()
-        with pytest.raises(OwnedElsewhereError, match=r"cannot be told: .*process-0\.lock cannot be locked"):
+        with pytest.raises(OwnedElsewhereError, match=r"cannot determine .*process-0\.lock cannot be locked"):
             owners(tmp_path)
         assert len(os.listdir("/proc/self/fd")) == open_files
+
+
+def test_a_lock_file_has_one_holder_at_a_time(tmp_path: Path) -> None:
+    with file_lock(tmp_path / "lock"), pytest.raises(BlockingIOError):
+        file_lock(tmp_path / "lock", wait=False).__enter__()
+    with file_lock(tmp_path / "lock", wait=False):
+        pass

@@ -8,7 +8,7 @@ from flows.kafka.topics import TopicNames
 from flows.messages.batches import RawBatch, RawMessage
 from flows.messages.codec import decode_candidate, decode_click, decode_request
 from flows.messages.dead_letter import DeadLetter, reject_of
-from flows.messages.decode import Decoded, DecodeLimits, Decoder
+from flows.messages.decode import Decoded, Decoder
 
 
 class Acceptance:
@@ -24,12 +24,11 @@ class Acceptance:
     """
 
     def __init__(self, settings: Settings, now: Callable[[], int], *, set_key: bool = False) -> None:
-        names, s = TopicNames.of(settings), settings
+        names = TopicNames.of(settings)
         self.candidates = names.candidates
-        limits = DecodeLimits(s.max_message_bytes, s.max_future, s.dead_letter_max_bytes, s.max_candidates)
         self._now = now
         self._set_key = set_key
-        decoder = Decoder(limits, tell=False)
+        decoder = Decoder(settings, tell=False)
         self._checks: dict[str, Callable[[RawMessage], None]] = {
             names.clicks: lambda message: self._decode(decoder.clicks, message),
             names.requests: lambda message: self._decode(decoder.requests, message),

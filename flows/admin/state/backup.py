@@ -13,7 +13,7 @@ from flows.recovery.backup_note import check_note, write_note
 from flows.recovery.recovery_sqlite import connect
 from flows.seed_sets.repartition import GROWN
 from flows.support.errors import RalmError
-from state.atomic_file import sync, write_whole
+from state.atomic_file import atomic_write, sync
 from state.directory import NAME as FORMAT_NAME
 from state.directory import (
     RESTORING,
@@ -39,7 +39,7 @@ def backup(state_dir: Path, target: Path, capacity: int, progress: Callable[[str
         state_dir: the directory; nothing in it is changed.
         target: where the backup is to lie; must not exist, or be empty.
         capacity: N, the most seeds of an item.
-        progress: told what is done.
+        progress: called with what is being done.
 
     Raises:
         RalmError: when something is damaged, or the backup cannot be written.
@@ -141,14 +141,14 @@ def restore(source: Path, state_dir: Path, capacity: int, progress: Callable[[st
         source: the backup, or a copy of a drained state directory.
         state_dir: the state directory; must not exist or be empty but for lock files and what a restore left.
         capacity: N, the most seeds of an item.
-        progress: told what is done.
+        progress: called with what is being done.
 
     Raises:
         RalmError: when a flow holds either directory, this one is not empty, or the backup is damaged.
     """
     try:
         _refuse_in_use(state_dir, "stop it first")
-        _refuse_in_use(source, "such a copy is none; `ralm state backup` makes one beside a flow")
+        _refuse_in_use(source, "a copy of it is not a valid backup; `ralm state backup` makes one beside a flow")
         _refuse_if_full(state_dir)
         if state_dir.resolve().is_relative_to(source.resolve()):
             msg = f"{state_dir} lies in the backup {source}: restore to another place"
@@ -160,8 +160,9 @@ def restore(source: Path, state_dir: Path, capacity: int, progress: Callable[[st
             begin_restoring(state_dir)
             _copy_back(source, state_dir, progress)
             if (source / GROWN).exists():
-                write_whole(state_dir / GROWN, (source / GROWN).read_text())
-            _refuse_in_use(source, "it was started meanwhile, so this copy is none")
+                with atomic_write(state_dir / GROWN) as work:
+                    shutil.copyfile(source / GROWN, work)
+            _refuse_in_use(source, "it was started meanwhile, so this copy is not valid")
             write_format(state_dir)
             end_restoring(state_dir)
     except (OwnedElsewhereError, StoreError) as error:

@@ -12,9 +12,9 @@ from flows.support.errors import RalmError
 from state.directory import read_format, recovery_folders, refusal, refuse_cut_off, store_paths
 from state.owner_lock import OwnedElsewhereError, owners
 from state.store.check import StoreReport, check_store
-from state.store.layout import FORMAT, StoreError
+from state.store.layout import STATE_FORMAT, StoreError
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 _AGAIN = (
     "at its next start the flow reads the messages between from the topic again; if the topic no longer has them, it "
     "refuses to start"
@@ -22,13 +22,13 @@ _AGAIN = (
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class PartitionSnapshot:
     """What the recovery data of a dataflow says of a partition.
 
     Attributes:
         flow: the dataflow.
         position: the offset that the seed sets reach, None without a snapshot of them.
-        candidates: the same of the topic of candidates.
+        candidates: the same of the candidates topic.
         source: the next offset of the source of clicks, None without one.
     """
 
@@ -46,12 +46,12 @@ class PartitionReport:
         partition: its number.
         store: what was found in its store.
         snapshots: what the recovery data of each dataflow says.
-        behind: in which way the store is behind, in words.
+        behind: messages: in which way the store is behind.
     """
 
     partition: int
     store: StoreReport
-    snapshots: list[Snapshot] = field(default_factory=list)
+    snapshots: list[PartitionSnapshot] = field(default_factory=list)
     behind: list[str] = field(default_factory=list)
 
     @property
@@ -99,8 +99,8 @@ class StateVerifier:
         capacity: N, the most seeds of an item.
 
     Attributes:
-        damages: what is damaged beside the stores, in words.
-        notes: what is worth a word.
+        damages: messages: what is damaged beside the stores.
+        notes: messages about what is unusual but not damaged.
 
     Raises:
         RalmError: when there is nothing to verify.
@@ -123,7 +123,7 @@ class StateVerifier:
         except StoreError as error:
             self.damages.append(str(error))
         else:
-            if found != FORMAT:
+            if found != STATE_FORMAT:
                 raise RalmError(refusal(state_dir, found or 1))
         self._running = True
         try:
@@ -150,13 +150,13 @@ class StateVerifier:
             if now != data.epoch:
                 self.notes.append(f"the recovery data of {name} moved meanwhile, from epoch {data.epoch} to {now}")
 
-    def _listed(self, what: Callable[[Path], T]) -> T:
+    def _listed(self, what: Callable[[Path], _T]) -> _T:
         try:
             return what(self._state_dir)
         except StoreError as error:
             raise RalmError(str(error)) from error
 
-    def _partition(self, partition: int, path: Path | None, snapshots: list[Snapshot]) -> PartitionReport:
+    def _partition(self, partition: int, path: Path | None, snapshots: list[PartitionSnapshot]) -> PartitionReport:
         if path is None:
             store = StoreReport(self._state_dir / "seeds" / f"{partition:05d}", notes=["there is no store"])
         else:
@@ -168,23 +168,23 @@ class StateVerifier:
             report.behind = [words for snapshot in snapshots for words in _behind(store, snapshot)]
         return report
 
-    def _snapshots(self, flows: dict[str, RecoveryData]) -> dict[int, list[Snapshot]]:
-        found: dict[int, list[Snapshot]] = {}
+    def _snapshots(self, flows: dict[str, RecoveryData]) -> dict[int, list[PartitionSnapshot]]:
+        found: dict[int, list[PartitionSnapshot]] = {}
         for flow, data in flows.items():
             keepers = {keeper.partition: keeper for keeper in data.keepers.values()}
             sources = source_positions(data, "clicks")
             for partition in sorted({*keepers, *sources}):
                 keeper, source = keepers.get(partition), sources.get(partition)
                 snapshot = (
-                    Snapshot(flow, source=source)
+                    PartitionSnapshot(flow, source=source)
                     if keeper is None
-                    else Snapshot(flow, keeper.position, keeper.candidates, source)
+                    else PartitionSnapshot(flow, keeper.position, keeper.candidates, source)
                 )
                 found.setdefault(partition, []).append(snapshot)
         return found
 
 
-def _behind(store: StoreReport, snapshot: Snapshot) -> Iterator[str]:
+def _behind(store: StoreReport, snapshot: PartitionSnapshot) -> Iterator[str]:
     has = 0 if store.meta is None else store.meta.position
     listed = 0 if store.meta is None else store.meta.candidates
     needed = max(snapshot.position or 0, snapshot.source or 0)

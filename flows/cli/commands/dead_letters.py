@@ -20,7 +20,7 @@ from flows.admin.dead_letters.send_back import ReturnOptions, Summary, send_back
 from flows.admin.dead_letters.show import as_json, explanation, printable, row, text_or_hex
 from flows.admin.dead_letters.topic import Filters, Progress, read_from, read_records
 from flows.cli.options import with_settings
-from flows.config.fields import milliseconds
+from flows.config.fields import parse_duration
 from flows.config.settings import Settings
 from flows.messages.dead_letter import DeadLetter, SentBack, Stranger
 from flows.messages.rejects import REASONS
@@ -59,7 +59,7 @@ def _filters(wrapped: Callable[..., None]) -> Callable[..., None]:
 
 def _duration(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
     try:
-        return None if value is None else milliseconds(value)
+        return None if value is None else parse_duration(value)
     except ValueError as error:
         msg = f"{value!r} cannot be used: {error}; it is written 250ms, 5s, 5m, 1h or 7d"
         raise click.BadParameter(msg) from None
@@ -123,7 +123,7 @@ def count(settings: Settings, filters: Filters, as_lines: bool) -> None:
 @click.argument("partition", type=click.IntRange(0))
 @click.argument("offset", type=click.IntRange(0))
 @click.option("--most", type=click.IntRange(1), default=2000, show_default=True, help="most characters shown of a part")
-@with_settings("kafka", "source")
+@with_settings("kafka", "messages")
 def explain(settings: Settings, partition: int, offset: int, most: int) -> None:
     """All about the letter at PARTITION and OFFSET of the topic of dead letters, as `list` shows them."""
     records = read_from(settings, partition, offset)
@@ -145,7 +145,7 @@ def explain(settings: Settings, partition: int, offset: int, most: int) -> None:
 @click.option("--limit", type=click.IntRange(1), help="send at most so many")
 @click.option("--dry-run", is_flag=True, help="only say of each letter what would be done")
 @click.option("--set-key", is_flag=True, help="of null_key and key_mismatch: send with the key that the value says")
-@with_settings("kafka", "source", "scoring")
+@with_settings("kafka", "messages")
 def send(settings: Settings, filters: Filters, limit: int | None, dry_run: bool, set_key: bool) -> None:
     """Send dead letters back to the topic where they were read, once what was wrong is mended.
 

@@ -21,7 +21,7 @@ from flows.config.settings import Settings
     help="where everything goes; data and bundle are used again",
 )
 @click.option("--days", type=click.IntRange(min=1), help="replay only so many days of clicks  [default: all]")
-@with_settings("train", "metrics")
+@with_settings("train", "metrics", "rng_seed")
 def command(settings: Settings, keep: bool, folder: Path, days: int | None) -> None:
     """Train on real clicks, start an embedded broker and the dataflow, replay the later clicks, and sum up.
 

@@ -1,31 +1,45 @@
 """``ralm run``: run a dataflow."""
 
+import sys
 from importlib.metadata import version
 
 import click
 
 from flows.cli.options import with_settings
 from flows.config.settings import Settings
+from flows.preflight.findings import Verdict
+from flows.preflight.preflight import look
 from flows.run import FLOWS, run_flow
-from flows.support.errors import ConfigError
-from state.bundle.bundle import BundleError
+from flows.support.logs import masked
 
-_GROUPS = ("kafka", "source", "state", "seeds", "windows", "clustering", "scoring", "bundle", "metrics", "process")
+_READING = ("kafka", "source", "messages", "state", "process", "metrics", "bundle")
+_GROUPS = (*_READING, "windows", "seeds", "clustering", "scoring")
+
+_ANSWER_S = 5.0
+"""How long ``--check`` waits for a broker; a flow waits longer, since one may be starting beside it."""
 
 
 @click.command("run")
 @click.argument("flow", type=click.Choice(list(FLOWS)))
-@click.option("--check", is_flag=True, help="print the settings that are in force, secrets masked, and stop")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="print the settings in force, secrets masked, look at all that the flow needs, and stop",
+)
 @with_settings(*_GROUPS)
 def command(settings: Settings, flow: str, check: bool) -> None:
     """Run the dataflow look-alike (everything), seeds (clicks to centroids) or scores (requests to answers).
 
+    Before it starts it looks at the bundle, the state directory, the metrics port, the brokers, the topics and this
+    user's rights, and refuses what could not work; --check shows what it sees, a line each, and exits with 0 or 2.
+
     SIGTERM drains it: what was read is finished and snapshotted, and it exits with 0. A kill loses nothing.
     """
-    if check:
-        click.echo(settings.shown((*_GROUPS, "logs")))
-        return
-    try:
+    if not check:
         run_flow(flow, settings, version("ralm-streaming"))
-    except BundleError as error:
-        raise ConfigError(str(error)) from error
+        return
+    click.echo(f"{settings.shown((*_GROUPS, 'logs'))}\n")
+    report, _ = look(FLOWS[flow].topics, settings, answer_s=_ANSWER_S)
+    for line in report.lines():
+        click.echo(masked(line))
+    sys.exit(2 if report.of(Verdict.PROBLEM) else 0)

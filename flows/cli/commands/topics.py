@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.cli.options import with_settings
-from flows.config.fields import duration_text
+from flows.config.fields import format_duration
 from flows.config.settings import Settings
 from flows.kafka.admin import TopicState, make_topics
 
@@ -33,8 +33,8 @@ def _table(states: list[TopicState]) -> Table:
             plan.name,
             str(plan.partitions),
             str(plan.replication_factor),
-            "each key's last" if plan.retention is None else duration_text(plan.retention),
+            "each key's last" if plan.retention is None else format_duration(plan.retention),
             state.state,
-            "\n".join(f"{'!' if d.matters else '(harmless)'} {d.text}" for d in state.differences),
+            "\n".join(f"{'!' if d.matters else '(minor)'} {d.text}" for d in state.differences),
         )
     return table

@@ -14,14 +14,14 @@ from flows.support.progress import epoch_bars
 
 @click.command("train")
 @click.argument("name")
-@with_settings("data", "bundle", "train", "clustering")
+@with_settings("data", "bundle", "train", "rng_seed")
 def command(settings: Settings, name: str) -> None:
     """Train a bundle on the data set NAME of the data folder (see `ralm data`).
 
     The latest clicks are held out; where clicks have no times, a random share of each user's.
     """
     dataset = load(Path(settings.data_dir) / name)
-    learned = 1.0 - settings.validation_share
+    learned = 1.0 - settings.train_held_out
     split = Split(before=dataset.time_at(learned)) if dataset.timed else Split(share_of_user=learned)
     path = Path(settings.bundle)
     with epoch_bars() as progress:

@@ -7,13 +7,13 @@ read is run again.
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ralm.models.model import Model
+from state.atomic_file import atomic_write
 
 Cell = dict[str, Any]
 """``key`` (what it depends on), ``model``, ``group``, ``rng_seed``, and what ``cell_work`` adds."""
@@ -80,13 +80,8 @@ def read(folder: Path, job: Job) -> Cell | None:
 def write(folder: Path, job: Job, result: dict[str, Any]) -> None:
     """Keep the result of a job; it is there whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / f"{job.file}.{os.getpid()}"
-    cell = {"key": job.key, "result": result}
-    with unfinished.open("w") as file:
-        json.dump(cell, file)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.rename(folder / job.file)
+    with atomic_write(folder / job.file) as work:
+        work.write_text(json.dumps({"key": job.key, "result": result}))
 
 
 def joined(jobs: Iterable[Job], folder: Path) -> list[Cell]:

@@ -84,7 +84,7 @@ def _write(
     *,
     plots: bool,
 ) -> None:
-    results = Path(settings.results)
+    results = Path(settings.eval_results)
     results.mkdir(parents=True, exist_ok=True)
     usual = "time" if dataset.timed else "user"
     stem = plan.name if plan.protocol.split == usual else f"{plan.name}-{plan.protocol.split}"

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from flows.config.fields import flag, group_of
-from flows.config.settings import Settings
+from flows.config.fields import flag
+from flows.config.settings import Settings, names_of
 from flows.offline.datasets.layout import Dataset
 from flows.offline.evaluation.cells import Cell
 from flows.offline.evaluation.plan import Plan
@@ -16,7 +16,7 @@ _CUTS = {
     "items": "nothing is learned of {rest} of the items with enough clickers; they are given by the earlier half of "
     "their clickers and asked for the later half",
 }
-_NOT_OF_RESULT = ("results", "work", "processes")
+_NOT_OF_RESULT = ("eval_results", "eval_work", "eval_processes")
 
 
 def facts(plan: Plan, dataset: Dataset, task: Task, cells: list[Cell]) -> dict[str, str]:
@@ -43,8 +43,8 @@ def command_of(settings: Settings, name: str, options: Iterable[str] = ()) -> st
     """The command that makes the same tables again: whatever is not a default, but folders and speed."""
     given = [
         f"{flag(key)} {getattr(settings, key)}"
-        for key, field in Settings.model_fields.items()
-        if group_of(field) == "evaluate" and key not in _NOT_OF_RESULT and getattr(settings, key) != field.default
+        for key in names_of("evaluate")
+        if key not in _NOT_OF_RESULT and getattr(settings, key) != Settings.model_fields[key].default
     ]
     return " ".join(["ralm evaluate", name, *given, *options])
 

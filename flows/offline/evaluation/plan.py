@@ -6,8 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from flows.config.fields import nearest
-from flows.config.rules import split_addresses
+from flows.config.fields import nearest, split_list
 from flows.config.settings import Settings
 from flows.offline.datasets.layout import Dataset, load
 from flows.support.errors import ConfigError
@@ -100,17 +99,18 @@ def plan_of(settings: Settings, name: str) -> tuple[Plan, Dataset]:
             f"bring it first: ralm data {name} [--from FOLDER]"
         )
         raise ConfigError(msg)
-    chosen = chosen_models(settings.models, entries(settings.catalogue))
-    rng_seeds = _rng_seeds(settings.eval_seeds)
+    chosen = chosen_models(settings.eval_models, entries(settings.eval_catalogue))
+    rng_seeds = _rng_seeds(settings.eval_rng_seeds)
     dataset = load(folder)
-    split = settings.split
+    split = settings.eval_split
     if split == "auto":
         split = "time" if dataset.timed else "user"
     if split == "time" and not dataset.timed:
-        msg = f"the clicks of {name} have no times, so that they cannot be split by time; say --split user or items"
+        msg = f"the clicks of {name} have no times and cannot be split by time; say --eval-split user or items"
         raise ConfigError(msg)
-    protocol = Protocol(split, settings.cut, Floors(settings.floor_clicks, settings.floor_seeds))
-    return Plan(name, folder, protocol, settings.catalogue, chosen, rng_seeds, Path(settings.work) / name), dataset
+    protocol = Protocol(split, settings.eval_cut, Floors(settings.eval_floor_clicks, settings.eval_floor_seeds))
+    work = Path(settings.eval_work) / name
+    return Plan(name, folder, protocol, settings.eval_catalogue, chosen, rng_seeds, work), dataset
 
 
 def entries(catalogue: str) -> dict[str, Entry]:
@@ -125,7 +125,8 @@ def entries(catalogue: str) -> dict[str, Entry]:
         if isinstance(error, ModuleNotFoundError) and not catalogue.startswith(error.name or " "):
             raise
         msg = (
-            f"catalogue = {catalogue!r} must be a module with a dictionary CATALOGUE (see docs/experiment.md): {error}"
+            f"eval_catalogue = {catalogue!r} must be a module with a dictionary CATALOGUE "
+            f"(see docs/experiment.md): {error}"
         )
         raise ConfigError(msg) from error
     return found
@@ -138,7 +139,7 @@ def chosen_models(text: str, known: dict[str, Entry]) -> tuple[str, ...]:
         ConfigError: naming what is not known.
     """
     groups = {f"@{entry.group}" for entry in known.values()}
-    asked = split_addresses(text) or ["all"]
+    asked = split_list(text) or ["all"]
     for part in asked:
         names = ["all", *known, *sorted(groups)]
         if part in names:
@@ -150,16 +151,16 @@ def chosen_models(text: str, known: dict[str, Entry]) -> tuple[str, ...]:
 
 def processes_of(settings: Settings) -> int:
     """Worker processes: as many as were asked for, or one for each core."""
-    return settings.processes or len(os.sched_getaffinity(0))
+    return settings.eval_processes or len(os.sched_getaffinity(0))
 
 
 def _rng_seeds(text: str) -> tuple[int, ...]:
-    parts = split_addresses(text)
+    parts = split_list(text)
     if (
         not parts
         or not all(part.isascii() and part.isdigit() for part in parts)
         or len({*map(int, parts)}) < len(parts)
     ):
-        msg = f"eval_seeds = {text!r} must be different whole numbers with commas between, such as 0,1,2"
+        msg = f"eval_rng_seeds = {text!r} must be different whole numbers with commas between, such as 0,1,2"
         raise ConfigError(msg)
     return tuple(int(part) for part in parts)

@@ -1,6 +1,5 @@
 """Arrays that models of several worker processes share: a trained user tower is most of a training."""
 
-import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -9,6 +8,8 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
+
+from state.atomic_file import atomic_write
 
 Arrays = dict[str, NDArray[np.generic]]
 
@@ -34,9 +35,8 @@ class TowerFiles:
 
     def put(self, key: str, arrays: Arrays) -> None:
         """Keep the arrays of a key; they are there whole or not at all."""
-        unfinished = self._file(key).with_suffix(f".{os.getpid()}")
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, unfinished)
-        unfinished.rename(self._file(key))
+        with atomic_write(self._file(key)) as work:
+            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, work)
 
     def lock(self, key: str) -> AbstractContextManager[object]:
         """Held by one process at a time; given up when the process ends, however it ends."""

@@ -11,8 +11,8 @@ import pytest
 
 from flows.cli import main as cli
 from flows.cli.options import with_settings
-from flows.config.fields import flag, group_of, shown_value, variable
-from flows.config.settings import Settings
+from flows.config.fields import flag, shown_value, variable
+from flows.config.settings import Settings, names_of
 from flows.support.errors import ConfigError, RalmError
 
 COMMANDS = cli.cli.list_commands(click.Context(cli.cli))
@@ -70,7 +70,7 @@ def test_help_shows_flag_variable_key_and_default_of_each_setting(name: str) -> 
     assert command is not None
     shown = {option.opts[0]: str(getattr(option, "help", "")) for option in command.params}
     for setting, field in Settings.model_fields.items():
-        if group_of(field) in ("kafka", "logs"):
+        if setting in names_of("kafka", "logs"):
             assert flag(setting) in shown
         if flag(setting) in shown:
             names = f"[env: {variable(setting)}; toml: {setting}; default: {shown_value(field, field.default)}]"
@@ -87,9 +87,11 @@ def test_settings_reach_a_command(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     assert run("made", "--window", "1m")[1] == "60000\n"
     monkeypatch.delenv("RALM_WINDOW")
     Path("ralm.toml").write_text('window = "3m"')
-    assert run("made")[1] == "180000\n"
+    _, out, err = run("made")
+    assert out == "180000\n"
+    assert f"file={Path('ralm.toml').absolute()}" in err
     Path("other.toml").write_text('window = "4m"')
-    assert run("made", "--config", "other.toml")[1] == "240000\n"
+    assert run("made", "--config", "other.toml") == (0, "240000\n", "")
     monkeypatch.setenv("RALM_CONFIG", "other.toml")
     assert run("made")[1] == "240000\n"
 
@@ -118,8 +120,8 @@ def test_bad_configuration_exits_with_2(
     [
         (ConfigError("no bundle"), 2, "ralm: no bundle\n"),
         (RalmError("no broker"), 1, "ralm: no broker\n"),
-        (ModuleNotFoundError(name="torch"), 2, "needs torch: pip install 'ralm-streaming[train]'"),
-        (ModuleNotFoundError(name="noida_db.cli"), 2, "pip install 'ralm-streaming[broker]'"),
+        (ModuleNotFoundError(name="torch"), 2, "needs torch: pip install '.[train]'"),
+        (ModuleNotFoundError(name="noida_db.cli"), 2, "pip install '.[broker]'"),
     ],
 )
 def test_each_failure_has_its_exit_code(
@@ -149,13 +151,14 @@ def test_options_that_the_client_refuses_exit_with_2_before_anything(run: Run) -
 
 
 def test_check_shows_the_settings_in_force_without_secrets(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.cli.commands.run._ANSWER_S", 0.5)
     monkeypatch.setenv("RALM_SASL_PASSWORD", "pa55word")
-    secure = ["--security-protocol", "SASL_SSL", "--sasl-username", "me"]
-    code, out, _ = run("run", "seeds", "--check", "--window", "90s", *secure)
-    assert code == 0
+    secure = ["--security-protocol", "SASL_SSL", "--sasl-username", "me", "--bootstrap-servers", "127.0.0.1:1"]
+    code, out, err = run("run", "seeds", "--check", "--window", "90s", *secure)
+    assert code == 2, "there is no bundle and no broker"
     assert 'window = "90s"' in out
     assert 'sasl_password = "********"' in out
-    assert "pa55word" not in out
+    assert "pa55word" not in out + err
 
 
 @pytest.mark.parametrize("name", sorted({"run", "topics", "state", "replay", "dead-letters"} & set(COMMANDS)))

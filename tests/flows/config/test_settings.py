@@ -1,8 +1,6 @@
 """One table of settings; what is wrong with a value is said with its name, where it came from and what is allowed."""
 
 import json
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -15,17 +13,18 @@ from pydantic import SecretStr, ValidationError
 from flows.config.fields import (
     LONGEST,
     allowed,
-    duration_text,
     flag,
-    group_of,
+    format_duration,
     metavar,
-    milliseconds,
+    parse_duration,
     shown_value,
     variable,
 )
-from flows.config.settings import Settings, settings_table
-from flows.config.sources import load_settings
+from flows.config.settings import GROUPS, ClusteringSettings, Settings, names_of
+from flows.config.sources import default_file, load_settings
+from flows.offline.training import config_of
 from flows.support.errors import ConfigError
+from ralm.towers.training_config import TrainingConfig
 
 FIELDS = Settings.model_fields
 
@@ -49,7 +48,7 @@ def refusal(*args: Any, **flags: Any) -> str:
 
 @given(st.integers(0, LONGEST))
 def test_a_duration_is_read_as_it_is_written(value: int) -> None:
-    assert milliseconds(duration_text(value)) == value
+    assert parse_duration(format_duration(value)) == value
 
 
 @pytest.mark.parametrize(
@@ -65,7 +64,7 @@ def test_a_duration_is_read_as_it_is_written(value: int) -> None:
     ],
 )
 def test_durations(text: Any, value: int) -> None:
-    assert milliseconds(text) == value
+    assert parse_duration(text) == value
 
 
 @pytest.mark.parametrize(
@@ -73,7 +72,7 @@ def test_durations(text: Any, value: int) -> None:
 )
 def test_what_is_no_duration(text: Any) -> None:
     with pytest.raises(ValueError, match=r"duration|hundred years"):
-        milliseconds(text)
+        parse_duration(text)
 
 
 def test_a_flag_goes_over_the_variable_over_the_file_over_the_default() -> None:
@@ -83,9 +82,10 @@ def test_a_flag_goes_over_the_variable_over_the_file_over_the_default() -> None:
     assert settings.top_k == Settings().top_k
 
 
-def test_a_file_in_the_working_folder_is_taken_unless_another_is_named() -> None:
+def test_the_default_file_is_ralm_toml_in_the_working_folder() -> None:
+    assert default_file() is None
     Path("ralm.toml").write_text("clusters = 3")
-    assert load_settings(environment={}).clusters == 3
+    assert load_settings(default_file(), environment={}).clusters == 3
     assert load("clusters = 4").clusters == 4
 
 
@@ -102,7 +102,7 @@ def test_each_setting_can_be_given_in_each_place(name: str) -> None:
 
 
 def test_what_is_shown_is_toml_that_gives_the_same_settings() -> None:
-    settings = load('window = "90s"\nstate_dir = "a \\"quoted\\" ünï folder"\nlearning_rate = 1e-5')
+    settings = load('window = "90s"\nstate_dir = "a \\"quoted\\" ünï folder"\ntrain_learning_rate = 1e-5')
     assert load(settings.shown()) == settings
     assert settings.shown(("windows",)).splitlines() == [
         'window = "90s"',
@@ -138,10 +138,11 @@ def test_secrets_are_shown_nowhere() -> None:
         ("clusters", True, "a whole number"),
         ("min_seeds", "many", "a whole number, at least 1"),
         ("metrics_port", 70_000, "a whole number, at least 0, at most 65535"),
-        ("alpha", "nan", "a number, at least 0, at most 1"),
-        ("learning_rate", 0, "a number, above 0"),
-        ("dropout", 1, "a number, at least 0, below 1"),
-        ("merge", "sum", "one of attention, concat"),
+        ("train_alpha", "nan", "a number, at least 0, at most 1"),
+        ("train_learning_rate", 0, "a number, above 0"),
+        ("train_dropout", 1, "a number, at least 0, below 1"),
+        ("train_merge", "sum", "one of attention, concat"),
+        ("train_prior", "maybe", "true or false"),
         ("security_protocol", "ssl", "one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"),
         ("topic_clicks", 5, "text"),
         ("kafka_options", "linger.ms=5", "a list of NAME=VALUE"),
@@ -162,10 +163,10 @@ def test_a_bad_value_is_named_with_where_it_came_from() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
-    assert refusal("windw = 1") == "windw in some.toml is no setting; did you mean window?"
+    assert refusal("windw = 1") == "windw in some.toml is not a setting; did you mean window?"
     assert refusal("[kafka]\ngroup_id = 'x'").endswith("settings stand at the top of the file, in no table")
     wrong = refusal(environment={"RALM_CLUSTER": "1"})
-    assert wrong == "the variable RALM_CLUSTER is no setting; did you mean RALM_CLUSTERS?"
+    assert wrong == "the variable RALM_CLUSTER is not a setting; did you mean RALM_CLUSTERS?"
     assert "RALM_window" in refusal(environment={"RALM_window": "1m"})
     both = refusal("windw = 1", {"RALM_CLUSTER": "1"})
     assert len(both.splitlines()) == 2
@@ -193,7 +194,7 @@ def test_options_for_the_client_may_hold_commas() -> None:
         ),
         ({"max_seeds": 20}, "min_seeds must not be above max_seeds"),
         ({"cluster_sample": 10}, "clusters must not be above cluster_sample"),
-        ({"alpha": 0, "beta": 0}, "must not both be 0"),
+        ({"train_alpha": 0, "train_beta": 0}, "must not both be 0"),
         ({"security_protocol": "SASL_SSL"}, "SASL_SSL with PLAIN needs sasl_username and sasl_password"),
         ({"security_protocol": "SASL_SSL", "sasl_username": "a"}, "needs sasl_username and sasl_password"),
         ({"sasl_password": "a"}, "PLAINTEXT would not use it"),
@@ -201,15 +202,15 @@ def test_options_for_the_client_may_hold_commas() -> None:
         ({"ssl_key_location": "k", "security_protocol": "SSL"}, "go together"),
         ({"process_id": 1}, "process_id counts the addresses from 0, and there are 0"),
         ({"process_id": 2, "addresses": "a:1,b:2"}, "there are 2"),
-        ({"addresses": "a:1,b"}, "addresses is host:port of every process"),
+        ({"addresses": "a:1,b"}, "addresses must be host:port of every process"),
         ({"addresses": "a:1,b:1", "recovery_partitions": 1}, "recovery_partitions must not be below"),
-        ({"bootstrap_servers": " , "}, "bootstrap_servers is host:port"),
-        ({"bootstrap_servers": "a b:1"}, "bootstrap_servers is host:port"),
+        ({"bootstrap_servers": " , "}, "bootstrap_servers must be host:port"),
+        ({"bootstrap_servers": "a b:1"}, "bootstrap_servers must be host:port"),
         ({"metrics_port": 65_535, "process_id": 1, "addresses": "a:1,b:1"}, "metrics_port + process_id"),
         ({"topic_clicks": "scores"}, "two kinds of messages in one topic, 'scores'"),
-        ({"topic_prefix": "a b"}, "is no topic's name"),
-        ({"topic_prefix": "x" * 250}, "is no topic's name"),
-        ({"kafka_options": ["linger.ms"]}, "an option is NAME=VALUE"),
+        ({"topic_prefix": "a b"}, "is not a valid topic name"),
+        ({"topic_prefix": "x" * 250}, "is not a valid topic name"),
+        ({"kafka_options": ["linger.ms"]}, "an option must be NAME=VALUE"),
         ({"kafka_options": ["group.id=x"]}, "group.id is the setting group_id"),
         ({"kafka_options": ["acks=0"]}, "acks cannot be changed"),
     ],
@@ -243,25 +244,28 @@ def test_settings_are_frozen_and_closed() -> None:
 def test_each_setting_says_what_it_is(name: str) -> None:
     field = FIELDS[name]
     assert field.description
-    assert group_of(field)
     assert allowed(field)
     assert metavar(field)
 
 
-def test_the_table_has_a_row_for_each_setting() -> None:
-    rows = settings_table().splitlines()
-    groups = {group_of(field) for field in FIELDS.values()}
-    assert len(rows) == 2 + len(FIELDS) + len(groups)
-    assert all(any(f"| `{flag(n)}` | `{variable(n)}` | `{n}` |" in row for row in rows) for n in FIELDS)
-    assert all(row.replace("\\|", "").count("|") == 7 for row in rows)
+def test_each_setting_is_in_one_group() -> None:
+    groups = [names_of(group) for group in GROUPS]
+    assert all(groups)
+    assert sorted(name for names in groups for name in names) == sorted(FIELDS)
+    assert names_of(*GROUPS) == [name for names in groups for name in names]
+    assert names_of("windows") == ["window", "allowed_lateness", "idle_after"]
+    assert "window" not in names_of("seeds")
 
 
-def test_the_table_can_be_printed() -> None:
-    printed = subprocess.run(
-        [sys.executable, "-m", "flows.config.settings", "--markdown"], capture_output=True, text=True, check=True
-    )
-    assert printed.stdout.rstrip("\n") == settings_table()
-    assert (
-        subprocess.run([sys.executable, "-m", "flows.config.settings"], capture_output=True, check=False).returncode
-        != 0
-    )
+def test_a_part_needs_only_its_group() -> None:
+    own = ClusteringSettings(clusters=5)
+    assert (own.clusters, own.min_seeds) == (5, Settings().min_seeds)
+    assert isinstance(Settings(), tuple(GROUPS.values()))
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        ClusteringSettings(window="5m")  # type: ignore[call-arg]
+
+
+def test_hyperparameters_are_settings_of_the_same_defaults_and_reach_the_training() -> None:
+    assert config_of(Settings()) == TrainingConfig()
+    config = config_of(load(train_dim=8, train_loss="plain", train_clusters=3, clusters=7, rng_seed=7))
+    assert config == TrainingConfig(dim=8, loss="plain", clusters=3, rng_seed=7)

@@ -4,13 +4,13 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
+from clients import PlainClient
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
+from waiting import wait_until
 
 from flows.kafka import embedded_broker
 from flows.kafka.embedded_broker import EmbeddedBroker
@@ -32,15 +32,6 @@ def make_topic(servers: str, name: str) -> None:
     admin.create_topics([NewTopic(name, 2, 1)])[name].result(15)
 
 
-def eventually(condition: Any, seconds: float = 15.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 def runs(pid: int) -> bool:
     """Whether a process is there and no zombie."""
     return state(pid) not in ("", "Z")
@@ -55,23 +46,26 @@ def state(pid: int) -> str:
 
 
 @pytest.mark.broker
-def test_it_keeps_its_data_and_its_port_over_a_restart(own_broker: EmbeddedBroker, plain_client: Any) -> None:
+def test_it_keeps_its_data_and_its_port_over_a_restart(own_broker: EmbeddedBroker) -> None:
     servers = own_broker.bootstrap_servers
     make_topic(servers, "kept")
-    plain_client(servers).send("kept", [("a", {"n": 1}), ("b", None)])
+    client = PlainClient(servers)
+    client.send("kept", "a", {"n": 1})
+    client.send("kept", "b", None)
+    client.flush()
 
     own_broker.stop()
     own_broker.start()
 
     assert own_broker.bootstrap_servers == servers
-    assert sorted((m.key(), m.value()) for m in plain_client(servers).read("kept")) == [
+    assert sorted((m.key(), m.value()) for m in PlainClient(servers).read("kept")) == [
         (b"a", b'{"n": 1}'),
         (b"b", None),
     ]
 
 
 @pytest.mark.broker
-def test_a_pause_is_an_outage_and_ends(own_broker: EmbeddedBroker, plain_client: Any) -> None:
+def test_a_pause_is_an_outage_and_ends(own_broker: EmbeddedBroker) -> None:
     servers = own_broker.bootstrap_servers
     make_topic(servers, "waits")
     producer = Producer({"bootstrap.servers": servers})
@@ -81,7 +75,7 @@ def test_a_pause_is_an_outage_and_ends(own_broker: EmbeddedBroker, plain_client:
     assert producer.flush(0.5) == 1  # nothing is delivered meanwhile
     own_broker.resume()
     assert producer.flush(15) == 0
-    assert len(plain_client(servers).read("waits")) == 1
+    assert len(PlainClient(servers).read("waits")) == 1
 
 
 @pytest.mark.broker
@@ -115,19 +109,19 @@ def test_it_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         assert len(pids) == 2
         assert all(map(runs, pids))
         parent.kill()
-    assert eventually(lambda: not any(map(runs, pids)))
+    wait_until(lambda: not any(map(runs, pids)))
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(embedded_broker, "find_spec", lambda _: None)
-    with pytest.raises(ConfigError, match=r"pip install 'ralm-streaming\[broker\]'"):
+    with pytest.raises(ConfigError, match=r"pip install '\.\[broker\]'"):
         EmbeddedBroker(tmp_path).start()
 
 
 def test_a_child_that_ends_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import sys; print('what went wrong'); sys.exit(3)"]
     with ChildProcess("the child", command, log=tmp_path / "child.log") as child:
-        assert eventually(lambda: child.exit_code() is not None)
+        wait_until(lambda: child.exit_code() is not None)
         with pytest.raises(RalmError, match=r"(?s)the child has ended with 3.*what went wrong"):
             child.check()
 
@@ -137,14 +131,14 @@ def test_a_child_that_does_not_end_is_killed(tmp_path: Path) -> None:
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
     )
     with ChildProcess("the child", [sys.executable, "-c", code], log=tmp_path / "child.log") as child:
-        assert eventually(lambda: "deaf" in child.tail())
+        wait_until(lambda: "deaf" in child.tail())
         assert child.stop(timeout_s=0.2) == -9
 
 
 def test_a_child_has_its_own_process_group(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
     with ChildProcess("the child", command, log=tmp_path / "child.log") as child:
-        assert eventually(lambda: "up" in child.tail())
+        wait_until(lambda: "up" in child.tail())
         assert os.getpgid(child.pid) == child.pid != os.getpgid(0)
 
 

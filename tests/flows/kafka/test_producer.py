@@ -6,13 +6,9 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from flows.config.settings import Settings
 from flows.kafka.producer import Delivery
 from flows.messages.batches import OutMessage
-from flows.runtime import Runtime
 from flows.support.errors import RalmError
-from flows.support.signals import StopFlag
-from monitoring.health import Health
 
 
 class SilentBroker:
@@ -95,10 +91,3 @@ def test_a_topic_that_takes_only_shorter_messages_is_said_with_its_setting() -> 
         delivery.settle()
     for words in ("the topic t.scores", "max.message.bytes=1048588", "message.max.bytes", "lower max_top_k", "Nothing"):
         assert words in str(caught.value)
-
-
-def test_every_sink_of_a_flow_beats_for_its_health() -> None:
-    health = Health(["bundle"])
-    runtime = Runtime(Settings(), None, health, {}, StopFlag())  # type: ignore[arg-type]  # no sink asks for the bundle
-    for sink in (runtime.scores(), runtime.dead_letters()):
-        assert sink._beat == health.beat

@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 
 from flows.config.settings import Settings
-from flows.kafka.admin import Found, differences_of
+from flows.kafka.admin import differences_of
+from flows.kafka.facts import TopicFacts
 from flows.kafka.topics import TopicNames, TopicPlan, plan_topics
 
 DAY = 86_400_000
 CLICKS = TopicPlan("clicks", 4, 1, "delete", 7 * DAY)
 CENTROIDS = TopicPlan("centroids", 4, 1, "compact", None)
-AS_PLANNED = Found(4, 1, {"cleanup.policy": "delete", "retention.ms": str(7 * DAY)})
+AS_PLANNED = TopicFacts(4, 1, config={"cleanup.policy": "delete", "retention.ms": str(7 * DAY)})
 
 
 def test_names_have_the_prefix() -> None:
@@ -43,12 +44,19 @@ def test_state_is_compacted_and_events_are_kept_by_time() -> None:
 
 def test_the_brokers_settings_of_a_topic() -> None:
     assert CLICKS.config == {"cleanup.policy": "delete", "retention.ms": "604800000"}
-    assert CENTROIDS.config == {"cleanup.policy": "compact"}
+    assert CENTROIDS.needed_config == {"cleanup.policy": "compact"}
+    assert CENTROIDS.config == {
+        "cleanup.policy": "compact",
+        "segment.bytes": "67108864",
+        "segment.ms": "3600000",
+        "min.cleanable.dirty.ratio": "0.1",
+        "max.compaction.lag.ms": "86400000",
+    }
 
 
 def test_a_topic_as_planned_has_no_differences() -> None:
     assert differences_of(CLICKS, AS_PLANNED) == []
-    compacted = Found(4, 1, {"cleanup.policy": "compact", "retention.ms": "604800000"})
+    compacted = TopicFacts(4, 1, config={"cleanup.policy": "compact", "retention.ms": "604800000"})
     assert differences_of(CENTROIDS, compacted) == []
 
 
@@ -66,7 +74,7 @@ def test_a_topic_as_planned_has_no_differences() -> None:
         (replace(kept, config=kept.config | {"retention.ms": "-1"}), "kept for ever, planned 7d", False),
     ],
 )
-def test_each_difference_is_said_and_weighed(found: Found, text: str, matters: bool) -> None:
+def test_each_difference_is_said_and_weighed(found: TopicFacts, text: str, matters: bool) -> None:
     (difference,) = differences_of(CLICKS, found)
     assert text in difference.text
     assert difference.matters is matters
@@ -76,3 +84,35 @@ def test_centroids_that_are_deleted_by_time_differ() -> None:
     (difference,) = differences_of(CENTROIDS, replace(AS_PLANNED, config={"cleanup.policy": "compact,delete"}))
     assert difference.matters
     assert "the last message of a key could go" in difference.text
+
+
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        (
+            {"segment.bytes": "1073741824", "segment.ms": "3600000"},
+            (
+                "segment.bytes 1073741824 (planned 67108864); a start may read much that is long superseded: alter it "
+                "with `kafka-configs --alter --entity-type topics --entity-name centroids "
+                "--add-config segment.bytes=67108864`"
+            ),
+        ),
+        ({"min.cleanable.dirty.ratio": "0.5"}, "min.cleanable.dirty.ratio 0.5 (planned 0.1)"),
+        ({"max.compaction.lag.ms": str(2**63 - 1)}, "--add-config max.compaction.lag.ms=86400000"),
+    ],
+)
+def test_a_compacted_topic_that_keeps_long_what_is_superseded_differs(config: dict[str, str], text: str) -> None:
+    (difference,) = differences_of(CENTROIDS, replace(AS_PLANNED, config={"cleanup.policy": "compact", **config}))
+    assert text in difference.text
+    assert not difference.matters
+
+
+def test_one_that_forgets_sooner_is_as_good() -> None:
+    config = {"cleanup.policy": "compact", "segment.bytes": "1000000", "min.cleanable.dirty.ratio": "0.01"}
+    assert differences_of(CENTROIDS, replace(AS_PLANNED, config=config)) == []
+
+
+def test_settings_that_the_user_may_not_see_are_said_to_be_uncompared() -> None:
+    (difference,) = differences_of(CLICKS, replace(AS_PLANNED, config=None))
+    assert "no right DescribeConfigs" in difference.text
+    assert difference.matters

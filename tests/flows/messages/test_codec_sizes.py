@@ -16,7 +16,7 @@ from flows.messages.codec import (
     shortened,
 )
 from flows.messages.types import MAX_IDENTIFIER_BYTES, MAX_TIME, Centroids, ScoredItem, Scores
-from flows.run import check_clusters
+from flows.preflight.preflight import check_clusters
 from flows.support.errors import ConfigError
 
 LONGEST = "i" * MAX_IDENTIFIER_BYTES

@@ -12,16 +12,16 @@ from letters import GOOD, NOW, letter
 from flows.admin.dead_letters.acceptance import Acceptance
 from flows.admin.dead_letters.reasons import EXPLANATIONS
 from flows.admin.dead_letters.show import as_json, explanation, printable, row, text_or_hex
-from flows.config.settings import Settings
+from flows.config.settings import MessageSettings, Settings
 from flows.messages.batches import RawBatch
 from flows.messages.dead_letter import DeadLetter, SentBack, Stranger, dead_letter_headers, read_record, receipt_of
-from flows.messages.decode import DecodeLimits, Decoder
+from flows.messages.decode import Decoder
 from flows.messages.rejects import REASONS, Reject
 from flows.messages.types import DeadLetterHeaders
 
 
 def decoded(*messages: Any, most: int = 1000) -> list[Any]:
-    limits = DecodeLimits(max_message_bytes=400, max_future=0, dead_letter_max_bytes=most, max_candidates=3)
+    limits = MessageSettings(max_message_bytes=400, max_future=0, dead_letter_max_bytes=most, max_candidates=3)
     raw = RawBatch("clicks", "clicks", 1, list(messages), 99, 0, NOW)
     return Decoder(limits).clicks(raw).dead_letters
 
@@ -98,7 +98,7 @@ def test_headers_that_cannot_be_read_are_refused_and_looked_at_once() -> None:
             return getattr(message(b"i", GOOD), name)
 
     for most in (1000, 1):  # also where something else is found first
-        limits = DecodeLimits(most, 0, 1000, 3)
+        limits = MessageSettings(max_message_bytes=most, max_future=0, dead_letter_max_bytes=1000)
         (out,) = Decoder(limits).clicks(RawBatch("clicks", "clicks", 1, [Holed()], 8, 0, NOW)).dead_letters  # type: ignore[list-item]
         found = as_record(out)
         assert found.reason == ("not_utf8" if most == 1000 else "oversized")

@@ -21,7 +21,7 @@ from flows.recovery.recovery_files import (
 )
 from flows.recovery.recovery_pickles import unpickled
 from flows.recovery.sealed import seal_position, unseal
-from flows.seed_sets.keeper_state import KeeperState
+from flows.seed_sets.keeper_state import OperatorSnapshot
 from flows.support.errors import RalmError
 from state.directory import read_format
 
@@ -46,7 +46,9 @@ def test_what_the_engine_wrote_is_read_and_stays_as_it_was(recovery: Path) -> No
     assert known_partitions(recovery) == {"clicks": {0, 1, 12}, "requests": {0, 1}}
     data = read_recovery(recovery)
     assert source_positions(data, "clicks") == {0: 709, 1: 14, 12: 70_009}
-    keepers = [KeeperState.decode(unseal(v)) for (step, _), v in data.snapshots.items() if step == "seed_sets" and v]  # type: ignore[arg-type]
+    keepers = [
+        OperatorSnapshot.decode(unseal(v)) for (step, _), v in data.snapshots.items() if step == "seed_sets" and v
+    ]  # type: ignore[arg-type]
     assert {keeper.partition: keeper.position for keeper in keepers} == {0: 709, 1: 14, 12: 70_009}
     assert contents(recovery) == before
 

@@ -12,18 +12,18 @@ from state_maker import kill_engine, make_recovery
 from flows.recovery.recovery_files import open_state_dir, read_recovery
 from flows.recovery.recovery_keepers import decoded_keeper, late_keepers
 from flows.recovery.sealed import seal, seal_position
-from flows.seed_sets.keeper_state import KeeperState
+from flows.seed_sets.keeper_state import OperatorSnapshot
 from flows.support.errors import RalmError
 from state.directory import mark_format
 
 NONE: np.ndarray[tuple[int], np.dtype[np.int64]] = np.empty(0, np.int64)
 
 
-def keeper(partition: int, position: int, candidates: int) -> KeeperState:
-    return KeeperState(partition, position, candidates, 5, 0, ([], NONE, NONE), {})
+def keeper(partition: int, position: int, candidates: int) -> OperatorSnapshot:
+    return OperatorSnapshot(partition, position, candidates, 5, 0, ([], NONE, NONE), {})
 
 
-def late(clicks: int | None, candidates: int | None, kept: KeeperState) -> list[str]:
+def late(clicks: int | None, candidates: int | None, kept: OperatorSnapshot) -> list[str]:
     sources = {("clicks", "clicks/00003"): clicks, ("candidates", "candidates/00003"): candidates}
     files = {place: Path(f"/r/part-{number}.sqlite3") for number, place in enumerate([*sources, ("seed_sets", "3/1")])}
     return list(late_keepers({place: seal_position(at) for place, at in sources.items()}, {"3/1": kept}, files))
@@ -47,7 +47,9 @@ def test_seed_sets_behind_what_was_read_are_told_by_file() -> None:
         (500, 7, keeper(2, 20, 7)),  # another partition, whose sources are new
     ],
 )
-def test_what_an_engine_may_leave_is_not_told(clicks: int | None, candidates: int | None, kept: KeeperState) -> None:
+def test_what_an_engine_may_leave_is_not_told(
+    clicks: int | None, candidates: int | None, kept: OperatorSnapshot
+) -> None:
     assert not late(clicks, candidates, kept)
 
 

@@ -4,16 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from toys import toy_bundle
 
+from flows.config.settings import ScoringSettings
 from flows.messages.batches import RequestBatch
 from flows.messages.codec import MAX_VALUE_BYTES, decode_scores
 from flows.messages.types import Request
-from flows.scoring.enricher import Enricher, EnrichOptions
-from flows.scoring.live_index import Entry, LiveIndex
+from flows.scoring.enricher import Enricher
+from flows.scoring.live_index import IndexEntry, LiveIndex
 from monitoring import metrics
-from ralm.scoring import AttentionWeights, global_embedding
-from state.bundle.bundle import Bundle, write_bundle
-from state.user_keys import user_keys
+from ralm.scoring import global_embedding
+from state.bundle.bundle import Bundle
 
 NOW = 1_800_000_000.0
 H = 8
@@ -21,25 +22,13 @@ H = 8
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Bundle:
-    rng = np.random.default_rng(0)
-    weights = AttentionWeights(*(rng.normal(size=s).astype("f4") for s in ((H, H), (4, H), (4,))), prior=0.1)
-    vectors = rng.normal(size=(2, H)).astype("f4")
-    write_bundle(
-        tmp_path / "b",
-        towers=weights,
-        user_tower={},
-        lookalike={},
-        keys=user_keys(["u1", "u2"]),
-        vectors=vectors,
-        details={"clusters": 4},
-    )
-    return Bundle.open(tmp_path / "b")
+    return toy_bundle(tmp_path / "b", ["u1", "u2"], dim=H, prior=0.1)
 
 
 def enricher(bundle: Bundle, timeout: int) -> Enricher:
     index, centroids = LiveIndex(bundle.towers), np.random.default_rng(1).normal(size=(3, H)).astype("f4")
-    index.update({"a": Entry(centroids, global_embedding(centroids, bundle.towers), 1000, 50)})
-    options = EnrichOptions(top_k=10, max_top_k=10, batch=2, stale_after=10**15, request_timeout=timeout)
+    index.update({"a": IndexEntry(centroids, global_embedding(centroids, bundle.towers), 1000, 50)})
+    options = ScoringSettings(top_k=10, max_top_k=10, score_batch=2, request_timeout=f"{timeout}ms")
     return Enricher(bundle, index, options, clock=lambda: NOW)
 
 
@@ -70,8 +59,8 @@ def test_a_score_holds_what_many_seeds_add(bundle: Bundle) -> None:
 def enricher_of_many(bundle: Bundle, names: list[str], most: int) -> Enricher:
     index, rng = LiveIndex(bundle.towers), np.random.default_rng(2)
     centroids = rng.normal(size=(len(names), 1, H)).astype("f4")
-    index.update({name: Entry(row, row[0], 1000, 50) for name, row in zip(names, centroids, strict=True)})
-    options = EnrichOptions(top_k=most, max_top_k=most, batch=2, stale_after=0, request_timeout=0)
+    index.update({name: IndexEntry(row, row[0], 1000, 50) for name, row in zip(names, centroids, strict=True)})
+    options = ScoringSettings(top_k=most, max_top_k=most, score_batch=2, stale_after=0, request_timeout=0)
     return Enricher(bundle, index, options, clock=lambda: NOW)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.scoring.live_index import BLOCK_ITEMS, Entry, LiveIndex
+from flows.scoring.live_index import BLOCK_ITEMS, IndexEntry, LiveIndex
 from ralm.scoring import AttentionWeights, score
 
 H = 4
@@ -13,9 +13,9 @@ WEIGHTS = AttentionWeights(*(RNG.normal(size=s).astype("f4") for s in ((H, H), (
 USERS = RNG.normal(size=(2, H)).astype("f4")
 
 
-def entry(number: int) -> Entry:
+def entry(number: int) -> IndexEntry:
     rng = np.random.default_rng(number)
-    return Entry(
+    return IndexEntry(
         rng.normal(size=(1 + number % 5, H)).astype("f4"),
         rng.normal(size=H).astype("f4"),
         window_end=number * 100,

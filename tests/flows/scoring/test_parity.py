@@ -1,19 +1,18 @@
 """What the experiment scores is what the stream scores: one training, both ways from clicks to scores."""
 
-import time
 from pathlib import Path
 
 import numpy as np
+from operator_maker import settle
 
+from flows.config.settings import ClusteringSettings, SeedSettings
 from flows.messages.batches import ClickBatch, OutMessage
 from flows.messages.codec import decode_centroids, split_centroids_key
 from flows.offline.datasets.layout import Dataset
 from flows.offline.training import Split, train_bundle
-from flows.scoring.live_index import Entry, LiveIndex
-from flows.seed_sets.clustering import ClusteringOptions, ClusteringPool
-from flows.seed_sets.keeper import SeedKeeper
-from flows.seed_sets.keeper_state import KeeperOptions
-from flows.seed_sets.windows import WindowOptions
+from flows.scoring.live_index import IndexEntry, LiveIndex
+from flows.seed_sets.clustering import ClusteringPool
+from flows.seed_sets.keeper import SeedSetOperator
 from ralm.models.lookalike_model import LookalikeModel
 from ralm.scoring import score
 from ralm.towers.training_config import TrainingConfig
@@ -21,7 +20,7 @@ from state.bundle.bundle import Bundle
 from state.store.seed_store import SeedStore
 from state.user_keys import user_keys
 
-CONFIG = TrainingConfig(dim=16, field_dim=8, attention_size=4, epochs_user=2, epochs_lookalike=2, train_clusters=5)
+CONFIG = TrainingConfig(dim=16, field_dim=8, attention_size=4, epochs_user=2, epochs_lookalike=2, clusters=5)
 CUT = 3_000_000
 
 
@@ -45,21 +44,17 @@ def clicks_of_two_kinds() -> Dataset:
 
 
 def streamed(pool: ClusteringPool, store: SeedStore, data: Dataset) -> list[OutMessage]:
-    """The centroids that the seed keeper emits for the clicks before the cut, in one window."""
-    options = KeeperOptions(1000, 0, WindowOptions(length=CUT, allowed_lateness=0, idle_after=1))
-    keeper = SeedKeeper(store, pool, options, None, lambda _: ([], []))
+    """The centroids that the seed operator emits for the clicks before the cut, in one window."""
+    options = SeedSettings(max_seeds=1000, item_ttl=0, window=f"{CUT}ms", allowed_lateness=0, idle_after="1ms")
+    operator = SeedSetOperator(store, pool, options, None, lambda _: ([], []))
     before = np.flatnonzero(data.event_times < CUT)
     before = before[np.random.default_rng(3).permutation(len(before))]  # in no order
     ids = sorted(set(data.event_items[before].tolist()))
     place = np.searchsorted(ids, data.event_items[before])
     keys, times = user_keys(data.event_users[before].tolist()), data.event_times[before]
-    out = keeper.take([ClickBatch(0, len(before), 0, ids, place, keys, times, np.arange(len(before)))])
-    out += keeper.take([ClickBatch(0, len(before), CUT, [], place[:0], keys[:0], times[:0], np.zeros(0, np.int64))])
-    until = time.monotonic() + 20
-    while keeper.notify_at() is not None:
-        assert time.monotonic() < until
-        out += keeper.collect()
-    return out
+    out = operator.apply([ClickBatch(0, len(before), 0, ids, place, keys, times, np.arange(len(before)))])
+    out += operator.apply([ClickBatch(0, len(before), CUT, [], place[:0], keys[:0], times[:0], np.zeros(0, np.int64))])
+    return out + settle(operator)
 
 
 def test_the_stream_scores_what_the_experiment_scored(tmp_path: Path) -> None:
@@ -72,13 +67,13 @@ def test_the_stream_scores_what_the_experiment_scored(tmp_path: Path) -> None:
 
     bundle = Bundle.open(tmp_path / "b")
     assert bundle.towers.prior != 0
-    pool = ClusteringPool(bundle, ClusteringOptions(5, 1, 50_000, 0), threads=1)
+    pool = ClusteringPool(bundle, ClusteringSettings(clusters=5, min_seeds=1))
     store = SeedStore.open(tmp_path / "s", topic="clicks", partition=0, capacity=1000)
     index = LiveIndex(bundle.towers)
     for message in streamed(pool, store, data):
         assert message.value is not None
         found = decode_centroids(message.value)
-        entry = Entry(found.centroids_array(), found.global_array(), found.window_end, found.seeds)
+        entry = IndexEntry(found.centroids_array(), found.global_array(), found.window_end, found.seeds)
         index.update({split_centroids_key(message.key)[1]: entry})
     store.close()
     pool.close()

@@ -7,13 +7,14 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from keeper_maker import WINDOWS, batch, emitted, no_history, settle
+from operator_maker import WINDOWS, batch, emitted, no_history, settle
 
+from flows.config.settings import SeedSettings
 from flows.messages.codec import decode_centroids, encode_centroids
 from flows.seed_sets import clustering
 from flows.seed_sets.clustering import ClusteringPool
-from flows.seed_sets.keeper import SeedKeeper
-from flows.seed_sets.keeper_state import KeeperOptions, KeeperState
+from flows.seed_sets.keeper import SeedSetOperator
+from flows.seed_sets.keeper_state import OperatorSnapshot
 from monitoring import metrics
 from state.store.seed_store import Changes, SeedStore
 
@@ -27,8 +28,8 @@ def store(tmp_path: Path) -> Iterator[SeedStore]:
     made.close()
 
 
-def keeper_on(store: SeedStore, pool: ClusteringPool, state: KeeperState | None = None) -> SeedKeeper:
-    return SeedKeeper(store, pool, KeeperOptions(20, 0, WINDOWS), state, no_history)
+def operator_on(store: SeedStore, pool: ClusteringPool, state: OperatorSnapshot | None = None) -> SeedSetOperator:
+    return SeedSetOperator(store, pool, SeedSettings(max_seeds=20, item_ttl=0, **WINDOWS), state, no_history)
 
 
 def failed() -> float:
@@ -54,28 +55,28 @@ def failing(monkeypatch: pytest.MonkeyPatch, times: int) -> list[Exception]:
 def test_an_item_whose_clustering_failed_is_tried_again_when_the_next_window_closes(
     pool: ClusteringPool, store: SeedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    raised, before, keeper = failing(monkeypatch, 2), failed(), keeper_on(store, pool)
-    keeper.take([CLICKS])
+    raised, before, operator = failing(monkeypatch, 2), failed(), operator_on(store, pool)
+    operator.apply([CLICKS])
     for number in (1, 2):  # nobody clicks it any more; each window tries once
-        assert emitted(keeper.take([batch(5, idle=number * 1000)]) + settle(keeper)) == {}
+        assert emitted(operator.apply([batch(5, idle=number * 1000)]) + settle(operator)) == {}
         assert len(raised) == number
-    message = emitted(keeper.take([batch(5, idle=3000)]) + settle(keeper))["a"]
+    message = emitted(operator.apply([batch(5, idle=3000)]) + settle(operator))["a"]
     assert message is not None
     assert (message.window_end, message.seeds) == (3000, 5)
     assert failed() == before + 2
-    assert emitted(keeper.take([batch(5, idle=9000)]) + settle(keeper)) == {}
+    assert emitted(operator.apply([batch(5, idle=9000)]) + settle(operator)) == {}
 
 
 def test_a_failed_clustering_is_remembered_over_a_restart(
     pool: ClusteringPool, store: SeedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing(monkeypatch, 1)
-    keeper = keeper_on(store, pool)
-    keeper.take([CLICKS, batch(5, idle=1000)])
-    assert settle(keeper) == []
-    again = keeper_on(store, pool, KeeperState.decode(keeper.snapshot().encode()))
+    operator = operator_on(store, pool)
+    operator.apply([CLICKS, batch(5, idle=1000)])
+    assert settle(operator) == []
+    again = operator_on(store, pool, OperatorSnapshot.decode(operator.snapshot().encode()))
     assert emitted(again.collect()) == {}
-    assert set(emitted(again.take([batch(5, idle=2000)]) + settle(again))) == {"a"}
+    assert set(emitted(again.apply([batch(5, idle=2000)]) + settle(again))) == {"a"}
 
 
 def other_length(last: bytes) -> bytes:
@@ -92,11 +93,11 @@ def other_length(last: bytes) -> bytes:
 def test_last_centroids_that_cannot_be_read_are_no_start_and_fail_nothing(
     pool: ClusteringPool, store: SeedStore, damage: Any
 ) -> None:
-    before, keeper = failed(), keeper_on(store, pool)
-    first = emitted(keeper.take([CLICKS, batch(5, idle=1000)]) + settle(keeper))["a"]
-    keeper.snapshot()
+    before, operator = failed(), operator_on(store, pool)
+    first = emitted(operator.apply([CLICKS, batch(5, idle=1000)]) + settle(operator))["a"]
+    operator.snapshot()
     store.write(Changes(centroids={"a": damage(store.centroids("a"))}), position=5)
-    found = emitted(keeper.take([batch(5, ("a", 4, 1500)), batch(6, idle=1000)]) + settle(keeper))["a"]
+    found = emitted(operator.apply([batch(5, ("a", 4, 1500)), batch(6, idle=1000)]) + settle(operator))["a"]
     assert first is not None
     assert found is not None
     assert found.centroids == first.centroids  # a first clustering of the same seeds

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from store_history import unborn
+from store_history import uninitialised
 
 from flows.seed_sets import repartition
 from flows.seed_sets.partitioners import PARTITIONERS, crc32, murmur2
 from flows.seed_sets.repartition import follow_partitions
 from flows.support.errors import RalmError
 from ralm.seed_set import SeedSet
-from state.store.seed_store import Changes, ItemRecord, Listing, SeedStore, StoreError
+from state.store.seed_store import CandidateEntry, Changes, ItemRecord, SeedStore, StoreError
 
 NAMES = [f"item-{number}" for number in range(60)]
 
@@ -32,7 +32,7 @@ def fill(state: Path, placed: dict[str, int], partitions: int) -> None:
         changes = Changes(
             seeds=[(name, seeds_of(name)) for name in mine],
             items={name: ItemRecord(2000, len(seeds_of(name))) for name in mine},
-            listings={name: Listing(5000) for name in mine[:2]},
+            candidates={name: CandidateEntry(5000) for name in mine[:2]},
         )
         store.write(changes, position=50 + partition, model_version="m")
         store.close()
@@ -42,17 +42,17 @@ def found(state: Path) -> dict[str, tuple[int, list[int], bool]]:
     result: dict[str, tuple[int, list[int], bool]] = {}
     for path in sorted((state / "seeds").iterdir()):
         store = SeedStore.inspect(path)
-        listed = dict(store.listings())
+        listed = dict(store.candidates())
         for name, _ in store.items():
             assert name not in result
             result[name] = (store.meta.partition, store.seeds(name).times.tolist(), name in listed)
-        assert store.untold() == []
+        assert store.unacked_tombstones() == []
         store.close()
     return result
 
 
 @pytest.mark.parametrize("partitioner", PARTITIONERS)
-def test_every_item_is_moved_home_with_its_seeds_and_listing(tmp_path: Path, partitioner: str) -> None:
+def test_every_item_is_moved_home_with_its_seeds_and_candidate_entry(tmp_path: Path, partitioner: str) -> None:
     choose = PARTITIONERS[partitioner]
     fill(tmp_path, {name: choose(name.encode(), 4) for name in NAMES}, 4)
     before = found(tmp_path)
@@ -114,7 +114,7 @@ def test_nothing_is_looked_at_while_the_topic_is_as_it_was(tmp_path: Path) -> No
 def test_stores_that_a_start_was_stopped_from_making_are_no_obstacle(tmp_path: Path) -> None:
     choose = PARTITIONERS["crc32"]
     fill(tmp_path, {name: choose(name.encode(), 1) for name in NAMES}, 1)
-    unborn(tmp_path / "seeds" / "00001", 1)
+    uninitialised(tmp_path / "seeds" / "00001", 1)
     follow_partitions(tmp_path, "clicks", 1, 3, 100, "crc32")
     assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 3) for n in NAMES}
 

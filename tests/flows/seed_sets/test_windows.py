@@ -4,10 +4,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flows.config.settings import WindowSettings
 from flows.messages.batches import ClickBatch
-from flows.seed_sets.windows import WindowClock, WindowOptions
+from flows.seed_sets.windows import WindowClock
 
-OPTIONS = WindowOptions(length=100, allowed_lateness=10, idle_after=50)
+OPTIONS = WindowSettings(window="100ms", allowed_lateness="10ms", idle_after="50ms")
 
 
 def times(*values: int) -> np.ndarray:
@@ -97,7 +98,7 @@ def test_no_window_closes_twice_and_none_before_its_time(batches: list[list[int]
             assert end <= max(t for b in batches[: number + 1] for t in b) - OPTIONS.allowed_lateness
         ends, _ = clock.window_ends(times(*clicks))
         assert (ends > clock.closed).all()
-        assert (ends % OPTIONS.length == 0).all()
+        assert (ends % OPTIONS.window == 0).all()
     assert closed == sorted(set(closed))
 
 

@@ -2,10 +2,10 @@
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 
 import pytest
+from waiting import wait_until
 
 from flows.run import _stop_on_signals
 from flows.support.signals import StopFlag
@@ -29,9 +29,7 @@ def test_a_signal_in_the_middle_of_a_report_does_not_lock_the_flow_up(number: si
     with health._lock:  # as where a poll sets a condition
         os.kill(os.getpid(), number)
         assert stopping.is_set()
-    until = time.monotonic() + 20
-    while health.ready()[1]["conditions"]["polling_clicks"]["ok"]:
-        assert time.monotonic() < until
+    wait_until(lambda: not health.ready()[1]["conditions"]["polling_clicks"]["ok"])
     assert health.ready()[1]["conditions"]["polling_clicks"]["why"] == "draining"
 
 

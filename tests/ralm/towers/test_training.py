@@ -27,7 +27,7 @@ def test_planted_groups_are_found(planted: Interactions) -> None:
     trained = train(before, CONFIG)
     losses = [entry["loss"] for entry in trained.log if entry["stage"] == "look-alike towers"]
     assert losses[-1] < losses[0]
-    vectors = trained.vectors(Histories(before, CONFIG.history), np.arange(planted.users))
+    vectors = trained.vectors(Histories(before, CONFIG.history_length), np.arange(planted.users))
     weights = trained.towers.attention_weights()
     figures = evaluate(planted, vectors, weights, learned=learned, clusters=5, rng_seed=0)
     assert figures.pairs > 500
@@ -41,8 +41,8 @@ def test_planted_groups_are_found(planted: Interactions) -> None:
         {"merge": "concat"},
         {"activation": "prelu", "dropout": 0.1},
         {"loss": "plain"},
-        {"train_clusters": 0, "train_seeds": 10},
-        {"train_clusters": 1, "seed_dropout": 0.2, "recluster": 0},
+        {"clusters": 0, "seeds": 10},
+        {"clusters": 1, "seed_dropout": 0.2, "recluster": 0},
         {"logq": False, "share_negatives": False, "negatives": 10, "normalise": True, "validation": 0.0},
     ],
 )

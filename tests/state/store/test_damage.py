@@ -3,24 +3,17 @@
 import os
 import random
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rocksdict import Options
-from store_history import Crashed, N, Writer, crash_image, state_of, unborn
+from store_history import Crashed, N, contents, crash_image, read_all, state_of, uninitialised
 
 from ralm.seed_set import SeedSet
-from state.store import rocks
 from state.store.check import check_store
 from state.store.seed_store import Changes, SeedStore, StoreError
 
 IRRELEVANT = re.compile(r"LOG.*|LOCK|IDENTITY|OPTIONS.*|rocksdict-config.json")
-
-
-def contents(path: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in sorted(path.iterdir()) if file.name != "rocksdict-config.json"}
 
 
 def damage(rng: random.Random, file: Path) -> str:
@@ -41,16 +34,6 @@ def damage(rng: random.Random, file: Path) -> str:
             data[place : place + 64] = rng.randbytes(len(data[place : place + 64]))
         file.write_bytes(data)
     return f"{way} {file.name} at {place}"
-
-
-def read_all(path: Path) -> tuple[int, object]:
-    store = SeedStore.open(path, topic="clicks", partition=3, capacity=N)
-    try:
-        found = state_of(store)
-        store.write(Changes(), position=store.position, model_version="m")  # it can be gone on with
-        return store.position, found
-    finally:
-        store.close()
 
 
 @pytest.mark.parametrize("rng_seed", range(3))
@@ -87,67 +70,6 @@ def test_any_damage_is_refused_or_leaves_an_earlier_state(crashed: Crashed, tmp_
     assert outcomes >= {"refused", "same"}
 
 
-def many_logs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have RocksDB keep its logs: as in the seconds in which one is being made into a table."""
-    usual = rocks.make_options
-
-    def options(**how: object) -> Options:
-        made = usual(**how)  # type: ignore[arg-type]
-        made.set_write_buffer_size(64 << 10)
-        made.set_max_write_buffer_number(64)
-        made.set_min_write_buffer_number_to_merge(60)
-        return made
-
-    monkeypatch.setattr(rocks, "make_options", options)
-
-
-def test_a_log_that_is_missing_before_a_later_one_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    many_logs(monkeypatch)
-    writer = Writer(tmp_path / "s", 5)
-    writer.epochs(20)
-    logs = sorted((tmp_path / "s").glob("*.log"))
-    assert len(logs) > 3
-    for number, way in enumerate(("delete", "empty", "cut")):
-        path = shutil.copytree(tmp_path / "s", tmp_path / way)
-        log = path / logs[1 + number % 2].name
-        if way == "delete":
-            log.unlink()
-        else:
-            os.truncate(log, 0 if way == "empty" else log.stat().st_size // 2)
-        before = contents(path)
-        if way == "cut":  # RocksDB notices it, and drops all that follows
-            position, found = read_all(path)
-            assert found == writer.states[position]
-            continue
-        with pytest.raises(StoreError, match="hole"):
-            read_all(path)
-        assert contents(path) == before
-        assert check_store(path, N, lambda _: None).damages
-    writer.store.close()
-
-
-def test_a_manifest_that_is_older_than_what_was_built_upon_it_is_noticed(tmp_path: Path) -> None:
-    writer = Writer(tmp_path / "s", 6)
-    writer.epochs(10)
-    manifest = next((tmp_path / "s").glob("MANIFEST-*"))
-    size = manifest.stat().st_size
-    writer.store._db.flush()  # the first log becomes a table, and the MANIFEST says so
-    writer.epochs(10)
-    assert manifest.stat().st_size > size
-    shutil.copytree(tmp_path / "s", tmp_path / "cut")
-    writer.store.close()
-    os.truncate(tmp_path / "cut" / manifest.name, size)
-    before = contents(tmp_path / "cut")
-    with pytest.raises(StoreError, match=r"hole|older or damaged MANIFEST"):
-        read_all(tmp_path / "cut")
-    assert contents(tmp_path / "cut") == before
-
-
-def test_the_anchor_alone_notices_it_after_many_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("state.store.epoch_chain.SLOTS", 4)
-    test_a_manifest_that_is_older_than_what_was_built_upon_it_is_noticed(tmp_path)
-
-
 def test_a_block_that_is_damaged_while_the_flow_runs_stops_it_in_words(crashed: Crashed, tmp_path: Path) -> None:
     path = crashed.copy(tmp_path / "s")
     table = min(path.glob("*.sst"))
@@ -174,15 +96,15 @@ def test_a_log_whose_end_is_dropped_is_told(crashed: Crashed, tmp_path: Path) ->
     log.write_bytes(data)
     assert any("log of the store" in words for words in check_store(path, N, lambda _: None).damages)
     store = SeedStore.open(path, topic="clicks", partition=3, capacity=N)
-    assert store.torn is not None
-    assert "checksum mismatch" in store.torn
+    assert store.wal_truncated is not None
+    assert "checksum mismatch" in store.wal_truncated
     assert 0 < store.position < max(crashed.states)
     assert state_of(store) == crashed.states[store.position]
     store.close()
 
 
 def test_a_process_killed_while_it_makes_a_store_leaves_no_obstacle(tmp_path: Path) -> None:
-    path = unborn(tmp_path / "s", 3)
+    path = uninitialised(tmp_path / "s", 3)
     report = check_store(path, N, lambda _: None)
     assert (report.damages, report.notes) == ([], ["nothing is written yet"])
     assert check_store(tmp_path / "nowhere", N, lambda _: None).damages
@@ -201,7 +123,7 @@ def test_a_crash_brings_no_delta_of_a_retired_item_back(tmp_path: Path) -> None:
     store.close()
     again = SeedStore.open(tmp_path / "crashed", topic="clicks", partition=3, capacity=N)
     assert len(again.seeds("x")) == 0
-    assert again.untold() == ["x"]
+    assert again.unacked_tombstones() == ["x"]
     again.close()
 
 

@@ -1,33 +1,13 @@
 """The seed store: what it says is the rule's answer, and it knows which clicks it has."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from store_history import N, epoch, open_store, same
 
-from ralm.seed_set import SeedSet, by_item
-from state.store.check import check_store
-from state.store.rocks import OpenStore
+from ralm.seed_set import SeedSet
 from state.store.seed_store import Changes, ItemRecord, SeedStore, StoreError
-
-N = 50
-
-
-def open_store(path: Path, partition: int = 3) -> SeedStore:
-    return SeedStore.open(path, topic="clicks", partition=partition, capacity=N)
-
-
-def epoch(store: SeedStore, items: np.ndarray, users: np.ndarray, times: np.ndarray) -> None:
-    changes = Changes()
-    for item, seeds in by_item(items, users, times, N):
-        changes.seeds.append((f"item-{item}", seeds))
-        changes.items[f"item-{item}"] = ItemRecord(int(seeds.times.max()), 0)
-    store.write(changes, position=store.position + len(items), model_version="m")
-
-
-def same(found: SeedSet, expected: SeedSet) -> bool:
-    return found.users.tolist() == expected.users.tolist() and found.times.tolist() == expected.times.tolist()
 
 
 @pytest.mark.parametrize("piece", [7, 20, 1000])
@@ -65,55 +45,6 @@ def test_evicted_seeds_are_counted_once(tmp_path: Path) -> None:
     epoch(store, np.zeros(N, np.int64), users[N:], np.arange(N, 2 * N))
     assert store.merged_seeds("item-0").evicted == N
     assert store.merged_seeds("item-0").evicted == 0
-
-
-def test_a_fold_that_is_cut_off_anywhere_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("state.store.base_sets.PIECE", 8)
-    rng = np.random.default_rng(4)
-    store = open_store(tmp_path / "s")
-    epoch(store, np.zeros(60, np.int64), rng.integers(0, 500, 60).astype(np.uint64), np.arange(60))
-    store.merged_seeds("item-0")
-    epoch(store, np.zeros(40, np.int64), rng.integers(0, 500, 40).astype(np.uint64), np.arange(60, 100))
-    expected = store.seeds("item-0")
-    for writes in range(7):
-        with monkeypatch.context() as patched:
-            left, usual = iter(range(writes)), OpenStore.write
-
-            def write(self: OpenStore, *arguments: Any, left: Any = left, usual: Any = usual) -> None:
-                if next(left, None) is None:
-                    msg = "cut off"
-                    raise StoreError(msg)
-                usual(self, *arguments)
-
-            patched.setattr(OpenStore, "write", write)
-            with pytest.raises(StoreError, match="cut off"):
-                store.merged_seeds("item-0")
-        assert same(store.seeds("item-0"), expected)
-        store.close()
-        report = check_store(tmp_path / "s", N, lambda _: None)
-        assert report.damages == []
-        assert any("cut off by a crash" in note for note in report.notes) == (writes > 0)
-        store = open_store(tmp_path / "s")
-    assert same(store.merged_seeds("item-0").seeds, expected)
-    assert same(store.seeds("item-0"), expected)
-    store.close()
-    assert check_store(tmp_path / "s", N, lambda _: None).notes == []
-
-
-def test_a_piece_that_is_missing_is_noticed_and_its_item_can_be_retired(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("state.store.base_sets.PIECE", 8)
-    store = open_store(tmp_path / "s")
-    epoch(store, np.zeros(40, np.int64), np.arange(40, dtype=np.uint64), np.arange(40))
-    store.merged_seeds("item-0")
-    store._db.delete(next(key for key, _ in store._store.scan(b"P")))
-    with pytest.raises(StoreError, match="32 of 40 are there"):
-        store.seeds("item-0")
-    assert any("32 of 40" in words for words in check_store(tmp_path / "s", N, lambda _: None).damages)
-    store.write(Changes(retired=["item-0"]), position=store.position, model_version="m")
-    assert [key for key, _ in store._store.scan(b"") if key[:1] in b"BHPDIC"] == []
-    store.close()
 
 
 def test_names_that_begin_alike_are_kept_apart(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from state_maker import verified
-from store_history import N, unborn
+from store_history import N, uninitialised
 
 from flows.admin.state.backup import backup, restore
 from flows.cli.commands.state import command
@@ -231,7 +231,7 @@ def test_what_cannot_be_read_is_told(state: Path, tmp_path: Path, monkeypatch: p
         assert f"{store} cannot be read" in done.output
     (state / "process-0.lock").symlink_to("process-0.lock")
     refused(state, "whether", "backup", str(target))
-    assert "cannot be told" in run(state, "verify").output
+    assert "cannot determine" in run(state, "verify").output
 
 
 def test_what_is_no_store_is_passed_over(state: Path, tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_what_is_no_store_is_passed_over(state: Path, tmp_path: Path) -> None:
 def test_a_store_that_was_never_made_is_empty_unless_the_recovery_data_knows_better(
     state: Path, tmp_path: Path
 ) -> None:
-    unborn(state / "seeds" / "00001", 1)
+    uninitialised(state / "seeds" / "00001", 1)
     done = run(state, "verify")
     assert done.exit_code == 0, done.output
     assert "partition 1" not in done.output
@@ -267,7 +267,7 @@ def test_a_store_that_was_never_made_is_empty_unless_the_recovery_data_knows_bet
     backup(state, tmp_path / "backup", N, nothing)
     assert sorted(path.name for path in (tmp_path / "backup" / "seeds").iterdir()) == ["00000", "00003"]
     shutil.rmtree(state / "seeds" / "00003")
-    unborn(state / "seeds" / "00003", 3)
+    uninitialised(state / "seeds" / "00003", 3)
     done = run(state, "verify")
     assert done.exit_code == 1
     assert "partition 3: BEHIND" in done.output
@@ -288,8 +288,8 @@ def test_where_no_lock_can_be_looked_at_verify_says_so_and_the_others_refuse(
     monkeypatch.setattr(fcntl, "flock", fail)
     reports, verifier = verified(state)
     assert all(report.whole for report in reports)
-    assert any("cannot be told" in note for note in verifier.notes)
-    with pytest.raises(RalmError, match=r"no backup was made: .*cannot be told"):
+    assert any("cannot determine" in note for note in verifier.notes)
+    with pytest.raises(RalmError, match=r"no backup was made: .*cannot determine"):
         backup(state, tmp_path / "another", N, nothing)
-    with pytest.raises(RalmError, match="cannot be told"):
+    with pytest.raises(RalmError, match="cannot determine"):
         restore(tmp_path / "backup", state, N, nothing)

@@ -97,7 +97,7 @@ def small(rng_seed: int = 0) -> Dataset:
     )
 
 
-CONFIG = TrainingConfig(dim=8, field_dim=4, attention_size=4, epochs_user=1, epochs_lookalike=1, train_clusters=3)
+CONFIG = TrainingConfig(dim=8, field_dim=4, attention_size=4, epochs_user=1, epochs_lookalike=1, clusters=3)
 
 
 def test_a_data_set_becomes_a_bundle(tmp_path: Path) -> None:

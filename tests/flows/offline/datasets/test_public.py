@@ -194,15 +194,15 @@ def test_clicks_without_times_can_be_trained_on(tmp_path: Path) -> None:
     rows = "\n".join(f"{user}\t{item}\t5" for user in range(20) for item in range(user % 3, 12, 2))
     save(fetched("yelp", folder_of("yelp", tmp_path, **{"user_business.dat": rows})), tmp_path / "yelp")
     small = [
-        "--dim",
+        "--train-dim",
         "8",
-        "--field-dim",
+        "--train-field-dim",
         "4",
-        "--attention-size",
+        "--train-attention-size",
         "4",
-        "--epochs-user",
+        "--train-epochs-user",
         "1",
-        "--epochs-lookalike",
+        "--train-epochs-lookalike",
         "1",
         "--train-clusters",
         "2",
@@ -298,6 +298,6 @@ def test_users_of_whom_only_clicks_are_known_can_be_learned_from(tmp_path: Path)
     rows = [f"{user}\t{item}\t5\t{86_400 * day}" for day, (user, item) in enumerate(rng.integers(0, 12, (300, 2)))]
     files = {"user_item.dat": "\n".join(rows), "item_category.dat": "1,0\n", "item_brand.dat": "2,0\n"}
     data = fetched("amazon", folder_of("amazon", tmp_path, **files))
-    config = TrainingConfig(dim=8, field_dim=4, attention_size=4, epochs_user=1, epochs_lookalike=1, train_clusters=2)
+    config = TrainingConfig(dim=8, field_dim=4, attention_size=4, epochs_user=1, epochs_lookalike=1, clusters=2)
     details = train_bundle(data, split=Split(before=data.time_at(0.8)), path=tmp_path / "bundle", config=config)
     assert details["figures"]["pairs"] > 0

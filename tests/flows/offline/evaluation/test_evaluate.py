@@ -32,7 +32,7 @@ from ralm.models.lookalike_model import LookalikeModel
 from ralm.towers.training_config import TrainingConfig
 
 SMALL = TrainingConfig(
-    dim=32, field_dim=16, attention_size=8, epochs_user=8, epochs_lookalike=3, learning_rate=0.005, train_clusters=5
+    dim=32, field_dim=16, attention_size=8, epochs_user=8, epochs_lookalike=3, learning_rate=0.005, clusters=5
 )
 
 class Failing(Activity):
@@ -106,8 +106,17 @@ def evaluate(shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # it is our process that would keep the handler
 
     def run(*more: str, name: str = "shop") -> Done:
-        usual = ["--catalogue", "my_models", "--models", "activity,item-knn", "--eval-seeds", "0,1", "--processes", "2"]
-        monkeypatch.setattr(sys, "argv", ["ralm", "evaluate", name, *usual, "--results", "results", *more])
+        usual = [
+            "--eval-catalogue",
+            "my_models",
+            "--eval-models",
+            "activity,item-knn",
+            "--eval-rng-seeds",
+            "0,1",
+            "--eval-processes",
+            "2",
+        ]
+        monkeypatch.setattr(sys, "argv", ["ralm", "evaluate", name, *usual, "--eval-results", "results", *more])
         try:
             cli.main()
             code = 0
@@ -130,7 +139,7 @@ def cells(shop: Path) -> list[Path]:
 
 
 def test_a_table_is_made_and_what_is_done_is_not_done_again(shop: Path, evaluate: Run) -> None:
-    done = evaluate("--work", ".ralm/evaluate")
+    done = evaluate("--eval-work", ".ralm/evaluate")
     assert done.code == 0, done.err
     assert "0 of 8 cells are there already" in done.out
     results = shop / "results"
@@ -157,13 +166,15 @@ def test_a_table_is_made_and_what_is_done_is_not_done_again(shop: Path, evaluate
     assert float(curve[2]["auc"]) > 0.75
 
     report = (results / "shop.md").read_text()
-    assert "`ralm evaluate shop --models activity,item-knn --catalogue my_models --eval-seeds 0,1`" in report
+    assert (
+        "`ralm evaluate shop --eval-models activity,item-knn --eval-catalogue my_models --eval-rng-seeds 0,1`" in report
+    )
     assert "held out" in report
     assert "later clicks" in report
 
     before = {path.name: path.stat().st_mtime_ns for path in cells(shop)}
     csv_before = (results / "shop.csv").read_text()
-    again = evaluate("--work", ".ralm/evaluate")
+    again = evaluate("--eval-work", ".ralm/evaluate")
     assert "8 of 8 cells are there already, 0 are to be run" in again.out
     assert {path.name: path.stat().st_mtime_ns for path in cells(shop)} == before
     assert (results / "shop.csv").read_text() == csv_before
@@ -171,7 +182,7 @@ def test_a_table_is_made_and_what_is_done_is_not_done_again(shop: Path, evaluate
     damaged = [path for path in cells(shop) if "task-item-knn" in path.name]
     damaged[0].write_bytes(damaged[0].read_bytes()[:100])
     damaged[1].unlink()
-    mended = evaluate("--work", ".ralm/evaluate")
+    mended = evaluate("--eval-work", ".ralm/evaluate")
     assert "6 of 8 cells are there already, 2 are to be run" in mended.out
     changed = {path.name for path in cells(shop) if path.stat().st_mtime_ns != before[path.name]}
     assert changed == {path.name for path in damaged}
@@ -183,7 +194,7 @@ def test_a_table_is_made_and_what_is_done_is_not_done_again(shop: Path, evaluate
 
 
 def test_the_look_alike_model_misses_no_floor(shop: Path, evaluate: Run) -> None:
-    done = evaluate("--models", "activity,ralm", "--eval-seeds", "0", "--no-plots", "--results", "ralm")
+    done = evaluate("--eval-models", "activity,ralm", "--eval-rng-seeds", "0", "--no-plots", "--eval-results", "ralm")
     assert done.code == 0, done.err
     rows = table(shop / "ralm" / "shop.csv")
     assert float(rows["ralm", "matched"]["auc"]) > 0.75
@@ -196,7 +207,9 @@ def test_the_look_alike_model_misses_no_floor(shop: Path, evaluate: Run) -> None
 
 
 def test_models_that_fail_are_told_of_and_the_others_are_in_the_table(shop: Path, evaluate: Run) -> None:
-    done = evaluate("--models", "failing,activity,killed,item-knn", "--no-cold", "--no-plots", "--results", "failed")
+    done = evaluate(
+        "--eval-models", "failing,activity,killed,item-knn", "--no-cold", "--no-plots", "--eval-results", "failed"
+    )
     assert done.code == 1
     assert "failing with rng_seed 1 (task): RuntimeError: there is no convergence" in done.err
     assert "killed with rng_seed 0 (task): its process ended with exit code -9, killed" in done.err
@@ -205,10 +218,10 @@ def test_models_that_fail_are_told_of_and_the_others_are_in_the_table(shop: Path
 
 
 def test_a_model_that_needs_an_items_clicks_is_not_asked_for_held_out_items(shop: Path, evaluate: Run) -> None:
-    models = ("--models", "activity,no-seeds", "--no-cold", "--results", "mute")
-    assert evaluate(*models, "--split", "user").code == 0
+    models = ("--eval-models", "activity,no-seeds", "--no-cold", "--eval-results", "mute")
+    assert evaluate(*models, "--eval-split", "user").code == 0
     assert ("no-seeds", "matched") in table(shop / "mute" / "shop-user.csv")
-    done = evaluate(*models, "--split", "items")
+    done = evaluate(*models, "--eval-split", "items")
     assert done.code == 0, done.err
     assert "Cannot answer for items that they have not learned of: no-seeds." in done.out
     assert {model for model, _ in table(shop / "mute" / "shop-items.csv")} == {"activity"}
@@ -217,24 +230,24 @@ def test_a_model_that_needs_an_items_clicks_is_not_asked_for_held_out_items(shop
 @pytest.mark.parametrize(
     ("flags", "name", "words"),
     [
-        (("--models", "item-kn"), "shop", "there is no model 'item-kn'; did you mean item-knn?"),
-        (("--models", "@mian"), "shop", "did you mean @main?"),
+        (("--eval-models", "item-kn"), "shop", "there is no model 'item-kn'; did you mean item-knn?"),
+        (("--eval-models", "@mian"), "shop", "did you mean @main?"),
         ((), "shp", "there is no data set shp in .ralm/data (there: shop, timeless); bring it first: ralm data shp"),
-        (("--split", "time"), "timeless", "have no times, so that they cannot be split by time; say --split user"),
+        (("--eval-split", "time"), "timeless", "have no times and cannot be split by time; say --eval-split user"),
         (
-            ("--split", "odd"),
+            ("--eval-split", "odd"),
             "shop",
-            "split = 'odd' from the flag --split cannot be used: it must be one of auto, time",
+            "eval_split = 'odd' from the flag --eval-split cannot be used: it must be one of auto, time",
         ),
-        (("--eval-seeds", "0,0"), "shop", "must be different whole numbers"),
-        (("--floor-seeds", "9999"), "shop", "choose another cut, or lower the floors of clicks and seeds"),
-        (("--catalogue", "no_such"), "shop", "catalogue = 'no_such' must be a module"),
+        (("--eval-rng-seeds", "0,0"), "shop", "must be different whole numbers"),
+        (("--eval-floor-seeds", "9999"), "shop", "choose another cut, or lower the floors of clicks and seeds"),
+        (("--eval-catalogue", "no_such"), "shop", "eval_catalogue = 'no_such' must be a module"),
     ],
 )
 def test_what_is_not_known_is_refused_before_anything_runs(
     shop: Path, evaluate: Run, flags: tuple[str, ...], name: str, words: str
 ) -> None:
-    done = evaluate(*flags, "--results", "refused", "--work", "refused-work", name=name)
+    done = evaluate(*flags, "--eval-results", "refused", "--eval-work", "refused-work", name=name)
     assert done.code == 2, done.err
     assert words in done.err
     assert "Traceback" not in done.err
@@ -247,9 +260,19 @@ def running(shop: Path, tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     """A run that has done a fast cell and sleeps in another; its work folder is the test's own."""
     paths = os.pathsep.join([str(shop), str(Path(__file__).parents[4])])
     process = subprocess.Popen(
-        [sys.executable, "-m", "flows.cli.main", "evaluate", "shop", "--models", "activity,slow", "--eval-seeds", "0"],
+        [
+            sys.executable,
+            "-m",
+            "flows.cli.main",
+            "evaluate",
+            "shop",
+            "--eval-models",
+            "activity,slow",
+            "--eval-rng-seeds",
+            "0",
+        ],
         cwd=shop,
-        env={**os.environ, "PYTHONPATH": paths, "RALM_CATALOGUE": "my_models", "RALM_WORK": str(tmp_path)},
+        env={**os.environ, "PYTHONPATH": paths, "RALM_EVAL_CATALOGUE": "my_models", "RALM_EVAL_WORK": str(tmp_path)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -284,7 +307,9 @@ def test_a_stop_loses_only_what_is_in_progress(
     while any(is_running(worker) for worker in workers):
         assert time.monotonic() < deadline, "a worker went on without its command"
         time.sleep(0.1)
-    done = evaluate("--models", "activity", "--eval-seeds", "0", "--no-cold", "--work", str(tmp_path), "--no-plots")
+    done = evaluate(
+        "--eval-models", "activity", "--eval-rng-seeds", "0", "--no-cold", "--eval-work", str(tmp_path), "--no-plots"
+    )
     assert "1 of 1 cells are there already" in done.out
 
 

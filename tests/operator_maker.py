@@ -1,40 +1,38 @@
-"""Keepers on stores of their own, and batches for them, for the tests."""
+"""Operators on stores of their own, and batches for them, for the tests."""
 
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from toys import toy_bundle
 
+from flows.config.settings import ClusteringSettings
 from flows.messages.batches import CandidateBatch, CandidateChange, ClickBatch, OutMessage
 from flows.messages.codec import decode_centroids, split_centroids_key
 from flows.messages.types import Centroids
-from flows.seed_sets.clustering import ClusteringOptions, ClusteringPool
-from flows.seed_sets.keeper import SeedKeeper
-from flows.seed_sets.keeper_state import KeeperState
-from flows.seed_sets.windows import WindowOptions
+from flows.seed_sets.clustering import ClusteringPool
+from flows.seed_sets.keeper import SeedSetOperator
+from flows.seed_sets.keeper_state import OperatorSnapshot
 from flows.support.errors import RalmError
-from ralm.scoring import AttentionWeights
-from state.bundle.bundle import Bundle, write_bundle
 from state.user_keys import user_keys
 
-USERS = user_keys([str(number) for number in range(60)])
-WINDOWS = WindowOptions(length=1000, allowed_lateness=0, idle_after=500)
-Build = Callable[..., SeedKeeper]
+IDS = [str(number) for number in range(60)]
+USERS = user_keys(IDS)
+WINDOWS: dict[str, Any] = {"window": "1s", "allowed_lateness": 0, "idle_after": "500ms"}
+Build = Callable[..., SeedSetOperator]
+FIRST = [("a", user, 100 + user) for user in range(5)] + [("b", 1, 200), ("c", 55, 210), ("c", 56, 211), ("c", 57, 212)]
+"""Clicks of one window: on ``a`` of users with vectors, on ``c`` of users without, too few on ``b``."""
 
 
 def make_pool(path: Path, rng_seed: int) -> ClusteringPool:
     """A pool with a bundle of random weights, in which the last ten users have no vector."""
-    rng, h = np.random.default_rng(rng_seed), 8
-    weights = AttentionWeights(*(rng.normal(size=s).astype("f4") for s in ((h, h), (4, h), (4,))))
-    vectors = rng.normal(size=(50, h)).astype("f4")
-    write_bundle(
-        path, towers=weights, user_tower={}, lookalike={}, keys=USERS[:50], vectors=vectors, details={"clusters": 4}
-    )
-    return ClusteringPool(Bundle.open(path), ClusteringOptions(4, 3, 1000, 0), threads=1)
+    bundle = toy_bundle(path, IDS[:50], rng_seed=rng_seed)
+    return ClusteringPool(bundle, ClusteringSettings(clusters=4, min_seeds=3, cluster_sample=1000))
 
 
-def no_history(_: KeeperState) -> tuple[list[ClickBatch], list[CandidateBatch]]:
+def no_history(_: OperatorSnapshot) -> tuple[list[ClickBatch], list[CandidateBatch]]:
     """What a topic says that has nothing of what a store has missed."""
     msg = "the topic has nothing"
     raise RalmError(msg)
@@ -65,13 +63,13 @@ def tombstone(offset: int, item: str, *, sent: int) -> CandidateBatch:
     return CandidateBatch(0, offset + 1, [CandidateChange(offset, item, True, None, sent)])
 
 
-def settle(keeper: SeedKeeper) -> list[OutMessage]:
+def settle(operator: SeedSetOperator) -> list[OutMessage]:
     """Let the pool finish."""
     out: list[OutMessage] = []
-    until = time.monotonic() + 20
-    while keeper.notify_at() is not None:
+    until = time.monotonic() + 120
+    while operator.notify_at() is not None:
         assert time.monotonic() < until
-        out += keeper.collect()
+        out += operator.collect()
     return out
 
 

@@ -1,0 +1,120 @@
+"""Looks at all that a flow needs before it starts: settings, bundle, state directory, port, brokers, topics, rights."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from flows.config.settings import Settings
+from flows.kafka.errors import LIST_TIMEOUT_S
+from flows.messages.codec import MAX_VALUE_BYTES, most_clusters
+from flows.preflight.findings import Finding, Findings, Verdict
+from flows.preflight.topics import TopicUse, look_at_kafka
+from flows.support.errors import ConfigError
+from flows.support.logs import get_logger
+from monitoring.health_server import check_address
+from state.bundle.bundle import Bundle, BundleError
+from state.directory import check_format
+from state.owner_lock import OwnedElsewhereError, in_use, owners
+from state.store.layout import StoreError
+
+log = get_logger(__name__)
+
+
+def look(
+    use: TopicUse,
+    settings: Settings,
+    *,
+    stopped: Callable[[], bool] = lambda: False,
+    answer_s: float = LIST_TIMEOUT_S,
+) -> tuple[Findings, Bundle | None]:
+    """Look at all that a flow needs; takes, makes and changes nothing.
+
+    Args:
+        use: the topics that the flow reads and writes.
+        settings: the settings.
+        stopped: says not to wait any longer.
+        answer_s: how long to wait for an answer of a broker.
+
+    Returns:
+        What was found, and the bundle if it is good.
+    """
+    bundle, at_bundle = _look_at_bundle(settings, clusters="centroids" in use.writes)
+    findings = [_look_at_settings(settings), at_bundle, _look_at_state(settings), _look_at_port(settings)]
+    findings += look_at_kafka(use, settings, waiting=_say_wait, stopped=stopped, answer_s=answer_s)
+    return Findings(tuple(findings)), bundle
+
+
+def check_clusters(s: Settings, dim: int) -> None:
+    """See that an item's centroids fit into a message, once a bundle has said how many numbers (``dim``) a vector has.
+
+    Raises:
+        ConfigError: when they do not.
+    """
+    most = most_clusters(dim)
+    if s.clusters > most:
+        msg = (
+            f"clusters = {s.clusters} with the bundle's vectors of {dim} numbers could make messages of centroids that "
+            f"are longer than {MAX_VALUE_BYTES} bytes, which no broker would take: set clusters to {most} or fewer"
+            if most
+            else f"a bundle whose vectors have {dim} numbers cannot be served, since not even one centroid fits into a "
+            f"message of {MAX_VALUE_BYTES} bytes: train with a smaller dim"
+        )
+        raise ConfigError(msg)
+
+
+def _look_at_settings(settings: Settings) -> Finding:
+    given = [name for name, field in Settings.model_fields.items() if getattr(settings, name) != field.default]
+    text = f"{len(given)} are not at their defaults ({', '.join(given)})" if given else "all at their defaults"
+    return Finding("settings", Verdict.OK, text)
+
+
+def _look_at_bundle(settings: Settings, *, clusters: bool) -> tuple[Bundle | None, Finding]:
+    try:
+        bundle = Bundle.open(Path(settings.bundle))
+        if clusters:
+            check_clusters(settings, bundle.towers.dim)
+    except (BundleError, ConfigError) as error:
+        return None, Finding("bundle", Verdict.PROBLEM, str(error))
+    text = (
+        f"{settings.bundle}: model version {bundle.version}, {len(bundle.vectors.keys)} users, dim {bundle.towers.dim}"
+    )
+    return bundle, Finding("bundle", Verdict.OK, text)
+
+
+def _look_at_state(settings: Settings) -> Finding:
+    path = Path(settings.state_dir)
+    try:
+        problem = _why_not_writable(path)
+        if not problem and path.is_dir():
+            check_format(path)
+            held = owners(path, settings.process_id)
+            problem = in_use(path, held[0]) if held else ""
+    except (StoreError, OwnedElsewhereError, OSError) as error:
+        problem = str(error)
+    if problem:
+        return Finding("state directory", Verdict.PROBLEM, problem, failure=True)
+    text = "is there, writable and free" if path.is_dir() else "is made at the start"
+    return Finding("state directory", Verdict.OK, f"{path} {text}")
+
+
+def _why_not_writable(path: Path) -> str:
+    there = next(each for each in (path.absolute(), *path.absolute().parents) if os.path.lexists(each))
+    if not there.is_dir():
+        return f"the state directory {path} cannot be used: {there} is no folder. Choose another --state-dir."
+    if not os.access(there, os.W_OK | os.X_OK):
+        advice = "Give this user the right to, or choose another --state-dir."
+        return f"the state directory {path} cannot be used: this user may not write to {there}. {advice}"
+    return ""
+
+
+def _look_at_port(settings: Settings) -> Finding:
+    host, port = settings.metrics_host, settings.metrics_port and settings.metrics_port + settings.process_id
+    try:
+        check_address(host, port)
+    except OSError as error:
+        return Finding("metrics port", Verdict.PROBLEM, str(error))
+    return Finding("metrics port", Verdict.OK, f"{host}:{port} is free" if port else f"any free one of {host}")
+
+
+def _say_wait(topics: list[str]) -> None:
+    log.info("waiting for topics that the broker does not know yet, or that have no leader", topics=topics)

@@ -1,0 +1,177 @@
+"""What is thought of the topics that a flow reads and writes, and of the user's rights to them."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from flows.config.settings import Settings
+from flows.kafka.admin import cleanup_difference, compaction_difference
+from flows.kafka.config import producer_config
+from flows.kafka.errors import LIST_TIMEOUT_S
+from flows.kafka.facts import READ, WRITE, Cluster, TopicFacts
+from flows.kafka.topics import TopicNames, TopicPlan, plan_topics
+from flows.preflight.findings import Finding, Verdict, worst
+from flows.support.errors import RalmError
+
+_PATIENCE_S = 5.0
+"""So long a topic that is not there may still become known, when it was made a moment ago."""
+_RIGHTS = "docs/security.md names the rights that a flow needs"
+
+
+@dataclass(frozen=True)
+class TopicUse:
+    """The topics of the contract that a flow reads and those that it writes."""
+
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Each topic once."""
+        return tuple(dict.fromkeys((*self.reads, *self.writes)))
+
+
+def look_at_kafka(
+    use: TopicUse,
+    settings: Settings,
+    *,
+    waiting: Callable[[list[str]], None] = lambda _: None,
+    stopped: Callable[[], bool] = lambda: False,
+    answer_s: float = LIST_TIMEOUT_S,
+) -> Iterator[Finding]:
+    """Yield what is thought of the brokers, of each topic of a flow, and of the rights.
+
+    Args:
+        use: the flow's topics.
+        settings: the settings.
+        waiting: called once, with the topics that are waited for since the broker does not know them yet.
+        stopped: says not to wait any longer.
+        answer_s: how long to wait for an answer of a broker.
+    """
+    names = TopicNames.of(settings)
+    cluster = Cluster(settings, answer_s)
+    try:
+        cluster.connect(stopped)
+    except RalmError as error:
+        yield Finding("broker", Verdict.PROBLEM, str(error), failure=True)
+        yield Finding("topics, rights", Verdict.UNCHECKED, "no broker says anything of them")
+        return
+    yield Finding("broker", Verdict.OK, f"one at {settings.bootstrap_servers} answers")
+    needed = [getattr(names, kind) for kind in use.all if not _optional(kind, settings)]
+    optional = [getattr(names, kind) for kind in use.all if _optional(kind, settings)]
+    facts = cluster.known_topics(needed, _PATIENCE_S, waiting=waiting, stopped=stopped) | cluster.topics(optional)
+    yield from judge_topics(use, facts, settings)
+    yield judge_rights(use, facts, cluster.group_rights(settings.group_id), settings)
+
+
+def judge_topics(use: TopicUse, facts: Mapping[str, TopicFacts], settings: Settings) -> Iterator[Finding]:
+    """Yield what is thought of each topic.
+
+    Args:
+        use: the flow's topics.
+        facts: what the broker says of each, by name.
+        settings: the settings.
+    """
+    names, plans = TopicNames.of(settings), {plan.name: plan for plan in plan_topics(settings)}
+    for kind in use.all:
+        name = getattr(names, kind)
+        found = facts[name]
+        if not found.partitions:
+            yield _absent(kind, name, found, use, settings)
+            continue
+        seen = list(_judged(plans[name], found))
+        if kind in use.writes:
+            seen += _room(kind, name, found, settings)
+        if kind == "candidates":
+            seen += _partners(facts[names.clicks].partitions, names.clicks, found.partitions)
+        yield worst(f"topic {name}", seen)
+
+
+def judge_rights(
+    use: TopicUse, facts: Mapping[str, TopicFacts], group: frozenset[str] | None, settings: Settings
+) -> Finding:
+    """What is thought of what this user may do.
+
+    Args:
+        use: the flow's topics.
+        facts: what the broker says of each, by name.
+        group: what the user may do with the consumer group; None when the broker does not say.
+        settings: the settings.
+    """
+    names = TopicNames.of(settings)
+    wanted = [(READ, getattr(names, kind)) for kind in use.reads] + [
+        (WRITE, getattr(names, kind)) for kind in use.writes
+    ]
+    told = [(right, name, facts[name].rights) for right, name in wanted if facts[name].partitions]
+    told.append((READ, f"the group {settings.group_id}", group))
+    missing = [
+        f"{right.capitalize()} on {name}" for right, name, rights in told if rights is not None and right not in rights
+    ]
+    silent = [name for _, name, rights in told if rights is None]
+    seen = []
+    if missing:
+        seen.append((Verdict.PROBLEM, f"missing: {', '.join(missing)}. Give them to the user; {_RIGHTS}"))
+    if silent:
+        text = f"the broker does not say what this user may do with {', '.join(dict.fromkeys(silent))}"
+        seen.append((Verdict.UNCHECKED, text))
+    given = [f"{right.capitalize()} on {name}" for right, name, rights in told if rights and right in rights]
+    if given:
+        seen.append((Verdict.OK, ", ".join(given)))
+    return worst("rights", seen)
+
+
+def _optional(kind: str, settings: Settings) -> bool:
+    """Whether a topic may be missing."""
+    return kind == "candidates" and settings.candidates == "clicked"
+
+
+def _absent(kind: str, name: str, found: TopicFacts, use: TopicUse, settings: Settings) -> Finding:
+    what = f"topic {name}"
+    if found.trouble:
+        return Finding(what, Verdict.PROBLEM, f"the broker does not describe it: {found.trouble}", failure=True)
+    if found.hidden:
+        needed = " and ".join(["Read"] * (kind in use.reads) + ["Write"] * (kind in use.writes))
+        text = f"hidden from this user, if it exists: run `ralm topics`, and give the user {needed} on it; {_RIGHTS}"
+        return Finding(what, Verdict.PROBLEM, text)
+    if _optional(kind, settings):
+        return Finding(what, Verdict.OK, "not there, and not needed: candidates are the clicked items")
+    return Finding(what, Verdict.PROBLEM, "it does not exist: run `ralm topics` to make it")
+
+
+def _judged(plan: TopicPlan, found: TopicFacts) -> Iterator[tuple[Verdict, str]]:
+    yield Verdict.OK, f"{found.partitions} partitions"
+    if found.leaderless:
+        many = ", ".join(map(str, found.leaderless[:5]))
+        yield Verdict.WARNING, f"no broker leads partition {many}: its messages wait until one does"
+    if found.config is None:
+        text = "its cleanup.policy and max.message.bytes: this user has no right DescribeConfigs on it"
+        yield Verdict.UNCHECKED, text
+        return
+    policy = cleanup_difference(plan, found.config.get("cleanup.policy"))
+    if policy:
+        yield Verdict.PROBLEM, f"{policy}, or delete the topic and run `ralm topics`"
+    else:
+        yield Verdict.OK, f"cleanup.policy {plan.cleanup}"
+        slow = compaction_difference(plan, found)
+        if slow:
+            yield Verdict.WARNING, slow
+
+
+def _room(kind: str, name: str, found: TopicFacts, settings: Settings) -> Iterator[tuple[Verdict, str]]:
+    """Whether a topic takes what the producer sends at once, a long message or several."""
+    most = (found.config or {}).get("max.message.bytes")
+    client = producer_config(settings)
+    longest = int(client["message.max.bytes"])
+    if kind != "dead_letters":
+        longest = min(longest, int(client.get("batch.size", longest)))
+    if most is not None and int(most) < longest:
+        text = f"max.message.bytes {most}, but up to {longest} are sent at once: a longer message stops the flow"
+        advice = (
+            f"kafka-configs --alter --entity-type topics --entity-name {name} --add-config max.message.bytes={longest}"
+        )
+        yield Verdict.WARNING, f"{text}; alter it with `{advice}`"
+
+
+def _partners(clicks: int, name: str, candidates: int) -> Iterator[tuple[Verdict, str]]:
+    if clicks and clicks != candidates:
+        text = f"{candidates} partitions, but {name} has {clicks}: give both the same number, or an item's messages "
+        yield Verdict.PROBLEM, f"{text}would not meet"

@@ -1,0 +1,1 @@
+"""The brokers that the integration tests run on, and the choice between them."""

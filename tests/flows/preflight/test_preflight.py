@@ -1,0 +1,130 @@
+"""Bundle, state directory, metrics port: looked at, never touched."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from toys import toy_bundle
+
+from flows.config.settings import Settings
+from flows.preflight import preflight
+from flows.preflight.findings import Finding, Verdict
+from flows.preflight.preflight import check_clusters, look
+from flows.run import FLOWS
+from flows.support.errors import ConfigError
+from state.directory import mark_format
+from state.owner_lock import OwnerLock
+
+SCORES = FLOWS["scores"].topics
+SEEDS = FLOWS["seeds"].topics
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small good bundle."""
+    path = tmp_path_factory.mktemp("bundle") / "b"
+    toy_bundle(path, ["u"])
+    return path
+
+
+@pytest.fixture
+def settings(bundle: Path, tmp_path: Path) -> Settings:
+    """Settings with a good bundle, a new state directory, any port, and no broker."""
+    return Settings(
+        bundle=str(bundle), state_dir=str(tmp_path / "new" / "state"), metrics_port=0, bootstrap_servers="127.0.0.1:1"
+    )
+
+
+def found(settings: Settings, what: str) -> Finding:
+    """What is found of one thing."""
+    report, _ = look(SEEDS, settings, answer_s=0.1)
+    (finding,) = [each for each in report.findings if each.what == what]
+    return finding
+
+
+def test_what_is_good_is_said_and_nothing_is_made(settings: Settings, tmp_path: Path) -> None:
+    report, bundle = look(SCORES, settings, answer_s=0.1)
+    assert bundle is not None
+    assert {finding.what: finding.verdict for finding in report.findings} == {
+        "settings": Verdict.OK,
+        "bundle": Verdict.OK,
+        "state directory": Verdict.OK,
+        "metrics port": Verdict.OK,
+        "broker": Verdict.PROBLEM,
+        "topics, rights": Verdict.UNCHECKED,
+    }
+    assert bundle.version in report.findings[1].text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_are_named_and_not_shown(settings: Settings) -> None:
+    given = settings.model_copy(update={"kafka_options": ("sasl.oauthbearer.client.secret=canary",)})
+    text = found(given, "settings").text
+    assert "kafka_options" in text
+    assert "canary" not in text
+    assert preflight._look_at_settings(Settings()).text == "all at their defaults"
+
+
+def test_a_bundle_that_is_not_there_is_refused(settings: Settings, tmp_path: Path) -> None:
+    report, bundle = look(SCORES, settings.model_copy(update={"bundle": str(tmp_path)}), answer_s=0.1)
+    assert bundle is None
+    assert (report.findings[1].verdict, report.findings[1].failure) == (Verdict.PROBLEM, False)
+    assert str(tmp_path) in report.findings[1].text
+
+
+def test_centroids_that_fit_into_no_message_are_refused_where_they_are_made(settings: Settings) -> None:
+    many = settings.model_copy(update={"clusters": 1_000_000})
+    assert "set clusters to" in found(many, "bundle").text
+    report, _ = look(SCORES, many, answer_s=0.1)
+    assert report.findings[1].verdict is Verdict.OK
+    with pytest.raises(ConfigError, match="train with a smaller dim"):
+        check_clusters(settings, 300_000)
+
+
+def test_a_state_directory_that_another_holds_is_a_failure(settings: Settings) -> None:
+    path = Path(settings.state_dir)
+    with OwnerLock(path, 0, "seeds"):
+        finding = found(settings, "state directory")
+        assert (finding.verdict, finding.failure) == (Verdict.PROBLEM, True)
+        assert f"{path} is in use; its holder: " in finding.text
+        assert str(os.getpid()) in finding.text
+        beside = settings.model_copy(update={"process_id": 1, "addresses": "127.0.0.1:1,127.0.0.1:2"})
+        assert found(beside, "state directory").verdict is Verdict.OK
+    assert found(settings, "state directory").verdict is Verdict.OK
+
+
+def test_one_of_another_format_is_a_failure(settings: Settings) -> None:
+    path = Path(settings.state_dir)
+    path.mkdir(parents=True)
+    mark_format(path)
+    assert found(settings, "state directory").text.endswith("is there, writable and free")
+    (path / "format.json").write_text('{"format": 99}')
+    finding = found(settings, "state directory")
+    assert (finding.verdict, finding.failure) == (Verdict.PROBLEM, True)
+    assert "99" in finding.text
+
+
+def test_one_that_cannot_be_made_is_a_failure(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "new").write_text("a file")
+    finding = found(settings, "state directory")
+    assert (finding.verdict, finding.failure) == (Verdict.PROBLEM, True)
+    assert f"{tmp_path / 'new'} is no folder. Choose another --state-dir." in finding.text
+
+
+def test_one_that_may_not_be_written_is_a_failure(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path)  # the tests may run as root
+    finding = found(settings, "state directory")
+    assert finding.verdict is Verdict.PROBLEM
+    assert f"this user may not write to {tmp_path}" in finding.text
+
+
+def test_a_port_that_is_taken_is_refused(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        finding = found(settings.model_copy(update={"metrics_port": port}), "metrics port")
+    assert (finding.verdict, finding.failure) == (Verdict.PROBLEM, False)
+    assert f"cannot listen on 127.0.0.1:{port}" in finding.text
+    assert "--metrics-port" in finding.text

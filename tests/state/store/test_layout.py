@@ -1,0 +1,104 @@
+"""Keys and values come back as they were written, and sort as their numbers do."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ralm.seed_set import SeedSet
+from state.store.layout import (
+    MAX_TIME,
+    STATE_FORMAT,
+    BaseHead,
+    CandidateEntry,
+    ItemRecord,
+    ManifestFingerprint,
+    StoreError,
+    StoreKey,
+    StoreMeta,
+    decode_candidate_entry,
+    decode_head,
+    decode_meta,
+    decode_record,
+    decode_seeds,
+    delta_key,
+    encode_candidate_entry,
+    encode_head,
+    encode_meta,
+    encode_record,
+    encode_seeds,
+    item_key,
+    piece_key,
+    split_key,
+)
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+TIMES = st.integers(0, MAX_TIME - 1)
+NATURAL = st.integers(0, 2**63 - 1)
+
+
+@given(NAMES, st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
+def test_a_key_is_taken_apart_into_what_it_was_made_of(item: str, epoch: int, generation: int, number: int) -> None:
+    assert split_key(item_key(b"I", item)) == StoreKey("I", item)
+    assert split_key(delta_key(item, epoch)) == StoreKey("D", item, epoch)
+    assert split_key(piece_key(item, generation, number)) == StoreKey("P", item, generation << 32 | number)
+
+
+@given(NAMES, st.lists(st.integers(0, 2**64 - 1), min_size=2, max_size=9))
+def test_deltas_sort_by_their_epochs_and_items_lie_apart(item: str, epochs: list[int]) -> None:
+    assert sorted(delta_key(item, epoch) for epoch in epochs) == [delta_key(item, epoch) for epoch in sorted(epochs)]
+    assert not delta_key(item + "x", epochs[0]).startswith(item_key(b"D", item))
+
+
+@pytest.mark.parametrize("key", [b"", b"I", b"Z\0\1x", b"I\0\2x", b"D\0\1x", b"I\0\1\xff"])
+def test_what_is_no_key_is_refused(key: bytes) -> None:
+    with pytest.raises(StoreError, match="is not a key of this format"):
+        split_key(key)
+
+
+@given(TIMES, NATURAL, NATURAL, NATURAL)
+def test_records_entries_and_heads_come_back(time: int, one: int, two: int, three: int) -> None:
+    record, entry = ItemRecord(time, one), CandidateEntry(one, two, three)
+    head = BaseHead(1 + one % (2**32 - 1), 1 + two % 1000, 1000 + three % 2**62)
+    assert decode_record(encode_record(record), "a") == record
+    assert decode_candidate_entry(encode_candidate_entry(entry), "a") == entry
+    assert decode_head(encode_head(head), "a") == head
+
+
+@given(st.dictionaries(st.integers(0, 2**64 - 1), TIMES, max_size=20))
+def test_seeds_come_back_in_sixteen_bytes_each(newest: dict[int, int]) -> None:
+    seeds = SeedSet.of_clicks(np.array(list(newest), np.uint64), np.array(list(newest.values()), np.int64), 20)
+    value = encode_seeds(seeds)
+    assert len(value) == 16 * len(newest)
+    found = decode_seeds(value, "a")
+    assert dict(zip(found.users.tolist(), found.times.tolist(), strict=True)) == newest
+
+
+META = StoreMeta("clicks", 3, 7, 8, "m", ("l", "k"), epoch=5, manifest=ManifestFingerprint(4, 99, 2**32 - 1))
+
+
+def test_what_a_store_knows_of_itself_comes_back(tmp_path: Path) -> None:
+    assert decode_meta(tmp_path, encode_meta(META)) == META
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"position": -1}, "does not say what it is"),
+        ({"partition": "3"}, "does not say what it is"),
+        ({"manifest": [1, 2]}, "does not say what it is"),
+        ({"older_versions": [1]}, "does not say what it is"),
+        ({"strange": 1}, "does not say what it is"),
+        ({"format": "2"}, "does not say what it is"),
+        ({"format": STATE_FORMAT + 1}, "A newer version wrote it"),
+        ({"format": STATE_FORMAT - 1}, "Drain the flow with the"),
+    ],
+)
+def test_other_knowledge_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    value = json.dumps({**json.loads(encode_meta(replace(META))), **change}).encode()
+    with pytest.raises(StoreError, match=message):
+        decode_meta(tmp_path, value)
