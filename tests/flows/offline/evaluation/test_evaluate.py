@@ -138,6 +138,7 @@ def cells(shop: Path) -> list[Path]:
     return sorted((shop / ".ralm" / "evaluate" / "shop").glob("*.json"))
 
 
+@pytest.mark.slow
 def test_a_table_is_made_and_what_is_done_is_not_done_again(shop: Path, evaluate: Run) -> None:
     done = evaluate("--eval-work", ".ralm/evaluate")
     assert done.code == 0, done.err
@@ -193,6 +194,7 @@ def test_a_table_is_made_and_what_is_done_is_not_done_again(shop: Path, evaluate
     ]
 
 
+@pytest.mark.slow
 def test_the_look_alike_model_misses_no_floor(shop: Path, evaluate: Run) -> None:
     done = evaluate("--eval-models", "activity,ralm", "--eval-rng-seeds", "0", "--no-plots", "--eval-results", "ralm")
     assert done.code == 0, done.err
@@ -206,6 +208,7 @@ def test_the_look_alike_model_misses_no_floor(shop: Path, evaluate: Run) -> None
     assert float(curve[-1]["auc"]) > 0.75
 
 
+@pytest.mark.slow
 def test_models_that_fail_are_told_of_and_the_others_are_in_the_table(shop: Path, evaluate: Run) -> None:
     done = evaluate(
         "--eval-models", "failing,activity,killed,item-knn", "--no-cold", "--no-plots", "--eval-results", "failed"
@@ -217,8 +220,10 @@ def test_models_that_fail_are_told_of_and_the_others_are_in_the_table(shop: Path
     assert {model for model, _ in table(shop / "failed" / "shop.csv")} == {"activity", "item-knn"}
 
 
+@pytest.mark.slow
 def test_a_model_that_needs_an_items_clicks_is_not_asked_for_held_out_items(shop: Path, evaluate: Run) -> None:
-    models = ("--eval-models", "activity,no-seeds", "--no-cold", "--eval-results", "mute")
+    models = ("--eval-models", "activity,no-seeds", "--eval-rng-seeds", "0", "--eval-processes", "1")
+    models += ("--no-cold", "--eval-results", "mute")
     assert evaluate(*models, "--eval-split", "user").code == 0
     assert ("no-seeds", "matched") in table(shop / "mute" / "shop-user.csv")
     done = evaluate(*models, "--eval-split", "items")
@@ -294,6 +299,7 @@ def is_running(pid: str) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGKILL])
 def test_a_stop_loses_only_what_is_in_progress(
     running: "subprocess.Popen[str]", evaluate: Run, tmp_path: Path, signal_number: signal.Signals
