@@ -81,7 +81,7 @@ class Scene:
         self.settings = Settings.model_validate(
             {
                 "bootstrap_servers": self.world.broker.bootstrap_servers,
-                "topic_prefix": f"{self.name}.",
+                "topic_prefix": f"{self.world.prefix}{self.name}.",
                 "bundle": str(self.world.bundle),
                 "state_dir": str(self.state),
                 "partitions": 4,

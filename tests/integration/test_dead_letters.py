@@ -97,7 +97,6 @@ def check_explanation(client: Any, flow: Any) -> None:
     assert "has no offset 99999" in output(flow, "explain", "0", "99999", code=1)
 
 
-@pytest.mark.slow
 def test_dead_letters_go_back_in_order_after_a_fix_and_only_once(client: Any, flow: Callable[..., Any]) -> None:
     old = flow("one", max_message_bytes="200", max_candidates="2")
     old.start()

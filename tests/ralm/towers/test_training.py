@@ -10,7 +10,7 @@ import torch
 
 from ralm.features import ClickHistories, Interactions
 from ralm.protocol.held_out import judge_held_out
-from ralm.towers.training import train
+from ralm.towers.training import Trained, train
 from ralm.towers.training_config import TrainingConfig
 
 CONFIG = TrainingConfig(
@@ -85,15 +85,21 @@ class Kept:
             raise InterruptedError
 
 
-@pytest.mark.parametrize(("epochs", "recluster"), [(2, 1), (7, 1), (7, 0)])
+@pytest.mark.parametrize(("recluster", "stops"), [(1, [2, 5]), (0, [5])])
 def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(
-    planted: Interactions, epochs: int, recluster: int
+    planted: Interactions, recluster: int, stops: list[int]
 ) -> None:
-    config = replace(CONFIG, epochs_user=5, epochs_lookalike=3, patience=5, recluster=recluster)
-    kept = Kept(epochs)
-    with pytest.raises(InterruptedError):
-        train(planted, config, checkpoint=kept)
-    resumed, straight = train(planted, config, checkpoint=kept), train(planted, config)
+    """Stopped within the first stage, and within the second."""
+    config = replace(CONFIG, epochs_user=3, epochs_lookalike=3, patience=5, recluster=recluster)
+    straight = train(planted, config)
+    for epochs in stops:
+        kept = Kept(epochs)
+        with pytest.raises(InterruptedError):
+            train(planted, config, checkpoint=kept)
+        check_the_same(train(planted, config, checkpoint=kept), straight)
+
+
+def check_the_same(resumed: Trained, straight: Trained) -> None:
     assert resumed.log == straight.log
     for mine, theirs in zip(resumed.towers.parameters(), straight.towers.parameters(), strict=True):
         assert torch.equal(mine, theirs)
