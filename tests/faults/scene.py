@@ -31,7 +31,7 @@ from .world import World
 CAPACITY = 40
 MIN_SEEDS = 3
 REQUEST_TIMEOUT_MS = 300_000
-_LOOK_AGAIN_S = 0.2
+_LOOK_AGAIN_S = 0.5
 _STARTS = 4
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from flows.bench import week
 from flows.bench.week import WeekPlan, simulate
@@ -12,6 +13,7 @@ from state.store.seed_store import SeedStore
 PLAN = WeekPlan(items=240, clicks=60_000, days=2, max_seeds=40, rng_seed=5)
 
 
+@pytest.mark.slow
 def test_a_short_week(tmp_path: Path) -> None:
     told: list[str] = []
     days, longest = simulate(tmp_path, PLAN, told.append)

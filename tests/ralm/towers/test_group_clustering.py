@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ralm.towers.group_clustering import cluster_groups
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=8), st.integers(1, 5), st.integers(0, 2**31))
 def test_groups_are_clustered_each_for_itself(sizes: list[int], k: int, rng_seed: int) -> None:
     rng = np.random.default_rng(rng_seed)
