@@ -1,7 +1,7 @@
 """What any Kafka user has: confluent-kafka and JSON. Knows nothing of this project."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -31,6 +31,12 @@ class PlainClient:
             except BufferError:
                 self._producer.poll(0.1)
         self._producer.poll(0)
+
+    def send_all(self, topic: str, messages: Iterable[tuple[Any, Any]], **more: Any) -> None:
+        """Send (key, value) pairs, and wait until the broker has them."""
+        for key, value in messages:
+            self.send(topic, key, value, **more)
+        self.flush()
 
     def flush(self) -> None:
         """Wait until the broker has everything."""

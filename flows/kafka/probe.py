@@ -7,13 +7,14 @@ from typing import Any
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec, TopicMetadata
 
-from flows.kafka.errors import no_broker, no_topic, reason, refusal_advice
+from flows.kafka.errors import is_lasting, no_broker, no_topic, refusal_advice
 from flows.kafka.outage_log import outage_log
 from flows.support.errors import RalmError
 
 ASK_TIMEOUT_S = 15.0
 """How long an answer of the broker may take."""
 _ASK_AGAIN_S = 1.0
+_RETRY_S = 0.1
 _EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
@@ -92,23 +93,38 @@ class BrokerProbe:
         Raises:
             RalmError: when the broker does not say.
         """
+        deadline = time.monotonic() + self._timeout
+        offsets, failed = self._offsets(topic, partitions, spec, self._timeout)
+        while failed:
+            left = deadline - time.monotonic()
+            partition, error = next(iter(failed.items()))
+            if is_lasting(error) or left <= 0:
+                msg = (
+                    f"{topic}[{partition}]: the broker at {self.servers} does not say what it has within "
+                    f"{self._timeout:g} s: {error.str()}. Has the partition a leader? Start again once it has."
+                )
+                raise RalmError(msg)
+            time.sleep(_RETRY_S)  # a leader that was named a moment ago, or has moved, is not found at once
+            found, failed = self._offsets(topic, failed, spec, max(_RETRY_S, left))
+            offsets |= found
+        return offsets
+
+    def _offsets(
+        self, topic: str, partitions: Iterable[int], spec: OffsetSpec, timeout_s: float
+    ) -> tuple[dict[int, int], dict[int, KafkaError]]:
+        """Offsets, and the errors of the partitions that have none."""
         asked = self.admin.list_offsets(
             {TopicPartition(topic, partition): spec for partition in partitions},
             isolation_level=IsolationLevel.READ_COMMITTED,
-            request_timeout=self._timeout,
+            request_timeout=timeout_s,
         )
-        offsets = {}
+        offsets, failed = {}, {}
         for place, answer in asked.items():
             try:
-                offsets[place.partition] = int(answer.result(self._timeout + _ASK_AGAIN_S).offset)
-            except (KafkaException, TimeoutError) as error:
-                why = reason(error) if isinstance(error, KafkaException) else "no answer"
-                msg = (
-                    f"{topic}[{place.partition}]: the broker at {self.servers} does not say what it has within "
-                    f"{self._timeout:g} s: {why}. Has the partition a leader? Start again once it has."
-                )
-                raise RalmError(msg) from error
-        return offsets
+                offsets[place.partition] = int(answer.result().offset)
+            except KafkaException as error:
+                failed[place.partition] = error.args[0]
+        return offsets, failed
 
     def bounds(self, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
         """The first offset and the end of each partition.

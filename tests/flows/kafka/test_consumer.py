@@ -138,7 +138,7 @@ def test_where_all_partitions_begin_is_asked_once(
     settings = topics(partitions=5)
     name = TopicNames.of(settings).clicks
     for partition in range(5):
-        client.send(name, [(b"k", b"v")] * 4, partition=partition)
+        client.send_all(name, [(b"k", b"v")] * 4, partition=partition)
     asked: list[list[int]] = []
     bounds = BrokerProbe.bounds
 
@@ -159,13 +159,13 @@ def test_where_all_partitions_begin_is_asked_once(
 def test_a_whole_topic_is_followed(topics: Callable[..., Settings], client: Any) -> None:
     settings = topics(partitions=3)
     name = TopicNames.of(settings).scores
-    client.send(name, [(str(number), b"v") for number in range(20)])
+    client.send_all(name, [(str(number), b"v") for number in range(20)])
     reader = TopicReader(name, consumer_config(settings), 10)
     ends = reader.add_all()
     assert sum(ends.values()) == 20
     found: list[Any] = []
     wait_until(lambda: found.extend(reader.take_all(0.1)) or len(found) == 20)
     assert all(reader.position(partition) == end for partition, end in ends.items())
-    client.send(name, [("late", b"v")])
+    client.send_all(name, [("late", b"v")])
     wait_until(lambda: [m.key() for m in reader.take_all(0.1)] == [b"late"])
     reader.close()

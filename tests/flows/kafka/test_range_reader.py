@@ -130,7 +130,7 @@ def test_a_topic_is_read_to_its_end_behind_aborted_records_and_marks(
 ) -> None:
     settings = topics(partitions=2)
     name = TopicNames.of(settings).clicks
-    client.send(name, [(b"k", b"other")], partition=1)
+    client.send_all(name, [(b"k", b"other")], partition=1)
     transaction(broker, name, [b"1", b"2"], commit=True)
     transaction(broker, name, [b"never"] * 20, commit=False)
     done: list[tuple[int, int]] = []
@@ -148,7 +148,7 @@ def test_a_topic_is_read_to_its_end_behind_aborted_records_and_marks(
 def test_reading_from_a_time_or_a_place(topics: Callable[..., Settings], client: Any) -> None:
     settings = topics(partitions=2)
     name = TopicNames.of(settings).clicks
-    client.send(name, [(b"k", str(number).encode()) for number in range(5)], partition=0)
+    client.send_all(name, [(b"k", str(number).encode()) for number in range(5)], partition=0)
 
     def values(**given: Any) -> list[bytes]:
         return [message.value() or b"" for message in read_to_end(settings, name, **given)]
@@ -175,7 +175,7 @@ def test_what_a_store_misses_must_be_in_its_topic(
 ) -> None:
     settings = topics(partitions=1)
     name = TopicNames.of(settings).clicks
-    client.send(name, [(b"k", b"v")] * 10)
+    client.send_all(name, [(b"k", b"v")] * 10)
     delete_up_to(broker, {(name, 0): 4})
 
     def read(rebuild: Any) -> list[int | None]:

@@ -54,13 +54,13 @@ def test_it_loads_what_is_there_and_follows_what_comes(
     settings = topics(partitions=3)
     name = TopicNames.of(settings).centroids
     odd = [("v1/odd", b"no centroids"), ("no key", b""), centroids("short", dim=3), ("v2/other", b"x")]
-    client.send(name, [*(centroids(f"i{number}") for number in range(20)), *odd])
-    client.send(name, [("v1/i7", None)])
+    client.send_all(name, [*(centroids(f"i{number}") for number in range(20)), *odd])
+    client.send_all(name, [("v1/i7", None)])
     transaction(broker, name, [b"aborted"] * 5, commit=False)  # so that the end lies behind the last message
     with loading(settings) as (index, loader):
         assert index.loaded.wait(30), loader.failure
         assert index.view.size == 19
-        client.send(name, [centroids("late"), ("v1/i3", None)])
+        client.send_all(name, [centroids("late"), ("v1/i3", None)])
         wait_until(lambda: index.view.slot("late") is not None and index.view.slot("i3") is None)
         assert loader.failure is None
 
@@ -68,8 +68,8 @@ def test_it_loads_what_is_there_and_follows_what_comes(
 def test_an_empty_topic_is_loaded_at_once_and_a_missing_one_is_a_failure(
     topics: Callable[..., Settings], broker: str
 ) -> None:
-    with loading(topics()) as (index, _):
-        assert index.loaded.wait(30)
+    with loading(topics()) as (index, loader):
+        assert index.loaded.wait(30), loader.failure
     with loading(Settings(bootstrap_servers=broker, topic_prefix="nowhere.")) as (index, loader):
         wait_until(lambda: loader.failure is not None)
         assert isinstance(loader.failure, RalmError)
