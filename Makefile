@@ -11,7 +11,7 @@ first = $(or $(firstword $(foreach python,$(1),$(shell $(python) -c '$(TRY)' >/d
 NO_PYTHON = No Python 3.12 or 3.11 with venv is here (tried: $(PYTHON)): install one (Debian, Ubuntu: apt-get install python3.12-venv, or python3.11-venv) or name it: make PYTHON=/path/to/python3.12
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check audit tests faults soak bench fuzz lock clean prometheus kafka
+.PHONY: help venv demo test quick check audit tests faults soak bench fuzz lock clean prometheus kafka
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ demo: venv ## The whole system on real clicks: train, stream, score, summary
 	$(BIN)/ralm demo $(DEMO)
 
 test: check audit tests ## Every check: lint, types, import rules, dependencies, tests
+
+quick: venv ## The tests that need no broker and little time
+	$(BIN)/python -m pytest -m "not broker and not slow" $(PYTEST)
 
 check: venv ## Lint, format, types, import rules
 	$(BIN)/ruff check

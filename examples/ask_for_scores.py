@@ -5,32 +5,39 @@ import sys
 import time
 from uuid import uuid4
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
+if len(sys.argv) < 4:
+    sys.exit(__doc__)
 servers, prefix, user, *items = sys.argv[1:]
+requests, scores = f"{prefix}requests", f"{prefix}scores"
 request = {"request_id": str(uuid4()), "user_id": user, "ts": time.time_ns() // 1_000_000, "top_k": 10}
 if items:
     request["candidates"] = items
 
 # Stand at the end of the answers first, so that ours cannot be missed.
 consumer = Consumer({"bootstrap.servers": servers, "group.id": f"ask-{uuid4()}", "enable.auto.commit": False})
-topic = f"{prefix}scores"
-places = [
-    TopicPartition(topic, partition) for partition in consumer.list_topics(topic, timeout=10).topics[topic].partitions
-]
-for place in places:
-    place.offset = consumer.get_watermark_offsets(place, timeout=10)[1]
+try:
+    known = consumer.list_topics(timeout=10).topics  # of all topics: to ask for one by name may make it
+    for topic in (requests, scores):
+        if topic not in known:
+            sys.exit(f"there is no topic {topic} at {servers}: make it with `ralm topics`, or mend the prefix")
+    places = [TopicPartition(scores, partition) for partition in known[scores].partitions]
+    for place in places:
+        place.offset = consumer.get_watermark_offsets(place, timeout=10)[1]
+except KafkaException as error:
+    sys.exit(f"no broker answers at {servers}: {error.args[0].str()}")
 consumer.assign(places)
 
 producer = Producer({"bootstrap.servers": servers})
-producer.produce(f"{prefix}requests", json.dumps(request), user)
+producer.produce(requests, json.dumps(request), user)
 if producer.flush(10):
     sys.exit("the request was not delivered within 10 s")
 
-answer, deadline = None, time.monotonic() + 30
+answer, deadline = None, time.monotonic() + 60
 while answer is None:
     if time.monotonic() > deadline:
-        sys.exit("no answer within 30 s: does the flow run, and is it ready (/-/ready)?")
+        sys.exit("no answer within 60 s: does the flow run, and is it ready (/-/ready)?")
     message = consumer.poll(0.5)
     if message is not None and message.error() is None:
         found = json.loads(message.value() or b"{}")

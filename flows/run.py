@@ -11,6 +11,7 @@ from types import FrameType
 from flows import look_alike, scores, seeds
 from flows.config.settings import Settings
 from flows.engine.launch import Dataflow, launch
+from flows.messages.brake import RELEASE_SIGNAL, DeadLetterBrake
 from flows.messages.rejects import REASONS
 from flows.preflight.findings import Verdict
 from flows.preflight.preflight import look
@@ -65,7 +66,8 @@ FLOWS = {
 def run_flow(name: str, settings: Settings, version: str) -> None:
     """Run a dataflow until it is told to stop, then drain it.
 
-    SIGTERM and SIGINT stop the sources; what was read is finished, delivered and snapshotted.
+    SIGTERM and SIGINT stop the sources; what was read is finished, delivered and snapshotted. SIGUSR1 releases the
+    brakes on dead letters.
 
     Args:
         name: a key of ``FLOWS``.
@@ -79,7 +81,9 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
     """
     spec = FLOWS[name]
     health, stopping = Health(spec.conditions), StopFlag()
+    brakes: dict[str, DeadLetterBrake] = {}
     _stop_on_signals(stopping, health, spec.conditions)
+    _release_on_signal(brakes)
     bundle = _looked_over(name, settings, stopping)
     if bundle is None:
         return
@@ -94,7 +98,7 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
         known = open_state_dir(Path(settings.state_dir), name)
         port = settings.metrics_port and settings.metrics_port + settings.process_id
         server = stack.enter_context(closing(_serve(health, settings.metrics_host, port)))
-        runtime = Runtime(settings, bundle, health, known, stopping)
+        runtime = Runtime(settings, bundle, health, known, stopping, brakes=brakes)
         if settings.addresses:
             watch_for_signals(runtime.begun.is_set)
         if _stopped(stopping, name):
@@ -144,3 +148,11 @@ def _stop_on_signals(stopping: StopFlag, health: Health, conditions: tuple[str, 
     threading.Thread(target=tell, name="stopping", daemon=True).start()
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+
+
+def _release_on_signal(brakes: dict[str, DeadLetterBrake]) -> None:
+    def release(_: int, __: FrameType | None) -> None:
+        for brake in list(brakes.values()):
+            brake.release()
+
+    signal.signal(signal.Signals[RELEASE_SIGNAL], release)

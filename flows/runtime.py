@@ -17,6 +17,7 @@ from flows.kafka.config import consumer_config, producer_config
 from flows.kafka.range_reader import ReplayReader
 from flows.kafka.topics import TopicNames
 from flows.messages.batches import CandidateBatch, ClickBatch
+from flows.messages.brake import DeadLetterBrake
 from flows.messages.decode import Decoder
 from flows.scoring.enricher import Enricher
 from flows.scoring.index_loader import IndexLoader
@@ -47,6 +48,7 @@ class Runtime:
         stopping: set when the flow is to drain.
         begun: set when a source is first asked for messages; in a cluster only once all processes have joined.
         idle: when the sources rest.
+        brakes: the brake of each kind of topic that has a source.
     """
 
     settings: Settings
@@ -56,6 +58,7 @@ class Runtime:
     stopping: StopFlag
     begun: threading.Event = field(default_factory=threading.Event)
     idle: IdleBackoff = field(default_factory=IdleBackoff)
+    brakes: dict[str, DeadLetterBrake] = field(default_factory=dict)
 
     def topic(self, kind: str) -> str:
         """The name of a kind of topic."""
@@ -89,6 +92,7 @@ class Runtime:
                 if kind != "candidates":  # that topic is optional
                     self.health.set(f"polling_{kind}", True)
 
+        may_read, brake = more.pop("open", lambda: True), self._brake(kind)
         # ``latest`` is for a very first start only; later, a partition without a position is a new one.
         first = kind != "candidates" and not self.known_partitions and not self.seeds_dir().exists()
         options = SourceOptions(
@@ -99,11 +103,25 @@ class Runtime:
             self.settings.start_from if first else "earliest",
             self.known_partitions.get(kind, set()),
             self.stopping.is_set,
+            open=lambda: may_read() and brake.open(),
             beat=beat,
             idle=self.idle,
             **more,
         )
         return KafkaSource(options)
+
+    def _brake(self, kind: str) -> DeadLetterBrake:
+        def on_change() -> None:
+            why = "; ".join(each.why for each in self.brakes.values() if each.why)
+            self.health.set("dead_letter_brake", not why, why)
+
+        brake = self.brakes[kind] = DeadLetterBrake(kind, self.topic(kind), self.settings, on_change)
+        on_change()
+        return brake
+
+    def decoder(self) -> Decoder:
+        """A decoder that tells the brakes of what is refused."""
+        return Decoder(self.settings, on_batch=lambda raw, refused: self.brakes[raw.kind].count(raw, refused))
 
     def sink(self, kind: str) -> KafkaSink:
         """The sink of a kind of topic."""
@@ -170,7 +188,7 @@ def seed_side(runtime: Runtime) -> SeedSide:
     runtime.health.set("stores", True)  # until one must catch up
     optional = s.candidates == "clicked"
     return SeedSide(
-        Decoder(s),
+        runtime.decoder(),
         clicks=runtime.source("clicks", s.poll_batch, counted=follow),
         candidates=runtime.source("candidates", s.poll_batch, optional=optional, partner=clicks_topic),
         operator=operator,
@@ -197,7 +215,7 @@ def score_side(runtime: Runtime) -> ScoreSide:
 
     loader.start()
     return ScoreSide(
-        Decoder(s),
+        runtime.decoder(),
         requests=runtime.source("requests", s.score_batch, open=index_open),
         enricher=Enricher(bundle, index, s),
         scores=runtime.sink("scores"),

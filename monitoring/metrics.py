@@ -25,6 +25,9 @@ from prometheus_client import (
 KINDS_READ = ("clicks", "requests", "candidates", "centroids")
 """Topics that are read, by what they are in the contract; their names are settings."""
 
+KINDS_BRAKED = ("clicks", "requests", "candidates")
+"""Topics that are not read on when too many of their messages cannot be used."""
+
 KINDS_WRITTEN = ("centroids", "scores", "dead_letters")
 """Topics that are written."""
 
@@ -84,6 +87,13 @@ DEAD_LETTERS = _counter(
     "Messages that could not be used, by topic and reason.",
     at_0={"topic_kind": KINDS_READ, "reason": ()},  # see declare
 )
+DEAD_LETTER_BRAKE = _gauge(
+    "ralm_dead_letter_brake",
+    "1 while a topic is not read because too many of its messages cannot be used, else 0; /-/ready says why.",
+    "topic_kind",
+)
+for _kind in KINDS_BRAKED:
+    DEAD_LETTER_BRAKE.labels(_kind)
 POLL_ERRORS = _counter(
     "ralm_kafka_errors_total",
     "Errors that a Kafka client reported, most of which it mends itself.",

@@ -70,6 +70,11 @@ def hits(best: Ints, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.take_along_axis(wanted, np.maximum(best, 0), axis=1) & (best >= 0)
 
 
+def hit_rate(hit: NDArray[np.bool_]) -> float:
+    """Share of users who wanted any of their K best items: bool[N, K]; NaN of no user."""
+    return float(hit.any(axis=1).mean()) if len(hit) else float("nan")
+
+
 def precision(hit: NDArray[np.bool_], wanted: Ints) -> float:
     """Eq. 12: ``prec@K = (1/N) sum_i size(R_iK ∩ S_i) / min(K, size(S_i))``.
 

@@ -90,7 +90,7 @@ class FeatureBatch:
     continuous: Floats
 
 
-class Histories:
+class ClickHistories:
     """Looks up what users had clicked before a time.
 
     Args:

@@ -1,9 +1,9 @@
-"""How training tells of its progress."""
+"""How training reports its progress."""
 
 from collections.abc import Callable
 
 Report = Callable[[str, int, int, float], None]
-"""Told of progress: the stage, epochs done, epochs in all, and the mean loss."""
+"""Called with the stage, epochs done, epochs in all, and the mean loss: NaN when the stage begins."""
 
 
 def silent(_stage: str, _done: int, _total: int, _loss: float) -> None:

@@ -11,12 +11,12 @@ The same formula as the torch towers in ``ralm/towers/lookalike.py``, held to it
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self, TypeAlias
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats: TypeAlias = NDArray[np.float32]
+from ralm.features import Floats
 
 EPSILON = 1e-12
 """Least product of two norms in a cosine: a user or item whose vector is all zero scores 0."""

@@ -1,6 +1,7 @@
 """From seed sets to scores as the stream does it: cluster each item's seeds, then score users against the centroids."""
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ralm.clustering import cluster
 from ralm.features import Floats, Ints
@@ -29,12 +30,13 @@ def seed_scores(
     Returns:
         float32[U, I]; an item without seeds scores 0.
     """
-    centroids = [_centroids(vectors, seeds.of(item), clusters, rng_seed) for item in range(seeds.items)]
-    block = ItemBlock.of(centroids, [global_embedding(c, weights) for c in centroids], weights, seeds.counts)
     result = np.empty((len(users), seeds.items), np.float32)
-    for start in range(0, len(users), _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        result[rows] = score(users[rows], block, weights).score
+    with threadpool_limits(1):  # a clustering is many small products, which more threads only slow down
+        centroids = [_centroids(vectors, seeds.of(item), clusters, rng_seed) for item in range(seeds.items)]
+        block = ItemBlock.of(centroids, [global_embedding(c, weights) for c in centroids], weights, seeds.counts)
+        for start in range(0, len(users), _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            result[rows] = score(users[rows], block, weights).score
     return result
 
 

@@ -70,7 +70,7 @@ class PlainClient:
                         unread.discard(message.partition())
                 return not unread
 
-            wait_until(at_the_end, 60)
+            wait_until(at_the_end)
         finally:
             consumer.close()
         return sorted(found, key=lambda message: (message.partition() or 0, message.offset() or 0))

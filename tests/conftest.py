@@ -6,11 +6,28 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+# Before anything loads numpy, and for the processes that tests start too: more threads gain small products nothing, and
+# on a busy machine they spin while they wait for one another.
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+
+import hypothesis
 import pytest
 from brokers.choice import CLUSTER, EMBEDDED, KAFKA, TEST_SERVERS, BadChoiceError, Report, choose, settle
 from brokers.topics import wait_for_topics
 from clients import PlainClient
 
+# No test trusts a clock: neither how long an example takes, nor how long it takes to draw one. In CI the examples are
+# the same at each run; elsewhere a failure prints what repeats it.
+hypothesis.settings.register_profile(
+    "ralm",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    print_blob=True,
+    derandomize="CI" in os.environ,
+)
+hypothesis.settings.load_profile("ralm")
+
+BROKER_FIXTURES = {"broker", "own_broker"}
 BROKERS = pytest.StashKey[Report]()
 
 
@@ -37,6 +54,13 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.section(report.title(), bold=True, **loud)
         for line in report.lines():
             terminalreporter.write_line(line)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses a broker, so that ``make quick`` leaves it out."""
+    for item in items:
+        if BROKER_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.broker)
 
 
 @pytest.fixture(scope="session")

@@ -66,7 +66,7 @@ def tombstone(offset: int, item: str, *, sent: int) -> CandidateBatch:
 def settle(operator: SeedSetOperator) -> list[OutMessage]:
     """Let the pool finish."""
     out: list[OutMessage] = []
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while operator.notify_at() is not None:
         assert time.monotonic() < until
         out += operator.collect()

@@ -23,7 +23,7 @@ CLICKS = st.lists(
 )
 # In the order of time, more or less, as clicks come; else nearly all are late.
 IN_TIME = CLICKS.map(lambda clicks: sorted(clicks, key=lambda c: c[2] // 2000))
-LAWS = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LAWS = settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def oracle(clicks: Clicks, ttl: int) -> Seeds:

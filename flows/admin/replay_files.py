@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from flows.kafka.producer import ProducerRecord
-from flows.messages.batches import Ints
 from flows.messages.codec import decode_click, decode_request, encode_message
-from flows.messages.rejects import Reject
+from flows.messages.rejects import InvalidMessage
 from flows.messages.types import Click, Request
 from flows.offline.datasets.layout import load
 from flows.support.errors import ConfigError, RalmError
+from ralm.features import Ints
 
 Progress = Callable[[int, int], None]
 """Told how much is done, and of how much."""
@@ -105,8 +105,8 @@ def _read_lines(path: Path, topic: str, decode: Callable[[bytes], tuple[str, int
         if line.strip():
             try:
                 times.append(decode(line)[1])
-            except Reject as reject:
-                msg = f"{path}, line {number}: {reject}"
+            except InvalidMessage as invalid:
+                msg = f"{path}, line {number}: {invalid}"
                 raise ConfigError(msg) from None
             starts.append(start)
             ends.append(start + len(line))

@@ -10,6 +10,7 @@ import click
 
 from flows.support.errors import ConfigError, FlowFailedError, RalmError
 from flows.support.logs import masked
+from flows.support.threads import default_to_one_thread
 
 COMMANDS = {
     "demo": "run the whole system on real clicks",
@@ -20,7 +21,7 @@ COMMANDS = {
     "run": "run a dataflow",
     "replay": "send clicks and requests from files to Kafka",
     "state": "inspect, verify, back up and restore the stores",
-    "dead-letters": "list, explain and send back dead letters",
+    "dead-letters": "list, explain and redrive dead letters",
     "bench": "measure throughput beside the bare client",
 }
 """What each command does; it is there if its module is."""
@@ -60,6 +61,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the console script; errors that say what to do are shown without a traceback."""
+    default_to_one_thread()
     os.umask(os.umask(0o077) | 0o022)  # what we write, nobody else may change, however generous the environment is
     try:
         cli(standalone_mode=True)

@@ -12,7 +12,7 @@ from flows.config.fields import PREFIX, plain_value
 from flows.config.settings import Settings
 from flows.support.child_process import ChildProcess
 from flows.support.errors import RalmError
-from flows.support.metrics_page import MetricsPage, MetricsServer
+from flows.support.metrics_page import MetricsPage, MetricsServer, ScrapeError
 
 _READY_TIMEOUT_S = 120.0
 _LOOK_AGAIN_S = 0.05
@@ -64,7 +64,8 @@ class FlowProcess(ChildProcess):
         """Its metrics now.
 
         Raises:
-            RalmError: when it has ended or does not answer.
+            ScrapeError: when it does not answer.
+            RalmError: when it has ended.
         """
         self.check()
         try:
@@ -72,7 +73,7 @@ class FlowProcess(ChildProcess):
         except OSError as error:
             self.check()
             msg = f"{self.name} does not answer at {self.server.url}: {error}"
-            raise RalmError(msg) from error
+            raise ScrapeError(msg) from error
 
     def drain(self, timeout_s: float = 60.0) -> None:
         """Stop it with SIGTERM and see that it drained.

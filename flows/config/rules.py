@@ -42,6 +42,8 @@ _GUARANTEES = {
     "transactional.id",
 }
 
+LEAST_UNUSABLE = 10
+"""Fewer unusable messages never stop a topic, so that nobody can stop it with one."""
 Broken = tuple[str, tuple[str, ...]]
 """What is wrong, and the names of the settings that it is about."""
 
@@ -62,6 +64,12 @@ def _limits(s: "Settings") -> Iterator[Broken]:
         yield "min_seeds must not be above max_seeds", ("min_seeds", "max_seeds")
     if s.clusters > s.cluster_sample:
         yield "clusters must not be above cluster_sample", ("clusters", "cluster_sample")
+    least = f"so few messages could stop a topic: {LEAST_UNUSABLE} or more, or 0"
+    if 0 < s.dead_letter_max_ratio * s.dead_letter_min_sample < LEAST_UNUSABLE:
+        text = f"dead_letter_max_ratio x dead_letter_min_sample: {least}"
+        yield text, ("dead_letter_max_ratio", "dead_letter_min_sample")
+    if 0 < s.dead_letter_max_run < LEAST_UNUSABLE:
+        yield f"dead_letter_max_run: {least}", ("dead_letter_max_run",)
     weights = ("train_alpha", "train_beta")
     if not any(getattr(s, name) for name in weights):
         yield "train_alpha and train_beta must not both be 0", weights

@@ -104,6 +104,18 @@ class MessageSettings(SettingGroup):
     dead_letter_max_bytes: MessageBytes = setting(900_000, "dead letters are cut to this size")
 
 
+class BrakeSettings(SettingGroup):
+    """When a process stops reading a topic because too many of its messages cannot be used (docs/dead-letters.md)."""
+
+    dead_letter_max_ratio: Share = setting(
+        0.0, "stop reading a topic if more than this share of its last messages cannot be used; 0: never"
+    )
+    dead_letter_min_sample: Positive = setting(1000, "how many last messages dead_letter_max_ratio is a share of")
+    dead_letter_max_run: Natural = setting(
+        0, "stop reading a topic after this many unusable messages in a row; 0: never"
+    )
+
+
 class StateSettings(SettingGroup):
     """Where the state lies and how it is kept."""
 
@@ -227,6 +239,7 @@ GROUPS: dict[str, type[SettingGroup]] = {
     "topics": TopicSettings,
     "source": SourceSettings,
     "messages": MessageSettings,
+    "brake": BrakeSettings,
     "state": StateSettings,
     "windows": WindowSettings,
     "seeds": SeedSettings,
@@ -250,6 +263,7 @@ class Settings(
     TopicSettings,
     SourceSettings,
     MessageSettings,
+    BrakeSettings,
     StateSettings,
     SeedSettings,
     ClusteringSettings,

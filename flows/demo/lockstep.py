@@ -22,15 +22,16 @@ from flows.kafka.topics import TopicNames
 from flows.messages.batches import RawMessage
 from flows.messages.codec import decode_click
 from flows.support.errors import RalmError
-from flows.support.metrics_page import MetricsPage
+from flows.support.metrics_page import MetricsPage, ScrapeError
 
 IN_FLIGHT = 16
 """Most requests without an answer: so many users wait at once."""
 _PATIENCE_S = 60.0
 _LOOK_AGAIN_S = 0.05
+_LAST_SCRAPES = 5
 _ANSWERS_S = 0.02
 
-OnProgress = Callable[[int], None]
+Advance = Callable[[int], None]
 """Called with how many more messages are done."""
 
 
@@ -38,7 +39,7 @@ class Flow(Protocol):
     """The running dataflow, as far as this module looks at it."""
 
     def page(self) -> MetricsPage:
-        """Its metrics now."""
+        """Its metrics now; raises ScrapeError when it does not answer this time."""
 
     def check(self) -> None:
         """Raise when it has ended."""
@@ -80,7 +81,7 @@ class Lockstep:
         """Release the clients."""
         self._answers.close()
 
-    def send(self, windows: Sequence[Window], bad: Sequence[ProducerRecord], progress: OnProgress) -> None:
+    def send(self, windows: Sequence[Window], bad: Sequence[ProducerRecord], advance: Advance) -> None:
         """Send all windows; the bad messages go with the clicks of the second one (or the only one).
 
         Raises:
@@ -93,20 +94,15 @@ class Lockstep:
                 self._bad_producer.send(message)
             self._bad_producer.flush()
             self._producer.flush()
-            self._wait(lambda page: waits_for(page, self._newest, self._lateness))
-            progress(len(window.clicks))
-            self._ask(window, progress)
-        self._wait(lambda page: _waits_for_dead_letters(page, len(bad)))
+            self._wait_until(lambda page: waits_for(page, self._newest, self._lateness))
+            advance(len(window.clicks))
+            self._ask(window, advance)
+        self._wait_until(lambda page: _waits_for_dead_letters(page, len(bad)))
 
-    def _wait(self, left: Callable[[MetricsPage], str]) -> None:
-        deadline = self._clock() + _PATIENCE_S
-        while waiting := left(self._flow.page()):
-            if self._clock() > deadline:
-                msg = f"the flow does not keep up: after {_PATIENCE_S:g} s, {waiting}"
-                raise RalmError(msg)
-            self._sleep(_LOOK_AGAIN_S)
+    def _wait_until(self, left: Callable[[MetricsPage], str]) -> None:
+        wait_until_done(self._flow, left, self._clock, self._sleep)
 
-    def _ask(self, window: Window, progress: OnProgress) -> None:
+    def _ask(self, window: Window, advance: Advance) -> None:
         waiting: set[str] = set()
         unsent = list(reversed(window.requests))
         deadline = self._clock() + _PATIENCE_S
@@ -120,7 +116,7 @@ class Lockstep:
             answered = waiting & {self._request_id.decode(each.value() or b"{}").request_id for each in answers}
             if answered:
                 waiting -= answered
-                progress(len(answered))
+                advance(len(answered))
                 deadline = self._clock() + _PATIENCE_S
             elif self._clock() > deadline:
                 self._flow.check()
@@ -129,14 +125,56 @@ class Lockstep:
         self._producer.flush()
 
     def _delivered(self, message: ProducerRecord, sent: RawMessage) -> None:
-        """Note the newest click of each partition: from there the flow's watermark can be foretold."""
+        """Note the newest click of each partition: from there the flow's watermark can be predicted."""
         if message.topic == self._names.clicks:
             partition, ts = str(sent.partition()), decode_click(message.value).ts
             self._newest[partition] = max(ts, self._newest.get(partition, ts))
 
 
+def wait_until_done(
+    flow: Flow, left: Callable[[MetricsPage], str], clock: Callable[[], float], sleep: Callable[[float], None]
+) -> None:
+    """Wait until a flow's metrics say that nothing is left to do; a scrape that fails is repeated.
+
+    Args:
+        flow: the running flow.
+        left: what is left by a page of metrics; empty when nothing.
+        clock: seconds that only go forward.
+        sleep: waits for some seconds.
+
+    Raises:
+        RalmError: when something is left for a minute, or the flow ends.
+    """
+    deadline = clock() + _PATIENCE_S
+    while True:
+        try:
+            waiting = left(flow.page())
+        except ScrapeError as error:
+            waiting = str(error)
+        if not waiting:
+            return
+        if clock() > deadline:
+            msg = f"the flow does not keep up: after {_PATIENCE_S:g} s, {waiting}"
+            raise RalmError(msg)
+        sleep(_LOOK_AGAIN_S)
+
+
+def last_page(flow: Flow, sleep: Callable[[float], None] = time.sleep) -> MetricsPage | None:
+    """The flow's metrics at the end; None when it answers none of a few scrapes.
+
+    Raises:
+        RalmError: when the flow has ended.
+    """
+    for _ in range(_LAST_SCRAPES):
+        try:
+            return flow.page()
+        except ScrapeError:
+            sleep(1.0)
+    return None
+
+
 def waits_for(page: MetricsPage, newest: dict[str, int], lateness: int) -> str:
-    """What the flow still has to do before it serves everything that clicks have closed, as a text; empty when nothing.
+    """What the flow still has to do before it serves everything that clicks have closed, for a message; else empty.
 
     Args:
         page: the flow's metrics.
@@ -166,7 +204,7 @@ class _RequestId(msgspec.Struct):
 
 
 def replay_in_lockstep(
-    settings: Settings, flow: Flow, windows: Sequence[Window], bad: Sequence[ProducerRecord], progress: OnProgress
+    settings: Settings, flow: Flow, windows: Sequence[Window], bad: Sequence[ProducerRecord], advance: Advance
 ) -> None:
     """Send all windows to a running flow and wait for all answers.
 
@@ -174,4 +212,4 @@ def replay_in_lockstep(
         RalmError: when something is not delivered, taken or answered in time, or the flow ends.
     """
     with closing(Lockstep(settings, flow)) as lockstep:
-        lockstep.send(windows, bad, progress)
+        lockstep.send(windows, bad, advance)

@@ -6,11 +6,11 @@ from pathlib import Path
 from flows.config.flow_process import free_port
 from flows.config.settings import Settings, names_of
 from flows.demo.story import CUT, users_left_out
-from flows.offline.datasets import bring
+from flows.offline.datasets import prepare_dataset
 from flows.offline.datasets.layout import Dataset, load, save
 from flows.offline.training import Split, config_of, train_bundle, trained_already
 from flows.support.errors import RalmError
-from flows.support.progress import bars, epoch_bars
+from flows.support.progress import bars, working
 
 DATA = "ml100k"
 _FLOW = {
@@ -39,7 +39,7 @@ class Prepared:
     left_out: int
 
 
-def prepare(settings: Settings, folder: Path) -> Prepared:
+def prepare_demo(settings: Settings, folder: Path) -> Prepared:
     """Bring the data and train the bundle, unless the folder has them.
 
     Raises:
@@ -50,8 +50,8 @@ def prepare(settings: Settings, folder: Path) -> Prepared:
     left_out = users_left_out(data, cut, settings.rng_seed)
     split, config, path = Split(before=cut), config_of(settings), folder / "bundle"
     if trained_already(path, data, split=split, config=config, left_out=left_out) is None:
-        with epoch_bars() as progress:
-            train_bundle(data, split=split, path=path, config=config, left_out=left_out, progress=progress)
+        with bars() as progress:
+            train_bundle(data, split=split, path=path, config=config, left_out=left_out, progress=progress.on_epoch)
     return Prepared(data, cut, len(left_out))
 
 
@@ -76,8 +76,7 @@ def _data(folder: Path) -> Dataset:
     try:
         return load(folder / DATA)
     except RalmError:
-        with bars() as progress:
-            progress.add_task(f"bringing {DATA}", total=None, note="")
-            data = bring(DATA, folder / "downloads")
+        with working(f"preparing {DATA}"):
+            data = prepare_dataset(DATA, folder / "downloads")
             save(data, folder / DATA)
         return data

@@ -14,44 +14,48 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from flows.messages.types import Click, Request, Scores
+from ralm.accuracy import hit_rate
+from ralm.protocol.exposure import TAIL
 
 BEST = 10
 """Places of a ranking that are looked at, and next clicks that are hits."""
-TAIL = 0.8
-"""Share of the items that is the tail."""
 
 
 @dataclass(frozen=True)
 class HitRate:
-    """A share of requests.
+    """Hit rates over the same requests; NaN when nothing was judged.
 
     Attributes:
-        hits: with a hit of the scores.
-        hits_popularity: with a hit of the popularity ranking.
+        rate: of the scores.
+        rate_popularity: of the popularity ranking.
         requests: that were judged.
     """
 
-    hits: int = 0
-    hits_popularity: int = 0
-    requests: int = 0
-
-    @property
-    def rate(self) -> float:
-        """Of the scores; NaN when nothing was judged."""
-        return self.hits / self.requests if self.requests else float("nan")
-
-    @property
-    def rate_popularity(self) -> float:
-        """Of the popularity ranking; NaN when nothing was judged."""
-        return self.hits_popularity / self.requests if self.requests else float("nan")
-
-    def plus(self, *, hit: bool, hit_popularity: bool) -> "HitRate":
-        """With one more request."""
-        return HitRate(self.hits + hit, self.hits_popularity + hit_popularity, self.requests + 1)
+    rate: float
+    rate_popularity: float
+    requests: int
 
 
-class Judge:
+class _Hits:
+    """Which of the best places of two rankings were hits, a row for each judged request."""
+
+    def __init__(self) -> None:
+        self._scored: list[list[bool]] = []
+        self._popular: list[list[bool]] = []
+
+    def add(self, scored: Sequence[str], popular: Sequence[str], wanted: Collection[str]) -> None:
+        for rows, ranking in ((self._scored, scored), (self._popular, popular)):
+            best = [item in wanted for item in ranking[:BEST]]
+            rows.append(best + [False] * (BEST - len(best)))
+
+    def rate(self) -> HitRate:
+        return HitRate(hit_rate(np.array(self._scored)), hit_rate(np.array(self._popular)), len(self._scored))
+
+
+class RankingJudge:
     """Judges answers; requests must come in the order of their windows.
 
     Args:
@@ -59,17 +63,12 @@ class Judge:
         history: the clicks before the cut.
         catalogue: all items.
         window: length of a window, ms.
-
-    Attributes:
-        all_items: hit rates over all items.
-        tail: hit rates over the tail.
     """
 
     def __init__(
         self, clicks: Sequence[Click], history: Sequence[Click], catalogue: Sequence[str], window: int
     ) -> None:
-        self.all_items = HitRate()
-        self.tail = HitRate()
+        self._all_items, self._tail = _Hits(), _Hits()
         self._clicks = clicks
         self._times = [click.ts for click in clicks]
         self._window = window
@@ -87,6 +86,16 @@ class Judge:
         self._in_tail: frozenset[str] = frozenset()
         self._start = -1
 
+    @property
+    def all_items(self) -> HitRate:
+        """Hit rates over all items."""
+        return self._all_items.rate()
+
+    @property
+    def tail(self) -> HitRate:
+        """Hit rates over the tail."""
+        return self._tail.rate()
+
     def see(self, request: Request, answer: Scores) -> None:
         """Judge the answer to a request; one without scores is passed over, and so is one that no click follows."""
         self._move_to(request.ts // self._window * self._window)
@@ -99,11 +108,11 @@ class Judge:
         named = None if request.candidates is None else set(request.candidates)
         scored = [item.item_id for item in answer.scores if item.item_id not in known]
         popular = [item for item in self._popular if item not in known and (named is None or item in named)]
-        self.all_items = self.all_items.plus(hit=_hit(scored, wanted), hit_popularity=_hit(popular, wanted))
+        self._all_items.add(scored, popular, wanted)
         wanted &= self._in_tail
         if wanted:
             scored, popular = ([item for item in ranking if item in self._in_tail] for ranking in (scored, popular))
-            self.tail = self.tail.plus(hit=_hit(scored, wanted), hit_popularity=_hit(popular, wanted))
+            self._tail.add(scored, popular, wanted)
 
     def _move_to(self, start: int) -> None:
         """Count the clicks before a window's start."""
@@ -122,7 +131,3 @@ class Judge:
 def _by_count(items: Iterable[str], counts: Counter[str]) -> list[str]:
     """The most clicked first; of equally clicked ones the lesser name."""
     return sorted(items, key=lambda item: (-counts[item], item))
-
-
-def _hit(ranking: Sequence[str], wanted: Collection[str]) -> bool:
-    return any(item in wanted for item in ranking[:BEST])

@@ -10,7 +10,7 @@ from flows.kafka.topics import TopicNames
 from flows.messages.batches import RawMessage
 from flows.messages.codec import decode_centroids, decode_click, decode_request
 from flows.messages.codec import decode_scores as decode_answer
-from flows.messages.rejects import Reject
+from flows.messages.rejects import InvalidMessage
 from flows.messages.types import Centroids, Click, Request, Scores
 from flows.support.errors import RalmError
 
@@ -74,10 +74,10 @@ def read_back(settings: Settings) -> ReadBack:
 def _sent(decode: Callable[[bytes | None], _M], topic: str, message: RawMessage) -> Sent[_M]:
     try:
         return Sent(decode(message.value()), message.timestamp()[1])
-    except Reject as reject:
+    except InvalidMessage as invalid:
         where = f"{topic}[{message.partition()}] at offset {message.offset()}"
-        msg = f"{where} cannot be read and is not among the dead letters: {reject}"
-        raise RalmError(msg) from reject
+        msg = f"{where} cannot be read and is not among the dead letters: {invalid}"
+        raise RalmError(msg) from invalid
 
 
 def _text(value: str | bytes | None) -> str:

@@ -8,11 +8,12 @@ from rich.table import Table
 
 from flows.config.settings import Settings
 from flows.demo.lockstep import IN_FLIGHT
-from flows.demo.summary import Summary
+from flows.demo.summary import DemoSummary
+from flows.support.metrics_page import MetricsPage
 
 
 @dataclass(frozen=True)
-class Told:
+class RunFacts:
     """What a reader must know to read the figures.
 
     Attributes:
@@ -32,14 +33,13 @@ class Told:
     bad_messages: int
 
 
-def broken(summary: Summary, *, bad_messages: int, items_of_flow: int, clicks_of_flow: int) -> Iterator[str]:
+def broken(summary: DemoSummary, bad_messages: int, page: MetricsPage | None) -> Iterator[str]:
     """What does not hold although it must; nothing in a good run.
 
     Args:
         summary: from the topics.
         bad_messages: how many were sent on purpose.
-        items_of_flow: seed sets that the flow itself counts.
-        clicks_of_flow: clicks that the flow says it has applied.
+        page: the flow's own counts, which are compared; None when it did not answer.
     """
     if summary.unanswered:
         yield f"{summary.unanswered} requests have no answer"
@@ -47,23 +47,26 @@ def broken(summary: Summary, *, bad_messages: int, items_of_flow: int, clicks_of
         yield f"{summary.from_the_future} answers use centroids of clicks after their request"
     if summary.dead_letters.total() != bad_messages:
         yield f"{summary.dead_letters.total()} dead letters, but {bad_messages} bad messages were sent"
-    if summary.seed_sets != items_of_flow:
-        yield f"the topic of clicks gives {summary.seed_sets} seed sets, the flow has {items_of_flow}"
-    if summary.clicks != clicks_of_flow:
-        yield f"the topic of clicks holds {summary.clicks} good clicks, the flow has applied {clicks_of_flow}"
+    if page is None:
+        return
+    items, clicks = round(page.total("ralm_items")), round(page.total("ralm_clicks_total", outcome="applied"))
+    if summary.seed_sets != items:
+        yield f"the clicks topic gives {summary.seed_sets} seed sets, the flow has {items}"
+    if summary.clicks != clicks:
+        yield f"the clicks topic holds {summary.clicks} good clicks, the flow has applied {clicks}"
 
 
-def show(console: Console, summary: Summary, told: Told) -> None:
+def print_summary(console: Console, summary: DemoSummary, run: RunFacts) -> None:
     """Print the summary."""
     console.print()
-    console.rule(f"[bold]RALM streaming on {told.data}[/], real clicks from {told.replayed_from} on", align="left")
-    console.print(_counts(summary, told))
+    console.rule(f"[bold]RALM streaming on {run.data}[/], real clicks from {run.replayed_from} on", align="left")
+    console.print(_counts(summary, run))
     console.print(_hit_rates(summary))
-    for text in _notes(summary, told):
+    for text in _notes(summary, run):
         console.print(f"[dim]{text}[/]")
 
 
-def _notes(summary: Summary, told: Told) -> Iterator[str]:
+def _notes(summary: DemoSummary, run: RunFacts) -> Iterator[str]:
     yield ""
     yield (
         "Every figure is recomputed from the topics. A hit is one of a user's next 10 clicks among the best 10; what "
@@ -72,18 +75,18 @@ def _notes(summary: Summary, told: Told) -> Iterator[str]:
         "are narrowed to them."
     )
     yield (
-        f"{summary.new_users} of the {summary.users} users came after the training. {told.left_out} of these were "
+        f"{summary.new_users} of the {summary.users} users came after the training. {run.left_out} of these were "
         "kept out of the bundle (the unknown ones); the others' vectors know their profile and no click."
     )
     usual = Settings.model_fields["min_seeds"].default
     yield (
-        f"The demo's own settings: windows of {told.window} of event time (default 5m), at least {told.min_seeds} "
-        f"seeds (default {usual}), items never expire. {told.bad_messages} unusable "
+        f"The demo's own settings: windows of {run.window} of event time (default 5m), at least {run.min_seeds} "
+        f"seeds (default {usual}), items never expire. {run.bad_messages} unusable "
         "messages were sent on purpose: they are the dead letters."
     )
 
 
-def _counts(summary: Summary, told: Told) -> Table:
+def _counts(summary: DemoSummary, run: RunFacts) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold")
     table.add_column(justify="right")
@@ -95,8 +98,8 @@ def _counts(summary: Summary, told: Told) -> Table:
 
     row("clicks", summary.clicks)
     row("seed sets", summary.seed_sets, "items somebody clicked")
-    row("windows closed", summary.windows, f"of {told.window} each; their close gave centroids")
-    row("items clustered", summary.items_clustered, f"the others have fewer than {told.min_seeds} seeds")
+    row("windows closed", summary.windows, f"of {run.window} each; their close gave centroids")
+    row("items clustered", summary.items_clustered, f"the others have fewer than {run.min_seeds} seeds")
     row("requests", summary.requests, "before a user's first click in a window")
     row("  scored", summary.scored)
     row("  unknown user", summary.unknown, "the bundle has no vector")
@@ -115,7 +118,7 @@ def _counts(summary: Summary, told: Told) -> Table:
     return table
 
 
-def _hit_rates(summary: Summary) -> Table:
+def _hit_rates(summary: DemoSummary) -> Table:
     table = Table("hit rate at 10", box=None, padding=(1, 3, 0, 0))
     for name in ("look-alike", "popularity", "requests"):
         table.add_column(name, justify="right")

@@ -9,10 +9,10 @@ import numpy as np
 
 from flows.kafka.producer import ProducerRecord
 from flows.kafka.topics import TopicNames
-from flows.messages.batches import Ints
 from flows.messages.types import Click, Request
 from flows.offline.datasets.layout import Dataset
 from flows.support.errors import RalmError
+from ralm.features import Ints
 
 CUT = 0.7
 """Share of the clicks that the bundle is trained on; the rest is replayed."""
@@ -49,7 +49,9 @@ def users_left_out(data: Dataset, cut: int, rng_seed: int) -> Ints:
     return chosen
 
 
-def tell(data: Dataset, *, cut: int, window: int, top_k: int, rng_seed: int, days: int | None = None) -> list[Window]:
+def cut_into_windows(
+    data: Dataset, *, cut: int, window: int, top_k: int, rng_seed: int, days: int | None = None
+) -> list[Window]:
     """Cut the clicks after a time into windows and put the requests in.
 
     Args:

@@ -7,15 +7,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from flows.demo.ranking import HitRate, Judge
+from flows.demo.ranking import HitRate, RankingJudge
 from flows.demo.read_back import ReadBack, Sent
 from flows.messages.types import Click, Request, Scores
 
-M = TypeVar("M", Request, Scores)
+_Asked = TypeVar("_Asked", Request, Scores)
 
 
 @dataclass(frozen=True)
-class Summary:
+class DemoSummary:
     """What came of the demo.
 
     Attributes:
@@ -87,7 +87,7 @@ class Summary:
         return float(np.percentile(self.latencies, percent)) if self.latencies else float("nan")
 
 
-def summarise(topics: ReadBack, history: Sequence[Click], catalogue: Sequence[str], window: int) -> Summary:
+def summarise(topics: ReadBack, history: Sequence[Click], catalogue: Sequence[str], window: int) -> DemoSummary:
     """Make the summary.
 
     Args:
@@ -101,14 +101,14 @@ def summarise(topics: ReadBack, history: Sequence[Click], catalogue: Sequence[st
     requests = _first_of_each(topics.requests)
     answers = _first_of_each(topics.answers)
     answered = {key: answers[key] for key in requests if key in answers}
-    judge = Judge([sent.message for sent in clicks], history, catalogue, window)
+    judge = RankingJudge([sent.message for sent in clicks], history, catalogue, window)
     for key in sorted(answered, key=lambda key: (requests[key].message.ts, key)):
         judge.see(requests[key].message, answered[key].message)
     status = Counter(answer.message.status for answer in answered.values())
     taking, answering = _phases(clicks, requests, answered, window)
     ends = {sent.message.window_end for sent in topics.centroids}
     ends.update(item.window_end for answer in answered.values() for item in answer.message.scores)
-    return Summary(
+    return DemoSummary(
         clicks=len(clicks),
         users=len(users),
         new_users=len(users - {click.user_id for click in history}),
@@ -134,9 +134,9 @@ def summarise(topics: ReadBack, history: Sequence[Click], catalogue: Sequence[st
     )
 
 
-def _first_of_each(sent: Iterable[Sent[M]]) -> dict[str, Sent[M]]:
+def _first_of_each(sent: Iterable[Sent[_Asked]]) -> dict[str, Sent[_Asked]]:
     """The first message of each request: a repeated one is the same question, or the same answer, again."""
-    first: dict[str, Sent[M]] = {}
+    first: dict[str, Sent[_Asked]] = {}
     for one in sent:
         known = first.get(one.message.request_id)
         if known is None or one.at < known.at:

@@ -183,10 +183,12 @@ class PartitionReader(StatefulSourcePartition[RawBatch, bytes | None]):
         if options.stopping():
             raise StopIteration
         options.beat()
+        now = time.monotonic()
         if not options.open():
+            self._last_message = now  # messages may wait meanwhile: the partition is not idle
+            self._report_lag(now)
             options.idle.empty()
             return []
-        now = time.monotonic()
         if options.kind == "candidates" and now - self._last_look < _CANDIDATES_EVERY_S:
             options.idle.empty()
             return []
@@ -240,8 +242,11 @@ class PartitionReader(StatefulSourcePartition[RawBatch, bytes | None]):
             known, stamp = messages[-1].timestamp()
             if known != NO_TIMESTAMP:
                 metrics.KAFKA_POSITION_TIME.labels(kind, label).set(stamp / 1000)
+        self._report_lag(now)
+
+    def _report_lag(self, now: float) -> None:
         if now - self._last_lag >= _LAG_EVERY_S:
             self._last_lag = now
             lag = self._reader.lag(self._partition)
             if lag is not None:
-                metrics.KAFKA_LAG.labels(kind, label).set(lag)
+                metrics.KAFKA_LAG.labels(self._options.kind, str(self._partition)).set(lag)

@@ -98,7 +98,9 @@ class BrokerProbe:
         while failed:
             left = deadline - time.monotonic()
             partition, error = next(iter(failed.items()))
-            if is_lasting(error) or left <= 0:
+            # A topic that was just made is not known to every broker yet.
+            passes = error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART or not is_lasting(error)
+            if not passes or left <= 0:
                 msg = (
                     f"{topic}[{partition}]: the broker at {self.servers} does not say what it has within "
                     f"{self._timeout:g} s: {error.str()}. Has the partition a leader? Start again once it has."

@@ -7,10 +7,10 @@ from typing import Any, Final, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.messages.rejects import Reject
+from flows.messages.rejects import InvalidMessage
 from flows.messages.types import Request
+from ralm.features import Ints
 
-Ints: TypeAlias = NDArray[np.int64]
 Headers: TypeAlias = list[tuple[str, str | bytes | None]]
 
 
@@ -113,7 +113,7 @@ class ClickBatch:
 
 @dataclass(frozen=True)
 class CandidateChange:
-    """One good message of the topic of candidates.
+    """One good message of the candidates topic.
 
     Attributes:
         offset: its offset.
@@ -132,7 +132,7 @@ class CandidateChange:
 
 @dataclass(frozen=True)
 class CandidateBatch:
-    """The good messages of a raw batch of the topic of candidates.
+    """The good messages of a raw batch of the candidates topic.
 
     Attributes:
         partition: the Kafka partition.
@@ -175,7 +175,7 @@ class OutMessage:
     headers: Headers = field(default_factory=list)
 
 
-class UnreadableHeaders(Reject):
+class UnreadableHeaders(InvalidMessage):
     """A message with headers that cannot be read; they must not be asked for again."""
 
 

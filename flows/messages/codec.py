@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import numpy as np
 
-from flows.messages.rejects import Reject, why_invalid, why_not_json
+from flows.messages.rejects import InvalidMessage, classify_error, classify_json_error
 from flows.messages.types import (
     MAX_IDENTIFIER_BYTES,
     Candidate,
@@ -33,7 +33,7 @@ _scores = msgspec.json.Decoder(Scores)
 _centroids = msgspec.msgpack.Decoder(Centroids)
 _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()
-M = TypeVar("M")
+_M = TypeVar("_M")
 MAX_VALUE_BYTES: Final = 900_000
 """Most bytes of the value of an answer or of centroids: key and headers fit beside it into 1,000,000, the least that
 the producer's ``message.max.bytes`` is, and a topic takes that unless somebody has set it lower."""
@@ -49,7 +49,7 @@ def decode_click(value: bytes | None) -> Click:
     Click(user_id='7', item_id='news-1', ts=1000)
 
     Raises:
-        Reject: when it cannot be used.
+        InvalidMessage: when it cannot be used.
     """
     click = _decoded(_click, value)
     user, item = click.user_id, click.item_id
@@ -62,7 +62,7 @@ def decode_candidate(value: bytes | None) -> Candidate:
     """Decode and check a candidate (not a tombstone).
 
     Raises:
-        Reject: when it cannot be used.
+        InvalidMessage: when it cannot be used.
     """
     candidate = _decoded(_candidate, value)
     return Candidate(_identifier("item_id", candidate.item_id), candidate.expires_at)
@@ -72,16 +72,16 @@ def decode_item_key(key: bytes | None) -> str:
     """The item of a tombstone, from its key.
 
     Raises:
-        Reject: when it is none.
+        InvalidMessage: when it is not valid.
     """
     if key is None:
-        raise Reject("null_key", "a tombstone has its item as key")
+        raise InvalidMessage("null_key", "a tombstone has its item as key")
     try:
         item_id = key.decode()
     except UnicodeDecodeError as error:
-        raise Reject("not_utf8", f"the key: {error}") from None
+        raise InvalidMessage("not_utf8", f"the key: {error}") from None
     if not item_id:
-        raise Reject("bad_identifier", "the key is empty")
+        raise InvalidMessage("bad_identifier", "the key is empty")
     return _identifier("the key", item_id)
 
 
@@ -89,7 +89,7 @@ def decode_request(value: bytes | None) -> Request:
     """Decode and check a request.
 
     Raises:
-        Reject: when it cannot be used.
+        InvalidMessage: when it cannot be used.
     """
     request = _decoded(_request, value)
     candidates = request.candidates
@@ -120,7 +120,7 @@ def decode_scores(value: bytes | None) -> Scores:
     """Decode an answer, for those who read them.
 
     Raises:
-        Reject: when it is none.
+        InvalidMessage: when it is not valid.
     """
     return _decoded(_scores, value)
 
@@ -134,25 +134,25 @@ def decode_centroids(value: bytes | None) -> Centroids:
     """Decode centroids (not a tombstone) and check that their sizes fit together.
 
     Raises:
-        Reject: when they cannot be used.
+        InvalidMessage: when they cannot be used.
     """
     if value is None:
-        raise Reject("null_value", "the message has no value")
+        raise InvalidMessage("null_value", "the message has no value")
     try:
         message = _centroids.decode(value)
     except msgspec.ValidationError as error:
-        raise why_invalid(error) from None
+        raise classify_error(error) from None
     except UnicodeDecodeError as error:
-        raise Reject("not_utf8", f"a text in it: {error}") from None
+        raise InvalidMessage("not_utf8", f"a text in it: {error}") from None
     except (msgspec.DecodeError, RecursionError) as error:
-        raise Reject("not_json", f"not MessagePack: {error}") from None
+        raise InvalidMessage("not_json", f"not MessagePack: {error}") from None
     k, h = message.k, message.h
     if len(message.counts) != k or len(message.centroids) != 4 * k * h:
-        raise Reject("wrong_type", f"k={k} and h={h} do not fit the counts and centroids")
+        raise InvalidMessage("wrong_type", f"k={k} and h={h} do not fit the counts and centroids")
     if len(message.global_) != 4 * h:
-        raise Reject("wrong_type", f"h={h} does not fit the global embedding")
+        raise InvalidMessage("wrong_type", f"h={h} does not fit the global embedding")
     if not (np.isfinite(message.centroids_array()).all() and np.isfinite(message.global_array()).all()):
-        raise Reject("wrong_type", "a number is not finite")
+        raise InvalidMessage("wrong_type", "a number is not finite")
     return message
 
 
@@ -166,39 +166,39 @@ def centroids_key(model_version: str, item_id: str) -> bytes:
 
 
 def split_centroids_key(key: bytes | None) -> tuple[str, str]:
-    """Model version and item of a key of the topic of centroids.
+    """Model version and item of a key of the centroids topic.
 
     >>> split_centroids_key(b"5f2c/news/1")
     ('5f2c', 'news/1')
 
     Raises:
-        Reject: when it is no such key.
+        InvalidMessage: when it is not such a key.
     """
     if key is None:
-        raise Reject("null_key", "centroids have the key model_version/item_id")
+        raise InvalidMessage("null_key", "centroids have the key model_version/item_id")
     try:
         model_version, slash, item_id = key.decode().partition("/")
     except UnicodeDecodeError as error:
-        raise Reject("not_utf8", f"the key: {error}") from None
+        raise InvalidMessage("not_utf8", f"the key: {error}") from None
     if not (model_version and slash and item_id):
-        raise Reject("key_mismatch", f"the key {key[:64]!r} is no model_version/item_id")
+        raise InvalidMessage("key_mismatch", f"the key {key[:64]!r} is not model_version/item_id")
     _identifier("model_version", model_version)
     _identifier("item_id", item_id)
     return model_version, item_id
 
 
-def _decoded(decoder: "msgspec.json.Decoder[M]", value: bytes | None) -> M:
+def _decoded(decoder: "msgspec.json.Decoder[_M]", value: bytes | None) -> _M:
     try:
         return decoder.decode(value)  # type: ignore[arg-type]  # None raises TypeError: explained off the fast path
     except (msgspec.DecodeError, TypeError, UnicodeDecodeError, RecursionError) as error:
-        raise why_not_json(value, error) from None
+        raise classify_json_error(value, error) from None
 
 
 def _identifier(name: str, value: Any) -> str:
     text = value if type(value) is str else str(value)
     size = len(text.encode())  # msgspec lets no half of a surrogate pair through
     if size > MAX_IDENTIFIER_BYTES:
-        raise Reject("bad_identifier", f"{name} has {size} bytes; it must have 1 to {MAX_IDENTIFIER_BYTES}")
+        raise InvalidMessage("bad_identifier", f"{name} has {size} bytes; it must have 1 to {MAX_IDENTIFIER_BYTES}")
     return text
 
 

@@ -1,7 +1,7 @@
 """Dead letters: the original bytes, and in the headers where they came from and why they were refused.
 
 A dead letter is bounded whatever the message was, since a broker that refuses one stops the flow, again at every
-start. The topic holds letters, receipts for those that were sent back, and what others put there.
+start. The topic holds letters, receipts for those that were redriven, and what others put there.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import msgspec
 
 from flows.messages.batches import NO_TIMESTAMP, Headers, RawMessage, headers_of
 from flows.messages.codec import SCHEMA_VERSION
-from flows.messages.rejects import Reason, Reject
+from flows.messages.rejects import InvalidMessage
 from flows.messages.types import MAX_TIME, DeadLetterHeaders, Receipt
 
 ORIGINAL = "original."
@@ -29,12 +29,12 @@ _json = msgspec.json.Encoder()
 
 
 def dead_letter_headers(
-    reject: Reject, *, topic: str, partition: int, offset: int, time_ms: int, original: Headers | None
+    invalid: InvalidMessage, *, topic: str, partition: int, offset: int, time_ms: int, original: Headers | None
 ) -> Headers:
     """The headers of a dead letter.
 
     Args:
-        reject: why the message was refused.
+        invalid: why the message was refused.
         topic: where it was read.
         partition: of the topic.
         offset: in the partition.
@@ -42,31 +42,24 @@ def dead_letter_headers(
         original: its own headers; they follow, named ``original.NAME``, as far as 64 KiB go; ``headers_left_out``
             says how many did not. None if they cannot be read, and then it says ``all``.
     """
-    ours = {
+    fields = {
         "schema_version": SCHEMA_VERSION,
         "topic": topic,
         "partition": str(partition),
         "offset": str(offset),
-        "reason": reject.reason,
-        "detail": _cut_text(reject.detail, _DETAIL_BYTES),
+        "reason": invalid.reason,
+        "detail": _cut_text(invalid.detail, _DETAIL_BYTES),
         "time": str(time_ms),
     }
     kept: Headers = []
     if original is None:
-        ours["headers_left_out"] = ALL_LEFT_OUT
+        fields["headers_left_out"] = ALL_LEFT_OUT
     else:
         kept = _as_far_as_they_go(original)
         if len(kept) < len(original):
-            ours["headers_left_out"] = str(len(original) - len(kept))
-    headers: Headers = [(name, value.encode(errors="replace")) for name, value in ours.items()]
+            fields["headers_left_out"] = str(len(original) - len(kept))
+    headers: Headers = [(name, value.encode(errors="replace")) for name, value in fields.items()]
     return headers + kept
-
-
-def reject_of(headers: Headers) -> Reject:
-    """Why a message was refused, from the headers that ``dead_letter_headers`` made."""
-    said = {name: value for name, value in reversed(headers) if isinstance(value, bytes)}
-    reason: Reason = said["reason"].decode()  # type: ignore[assignment]  # it was one before
-    return Reject(reason, said["detail"].decode())
 
 
 def cut_value(value: bytes | None, most: int) -> tuple[bytes | None, Headers]:
@@ -114,18 +107,18 @@ class DeadLetter(msgspec.Struct, frozen=True):
     """A dead letter.
 
     Attributes:
-        partition: of the topic of dead letters.
+        partition: of the dead-letter topic.
         offset: in that partition.
         topic: where the message was read.
         source_partition: of that topic.
         source_offset: in that partition.
         reason: one of ``REASONS``.
-        detail: for people.
+        detail: the reason in detail, for people.
         time: when it was refused, ms since the epoch.
         key: the original key.
         value: the original value, or the beginning of it.
         headers: the original headers.
-        cut: what of the original is not here, in words; empty if it is whole.
+        cut: what of the original is missing; empty if it is whole.
     """
 
     partition: int
@@ -146,17 +139,17 @@ class DeadLetter(msgspec.Struct, frozen=True):
         """Read a message of the topic.
 
         Raises:
-            ValueError: when it is no dead letter of this version.
+            ValueError: when it is not a dead letter of this version.
         """
-        ours: dict[str, str] = {}
+        fields: dict[str, str] = {}
         original: list[tuple[str, bytes | None]] = []
         for name, value in headers:
             raw = value.encode() if isinstance(value, str) else value
             if name.startswith(ORIGINAL):
                 original.append((name.removeprefix(ORIGINAL), raw))
             elif raw is not None:
-                ours.setdefault(name, raw.decode(errors="replace"))
-        said = msgspec.convert(ours, DeadLetterHeaders)
+                fields.setdefault(name, raw.decode(errors="replace"))
+        said = msgspec.convert(fields, DeadLetterHeaders)
         place = _number(said.partition, 2**31 - 1)
         offset, time = _number(said.offset, 2**63 - 1), _number(said.time, MAX_TIME)
         return cls(
@@ -218,15 +211,15 @@ class _Original:
 
 
 @dataclass(frozen=True)
-class SentBack:
-    """A receipt: these letters of this partition were sent back."""
+class RedriveReceipt:
+    """A receipt: these letters of this partition were redriven."""
 
     partition: int
     offsets: list[int]
 
 
 @dataclass(frozen=True)
-class Stranger:
+class ForeignRecord:
     """A message of the topic that is neither, and why."""
 
     partition: int
@@ -234,24 +227,24 @@ class Stranger:
     why: str
 
 
-Record: TypeAlias = DeadLetter | SentBack | Stranger
+Record: TypeAlias = DeadLetter | RedriveReceipt | ForeignRecord
 
 
 def read_record(message: RawMessage) -> Record:
-    """What a message of the topic of dead letters is; whatever is in it, this raises nothing."""
+    """What a message of the dead-letter topic is; whatever is in it, this raises nothing."""
     partition, offset = message.partition() or 0, message.offset() or 0
     try:
         headers = headers_of(message)
         if any(name == RECEIPT for name, _ in headers):
-            return SentBack(partition, _receipt.decode(message.value() or b"").sent_back)
+            return RedriveReceipt(partition, _receipt.decode(message.value() or b"").redriven)
         return DeadLetter.of(message, headers)
-    except (Reject, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-        return Stranger(partition, offset, str(error))
+    except (InvalidMessage, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        return ForeignRecord(partition, offset, str(error))
 
 
 def receipt_of(offsets: list[int], time_ms: int) -> tuple[bytes, Headers]:
-    """Value and headers of a receipt for letters of one partition, sent back at a time (ms since the epoch)."""
-    headers: Headers = [("schema_version", SCHEMA_VERSION.encode()), (RECEIPT, b"sent_back")]
+    """Value and headers of a receipt for letters of one partition, redriven at a time (ms since the epoch)."""
+    headers: Headers = [("schema_version", SCHEMA_VERSION.encode()), (RECEIPT, b"redriven")]
     return _json.encode(Receipt(sorted(offsets), time_ms)), headers
 
 

@@ -24,9 +24,10 @@ from flows.messages.batches import (
     UnreadableHeaders,
     headers_of,
 )
+from flows.messages.brake import Refused
 from flows.messages.codec import SCHEMA_VERSION, decode_candidate, decode_click, decode_item_key, decode_request
 from flows.messages.dead_letter import cut_key, cut_value, dead_letter_headers
-from flows.messages.rejects import Reject
+from flows.messages.rejects import InvalidMessage
 from flows.messages.types import Click, Request
 from flows.support.logs import get_logger
 from monitoring import metrics
@@ -34,16 +35,16 @@ from state.user_keys import user_keys
 
 log = get_logger(__name__)
 
-B = TypeVar("B")
-M = TypeVar("M")
+_B = TypeVar("_B")
+_M = TypeVar("_M")
 
 
 @dataclass(frozen=True)
-class Decoded(Generic[B]):
+class Decoded(Generic[_B]):
     """What became of a raw batch."""
 
     partition: int
-    good: B
+    good: _B
     dead_letters: list[OutMessage]
 
 
@@ -55,25 +56,28 @@ class Decoder:
     Args:
         limits: what is refused although it can be read.
         tell: whether to count and log what is refused; not when it is only read again.
+        on_batch: called with each batch and what of it is refused.
     """
 
-    def __init__(self, limits: MessageSettings, *, tell: bool = True) -> None:
+    def __init__(
+        self,
+        limits: MessageSettings,
+        *,
+        tell: bool = True,
+        on_batch: Callable[[RawBatch, list[Refused]], None] = lambda *_: None,
+    ) -> None:
+        self._on_batch = on_batch
         self._limits = limits
         self._tell = tell
+        self._decoders: dict[str, Callable[[RawMessage, int], object]] = {
+            "clicks": self._click,
+            "candidates": self._candidate,
+            "requests": self._request,
+        }
 
     def clicks(self, raw: RawBatch) -> Decoded[ClickBatch]:
         """Decode clicks into columns."""
-        most = self._limits.max_future
-
-        def decode(message: RawMessage) -> Click:
-            click = decode_click(message.value())
-            ahead = click.ts - _sent(message, raw)
-            if ahead > most:
-                raise Reject("future_time", f"ts {click.ts} is {ahead} ms after its message; the most is max_future")
-            _check_key(message, click.item_id)
-            return click
-
-        messages, clicks, dead = self._split(raw, decode)
+        messages, clicks, dead = self._split(raw, self._click)
         place: dict[str, int] = {}
         items = [place.setdefault(click.item_id, len(place)) for click in clicks]
         batch = ClickBatch(
@@ -90,78 +94,102 @@ class Decoder:
 
     def candidates(self, raw: RawBatch) -> Decoded[CandidateBatch]:
         """Decode candidates and tombstones."""
-
-        def decode(message: RawMessage) -> CandidateChange:
-            offset, sent = message.offset() or 0, _sent(message, raw)
-            if message.value() is None:
-                return CandidateChange(offset, decode_item_key(message.key()), True, None, sent)
-            candidate = decode_candidate(message.value())
-            _check_key(message, candidate.item_id)
-            return CandidateChange(offset, candidate.item_id, False, candidate.expires_at, sent)
-
-        _, changes, dead = self._split(raw, decode)
+        _, changes, dead = self._split(raw, self._candidate)
         return Decoded(raw.partition, CandidateBatch(raw.partition, raw.next_offset, changes), dead)
 
     def requests(self, raw: RawBatch) -> Decoded[RequestBatch]:
         """Decode requests."""
-        most = self._limits.max_candidates
-
-        def decode(message: RawMessage) -> Request:
-            request = decode_request(message.value())
-            if request.candidates is not None and len(request.candidates) > most:
-                raise Reject("too_many_candidates", f"{len(request.candidates)} candidates; the most is {most}")
-            _check_key(message, request.user_id)
-            return request
-
-        messages, requests, dead = self._split(raw, decode)
+        messages, requests, dead = self._split(raw, self._request)
         sent = [0 if kind == NO_TIMESTAMP else at for kind, at in (m.timestamp() for m in messages)]
         return Decoded(raw.partition, RequestBatch(raw.partition, requests, sent), dead)
 
+    def check(self, kind: str, message: RawMessage, now: int) -> InvalidMessage | None:
+        """Why a message would become a dead letter; None if it would not.
+
+        Args:
+            kind: what its topic is in the contract: ``clicks``, ``candidates`` or ``requests``.
+            message: the message.
+            now: wall clock, ms since the epoch; the time of a message that has none.
+        """
+        try:
+            check_form(message, self._limits)
+            self._decoders[kind](message, now)
+        except InvalidMessage as invalid:
+            return invalid
+        return None
+
+    def _click(self, message: RawMessage, now: int) -> Click:
+        click = decode_click(message.value())
+        ahead, most = click.ts - _sent(message, now), self._limits.max_future
+        if ahead > most:
+            detail = f"ts {click.ts} is {ahead} ms after its message; the most is max_future"
+            raise InvalidMessage("future_time", detail)
+        _check_key(message, click.item_id)
+        return click
+
+    def _candidate(self, message: RawMessage, now: int) -> CandidateChange:
+        offset, sent = message.offset() or 0, _sent(message, now)
+        if message.value() is None:
+            return CandidateChange(offset, decode_item_key(message.key()), True, None, sent)
+        candidate = decode_candidate(message.value())
+        _check_key(message, candidate.item_id)
+        return CandidateChange(offset, candidate.item_id, False, candidate.expires_at, sent)
+
+    def _request(self, message: RawMessage, _: int) -> Request:
+        request, most = decode_request(message.value()), self._limits.max_candidates
+        if request.candidates is not None and len(request.candidates) > most:
+            raise InvalidMessage("too_many_candidates", f"{len(request.candidates)} candidates; the most is {most}")
+        _check_key(message, request.user_id)
+        return request
+
     def _split(
-        self, raw: RawBatch, decode: Callable[[RawMessage], M]
-    ) -> tuple[list[RawMessage], list[M], list[OutMessage]]:
+        self, raw: RawBatch, decode: Callable[[RawMessage, int], _M]
+    ) -> tuple[list[RawMessage], list[_M], list[OutMessage]]:
         messages: list[RawMessage] = []
-        good: list[M] = []
+        good: list[_M] = []
         dead: list[OutMessage] = []
+        refused: list[Refused] = []
         for message in raw.messages:
             try:
                 check_form(message, self._limits)
-                good.append(decode(message))
+                good.append(decode(message, raw.now))
                 messages.append(message)
-            except Reject as reject:
-                dead.append(self._dead_letter(raw, message, reject))
+            except InvalidMessage as invalid:
+                refused.append((len(good) + len(dead), message.offset() or 0, invalid.reason))
+                dead.append(self._dead_letter(raw, message, invalid))
+        self._on_batch(raw, refused)
         return messages, good, dead
 
-    def _dead_letter(self, raw: RawBatch, message: RawMessage, reject: Reject) -> OutMessage:
+    def _dead_letter(self, raw: RawBatch, message: RawMessage, invalid: InvalidMessage) -> OutMessage:
         headers = dead_letter_headers(
-            reject,
+            invalid,
             topic=raw.topic,
             partition=raw.partition,
             offset=message.offset() or 0,
             time_ms=raw.now,
-            original=None if isinstance(reject, UnreadableHeaders) else _original_headers(message),
+            original=None if isinstance(invalid, UnreadableHeaders) else _original_headers(message),
         )
         # Key and value share the room, so that the broker takes the whole.
         room = self._limits.dead_letter_max_bytes
         key, key_cut = cut_key(message.key(), room // 2)
         value, cut = cut_value(message.value(), room - len(key or b""))
         if self._tell:
-            metrics.DEAD_LETTERS.labels(raw.kind, reject.reason).inc()
+            metrics.DEAD_LETTERS.labels(raw.kind, invalid.reason).inc()
             log.warning(
                 "dead letter",
                 topic=raw.topic,
                 partition=raw.partition,
                 offset=message.offset(),
-                reason=reject.reason,
-                detail=reject.detail,
+                reason=invalid.reason,
+                detail=invalid.detail,
             )
         return OutMessage(key, value, headers + key_cut + cut)
 
 
-def _sent(message: RawMessage, raw: RawBatch) -> int:
+def _sent(message: RawMessage, now: int) -> int:
     """The message's own time, ms since the epoch; when it was read, where it has none."""
     kind, at = message.timestamp()
-    return raw.now if kind == NO_TIMESTAMP else at
+    return now if kind == NO_TIMESTAMP else at
 
 
 def _original_headers(message: RawMessage) -> Headers | None:
@@ -174,20 +202,22 @@ def _original_headers(message: RawMessage) -> Headers | None:
 def _check_key(message: RawMessage, identifier: str) -> None:
     key = message.key()
     if key is None:
-        raise Reject("null_key", f"the message has no key; it must be {identifier!r}")
+        raise InvalidMessage("null_key", f"the message has no key; it must be {identifier!r}")
     if key != identifier.encode():
-        raise Reject("key_mismatch", f"the key is {key[:64]!r}, but the message is about {identifier!r}")
+        raise InvalidMessage("key_mismatch", f"the key is {key[:64]!r}, but the message is about {identifier!r}")
 
 
 def check_form(message: RawMessage, limits: MessageSettings) -> None:
     """Check size and schema version, before a value is decoded.
 
     Raises:
-        Reject: when it is not to be decoded.
+        InvalidMessage: when it is not to be decoded.
     """
     if len(message) > limits.max_message_bytes:
-        raise Reject("oversized", f"{len(message)} bytes; the most is {limits.max_message_bytes}")
+        raise InvalidMessage("oversized", f"{len(message)} bytes; the most is {limits.max_message_bytes}")
     for name, value in headers_of(message):
         if name == "schema_version" and value != SCHEMA_VERSION.encode():
             shown = f"{value[:64]!r}" if value else "none"
-            raise Reject("unsupported_schema_version", f"schema_version {shown}; this version reads {SCHEMA_VERSION}")
+            raise InvalidMessage(
+                "unsupported_schema_version", f"schema_version {shown}; this version reads {SCHEMA_VERSION}"
+            )

@@ -40,7 +40,7 @@ _VALUE_NOT_TYPE = re.compile(r"out of range|Expected `\w+`(?: of length)? [<>]="
 _LONG = 200
 
 
-class Reject(Exception):  # noqa: N818 (an answer about a message, not a fault of the program)
+class InvalidMessage(Exception):  # noqa: N818 (an answer about a message, not a fault of the program)
     """A message that cannot be used.
 
     Attributes:
@@ -54,30 +54,30 @@ class Reject(Exception):  # noqa: N818 (an answer about a message, not a fault o
         self.detail = detail
 
 
-def why_not_json(value: bytes | None, error: Exception) -> Reject:
+def classify_json_error(value: bytes | None, error: Exception) -> InvalidMessage:
     """Find the reason why a value could not be decoded as a JSON message; slow, for the error path only."""
     if value is None:
-        return Reject("null_value", "the message has no value")
+        return InvalidMessage("null_value", "the message has no value")
     if not value.strip():
-        return Reject("empty_value", "the value is empty")
+        return InvalidMessage("empty_value", "the value is empty")
     try:
         value.decode()
     except UnicodeDecodeError as wrong:
-        return Reject("not_utf8", f"byte {wrong.start} is not UTF-8")
+        return InvalidMessage("not_utf8", f"byte {wrong.start} is not UTF-8")
     if isinstance(error, msgspec.ValidationError):
-        return why_invalid(error)
-    return Reject("not_json", _words(error))
+        return classify_error(error)
+    return InvalidMessage("not_json", _words(error))
 
 
-def why_invalid(error: msgspec.ValidationError) -> Reject:
+def classify_error(error: msgspec.ValidationError) -> InvalidMessage:
     """Find the reason why a value that could be parsed is not the message it should be."""
     text = _words(error)
     if "missing required field" in text:
-        return Reject("missing_field", text)
+        return InvalidMessage("missing_field", text)
     field = _FIELD.search(text)
     if field is not None and _VALUE_NOT_TYPE.search(text):
-        return Reject(_REASON_OF_FIELD.get(field[1], "wrong_type"), text)
-    return Reject("wrong_type", text)
+        return InvalidMessage(_REASON_OF_FIELD.get(field[1], "wrong_type"), text)
+    return InvalidMessage("wrong_type", text)
 
 
 def _words(error: Exception) -> str:

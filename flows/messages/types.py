@@ -158,7 +158,7 @@ class DeadLetterHeaders(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """In the topic of dead letters, beside them: these letters of this partition were sent back. It has no key."""
+    """In the dead-letter topic, beside the letters: these letters of this partition were redriven. It has no key."""
 
-    sent_back: Annotated[list[Annotated[int, Meta(ge=0)]], Meta(description="the letters' offsets, ascending")]
+    redriven: Annotated[list[Annotated[int, Meta(ge=0)]], Meta(description="the letters' offsets, ascending")]
     time: Time

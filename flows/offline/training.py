@@ -11,9 +11,9 @@ from flows.config.settings import Settings
 from flows.offline.checkpoint import FileCheckpoint
 from flows.offline.datasets.layout import Dataset
 from flows.support.errors import RalmError
-from ralm.features import Histories, Interactions, Ints
+from ralm.features import ClickHistories, Interactions, Ints
 from ralm.progress import Report, silent
-from ralm.protocol.held_out import evaluate
+from ralm.protocol.held_out import judge_held_out
 from ralm.towers.training import train
 from ralm.towers.training_config import TrainingConfig
 from state.bundle.bundle import Bundle, BundleError, write_bundle
@@ -64,7 +64,7 @@ def train_bundle(
         path: the bundle's directory.
         config: the hyperparameters.
         left_out: users (numbers) that get no vector, as if they had come after the training.
-        progress: told of each epoch.
+        progress: called when a stage begins and after each epoch.
 
     Returns:
         The details that the bundle's manifest holds.
@@ -82,8 +82,9 @@ def train_bundle(
     except ValueError as error:
         msg = f"{dataset.name}: {error}"
         raise RalmError(msg) from error
+    progress("held-out figures", 0, 1, float("nan"))
     users = np.arange(data.users)
-    vectors = trained.vectors(Histories(before, config.history_length), users)
+    vectors = trained.vectors(ClickHistories(before, config.history_length), users)
     details = {
         "data": dataset.name,
         "fingerprint": dataset.fingerprint(),
@@ -93,7 +94,7 @@ def train_bundle(
         "clusters": config.clusters,
         "training_log": trained.log,
         "figures": asdict(
-            evaluate(
+            judge_held_out(
                 data,
                 vectors,
                 trained.towers.attention_weights(),
@@ -103,6 +104,7 @@ def train_bundle(
             )
         ),
     }
+    progress("held-out figures", 1, 1, float("nan"))
     kept = users if left_out is None else np.setdiff1d(users, left_out)
     write_bundle(
         path,

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.config.settings import ScoringSettings
-from flows.messages.batches import Headers, Ints, OutMessage, RequestBatch
+from flows.messages.batches import Headers, OutMessage, RequestBatch
 from flows.messages.codec import MAX_VALUE_BYTES, SCHEMA_VERSION, encode_scores, shortened
 from flows.messages.types import Request, ScoredItem, Scores, Status
 from flows.scoring.live_index import IndexView, LiveIndex
 from monitoring import metrics
+from ralm.features import Ints
 from ralm.scoring import PairScores, score
 from state.bundle.bundle import Bundle
 from state.user_keys import user_keys

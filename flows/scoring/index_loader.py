@@ -7,7 +7,7 @@ from typing import Any
 from flows.kafka.consumer import TopicReader
 from flows.messages.batches import RawMessage
 from flows.messages.codec import decode_centroids, split_centroids_key
-from flows.messages.rejects import Reject
+from flows.messages.rejects import InvalidMessage
 from flows.scoring.live_index import IndexEntry, LiveIndex
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
@@ -89,15 +89,15 @@ class IndexLoader(threading.Thread):
             model_version, item_id = split_centroids_key(message.key())
             if model_version == self._model_version:
                 changes[item_id] = self._entry(message.value())
-        except Reject as reject:
-            metrics.DEAD_LETTERS.labels("centroids", reject.reason).inc()
+        except InvalidMessage as invalid:
+            metrics.DEAD_LETTERS.labels("centroids", invalid.reason).inc()
             log.warning(
                 "unreadable centroids",
                 topic=self._topic,
                 partition=message.partition(),
                 offset=message.offset(),
-                reason=reject.reason,
-                detail=reject.detail,
+                reason=invalid.reason,
+                detail=invalid.detail,
             )
 
     def _entry(self, value: bytes | None) -> IndexEntry | None:
@@ -107,7 +107,7 @@ class IndexLoader(threading.Thread):
         centroids, embedding = message.centroids_array(), message.global_array()
         if centroids.shape[1] != self._dim:
             detail = f"centroids of {centroids.shape[1]} dimensions; the bundle has {self._dim}"
-            raise Reject("wrong_type", detail)
+            raise InvalidMessage("wrong_type", detail)
         return IndexEntry(centroids, embedding, message.window_end, message.seeds)
 
     def _apply(self, changes: dict[str, IndexEntry | None]) -> None:

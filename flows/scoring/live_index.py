@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.messages.batches import Ints
-from ralm.scoring import AttentionWeights, Floats, ItemBlock
+from ralm.features import Floats, Ints
+from ralm.scoring import AttentionWeights, ItemBlock
 
 BLOCK_ITEMS = 256
 """Items in a block: small enough to copy at an update, large enough for a matrix product."""

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from flows.messages.batches import CandidateChange, Ints
+from flows.messages.batches import CandidateChange
+from ralm.features import Ints
 from state.store.seed_store import CandidateEntry
 
 FOR_EVER = int(np.iinfo(np.int64).max)

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from flows.config.settings import ClusteringSettings
 from flows.messages.codec import decode_centroids, encode_centroids
-from flows.messages.rejects import Reject
+from flows.messages.rejects import InvalidMessage
 from flows.messages.types import Centroids
 from flows.support.logs import get_logger
 from monitoring import metrics
@@ -138,7 +138,7 @@ class ClusteringPool:
             return None
         try:
             message = decode_centroids(last)
-        except Reject as error:
+        except InvalidMessage as error:
             log.warning("an item's last centroids cannot be read; it is clustered afresh", item=item_id, why=str(error))
             return None
         mine = (message.model_version, message.h) == (self.model_version, self._bundle.towers.dim)

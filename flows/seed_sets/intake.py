@@ -12,10 +12,11 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from flows.config.settings import SeedSettings
-from flows.messages.batches import CandidateChange, ClickBatch, Ints
+from flows.messages.batches import CandidateChange, ClickBatch
 from flows.seed_sets.candidates import CandidateRegistry
 from flows.seed_sets.item_table import NEVER, ItemTable
 from monitoring import metrics
+from ralm.features import Ints
 from ralm.seed_set import by_item
 from state.store.seed_store import Changes, ItemRecord, SeedStore
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from flows.messages.batches import Ints
+from ralm.features import Ints
 
 NEVER = np.iinfo(np.int64).max
 """Window of an item that nothing has touched since its last clustering."""

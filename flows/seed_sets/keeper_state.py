@@ -10,8 +10,8 @@ from typing import Annotated, Self
 import msgspec
 import numpy as np
 
-from flows.messages.batches import Ints
 from flows.support.errors import RalmError
+from ralm.features import Ints
 
 _Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 

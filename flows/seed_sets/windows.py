@@ -6,7 +6,8 @@ from itertools import pairwise
 import numpy as np
 
 from flows.config.settings import WindowSettings
-from flows.messages.batches import ClickBatch, Ints
+from flows.messages.batches import ClickBatch
+from ralm.features import Ints
 
 
 class WindowClock:

@@ -6,7 +6,13 @@ from http.client import HTTPConnection, HTTPException
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from flows.support.errors import RalmError
+
 _TIMEOUT_S = 10.0
+
+
+class ScrapeError(RalmError):
+    """The page could not be read this time; the next scrape may succeed."""
 
 
 @dataclass(frozen=True)

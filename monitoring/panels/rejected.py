@@ -1,6 +1,6 @@
 """What is being rejected? Dead letters, late clicks, clusterings without centroids, cut answers, refused writes."""
 
-from monitoring.panels.base import Panel, rate
+from monitoring.panels.base import Panel, here, rate
 
 REJECTED = [
     Panel(
@@ -15,6 +15,14 @@ REJECTED = [
         "mps",
         "By topic and reason. A new reason all at once is a changed producer: send it one example.",
         {"{{topic_kind}} {{reason}}": f"{rate('ralm_dead_letters_total', 'topic_kind, reason')} > 0"},
+    ),
+    Panel(
+        "Which topics are not read?",
+        "short",
+        "1: the process does not read the topic, since too many of its messages cannot be used; see the runbook "
+        "RalmDeadLetterBrake.",
+        {"{{instance}} {{topic_kind}}": here("ralm_dead_letter_brake")},
+        bad_from=1,
     ),
     Panel(
         "How many clicks are late?",

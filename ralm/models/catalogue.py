@@ -15,39 +15,42 @@ from ralm.models.yahoo import YahooLookalike
 from ralm.models.youtube_dnn import YouTubeDnn
 from ralm.towers.training_config import PAPER, TrainingConfig
 
+MAIN_GROUP = "main"
+"""The group of the models that are compared with one another; each other group is a comparison of variants."""
+
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogueEntry:
     """A model of the experiment.
 
     Attributes:
         make: makes it, untrained.
-        group: ``main``, or of which comparison it is: ``merge``, ``k``, ``clustering``, ``activation``, ``loss``, ...
-        what: one line, for the table and the help.
+        group: `MAIN_GROUP`, or of which comparison it is: ``merge``, ``k``, ``clustering``, ``loss``, ...
+        description: one line, for the table and the help.
     """
 
     make: Callable[[], Model]
     group: str
-    what: str
+    description: str
 
 
-def _ralm(group: str, what: str, config: TrainingConfig | None = None, **changes: Any) -> Entry:
+def _ralm(group: str, description: str, config: TrainingConfig | None = None, **changes: Any) -> CatalogueEntry:
     changed = replace(config or TrainingConfig(), **changes)
-    return Entry(lambda: LookalikeModel(changed), group, what)
+    return CatalogueEntry(lambda: LookalikeModel(changed), group, description)
 
 
-def _youtube(group: str, what: str, **changes: Any) -> Entry:
+def _youtube(group: str, description: str, **changes: Any) -> CatalogueEntry:
     changed = TrainingConfig(**changes)
-    return Entry(lambda: YouTubeDnn(changed), group, what)
+    return CatalogueEntry(lambda: YouTubeDnn(changed), group, description)
 
 
-CATALOGUE: dict[str, Entry] = {
-    "activity": Entry(Activity, "main", "users by their clicks: the control"),
-    "popularity": Entry(Popularity, "main", "items by their seeds"),
-    "item-knn": Entry(ItemKnn, "main", "cosine of items over their clickers"),
-    "matrix-factorisation": Entry(MatrixFactorisation, "main", "ALS on clicks"),
-    "lr": Entry(LogisticLookalike, "main", "a logistic regression for each item"),
-    "yahoo": Entry(YahooLookalike, "main", "LSH candidates, then weights of features"),
+CATALOGUE: dict[str, CatalogueEntry] = {
+    "activity": CatalogueEntry(Activity, "main", "users by their clicks: the control"),
+    "popularity": CatalogueEntry(Popularity, "main", "items by their seeds"),
+    "item-knn": CatalogueEntry(ItemKnn, "main", "cosine of items over their clickers"),
+    "matrix-factorisation": CatalogueEntry(MatrixFactorisation, "main", "ALS on clicks"),
+    "lr": CatalogueEntry(LogisticLookalike, "main", "a logistic regression for each item"),
+    "yahoo": CatalogueEntry(YahooLookalike, "main", "LSH candidates, then weights of features"),
     "youtube-dnn": _youtube("main", "the user tower with concatenation, and a vector for each item", merge="concat"),
     "ralm-average": _ralm("main", "RALM with the mean of all seeds", clusters=1),
     "ralm-global": _ralm("main", "RALM with global attention only", alpha=1.0, beta=0.0),
@@ -71,7 +74,7 @@ CATALOGUE: dict[str, Entry] = {
     "ralm-temperature": _ralm("loss", "RALM with a local attention of temperature 0.1", local_temperature=0.1),
     "ralm-seed-dropout": _ralm("loss", "RALM that learns with a fifth of the seeds left out", seed_dropout=0.2),
     "ralm-paper": _ralm("paper", "RALM as the paper prints it", PAPER),
-    "youtube-dnn-paper": Entry(
+    "youtube-dnn-paper": CatalogueEntry(
         lambda: YouTubeDnn(replace(PAPER, merge="concat")), "paper", "YouTube DNN as the paper prints it"
     ),
 }

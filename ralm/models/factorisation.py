@@ -43,9 +43,9 @@ class MatrixFactorisation:
         self._threads = threads
 
     def fit(self, clicks: Interactions, rng_seed: int, report: Report = silent) -> None:
-        """Alternate; ``report`` is told of each iteration and its loss, the mean over all pairs of user and item."""
+        """Alternate; ``report`` gets the loss of each iteration, the mean over all pairs of user and item."""
 
-        def told(iteration: int, _seconds: float, loss: float) -> None:
+        def on_iteration(iteration: int, _seconds: float, loss: float) -> None:
             report("factorisation", iteration + 1, self._iterations, loss)
 
         # Threads of BLAS inside the solver's threads make it many times slower, as implicit itself warns.
@@ -58,7 +58,9 @@ class MatrixFactorisation:
                 num_threads=self._threads,
                 random_state=rng_seed,
             )
-            self._model.fit(click_matrix(clicks) * np.float32(1 + self._alpha), show_progress=False, callback=told)
+            self._model.fit(
+                click_matrix(clicks) * np.float32(1 + self._alpha), show_progress=False, callback=on_iteration
+            )
 
     def scores(self, users: Ints, items: Ints) -> Floats:
         """Inner products, float32[U, I]; 0 for a user without clicks."""

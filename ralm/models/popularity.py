@@ -1,4 +1,4 @@
-"""Popularity: every user is told the same, the items that most have clicked."""
+"""Popularity: every user gets the same ranking, the items that most have clicked."""
 
 import numpy as np
 

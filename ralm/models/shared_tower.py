@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from ralm.features import Histories, Interactions
+from ralm.features import ClickHistories, Interactions
 from ralm.progress import Report
 from ralm.towers.optimising import Log, NoCheckpoint, deterministic
 from ralm.towers.training_config import USER_TOWER, TrainingConfig
@@ -52,19 +52,19 @@ class TowerModel:
 
     def user_model(
         self, clicks: Interactions, rng_seed: int, report: Report
-    ) -> tuple[TrainingConfig, Histories, UserModel]:
+    ) -> tuple[TrainingConfig, ClickHistories, UserModel]:
         """The fit's config, the clicks' histories, and the user model trained on them.
 
         Raises:
             ValueError: when the loss is not finite.
         """
         config = replace(self.config, rng_seed=rng_seed)
-        histories = Histories(clicks, config.history_length)
+        histories = ClickHistories(clicks, config.history_length)
         return config, histories, _user_model(clicks, histories, config, report, self._store)
 
 
 def _user_model(
-    data: Interactions, histories: Histories, config: TrainingConfig, report: Report, store: TowerStore | None
+    data: Interactions, histories: ClickHistories, config: TrainingConfig, report: Report, store: TowerStore | None
 ) -> UserModel:
     """The trained user model of the data and config: from the store if it is there, else trained and kept there."""
     if store is None:
@@ -85,7 +85,7 @@ def _user_model(
     return UserModel(model.tower, model.items, json.loads(arrays["log"].tobytes()))
 
 
-def _trained(data: Interactions, histories: Histories, config: TrainingConfig, report: Report) -> UserModel:
+def _trained(data: Interactions, histories: ClickHistories, config: TrainingConfig, report: Report) -> UserModel:
     with deterministic():
         return train_user_model(data, histories, config, report, NoCheckpoint())
 

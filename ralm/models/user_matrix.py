@@ -14,7 +14,7 @@ import numpy as np
 from scipy.sparse import csr_matrix, hstack
 
 from ralm.click_matrix import Csr
-from ralm.features import END_OF_TIME, Floats, Histories, Interactions, Ints
+from ralm.features import END_OF_TIME, ClickHistories, Floats, Interactions, Ints
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,9 @@ class UserMatrix:
                 of [0, 1].
         """
         users = np.arange(clicks.users)
-        items = _held(Histories(clicks, history).items_before(users, np.full(clicks.users, END_OF_TIME)), clicks.items)
+        items = _held(
+            ClickHistories(clicks, history).items_before(users, np.full(clicks.users, END_OF_TIME)), clicks.items
+        )
         has = _categories(clicks)
         parts = {
             **{name: _held(codes[:, None], count - 1) for name, (codes, count) in clicks.categorical.items()},

@@ -15,14 +15,14 @@ from ralm.accuracy import hits, precision, top
 from ralm.features import Floats, Interactions, Ints
 from ralm.models.model import SeedModel
 from ralm.protocol.judge import checked_scores, pair_auc
-from ralm.protocol.negatives import KINDS
+from ralm.protocol.negatives import NEGATIVE_KINDS
 from ralm.protocol.split import Floors, drawn, unlearned_items
 from ralm.protocol.task import Task
 from ralm.seed_lists import SeedLists
 
-SEEDS = (0, 10, 30, 100, 300)
+SEED_TURNS = (0, 10, 30, 100, 300)
 """How many seeds an item is given by, in turn."""
-LEAST_ITEMS = 20
+LEAST_COLD_ITEMS = 20
 """A curve over fewer items says nothing."""
 LEAST_ASKED = 10
 """Later clickers that an item must have who can be judged."""
@@ -59,7 +59,7 @@ def cold_task(
 ) -> ColdTask | None:
     """The cold items of a data set: those first seen after the cut or, where these are too few, some held out.
 
-    At most as many seeds are given as leave `LEAST_ITEMS` items with `LEAST_ASKED` judged users to ask for.
+    At most as many seeds are given as leave `LEAST_COLD_ITEMS` items with `LEAST_ASKED` judged users to ask for.
 
     Args:
         data: all clicks.
@@ -72,8 +72,8 @@ def cold_task(
     """
     clickers = SeedLists.of_clicks(data, np.arange(data.items)).counts
     for how in ("first seen after the cut", "held out"):
-        for place in range(len(SEEDS) - 1, 0, -1):
-            able = clickers >= SEEDS[place] + LEAST_ASKED
+        for place in range(len(SEED_TURNS) - 1, 0, -1):
+            able = clickers >= SEED_TURNS[place] + LEAST_ASKED
             if how == "held out":
                 items = _held_out(np.flatnonzero(able), rng_seed)
                 learned = ~np.isin(data.clicks_item, items)
@@ -83,17 +83,17 @@ def cold_task(
                 items = np.flatnonzero(able)
             else:
                 continue
-            task = _asked(data, learned, items, SEEDS[place], floors or Floors())
+            task = _asked(data, learned, items, SEED_TURNS[place], floors or Floors())
             if task is not None:
-                return ColdTask(how, SEEDS[: place + 1], task)
+                return ColdTask(how, SEED_TURNS[: place + 1], task)
     return None
 
 
 def _held_out(able: Ints, rng_seed: int) -> Ints:
-    """A fifth of the items, or `LEAST_ITEMS`, but never more than half: the others are needed to learn from."""
-    if len(able) < 2 * LEAST_ITEMS:
+    """A fifth of the items, or `LEAST_COLD_ITEMS`, but never more than half: the others are needed to learn from."""
+    if len(able) < 2 * LEAST_COLD_ITEMS:
         return able[:0]
-    return drawn(able, max(HELD_OUT, LEAST_ITEMS / len(able)), rng_seed)
+    return drawn(able, max(HELD_OUT, LEAST_COLD_ITEMS / len(able)), rng_seed)
 
 
 def judge_cold(model: SeedModel, cold: ColdTask, rng_seed: int) -> list[dict[str, Any]]:
@@ -115,7 +115,7 @@ def judge_cold(model: SeedModel, cold: ColdTask, rng_seed: int) -> list[dict[str
     for seeds in cold.turns:
         scores = checked_scores(model.scores_of_seeds(cold.task.users, cold.given(seeds)), cold.task)
         prec10 = _precision(scores, cold.task, rng_seed)
-        for kind in KINDS:
+        for kind in NEGATIVE_KINDS:
             auc = pair_auc(scores, cold.task, kind, rng_seed)[1]
             points.append({"seeds": seeds, "negatives": kind, "auc": auc, "prec10": prec10})
     return points
@@ -123,12 +123,12 @@ def judge_cold(model: SeedModel, cold: ColdTask, rng_seed: int) -> list[dict[str
 
 def _asked(data: Interactions, learned: NDArray[np.bool_], items: Ints, most: int, floors: Floors) -> Task | None:
     """The task of the items that have enough to ask for after ``most`` seeds; None when these are too few."""
-    if len(items) < LEAST_ITEMS or not learned.any():
+    if len(items) < LEAST_COLD_ITEMS or not learned.any():
         return None
     try:
         every = unlearned_items("cold", data, learned, items, np.full(len(items), most), floors)
         enough = every.wanted.sum(axis=0) >= LEAST_ASKED
-        if enough.sum() < LEAST_ITEMS:
+        if enough.sum() < LEAST_COLD_ITEMS:
             return None
         task = unlearned_items("cold", data, learned, items[enough], np.full(int(enough.sum()), most), floors)
     except ValueError:  # nobody is left to judge

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ralm.accuracy import grouped_auc, hits, ndcg, precision, recall, top
 from ralm.features import Floats, Ints
 from ralm.protocol.exposure import coverage, exposure, gini, tail_share
-from ralm.protocol.negatives import KINDS, negatives
+from ralm.protocol.negatives import NEGATIVE_KINDS, negatives
 from ralm.protocol.task import Task
 
 
@@ -55,7 +55,7 @@ def judge(scores: Floats, task: Task, rng_seed: int) -> tuple[Figures, Ints]:
     """
     checked_scores(scores, task)
     auc, auc_item = {}, {}
-    for kind in KINDS:
+    for kind in NEGATIVE_KINDS:
         auc[kind], auc_item[kind] = pair_auc(scores, task, kind, rng_seed)
     best = top(scores, task.seen, 50, np.random.default_rng(rng_seed))
     hit, wanted = hits(best, task.wanted), task.wanted.sum(axis=1)

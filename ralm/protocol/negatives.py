@@ -10,7 +10,7 @@ import numpy as np
 from ralm.features import Ints
 from ralm.protocol.task import Task
 
-KINDS = ("uniform", "matched")
+NEGATIVE_KINDS = ("uniform", "matched")
 _NEAR = 10
 """Places in the order of activity, up and down, among which a matched negative is drawn at first."""
 _TRIES = 40
@@ -29,7 +29,7 @@ def negatives(task: Task, kind: str, rng_seed: int) -> tuple[Ints, Ints, Ints]:
         Rows of users, columns of items, and rows of the negatives, int64[n] each; a positive whose item was clicked
         by every user that was drawn is left out.
     """
-    rng = np.random.default_rng([rng_seed, KINDS.index(kind)])
+    rng = np.random.default_rng([rng_seed, NEGATIVE_KINDS.index(kind)])
     clicked = task.seen | task.wanted
     user, item = np.nonzero(task.wanted)
     # Equally active users stand in random order.

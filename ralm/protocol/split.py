@@ -45,7 +45,7 @@ def time_split(data: Interactions, cut: int, floors: Floors) -> Task:
     Raises:
         ValueError: when nothing is left to learn from or to judge.
     """
-    return _later_clicks("time", data, data.clicks_time < cut, floors)
+    return later_clicks("time", data, data.clicks_time < cut, floors)
 
 
 def user_split(data: Interactions, share: float, floors: Floors) -> Task:
@@ -54,7 +54,28 @@ def user_split(data: Interactions, share: float, floors: Floors) -> Task:
     Raises:
         ValueError: when nothing is left to learn from or to judge.
     """
-    return _later_clicks("user", data, data.first_of_each_user(share), floors)
+    return later_clicks("user", data, data.first_of_each_user(share), floors)
+
+
+def later_clicks(name: str, data: Interactions, learned: NDArray[np.bool_], floors: Floors) -> Task:
+    """Learn from some clicks, bool[n], ask for the others.
+
+    Raises:
+        ValueError: when nothing is left to learn from or to judge.
+    """
+    train, later = data.only(learned), data.only(~learned)
+    everything = np.arange(data.items)
+    counts = SeedLists.of_clicks(train, everything).counts
+    items = np.flatnonzero(counts >= floors.seeds)
+    seeds, asked = SeedLists.of_clicks(train, items), SeedLists.of_clicks(later, items)
+    users, few = _judged_users(train, asked.users, floors)
+    few["items below the floor of seeds"] = int((np.bincount(later.clicks_item, minlength=data.items) > 0).sum()) - int(
+        (asked.counts > 0).sum()
+    )
+    seen = seeds.matrix(users, data.users)
+    wanted = asked.matrix(users, data.users) & ~seen
+    task = Task(name, train, users, items, seeds, seen, wanted, warm=True, left_out=few)
+    return _checked(task, len(later.clicks_item))
 
 
 def item_split(data: Interactions, share: float, floors: Floors) -> Task:
@@ -100,22 +121,6 @@ def unlearned_items(
 def drawn(values: Ints, share: float, rng_seed: int = 0) -> Ints:
     """A ``share`` of some values, drawn once and for all, so that every model and every run is asked the same."""
     return np.sort(np.random.default_rng(rng_seed).choice(values, round(len(values) * share), replace=False))
-
-
-def _later_clicks(name: str, data: Interactions, learned: NDArray[np.bool_], floors: Floors) -> Task:
-    train, later = data.only(learned), data.only(~learned)
-    everything = np.arange(data.items)
-    counts = SeedLists.of_clicks(train, everything).counts
-    items = np.flatnonzero(counts >= floors.seeds)
-    seeds, asked = SeedLists.of_clicks(train, items), SeedLists.of_clicks(later, items)
-    users, few = _judged_users(train, asked.users, floors)
-    few["items below the floor of seeds"] = int((np.bincount(later.clicks_item, minlength=data.items) > 0).sum()) - int(
-        (asked.counts > 0).sum()
-    )
-    seen = seeds.matrix(users, data.users)
-    wanted = asked.matrix(users, data.users) & ~seen
-    task = Task(name, train, users, items, seeds, seen, wanted, warm=True, left_out=few)
-    return _checked(task, len(later.clicks_item))
 
 
 def _judged_users(train: Interactions, asked: Ints, floors: Floors) -> tuple[Ints, dict[str, int]]:

@@ -12,13 +12,13 @@ from torch import Tensor
 from torch.nn import ModuleDict
 
 from ralm.click_matrix import click_matrix
-from ralm.features import END_OF_TIME, Floats, Histories, Interactions, Ints
+from ralm.features import END_OF_TIME, ClickHistories, Floats, Interactions, Ints
 from ralm.progress import Report
 from ralm.sampling import bounded_positives, times_before
 from ralm.towers.lookalike import LookalikeTowers
 from ralm.towers.lookalike_loss import LookalikeLoss, StepScores
 from ralm.towers.optimising import Checkpoint, Log, Stage, shuffled
-from ralm.towers.seed_clusters import Centroids, SeedClusters, SeedSets
+from ralm.towers.seed_clusters import ClusterMeans, SeedClusters, SeedSets
 from ralm.towers.training_config import TrainingConfig
 from ralm.towers.user_tower import UserTower
 from ralm.towers.user_training import embed, ends, validation_rows
@@ -62,7 +62,7 @@ class LookalikeTrainer:
         self,
         tower: UserTower,
         data: Interactions,
-        histories: Histories,
+        histories: ClickHistories,
         config: TrainingConfig,
         towers: LookalikeTowers,
     ) -> None:
@@ -147,10 +147,10 @@ class LookalikeTrainer:
         targets = self._towers.transform(embeddings)  # (B, h)
         seeds = self._towers.transform(self._seed_embeddings)  # (users, h)
         sums, counts = self._clusters.sums(items, seeds, taken)  # (I, k, h), (I, k)
-        theirs = Centroids.of(sums, counts)
+        theirs = ClusterMeans.of(sums, counts)
         seed_counts = self._seed_counts[torch.from_numpy(items)]  # (I)
         others = self._towers.score(targets, theirs.vectors, theirs.present, seed_counts).score  # (B, I)
-        mine = Centroids.of(*self._clusters.without(sums[own], counts[own], seeds, (positives, users), taken))
+        mine = ClusterMeans.of(*self._clusters.without(sums[own], counts[own], seeds, (positives, users), taken))
         global_ = self._towers.global_embedding(mine.vectors, mine.present)  # (B, h)
         less = seed_counts[own] - 1.0
         positive = self._towers.score_pairs(targets, mine.vectors, mine.present, global_, less).score  # (B)

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+import torch.utils.deterministic
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from ralm.features import Ints
@@ -70,13 +72,14 @@ class Stage:
         Args:
             epoch: trains one epoch and gives its mean loss.
             validate: gives figures of the weights as they are; ``val_loss`` among them decides, if it is there.
-            report: told of each epoch.
+            report: called when the stage begins and after each epoch.
             checkpoint: keeps the stage after each epoch.
 
         Raises:
             ValueError: when a loss is not finite.
         """
         best, best_loss, last = self._resume(checkpoint)
+        report(self.name, last, self.epochs, float("nan"))
         for number in range(last, self.epochs):
             if self._is_over():
                 break
@@ -138,10 +141,21 @@ def shuffled(rng: np.random.Generator, rows: Ints, size: int) -> Iterator[Ints]:
 
 @contextmanager
 def deterministic() -> Iterator[None]:
-    """Sums over threads in a fixed order, and leave the caller's choice as it was."""
-    before = torch.are_deterministic_algorithms_enabled()
+    """One numeric thread and no algorithm whose sums depend on chance; the caller's choice is restored.
+
+    The steps' tensors are small: more threads wait for one another, and the weights would depend on how many there are.
+    """
+    before, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    memory: Any = torch.utils.deterministic  # a module whose attribute has no type
+    filled = memory.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True)
+    # Otherwise torch writes NaN into every new tensor, a tenth of a step; nothing here reads what it has not written.
+    memory.fill_uninitialized_memory = False
+    torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1):
+            yield
     finally:
+        torch.set_num_threads(threads)
+        memory.fill_uninitialized_memory = filled
         torch.use_deterministic_algorithms(before)

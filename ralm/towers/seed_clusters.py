@@ -18,7 +18,7 @@ from ralm.towers.group_clustering import cluster_groups
 
 
 @dataclass(frozen=True)
-class Centroids:
+class ClusterMeans:
     """Clusters of some items' seeds.
 
     Attributes:
@@ -30,7 +30,7 @@ class Centroids:
     present: Tensor
 
     @classmethod
-    def of(cls, sums: Tensor, counts: Tensor) -> "Centroids":
+    def of(cls, sums: Tensor, counts: Tensor) -> "ClusterMeans":
         """The means: sums (I, k, h) over counts (I, k)."""
         present = counts > 0.5
         first = torch.zeros_like(present)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ralm.features import END_OF_TIME, Floats, Histories, Interactions, Ints
+from ralm.features import END_OF_TIME, ClickHistories, Floats, Interactions, Ints
 from ralm.progress import Report, silent
 from ralm.towers.lookalike import LookalikeTowers
 from ralm.towers.lookalike_training import LookalikeTrainer, new_towers
@@ -31,11 +31,11 @@ class Trained:
     log: Log
     normalise: bool = False
 
-    def vectors(self, histories: Histories, users: Ints) -> Floats:
+    def vectors(self, histories: ClickHistories, users: Ints) -> Floats:
         """Look-alike vectors of users with all of their history: int64[B] to float32[B, h]."""
         times = np.full(len(users), END_OF_TIME)
-        embeddings = embed(self.tower, histories, users, times, normalise=self.normalise)
-        with torch.inference_mode():
+        with deterministic(), torch.inference_mode():
+            embeddings = embed(self.tower, histories, users, times, normalise=self.normalise)
             vectors: Floats = self.towers.eval().transform(torch.from_numpy(embeddings)).numpy()
         return vectors
 
@@ -51,7 +51,7 @@ def train(
     Args:
         data: users, items and the clicks to learn from.
         config: the hyperparameters.
-        progress: told of each epoch.
+        progress: called when a stage begins and after each epoch.
         checkpoint: where a stopped training goes on from; None: nowhere.
 
     Raises:
@@ -60,7 +60,7 @@ def train(
     if len(data.clicks_user) < 2 or len(np.unique(data.clicks_item)) < 2:
         msg = f"training needs at least 2 clicks on 2 items; there are {len(data.clicks_user)} clicks"
         raise ValueError(msg)
-    histories, kept = Histories(data, config.history_length), checkpoint or NoCheckpoint()
+    histories, kept = ClickHistories(data, config.history_length), checkpoint or NoCheckpoint()
     with deterministic():
         user = train_user_model(data, histories, config, progress, kept)
         return train_lookalike(user, data, histories, config, progress, kept)
@@ -69,7 +69,7 @@ def train(
 def train_lookalike(
     user: UserModel,
     data: Interactions,
-    histories: Histories,
+    histories: ClickHistories,
     config: TrainingConfig,
     progress: Report = silent,
     checkpoint: Checkpoint | None = None,

@@ -114,7 +114,7 @@ class UserTower(nn.Module):
         return F.embedding_bag(codes, weight, mode="mean", padding_idx=0)
 
 
-class ItemTable(nn.Module):
+class ItemEmbeddings(nn.Module):
     """The items' embeddings of user representation learning: a plain look-up table (figure 3)."""
 
     def __init__(self, items: int, dim: int) -> None:

@@ -9,12 +9,12 @@ from torch.nn import ModuleDict
 from torch.nn import functional as F
 
 from ralm.accuracy import grouped_auc
-from ralm.features import END_OF_TIME, Floats, Histories, Interactions, Ints
+from ralm.features import END_OF_TIME, ClickHistories, Floats, Interactions, Ints
 from ralm.progress import Report
 from ralm.sampling import NegativeSampler, bounded_positives, times_before
 from ralm.towers.optimising import Checkpoint, Log, Stage, shuffled
 from ralm.towers.training_config import TrainingConfig
-from ralm.towers.user_tower import ItemTable, TowerShape, UserTower, sampled_softmax_loss
+from ralm.towers.user_tower import ItemEmbeddings, TowerShape, UserTower, sampled_softmax_loss
 
 _CHUNK = 4096
 _MOST_VALIDATED = 10_000
@@ -31,15 +31,15 @@ class UserModel:
     """
 
     tower: UserTower
-    items: ItemTable
+    items: ItemEmbeddings
     log: Log
 
-    def embeddings(self, histories: Histories, users: Ints) -> Floats:
+    def embeddings(self, histories: ClickHistories, users: Ints) -> Floats:
         """User embeddings with all of their history: int64[B] to float32[B, m]."""
         return embed(self.tower, histories, users, np.full(len(users), END_OF_TIME))
 
 
-def embed(tower: UserTower, histories: Histories, users: Ints, times: Ints, *, normalise: bool = False) -> Floats:
+def embed(tower: UserTower, histories: ClickHistories, users: Ints, times: Ints, *, normalise: bool = False) -> Floats:
     """User embeddings of users as of times, of length 1 if wished: int64[B] each to float32[B, m]."""
     parts = [np.zeros((0, tower.shape.dim), np.float32)]
     with torch.inference_mode():
@@ -63,11 +63,11 @@ def new_user_model(data: Interactions, config: TrainingConfig) -> UserModel:
         dim=config.dim,
         merge=config.merge,
     )
-    return UserModel(UserTower(shape), ItemTable(data.items, config.dim), [])
+    return UserModel(UserTower(shape), ItemEmbeddings(data.items, config.dim), [])
 
 
 def train_user_model(
-    data: Interactions, histories: Histories, config: TrainingConfig, report: Report, checkpoint: Checkpoint
+    data: Interactions, histories: ClickHistories, config: TrainingConfig, report: Report, checkpoint: Checkpoint
 ) -> UserModel:
     """Train the user tower and the items' table on all clicks of ``data``.
 
@@ -144,7 +144,7 @@ def ends(data: Interactions, kept: Ints, validated: Ints) -> Ints:
     return np.minimum(data.clicks_time[kept[place]] + 1, data.clicks_time[validated])
 
 
-def _validated(users: Tensor, items: ItemTable, positive: Ints) -> dict[str, float]:
+def _validated(users: Tensor, items: ItemEmbeddings, positive: Ints) -> dict[str, float]:
     """Loss over all items (eq. 4 and 5) and AUC against one random item each: users (V, m), int64[V]."""
     other = np.random.default_rng(0).integers(0, len(items.table.weight), len(positive))
     losses, mine, others = [], [], []

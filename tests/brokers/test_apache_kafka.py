@@ -1,10 +1,12 @@
 """The Apache Kafka that the tests start: it keeps its data, it makes no topic by itself, and it can be away."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from clients import PlainClient
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -30,16 +32,19 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApacheKafka]:
 
 
 @pytest.mark.broker
-def test_it_keeps_its_data_and_its_port_over_a_restart(kafka: ApacheKafka, plain_client: Any) -> None:
+def test_it_keeps_its_data_and_its_port_over_a_restart(kafka: ApacheKafka) -> None:
     servers = kafka.bootstrap_servers
     admin = AdminClient({"bootstrap.servers": servers})
     admin.create_topics([NewTopic("kept", 1, 1)])["kept"].result(15)
     wait_for_topics(servers, ["kept"])
-    plain_client(servers).send("kept", [("a", "1"), ("b", "2")])
+    client = PlainClient(servers)
+    client.send("kept", "a", 1)
+    client.send("kept", "b", 2)
+    client.flush()
     kafka.stop()
     kafka.start()
     assert kafka.bootstrap_servers == servers
-    assert plain_client(servers).read_json("kept") == [1, 2]
+    assert [json.loads(message.value()) for message in PlainClient(servers).read("kept")] == [1, 2]
 
 
 @pytest.mark.broker

@@ -50,7 +50,7 @@ def main(  # noqa: PLR0917 (click gives each option a name)
     seed = random.SystemRandom().randrange(1_000_000) if rng_seed is None else rng_seed
     plan = Plan(seed, names, kills, repeat, minutes, Limits(settle, pause), folder, keep)
     with bars() as progress:
-        task = progress.add_task(f"faults, rng_seed {seed}", total=None, note="")
+        task = progress.add_task(f"faults, rng_seed {seed}", total=None)
 
         def told(name: str, done: int, total: int, tally: Tally) -> None:
             note = f"{name}; kills {tally.kills}, wrong {tally.wrong}"

@@ -5,9 +5,13 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
 
 from flows.kafka.embedded_broker import EmbeddedBroker
 
@@ -35,6 +39,8 @@ class Plan:
         limits: how long things may take.
         folder: where it all lies; None is a folder of its own under the system's temporary one.
         keep: keep the folder of a good run too.
+        servers: brokers that run already, to be shared with others: no fault of the broker can be made on them. Without
+            it the run has an embedded broker of its own.
     """
 
     rng_seed: int
@@ -45,6 +51,7 @@ class Plan:
     limits: Limits = field(default_factory=Limits)
     folder: Path | None = None
     keep: bool = False
+    servers: str = ""
 
 
 def run(plan: Plan, told: Told = lambda *_: None) -> tuple[Tally, Path]:
@@ -61,8 +68,8 @@ def run(plan: Plan, told: Told = lambda *_: None) -> tuple[Tally, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     tally, started = Tally(), time.monotonic()
     order = _order(plan, tally)
-    with EmbeddedBroker(folder / "broker") as broker:
-        world = World.make(folder, broker, plan.rng_seed)
+    with _broker(plan, folder) as broker:
+        world = World.make(folder, broker, f"f{uuid4().hex[:8]}." if plan.servers else "", plan.rng_seed)
         done = rounds = 0
         while done < len(order) and not _late(plan, started):
             rounds += 1
@@ -72,6 +79,12 @@ def run(plan: Plan, told: Told = lambda *_: None) -> tuple[Tally, Path]:
     if not tally.wrong and not plan.keep:
         shutil.rmtree(folder, ignore_errors=True)
     return tally, folder
+
+
+def _broker(plan: Plan, folder: Path) -> AbstractContextManager[Any]:
+    if plan.servers:
+        return nullcontext(SimpleNamespace(bootstrap_servers=plan.servers))
+    return EmbeddedBroker(folder / "broker")
 
 
 def _order(plan: Plan, tally: Tally) -> list[str]:

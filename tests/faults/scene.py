@@ -72,7 +72,7 @@ class Scene:
     shift: int = 0
     fault: str = "start"
     clock_is_back: bool = False
-    sent_back: set[Place] = field(default_factory=set)
+    redriven: set[Place] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.home = self.world.folder / self.name
@@ -81,7 +81,7 @@ class Scene:
         self.settings = Settings.model_validate(
             {
                 "bootstrap_servers": self.world.broker.bootstrap_servers,
-                "topic_prefix": f"{self.name}.",
+                "topic_prefix": f"{self.world.prefix}{self.name}.",
                 "bundle": str(self.world.bundle),
                 "state_dir": str(self.state),
                 "partitions": 4,
@@ -250,13 +250,13 @@ class Scene:
                 if place.topic == "clicks" and reason == "future_time" and place not in self.journal.bad:
                     self.oracle.refused.add((place.partition, place.offset))
 
-    def send_back(self) -> None:
+    def redrive(self) -> None:
         """Once the clock is right again: send the clicks that it had made dead letters, as an operator would."""
         self.read_on()
         self.clock_is_back = False
         for place in [p for p in self.journal.dead if (p.partition, p.offset) in self.oracle.refused]:
-            if place.topic == "clicks" and place not in self.sent_back:
-                self.sent_back.add(place)
+            if place.topic == "clicks" and place not in self.redriven:
+                self.redriven.add(place)
                 key, value = self.journal.values[place]
                 self.traffic.send("clicks", key, value, [])
 

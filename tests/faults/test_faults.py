@@ -11,12 +11,10 @@ from .scene import Limits
 RNG_SEED = 4
 
 
-@pytest.mark.broker
-@pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_five_kills_lose_nothing(tmp_path: Path) -> None:
-    pytest.importorskip("noida_db", reason="needs the embedded broker: install the extra 'broker'")
-    plan = Plan(RNG_SEED, ("kill",), kills=5, limits=Limits(settle=90.0, pause=3.0), folder=tmp_path / "run")
+def test_five_kills_lose_nothing(broker: str, tmp_path: Path) -> None:
+    limits = Limits(settle=120.0, pause=3.0)
+    plan = Plan(RNG_SEED, ("kill",), kills=5, limits=limits, folder=tmp_path / "run", servers=broker)
     tally, folder = run(plan)
     assert not tally.problems, f"{tally.line()}\n" + "\n".join(tally.problems[:20]) + f"\nkept: {folder}"
     assert tally.wrong == 0

@@ -2,7 +2,7 @@
 
 The flow's processes see a wall clock that a file shifts (``shims/shift_clock.c``); the monotonic clock goes on as it
 is, as it does when a real clock is set. While the clock is an hour back, clicks of now are ``future_time`` by the rule:
-they must be dead letters, and are sent back once the clock is right, as an operator would.
+they must be dead letters, and are redriven once the clock is right, as an operator would.
 """
 
 import struct
@@ -50,7 +50,7 @@ def _jump(scene: Scene, seconds: int) -> None:
     finally:
         scene.cluster.environment = {}
     scene.start()  # between the runs it jumps back to what it was
-    scene.send_back()
+    scene.redrive()
     scene.busy()
     scene.settle()
 

@@ -5,16 +5,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from confluent_kafka import Message
 from toys import toy_bundle
 
 from flows.config.settings import Settings
+from flows.messages.batches import RawBatch
 from flows.runtime import Runtime, score_side, seed_side
 from flows.scoring.live_index import LiveIndex
 from flows.support.errors import RalmError
 from flows.support.signals import StopFlag
 from monitoring.health import Health
 
-CONDITIONS = ("index", "stores", "polling_clicks", "polling_requests")
+CONDITIONS = ("index", "stores", "polling_clicks", "polling_requests", "dead_letter_brake")
 
 
 @pytest.fixture
@@ -27,7 +29,13 @@ def runtime(tmp_path: Path) -> Runtime:
 
 
 def met(runtime: Runtime) -> set[str]:
-    return {name for name, state in runtime.health.ready()[1]["conditions"].items() if state["ok"]}
+    """The conditions that are met, but for the brake's, which is so until it is set."""
+    return {name for name, state in conditions(runtime).items() if state["ok"]} - {"dead_letter_brake"}
+
+
+def conditions(runtime: Runtime) -> dict[str, Any]:
+    found: dict[str, Any] = runtime.health.ready()[1]["conditions"]
+    return found
 
 
 class Loader:
@@ -108,3 +116,17 @@ def test_the_first_poll_of_a_source_meets_its_condition_once(runtime: Runtime) -
 def test_every_sink_beats_for_the_flows_health(runtime: Runtime) -> None:
     for kind in ("centroids", "scores", "dead_letters"):
         assert runtime.sink(kind)._beat == runtime.health.beat
+
+
+def test_a_brake_stops_its_own_source_until_it_is_released(runtime: Runtime) -> None:
+    settings = runtime.settings.model_copy(update={"dead_letter_max_run": 10})
+    braked = Runtime(settings, runtime.bundle, runtime.health, {}, runtime.stopping)
+    clicks, requests = (braked.source(kind, 10)._options for kind in ("clicks", "requests"))
+    assert conditions(braked)["dead_letter_brake"]["ok"]
+    bad = [Message(topic="clicks", partition=0, offset=n, value=b"{") for n in range(10)]
+    braked.decoder().clicks(RawBatch("clicks", "clicks", 0, bad, 10, 0, 0))
+    assert (clicks.open(), requests.open()) == (False, True)
+    assert "clicks is not read on" in conditions(braked)["dead_letter_brake"]["why"]
+    braked.brakes["clicks"].release()
+    assert clicks.open()
+    assert conditions(braked)["dead_letter_brake"]["ok"]

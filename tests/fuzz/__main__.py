@@ -11,7 +11,7 @@ import click
 from flows.support.progress import bars
 
 from .catalogue import TARGETS
-from .runner import Crash, Result, made, run_target
+from .runner import SLOW_S, Crash, Result, made, run_target
 from .target import Target
 
 KEPT = Path(".ralm/fuzz")
@@ -24,7 +24,16 @@ KEPT = Path(".ralm/fuzz")
 @click.option("--number", type=click.IntRange(0), help="only this input of the target, here, with its traceback")
 @click.option("--file", type=click.Path(exists=True, path_type=Path), help="the input kept in this file, likewise")
 @click.option("--kept", type=click.Path(path_type=Path), default=KEPT, show_default=True, help="folder for crashes")
-def main(inputs: int, rng_seed: int, names: tuple[str, ...], number: int | None, file: Path | None, kept: Path) -> None:
+@click.option("--slow-s", type=float, default=SLOW_S, show_default=True, help="processor time that an input may take")
+def main(
+    inputs: int,
+    rng_seed: int,
+    names: tuple[str, ...],
+    number: int | None,
+    file: Path | None,
+    kept: Path,
+    slow_s: float,
+) -> None:
     """Try inputs on the decoders, the codecs and the settings; keep each that crashes or hangs."""
     chosen = [TARGETS[name] for name in names or TARGETS]
     if number is not None or file is not None:
@@ -41,8 +50,8 @@ def main(inputs: int, rng_seed: int, names: tuple[str, ...], number: int | None,
     with bars() as shown:
         for target in chosen:
             wanted = max(1, round(inputs * target.share / share))
-            task = shown.add_task(target.name, total=wanted, note="")
-            result = run_target(target, rng_seed, wanted, lambda done, t=task: shown.update(t, completed=done))  # type: ignore[misc]
+            task = shown.add_task(target.name, total=wanted)
+            result = run_target(target, rng_seed, wanted, lambda done, t=task: shown.update(t, completed=done), slow_s)  # type: ignore[misc]
             counts[target.name] = result.inputs
             whole.add(result)
     for crash in whole.crashes:

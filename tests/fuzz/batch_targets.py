@@ -11,7 +11,7 @@ from flows.admin.dead_letters.acceptance import Acceptance
 from flows.admin.dead_letters.show import as_json, explanation, row
 from flows.config.settings import MessageSettings, Settings
 from flows.messages.batches import CandidateBatch, ClickBatch, OutMessage, RawBatch, RequestBatch
-from flows.messages.dead_letter import DeadLetter, SentBack, read_record, receipt_of
+from flows.messages.dead_letter import DeadLetter, RedriveReceipt, read_record, receipt_of
 from flows.messages.decode import Decoded, Decoder
 from flows.messages.rejects import REASONS
 from flows.messages.types import MAX_TIME
@@ -158,7 +158,7 @@ def letter_message(rng: Random) -> dict[str, Any]:
             )
         )
     if rng.random() < 0.1:
-        ours.append(("receipt", b"sent_back"))
+        ours.append(("receipt", b"redriven"))
     for place in range(len(ours)):
         if rng.random() < 0.04:
             ours[place] = (ours[place][0], rng.choice((None, mutated(rng, ours[place][1] or b""), b"9" * 6000)))
@@ -176,7 +176,7 @@ def _letter_check() -> Check:
 
     def check(given: dict[str, Any]) -> str:
         record = read_record(_message("dead-letters", 5, given))
-        if isinstance(record, SentBack):
+        if isinstance(record, RedriveReceipt):
             assert all(offset >= 0 for offset in record.offsets)
             return "receipt"
         if not isinstance(record, DeadLetter):
@@ -184,10 +184,10 @@ def _letter_check() -> Check:
             return "no letter"
         assert 0 <= record.time <= MAX_TIME
         assert 0 <= record.source_offset < 2**63
-        cells = row(record, sent_back=False)
-        said = explanation(record, acceptance, sent_back=True, most=200)
+        cells = row(record, redriven=False)
+        said = explanation(record, acceptance, redriven=True, most=200)
         assert all(cell.isprintable() for cell in (*cells, *said.split("\n"))), "not safe to print"
-        assert json.loads(as_json(record, sent_back=False))["offset"] == 5
+        assert json.loads(as_json(record, redriven=False))["offset"] == 5
         return "accepted" if "would be accepted" in said else "stays"
 
     return check

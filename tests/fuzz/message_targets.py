@@ -1,4 +1,4 @@
-"""The message decoders: a message of the contract that comes through again, or a reject with its reason."""
+"""The message decoders: a message of the contract that comes through again, or an invalid message with its reason."""
 
 import json
 import struct
@@ -20,7 +20,7 @@ from flows.messages.codec import (
     encode_message,
     split_centroids_key,
 )
-from flows.messages.rejects import Reject
+from flows.messages.rejects import InvalidMessage
 from flows.messages.types import MAX_TIME, Candidate, Centroids, Click, Request, Scores
 
 from .mutation import NUMBERS, mutated, near_json, number, text
@@ -153,8 +153,8 @@ def _through(
     def check(value: bytes | None) -> str:
         try:
             message = decode(value)
-        except Reject as reject:
-            return reason_of(reject)
+        except InvalidMessage as invalid:
+            return reason_of(invalid)
         holds(message)
         assert decode(encode(message)) == message, "it does not come through again"
         return "accepted"
@@ -165,8 +165,8 @@ def _through(
 def _key_check(key: bytes | None) -> str:
     try:
         version, item = split_centroids_key(key)
-    except Reject as reject:
-        return reason_of(reject)
+    except InvalidMessage as invalid:
+        return reason_of(invalid)
     assert version
     assert item
     assert centroids_key(version, item) == key

@@ -19,7 +19,7 @@ from .target import Check, Target
 
 SLOW_S = 1.0
 """Processor time that one input may take."""
-HANG_S = 20.0
+HANG_S = 120.0
 """Without a new input for so long, the process is ended."""
 MEMORY = 2 << 30
 """Bytes of address space that a process may take over what it has at its start."""
@@ -75,25 +75,37 @@ def made(target: Target, rng_seed: int, number: int) -> Any:
 
 
 def run_target(
-    target: Target, rng_seed: int, inputs: int, progress: Callable[[int], None] = lambda _: None, hang_s: float = HANG_S
+    target: Target,
+    rng_seed: int,
+    inputs: int,
+    progress: Callable[[int], None] = lambda _: None,
+    slow_s: float = SLOW_S,
+    hang_s: float = HANG_S,
 ) -> Result:
     """Try the inputs 0 to ``inputs`` of a target."""
+    limits = (slow_s, hang_s)
     whole, start = Result(), 0
     while start < inputs and len(whole.crashes) < MOST_CRASHES:
-        part, start = _run_child(target, rng_seed, start, inputs, progress, hang_s)
+        part, start = _run_child(target, rng_seed, start, inputs, progress, limits)
         whole.add(part)
     progress(inputs)
     return whole
 
 
 def _run_child(
-    target: Target, rng_seed: int, start: int, end: int, progress: Callable[[int], None], hang_s: float
+    target: Target,
+    rng_seed: int,
+    start: int,
+    end: int,
+    progress: Callable[[int], None],
+    limits: tuple[float, float],
 ) -> tuple[Result, int]:
     """Run a process from an input on; gives its result, and the input to go on from."""
     current = _processes.RawArray("q", [start])
     mine, theirs = _processes.Pipe(duplex=False)
     home = _new_home()
-    arguments = (target, rng_seed, start, end, current, theirs, home)
+    slow_s, hang_s = limits
+    arguments = (target, rng_seed, start, end, slow_s, current, theirs, home)
     process = _processes.Process(target=_child, args=arguments, daemon=True)
     process.start()
     theirs.close()
@@ -140,15 +152,19 @@ def _ended(result: Result, crash: Crash, start: int) -> tuple[Result, int]:
     return result, crash.number + 1
 
 
-def _child(target: Target, rng_seed: int, start: int, end: int, current: Any, out: Connection, home: str) -> None:
+def _child(
+    target: Target, rng_seed: int, start: int, end: int, slow_s: float, current: Any, out: Connection, home: str
+) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     tempfile.tempdir = home
     check = target.check()
     _bound_memory()
-    _try_all(target, rng_seed, start, end, check, current, out)
+    _try_all(target, rng_seed, start, end, slow_s, check, current, out)
 
 
-def _try_all(target: Target, rng_seed: int, start: int, end: int, check: Check, current: Any, out: Connection) -> None:
+def _try_all(
+    target: Target, rng_seed: int, start: int, end: int, slow_s: float, check: Check, current: Any, out: Connection
+) -> None:
     result, crashed = Result(), 0
     for number in range(start, end):
         current[0] = number
@@ -162,7 +178,7 @@ def _try_all(target: Target, rng_seed: int, start: int, end: int, check: Check, 
         took = time.process_time() - began
         result.slowest = max(result.slowest, (took, target.name, number))
         result.inputs += 1
-        if took > SLOW_S:
+        if took > slow_s:
             result.crashes.append(Crash(target.name, number, "hang", f"it took {took:.1f} s"))
         crashed += len(result.crashes)
         if number % 1000 == 0 or result.crashes:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, TypeAlias
 
-from flows.messages.rejects import REASONS, Reject
+from flows.messages.rejects import REASONS, InvalidMessage
 
 Check: TypeAlias = Callable[[Any], str | list[str]]
 """What became of an input, or of each message of a batch: ``accepted``, or why not. What it raises is a crash."""
@@ -28,12 +28,12 @@ class Target:
     check: Callable[[], Check]
 
 
-def reason_of(reject: Reject) -> str:
-    """The reason of a reject, which must be one of the closed set and have a detail."""
-    assert reject.reason in REASONS, reject.reason
-    assert reject.detail, "a reject without a detail"
-    assert len(reject.detail) < 2000, f"a detail of {len(reject.detail)} characters"
-    return reject.reason
+def reason_of(invalid: InvalidMessage) -> str:
+    """The reason of an invalid message, which must be one of the closed set and have a detail."""
+    assert invalid.reason in REASONS, invalid.reason
+    assert invalid.detail, "no detail"
+    assert len(invalid.detail) < 2000, f"a detail of {len(invalid.detail)} characters"
+    return invalid.reason
 
 
 def said(refusal: Exception) -> str:

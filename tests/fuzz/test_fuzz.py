@@ -27,11 +27,11 @@ ROOT = Path(__file__).parents[2]
 
 def fuzz(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tests.fuzz", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
 
 
 def test_no_input_crashes_or_hangs_and_every_reason_is_met(tmp_path: Path) -> None:
-    done = fuzz("--inputs", "15000", "--rng-seed", "0", "--kept", str(tmp_path))
+    done = fuzz("--inputs", "15000", "--rng-seed", "0", "--kept", str(tmp_path), "--slow-s", "60")
     assert done.returncode == 0, done.stderr + done.stdout
     (line,) = done.stdout.splitlines()
     assert re.search(r"; crashes 0; hangs 0; slowest \d", line)
@@ -47,7 +47,7 @@ def test_no_input_of_hypothesis_crashes(name: str) -> None:
     """Hypothesis chooses the random numbers, and so finds and shrinks what the plain generator seldom makes."""
     check = TARGETS[name].check()
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=150, suppress_health_check=list(HealthCheck))
     @given(st.randoms(use_true_random=False))
     def attempt(rng: Random) -> None:
         check(TARGETS[name].make(rng))
@@ -115,11 +115,11 @@ def test_the_harness_sees(do: Callable[[], Any], kind: str, text: str) -> None:
 
 def test_the_harness_sees_a_slow_input() -> None:
     def slow() -> None:
-        until = time.process_time() + 1.2
+        until = time.process_time() + 0.3
         while time.process_time() < until:
             pass
 
-    result = run_target(spoilt(2, slow), rng_seed=0, inputs=4)
+    result = run_target(spoilt(2, slow), rng_seed=0, inputs=4, slow_s=0.2)
     assert [(crash.kind, crash.number) for crash in result.crashes] == [("hang", 2)]
 
 

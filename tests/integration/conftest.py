@@ -60,7 +60,7 @@ class Flow:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
 
@@ -80,7 +80,7 @@ class Flow:
         """Send all processes a signal and wait for them."""
         for process in self.processes:
             process.send_signal(number)
-        codes = [process.wait(30) for process in self.processes]
+        codes = [process.wait(120) for process in self.processes]
         self.processes.clear()
         return codes
 

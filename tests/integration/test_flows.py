@@ -1,7 +1,6 @@
 """The dataflows as their users meet them: a real broker, real processes, a client that knows only JSON."""
 
 import json
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -89,34 +88,6 @@ def test_clicks_become_scores_that_equal_the_torch_models(
     assert seen == {f"r{number}" for number in range(60)}
     assert set(one.stop() + other.stop()) <= {0}
     assert stored(one.home) == oracle(made, 10**9)
-
-
-def test_killed_again_and_again_nothing_is_lost(client: Any, flow: Callable[..., Any]) -> None:
-    rng, made, capacity = np.random.default_rng(7), [], 40
-    start = int(time.time() * 1000) - 60_000
-    running = flow(max_seeds=str(capacity), min_seeds="2")
-    requests = 0
-    for kill in range(5):
-        running.start()
-        for part in range(4):
-            more = clicks(rng, 1500, start + 4000 * kill + 1000 * part)
-            send_clicks(client, more)
-            made += more
-            for _ in range(10):
-                send_request(client, requests, USERS[requests % 400], start + 4000 * kill)
-                requests += 1
-            client.flush()
-            time.sleep(float(rng.uniform(0.1, 0.7)))
-        assert running.stop(signal.SIGKILL) == [-signal.SIGKILL]
-    running.start()
-    expected = oracle(made, capacity)
-    wait_until(lambda: is_final(client, expected, least=2))
-    client.wait_for("scores", lambda found: len({json.loads(m.value())["request_id"] for m in found}) == requests)
-    assert running.stop() == [0]
-    assert stored(running.home, capacity) == expected
-    for item, message in last_centroids(client).items():
-        assert message.seeds == len(expected[item])
-    assert "Traceback" not in running.log_text()
 
 
 POISON = {

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from click.testing import CliRunner
 from confluent_kafka.admin import AdminClient, NewTopic
+from waiting import wait_until
 
 from flows.cli.main import cli
 from flows.config.settings import Settings
@@ -136,7 +137,9 @@ def test_no_broker_is_one_line(given: Settings, monkeypatch: pytest.MonkeyPatch)
     assert lines["topics, rights"].startswith("unchecked")
     done = run(nowhere)
     assert done.returncode == 1, "it may pass by itself"
-    assert len(done.stderr.splitlines()) == 2
+    said = [line for line in done.stderr.splitlines() if "broker unreachable" not in line]
+    assert len(said) == 2
+    assert len(done.stderr.splitlines()) <= 3, "a line for the state, however often it was tried"
     assert "no broker answers at 127.0.0.1:1 within 0.5 s" in done.stderr
 
 
@@ -167,7 +170,6 @@ def test_a_flow_may_start_right_after_its_topics_were_made(flow: Callable[..., A
 
 
 def until_said(running: Any, process: Any, words: str) -> None:
-    from test_flows import wait_until  # noqa: PLC0415
 
     wait_until(lambda: words in running.log_text() or process.poll() is not None)
     assert process.poll() is None, running.log_text()

@@ -36,7 +36,7 @@ def settings_for(servers: str, **more: Any) -> Settings:
 
 def take_all(reader: TopicReader, partition: int, count: int) -> list[int]:
     found: list[int] = []
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while len(found) < count:
         assert time.monotonic() < until
         found += [message.offset() for message in reader.take(partition)]
@@ -44,7 +44,7 @@ def take_all(reader: TopicReader, partition: int, count: int) -> list[int]:
 
 
 def at_end(reader: TopicReader, partition: int) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while not reader.at_end(partition):
         assert time.monotonic() < until
         assert reader.take(partition) == []
@@ -222,7 +222,7 @@ def options(settings: Settings, kind: str, **more: Any) -> SourceOptions:
 
 
 def _poll(poll: Callable[[], list[Any]], right: Callable[[Any], bool]) -> Any:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while True:
         assert time.monotonic() < until
         for batch in poll():

@@ -16,5 +16,5 @@ def test_it_ends_when_it_is_told_to(flow: Callable[..., Any]) -> None:
     process = running.start("look-alike", "--process-id", "0")
     wait_until(lambda: "live index loaded" in running.log_text())
     process.terminate()
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0
     assert "nothing was read" in running.log_text()

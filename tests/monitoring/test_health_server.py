@@ -219,7 +219,7 @@ def test_a_client_that_speaks_slowly_is_hung_up_on_in_time(health: Health) -> No
             time.sleep(0.05)
             return False
 
-        wait_until(hung_up, 5)
+        wait_until(hung_up)
         wait_until(lambda: handlers() == 0)
 
 

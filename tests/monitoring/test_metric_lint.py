@@ -26,7 +26,7 @@ BOUNDED = {
 }
 """Labels that metrics may have, with the most values that they may take."""
 
-COUNTED = ("_total", "_seconds", "_messages", "_items", "_seeds", "_info", "_ready")
+COUNTED = ("_total", "_seconds", "_messages", "_items", "_seeds", "_info", "_ready", "_brake")
 
 metrics.declare(reasons=REASONS)
 everyone = pytest.mark.parametrize("metric", our_metrics(), ids=lambda metric: metric._name)

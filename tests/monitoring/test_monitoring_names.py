@@ -12,7 +12,10 @@ from monitoring.reference import our_metrics
 
 WORD = r"(?:[a-z0-9_]+:)?\b(?:ralm|process|python)_[a-z0-9_]+(?::[a-z0-9_]+)?"
 NO_METRIC = {"ralm_repository"}
-COMMANDS = r"ralm (run (look-alike|seeds|scores)( --check)?|topics|state (show|item [A-Z]+|verify))"
+COMMANDS = (
+    r"ralm (run (look-alike|seeds|scores)( --check)?|topics|state (show|item [A-Z]+|verify)|"
+    r"dead-letters (list|count|explain|redrive)( --since \w+)?( --limit \d+)?)"
+)
 PLACES = {"job", "instance", "le", "partition"}
 
 
@@ -125,7 +128,12 @@ def test_every_runbook_answers_the_same_questions(room: Any) -> None:
 
 
 def test_runbooks_name_commands_flags_and_pages_that_exist(room: Any) -> None:
-    flags = {f"--{field.replace('_', '-')}" for field in Settings.model_fields} | {"--pid", "--check"}
+    flags = {f"--{field.replace('_', '-')}" for field in Settings.model_fields} | {
+        "--pid",
+        "--check",
+        "--since",
+        "--limit",
+    }
     for name, text in room.runbooks.items():
         for command in re.findall(r"^(ralm .*)$|`(ralm [^`]*)`", text, re.MULTILINE):
             assert re.fullmatch(COMMANDS, command[0] or command[1]), (name, command)

@@ -2,15 +2,8 @@
 
 import numpy as np
 import pytest
-import torch
 
 from ralm.features import Interactions
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """Small products gain nothing from more threads, which on a busy machine wait for one another."""
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ def groups(rng: np.random.Generator, sizes: list[int], dim: int = 8) -> np.ndarr
     return np.concatenate([c + rng.normal(size=(n, dim)) for c, n in zip(centres, sizes, strict=True)]).astype("f4")
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 60), st.integers(1, 12), st.integers(0, 2**32 - 1))
 def test_members_are_all_counted_and_no_cluster_is_empty(n: int, k: int, rng_seed: int) -> None:
     vectors = np.random.default_rng(rng_seed).integers(0, 3, size=(n, 4)).astype(np.float32)
@@ -59,7 +59,7 @@ def test_nothing_or_not_a_number_is_refused(vectors: np.ndarray) -> None:
         cluster(vectors, 3, rng_seed=0)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 300), st.integers(0, 2**31))
 def test_the_order_of_the_seeds_does_not_matter(count: int, rng_seed: int) -> None:
     rng = np.random.default_rng(rng_seed)

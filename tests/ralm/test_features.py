@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ralm.features import END_OF_TIME, Histories, Interactions
+from ralm.features import END_OF_TIME, ClickHistories, Interactions
 
 CLICKS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9), st.integers(0, 15)), max_size=50)
 
@@ -30,7 +30,7 @@ def test_a_history_is_the_most_recent_earlier_clicks(
     clicks: list[tuple[int, int, int]], user: int, time: int, length: int
 ) -> None:
     data = interactions(clicks)
-    found = Histories(data, length).items_before(np.array([user]), np.array([time]))[0]
+    found = ClickHistories(data, length).items_before(np.array([user]), np.array([time]))[0]
     earlier = sorted([(ts, item) for u, item, ts in clicks if u == user and ts < time], reverse=True)
     assert found[found > 0].tolist() == [item + 1 for _, item in earlier[:length]]
     assert len(found) == length
@@ -39,17 +39,17 @@ def test_a_history_is_the_most_recent_earlier_clicks(
 @given(CLICKS)
 def test_the_features_of_a_click_know_nothing_of_it_or_of_what_came_later(clicks: list[tuple[int, int, int]]) -> None:
     data = interactions(clicks)
-    whole = Histories(data, 5)
+    whole = ClickHistories(data, 5)
     for place in range(len(data.clicks_user)):
         user, time = data.clicks_user[place : place + 1], data.clicks_time[place : place + 1]
         past = data.only(data.clicks_time < time[0])
-        np.testing.assert_array_equal(whole.items_before(user, time), Histories(past, 5).items_before(user, time))
+        np.testing.assert_array_equal(whole.items_before(user, time), ClickHistories(past, 5).items_before(user, time))
 
 
 def test_forgotten_users_have_only_their_profile() -> None:
     data = interactions([(0, 1, 5), (0, 2, 6), (1, 3, 5)])
     users, times = np.array([0, 0, 1, 2]), np.full(4, END_OF_TIME)
-    batch = Histories(data, 3).features(users, times, forget=np.array([False, True, False, False]))
+    batch = ClickHistories(data, 3).features(users, times, forget=np.array([False, True, False, False]))
     assert batch.multivalent["items"].tolist() == [[3, 2, 0], [0, 0, 0], [4, 0, 0], [0, 0, 0]]
     assert batch.multivalent["categories"].tolist() == [[3, 0, 2, 0, 0, 0], [0] * 6, [1, 0, 0, 0, 0, 0], [0] * 6]
     assert batch.categorical["gender"].tolist() == [1, 1, 2, 1]

@@ -40,7 +40,7 @@ def plain(u: np.ndarray, C: np.ndarray, w: AttentionWeights, seeds: int = 0) -> 
     return w.alpha * cosine(u, e_global) + w.beta * cosine(u, e_local) + w.prior * np.log1p(seeds)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1.0, 0.3, 0.05]))
 def test_the_kernel_is_the_formula(rng_seed: int, temperature: float) -> None:
     rng = np.random.default_rng(rng_seed)

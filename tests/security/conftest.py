@@ -87,7 +87,7 @@ class Ralm:
             cwd=self.home,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=120,
             check=False,
         )
         return done.returncode, done.stdout + done.stderr

@@ -30,7 +30,7 @@ def running(ralm: Any, processes: int = 1) -> Iterator[subprocess.Popen[bytes]]:
         yield started[0]
         for process in started:
             process.send_signal(signal.SIGTERM)
-        assert [process.wait(30) for process in started] == [0] * processes, ralm.said()
+        assert [process.wait(120) for process in started] == [0] * processes, ralm.said()
     finally:
         for process in started:
             process.kill()

@@ -69,7 +69,7 @@ def test_the_whole_system_works_through_a_door_that_asks_for_certificate_and_pas
         assert len(wait_until(lambda: behind.read("dead-letters"))) == 1
     finally:
         process.send_signal(signal.SIGTERM)
-        code = process.wait(30)
+        code = process.wait(120)
     assert code == 0, run.said()
     assert secure.seen.requests >= {PRODUCE, FETCH, OFFSET_COMMIT, INIT_PRODUCER}
 

@@ -31,7 +31,7 @@ FORBIDDEN_CALLS = {
 }
 CLIENTS = {"Consumer", "Producer", "AdminClient", "SerializingProducer", "DeserializingConsumer"}
 CONFIGS = {"client_config", "consumer_config", "producer_config"}
-CHILD_PROCESSES = {"flows/support/child_process.py", "flows/offline/datasets/ml100k.py", "flows/bench/store.py"}
+CHILD_PROCESSES = {"flows/support/child_process.py", "flows/offline/datasets/movielens.py", "flows/bench/store.py"}
 """The only places that start programs: our own, with fixed arguments and no shell."""
 
 

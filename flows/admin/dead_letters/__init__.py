@@ -1,1 +1,1 @@
-"""List, explain and send back dead letters."""
+"""Lists, explains and redrives dead letters."""

@@ -1,17 +1,90 @@
-"""Dead letters as text: one line, a table by reason, one letter with everything that is known of it."""
+"""Dead letters as text: a row, a line of JSON, one letter with everything that is known of it and what to do."""
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from flows.admin.dead_letters.acceptance import Acceptance
-from flows.admin.dead_letters.reasons import EXPLANATIONS
 from flows.messages.dead_letter import DeadLetter
-from flows.messages.rejects import Reject
+from flows.messages.rejects import InvalidMessage, Reason
 
 
-def row(letter: DeadLetter, *, sent_back: bool) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Explanation:
+    """A reason explained.
+
+    Attributes:
+        meaning: what is wrong with the message.
+        to_do: what to do about it.
+        setting: the setting that lifts the limit, or empty.
+    """
+
+    meaning: str
+    to_do: str
+    setting: str = ""
+
+
+_PRODUCER = "Fix the producer and have it send the event again: these bytes can never be read."
+_KEY = (
+    "Fix the producer: the key decides the partition, and an item's clicks must meet in one. These letters can be "
+    "redriven with the key that their value says: `ralm dead-letters redrive --set-key`."
+)
+
+EXPLANATIONS: Final[dict[Reason, Explanation]] = {
+    "null_value": Explanation(
+        "The message has no value. A tombstone means something for candidates only.",
+        "Find what produces tombstones to this topic. There is nothing to redrive.",
+    ),
+    "empty_value": Explanation(
+        "The value is empty, or white space only.", "Find what produces it. There is nothing to redrive."
+    ),
+    "oversized": Explanation(
+        "The value is longer than max_message_bytes.",
+        "If such messages are meant, raise max_message_bytes, restart the flow, and redrive. If the letter was cut "
+        "(original_bytes), the event must be sent again by its producer.",
+        "max_message_bytes",
+    ),
+    "not_utf8": Explanation("The value, or the name of a header, is not UTF-8.", _PRODUCER),
+    "not_json": Explanation(
+        "The value is not JSON, or there is more after it, or a byte order mark before it.", _PRODUCER
+    ),
+    "wrong_type": Explanation("A field, or the whole, is of another type than the contract says.", _PRODUCER),
+    "missing_field": Explanation(
+        "A field that must be there is missing.",
+        f"{_PRODUCER} If a newer contract left the field out, run the version that reads it, and redrive.",
+    ),
+    "bad_identifier": Explanation(
+        "An identifier is empty, longer than 256 bytes, or a number out of range.", _PRODUCER
+    ),
+    "bad_time": Explanation(
+        "A time is negative or beyond 2^53 - 1. Times are milliseconds since the epoch.", _PRODUCER
+    ),
+    "future_time": Explanation(
+        "The click's time was later than its message by more than max_future; it would have dragged the watermark "
+        "along, and closed windows that are still open.",
+        "Look at the clocks of the producer and of this machine. Once the time has passed, or max_future is raised and "
+        "the flow restarted, redrive. Times in seconds or microseconds instead of milliseconds: fix the producer.",
+        "max_future",
+    ),
+    "null_key": Explanation("The message has no key; a click's is its item_id, a request's its user_id.", _KEY),
+    "key_mismatch": Explanation("The key is not the item_id of the click, or the user_id of the request.", _KEY),
+    "unsupported_schema_version": Explanation(
+        "The header schema_version names a version that this flow does not read.",
+        "Run a version of the flow that reads it, and redrive with that version; or set the producer back.",
+    ),
+    "too_many_candidates": Explanation(
+        "The request names more candidates than max_candidates.",
+        "If such requests are meant, raise max_candidates, restart the flow, and redrive: they are answered then. "
+        "Else ask in parts, or leave candidates out to rank all live items.",
+        "max_candidates",
+    ),
+}
+"""By reason."""
+
+
+def row(letter: DeadLetter, *, redriven: bool) -> tuple[str, ...]:
     """The cells of a table, safe to print."""
     return (
         f"{letter.partition} {letter.offset}",
@@ -21,11 +94,11 @@ def row(letter: DeadLetter, *, sent_back: bool) -> tuple[str, ...]:
         text_or_hex(letter.key, 40),
         letter.reason,
         printable(letter.detail, 120),
-        "yes" if sent_back else "",
+        "yes" if redriven else "",
     )
 
 
-def as_json(letter: DeadLetter, *, sent_back: bool) -> str:
+def as_json(letter: DeadLetter, *, redriven: bool) -> str:
     """One line of JSON: bytes as text where they are UTF-8, and else as hexadecimal in ``NAME_hex``."""
     return json.dumps(
         {
@@ -41,24 +114,24 @@ def as_json(letter: DeadLetter, *, sent_back: bool) -> str:
             **_field("value", letter.value),
             "headers": [{"name": name, **_field("value", value)} for name, value in letter.headers],
             "cut": letter.cut,
-            "sent_back": sent_back,
+            "redriven": redriven,
         }
     )
 
 
-def explanation(letter: DeadLetter, acceptance: Acceptance, *, sent_back: bool, most: int) -> str:
+def explanation(letter: DeadLetter, acceptance: Acceptance, *, redriven: bool, most: int) -> str:
     """Everything about a letter, safe to print.
 
     Args:
         letter: the letter.
         acceptance: says whether it would be accepted now.
-        sent_back: whether it was sent back.
+        redriven: whether it was redriven.
         most: most characters of key, value and each header.
     """
-    return "\n".join(_lines(letter, acceptance, sent_back, most))
+    return "\n".join(_lines(letter, acceptance, redriven, most))
 
 
-def _lines(letter: DeadLetter, acceptance: Acceptance, sent_back: bool, most: int) -> Iterator[str]:
+def _lines(letter: DeadLetter, acceptance: Acceptance, redriven: bool, most: int) -> Iterator[str]:
     said = EXPLANATIONS[letter.reason]  # type: ignore[index]  # its reason is one of the closed set
     yield f"letter     partition {letter.partition}, offset {letter.offset}"
     yield f"read at    {printable(letter.source)}"
@@ -69,7 +142,7 @@ def _lines(letter: DeadLetter, acceptance: Acceptance, sent_back: bool, most: in
     if said.setting:
         yield f"setting    {said.setting}"
     yield f"now        {_now(letter, acceptance)}"
-    yield f"sent back  {'yes' if sent_back else 'no'}"
+    yield f"redriven  {'yes' if redriven else 'no'}"
     if letter.cut:
         yield f"cut        {letter.cut}"
     yield f"key        {_part(letter.key, most)}"
@@ -79,14 +152,14 @@ def _lines(letter: DeadLetter, acceptance: Acceptance, sent_back: bool, most: in
 
 
 def _now(letter: DeadLetter, acceptance: Acceptance) -> str:
-    if letter.topic not in acceptance.topics:
-        return "it cannot be sent back: its topic is none of ours to send to"
+    if letter.topic not in acceptance.kinds:
+        return "it cannot be redriven: its topic is not managed by this deployment"
     if letter.cut:
-        return "it cannot be sent back: it is not whole"
+        return "it cannot be redriven: it is not whole"
     try:
         acceptance.key(letter)
-    except Reject as reject:
-        return printable(f"it would be refused again: {reject}")
+    except InvalidMessage as invalid:
+        return printable(f"it would be refused again: {invalid}")
     return "it would be accepted with the present settings"
 
 

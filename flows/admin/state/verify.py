@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from flows.messages.codec import decode_centroids
-from flows.messages.rejects import Reject
+from flows.messages.rejects import InvalidMessage
 from flows.recovery.recovery_files import RecoveryData, read_recovery, source_positions, with_way_out
 from flows.support.errors import RalmError
 from state.directory import read_format, recovery_folders, refusal, refuse_cut_off, store_paths
@@ -207,6 +207,6 @@ def _distance(ahead: int) -> str:
 def _wrong_centroids(value: bytes) -> str | None:
     try:
         decode_centroids(value)
-    except Reject as error:
+    except InvalidMessage as error:
         return str(error)
     return None

@@ -8,9 +8,10 @@ from rich.console import Console
 
 from flows.cli.options import with_settings
 from flows.config.settings import Settings
-from flows.offline.datasets import SOURCES, bring
+from flows.offline.datasets import SOURCES, prepare_dataset
 from flows.offline.datasets.layout import save
 from flows.support.errors import ConfigError
+from flows.support.progress import working
 
 _DOWNLOADS = "downloads"
 
@@ -31,12 +32,12 @@ def command(settings: Settings, name: str, folder: Path | None) -> None:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name == _DOWNLOADS:
         msg = f"{name!r} cannot be the name of a data set: letters, digits, '.', '_' and '-', and not {_DOWNLOADS}"
         raise ConfigError(msg)
-    console, place = Console(), Path(settings.data_dir)
-    with console.status(f"bringing {name}"):
-        dataset = bring(name, place / _DOWNLOADS, folder)
+    place = Path(settings.data_dir)
+    with working(f"preparing {name}"):
+        dataset = prepare_dataset(name, place / _DOWNLOADS, folder)
         save(dataset, place / name)
     fields = ", ".join(f"{field} ({kind})" for field, (kind, _) in dataset.fields.items())
-    console.print(
+    Console().print(
         f"{name}: {len(dataset.event_times):,} clicks of {len(dataset.user_ids):,} users on "
         f"{len(dataset.item_ids):,} items, in {place / name}",
         f"user fields: {fields or 'none'}; item categories: {'yes' if (dataset.categories != '').any() else 'none'}",

@@ -1,29 +1,26 @@
-"""``ralm dead-letters``: what could not be read, why, and sending it back once that is mended."""
+"""``ralm dead-letters``: messages that could not be used, why, and redriving them once that is fixed."""
 
 import json
 import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
 from flows.admin.dead_letters.acceptance import Acceptance
-from flows.admin.dead_letters.send_back import ReturnOptions, Summary, send_back
+from flows.admin.dead_letters.redrive import RedriveOptions, RedriveSummary, redrive
 from flows.admin.dead_letters.show import as_json, explanation, printable, row, text_or_hex
 from flows.admin.dead_letters.topic import Filters, read_from, read_records
 from flows.cli.options import with_settings
 from flows.config.fields import parse_duration
 from flows.config.settings import Settings
-from flows.kafka.range_reader import ReadProgress
-from flows.messages.dead_letter import DeadLetter, SentBack, Stranger
+from flows.messages.dead_letter import DeadLetter, ForeignRecord, RedriveReceipt
 from flows.messages.rejects import REASONS
 from flows.support.errors import RalmError
 from flows.support.progress import bars
@@ -33,7 +30,7 @@ _WIDE = 200
 
 @click.group("dead-letters")
 def command() -> None:
-    """List, explain, count and send back what could not be read."""
+    """List, explain, count and redrive messages that could not be used."""
 
 
 def _filters(wrapped: Callable[..., None]) -> Callable[..., None]:
@@ -75,24 +72,24 @@ _JSON = click.option("--json", "as_lines", is_flag=True, help="one JSON object a
 @_JSON
 @with_settings("kafka")
 def list_letters(settings: Settings, filters: Filters, limit: int, as_lines: bool) -> None:
-    """Dead letters, oldest first: when, where from, why, and whether they were sent back."""
+    """Dead letters, oldest first: when, where from, why, and whether they were redriven."""
     kept: deque[DeadLetter] = deque(maxlen=limit or None)
-    sent, strangers, matching = set[tuple[int, int]](), 0, 0
+    sent, foreign_records, matching = set[tuple[int, int]](), 0, 0
     for record in _read(settings, filters):
-        if isinstance(record, SentBack):
+        if isinstance(record, RedriveReceipt):
             sent.update((record.partition, offset) for offset in record.offsets)
-        elif isinstance(record, Stranger):
-            strangers += 1
+        elif isinstance(record, ForeignRecord):
+            foreign_records += 1
         elif filters.take(record):
             matching += 1
             kept.append(record)
     letters = sorted(kept, key=lambda letter: (letter.time, letter.partition, letter.offset))
     if as_lines:
         for letter in letters:
-            click.echo(as_json(letter, sent_back=(letter.partition, letter.offset) in sent))
+            click.echo(as_json(letter, redriven=(letter.partition, letter.offset) in sent))
     else:
         _print_table(letters, sent)
-    _say_rest(matching - len(letters), strangers)
+    _say_rest(matching - len(letters), foreign_records)
 
 
 @command.command("count")
@@ -102,11 +99,11 @@ def list_letters(settings: Settings, filters: Filters, limit: int, as_lines: boo
 def count(settings: Settings, filters: Filters, as_lines: bool) -> None:
     """How many dead letters there are, by reason and topic."""
     found: Counter[tuple[str, str]] = Counter()
-    strangers = 0
+    foreign_records = 0
     for record in _read(settings, filters):
         if isinstance(record, DeadLetter):
             found[record.topic, record.reason] += filters.take(record)
-        strangers += isinstance(record, Stranger)
+        foreign_records += isinstance(record, ForeignRecord)
     counted = sorted((topic, reason, number) for (topic, reason), number in found.items() if number)
     if as_lines:
         for topic, reason, number in counted:
@@ -117,7 +114,7 @@ def count(settings: Settings, filters: Filters, as_lines: bool) -> None:
             table.add_row(Text(printable(topic)), reason, f"{number:,}")
         _console().print(table)
         click.echo(f"{sum(number for *_, number in counted):,} dead letters")
-    _say_rest(0, strangers)
+    _say_rest(0, foreign_records)
 
 
 @command.command("explain")
@@ -126,117 +123,94 @@ def count(settings: Settings, filters: Filters, as_lines: bool) -> None:
 @click.option("--most", type=click.IntRange(1), default=2000, show_default=True, help="most characters shown of a part")
 @with_settings("kafka", "messages")
 def explain(settings: Settings, partition: int, offset: int, most: int) -> None:
-    """All about the letter at PARTITION and OFFSET of the topic of dead letters, as `list` shows them."""
+    """All about the letter at PARTITION and OFFSET of the dead-letter topic, as `list` shows them."""
     records = read_from(settings, partition, offset)
     record = next(records, None)
     if not isinstance(record, DeadLetter) or record.offset != offset:
         what = "no message any more"
-        if isinstance(record, SentBack):
-            what = f"no letter, but a receipt for {len(record.offsets)} letters that were sent back"
-        elif isinstance(record, Stranger):
+        if isinstance(record, RedriveReceipt):
+            what = f"no letter, but a receipt for {len(record.offsets)} letters that were redriven"
+        elif isinstance(record, ForeignRecord):
             what = f"no dead letter: {printable(record.why, 200)}"
         msg = f"at partition {partition}, offset {offset} there is {what}"
         raise RalmError(msg)
-    sent = any(isinstance(later, SentBack) and offset in later.offsets for later in records)
-    click.echo(explanation(record, Acceptance(settings, _now), sent_back=sent, most=most))
+    sent = any(isinstance(later, RedriveReceipt) and offset in later.offsets for later in records)
+    click.echo(explanation(record, Acceptance(settings, _now), redriven=sent, most=most))
 
 
-@command.command("send-back")
+@command.command("redrive")
 @_filters
 @click.option("--limit", type=click.IntRange(1), help="send at most so many")
 @click.option("--dry-run", is_flag=True, help="only say of each letter what would be done")
 @click.option("--set-key", is_flag=True, help="of null_key and key_mismatch: send with the key that the value says")
 @with_settings("kafka", "messages")
 def send(settings: Settings, filters: Filters, limit: int | None, dry_run: bool, set_key: bool) -> None:
-    """Send dead letters back to the topic where they were read, once what was wrong is mended.
+    """Send dead letters again to the topic where they were read, once the cause is fixed.
 
     Bytes, key and headers are the original's, and so is the order. Each is checked first with the present settings:
-    what would be refused again stays, as does what is not whole. What was sent back is noted in the topic of dead
-    letters, so that a second run does not send it again.
+    what would be refused again stays, as does what is not whole. What was redriven is noted in the dead-letter
+    topic, so that a second run does not send it again.
     """
-    options = ReturnOptions(filters, limit, dry_run, set_key)
+    options = RedriveOptions(filters, limit, dry_run, set_key)
 
-    def told(letter: DeadLetter, why_not: str) -> None:
+    def on_letter(letter: DeadLetter, why_not: str) -> None:
         done = printable(f"stays: {why_not}", 300) if why_not else "would go back"
         key = text_or_hex(letter.key, 64)
         click.echo(
             f"{letter.partition}:{letter.offset}  {printable(letter.source)}  key {key}  {letter.reason}  {done}"
         )
 
-    with _bars() as bar:
-        summary = send_back(
+    with bars() as shown:
+        summary = redrive(
             settings,
             options,
             _now,
-            told=told if dry_run else lambda *_: None,
-            reading=bar("reading dead letters"),
-            sending=bar("checking" if dry_run else "sending back"),
+            on_letter=on_letter if dry_run else lambda *_: None,
+            reading=shown.counter("reading dead letters"),
+            sending=shown.counter("checking" if dry_run else "redriving"),
         )
     for line in _said(summary, dry_run=dry_run):
         click.echo(line)
 
 
-def _said(summary: Summary, *, dry_run: bool) -> Iterator[str]:
-    verb = "would be sent back" if dry_run else "sent back"
+def _said(summary: RedriveSummary, *, dry_run: bool) -> Iterator[str]:
+    verb = "would be redriven" if dry_run else "redriven"
     topics = ", ".join(f"{number:,} to {topic}" for topic, number in sorted(summary.sent.items()))
     yield f"{summary.sent.total():,} {verb}" + (f": {topics}" if topics else "")
     if summary.already:
-        yield f"{summary.already:,} were sent back before"
+        yield f"{summary.already:,} were redriven before"
     for reason, number in sorted(summary.refused.items()):
         yield f"{number:,} would be refused again: {reason}"
     if summary.cut:
-        yield f"{summary.cut:,} are not whole, and cannot be sent back"
-    for topic, number in sorted(summary.foreign.items()):
-        yield f"{number:,} are of the topic {printable(topic)}, which is none of ours to send to"
-    if summary.overtaken:
-        yield f"{summary.overtaken:,} are candidates of items with a newer message, which they would undo"
+        yield f"{summary.cut:,} are not whole, and cannot be redriven"
+    for topic, number in sorted(summary.unroutable.items()):
+        yield f"{number:,} are of the topic {printable(topic)}, which is not managed by this deployment"
+    if summary.superseded:
+        yield f"{summary.superseded:,} are candidates of items with a newer message, which they would undo"
     if summary.beyond:
         yield f"{summary.beyond:,} were not looked at: --limit"
-    if summary.strangers:
-        yield f"{summary.strangers:,} messages of the topic are no dead letters"
+    if summary.foreign_records:
+        yield f"{summary.foreign_records:,} messages of the topic are not dead letters"
 
 
-def _read(settings: Settings, filters: Filters) -> Iterator[DeadLetter | SentBack | Stranger]:
-    with _bars() as bar:
-        yield from read_records(settings, filters.since, bar("reading dead letters"))
-
-
-@contextmanager
-def _bars() -> Iterator[Callable[[str], ReadProgress]]:
-    """Makes bars by name, each shown from its first call on; none where standard error is no terminal."""
+def _read(settings: Settings, filters: Filters) -> Iterator[DeadLetter | RedriveReceipt | ForeignRecord]:
     with bars() as shown:
-
-        def bar(name: str) -> ReadProgress:
-            return _Bar(shown, name)
-
-        yield bar
-
-
-class _Bar:
-    def __init__(self, shown: Bars, name: str) -> None:
-        self._shown = shown
-        self._name = name
-        self._task: Any = None
-
-    def __call__(self, done: int, total: int) -> None:
-        if self._task is None:
-            self._task = self._shown.add_task(self._name, total=total, note="")
-        self._shown.update(self._task, completed=done)
+        yield from read_records(settings, filters.since, shown.counter("reading dead letters"))
 
 
 def _print_table(letters: list[DeadLetter], sent: set[tuple[int, int]]) -> None:
-    table = Table("letter", "refused", "topic", "at", "key", "reason", "detail", "sent back")
+    table = Table("letter", "refused", "topic", "at", "key", "reason", "detail", "redriven")
     for letter in letters:
-        cells = row(letter, sent_back=(letter.partition, letter.offset) in sent)
+        cells = row(letter, redriven=(letter.partition, letter.offset) in sent)
         table.add_row(*(Text(cell) for cell in cells))  # as text: nothing in it is markup
     _console().print(table)
 
 
-def _say_rest(left_out: int, strangers: int) -> None:
+def _say_rest(left_out: int, foreign_records: int) -> None:
     if left_out:
         click.echo(f"{left_out:,} older ones match as well: --limit 0 shows all", err=True)
-    if strangers:
-        click.echo(f"{strangers:,} messages of the topic are no dead letters", err=True)
+    if foreign_records:
+        click.echo(f"{foreign_records:,} messages of the topic are not dead letters", err=True)
 
 
 def _console() -> Console:

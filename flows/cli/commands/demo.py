@@ -9,6 +9,7 @@ from rich.console import Console
 
 from flows.cli.options import with_settings
 from flows.config.settings import Settings
+from flows.support.progress import working
 
 
 @click.command("demo")
@@ -27,7 +28,8 @@ def command(settings: Settings, keep: bool, folder: Path, days: int | None) -> N
 
     Needs the extras train and broker. The demo has settings of its own for the stream; they are in FOLDER/ralm.toml.
     """
-    from flows.demo.run import DemoOptions, run_demo  # noqa: PLC0415 (brings torch)
+    with working("loading"):
+        from flows.demo.run import DemoOptions, run_demo  # noqa: PLC0415 (brings torch)
 
     def stop(_: int, __: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from flows.cli.options import with_settings
 from flows.config.settings import Settings
+from flows.support.progress import working
 
 
 @click.command("evaluate")
@@ -22,7 +23,8 @@ def command(settings: Settings, name: str, cold: bool, plots: bool) -> None:
     What was run before is not run again; Ctrl-C or a kill loses what is in progress, no more. Exits with 1 when a
     model failed, after the others are done. The protocol is in docs/experiment.md.
     """
-    from flows.offline.evaluation.experiment import run_experiment  # noqa: PLC0415 (brings torch)
+    with working(f"loading {name}"):
+        from flows.offline.evaluation.experiment import run_experiment  # noqa: PLC0415 (brings torch)
 
     def stop(_: int, __: FrameType | None) -> None:
         raise KeyboardInterrupt

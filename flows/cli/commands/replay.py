@@ -4,8 +4,6 @@ import time
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import Progress, TaskID
 
 from flows.admin.replay import Pace, replay
 from flows.admin.replay_files import Events, read_clicks, read_requests
@@ -14,6 +12,7 @@ from flows.config.settings import Settings
 from flows.kafka.producer import Producer
 from flows.kafka.topics import TopicNames
 from flows.support.errors import ConfigError
+from flows.support.progress import bars
 
 _PATH = click.Path(exists=True, path_type=Path)
 
@@ -49,32 +48,18 @@ def command(settings: Settings, clicks: Path | None, requests: Path | None, spee
         raise ConfigError(msg)
     names = TopicNames.of(settings)
     producer = Producer.of_tool(settings)
-    with Progress(console=Console(stderr=True)) as bar:
+    with bars() as shown:
         streams: list[Events] = []
         if requests is not None:
-            streams.append(read_requests(requests, names.requests, _Bar(bar, f"checking {requests.name}")))
+            streams.append(read_requests(requests, names.requests, shown.counter(f"checking {requests.name}")))
         if clicks is not None:
-            streams.append(read_clicks(clicks, names.clicks, _Bar(bar, f"checking {clicks.name}")))
+            streams.append(read_clicks(clicks, names.clicks, shown.counter(f"checking {clicks.name}")))
         producer.check_topics(
             *([names.requests] if requests is not None else []), *([names.clicks] if clicks is not None else [])
         )
         total = sum(len(events) for events in streams)
-        sending = _Bar(bar, "sending")
+        sending = shown.counter("sending")
         began = time.monotonic()
         sent = replay(streams, producer, Pace(speed, producer.poll), lambda done: sending(done, total))
         seconds = time.monotonic() - began
     click.echo(f"{sent:,} messages delivered in {seconds:.1f} s ({sent / max(seconds, 1e-9):,.0f}/s)")
-
-
-class _Bar:
-    """One line of a progress display, shown from its first call on."""
-
-    def __init__(self, bar: Progress, name: str) -> None:
-        self._bar = bar
-        self._name = name
-        self._task: TaskID | None = None
-
-    def __call__(self, done: int, total: int) -> None:
-        if self._task is None:
-            self._task = self._bar.add_task(self._name, total=total)
-        self._bar.update(self._task, completed=done)

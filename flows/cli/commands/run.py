@@ -12,7 +12,7 @@ from flows.preflight.preflight import look
 from flows.run import FLOWS, run_flow
 from flows.support.logs import masked
 
-_READING = ("kafka", "source", "messages", "state", "process", "metrics", "bundle")
+_READING = ("kafka", "source", "messages", "brake", "state", "process", "metrics", "bundle")
 _GROUPS = (*_READING, "windows", "seeds", "clustering", "scoring")
 
 _ANSWER_S = 5.0
@@ -33,7 +33,8 @@ def command(settings: Settings, flow: str, check: bool) -> None:
     Before it starts it looks at the bundle, the state directory, the metrics port, the brokers, the topics and this
     user's rights, and refuses what could not work; --check shows what it sees, a line each, and exits with 0 or 2.
 
-    SIGTERM drains it: what was read is finished and snapshotted, and it exits with 0. A kill loses nothing.
+    SIGTERM drains it: what was read is finished and snapshotted, and it exits with 0. A kill loses nothing. SIGUSR1
+    lets it read on topics that it stopped reading because of too many dead letters.
     """
     if not check:
         run_flow(flow, settings, version("ralm-streaming"))

@@ -17,7 +17,7 @@ from flows.admin.state.verify import StateVerifier
 from flows.cli.options import with_settings
 from flows.config.settings import Settings
 from flows.messages.codec import decode_centroids
-from flows.messages.rejects import Reject
+from flows.messages.rejects import InvalidMessage
 from flows.support.errors import RalmError
 from ralm.seed_set import SeedSet
 from state.directory import refuse_cut_off, store_paths
@@ -159,7 +159,7 @@ def _in_words() -> Iterator[None]:
         yield
     except StoreError as error:
         raise RalmError(str(error)) from error
-    except Reject as error:
+    except InvalidMessage as error:
         msg = f"the item's centroids are damaged: {error}; `ralm state verify` says what else is"
         raise RalmError(msg) from error
 

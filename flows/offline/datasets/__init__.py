@@ -1,7 +1,7 @@
-"""One small module for each data set, all read into one common layout (docs/data.md).
+"""Data sets, all read into one common layout (docs/data.md).
 
-A data set is a module here with ``bring(downloads, folder)``, and its name in `SOURCES`. The modules need pyarrow and
-are imported when they are called, so that serving does without.
+A source of data sets is a module here with ``prepare(name, downloads, folder)``, named in `SOURCES`. The modules need
+pyarrow and are imported when they are called, so that serving does without.
 """
 
 from importlib import import_module
@@ -10,12 +10,12 @@ from pathlib import Path
 from flows.offline.datasets.layout import Dataset
 from flows.support.errors import ConfigError
 
-SOURCES = ("amazon", "ml100k", "ml1m", "yelp")
-"""Data sets that are known by name; each is a module of that name."""
+SOURCES = {"amazon": "hin", "ml100k": "movielens", "ml1m": "movielens", "yelp": "hin"}
+"""Data sets that are known by name, and the module that reads each."""
 
 
-def bring(name: str, downloads: Path, folder: Path | None = None) -> Dataset:
-    """Bring a data set by its name; another name than those in `SOURCES` is one's own data.
+def prepare_dataset(name: str, downloads: Path, folder: Path | None = None) -> Dataset:
+    """Read a data set from its source files; another name than those in `SOURCES` is one's own data.
 
     Args:
         name: of the data set.
@@ -27,11 +27,11 @@ def bring(name: str, downloads: Path, folder: Path | None = None) -> Dataset:
         RalmError: when the data cannot be fetched, or naming the file, the row and the field that is wrong.
     """
     if name in SOURCES:
-        dataset: Dataset = import_module(f"{__name__}.{name}").bring(downloads, folder)
+        dataset: Dataset = import_module(f"{__name__}.{SOURCES[name]}").prepare(name, downloads, folder)
         return dataset
     if folder is None:
         msg = f"{name} is none of {', '.join(SOURCES)}; for data of your own say --from FOLDER (see docs/data.md)"
         raise ConfigError(msg)
-    from flows.offline.datasets import own  # noqa: PLC0415 (needs pyarrow)
+    from flows.offline.datasets.custom import prepare_custom  # noqa: PLC0415 (needs pyarrow)
 
-    return own.bring(name, folder)
+    return prepare_custom(name, folder)

@@ -139,10 +139,10 @@ def grouped(ids: NDArray[np.str_], pairs: Table, key: str, value: str, prefix: s
     rows = _rows(pairs, key, ids, "ids")
     order = np.argsort(rows, kind="stable")
     values = np.strings.add(prefix, pairs.text(value)[order])
-    return joined(rows[order], values, len(ids))
+    return join_values(rows[order], values, len(ids))
 
 
-def joined(rows: Ints, values: NDArray[np.str_], count: int) -> NDArray[np.str_]:
+def join_values(rows: Ints, values: NDArray[np.str_], count: int) -> NDArray[np.str_]:
     """Values as ``|``-joined text for each of ``count`` rows; ``rows`` is ascending and says whose each value is."""
     offsets = np.searchsorted(rows, np.arange(count + 1)).astype(np.int32)
     lists = pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.tolist(), pa.string()))

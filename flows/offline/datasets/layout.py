@@ -18,7 +18,7 @@ from flows.support.errors import RalmError
 from ralm.features import Interactions, Ints
 
 SEPARATOR = "|"
-KINDS = ("categorical", "multivalent", "continuous")
+FIELD_KINDS = ("categorical", "multivalent", "continuous")
 LEAST_ITEMS = 2
 _TAKEN = {"id", "file", "items", "categories"}
 """Names that a user field cannot have: of a column or an argument here, and of what clicks give as features."""
@@ -178,8 +178,8 @@ def _check_field(dataset: Dataset, name: str) -> None:
     if name in _TAKEN or not name or set(name) & set("./\\"):
         msg = f"{dataset.name}: a user field cannot be called {name!r}; rename that column"
         raise RalmError(msg)
-    if kind not in KINDS:
-        msg = f"{dataset.name}: field {name!r} is of kind {kind!r}; it must be one of {', '.join(KINDS)}"
+    if kind not in FIELD_KINDS:
+        msg = f"{dataset.name}: field {name!r} is of kind {kind!r}; it must be one of {', '.join(FIELD_KINDS)}"
         raise RalmError(msg)
     if kind == "continuous" and not np.isfinite(column).all():
         row = int(np.flatnonzero(~np.isfinite(column))[0])

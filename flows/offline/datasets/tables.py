@@ -129,7 +129,7 @@ class Table:
         return pc.binary_join(words, SEPARATOR)
 
 
-def read(path: Path) -> Table:
+def read_table(path: Path) -> Table:
     """Read a Parquet file, or a CSV file (UTF-8) whose first line names the columns.
 
     Raises:

@@ -17,7 +17,7 @@ _LEAST_US = 1e14
 _MOST_MS = 2**53
 
 
-def milliseconds(table: Table, name: str, unit: str | None = None) -> Ints:
+def times_ms(table: Table, name: str, unit: str | None = None) -> Ints:
     """A column of times as ms since the epoch, int64[n].
 
     Numbers are seconds, or milliseconds when the largest is 1e11 or more, unless the unit is given. Text that is no

@@ -1,1 +1,1 @@
-"""The experiment: every model on one task, cell by cell, and what is told of it (docs/experiment.md)."""
+"""The experiment: every model on one task, cell by cell, and its report (docs/experiment.md)."""

@@ -16,14 +16,14 @@ from ralm.models.model import Model
 from state.atomic_file import atomic_write
 
 Cell = dict[str, Any]
-"""``key`` (what it depends on), ``model``, ``group``, ``rng_seed``, and what ``cell_work`` adds."""
-FORMAT = 1
+"""``key`` (what it depends on), ``model``, ``group``, ``rng_seed``, and what ``worker`` adds."""
+CELL_FORMAT = 1
 """Raised when figures are made in another way, which makes all cells be run again."""
 
 
 @dataclass(frozen=True)
-class Job:
-    """A cell that is to be there.
+class CellSpec:
+    """A cell that is to be run.
 
     Attributes:
         kind: ``task``, or ``cold`` for the curve of quality against seeds.
@@ -47,7 +47,7 @@ class Job:
     def key(self) -> dict[str, Any]:
         """All that the figures depend on."""
         names = ("kind", "model", "rng_seed", "options", "task", "fingerprint")
-        return {"format": FORMAT, **{name: getattr(self, name) for name in names}}
+        return {"format": CELL_FORMAT, **{name: getattr(self, name) for name in names}}
 
     @property
     def file(self) -> str:
@@ -68,36 +68,36 @@ def options_of(model: Model) -> str:
     return f"{type(model).__module__}.{type(model).__qualname__} {state!r}"
 
 
-def read(folder: Path, job: Job) -> Cell | None:
-    """The cell of a job, None when it is not there or is not whole."""
+def read_cell(folder: Path, spec: CellSpec) -> Cell | None:
+    """A cell, None when it is not there or is not whole."""
     try:
-        cell: Cell = json.loads((folder / job.file).read_text())
-        return cell if cell["key"] == job.key and cell["result"] else None
+        cell: Cell = json.loads((folder / spec.file).read_text())
+        return cell if cell["key"] == spec.key and cell["result"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def write(folder: Path, job: Job, result: dict[str, Any]) -> None:
-    """Keep the result of a job; it is there whole or not at all."""
+def write_cell(folder: Path, spec: CellSpec, result: dict[str, Any]) -> None:
+    """Keep the result of a cell; it is there whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(folder / job.file) as work:
-        work.write_text(json.dumps({"key": job.key, "result": result}))
+    with atomic_write(folder / spec.file) as work:
+        work.write_text(json.dumps({"key": spec.key, "result": result}))
 
 
-def joined(jobs: Iterable[Job], folder: Path) -> list[Cell]:
-    """The results of all jobs whose cell is there, one for each model and rng_seed: what is cold beside what is not.
+def collect_cells(specs: Iterable[CellSpec], folder: Path) -> list[Cell]:
+    """The results of all cells that are there, one for each model and rng_seed: what is cold beside what is not.
 
     Returns:
         Cells with ``model``, ``group``, ``rng_seed``, the result of the task, and ``cold`` (None without one).
     """
     found: dict[tuple[str, int], Cell] = {}
-    for job in jobs:
-        cell = read(folder, job)
+    for spec in specs:
+        cell = read_cell(folder, spec)
         if cell is None:
             continue
         of = found.setdefault(
-            (job.model, job.rng_seed),
-            {"model": job.model, "group": job.group, "rng_seed": job.rng_seed, "figures": None, "cold": None},
+            (spec.model, spec.rng_seed),
+            {"model": spec.model, "group": spec.group, "rng_seed": spec.rng_seed, "figures": None, "cold": None},
         )
-        of.update({"cold": cell["result"]["cold"]} if job.kind == "cold" else cell["result"])
+        of.update({"cold": cell["result"]["cold"]} if spec.kind == "cold" else cell["result"])
     return list(found.values())

@@ -6,15 +6,11 @@ from rich.console import Console
 
 from flows.config.settings import Settings
 from flows.offline.datasets.layout import Dataset
-from flows.offline.evaluation.cells import Cell, Job, joined, read
-from flows.offline.evaluation.cold import COLUMNS as COLD_COLUMNS
-from flows.offline.evaluation.cold import cold_rows, cold_task_of
-from flows.offline.evaluation.facts import command_of, facts
-from flows.offline.evaluation.jobs import cold_jobs_of, jobs_of
-from flows.offline.evaluation.plan import Plan, plan_of, processes_of
-from flows.offline.evaluation.report import markdown, short
-from flows.offline.evaluation.runner import Failure, run_jobs
-from flows.offline.evaluation.table import COLUMNS, rows_of, write_csv
+from flows.offline.evaluation.cells import Cell, CellSpec, collect_cells, read_cell
+from flows.offline.evaluation.plan import Plan, cold_specs_of, plan_of, processes_of, specs_of
+from flows.offline.evaluation.report import command_of, markdown_report, metadata, short
+from flows.offline.evaluation.runner import Failure, run_cells
+from flows.offline.evaluation.table import COLD_COLUMNS, COLUMNS, cold_rows, rows_of, write_csv
 from flows.support.errors import ConfigError, RalmError
 from ralm.protocol.task import Task
 
@@ -41,32 +37,34 @@ def run_experiment(settings: Settings, name: str, *, cold: bool, plots: bool, co
         msg = f"{name}: {error}"
         raise ConfigError(msg) from error
     notes = []
-    jobs = jobs_of(plan, dataset.fingerprint())
-    if cold and cold_task_of(dataset, data, plan.protocol) is None:
+    specs = specs_of(plan, dataset.fingerprint())
+    if cold and plan.protocol.cold_task(dataset, data) is None:
         notes.append("Cold items: too few items have 20 clickers, so that no curve of quality against seeds is made.")
     elif cold:
-        jobs += cold_jobs_of(plan, dataset.fingerprint())
-    mute = sorted(set(plan.models) - {job.model for job in jobs})
+        specs += cold_specs_of(plan, dataset.fingerprint())
+    mute = sorted(set(plan.models) - {spec.model for spec in specs})
     if mute:
         notes.append(f"Cannot answer for items that they have not learned of: {', '.join(mute)}.")
     del data
-    failures = _run(plan, jobs, processes_of(settings), console)
-    cells = _in_order(plan, joined(jobs, plan.work))
+    failures = _run(plan, specs, processes_of(settings), console)
+    cells = _in_order(plan, collect_cells(specs, plan.work))
     if not any(cell["figures"] for cell in cells):
-        raise RalmError(_told(failures) or "none of the chosen models can answer for items it has not learned of")
+        raise RalmError(
+            _failures_text(failures) or "none of the chosen models can answer for items it has not learned of"
+        )
     options = [option for option, on in (("--no-cold", not cold),) if on]
     notes.append(f"Made by `{command_of(settings, name, options)}`; the protocol is in docs/experiment.md.")
     for note in notes[:-1]:
         console.print(note)
     _write(settings, plan, cells, dataset, task, notes, console, plots=plots)
     if failures:
-        raise RalmError(_told(failures))
+        raise RalmError(_failures_text(failures))
 
 
-def _run(plan: Plan, jobs: list[Job], processes: int, console: Console) -> list[Failure]:
-    missing = [job for job in jobs if read(plan.work, job) is None]
-    console.print(f"{len(jobs) - len(missing)} of {len(jobs)} cells are there already, {len(missing)} are to be run")
-    return run_jobs(plan, missing, processes) if missing else []
+def _run(plan: Plan, specs: list[CellSpec], processes: int, console: Console) -> list[Failure]:
+    missing = [spec for spec in specs if read_cell(plan.work, spec) is None]
+    console.print(f"{len(specs) - len(missing)} of {len(specs)} cells are there already, {len(missing)} are to be run")
+    return run_cells(plan, missing, processes) if missing else []
 
 
 def _in_order(plan: Plan, cells: list[Cell]) -> list[Cell]:
@@ -90,9 +88,10 @@ def _write(
     stem = plan.name if plan.protocol.split == usual else f"{plan.name}-{plan.protocol.split}"
     written = [results / f"{stem}.csv", results / f"{stem}.md"]
     write_csv(written[0], COLUMNS, rows_of(cells))
-    head = facts(plan, dataset, task, cells)
+    head = metadata(plan, dataset, task, cells)
     written[1].write_text(
-        markdown(f"{plan.name}, split by {plan.protocol.split}", head, cells, plan.entries, notes), encoding="utf-8"
+        markdown_report(f"{plan.name}, split by {plan.protocol.split}", head, cells, plan.entries, notes),
+        encoding="utf-8",
     )
     if any(cell["cold"] for cell in cells):
         written.append(results / f"{stem}-cold.csv")
@@ -109,9 +108,10 @@ def _write(
     console.print("Written: " + ", ".join(path.name for path in written) + f" in {results}", soft_wrap=True)
 
 
-def _told(failures: list[Failure]) -> str:
+def _failures_text(failures: list[Failure]) -> str:
     lines = [f"{len(failures)} cells failed, the others are kept:"] if failures else []
     for failure in failures:
-        lines.append(f"{failure.job.model} with rng_seed {failure.job.rng_seed} ({failure.job.kind}): {failure.reason}")
+        spec = failure.spec
+        lines.append(f"{spec.model} with rng_seed {spec.rng_seed} ({spec.kind}): {failure.reason}")
         lines += [f"    {line}" for line in failure.trace.splitlines()]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What an experiment is made of: data, split, models and rng_seeds, all checked before anything runs."""
+"""What an experiment is made of: data, split, models and rng_seeds, checked before anything runs, and its cells."""
 
 import os
 from dataclasses import asdict, dataclass
@@ -9,9 +9,12 @@ from typing import Any
 from flows.config.fields import nearest, split_list
 from flows.config.settings import Settings
 from flows.offline.datasets.layout import Dataset, load
+from flows.offline.evaluation.cells import CellSpec, options_of
 from flows.support.errors import ConfigError
 from ralm.features import Interactions
-from ralm.models.catalogue import Entry
+from ralm.models.catalogue import MAIN_GROUP, CatalogueEntry
+from ralm.models.model import SeedModel
+from ralm.protocol.cold import ColdTask, cold_task
 from ralm.protocol.split import Floors, item_split, time_split, user_split
 from ralm.protocol.task import Task
 
@@ -50,6 +53,10 @@ class Protocol:
         """The cut of the split by time, ms; None for the others."""
         return dataset.time_at(self.cut) if self.split == "time" else None
 
+    def cold_task(self, dataset: Dataset, data: Interactions) -> ColdTask | None:
+        """The cold items of a data set; None when too few items have enough clickers."""
+        return cold_task(data, dataset.time_at(self.cut) if dataset.timed else None, floors=self.floors)
+
     def shown(self) -> dict[str, Any]:
         """As plain values, for the cells."""
         return asdict(self)
@@ -57,7 +64,7 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Plan:
-    """An experiment, as its worker processes are told of it.
+    """An experiment, as its worker processes get it.
 
     Attributes:
         name: of the data set.
@@ -78,7 +85,7 @@ class Plan:
     work: Path
 
     @property
-    def entries(self) -> dict[str, Entry]:
+    def entries(self) -> dict[str, CatalogueEntry]:
         """The chosen models."""
         known = entries(self.catalogue)
         return {name: known[name] for name in self.models}
@@ -113,14 +120,35 @@ def plan_of(settings: Settings, name: str) -> tuple[Plan, Dataset]:
     return Plan(name, folder, protocol, settings.eval_catalogue, chosen, rng_seeds, work), dataset
 
 
-def entries(catalogue: str) -> dict[str, Entry]:
+def specs_of(plan: Plan, fingerprint: str) -> list[CellSpec]:
+    """The cells of the task: each model with each rng_seed, those that can answer at all.
+
+    Models that are trained for long and share a tower come first, so that no worker is left alone with one at the
+    end; the rng_seeds alternate, so that workers seldom wait for one another's tower.
+    """
+    asked = plan.protocol.shown()
+    able = [name for name in plan.models if plan.protocol.split != "items" or _answers_seeds(plan, name)]
+    return _specs(plan, "task", able, asked, fingerprint)
+
+
+def cold_specs_of(plan: Plan, fingerprint: str) -> list[CellSpec]:
+    """The cells for cold items, of the main models: the variants of other groups differ elsewhere.
+
+    They do not depend on the split but where the cut by time gives them.
+    """
+    asked = {"cut": plan.protocol.cut, "floors": plan.protocol.shown()["floors"]}
+    able = [name for name in plan.models if plan.entries[name].group == MAIN_GROUP and _answers_seeds(plan, name)]
+    return _specs(plan, "cold", able, asked, fingerprint)
+
+
+def entries(catalogue: str) -> dict[str, CatalogueEntry]:
     """The models of a catalogue.
 
     Raises:
         ConfigError: when the module cannot be found, or has no catalogue.
     """
     try:
-        found: dict[str, Entry] = import_module(catalogue).CATALOGUE
+        found: dict[str, CatalogueEntry] = import_module(catalogue).CATALOGUE
     except (ModuleNotFoundError, AttributeError, ValueError) as error:
         if isinstance(error, ModuleNotFoundError) and not catalogue.startswith(error.name or " "):
             raise
@@ -132,7 +160,7 @@ def entries(catalogue: str) -> dict[str, Entry]:
     return found
 
 
-def chosen_models(text: str, known: dict[str, Entry]) -> tuple[str, ...]:
+def chosen_models(text: str, known: dict[str, CatalogueEntry]) -> tuple[str, ...]:
     """The names that a text of names and ``@groups`` stands for, in the order of the catalogue.
 
     Raises:
@@ -164,3 +192,17 @@ def _rng_seeds(text: str) -> tuple[int, ...]:
         msg = f"eval_rng_seeds = {text!r} must be different whole numbers with commas between, such as 0,1,2"
         raise ConfigError(msg)
     return tuple(int(part) for part in parts)
+
+
+def _specs(plan: Plan, kind: str, models: list[str], asked: dict[str, object], fingerprint: str) -> list[CellSpec]:
+    made = {name: plan.entries[name].make() for name in models}
+    order = sorted(models, key=lambda name: not hasattr(made[name], "use_store"))
+    return [
+        CellSpec(kind, name, plan.entries[name].group, rng_seed, options_of(made[name]), asked, fingerprint)
+        for name in order
+        for rng_seed in plan.rng_seeds
+    ]
+
+
+def _answers_seeds(plan: Plan, name: str) -> bool:
+    return isinstance(plan.entries[name].make(), SeedModel)

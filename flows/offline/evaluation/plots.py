@@ -8,21 +8,22 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flows.offline.evaluation.cold import cold_rows, mean_and_sd
-from flows.offline.evaluation.training_plot import training
+from flows.offline.evaluation.table import cold_rows, mean_and_sd
+from ralm.models.catalogue import MAIN_GROUP
 from ralm.protocol.exposure import lorenz
-from ralm.protocol.negatives import KINDS
+from ralm.protocol.negatives import NEGATIVE_KINDS
 
 CONTROL = "activity"
 """The model that every figure stands beside."""
-MAIN = "main"
-"""The group of the models that are compared with one another."""
 _PLAIN_K = 20
 """Clusters of the model that is called plainly ``ralm``."""
 _TITLES = {"uniform": "negatives drawn uniformly", "matched": "negatives as active as the positives"}
 _STYLES = ("-", "--", ":")
 """Ten colours, then the same with another line."""
-
+_STAGE = "user tower"
+_COMPARED = {"youtube-dnn": "concatenation", "youtube-dnn-merge": "attention merge"}
+"""The two models that differ in nothing but how fields are put together."""
+_PANELS = {"loss": "loss, training", "val_loss": "loss, held-out clicks", "auc": "AUC, held-out clicks"}
 
 PLOTS = ("models", "k", "training", "exposure", "cold")
 """What there is to draw."""
@@ -39,7 +40,7 @@ def draw(cells: list[dict[str, Any]], name: str, folder: Path) -> list[Path]:
     Returns:
         The files written, of ``models``, ``k``, ``training``, ``exposure`` and ``cold`` those that could be drawn.
     """
-    plots = {"models": _models, "k": _k, "training": training, "exposure": _exposure, "cold": _cold}
+    plots = {"models": _models, "k": _k, "training": _training, "exposure": _exposure, "cold": _cold}
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for plot, drawn in plots.items():
@@ -53,7 +54,7 @@ def draw(cells: list[dict[str, Any]], name: str, folder: Path) -> list[Path]:
 
 def _models(cells: list[dict[str, Any]]) -> Figure | None:
     """AUC of both kinds of negatives and precision, with a line where the control is."""
-    main = [cell for cell in cells if cell["group"] == MAIN]
+    main = [cell for cell in cells if cell["group"] == MAIN_GROUP]
     if not main:
         return None
     names = sorted(_names(main), key=lambda name: _mean_sd(main, name, _auc("matched"))[0])
@@ -61,8 +62,8 @@ def _models(cells: list[dict[str, Any]]) -> Figure | None:
     panels = figure.subplots(1, 3, sharey=True)
     for axes, of, title in zip(
         panels,
-        [*map(_auc, KINDS), lambda cell: cell["figures"]["prec10"]],
-        [*(f"AUC, {_TITLES[kind]}" for kind in KINDS), "prec@10"],
+        [*map(_auc, NEGATIVE_KINDS), lambda cell: cell["figures"]["prec10"]],
+        [*(f"AUC, {_TITLES[kind]}" for kind in NEGATIVE_KINDS), "prec@10"],
         strict=True,
     ):
         mean, spread = np.transpose([_mean_sd(main, name, of) for name in names])
@@ -89,7 +90,7 @@ def _k(cells: list[dict[str, Any]]) -> Figure | None:
     if len(of_k) < 2:
         return None
     figure = Figure(figsize=(10, 4), layout="constrained")
-    for axes, kind in zip(figure.subplots(1, 2), KINDS, strict=True):
+    for axes, kind in zip(figure.subplots(1, 2), NEGATIVE_KINDS, strict=True):
         counts = sorted(of_k)
         mean, spread = np.transpose([_mean_sd(cells, of_k[k], _auc(kind)) for k in counts])
         axes.errorbar(counts, mean, spread, marker="o", capsize=3, label="ralm, k-means")
@@ -114,9 +115,44 @@ def _clusters(name: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def _training(cells: list[dict[str, Any]]) -> Figure | None:
+    """Loss and AUC of the user tower during training: attention merge against concatenation (section 5.1).
+
+    A panel for each figure that was logged: a thin line for each run and a thick one for their mean.
+
+    Returns:
+        None when not both of the compared models were run, or neither logged anything.
+    """
+    logs = {model: [_of_stage(cell) for cell in cells if cell["model"] == model] for model in _COMPARED}
+    logs = {model: [log for log in runs if log] for model, runs in logs.items()}
+    panels = [key for key in _PANELS if all(any(key in log[0] for log in runs) for runs in logs.values())]
+    if not panels:
+        return None
+    figure = Figure(figsize=(4.6 * len(panels), 4), layout="constrained")
+    for axes, key in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
+        for place, (model, runs) in enumerate(logs.items()):
+            curves = [{line["epoch"]: line[key] for line in log if key in line} for log in runs]
+            for curve in curves:
+                axes.plot(*zip(*sorted(curve.items()), strict=True), color=f"C{place}", linewidth=0.7, alpha=0.4)
+            epochs = sorted(set.intersection(*map(set, curves)))
+            mean = [np.mean([curve[epoch] for curve in curves]) for epoch in epochs]
+            axes.plot(
+                epochs, mean, color=f"C{place}", linewidth=2, marker="o", ms=3, label=f"{model} ({_COMPARED[model]})"
+            )
+        axes.set(xlabel="epoch", ylabel=_PANELS[key])
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+    return figure
+
+
+def _of_stage(cell: dict[str, Any]) -> list[dict[str, Any]]:
+    return [line for line in cell.get("log") or () if line["stage"] == _STAGE]
+
+
 def _exposure(cells: list[dict[str, Any]]) -> Figure | None:
     """Lorenz curves of the first run of each main model."""
-    main = [cell for cell in cells if cell["group"] == MAIN and len(cell["exposure"])]
+    main = [cell for cell in cells if cell["group"] == MAIN_GROUP and len(cell["exposure"])]
     if not main:
         return None
     figure = Figure(figsize=(8, 5.5), layout="constrained")
@@ -143,7 +179,7 @@ def _cold(cells: list[dict[str, Any]]) -> Figure | None:
     panels = figure.subplots(1, 3)
     models = list(dict.fromkeys(row["model"] for row in rows))
     turns = sorted({row["seeds"] for row in rows})
-    for axes, kind, of in zip(panels, [*KINDS, KINDS[0]], ["auc", "auc", "prec10"], strict=True):
+    for axes, kind, of in zip(panels, [*NEGATIVE_KINDS, NEGATIVE_KINDS[0]], ["auc", "auc", "prec10"], strict=True):
         for place, model in enumerate(models):
             points = [row for row in rows if row["model"] == model and row["negatives"] == kind]
             at = [turns.index(row["seeds"]) for row in points]

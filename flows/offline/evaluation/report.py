@@ -1,21 +1,26 @@
-"""The report of an experiment as Markdown, and its short form for the terminal."""
+"""The report of an experiment as Markdown, its head, and its short form for the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.table import Column, Table
 
+from flows.config.fields import flag
+from flows.config.settings import Settings, names_of
+from flows.offline.datasets.layout import Dataset
 from flows.offline.evaluation.cells import Cell
-from flows.offline.evaluation.cold import cold_rows
-from flows.offline.evaluation.table import Row, rows_of, shown
-from ralm.models.catalogue import Entry
-from ralm.protocol.negatives import KINDS
+from flows.offline.evaluation.plan import Plan
+from flows.offline.evaluation.table import Row, cold_rows, rows_of, shown
+from flows.support.machine import processor
+from ralm.models.catalogue import MAIN_GROUP, CatalogueEntry
+from ralm.protocol.negatives import NEGATIVE_KINDS
+from ralm.protocol.task import Task
 
 CONTROLS = ("activity", "ralm")
 """Beside every comparison: the control, and the model that the variants are variants of."""
 _RANKED = ("prec10", "prec50", "ndcg10", "recall50")
 _SPREAD = ("coverage", "gini", "tail")
-_AUCS = tuple((name, kind) for name in ("auc", "auc_item") for kind in KINDS)
+_AUCS = tuple((name, kind) for name in ("auc", "auc_item") for kind in NEGATIVE_KINDS)
 _HEAD = {
     "auc": "AUC",
     "auc_item": "AUC by item",
@@ -27,26 +32,63 @@ _HEAD = {
     "gini": "Gini",
     "tail": "tail",
 }
+_CUTS = {
+    "time": "the first {share} of all clicks are learned from, later ones are asked for",
+    "user": "the first {share} of each user's clicks are learned from, the user's later ones are asked for",
+    "items": "nothing is learned of {rest} of the items with enough clickers; they are given by the earlier half of "
+    "their clickers and asked for the later half",
+}
+_NOT_OF_RESULT = ("eval_results", "eval_work", "eval_processes")
 
 
-def markdown(
+def metadata(plan: Plan, dataset: Dataset, task: Task, cells: list[Cell]) -> dict[str, str]:
+    """Everything that a reader must know of the task, by what it is about."""
+    floors = plan.protocol.floors
+    order = "" if dataset.timed else "; the clicks have no times, so that their order is random"
+    share, rest = f"{plan.protocol.cut:g}", f"{1 - plan.protocol.cut:g}"
+    left_out = {what: count for what, count in task.left_out.items() if count}
+    return {
+        "data": f"{dataset.name}: {len(dataset.event_times):,} clicks of {len(dataset.user_ids):,} users on "
+        f"{len(dataset.item_ids):,} items; fingerprint {dataset.fingerprint()[:16]}",
+        "split": f"{plan.protocol.split}: {_CUTS[plan.protocol.split].format(share=share, rest=rest)}{order}",
+        "learned from": f"{len(task.train.clicks_user):,} clicks",
+        "judged": f"{len(task.users):,} users, {len(task.items):,} items, {int(task.wanted.sum()):,} positives",
+        "floors": f"{floors.clicks} clicks of a user, {floors.seeds} seeds of an item, at most {floors.users:,} users",
+        "left out": ", ".join(f"{count:,} {what}" for what, count in left_out.items()) or "nothing",
+        "rng_seeds": ", ".join(map(str, plan.rng_seeds)),
+        "versions": ", ".join(f"{name} {version}" for name, version in _versions(cells)),
+        "machine": processor(),
+    }
+
+
+def command_of(settings: Settings, name: str, options: Iterable[str] = ()) -> str:
+    """The command that makes the same tables again: whatever is not a default, but folders and speed."""
+    given = [
+        f"{flag(key)} {getattr(settings, key)}"
+        for key in names_of("evaluate")
+        if key not in _NOT_OF_RESULT and getattr(settings, key) != Settings.model_fields[key].default
+    ]
+    return " ".join(["ralm evaluate", name, *given, *options])
+
+
+def markdown_report(
     title: str,
-    facts: dict[str, str],
+    about: dict[str, str],
     cells: list[Cell],
-    entries: dict[str, Entry],
+    entries: dict[str, CatalogueEntry],
     notes: Sequence[str],
 ) -> str:
     """The report.
 
     Args:
         title: what was compared on what.
-        facts: of the task.
+        about: the task's metadata.
         cells: all that are there.
         entries: the models.
         notes: what else is to be said.
     """
     rows = rows_of(cells)
-    parts = [f"# {title}", "", *(f"- **{about}**: {text}" for about, text in facts.items())]
+    parts = [f"# {title}", "", *(f"- **{name}**: {text}" for name, text in about.items())]
     parts += ["", *(f"{note}\n" for note in notes)]
     for group in dict.fromkeys(entries[row["model"]].group for row in rows):
         parts += _group(group, rows, entries)
@@ -59,19 +101,19 @@ def short(cells: list[Cell]) -> Table:
     for head in (*(f"{_HEAD[name]}\n{kind}" for name, kind in _AUCS), "prec@10", "NDCG@10", "Gini"):
         table.add_column(head, justify="right")
     for pair in _pairs(rows_of(cells)):
-        numbers = [pair[KINDS.index(kind)][name] for name, kind in _AUCS]
+        numbers = [pair[NEGATIVE_KINDS.index(kind)][name] for name, kind in _AUCS]
         numbers += [pair[0][name] for name in ("prec10", "ndcg10", "gini")]
         table.add_row(pair[0]["model"], *(f"{number:.3f}" for number in numbers))
     return table
 
 
-def _group(group: str, rows: list[Row], entries: dict[str, Entry]) -> list[str]:
+def _group(group: str, rows: list[Row], entries: dict[str, CatalogueEntry]) -> list[str]:
     """The table of a group; the best of what has a best is bold (exposure has none: more even is not better)."""
     chosen = [pair for pair in _pairs(rows) if entries[pair[0]["model"]].group == group]
-    if group != "main":
+    if group != MAIN_GROUP:
         chosen = [pair for pair in _pairs(rows) if pair[0]["model"] in CONTROLS] + chosen
-    columns = [[shown(pair[KINDS.index(kind)], name) for pair in chosen] for name, kind in _AUCS]
-    values = [[pair[KINDS.index(kind)][name] for pair in chosen] for name, kind in _AUCS]
+    columns = [[shown(pair[NEGATIVE_KINDS.index(kind)], name) for pair in chosen] for name, kind in _AUCS]
+    values = [[pair[NEGATIVE_KINDS.index(kind)][name] for pair in chosen] for name, kind in _AUCS]
     columns += [[shown(row, name) for row, _ in chosen] for name in (*_RANKED, *_SPREAD)]
     values += [[row[name] for row, _ in chosen] for name in _RANKED]
     for texts, numbers in zip(columns, values, strict=False):
@@ -82,8 +124,8 @@ def _group(group: str, rows: list[Row], entries: dict[str, Entry]) -> list[str]:
         [pair[0]["model"], *(texts[place] for texts in columns), f"{pair[0]['seconds']:.1f}", str(pair[0]["seeds"])]
         for place, pair in enumerate(chosen)
     ]
-    what = [f"- `{pair[0]['model']}`: {entries[pair[0]['model']].what}" for pair in chosen]
-    return [f"## {group}", "", *_table(["model", *heads, "seconds", "rng_seeds"], body), "", *what, ""]
+    described = [f"- `{pair[0]['model']}`: {entries[pair[0]['model']].description}" for pair in chosen]
+    return [f"## {group}", "", *_table(["model", *heads, "seconds", "rng_seeds"], body), "", *described, ""]
 
 
 def _cold(cells: list[Cell]) -> list[str]:
@@ -95,8 +137,8 @@ def _cold(cells: list[Cell]) -> list[str]:
     asked = f"{cold['items']} items, {cold['how']}; the same {cold['positives']:,} positives for every number of seeds."
     parts = ["## Cold items", "", f"{asked} Left out: {cold['left_out'] or 'nothing'}.", ""]
     for title, negatives, figure in (
-        *((f"AUC by item, {kind} negatives", kind, "auc") for kind in KINDS),
-        ("prec@10 among these items", KINDS[0], "prec10"),
+        *((f"AUC by item, {kind} negatives", kind, "auc") for kind in NEGATIVE_KINDS),
+        ("prec@10 among these items", NEGATIVE_KINDS[0], "prec10"),
     ):
         body = [
             [model, *(shown(row, figure) for row in rows if (row["model"], row["negatives"]) == (model, negatives))]
@@ -108,9 +150,13 @@ def _cold(cells: list[Cell]) -> list[str]:
 
 def _pairs(rows: list[Row]) -> list[tuple[Row, Row]]:
     """Of each model its two rows, in the order of the kinds of negatives."""
-    return list(zip(rows[:: len(KINDS)], rows[1 :: len(KINDS)], strict=True))
+    return list(zip(rows[:: len(NEGATIVE_KINDS)], rows[1 :: len(NEGATIVE_KINDS)], strict=True))
 
 
 def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
     return ["| " + " | ".join(line) + " |" for line in lines]
+
+
+def _versions(cells: list[Cell]) -> list[tuple[str, str]]:
+    return sorted({pair for cell in cells for pair in cell.get("versions", {}).items()})

@@ -11,8 +11,8 @@ import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
 from multiprocessing.connection import Connection, wait
@@ -20,15 +20,11 @@ from typing import Any
 
 from rich.progress import Progress, TaskID
 
-from flows.offline.evaluation.cell_work import CellWork
-from flows.offline.evaluation.cells import Job
+from flows.offline.evaluation.cells import CellSpec
 from flows.offline.evaluation.plan import Plan
+from flows.offline.evaluation.worker import CellWork
 from flows.support.progress import bars
-
-_ONE_THREAD = {
-    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"),
-    "KMP_BLOCKTIME": "0",
-}
+from flows.support.threads import ONE_THREAD
 
 _PATIENCE = 5.0
 """Seconds that a worker gets to end."""
@@ -39,26 +35,27 @@ class Failure:
     """A cell that failed.
 
     Attributes:
-        job: the cell.
+        spec: the cell.
         reason: the exception, or how its process ended.
         trace: where it happened; empty when the process died.
     """
 
-    job: Job
+    spec: CellSpec
     reason: str
     trace: str = ""
 
 
-def run_jobs(plan: Plan, jobs: Sequence[Job], processes: int) -> list[Failure]:
+def run_cells(plan: Plan, specs: Sequence[CellSpec], processes: int) -> list[Failure]:
     """Run cells, which are then in the plan's folder; gives those that failed."""
-    left, failures = deque(jobs), list[Failure]()
+    left, failures = deque(specs), list[Failure]()
+    os.environ.update(ONE_THREAD)  # for the workers, whatever the environment says: they are one for each core
     with bars() as progress:
-        total = progress.add_task("cells", total=len(jobs), note="")
-        workers = [_Worker(plan, progress) for _ in range(min(processes, len(jobs)))]
+        total = progress.add_task("cells", total=len(specs))
+        workers = [_Worker(plan, progress) for _ in range(min(processes, len(specs)))]
         try:
             for worker in workers:
                 worker.begin(left.popleft())
-            while busy := [worker for worker in workers if worker.job is not None]:
+            while busy := [worker for worker in workers if worker.spec is not None]:
                 for worker in _ready(busy):
                     ended = worker.hear()
                     if ended is None:
@@ -79,50 +76,49 @@ class _Worker:
     def __init__(self, plan: Plan, progress: Progress) -> None:
         self._plan = plan
         self._progress = progress
-        self._line: TaskID = progress.add_task("", total=1, note="", visible=False)
+        self._line: TaskID = progress.add_task("", total=1, visible=False)
         self._process: Any = None
         self.pipe: Connection
-        self.job: Job | None = None
+        self.spec: CellSpec | None = None
 
-    def begin(self, job: Job) -> None:
+    def begin(self, spec: CellSpec) -> None:
         """Give it a cell."""
         if self._process is None:
             context = mp.get_context("spawn")
             self.pipe, other = context.Pipe()
             self._process = context.Process(target=_work, args=(other, self._plan), daemon=True)
-            with _environment(_ONE_THREAD):
-                self._process.start()
+            self._process.start()
             other.close()
-        self.job = job
-        name = f"{job.model} {job.rng_seed}" + (" cold" if job.kind == "cold" else "")
+        self.spec = spec
+        name = f"{spec.model} {spec.rng_seed}" + (" cold" if spec.kind == "cold" else "")
         self._progress.reset(self._line, description=name, total=1, note="starting", visible=True)
         with suppress(BrokenPipeError):  # a process that has died meanwhile is noticed when it is listened to
-            self.pipe.send(job)
+            self.pipe.send(spec)
 
     def hear(self) -> bool | Failure | None:
         """What it says: True when its cell is done, a failure, or None while it goes on."""
-        job = self.job
-        if job is None:
+        spec = self.spec
+        if spec is None:
             return None
         try:
             kind, *said = self.pipe.recv()
         except (EOFError, OSError):
             self._process.join()
-            self.job, code, self._process = None, self._process.exitcode, None
-            return Failure(job, f"its process ended with exit code {code}" + (", killed" if code == -9 else ""))
+            self.spec, code, self._process = None, self._process.exitcode, None
+            return Failure(spec, f"its process ended with exit code {code}" + (", killed" if code == -9 else ""))
         if kind == "report":
             self._show(*said)
             return None
-        self.job = None
+        self.spec = None
         self._progress.update(self._line, visible=False)
-        return True if kind == "done" else Failure(job, *said)
+        return True if kind == "done" else Failure(spec, *said)
 
     def stop(self) -> None:
         """End the process; a cell in progress is lost."""
         if self._process is None:
             return
         self.pipe.close()  # one that waits for a cell ends of itself
-        if self.job is not None:
+        if self.spec is not None:
             self._process.terminate()
         self._process.join(_PATIENCE)
         if self._process.is_alive():
@@ -147,9 +143,9 @@ def _work(pipe: Connection, plan: Plan) -> None:
     work = CellWork(plan)
     with suppress(EOFError, BrokenPipeError):
         while True:
-            job = pipe.recv()
+            spec = pipe.recv()
             try:
-                work.run(job, lambda *told: pipe.send(("report", *told)))
+                work.run(spec, lambda *progress: pipe.send(("report", *progress)))
             except BrokenPipeError:
                 raise
             except Exception as error:  # whatever a model raises is its cell's failure
@@ -164,18 +160,3 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Environment variables as a process that is started meanwhile gets them."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

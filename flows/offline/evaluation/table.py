@@ -1,18 +1,20 @@
-"""The table of an experiment: mean and spread over the rng_seeds of every figure of every model, as rows and as CSV."""
+"""The tables of an experiment: mean and spread over the rng_seeds of every figure, as rows and as CSV."""
 
 import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from flows.offline.evaluation.cells import Cell
-from flows.offline.evaluation.cold import mean_and_sd
-from ralm.protocol.negatives import KINDS
+from ralm.protocol.negatives import NEGATIVE_KINDS
 
 BY_NEGATIVES = ("auc", "auc_item")
 PLAIN = ("prec10", "prec50", "ndcg10", "recall50", "coverage", "gini", "tail")
 FIGURES = (*BY_NEGATIVES, *PLAIN)
 COLUMNS = ("model", "negatives", *(f"{name}{end}" for name in FIGURES for end in ("", "_sd")), "seeds", "seconds")
+COLD_COLUMNS = ("model", "negatives", "seeds", "auc", "auc_sd", "prec10", "prec10_sd")
 Row = dict[str, Any]
 
 
@@ -26,7 +28,7 @@ def rows_of(cells: list[Cell]) -> list[Row]:
     rows = []
     for model in dict.fromkeys(cell["model"] for cell in judged):
         runs = [cell for cell in judged if cell["model"] == model]
-        for negatives in KINDS:
+        for negatives in NEGATIVE_KINDS:
             row: Row = {"model": model, "negatives": negatives}
             for name in FIGURES:
                 values = [run["figures"][name] for run in runs]
@@ -37,6 +39,34 @@ def rows_of(cells: list[Cell]) -> list[Row]:
             row["seconds"] = mean_and_sd([run["seconds_fit"] + run["seconds_score"] for run in runs])[0]
             rows.append(row)
     return rows
+
+
+def cold_rows(cells: list[Cell]) -> list[dict[str, Any]]:
+    """Mean and sample standard deviation over the rng_seeds of every point of every model's curve."""
+    rows = []
+    for model in dict.fromkeys(cell["model"] for cell in cells if cell["cold"]):
+        points = [
+            point for cell in cells if cell["model"] == model and cell["cold"] for point in cell["cold"]["points"]
+        ]
+        for negatives in NEGATIVE_KINDS:
+            for seeds in sorted({point["seeds"] for point in points}):
+                same = [p for p in points if p["negatives"] == negatives and p["seeds"] == seeds]
+                if not same:
+                    continue
+                row: dict[str, Any] = {"model": model, "negatives": negatives, "seeds": seeds}
+                for figure in ("auc", "prec10"):
+                    row[figure], row[f"{figure}_sd"] = mean_and_sd([point[figure] for point in same])
+                rows.append(row)
+    return rows
+
+
+def mean_and_sd(values: list[float]) -> tuple[float, float | None]:
+    """Mean and sample standard deviation; of one value there is none.
+
+    >>> mean_and_sd([1.0, 3.0]), mean_and_sd([2.0])
+    ((2.0, 1.4142135623730951), (2.0, None))
+    """
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:

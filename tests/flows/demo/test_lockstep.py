@@ -1,9 +1,12 @@
 """When the flow counts as having served everything that the clicks sent so far have closed."""
 
+from collections.abc import Sequence
+
 import pytest
 
-from flows.demo.lockstep import waits_for
-from flows.support.metrics_page import MetricsPage
+from flows.demo.lockstep import last_page, wait_until_done, waits_for
+from flows.support.errors import RalmError
+from flows.support.metrics_page import MetricsPage, ScrapeError
 
 LATENESS = 10_000
 NEWEST = {"0": 1_000_000, "3": 2_000_000}
@@ -44,3 +47,49 @@ def test_what_is_still_to_do_is_said(values: dict[str, float], text: str) -> Non
 
 def test_a_partition_that_the_flow_has_not_met_yet_is_waited_for() -> None:
     assert "partition 5 has not" in waits_for(page(), {"5": 0}, LATENESS)
+
+
+class SlowFlow:
+    """A flow whose scrapes go as planned, the last of them again and again; each takes ten seconds."""
+
+    def __init__(self, scrapes: Sequence[MetricsPage | RalmError]) -> None:
+        self.scrapes = list(scrapes)
+        self.now = 0.0
+
+    def page(self) -> MetricsPage:
+        self.now += 10.0
+        found = self.scrapes.pop(0) if len(self.scrapes) > 1 else self.scrapes[0]
+        if isinstance(found, RalmError):
+            raise found
+        return found
+
+    def check(self) -> None:
+        pass
+
+    def clock(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+SLOW = ScrapeError("does not answer: timed out")
+
+
+def test_a_slow_scrape_is_repeated() -> None:
+    flow = SlowFlow([SLOW, SLOW, page(pending_0=2), SLOW, page()])
+    wait_until_done(flow, lambda found: waits_for(found, NEWEST, LATENESS), flow.clock, flow.sleep)
+    assert flow.now > 50
+
+
+def test_a_flow_that_never_answers_is_given_up_with_the_reason() -> None:
+    flow = SlowFlow([SLOW])
+    with pytest.raises(RalmError, match=r"after 60 s, does not answer: timed out"):
+        wait_until_done(flow, lambda _: "", flow.clock, flow.sleep)
+
+
+def test_the_last_page_is_left_out_when_it_cannot_be_had() -> None:
+    assert last_page(SlowFlow([SLOW, page()]), lambda _: None) == page()
+    assert last_page(SlowFlow([SLOW]), lambda _: None) is None
+    with pytest.raises(RalmError, match="ended with -9"):
+        last_page(SlowFlow([SLOW, RalmError("ended with -9")]), lambda _: None)

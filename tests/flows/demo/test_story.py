@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from flows.config.settings import Settings
-from flows.demo.story import NEW_ITEMS, WITH_CANDIDATES, Window, bad_messages, tell, users_left_out
+from flows.demo.story import NEW_ITEMS, WITH_CANDIDATES, Window, bad_messages, cut_into_windows, users_left_out
 from flows.kafka.topics import TopicNames
 from flows.messages.codec import decode_click, decode_request
-from flows.messages.rejects import Reject
+from flows.messages.rejects import InvalidMessage
 from flows.offline.datasets.layout import Dataset
 from flows.support.errors import RalmError
 
@@ -32,7 +32,7 @@ def data() -> Dataset:
 
 @pytest.fixture(scope="module")
 def story(data: Dataset) -> list[Window]:
-    return tell(data, cut=CUT, window=DAY, top_k=2000, rng_seed=0)
+    return cut_into_windows(data, cut=CUT, window=DAY, top_k=2000, rng_seed=0)
 
 
 def test_every_click_after_the_cut_is_told_once_in_order(data: Dataset, story: list[Window]) -> None:
@@ -72,18 +72,18 @@ def test_candidates_are_what_was_clicked_before_the_window_and_a_few_that_nobody
 
 
 def test_it_can_be_cut_short(data: Dataset, story: list[Window]) -> None:
-    short = tell(data, cut=CUT, window=DAY, top_k=2000, rng_seed=0, days=3)
+    short = cut_into_windows(data, cut=CUT, window=DAY, top_k=2000, rng_seed=0, days=3)
     assert len(short) == 4  # the cut is no midnight
     assert short[:3] == story[:3]
 
 
 def test_the_same_seed_tells_the_same_story(data: Dataset, story: list[Window]) -> None:
-    assert tell(data, cut=CUT, window=DAY, top_k=2000, rng_seed=0) == story
+    assert cut_into_windows(data, cut=CUT, window=DAY, top_k=2000, rng_seed=0) == story
 
 
 def test_no_click_after_the_cut_is_an_error(data: Dataset) -> None:
     with pytest.raises(RalmError, match="no click after the cut"):
-        tell(data, cut=60 * DAY, window=DAY, top_k=10, rng_seed=0)
+        cut_into_windows(data, cut=60 * DAY, window=DAY, top_k=10, rng_seed=0)
 
 
 def test_those_who_are_left_out_came_after_the_cut(data: Dataset) -> None:
@@ -103,8 +103,8 @@ def test_bad_messages_are_refused_each_for_a_reason_that_can_be_seen() -> None:
         try:
             decode = decode_click if message.topic == names.clicks else decode_request
             decode(message.value)
-        except Reject as reject:
-            reasons.append(reject.reason)
+        except InvalidMessage as invalid:
+            reasons.append(invalid.reason)
         else:  # readable: too long, without a key, or far in the future
             value = message.value or b""
             long, keyless = len(value) > settings.max_message_bytes, message.key is None

@@ -1,9 +1,13 @@
 """A worker rests once all its partitions had nothing, and never while one has something."""
 
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.engine.source import IdleBackoff
+from flows.engine.source import IdleBackoff, PartitionReader, SourceOptions
 
 
 @given(st.integers(1, 6), st.lists(st.booleans(), max_size=60))
@@ -44,3 +48,39 @@ def test_rests_grow_once_nothing_came_for_long() -> None:
     idle.took()
     idle.empty()
     assert rests[-1] == rests[0]
+
+
+class EmptyTopic:
+    """A reader whose partition stands at its end."""
+
+    def add(self, *_: Any) -> None:
+        pass
+
+    def take(self, _: int) -> list[Any]:
+        return []
+
+    def at_end(self, _: int) -> bool:
+        return True
+
+    def position(self, _: int) -> int:
+        return 7
+
+    def lag(self, _: int) -> int:
+        return 0
+
+
+def test_a_partition_that_may_not_be_read_is_not_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=100.0, is_open=True)
+    monkeypatch.setattr("flows.engine.source.time.monotonic", lambda: clock.now)
+    options = SourceOptions("clicks", "clicks", {}, 10, "earliest", (), lambda: False, open=lambda: clock.is_open)
+    reader = PartitionReader(options, EmptyTopic(), 0, 7)  # type: ignore[arg-type]
+
+    def idle() -> list[int]:
+        clock.now += 1.0
+        return [batch.idle for batch in reader.next_batch()]
+
+    assert [idle(), idle()] == [[1000], [2000]]
+    clock.is_open = False
+    assert [idle(), idle()] == [[], []]
+    clock.is_open = True
+    assert [idle(), idle()] == [[1000], [2000]]

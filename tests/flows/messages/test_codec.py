@@ -1,4 +1,4 @@
-"""Any bytes are either a message or a reject with a reason from the closed set; nothing else can happen."""
+"""Any bytes are either a message or an invalid message with a reason from the closed set; nothing else can happen."""
 
 import json
 import timeit
@@ -18,7 +18,7 @@ from flows.messages.codec import (
     encode_message,
     encode_scores,
 )
-from flows.messages.rejects import REASONS, Reject
+from flows.messages.rejects import REASONS, InvalidMessage
 from flows.messages.types import MAX_TIME, Candidate, Click, Request, ScoredItem, Scores, Status
 
 DECODERS: list[Callable[[bytes | None], Any]] = [
@@ -41,8 +41,8 @@ nearly = st.dictionaries(
 )
 
 
-def rejected(decode: Callable[[bytes | None], Any], value: bytes | None) -> Reject:
-    with pytest.raises(Reject) as caught:
+def rejected(decode: Callable[[bytes | None], Any], value: bytes | None) -> InvalidMessage:
+    with pytest.raises(InvalidMessage) as caught:
         decode(value)
     assert caught.value.reason in REASONS
     assert caught.value.detail
@@ -52,7 +52,7 @@ def rejected(decode: Callable[[bytes | None], Any], value: bytes | None) -> Reje
 def attempt(decode: Callable[[bytes | None], Any], value: bytes) -> Any:
     try:
         return decode(value)
-    except Reject:
+    except InvalidMessage:
         rejected(decode, value)
         return None
 
@@ -222,7 +222,7 @@ def test_an_expiry_is_a_time() -> None:
     assert decode_candidate(b'{"item_id": 5, "expires_at": null}') == Candidate("5")
 
 
-def test_decoding_a_click_takes_no_longer_than_planned() -> None:
+def test_decoding_a_click_takes_no_longer_than_the_standard_decoder_that_checks_nothing() -> None:
     value = b'{"user_id": "user-123456", "item_id": "item-98765", "ts": 1732440000000, "referrer": "front"}'
-    best = min(timeit.repeat(lambda: decode_click(value), number=2000, repeat=25)) / 2000
-    assert best < 1.5e-6, f"{best * 1e6:.2f} microseconds"
+    ours, plain = (min(timeit.repeat(lambda f=f: f(value), number=1000, repeat=50)) for f in (decode_click, json.loads))
+    assert ours < plain

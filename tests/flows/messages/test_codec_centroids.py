@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.messages.codec import centroids_key, decode_centroids, encode_centroids, split_centroids_key
-from flows.messages.rejects import REASONS, Reject
+from flows.messages.rejects import REASONS, InvalidMessage
 from flows.messages.types import Centroids
 
 identifiers = st.text(min_size=1, max_size=256).filter(lambda text: len(text.encode()) <= 256)
@@ -45,7 +45,7 @@ def test_the_key_of_centroids_comes_through(version: str, item: str) -> None:
 
 @pytest.mark.parametrize("key", [b"v/" + b"i" * 257, b"v" * 257 + b"/i", b"v/" + "\u00e9".encode() * 129])
 def test_a_key_with_an_endless_part_is_refused(key: bytes) -> None:
-    with pytest.raises(Reject, match="bad_identifier"):
+    with pytest.raises(InvalidMessage, match="bad_identifier"):
         split_centroids_key(key)
     assert split_centroids_key(b"v" * 256 + b"/" + b"i" * 256)
 
@@ -54,8 +54,8 @@ def test_a_key_with_an_endless_part_is_refused(key: bytes) -> None:
 def test_any_key_is_split_or_rejected(key: bytes) -> None:
     try:
         parts = split_centroids_key(key)
-    except Reject as reject:
-        assert reject.reason in {"not_utf8", "key_mismatch"}  # noqa: PT017 (either is an answer)
+    except InvalidMessage as invalid:
+        assert invalid.reason in {"not_utf8", "key_mismatch"}  # noqa: PT017 (either is an answer)
     else:
         assert centroids_key(*parts) == key
 
@@ -89,7 +89,7 @@ def changed(**change: Any) -> bytes:
 )
 def test_centroids_that_do_not_fit_are_rejected(value: bytes | None, reason: str) -> None:
     assert decode_centroids(changed()).k == 2
-    with pytest.raises(Reject) as caught:
+    with pytest.raises(InvalidMessage) as caught:
         decode_centroids(value)
     assert (caught.value.reason, bool(caught.value.detail)) == (reason, True)
 
@@ -100,8 +100,8 @@ def test_a_damaged_message_is_read_or_rejected(place: int, byte: int) -> None:
     damaged[place] = byte
     try:
         message = decode_centroids(bytes(damaged))
-    except Reject as reject:
-        assert reject.reason in REASONS  # noqa: PT017 (either is an answer)
+    except InvalidMessage as invalid:
+        assert invalid.reason in REASONS  # noqa: PT017 (either is an answer)
     else:
         assert message.centroids_array().shape == (message.k, message.h)
 
@@ -117,6 +117,6 @@ def test_a_damaged_message_is_read_or_rejected(place: int, byte: int) -> None:
     ],
 )
 def test_a_key_that_is_none_of_centroids_is_rejected(key: bytes | None, reason: str) -> None:
-    with pytest.raises(Reject) as caught:
+    with pytest.raises(InvalidMessage) as caught:
         split_centroids_key(key)
     assert caught.value.reason == reason

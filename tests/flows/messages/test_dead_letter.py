@@ -10,13 +10,19 @@ from hypothesis import strategies as st
 from letters import GOOD, NOW, letter
 
 from flows.admin.dead_letters.acceptance import Acceptance
-from flows.admin.dead_letters.reasons import EXPLANATIONS
-from flows.admin.dead_letters.show import as_json, explanation, printable, row, text_or_hex
+from flows.admin.dead_letters.show import EXPLANATIONS, as_json, explanation, printable, row, text_or_hex
 from flows.config.settings import MessageSettings, Settings
 from flows.messages.batches import RawBatch
-from flows.messages.dead_letter import DeadLetter, SentBack, Stranger, dead_letter_headers, read_record, receipt_of
+from flows.messages.dead_letter import (
+    DeadLetter,
+    ForeignRecord,
+    RedriveReceipt,
+    dead_letter_headers,
+    read_record,
+    receipt_of,
+)
 from flows.messages.decode import Decoder
-from flows.messages.rejects import REASONS, Reject
+from flows.messages.rejects import REASONS, InvalidMessage
 from flows.messages.types import DeadLetterHeaders
 
 
@@ -77,7 +83,7 @@ def test_a_letter_is_bounded_and_says_what_is_cut(key: bytes, value: bytes, head
 
 def test_a_detail_is_cut_by_bytes() -> None:
     headers = dead_letter_headers(
-        Reject("wrong_type", "é" * 999), topic="t", partition=0, offset=0, time_ms=0, original=[]
+        InvalidMessage("wrong_type", "é" * 999), topic="t", partition=0, offset=0, time_ms=0, original=[]
     )
     assert len(dict(headers)["detail"] or b"") == 500
 
@@ -103,7 +109,7 @@ def test_headers_that_cannot_be_read_are_refused_and_looked_at_once() -> None:
         found = as_record(out)
         assert found.reason == ("not_utf8" if most == 1000 else "oversized")
         assert found.cut == "all of its headers were left out"
-    assert isinstance(read_record(Holed()), Stranger)  # type: ignore[arg-type]
+    assert isinstance(read_record(Holed()), ForeignRecord)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -111,12 +117,12 @@ def test_headers_that_cannot_be_read_are_refused_and_looked_at_once() -> None:
     [
         [],
         [("reason", b"oversized")],
-        [("receipt", b"sent_back")],
+        [("receipt", b"redriven")],
     ],
 )
 def test_what_is_no_letter(headers: Any) -> None:
     record = read_record(Message(topic="d", partition=0, offset=9, key=None, value=b"{", headers=headers))
-    assert isinstance(record, Stranger)
+    assert isinstance(record, ForeignRecord)
     assert record.why
 
 
@@ -135,15 +141,19 @@ def test_what_is_no_letter(headers: Any) -> None:
     ],
 )
 def test_a_letter_with_a_wrong_header_is_none(name: str, value: bytes | None) -> None:
-    usual = dead_letter_headers(Reject("oversized", "d"), topic="t", partition=0, offset=0, time_ms=0, original=[])
+    usual = dead_letter_headers(
+        InvalidMessage("oversized", "d"), topic="t", partition=0, offset=0, time_ms=0, original=[]
+    )
     headers = [*((n, v) for n, v in usual if n != name), (name, value)]
     made = Message(topic="d", partition=0, offset=9, key=None, value=b"{", headers=headers)
-    assert isinstance(read_record(made), Stranger)
+    assert isinstance(read_record(made), ForeignRecord)
 
 
 def test_a_receipt_is_read_as_it_is_written() -> None:
     value, headers = receipt_of([5, 3], NOW)
-    assert read_record(Message(topic="d", partition=4, offset=9, value=value, headers=headers)) == SentBack(4, [3, 5])
+    assert read_record(Message(topic="d", partition=4, offset=9, value=value, headers=headers)) == RedriveReceipt(
+        4, [3, 5]
+    )
 
 
 @given(st.text())
@@ -157,17 +167,17 @@ def test_what_is_shown_of_a_letter_is_safe_and_whole() -> None:
     nasty = "\x1b]0;x\x07\u202e[bold]\n"
     bad = letter(key=nasty.encode(), value=b"\xff\x00", detail=nasty, topic=nasty, headers=[(nasty, b"\xfe")])
     acceptance = Acceptance(Settings(), lambda: NOW)
-    said = explanation(bad, acceptance, sent_back=False, most=100)
-    for text in (*row(bad, sent_back=True), *said.split("\n")):
+    said = explanation(bad, acceptance, redriven=False, most=100)
+    for text in (*row(bad, redriven=True), *said.split("\n")):
         assert text.isprintable()
     assert "0xff00" in said
     assert EXPLANATIONS["oversized"].to_do in said
-    assert "none of ours" in said
-    found = json.loads(as_json(bad, sent_back=True))
+    assert "not managed by this deployment" in said
+    found = json.loads(as_json(bad, redriven=True))
     assert found["key"] == nasty
     assert found["value_hex"] == "ff00"
     assert found["headers"] == [{"name": nasty, "value_hex": "fe"}]
-    assert found["sent_back"] is True
+    assert found["redriven"] is True
     assert text_or_hex(b"\xff") == "0xff"
 
 

@@ -24,7 +24,7 @@ from flows.messages.codec import (
     decode_scores,
 )
 from flows.messages.dead_letter import cut_value, dead_letter_headers
-from flows.messages.rejects import REASONS, Reject
+from flows.messages.rejects import REASONS, InvalidMessage
 from flows.messages.schemas.generate import FOLDER, TYPES, schema_of
 from flows.messages.types import DeadLetterHeaders
 
@@ -129,7 +129,7 @@ def test_what_a_schema_refuses_the_decoder_refuses(name: str, change: dict[str, 
 
 def assert_refused(name: str, payload: Any) -> None:
     assert not Draft7Validator(committed(name)).is_valid(payload)
-    with pytest.raises(Reject):
+    with pytest.raises(InvalidMessage):
         DECODE[name](payload)
 
 
@@ -144,7 +144,12 @@ def test_unknown_fields_are_ignored(name: str) -> None:
 @pytest.mark.parametrize("value", [None, b"short", b"long" * 9])
 def test_the_headers_of_dead_letters_are_as_their_schema_says(reason: Any, value: bytes | None) -> None:
     headers = dead_letter_headers(
-        Reject(reason, "why \udcff"), topic="clicks", partition=3, offset=9, time_ms=5, original=[("source", b"\xff")]
+        InvalidMessage(reason, "why \udcff"),
+        topic="clicks",
+        partition=3,
+        offset=9,
+        time_ms=5,
+        original=[("source", b"\xff")],
     )
     kept, cut = cut_value(value, 20)
     ours = {name: text.decode() for name, text in headers + cut if not name.startswith("original.")}  # type: ignore[union-attr]

@@ -58,7 +58,7 @@ def test_it_loads_what_is_there_and_follows_what_comes(
     client.send_all(name, [("v1/i7", None)])
     transaction(broker, name, [b"aborted"] * 5, commit=False)  # so that the end lies behind the last message
     with loading(settings) as (index, loader):
-        assert index.loaded.wait(30), loader.failure
+        assert index.loaded.wait(120), loader.failure
         assert index.view.size == 19
         client.send_all(name, [centroids("late"), ("v1/i3", None)])
         wait_until(lambda: index.view.slot("late") is not None and index.view.slot("i3") is None)
@@ -69,7 +69,7 @@ def test_an_empty_topic_is_loaded_at_once_and_a_missing_one_is_a_failure(
     topics: Callable[..., Settings], broker: str
 ) -> None:
     with loading(topics()) as (index, loader):
-        assert index.loaded.wait(30), loader.failure
+        assert index.loaded.wait(120), loader.failure
     with loading(Settings(bootstrap_servers=broker, topic_prefix="nowhere.")) as (index, loader):
         wait_until(lambda: loader.failure is not None)
         assert isinstance(loader.failure, RalmError)

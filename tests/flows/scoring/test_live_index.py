@@ -28,7 +28,7 @@ OPERATIONS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(OPERATIONS)
 def test_it_says_what_was_put_in_last(operations: list[dict[str, int | None]]) -> None:
     index, model, views = LiveIndex(WEIGHTS), {}, []

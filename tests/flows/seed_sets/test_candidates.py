@@ -5,14 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.messages.batches import CandidateChange
 from flows.seed_sets.candidates import FOR_EVER, CandidateRegistry
 from state.store.seed_store import CandidateEntry
 
-LAWS = settings(deadline=None)
 ITEMS = "abc"
 REMEMBER = 1000
 TIMES = st.integers(0, 5000)
@@ -58,7 +57,6 @@ def oracle(messages: list[CandidateChange], item: str) -> Oracle:
     return found
 
 
-@LAWS
 @given(MESSAGES, st.booleans(), TIMES)
 def test_the_registry_says_what_the_messages_say(messages: list[CandidateChange], only_listed: bool, now: int) -> None:
     found = registry(messages, only_listed=only_listed)
@@ -72,7 +70,6 @@ def test_the_registry_says_what_the_messages_say(messages: list[CandidateChange]
     assert len(found) == len({message.item_id for message in messages})
 
 
-@LAWS
 @given(MESSAGES, TIMES)
 def test_clicks_count_after_the_item_was_listed_again(messages: list[CandidateChange], now: int) -> None:
     found = registry(messages).ignore_before([*ITEMS, "never named"], now)
@@ -88,7 +85,6 @@ def test_clicks_count_after_the_item_was_listed_again(messages: list[CandidateCh
     assert found.dtype == np.int64
 
 
-@LAWS
 @given(MESSAGES, st.integers(0, 12))
 def test_a_restart_between_two_messages_changes_nothing(messages: list[CandidateChange], at: int) -> None:
     """What ``apply`` returns is what the store has: a registry made of it goes on as the first would."""
@@ -100,7 +96,6 @@ def test_a_restart_between_two_messages_changes_nothing(messages: list[Candidate
     assert [after.apply(message) for message in messages[at:]] == [before.apply(message) for message in messages[at:]]
 
 
-@LAWS
 @given(MESSAGES, TIMES)
 def test_what_is_forgotten_expired_long_ago_and_only_that(messages: list[CandidateChange], now: int) -> None:
     found = registry(messages)

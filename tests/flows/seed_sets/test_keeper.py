@@ -87,7 +87,7 @@ def test_a_new_model_makes_every_items_centroids_anew(build: Build, tmp_path: Pa
     assert {split_centroids_key(message.key) for message in out} == {(other.model_version, "a")}
 
 
-def test_an_item_that_nobody_clicks_is_given_up_and_may_come_back(build: Build) -> None:
+def test_an_item_that_is_idle_is_evicted_and_may_come_back(build: Build) -> None:
     operator = build(ttl=5000)
     operator.apply([batch(0, *FIRST), batch(9, ("z", 1, 1500))])
     settle(operator)
@@ -124,7 +124,7 @@ def test_a_drain_closes_nothing(build: Build) -> None:
     assert state.pending == {}
 
 
-def test_a_crash_between_the_store_and_the_snapshot_leaves_no_ghost_of_a_given_up_item(build: Build) -> None:
+def test_a_crash_between_the_store_and_the_snapshot_leaves_no_ghost_of_an_evicted_item(build: Build) -> None:
     operator = build(ttl=5000)
     operator.apply([batch(0, *FIRST), batch(9, ("z", 1, 1500))])
     settle(operator)
@@ -183,7 +183,7 @@ def test_only_listed_items_are_clustered_if_so_set(build: Build) -> None:
     assert set(emitted(out)) == {"a"}  # its seeds were kept meanwhile
 
 
-def test_a_listed_item_is_not_given_up_for_want_of_clicks(build: Build) -> None:
+def test_a_listed_item_is_not_evicted_for_want_of_clicks(build: Build) -> None:
     operator = build(ttl=5000)
     operator.apply([listing(0, "a", sent=0), batch(0, *FIRST), batch(9, ("z", 1, 1500))])
     settle(operator)
@@ -191,7 +191,7 @@ def test_a_listed_item_is_not_given_up_for_want_of_clicks(build: Build) -> None:
     assert {item for item, message in emitted(out).items() if message is None} == {"b", "c"}
 
 
-def test_too_many_items_crowd_the_longest_idle_out(build: Build) -> None:
+def test_over_capacity_the_longest_idle_items_are_evicted(build: Build) -> None:
     operator = build(max_items=3)
     operator.apply([batch(0, *[(name, 1, 100 + n) for n, name in enumerate("abcdef")])])
     assert set(emitted(operator.apply([batch(6, ("z", 1, 1500))]))) == {"a", "b", "c"}

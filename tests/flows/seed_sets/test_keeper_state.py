@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.seed_sets.keeper_state import OperatorSnapshot
@@ -14,7 +14,6 @@ from flows.support.errors import RalmError
 NATURAL = st.integers(0, 2**63 - 1)
 
 
-@settings(deadline=None)
 @given(
     NATURAL,
     NATURAL,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flows.offline.evaluation.cold import cold_rows
+from flows.offline.evaluation.table import cold_rows
 from ralm.features import Interactions, Ints
 from ralm.models.activity import Activity
 from ralm.models.item_knn import ItemKnn
@@ -24,7 +24,7 @@ def held_out(planted: Interactions) -> ColdTask:
 
 @pytest.fixture(autouse=True)
 def few_items(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "LEAST_ITEMS", 8)
+    monkeypatch.setattr(protocol, "LEAST_COLD_ITEMS", 8)
 
 
 class Recorder(Activity):
@@ -81,7 +81,7 @@ def test_who_cannot_tell_is_at_a_half_and_who_can_learns_from_seeds(held_out: Co
 
 
 def test_too_few_items_are_no_task(planted: Interactions, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "LEAST_ITEMS", planted.items)
+    monkeypatch.setattr(protocol, "LEAST_COLD_ITEMS", planted.items)
     assert cold_task(planted, None) is None
 
 

@@ -7,11 +7,11 @@ import pytest
 
 from ralm.features import Interactions
 from ralm.protocol.judge import judge
-from ralm.protocol.negatives import KINDS, negatives
+from ralm.protocol.negatives import NEGATIVE_KINDS, negatives
 from ralm.protocol.task import Task
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", NEGATIVE_KINDS)
 def test_negatives_never_clicked_and_every_positive_has_one(crowd: Interactions, task: Task, kind: str) -> None:
     user, item, negative = negatives(task, kind, 0)
     clicked = np.zeros((crowd.users, crowd.items), bool)
@@ -39,7 +39,7 @@ def test_activity_tells_nothing_of_matched_negatives(task: Task) -> None:
     assert figures.auc["uniform"] > 0.6
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", NEGATIVE_KINDS)
 def test_draws_follow_the_seed(task: Task, kind: str) -> None:
     first, again, other = (negatives(task, kind, rng_seed)[2] for rng_seed in (0, 0, 1))
     assert np.array_equal(first, again)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ralm.seed_set import SeedSet
@@ -36,13 +36,11 @@ from state.store.layout import (
     split_key,
 )
 
-LAWS = settings(deadline=None)
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 TIMES = st.integers(0, MAX_TIME - 1)
 NATURAL = st.integers(0, 2**63 - 1)
 
 
-@LAWS
 @given(NAMES, st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
 def test_a_key_is_taken_apart_into_what_it_was_made_of(item: str, epoch: int, generation: int, number: int) -> None:
     assert split_key(item_key(b"I", item)) == StoreKey("I", item)
@@ -50,7 +48,6 @@ def test_a_key_is_taken_apart_into_what_it_was_made_of(item: str, epoch: int, ge
     assert split_key(piece_key(item, generation, number)) == StoreKey("P", item, generation << 32 | number)
 
 
-@LAWS
 @given(NAMES, st.lists(st.integers(0, 2**64 - 1), min_size=2, max_size=9))
 def test_deltas_sort_by_their_epochs_and_items_lie_apart(item: str, epochs: list[int]) -> None:
     assert sorted(delta_key(item, epoch) for epoch in epochs) == [delta_key(item, epoch) for epoch in sorted(epochs)]
@@ -63,7 +60,6 @@ def test_what_is_no_key_is_refused(key: bytes) -> None:
         split_key(key)
 
 
-@LAWS
 @given(TIMES, NATURAL, NATURAL, NATURAL)
 def test_records_entries_and_heads_come_back(time: int, one: int, two: int, three: int) -> None:
     record, entry = ItemRecord(time, one), CandidateEntry(one, two, three)
@@ -73,7 +69,6 @@ def test_records_entries_and_heads_come_back(time: int, one: int, two: int, thre
     assert decode_head(encode_head(head), "a") == head
 
 
-@LAWS
 @given(st.dictionaries(st.integers(0, 2**64 - 1), TIMES, max_size=20))
 def test_seeds_come_back_in_sixteen_bytes_each(newest: dict[int, int]) -> None:
     seeds = SeedSet.of_clicks(np.array(list(newest), np.uint64), np.array(list(newest.values()), np.int64), 20)

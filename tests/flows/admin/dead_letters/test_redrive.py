@@ -1,7 +1,8 @@
 """Dead letters go back in order, once, and only if they would be accepted."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Self
 
 import pytest
@@ -10,13 +11,12 @@ from hypothesis import strategies as st
 from letters import GOOD, NOW, letter
 
 from flows.admin.dead_letters.acceptance import Acceptance
-from flows.admin.dead_letters.send_back import ReturnOptions, Summary, send_back
-from flows.admin.dead_letters.spool import Spool
+from flows.admin.dead_letters.redrive import RedriveOptions, RedriveSummary, redrive
 from flows.admin.dead_letters.topic import Filters
 from flows.config.settings import Settings
 from flows.kafka.producer import ProducerRecord
-from flows.messages.dead_letter import SentBack, Stranger
-from flows.messages.rejects import Reject
+from flows.messages.dead_letter import ForeignRecord, RedriveReceipt
+from flows.messages.rejects import InvalidMessage
 from flows.support.errors import RalmError
 
 letters = st.lists(
@@ -25,41 +25,17 @@ letters = st.lists(
 )
 
 
-@given(letters, st.data())
-def test_letters_leave_the_spool_in_their_original_order_each_once(made: list[Any], data: st.DataObject) -> None:
-    places = [(partition, number) for number, (*_, partition) in enumerate(made)]
-    sent = set(data.draw(st.lists(st.sampled_from(places), max_size=3))) if places else set()
-    with Spool() as spool:
-        for number, (topic, source, offset, partition) in enumerate(made):
-            spool.add(letter(number, topic=topic, source_partition=source, source_offset=offset, partition=partition))
-        for partition, offset in sent:
-            spool.note(SentBack(partition, [offset]))
-        ordered = spool.in_order()
-        found = [((one.topic, one.source_partition, one.source_offset), copies) for one, copies in ordered]
-    copies: dict[Any, list[Any]] = {}
-    for (topic, source, offset, _), place in zip(made, places, strict=True):
-        copies.setdefault((topic, source, offset), []).append(place)
-    settled = {original for original, of_it in copies.items() if sent & set(of_it)}
-    assert {original: sorted(of_it) for original, of_it in found} == {
-        original: sorted(of_it) for original, of_it in copies.items() if original not in settled
-    }
-    for topic in ("clicks", "requests"):
-        order = [original for original, _ in found if original[0] == topic]
-        assert order == sorted(order)
-    assert (len(ordered), ordered.already) == (len(found), len(settled))
-
-
 def test_a_letter_is_accepted_once_the_limit_is_raised_or_the_time_has_come() -> None:
     big = letter(value=GOOD[:-1] + b', "note": "' + b"x" * 300 + b'"}')
-    with pytest.raises(Reject, match="oversized"):
+    with pytest.raises(InvalidMessage, match="oversized"):
         Acceptance(Settings(max_message_bytes=100), lambda: NOW).key(big)
     assert Acceptance(Settings(), lambda: NOW).key(big) == b"i"
     early = letter(value=GOOD.replace(b"1000", str(NOW + 60_000).encode()))
-    with pytest.raises(Reject, match="future_time"):
+    with pytest.raises(InvalidMessage, match="future_time"):
         Acceptance(Settings(max_future="1s"), lambda: NOW).key(early)
     assert Acceptance(Settings(max_future="1s"), lambda: NOW + 60_000).key(early) == b"i"
     new = letter(headers=[("schema_version", b"2")])
-    with pytest.raises(Reject, match="unsupported_schema_version"):
+    with pytest.raises(InvalidMessage, match="unsupported_schema_version"):
         Acceptance(Settings(), lambda: NOW).key(new)
 
 
@@ -68,9 +44,9 @@ def test_a_key_is_set_only_where_the_key_was_the_reason() -> None:
     for reason, key in (("null_key", None), ("key_mismatch", b"other")):
         wrong = letter(reason=reason, key=key)
         assert asked.key(wrong) == b"i"
-        with pytest.raises(Reject, match=reason):
+        with pytest.raises(InvalidMessage, match=reason):
             plain.key(wrong)
-        with pytest.raises(Reject, match=reason):
+        with pytest.raises(InvalidMessage, match=reason):
             asked.key(letter(reason="oversized", key=key))
     request = b'{"request_id": "r", "user_id": "u", "ts": 1}'
     assert asked.key(letter(topic="requests", reason="null_key", key=None, value=request)) == b"u"
@@ -94,7 +70,7 @@ def test_candidates_and_tombstones_are_checked(key: bytes | None, value: bytes |
     if reason is None:
         assert acceptance.key(one) == key
     else:
-        with pytest.raises(Reject, match=reason):
+        with pytest.raises(InvalidMessage, match=reason):
             acceptance.key(one)
 
 
@@ -130,32 +106,78 @@ class FakeProducer:
             raise RalmError(msg)
 
 
+def redrive_records(monkeypatch: pytest.MonkeyPatch, records: list[Any], **options: Any) -> RedriveSummary:
+    """Redrive what a topic has, with a fake producer."""
+    FakeProducer.sent.clear()
+    monkeypatch.setattr("flows.admin.dead_letters.redrive.Producer", FakeProducer)
+    monkeypatch.setattr("flows.admin.dead_letters.redrive.read_records", lambda *_: iter(records))
+    filters = options.pop("filters", Filters())
+    return redrive(Settings(), RedriveOptions(filters, **options), lambda: NOW)
+
+
 @pytest.fixture
-def back(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Summary]:
+def back(monkeypatch: pytest.MonkeyPatch) -> Callable[..., RedriveSummary]:
     """Sends records back with a fake producer."""
     monkeypatch.setattr(FakeProducer, "sent", [])
-    monkeypatch.setattr("flows.admin.dead_letters.send_back.Producer", FakeProducer)
-
-    def run(records: list[Any], **options: Any) -> Summary:
-        def read(*_: object) -> Iterator[Any]:
-            return iter(records)
-
-        monkeypatch.setattr("flows.admin.dead_letters.send_back.read_records", read)
-        filters = options.pop("filters", Filters())
-        return send_back(Settings(), ReturnOptions(filters, **options), lambda: NOW)
-
-    return run
+    return partial(redrive_records, monkeypatch)
 
 
 def receipts() -> list[tuple[int, list[int]]]:
     written = [m for m in FakeProducer.sent if m.topic == "dead-letters"]
-    return [(m.partition, json.loads(m.value or b"")["sent_back"]) for m in written]
+    return [(m.partition, json.loads(m.value or b"")["redriven"]) for m in written]
 
 
-def test_letters_go_back_with_bytes_key_and_headers_and_a_receipt_for_each_copy(back: Callable[..., Summary]) -> None:
+@given(letters, st.data())
+def test_each_original_goes_once_unless_a_copy_went_before(made: list[Any], data: st.DataObject) -> None:
+    request = b'{"request_id": "r", "user_id": "i", "ts": 1}'
+    records = [
+        letter(n, topic=topic, source_partition=source, source_offset=offset, partition=partition)
+        if topic == "clicks"
+        else letter(n, topic=topic, source_partition=source, source_offset=offset, partition=partition, value=request)
+        for n, (topic, source, offset, partition) in enumerate(made)
+    ]
+    places = [(one.partition, one.offset) for one in records]
+    noted = set(data.draw(st.lists(st.sampled_from(places), max_size=3))) if places else set()
+    copies: dict[Any, list[Any]] = {}
+    for one in records:
+        copies.setdefault((one.topic, one.source_partition, one.source_offset), []).append((one.partition, one.offset))
+    settled = {original for original, of_it in copies.items() if noted & set(of_it)}
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        summary = redrive_records(monkeypatch, [*records, *(RedriveReceipt(p, [offset]) for p, offset in noted)])
+    assert summary.already == len(settled)
+    assert summary.sent.total() == len(copies) - len(settled)
+    assert sorted((partition, offset) for partition, offsets in receipts() for offset in offsets) == sorted(
+        place for original, of_it in copies.items() if original not in settled for place in of_it
+    )
+
+
+def test_letters_of_a_key_go_in_the_order_in_which_they_lie(back: Callable[..., RedriveSummary]) -> None:
+    again = [2, 3, 4]  # a flow that was killed reads on from its snapshot, and writes letters a second time
+    values = [GOOD.replace(b"1000", str(n).encode()) for n in range(5)]
+    back([letter(n, source_offset=at, value=values[at]) for n, at in enumerate([0, 1, 2, 3, *again])])
+    assert [m.value for m in FakeProducer.sent if m.topic == "clicks"] == values
+
+
+def test_the_newest_of_several_candidates_without_a_key_is_the_one_that_goes(
+    back: Callable[..., RedriveSummary], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.admin.dead_letters.redrive.read_to_end", lambda *_: iter([]))
+    made = {"topic": "candidates", "reason": "null_key", "key": None}
+    old, new = (b'{"item_id": "i", "expires_at": %d}' % n for n in (1, 2))
+    summary = back(
+        [letter(0, partition=1, source_offset=9, value=new, **made), letter(0, source_offset=5, value=old, **made)],
+        set_key=True,
+    )
+    assert (summary.sent, summary.superseded) == ({"candidates": 1}, 1)
+    assert FakeProducer.sent[0].value == new
+
+
+def test_letters_go_back_with_bytes_key_and_headers_and_a_receipt_for_each_copy(
+    back: Callable[..., RedriveSummary],
+) -> None:
     one = letter(4, headers=[("source", b"web"), ("empty", None)])
-    summary = back([letter(9, source_offset=8), one, letter(7, source_offset=4), Stranger(0, 1, "x")])
-    assert (summary.sent, summary.strangers) == ({"clicks": 2}, 1)
+    summary = back([one, letter(7, source_offset=4), letter(9, source_offset=8), ForeignRecord(0, 1, "x")])
+    assert (summary.sent, summary.foreign_records) == ({"clicks": 2}, 1)
     first, second, _ = FakeProducer.sent
     assert (first.topic, first.key, first.value, first.headers, first.partition) == (
         "clicks",
@@ -168,13 +190,13 @@ def test_letters_go_back_with_bytes_key_and_headers_and_a_receipt_for_each_copy(
     assert receipts() == [(0, [4, 7, 9])]
 
 
-def test_what_was_sent_back_is_not_sent_again(back: Callable[..., Summary]) -> None:
-    summary = back([letter(1), letter(2), SentBack(0, [1])])
+def test_what_was_redriven_is_not_sent_again(back: Callable[..., RedriveSummary]) -> None:
+    summary = back([letter(1), letter(2), RedriveReceipt(0, [1])])
     assert (summary.sent.total(), summary.already) == (1, 1)
     assert receipts() == [(0, [2])]
 
 
-def test_filters_limit_and_dry_run(back: Callable[..., Summary]) -> None:
+def test_filters_limit_and_dry_run(back: Callable[..., RedriveSummary]) -> None:
     records = [letter(n, reason="oversized" if n % 2 else "future_time", time=n, key=b"i") for n in range(10)]
     assert back(records, filters=Filters(reason="future_time")).sent.total() == 5
     assert back(records, filters=Filters(since=7)).sent.total() == 3
@@ -188,7 +210,7 @@ def test_filters_limit_and_dry_run(back: Callable[..., Summary]) -> None:
 
 
 def test_after_a_failure_nothing_more_goes_and_what_went_is_noted(
-    back: Callable[..., Summary], monkeypatch: pytest.MonkeyPatch
+    back: Callable[..., RedriveSummary], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FakeProducer, "fail_at", 3)
     with pytest.raises(RalmError, match="not delivered"):
@@ -197,7 +219,7 @@ def test_after_a_failure_nothing_more_goes_and_what_went_is_noted(
     assert len([m for m in FakeProducer.sent if m.topic == "clicks"]) == 2
 
 
-def test_what_cannot_go_back_stays_and_is_counted(back: Callable[..., Summary]) -> None:
+def test_what_cannot_go_back_stays_and_is_counted(back: Callable[..., RedriveSummary]) -> None:
     summary = back(
         [
             letter(1, topic="scores"),
@@ -208,7 +230,7 @@ def test_what_cannot_go_back_stays_and_is_counted(back: Callable[..., Summary]) 
         ]
     )
     assert summary.sent.total() == 0
-    assert summary.foreign == {"scores": 1, "dead-letters": 1}
+    assert summary.unroutable == {"scores": 1, "dead-letters": 1}
     assert summary.cut == 1
     assert summary.refused == {"not_json": 1, "null_key": 1}
     assert FakeProducer.sent == []

@@ -1,22 +1,29 @@
 """What a worker process does: it has one plan, makes each task once, and runs cells on it."""
 
 import time
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+from filelock import FileLock
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
 from flows.offline.datasets.layout import Dataset, load
-from flows.offline.evaluation.cells import Job, digest, options_of, write
-from flows.offline.evaluation.cold import cold_task_of
+from flows.offline.evaluation.cells import CellSpec, digest, options_of, write_cell
 from flows.offline.evaluation.plan import Plan
-from flows.offline.evaluation.tower_store import TowerFiles
 from ralm.features import Interactions
 from ralm.models.model import Model, SeedModel
+from ralm.models.shared_tower import Arrays
 from ralm.progress import Report
 from ralm.protocol.cold import ColdTask, judge_cold
 from ralm.protocol.judge import judge
 from ralm.protocol.task import Task
+from state.atomic_file import atomic_write
 
 PACKAGES = ("ralm-streaming", "numpy", "scipy", "scikit-learn", "torch", "implicit")
 
@@ -31,20 +38,20 @@ class CellWork:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
 
-    def run(self, job: Job, report: Report) -> None:
+    def run(self, spec: CellSpec, report: Report) -> None:
         """Run a cell and keep it.
 
         Raises:
             ValueError: when the catalogue has changed since the plan was made.
         """
-        model = self._plan.entries[job.model].make()
-        if options_of(model) != job.options:
-            msg = f"{job.model} is not what it was when the run began; start again"
+        model = self._plan.entries[spec.model].make()
+        if options_of(model) != spec.options:
+            msg = f"{spec.model} is not what it was when the run began; start again"
             raise ValueError(msg)
         if hasattr(model, "use_store"):
-            model.use_store(TowerFiles(self._plan.work / f"towers-{digest([job.fingerprint, job.task])}"))
-        result = self._cold(model, job, report) if job.kind == "cold" else self._task_cell(model, job, report)
-        write(self._plan.work, job, {**result, "versions": versions()})
+            model.use_store(TowerFiles(self._plan.work / f"towers-{digest([spec.fingerprint, spec.task])}"))
+        result = self._cold(model, spec, report) if spec.kind == "cold" else self._task_cell(model, spec, report)
+        write_cell(self._plan.work, spec, {**result, "versions": versions()})
 
     @cached_property
     def _dataset(self) -> Dataset:
@@ -60,12 +67,12 @@ class CellWork:
 
     @cached_property
     def _cold_task(self) -> ColdTask | None:
-        return cold_task_of(self._dataset, self._data, self._plan.protocol)
+        return self._plan.protocol.cold_task(self._dataset, self._data)
 
-    def _task_cell(self, model: Model, job: Job, report: Report) -> dict[str, Any]:
+    def _task_cell(self, model: Model, spec: CellSpec, report: Report) -> dict[str, Any]:
         task = self._task
         began = time.monotonic()
-        model.fit(task.train, job.rng_seed, report)
+        model.fit(task.train, spec.rng_seed, report)
         fitted = time.monotonic()
         report("scoring", 0, 1, float("nan"))
         if task.warm:
@@ -73,10 +80,10 @@ class CellWork:
         elif isinstance(model, SeedModel):
             scores = model.scores_of_seeds(task.users, task.seeds)
         else:
-            msg = f"{job.model} cannot answer for items that it has not learned of"
+            msg = f"{spec.model} cannot answer for items that it has not learned of"
             raise ValueError(msg)
         scored = time.monotonic()
-        figures, exposed = judge(scores, task, job.rng_seed)
+        figures, exposed = judge(scores, task, spec.rng_seed)
         return {
             "figures": asdict(figures),
             "exposure": exposed.tolist(),
@@ -85,14 +92,14 @@ class CellWork:
             "seconds_score": scored - fitted,
         }
 
-    def _cold(self, model: Model, job: Job, report: Report) -> dict[str, Any]:
+    def _cold(self, model: Model, spec: CellSpec, report: Report) -> dict[str, Any]:
         cold = self._cold_task
         if cold is None or not isinstance(model, SeedModel):
-            msg = f"there are no cold items to ask {job.model} for"
+            msg = f"there are no cold items to ask {spec.model} for"
             raise ValueError(msg)
-        model.fit(cold.task.train, job.rng_seed, report)
+        model.fit(cold.task.train, spec.rng_seed, report)
         report("scoring", 0, 1, float("nan"))
-        points = judge_cold(model, cold, job.rng_seed)
+        points = judge_cold(model, cold, spec.rng_seed)
         left_out = ", ".join(f"{count:,} {what}" for what, count in cold.task.left_out.items() if count)
         return {
             "cold": {
@@ -114,3 +121,35 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+class TowerFiles:
+    """Keeps arrays under keys, each a file in a folder that all workers share: a user tower is most of a training.
+
+    Args:
+        folder: for one data set and one task.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def get(self, key: str) -> Arrays | None:
+        """The arrays of a key; None when there are none, or they are damaged."""
+        try:
+            found: Arrays = load_file(self._file(key))
+        except (OSError, SafetensorError):
+            return None
+        return found
+
+    def put(self, key: str, arrays: Arrays) -> None:
+        """Keep the arrays of a key; they are there whole or not at all."""
+        with atomic_write(self._file(key)) as work:
+            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, work)
+
+    def lock(self, key: str) -> AbstractContextManager[object]:
+        """Held by one process at a time; given up when the process ends, however it ends."""
+        return FileLock(self._file(key).with_suffix(".lock"))
+
+    def _file(self, key: str) -> Path:
+        return self._folder / f"{key}.safetensors"

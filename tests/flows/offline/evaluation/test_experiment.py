@@ -16,18 +16,17 @@ import pytest
 pytest.importorskip("implicit", reason="needs the extra 'train'")
 
 from flows.cli import main as cli
-from flows.offline.datasets import own
+from flows.offline.datasets.custom import prepare_custom
 from flows.offline.datasets.layout import save
 from flows.offline.evaluation.cells import options_of
-from flows.offline.evaluation.cold import COLUMNS as COLD_COLUMNS
-from flows.offline.evaluation.table import COLUMNS
+from flows.offline.evaluation.table import COLD_COLUMNS, COLUMNS
 from ralm.models.item_knn import ItemKnn
 
 CATALOGUE = """
 import os, signal, time
 from ralm.models.activity import Activity
 from ralm.models.catalogue import CATALOGUE as KNOWN
-from ralm.models.catalogue import Entry
+from ralm.models.catalogue import CatalogueEntry
 from ralm.models.lookalike_model import LookalikeModel
 from ralm.towers.training_config import TrainingConfig
 
@@ -45,7 +44,7 @@ class Killed(Activity):
 
 class Slow(Activity):
     def fit(self, clicks, rng_seed, report=None):
-        time.sleep(60)
+        time.sleep(600)
 
 class NoSeeds:
     def fit(self, clicks, rng_seed, report=None):
@@ -57,11 +56,11 @@ class NoSeeds:
 CATALOGUE = {
     "activity": KNOWN["activity"],
     "item-knn": KNOWN["item-knn"],
-    "ralm": Entry(lambda: LookalikeModel(SMALL), "main", "small"),
-    "failing": Entry(Failing, "broken", "raises"),
-    "killed": Entry(Killed, "broken", "dies"),
-    "slow": Entry(Slow, "slow", "sleeps"),
-    "no-seeds": Entry(NoSeeds, "other", "cannot answer from seeds"),
+    "ralm": CatalogueEntry(lambda: LookalikeModel(SMALL), "main", "small"),
+    "failing": CatalogueEntry(Failing, "broken", "raises"),
+    "killed": CatalogueEntry(Killed, "broken", "dies"),
+    "slow": CatalogueEntry(Slow, "slow", "sleeps"),
+    "no-seeds": CatalogueEntry(NoSeeds, "other", "cannot answer from seeds"),
 }
 """
 
@@ -94,7 +93,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name / "data.toml").write_text(described)
         rows = np.stack(list(columns.values()), axis=1)
         np.savetxt(folder / name / "events.csv", rows, "%d", ",", header=",".join(columns), comments="")
-        save(own.bring(name, folder / name), folder / ".ralm" / "data" / name)
+        save(prepare_custom(name, folder / name), folder / ".ralm" / "data" / name)
     return folder
 
 
@@ -138,6 +137,7 @@ def cells(shop: Path) -> list[Path]:
     return sorted((shop / ".ralm" / "evaluate" / "shop").glob("*.json"))
 
 
+@pytest.mark.slow
 def test_a_table_is_made_and_what_is_done_is_not_done_again(shop: Path, evaluate: Run) -> None:
     done = evaluate("--eval-work", ".ralm/evaluate")
     assert done.code == 0, done.err
@@ -193,6 +193,7 @@ def test_a_table_is_made_and_what_is_done_is_not_done_again(shop: Path, evaluate
     ]
 
 
+@pytest.mark.slow
 def test_the_look_alike_model_misses_no_floor(shop: Path, evaluate: Run) -> None:
     done = evaluate("--eval-models", "activity,ralm", "--eval-rng-seeds", "0", "--no-plots", "--eval-results", "ralm")
     assert done.code == 0, done.err
@@ -206,6 +207,7 @@ def test_the_look_alike_model_misses_no_floor(shop: Path, evaluate: Run) -> None
     assert float(curve[-1]["auc"]) > 0.75
 
 
+@pytest.mark.slow
 def test_models_that_fail_are_told_of_and_the_others_are_in_the_table(shop: Path, evaluate: Run) -> None:
     done = evaluate(
         "--eval-models", "failing,activity,killed,item-knn", "--no-cold", "--no-plots", "--eval-results", "failed"
@@ -217,8 +219,10 @@ def test_models_that_fail_are_told_of_and_the_others_are_in_the_table(shop: Path
     assert {model for model, _ in table(shop / "failed" / "shop.csv")} == {"activity", "item-knn"}
 
 
+@pytest.mark.slow
 def test_a_model_that_needs_an_items_clicks_is_not_asked_for_held_out_items(shop: Path, evaluate: Run) -> None:
-    models = ("--eval-models", "activity,no-seeds", "--no-cold", "--eval-results", "mute")
+    models = ("--eval-models", "activity,no-seeds", "--eval-rng-seeds", "0", "--eval-processes", "1")
+    models += ("--no-cold", "--eval-results", "mute")
     assert evaluate(*models, "--eval-split", "user").code == 0
     assert ("no-seeds", "matched") in table(shop / "mute" / "shop-user.csv")
     done = evaluate(*models, "--eval-split", "items")
@@ -277,8 +281,9 @@ def running(shop: Path, tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    deadline = time.monotonic() + 30
-    while not list(tmp_path.glob("shop/task-activity-*.json")) and time.monotonic() < deadline:
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("shop/task-activity-*.json")):
+        assert time.monotonic() < deadline, "the fast cell is not done"
         assert process.poll() is None, "the run ended before it was stopped"
         time.sleep(0.1)
     yield process
@@ -293,6 +298,7 @@ def is_running(pid: str) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGKILL])
 def test_a_stop_loses_only_what_is_in_progress(
     running: "subprocess.Popen[str]", evaluate: Run, tmp_path: Path, signal_number: signal.Signals
@@ -300,9 +306,9 @@ def test_a_stop_loses_only_what_is_in_progress(
     workers = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
     assert workers
     running.send_signal(signal_number)
-    running.wait(20)
+    running.wait(120)
     assert running.returncode != 0
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while any(is_running(worker) for worker in workers):
         assert time.monotonic() < deadline, "a worker went on without its command"
         time.sleep(0.1)

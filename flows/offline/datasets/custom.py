@@ -1,8 +1,8 @@
 """One's own data: a folder with ``events``, and perhaps ``users`` and ``items``, as CSV or Parquet (docs/data.md).
 
-Kinds of user fields that ``data.toml`` does not say are told from the values: lists, and text with ``|`` in any row,
-are multivalent; other text, booleans and whole numbers of at most 10 different values (codes: a plan, a gender) are
-categorical; other numbers are continuous.
+Kinds of user fields that ``data.toml`` does not give are inferred from the values: lists, and text with ``|`` in any
+row, are multivalent; other text, booleans and whole numbers of at most 10 different values (codes: a plan, a gender)
+are categorical; other numbers are continuous.
 """
 
 import tomllib
@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flows.offline.datasets.assemble import CATEGORIES, Columns, Known, assemble, known, mentioned
 from flows.offline.datasets.layout import SEPARATOR, Dataset
-from flows.offline.datasets.origin import table_file
-from flows.offline.datasets.tables import Table, read
-from flows.offline.datasets.times import milliseconds
+from flows.offline.datasets.source_files import table_file
+from flows.offline.datasets.tables import Table, read_table
+from flows.offline.datasets.times import times_ms
 from flows.support.errors import ConfigError
 
 DESCRIPTION = "data.toml"
@@ -57,7 +57,7 @@ class Description(BaseModel):
     kinds: dict[str, Literal["categorical", "multivalent", "continuous", "ignore"]] = {}
 
 
-def bring(name: str, folder: Path) -> Dataset:
+def prepare_custom(name: str, folder: Path) -> Dataset:
     """Read the tables of a folder.
 
     Args:
@@ -80,7 +80,7 @@ def bring(name: str, folder: Path) -> Dataset:
         events,
         users=_users(tables["users"], events, described),
         items=_items(tables["items"], events),
-        times=milliseconds(events, "timestamp", described.time_unit) if described.timed else None,
+        times=times_ms(events, "timestamp", described.time_unit) if described.timed else None,
         least_rating=described.least_rating if "rating" in events else None,
     )
 
@@ -106,7 +106,7 @@ def describe(folder: Path) -> Description:
 
 
 def kind_of(table: Table, name: str) -> str:
-    """The kind of a user field, told from its values."""
+    """The kind of a user field, inferred from its values."""
     column = table.column(name)
     if pa.types.is_nested(column.type):
         return "multivalent"
@@ -134,7 +134,7 @@ def _check_against(described: Description, tables: list[Table], events: Table) -
 
 
 def _as_numbers(words: Any) -> Any:
-    """Numbers, or None when something is none; of nothing, None."""
+    """Words as numbers; None when there are no words, or one is not a number."""
     try:
         return words.astype(np.float64) if len(words) else None
     except ValueError:
@@ -145,7 +145,7 @@ def _table(folder: Path, name: str, names: Names) -> Table | None:
     path = table_file(folder, name)
     if path is None:
         return None
-    table = read(path)
+    table = read_table(path)
     return Table(table.file, table.columns, table.first, table.unit, names.model_dump())
 
 

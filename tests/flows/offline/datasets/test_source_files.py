@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from flows.cli import main as cli
-from flows.offline.datasets import SOURCES, bring
+from flows.offline.datasets import SOURCES, prepare_dataset
 from flows.offline.datasets.layout import Dataset, load, save
 from flows.offline.training import Split, train_bundle
 from flows.support.errors import ConfigError, RalmError
@@ -40,9 +40,9 @@ FILES: dict[str, dict[str, str]] = {
     },
     "yelp": {
         "user_business.dat": "2\t10\t5\n1\t10\t4\n1\t11\t3\n1\t12\t4\n",
-        "user_compliment.dat": "2\t3\t1\n2\t1\t1\n4\t1\t1\n",
         "business_category.dat": "10\t0\t1\n10\t1\t1\n12\t0\t1\n",
         "business_city.dat": "11\t7\t1\n12\t8\t1\n",
+        "user_compliment.dat": "2\t3\t1\n2\t1\t1\n4\t1\t1\n",
     },
 }
 EVENTS = {"user_id": [2, 1, 1, 1], "item_id": [10, 10, 11, 12], "rating": pa.array([5, 4, 3, 4], pa.int8())}
@@ -95,7 +95,7 @@ def folder_of(name: str, folder: Path, **instead: str) -> Path:
 
 
 def fetched(name: str, folder: Path) -> Dataset:
-    return bring(name, folder / "downloads", folder)
+    return prepare_dataset(name, folder / "downloads", folder)
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -300,4 +300,4 @@ def test_users_of_whom_only_clicks_are_known_can_be_learned_from(tmp_path: Path)
     data = fetched("amazon", folder_of("amazon", tmp_path, **files))
     config = TrainingConfig(dim=8, field_dim=4, attention_size=4, epochs_user=1, epochs_lookalike=1, clusters=2)
     details = train_bundle(data, split=Split(before=data.time_at(0.8)), path=tmp_path / "bundle", config=config)
-    assert details["figures"]["pairs"] > 0
+    assert details["figures"]["positives"] > 0

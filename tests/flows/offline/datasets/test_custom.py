@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from flows.cli.main import cli
-from flows.offline.datasets import bring
+from flows.offline.datasets import prepare_dataset
 from flows.offline.datasets.layout import Dataset, load
 from flows.support.errors import ConfigError, RalmError
 
@@ -25,7 +25,7 @@ def write(folder: Path, **tables: str) -> Path:
 
 
 def own(folder: Path, **tables: str) -> Dataset:
-    return bring("mine", folder / "downloads", write(folder, **tables))
+    return prepare_dataset("mine", folder / "downloads", write(folder, **tables))
 
 
 def test_the_documented_example_does_what_is_said(tmp_path: Path) -> None:

@@ -1,0 +1,30 @@
+"""The common layout: what is missing from a folder, and cuts that leave nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flows.offline.datasets.layout import Dataset, check, load, save
+from flows.support.errors import RalmError
+
+
+def small() -> Dataset:
+    users, items = np.array(["u0", "u1"]), np.array(["i0", "i1"])
+    fields = {"kind": ("categorical", np.array(["a", "b"]))}
+    return check(Dataset("small", users, items, np.array([0, 1000]), users, fields, items, np.array(["p|q", ""])))
+
+
+def test_a_folder_without_a_data_set_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(RalmError, match="run `ralm data`"):
+        load(tmp_path)
+    save(small(), tmp_path)
+    assert load(tmp_path).fingerprint() == small().fingerprint()
+    np.savez(tmp_path / "users.npz", id=np.array(["u0", "u1"]))
+    with pytest.raises(RalmError, match="KeyError"):
+        load(tmp_path)
+
+
+def test_an_empty_side_of_a_cut_is_refused() -> None:
+    with pytest.raises(RalmError, match="leaves one side empty"):
+        small().time_at(1.0)
