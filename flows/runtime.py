@@ -43,7 +43,7 @@ class Runtime:
     Attributes:
         settings: the settings.
         bundle: the loaded bundle.
-        health: told of the index, the stores, and each poll.
+        health: updated with the index, the stores, and each poll.
         known_partitions: the Kafka partitions of each kind of topic that the recovery data knows.
         stopping: set when the flow is to drain.
         begun: set when a source is first asked for messages; in a cluster only once all processes have joined.

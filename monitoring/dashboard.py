@@ -22,14 +22,14 @@ from monitoring.generated import write_or_check
 from monitoring.panels import ROWS
 from monitoring.panels.base import Panel
 
-PATH = Path(__file__).parent / "dashboards" / "ralm.json"
+_PATH = Path(__file__).parent / "dashboards" / "ralm.json"
 _SOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 _HEIGHT = 7
 
 
 def main(arguments: Sequence[str]) -> int:
     """Write or check the dashboard; see ``write_or_check``."""
-    return write_or_check(PATH, render(), arguments, "monitoring.dashboard")
+    return write_or_check(_PATH, render(), arguments, "monitoring.dashboard")
 
 
 def render() -> str:

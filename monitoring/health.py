@@ -19,7 +19,7 @@ class Health:
 
     >>> health = Health(["index"])
     >>> health.beat()
-    >>> health.set("index", False, "reading the topic of centroids")
+    >>> health.set("index", False, "reading the centroids topic")
     >>> health.ready()[0], health.healthy()
     (False, True)
 
@@ -45,7 +45,7 @@ class Health:
             READY.labels(name).set(0)
 
     def set(self, name: str, ok: bool, why: str = "") -> None:
-        """Say whether a condition holds, and if not, why, in words for the person on call.
+        """Say whether a condition holds, and if not, why, as a sentence for the person on call.
 
         Raises:
             ValueError: when there is no such condition.

@@ -145,7 +145,7 @@ ITEMS_ENDED = _counter(
     at_0={"reason": ITEM_ENDS},
 )
 LISTINGS = _gauge(
-    "ralm_listed_items", "Items of which the topic of candidates says something: listed, or gone lately.", "partition"
+    "ralm_listed_items", "Items of which the candidates topic says something: listed, or gone lately.", "partition"
 )
 STORE_WRITE_SECONDS = _histogram(
     "ralm_store_write_duration_seconds",

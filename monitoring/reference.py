@@ -9,14 +9,14 @@ from prometheus_client import Counter, Gauge, Histogram
 from monitoring import metrics
 from monitoring.generated import write_or_check
 
-PATH = Path(__file__).parent / "README.md"
+_PATH = Path(__file__).parent / "README.md"
 _BEGIN = "<!-- metrics: made by `python -m monitoring.reference` -->\n"
 _END = "<!-- end of metrics -->\n"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Write or check the table; see ``write_or_check``."""
-    return write_or_check(PATH, with_table(PATH.read_text(encoding="utf-8")), arguments, "monitoring.reference")
+    return write_or_check(_PATH, with_table(_PATH.read_text(encoding="utf-8")), arguments, "monitoring.reference")
 
 
 def our_metrics() -> list[Counter | Gauge | Histogram]:

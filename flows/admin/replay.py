@@ -61,7 +61,7 @@ def replay(
         streams: of events of the same moment, those of an earlier stream are sent first.
         producer: what sends them.
         pace: when each is due.
-        progress: told now and then how many were sent.
+        progress: called now and then with how many were sent.
 
     Returns:
         How many were sent and delivered.

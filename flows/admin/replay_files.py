@@ -37,7 +37,7 @@ class Events:
         return len(self.times)
 
 
-def read_clicks(path: Path, topic: str, progress: Progress = lambda *_: None) -> Events:
+def load_clicks(path: Path, topic: str, progress: Progress = lambda *_: None) -> Events:
     """Clicks of a file of JSON lines, or of a data set's folder in the common layout; keyed by item.
 
     Raises:
@@ -46,7 +46,7 @@ def read_clicks(path: Path, topic: str, progress: Progress = lambda *_: None) ->
     return _read_folder(path, topic) if path.is_dir() else _read_lines(path, topic, _click, progress)
 
 
-def read_requests(path: Path, topic: str, progress: Progress = lambda *_: None) -> Events:
+def load_requests(path: Path, topic: str, progress: Progress = lambda *_: None) -> Events:
     """Requests of a file of JSON lines; keyed by user.
 
     Raises:

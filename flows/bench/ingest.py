@@ -53,7 +53,7 @@ def measure_ingest(folder: Path, clicks: int, runs: int, progress: Callable[[str
         folder: an empty folder to work in.
         clicks: how many clicks.
         runs: how often each side reads them.
-        progress: told what begins.
+        progress: called with what begins.
 
     Raises:
         RalmError: when the broker or the flow fails.

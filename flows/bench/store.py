@@ -70,7 +70,7 @@ def measure_store(
         churns: how often a third of them is replaced by newer ones.
         items: items of a generation.
         generations: how many are born and retired.
-        progress: told what begins.
+        progress: called with what begins.
 
     Raises:
         StoreError: when the disk refuses.

@@ -86,7 +86,7 @@ def simulate(folder: Path, plan: WeekPlan, progress: Callable[[str], None]) -> t
     Args:
         folder: an empty folder on the disk to measure.
         plan: how much happens.
-        progress: told each day.
+        progress: called each day.
 
     Returns:
         The figures of each day, and the longest time that a window held the operator up, s.

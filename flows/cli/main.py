@@ -82,7 +82,7 @@ def main() -> None:
     except RalmError as error:
         click.echo(masked(f"ralm: {error}"), err=True)
         sys.exit(1)
-    except Exception:  # a mistake of ours: shown whole, as it would be anyway, but without secrets
+    except Exception:  # a programming error: shown whole, as it would be anyway, but without secrets
         click.echo(masked(traceback.format_exc()), err=True)
         sys.exit(1)
 

@@ -33,7 +33,7 @@ _COLLECTOR = (200_000, 20, 100)
 _DISK = (
     "Look for a full or failing disk under {recovery}; once it is mended, start again: nothing is lost. If a file "
     "there is damaged, restore the state directory (stores and recovery together) from a backup, or move it away as "
-    "a whole: the seed sets are then rebuilt from the topic of clicks as far back as it is kept."
+    "a whole: the seed sets are then rebuilt from the clicks topic as far back as it is kept."
 )
 
 
@@ -128,7 +128,7 @@ def _known_cause(error: BaseException | None) -> BaseException | None:
 
 
 def _engine_cause(error: BaseException, recovery: Path) -> RalmError | None:
-    """What the engine itself could not do, in words; None for a fault of the program."""
+    """What the engine itself could not do; None for a programming error."""
     if "SqliteFailure" in str(error):
         return RalmError(f"the engine cannot use its recovery data: {error}. {_DISK.format(recovery=recovery)}")
     if type(error).__name__ == "PanicException" and first_failure() is None:

@@ -24,10 +24,10 @@ from flows.kafka.config import client_config
 from flows.support.child_process import ChildProcess
 from flows.support.errors import ConfigError, RalmError
 
-HOST = "127.0.0.1"
+_HOST = "127.0.0.1"
 _LONG_POLL = f"{__package__}.long_poll"
-_BROKER_ADDRESS = re.compile(rf"^\s*kafka\s+{re.escape(HOST)}:(\d+)\s*$", re.MULTILINE)
-_ADDRESS = re.compile(rf"^long poll {re.escape(HOST)}:(\d+)\s*$", re.MULTILINE)
+_BROKER_ADDRESS = re.compile(rf"^\s*kafka\s+{re.escape(_HOST)}:(\d+)\s*$", re.MULTILINE)
+_ADDRESS = re.compile(rf"^long poll {re.escape(_HOST)}:(\d+)\s*$", re.MULTILINE)
 _START_TIMEOUT_S = 30.0
 _LOOK_AGAIN_S = 0.02
 
@@ -62,7 +62,7 @@ class EmbeddedBroker:
     @property
     def bootstrap_servers(self) -> str:
         """Its address, host:port."""
-        return f"{HOST}:{self.port}"
+        return f"{_HOST}:{self.port}"
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -84,7 +84,7 @@ class EmbeddedBroker:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         log = self.data_dir / "broker.log"
         log.unlink(missing_ok=True)
-        only_kafka = ["start", "--only", "kafka", "--kafka-port", "0", "--host", HOST]
+        only_kafka = ["start", "--only", "kafka", "--kafka-port", "0", "--host", _HOST]
         deadline = time.monotonic() + _START_TIMEOUT_S
         try:
             command = [str(program), *only_kafka, "--data-dir", str(self.data_dir)]

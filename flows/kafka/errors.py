@@ -30,6 +30,16 @@ _KAFKA_DEFAULT = 1_048_588
 # The names with an underscore are the public ones of the library.
 _GONE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)  # noqa: SLF001
 _UNREADABLE = (KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION, KafkaError._NOT_IMPLEMENTED)  # noqa: SLF001
+_LEADERLESS = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.REPLICA_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.REQUEST_TIMED_OUT,
+)
+"""Pass by themselves; the admin client does not mark its errors as retriable."""
 _UNREACHABLE = (
     KafkaError._TRANSPORT,  # noqa: SLF001
     KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
@@ -57,7 +67,7 @@ def is_unreadable(error: KafkaError) -> bool:
 
 def is_lasting(error: KafkaError) -> bool:
     """Whether it does not pass by itself: what the broker refuses for good. Codes below 0 are the client's own."""
-    return error.fatal() or not (error.retriable() or error.code() < 0)
+    return error.fatal() or not (error.retriable() or error.code() < 0 or error.code() in _LEADERLESS)
 
 
 def is_unreachable(error: KafkaError) -> bool:

@@ -21,7 +21,7 @@ from typing import cast
 
 from flows.kafka.frames import WHOLE_BYTES, Frames, fetch_wait, topics_of_nothing, written
 
-HOST = "127.0.0.1"
+_HOST = "127.0.0.1"
 _PRODUCE, _FETCH, _METADATA, _FIND_COORDINATOR = 0, 1, 3, 10
 _CREATE_TOPICS, _DELETE_TOPICS, _DELETE_RECORDS, _END_TXN, _CREATE_PARTITIONS = 19, 20, 21, 26, 37
 _CHANGES = {_CREATE_TOPICS, _DELETE_TOPICS, _DELETE_RECORDS, _END_TXN, _CREATE_PARTITIONS}
@@ -115,7 +115,7 @@ class _Client(asyncio.Protocol):
     transport: asyncio.Transport
 
     def __init__(self, port: int, broker_port: int, writes: Writes) -> None:
-        self._names = (HOST.encode() + struct.pack(">i", broker_port), HOST.encode() + struct.pack(">i", port))
+        self._names = (_HOST.encode() + struct.pack(">i", broker_port), _HOST.encode() + struct.pack(">i", port))
         self._broker_port = broker_port
         self._writes = writes
         self._frames = Frames()
@@ -132,7 +132,7 @@ class _Client(asyncio.Protocol):
 
     async def _connect(self) -> None:
         try:
-            self._broker, _ = await self._loop.create_connection(lambda: _Broker(self), HOST, self._broker_port)
+            self._broker, _ = await self._loop.create_connection(lambda: _Broker(self), _HOST, self._broker_port)
         except OSError:
             self.transport.abort()
             return
@@ -248,7 +248,7 @@ async def listen(port: int, broker_port: int) -> asyncio.Server:
         OSError: when it cannot listen.
     """
     writes, loop = Writes(), asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Client(port, broker_port, writes), HOST, port, backlog=128)
+    server = await loop.create_server(lambda: _Client(port, broker_port, writes), _HOST, port, backlog=128)
     port = server.sockets[0].getsockname()[1]
     return server
 
@@ -260,7 +260,7 @@ async def watch(broker_port: int) -> None:
         OSError: when it has.
     """
     while True:
-        reader, writer = await asyncio.open_connection(HOST, broker_port)
+        reader, writer = await asyncio.open_connection(_HOST, broker_port)
         with suppress(OSError):
             await reader.read()
         writer.close()
@@ -269,7 +269,7 @@ async def watch(broker_port: int) -> None:
 
 async def _main(port: int, broker_port: int) -> None:
     async with await listen(port, broker_port) as server:
-        print(f"long poll {HOST}:{server.sockets[0].getsockname()[1]}", flush=True)  # noqa: T201 (we are ready)
+        print(f"long poll {_HOST}:{server.sockets[0].getsockname()[1]}", flush=True)  # noqa: T201 (we are ready)
         await watch(broker_port)
 
 

@@ -7,19 +7,14 @@ from typing import Any
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec, TopicMetadata
 
-from flows.kafka.errors import no_broker, no_topic, reason, refusal_advice
+from flows.kafka.errors import is_lasting, no_broker, no_topic, refusal_advice
 from flows.kafka.outage_log import outage_log
 from flows.support.errors import RalmError
 
 ASK_TIMEOUT_S = 15.0
 """How long an answer of the broker may take."""
 _ASK_AGAIN_S = 1.0
-_LEADER_REST_S = 0.1
-_NO_LEADER = (
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-)
+_RETRY_S = 0.1
 _EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
@@ -99,33 +94,39 @@ class BrokerProbe:
             RalmError: when the broker does not say.
         """
         deadline = time.monotonic() + self._timeout
-        missing, offsets = set(partitions), dict[int, int]()
-        while missing:
-            asked = self.admin.list_offsets(
-                {TopicPartition(topic, partition): spec for partition in missing},
-                isolation_level=IsolationLevel.READ_COMMITTED,
-                request_timeout=self._timeout,
-            )
-            for place, answer in asked.items():
-                try:
-                    offsets[place.partition] = int(answer.result(self._timeout + _ASK_AGAIN_S).offset)
-                except (KafkaException, TimeoutError) as error:
-                    self._wait_for_leader(f"{topic}[{place.partition}]", error, deadline)
-            missing -= offsets.keys()
+        offsets, failed = self._offsets(topic, partitions, spec, self._timeout)
+        while failed:
+            left = deadline - time.monotonic()
+            partition, error = next(iter(failed.items()))
+            # A topic that was just made is not known to every broker yet.
+            passes = error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART or not is_lasting(error)
+            if not passes or left <= 0:
+                msg = (
+                    f"{topic}[{partition}]: the broker at {self.servers} does not say what it has within "
+                    f"{self._timeout:g} s: {error.str()}. Has the partition a leader? Start again once it has."
+                )
+                raise RalmError(msg)
+            time.sleep(_RETRY_S)  # a leader that was named a moment ago, or has moved, is not found at once
+            found, failed = self._offsets(topic, failed, spec, max(_RETRY_S, left))
+            offsets |= found
         return offsets
 
-    def _wait_for_leader(self, place: str, error: Exception, deadline: float) -> None:
-        """Rest before a question is asked again: a partition that was just made, or has just moved, has no leader."""
-        passes = isinstance(error, KafkaException) and error.args[0].code() in _NO_LEADER
-        if passes and time.monotonic() + _LEADER_REST_S < deadline:
-            time.sleep(_LEADER_REST_S)
-            return
-        why = reason(error) if isinstance(error, KafkaException) else "no answer"
-        msg = (
-            f"{place}: the broker at {self.servers} does not say what it has within {self._timeout:g} s: {why}. Has "
-            "the partition a leader? Start again once it has."
+    def _offsets(
+        self, topic: str, partitions: Iterable[int], spec: OffsetSpec, timeout_s: float
+    ) -> tuple[dict[int, int], dict[int, KafkaError]]:
+        """Offsets, and the errors of the partitions that have none."""
+        asked = self.admin.list_offsets(
+            {TopicPartition(topic, partition): spec for partition in partitions},
+            isolation_level=IsolationLevel.READ_COMMITTED,
+            request_timeout=timeout_s,
         )
-        raise RalmError(msg) from error
+        offsets, failed = {}, {}
+        for place, answer in asked.items():
+            try:
+                offsets[place.partition] = int(answer.result().offset)
+            except KafkaException as error:
+                failed[place.partition] = error.args[0]
+        return offsets, failed
 
     def bounds(self, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
         """The first offset and the end of each partition.

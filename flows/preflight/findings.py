@@ -51,8 +51,8 @@ def worst(what: str, seen: Collection[tuple[Verdict, str]]) -> Finding:
     """One finding of several: the verdict that weighs most, and what was seen; of a problem only the bad."""
     ordered = sorted(seen, key=lambda each: _WEIGHT.index(each[0]), reverse=True)
     verdict = ordered[0][0]
-    told = [text for each, text in ordered if verdict is not Verdict.PROBLEM or each is not Verdict.OK]
-    return Finding(what, verdict, "; ".join(told))
+    texts = [text for each, text in ordered if verdict is not Verdict.PROBLEM or each is not Verdict.OK]
+    return Finding(what, verdict, "; ".join(texts))
 
 
 @dataclass(frozen=True)

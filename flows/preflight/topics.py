@@ -101,19 +101,19 @@ def judge_rights(
     wanted = [(READ, getattr(names, kind)) for kind in use.reads] + [
         (WRITE, getattr(names, kind)) for kind in use.writes
     ]
-    told = [(right, name, facts[name].rights) for right, name in wanted if facts[name].partitions]
-    told.append((READ, f"the group {settings.group_id}", group))
+    known = [(right, name, facts[name].rights) for right, name in wanted if facts[name].partitions]
+    known.append((READ, f"the group {settings.group_id}", group))
     missing = [
-        f"{right.capitalize()} on {name}" for right, name, rights in told if rights is not None and right not in rights
+        f"{right.capitalize()} on {name}" for right, name, rights in known if rights is not None and right not in rights
     ]
-    silent = [name for _, name, rights in told if rights is None]
+    silent = [name for _, name, rights in known if rights is None]
     seen = []
     if missing:
         seen.append((Verdict.PROBLEM, f"missing: {', '.join(missing)}. Give them to the user; {_RIGHTS}"))
     if silent:
         text = f"the broker does not say what this user may do with {', '.join(dict.fromkeys(silent))}"
         seen.append((Verdict.UNCHECKED, text))
-    given = [f"{right.capitalize()} on {name}" for right, name, rights in told if rights and right in rights]
+    given = [f"{right.capitalize()} on {name}" for right, name, rights in known if rights and right in rights]
     if given:
         seen.append((Verdict.OK, ", ".join(given)))
     return worst("rights", seen)

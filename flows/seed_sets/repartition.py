@@ -1,4 +1,4 @@
-"""Brings items home after the topic of clicks has grown: with more partitions, the clicks of many keys go elsewhere.
+"""Brings items home after the clicks topic has grown: with more partitions, the clicks of many keys go elsewhere.
 
 An item's seeds lie in the store of the partition where its clicks came. So before the flow goes on, each item is moved
 to the store of the partition where its clicks come now. Which that is, is known once a partitioner explains where all
@@ -36,7 +36,7 @@ def follow_partitions(
 
     Args:
         state_dir: the state directory.
-        topic: the topic of clicks.
+        topic: the clicks topic.
         known: its partitions when the flow last ran, 0 where there is no recovery data: then the directory tells.
         now: its partitions now.
         capacity: N, the most seeds of an item.
@@ -157,7 +157,7 @@ def _partitioner(items: dict[int, list[str]], counts: list[int], now: int) -> Pa
     keys = [name.encode() for names in items.values() for name in names]
     if any(len({partitioner(key, now) for partitioner in fitting}) > 1 for key in keys):
         msg = (
-            f"the topic of clicks has grown to {now} partitions, and where the items lie so far does not tell how its "
+            f"the clicks topic has grown to {now} partitions, and where the items lie so far does not tell how its "
             "producers choose an item's partition. Say it: --partitioner crc32 for librdkafka's default (clients in "
             "C, Python, Go, .NET), --partitioner murmur2 for Java's."
         )

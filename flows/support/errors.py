@@ -10,7 +10,7 @@ class ConfigError(Exception):
 
 
 class StoppedError(Exception):
-    """We were told to stop while the dataflow could not drain; nothing is lost, and the command exits with 0."""
+    """The process was stopped while the dataflow could not drain; nothing is lost, and the command exits with 0."""
 
 
 class FlowFailedError(RalmError):

@@ -1,7 +1,7 @@
 """How many threads the numeric libraries start, decided before any of them is loaded: one.
 
 Small tensors gain nothing from more. OpenMP's threads wait for each other by spinning, so that two of them beside a
-busy neighbour spend their time in the wait, and every process of ours has other work for the other cores.
+busy neighbour spend their time in the wait, and every process has other work for the other cores.
 """
 
 import os

@@ -39,7 +39,7 @@ FRESH = [
         "How fresh is what each scorer answers from?",
         "s",
         "The age of the newest window in the live index. Near the panel of closed windows is good; much older: "
-        "centroids are made and do not arrive. Look at the topic of centroids.",
+        "centroids are made and do not arrive. Look at the centroids topic.",
         {"{{instance}}": age("ralm_index_newest_window_end_timestamp_seconds", "instance")},
     ),
     Panel(

@@ -6,7 +6,7 @@ REJECTED = [
     Panel(
         "Which share of each topic cannot be used?",
         "percentunit",
-        "Above 1%: see the runbook RalmDeadLetters; the messages lie in the topic of dead letters.",
+        "Above 1%: see the runbook RalmDeadLetters; the messages lie in the dead-letters topic.",
         {"{{topic_kind}}": 'job_topic_kind:ralm_dead_letters_per_message:ratio_rate5m{job="$job"}'},
         bad_from=0.01,
     ),

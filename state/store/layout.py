@@ -30,7 +30,7 @@ from ralm.seed_set import SeedSet
 
 STATE_FORMAT = 2
 META_KEY = b"M"
-MAX_TIME = 1 << 53
+MAX_STORED_TIME = 1 << 53
 """Event times (ms) lie from 0 to before this."""
 _RECORD = struct.Struct("<qq")
 _CANDIDATE = struct.Struct("<qqq")
@@ -226,7 +226,7 @@ def decode_record(value: bytes, item: str) -> ItemRecord:
     """
     if len(value) == _RECORD.size:
         record = ItemRecord(*_RECORD.unpack(value))
-        if 0 <= record.last_click < MAX_TIME and record.seeds >= 0:
+        if 0 <= record.last_click < MAX_STORED_TIME and record.seeds >= 0:
             return record
     msg = f"the record of item {item!r} is damaged: {value[:32].hex()} does not hold a time and a count. {WAY_OUT}"
     raise StoreError(msg)
@@ -289,8 +289,8 @@ def decode_seeds(value: bytes, item: str) -> SeedSet:
         why = f"{len(value)} bytes is no multiple of 16"
     elif not (users[1:] > users[:-1]).all():
         why = "its users are not ascending"
-    elif count and (times.min() < 0 or times.max() >= MAX_TIME):
-        why = f"a time lies outside 0 to {MAX_TIME} ms"
+    elif count and (times.min() < 0 or times.max() >= MAX_STORED_TIME):
+        why = f"a time lies outside 0 to {MAX_STORED_TIME} ms"
     if why:
         msg = f"the seeds of item {item!r} are damaged: {why}. {WAY_OUT}"
         raise StoreError(msg)

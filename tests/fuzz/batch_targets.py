@@ -139,7 +139,7 @@ def _letter_holds(letter: OutMessage, given: list[dict[str, Any]]) -> str:
 
 
 def letter_message(rng: Random) -> dict[str, Any]:
-    """A message of the topic of dead letters, or nearly."""
+    """A message of the dead-letters topic, or nearly."""
     digits = [str(rng.choice(NUMBERS)) if rng.random() < 0.2 else str(rng.randrange(100)) for _ in range(3)]
     ours: list[tuple[str, Any]] = [
         ("schema_version", b"1" if rng.random() < 0.95 else b"2"),

@@ -85,7 +85,7 @@ def centroids_bytes(rng: Random) -> bytes:
 
 
 def key_bytes(rng: Random) -> bytes | None:
-    """A key of the topic of centroids, or nearly."""
+    """A key of the centroids topic, or nearly."""
     if rng.random() < 0.05:
         return None
     key = f"{text(rng)}/{text(rng)}".encode()

@@ -1,4 +1,4 @@
-"""The topic of candidates, as its producers and the readers of scores meet it."""
+"""The candidates topic, as its producers and the readers of scores meet it."""
 
 import json
 import time
@@ -28,7 +28,7 @@ def ranked(client: Any, number: int) -> set[str]:
 
 
 def retired(client: Any) -> set[str]:
-    """Items whose last word in the topic of centroids is a tombstone."""
+    """Items whose last word in the centroids topic is a tombstone."""
     last = {message.key(): message.value() for message in client.read("centroids")}
     return {key.decode().partition("/")[2] for key, value in last.items() if value is None}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from flows.admin.replay import Pace, replay
-from flows.admin.replay_files import Events, read_clicks, read_requests
+from flows.admin.replay_files import Events, load_clicks, load_requests
 from flows.cli.options import with_settings
 from flows.config.settings import Settings
 from flows.kafka.producer import Producer
@@ -51,9 +51,9 @@ def command(settings: Settings, clicks: Path | None, requests: Path | None, spee
     with bars() as shown:
         streams: list[Events] = []
         if requests is not None:
-            streams.append(read_requests(requests, names.requests, shown.counter(f"checking {requests.name}")))
+            streams.append(load_requests(requests, names.requests, shown.counter(f"checking {requests.name}")))
         if clicks is not None:
-            streams.append(read_clicks(clicks, names.clicks, shown.counter(f"checking {clicks.name}")))
+            streams.append(load_clicks(clicks, names.clicks, shown.counter(f"checking {clicks.name}")))
         producer.check_topics(
             *([names.requests] if requests is not None else []), *([names.clicks] if clicks is not None else [])
         )

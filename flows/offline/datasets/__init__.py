@@ -30,7 +30,7 @@ def prepare_dataset(name: str, downloads: Path, folder: Path | None = None) -> D
         dataset: Dataset = import_module(f"{__name__}.{SOURCES[name]}").prepare(name, downloads, folder)
         return dataset
     if folder is None:
-        msg = f"{name} is none of {', '.join(SOURCES)}; for data of your own say --from FOLDER (see docs/data.md)"
+        msg = f"unknown data set {name}: known are {', '.join(SOURCES)}; for your own data say --from FOLDER"
         raise ConfigError(msg)
     from flows.offline.datasets.custom import prepare_custom  # noqa: PLC0415 (needs pyarrow)
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.admin.replay import Pace, in_time_order, replay
-from flows.admin.replay_files import Events, read_clicks, read_requests
+from flows.admin.replay_files import Events, load_clicks, load_requests
 from flows.cli.main import main
 from flows.kafka.producer import Producer, ProducerRecord
 from flows.offline.datasets.layout import Dataset, save
@@ -83,7 +83,7 @@ def test_at_full_speed_nothing_waits() -> None:
 def test_lines_are_sorted_keyed_and_sent_as_they_stand(tmp_path: Path) -> None:
     file = tmp_path / "clicks.jsonl"
     file.write_bytes(b'{"item_id":"late","user_id":1,"ts":9, "more":[1]}\r\n\n {"item_id":7,"user_id":1,"ts":3}')
-    found = read_clicks(file, "clicks")
+    found = load_clicks(file, "clicks")
     assert [found.message(n) for n in range(len(found))] == [
         ProducerRecord("clicks", b"7", b'{"item_id":7,"user_id":1,"ts":3}'),
         ProducerRecord("clicks", b"late", b'{"item_id":"late","user_id":1,"ts":9, "more":[1]}'),
@@ -92,7 +92,7 @@ def test_lines_are_sorted_keyed_and_sent_as_they_stand(tmp_path: Path) -> None:
 
 def test_requests_are_keyed_by_user(tmp_path: Path) -> None:
     file = write_lines(tmp_path / "requests.jsonl", [{"request_id": "r", "user_id": "ü", "ts": 1, "candidates": ["i"]}])
-    assert read_requests(file, "requests").message(0).key == "ü".encode()
+    assert load_requests(file, "requests").message(0).key == "ü".encode()
 
 
 @pytest.mark.parametrize(
@@ -103,26 +103,26 @@ def test_a_bad_line_is_named_before_anything_is_sent(tmp_path: Path, line: bytes
     file = tmp_path / "clicks.jsonl"
     file.write_bytes(json.dumps(click("a", 1)).encode() + b"\n" + line + b"\n")
     with pytest.raises(ConfigError, match=rf"clicks\.jsonl, line 2: {reason}"):
-        read_clicks(file, "clicks")
+        load_clicks(file, "clicks")
 
 
 def test_an_empty_file_is_said(tmp_path: Path) -> None:
     file = tmp_path / "clicks.jsonl"
     file.touch()
     with pytest.raises(ConfigError, match="cannot be read"):
-        read_clicks(file, "clicks")
+        load_clicks(file, "clicks")
 
 
 def test_a_data_sets_folder_gives_its_clicks(tmp_path: Path) -> None:
     texts = np.array(["u1", "u2"])
     data = Dataset("d", texts, np.array(["i2", "i1"]), np.array([5, 8]), texts, {}, np.array(["i1", "i2"]), texts)
     save(data, tmp_path / "d")
-    found = read_clicks(tmp_path / "d", "clicks")
+    found = load_clicks(tmp_path / "d", "clicks")
     assert found.times.tolist() == [5, 8]
     message = found.message(1)
     assert (message.key, json.loads(message.value or b"")) == (b"i1", click("i1", 8, "u2"))
     with pytest.raises(ConfigError, match="common layout"):
-        read_clicks(tmp_path, "clicks")
+        load_clicks(tmp_path, "clicks")
 
 
 @pytest.mark.broker

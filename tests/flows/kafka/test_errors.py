@@ -27,7 +27,7 @@ ALERT = "Receive failed: error:0A00045C:SSL routines::tlsv13 alert certificate r
     ],
 )
 def test_what_the_broker_refuses_lasts_and_what_the_client_says_passes(code: int, lasts: bool) -> None:
-    assert is_lasting(KafkaError(code, retriable=not lasts)) is lasts
+    assert is_lasting(KafkaError(code)) is lasts
 
 
 def test_kinds_of_errors() -> None:

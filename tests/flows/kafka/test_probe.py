@@ -1,11 +1,12 @@
 """What the broker is asked, and what is said when it does not answer."""
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
 from flows.config.settings import Settings
@@ -85,6 +86,34 @@ def test_a_broker_that_does_not_say_where_a_partition_begins() -> None:
     probe = BrokerProbe({"bootstrap.servers": "127.0.0.1:1"}, timeout_s=0.1)
     with pytest.raises(RalmError, match=r"clicks\[0\]: the broker at 127.0.0.1:1 does not say"):
         probe.bounds("clicks", [0])
+
+
+@pytest.mark.parametrize(
+    ("code", "asked"), [(KafkaError.NOT_LEADER_FOR_PARTITION, 3), (KafkaError.TOPIC_AUTHORIZATION_FAILED, 1)]
+)
+def test_an_offset_is_asked_for_again_while_a_leader_is_looked_for(code: int, asked: int) -> None:
+    probe = BrokerProbe({"bootstrap.servers": "a:1"})
+    answers: list[list[int]] = []
+
+    def list_offsets(places: dict[TopicPartition, Any], **_: Any) -> dict[TopicPartition, Any]:
+        answers.append([place.partition for place in places])
+        return {place: answer(place.partition) for place in places}
+
+    def answer(partition: int) -> "Future[Any]":
+        future: Future[Any] = Future()
+        if partition == 1 and len(answers) < 3:
+            future.set_exception(KafkaException(KafkaError(code)))
+        else:
+            future.set_result(SimpleNamespace(offset=10 * partition))
+        return future
+
+    probe.admin = SimpleNamespace(list_offsets=list_offsets)  # type: ignore[assignment]
+    if asked > 1:
+        assert probe.offsets("clicks", [0, 1, 2], OffsetSpec.for_timestamp(1)) == {0: 0, 1: 10, 2: 20}
+    else:
+        with pytest.raises(RalmError, match=r"clicks\[1\]: the broker at a:1 does not say"):
+            probe.offsets("clicks", [0, 1, 2], OffsetSpec.for_timestamp(1))
+    assert answers == [[0, 1, 2], [1], [1]][:asked]
 
 
 @pytest.mark.broker
