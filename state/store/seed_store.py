@@ -5,6 +5,7 @@ always the seed sets of exactly the clicks before its position. Deltas are merge
 and only once they amount to a quarter of it: a base of 3,000,000 seeds is 48 MB to rewrite.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -94,6 +95,7 @@ class SeedStore:
         if rocks.holds_data(path):
             with ReadOnlySnapshot(path) as snapshot:
                 meta, wal_truncated = checked_meta(path, snapshot.db) or meta, snapshot.wal_truncated
+                _read_records(cls(path, snapshot.db, meta, capacity))
         if (meta.topic, meta.partition) != (topic, partition):
             msg = (
                 f"{path} holds the seeds of topic {meta.topic!r} partition {meta.partition}, not of {topic!r} "
@@ -277,3 +279,9 @@ class SeedStore:
     def _deltas(self, item: str) -> dict[bytes, SeedSet]:
         """The deltas by key; read before the base, so that a merge between the two reads loses nothing."""
         return {key: decode_seeds(value, item) for key, value in self._store.scan(item_key(b"D", item))}
+
+
+def _read_records(store: SeedStore) -> None:
+    """Read what an owner reads first: RocksDB changes files as soon as it opens a store to write."""
+    for records in (store.items(), store.candidates()):
+        deque(records, maxlen=0)

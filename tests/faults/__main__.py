@@ -14,6 +14,9 @@ from .run import Plan, run
 from .scene import Limits
 from .tally import Tally
 
+_MOST_SHOWN = 50
+"""Problems that are printed; the figures hold all."""
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option("--rng-seed", type=click.IntRange(0), help="fixes messages, order and moments; a random one by default")
@@ -52,16 +55,20 @@ def main(  # noqa: PLR0917 (click gives each option a name)
     with bars() as progress:
         task = progress.add_task(f"faults, rng_seed {seed}", total=None)
 
-        def told(name: str, done: int, total: int, tally: Tally) -> None:
+        shown = 0
+
+        def on_progress(name: str, done: int, total: int, tally: Tally) -> None:
+            nonlocal shown
             note = f"{name}; kills {tally.kills}, wrong {tally.wrong}"
             progress.update(task, completed=done, total=total, note=note)
+            for text in tally.problems[shown:_MOST_SHOWN]:  # at once: a long run need not end before one looks
+                click.echo(text, err=True)
+            shown = len(tally.problems)
 
-        tally, where = run(plan, told)
+        tally, where = run(plan, on_progress)
     if figures is not None:
         figures.parent.mkdir(parents=True, exist_ok=True)
         figures.write_text(json.dumps({"rng_seed": seed, **tally.figures()}, indent=2) + "\n")
-    for text in tally.problems[:50]:
-        click.echo(text, err=True)
     if tally.wrong:
         click.echo(f"kept: {where}\nrepeat: {_again(plan)}", err=True)
     click.echo(tally.line())

@@ -3,11 +3,12 @@
 import os
 import random
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from store_history import Crashed, N, contents, crash_image, read_all, state_of, uninitialised
+from store_history import Crashed, N, contents, crash_image, epoch, open_store, read_all, state_of, uninitialised
 
 from ralm.seed_set import SeedSet
 from state.store.check import check_store
@@ -70,6 +71,34 @@ def test_any_damage_is_refused_or_leaves_an_earlier_state(crashed: Crashed, tmp_
     assert outcomes >= {"refused", "same"}
 
 
+def test_what_an_owner_reads_first_is_read_before_rocksdb_may_write(tmp_path: Path) -> None:
+    """RocksDB changes files as soon as it opens a store to write: a damaged record must be found before."""
+    store, refused, opened = open_store(tmp_path / "w"), 0, 0
+    epoch(store, np.arange(2000), np.arange(2000, dtype=np.uint64), np.arange(2000))
+    store.compact()
+    store.close()
+    (table,) = (tmp_path / "w").glob("*.sst")
+    size = table.stat().st_size
+    for place in range(0, size, size // 40):
+        path = tmp_path / f"s{place}"
+        shutil.copytree(tmp_path / "w", path)
+        data = bytearray((path / table.name).read_bytes())
+        data[place] ^= 1
+        (path / table.name).write_bytes(data)
+        before = contents(path)
+        try:
+            store = open_store(path)
+        except StoreError:
+            refused += 1
+            assert contents(path) == before
+        else:
+            opened += 1
+            assert len(list(store.items())) == 2000
+            store.close()
+    assert refused
+    assert opened
+
+
 def test_a_block_that_is_damaged_while_the_flow_runs_stops_it_in_words(crashed: Crashed, tmp_path: Path) -> None:
     path = crashed.copy(tmp_path / "s")
     table = min(path.glob("*.sst"))
@@ -113,9 +142,9 @@ def test_a_process_killed_while_it_makes_a_store_leaves_no_obstacle(tmp_path: Pa
 
 def test_a_crash_brings_no_delta_of_a_retired_item_back(tmp_path: Path) -> None:
     store = SeedStore.open(tmp_path / "s", topic="clicks", partition=3, capacity=N)
-    for epoch in range(8):
-        seeds = SeedSet(np.arange(epoch, epoch + 10, dtype=np.uint64), np.full(10, epoch))
-        store.write(Changes(seeds=[("x", seeds)]), position=epoch + 1, model_version="m")
+    for number in range(8):
+        seeds = SeedSet(np.arange(number, number + 10, dtype=np.uint64), np.full(10, number))
+        store.write(Changes(seeds=[("x", seeds)]), position=number + 1, model_version="m")
         if epoch % 3 == 2:
             store.merged_seeds("x")
     store.write(Changes(retired=["x"]), position=9, model_version="m")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ralm.seed_set import SeedSet
 from state.store.layout import (
-    MAX_TIME,
+    MAX_STORED_TIME,
     STATE_FORMAT,
     BaseHead,
     CandidateEntry,
@@ -37,7 +37,7 @@ from state.store.layout import (
 )
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
-TIMES = st.integers(0, MAX_TIME - 1)
+TIMES = st.integers(0, MAX_STORED_TIME - 1)
 NATURAL = st.integers(0, 2**63 - 1)
 
 
