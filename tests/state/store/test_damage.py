@@ -145,7 +145,7 @@ def test_a_crash_brings_no_delta_of_a_retired_item_back(tmp_path: Path) -> None:
     for number in range(8):
         seeds = SeedSet(np.arange(number, number + 10, dtype=np.uint64), np.full(10, number))
         store.write(Changes(seeds=[("x", seeds)]), position=number + 1, model_version="m")
-        if epoch % 3 == 2:
+        if number % 3 == 2:
             store.merged_seeds("x")
     store.write(Changes(retired=["x"]), position=9, model_version="m")
     crash_image(tmp_path / "s", tmp_path / "crashed")
