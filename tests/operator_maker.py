@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from toys import toy_bundle
 
-from flows.config.settings import ClusteringSettings
+from flows.config.groups import ClusteringSettings
 from flows.messages.batches import CandidateBatch, CandidateChange, ClickBatch, OutMessage
 from flows.messages.codec import decode_centroids, split_centroids_key
 from flows.messages.types import Centroids

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from operator_maker import USERS, WINDOWS, batch, no_history
 
-from flows.config.settings import SeedSettings
+from flows.config.groups import SeedSettings
 from flows.messages.batches import CandidateBatch, ClickBatch
 from flows.seed_sets.clustering import ClusteringPool
 from flows.seed_sets.keeper import SeedSetOperator

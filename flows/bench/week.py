@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.bench.random_bundle import write_random_bundle
-from flows.config.settings import ClusteringSettings, SeedSettings
+from flows.config.groups import ClusteringSettings, SeedSettings
 from flows.messages.batches import CandidateBatch, ClickBatch
 from flows.seed_sets.clustering import ClusteringPool
 from flows.seed_sets.keeper import SeedSetOperator

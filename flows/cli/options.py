@@ -9,7 +9,8 @@ import click
 from pydantic.fields import FieldInfo
 
 from flows.config.fields import PREFIX, flag, is_list, metavar, shown_value, variable
-from flows.config.settings import GROUPS, Settings, names_of
+from flows.config.groups import GROUPS, names_of
+from flows.config.settings import Settings
 from flows.config.sources import default_file, load_settings
 from flows.support.logs import get_logger, set_up_logs
 

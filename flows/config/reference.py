@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 from flows.config.fields import allowed, flag, shown_value, variable
-from flows.config.settings import GROUPS, Settings, names_of
+from flows.config.groups import GROUPS, names_of
+from flows.config.settings import Settings
 from monitoring.generated import write_or_check
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"

@@ -2,12 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from flows.config.fields import split_list
-
-if TYPE_CHECKING:
-    from flows.config.settings import Settings
+from flows.config.groups import AllSettings
 
 _ADDRESS = re.compile(r"(\w+://)?(\[[0-9a-fA-F:.]+\]|[^\s:/,\[\]]+)(:\d{1,5})?", re.ASCII)
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
@@ -48,7 +45,7 @@ Broken = tuple[str, tuple[str, ...]]
 """What is wrong, and the names of the settings that it is about."""
 
 
-def broken_rules(settings: "Settings") -> Iterator[Broken]:
+def broken_rules(settings: AllSettings) -> Iterator[Broken]:
     """Yield what does not hold between the settings."""
     yield from _limits(settings)
     yield from _security(settings)
@@ -57,7 +54,7 @@ def broken_rules(settings: "Settings") -> Iterator[Broken]:
     yield from _kafka_options(settings)
 
 
-def _limits(s: "Settings") -> Iterator[Broken]:
+def _limits(s: AllSettings) -> Iterator[Broken]:
     if s.top_k > s.max_top_k:
         yield "top_k must not be above max_top_k", ("top_k", "max_top_k")
     if s.min_seeds > s.max_seeds:
@@ -75,7 +72,7 @@ def _limits(s: "Settings") -> Iterator[Broken]:
         yield "train_alpha and train_beta must not both be 0", weights
 
 
-def _security(s: "Settings") -> Iterator[Broken]:
+def _security(s: AllSettings) -> Iterator[Broken]:
     protocol = s.security_protocol
     user = ("security_protocol", "sasl_mechanism", "sasl_username", "sasl_password")
     password = bool(s.sasl_password.get_secret_value())
@@ -93,7 +90,7 @@ def _security(s: "Settings") -> Iterator[Broken]:
         yield "a certificate and its private key go together", files[1:]
 
 
-def _topics(s: "Settings") -> Iterator[Broken]:
+def _topics(s: AllSettings) -> Iterator[Broken]:
     names = {f"topic_{topic}": s.topic_prefix + getattr(s, f"topic_{topic}") for topic in TOPICS}
     for setting, name in names.items():
         if _TOPIC.fullmatch(name) is None or name in (".", ".."):
@@ -108,7 +105,7 @@ def _topics(s: "Settings") -> Iterator[Broken]:
             yield f"two kinds of messages in one topic, {name!r}: each needs its own", twins
 
 
-def _process(s: "Settings") -> Iterator[Broken]:
+def _process(s: AllSettings) -> Iterator[Broken]:
     servers, addresses = split_list(s.bootstrap_servers), split_list(s.addresses)
     if not servers or not all(_ADDRESS.fullmatch(part) for part in servers):
         yield "bootstrap_servers must be host:port, several separated by commas", ("bootstrap_servers",)
@@ -124,7 +121,7 @@ def _process(s: "Settings") -> Iterator[Broken]:
         yield "metrics_port + process_id must not be above 65535", ("metrics_port", "process_id")
 
 
-def _kafka_options(s: "Settings") -> Iterator[Broken]:
+def _kafka_options(s: AllSettings) -> Iterator[Broken]:
     about = ("kafka_options",)
     for option in s.kafka_options:
         name, equals, _ = option.partition("=")

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.config.flow_process import free_port
-from flows.config.settings import Settings, names_of
+from flows.config.groups import names_of
+from flows.config.settings import Settings
 from flows.demo.story import CUT, users_left_out
 from flows.offline.datasets import prepare_dataset
 from flows.offline.datasets.layout import Dataset, load, save

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
-from flows.config.settings import BrakeSettings
+from flows.config.groups import BrakeSettings
 from flows.messages.batches import RawBatch
 from flows.messages.rejects import Reason
 from flows.support.logs import get_logger

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from flows.config.settings import MessageSettings
+from flows.config.groups import MessageSettings
 from flows.messages.batches import (
     NO_TIMESTAMP,
     CandidateBatch,

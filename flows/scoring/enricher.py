@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.config.settings import ScoringSettings
+from flows.config.groups import ScoringSettings
 from flows.messages.batches import Headers, OutMessage, RequestBatch
 from flows.messages.codec import MAX_VALUE_BYTES, SCHEMA_VERSION, encode_scores, shortened
 from flows.messages.types import Request, ScoredItem, Scores, Status

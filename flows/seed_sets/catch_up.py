@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from flows.config.settings import WindowSettings
+from flows.config.groups import WindowSettings
 from flows.messages.batches import CandidateBatch, ClickBatch
 from flows.seed_sets.intake import SeedSetWriter
 from flows.seed_sets.windows import WindowClock

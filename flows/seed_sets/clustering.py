@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from flows.config.settings import ClusteringSettings
+from flows.config.groups import ClusteringSettings
 from flows.messages.codec import decode_centroids, encode_centroids
 from flows.messages.rejects import InvalidMessage
 from flows.messages.types import Centroids

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from flows.config.settings import SeedSettings
+from flows.config.groups import SeedSettings
 from flows.messages.batches import CandidateChange, ClickBatch
 from flows.seed_sets.candidates import CandidateRegistry
 from flows.seed_sets.item_table import NEVER, ItemTable

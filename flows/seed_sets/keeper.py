@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from flows.config.settings import SeedSettings
+from flows.config.groups import SeedSettings
 from flows.messages.batches import CandidateBatch, ClickBatch, Headers, OutMessage
 from flows.messages.codec import SCHEMA_VERSION, centroids_key
 from flows.seed_sets.candidates import CandidateRegistry

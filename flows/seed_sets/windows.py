@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from flows.config.settings import WindowSettings
+from flows.config.groups import WindowSettings
 from flows.messages.batches import ClickBatch
 from ralm.features import Ints
 

@@ -9,7 +9,8 @@ from confluent_kafka import Message
 
 from flows.admin.dead_letters.acceptance import Acceptance
 from flows.admin.dead_letters.show import as_json, explanation, row
-from flows.config.settings import MessageSettings, Settings
+from flows.config.groups import MessageSettings
+from flows.config.settings import Settings
 from flows.messages.batches import CandidateBatch, ClickBatch, OutMessage, RawBatch, RequestBatch
 from flows.messages.dead_letter import DeadLetter, RedriveReceipt, read_record, receipt_of
 from flows.messages.decode import Decoded, Decoder

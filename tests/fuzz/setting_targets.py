@@ -15,7 +15,8 @@ import click
 from flows.cli import main as cli
 from flows.cli.options import with_settings
 from flows.config.fields import flag, variable
-from flows.config.settings import Settings, names_of
+from flows.config.groups import names_of
+from flows.config.settings import Settings
 from flows.config.sources import load_settings
 from flows.kafka.config import check_client
 from flows.support.errors import ConfigError

@@ -6,7 +6,8 @@ from rich import box
 from rich.table import Column, Table
 
 from flows.config.fields import flag
-from flows.config.settings import Settings, names_of
+from flows.config.groups import names_of
+from flows.config.settings import Settings
 from flows.offline.datasets.layout import Dataset
 from flows.offline.evaluation.cells import Cell
 from flows.offline.evaluation.plan import Plan

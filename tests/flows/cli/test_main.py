@@ -12,7 +12,8 @@ import pytest
 from flows.cli import main as cli
 from flows.cli.options import with_settings
 from flows.config.fields import flag, shown_value, variable
-from flows.config.settings import Settings, names_of
+from flows.config.groups import names_of
+from flows.config.settings import Settings
 from flows.support.errors import ConfigError, RalmError
 
 COMMANDS = cli.cli.list_commands(click.Context(cli.cli))

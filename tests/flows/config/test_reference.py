@@ -4,8 +4,9 @@ import subprocess
 import sys
 
 from flows.config.fields import flag, variable
+from flows.config.groups import GROUPS
 from flows.config.reference import PAGE, page
-from flows.config.settings import GROUPS, Settings
+from flows.config.settings import Settings
 
 
 def test_the_committed_page_is_up_to_date() -> None:

@@ -20,7 +20,8 @@ from flows.config.fields import (
     shown_value,
     variable,
 )
-from flows.config.settings import GROUPS, ClusteringSettings, Settings, names_of
+from flows.config.groups import GROUPS, ClusteringSettings, names_of
+from flows.config.settings import Settings
 from flows.config.sources import default_file, load_settings
 from flows.offline.training import config_of
 from flows.support.errors import ConfigError

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from letters import GOOD, NOW
 
-from flows.config.settings import BrakeSettings, MessageSettings, Settings
+from flows.config.groups import BrakeSettings, MessageSettings
+from flows.config.settings import Settings
 from flows.messages.batches import RawBatch
 from flows.messages.brake import DeadLetterBrake
 from flows.messages.decode import Decoder

@@ -11,7 +11,8 @@ from letters import GOOD, NOW, letter
 
 from flows.admin.dead_letters.acceptance import Acceptance
 from flows.admin.dead_letters.show import EXPLANATIONS, as_json, explanation, printable, row, text_or_hex
-from flows.config.settings import MessageSettings, Settings
+from flows.config.groups import MessageSettings
+from flows.config.settings import Settings
 from flows.messages.batches import RawBatch
 from flows.messages.dead_letter import (
     DeadLetter,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from toys import toy_bundle
 
-from flows.config.settings import ScoringSettings
+from flows.config.groups import ScoringSettings
 from flows.messages.batches import RequestBatch
 from flows.messages.codec import MAX_VALUE_BYTES, decode_scores
 from flows.messages.types import Request

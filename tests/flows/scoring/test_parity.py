@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from operator_maker import settle
 
-from flows.config.settings import ClusteringSettings, SeedSettings
+from flows.config.groups import ClusteringSettings, SeedSettings
 from flows.messages.batches import ClickBatch, OutMessage
 from flows.messages.codec import decode_centroids, split_centroids_key
 from flows.offline.datasets.layout import Dataset

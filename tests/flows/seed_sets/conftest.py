@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from operator_maker import WINDOWS, Build, no_history
 
-from flows.config.settings import SeedSettings
+from flows.config.groups import SeedSettings
 from flows.seed_sets.clustering import ClusteringPool
 from flows.seed_sets.keeper import Missed, SeedSetOperator
 from flows.seed_sets.keeper_state import OperatorSnapshot

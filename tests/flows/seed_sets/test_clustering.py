@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from operator_maker import WINDOWS, batch, emitted, no_history, settle
 
-from flows.config.settings import SeedSettings
+from flows.config.groups import SeedSettings
 from flows.messages.codec import decode_centroids, encode_centroids
 from flows.seed_sets import clustering
 from flows.seed_sets.clustering import ClusteringPool

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from operator_maker import USERS, WINDOWS, batch, listing, tombstone
 
-from flows.config.settings import SeedSettings
+from flows.config.groups import SeedSettings
 from flows.seed_sets.intake import SeedSetWriter
 from state.store.seed_store import SeedStore
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.config.settings import WindowSettings
+from flows.config.groups import WindowSettings
 from flows.messages.batches import ClickBatch
 from flows.seed_sets.windows import WindowClock
 

@@ -1,0 +1,280 @@
+"""The settings in groups: one table for flags, environment variables and TOML keys; docs/settings.md is made from it.
+
+A field ``state_dir`` is the flag ``--state-dir``, the variable ``RALM_STATE_DIR`` and the TOML key ``state_dir``. The
+fields stand in groups. The parts of a flow take the group that they need; ``Settings`` is all groups at once, so that
+it is handed to each part as it is.
+"""
+
+from dataclasses import fields
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from flows.config.fields import (
+    NO_BOOL,
+    Duration,
+    DurationMark,
+    PositiveDuration,
+    duration,
+    parse_duration,
+    setting,
+    with_fields_of,
+)
+from ralm.towers.training_config import TrainingConfig
+
+Share: TypeAlias = Annotated[float, NO_BOOL, Field(ge=0, lt=1)]
+Natural: TypeAlias = Annotated[int, NO_BOOL, Field(ge=0)]
+Positive: TypeAlias = Annotated[int, NO_BOOL, Field(ge=1)]
+Port: TypeAlias = Annotated[int, NO_BOOL, Field(ge=0, le=65_535)]
+Kbytes: TypeAlias = Annotated[int, NO_BOOL, Field(ge=1, le=2_097_151)]
+MessageBytes: TypeAlias = Annotated[int, NO_BOOL, Field(ge=1, le=100_000_000)]
+ShortDuration: TypeAlias = Annotated[
+    int, BeforeValidator(parse_duration), Field(ge=1000, le=86_400_000), DurationMark()
+]
+
+
+class SettingGroup(BaseModel):
+    """Settings that belong together. Durations are given as text (or as seconds) and are int milliseconds here."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+
+
+class KafkaSettings(SettingGroup):
+    """How to reach Kafka, and what its topics are called."""
+
+    bootstrap_servers: str = setting("127.0.0.1:9092", "brokers to contact first: host:port, comma separated")
+    topic_prefix: str = setting("", "prefix of every topic's name")
+    topic_clicks: str = setting("clicks", "clicks topic, keyed by item")
+    topic_candidates: str = setting("candidates", "candidates topic, keyed by item, compacted")
+    topic_requests: str = setting("requests", "requests topic, keyed by user")
+    topic_centroids: str = setting("centroids", "centroids topic, keyed by model version and item, compacted")
+    topic_scores: str = setting("scores", "scores topic, keyed by user")
+    topic_dead_letters: str = setting("dead-letters", "dead-letter topic: messages that could not be used")
+    group_id: str = setting("ralm", "consumer group whose committed offsets show the lag; nothing resumes from them")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = setting(
+        "PLAINTEXT", "protocol of the connections to the brokers"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = setting(
+        "PLAIN", "SASL mechanism; OAUTHBEARER takes its details from kafka_options"
+    )
+    sasl_username: str = setting("", "SASL user name")
+    sasl_password: SecretStr = setting(
+        SecretStr(""), "SASL password; prefer variable or file: the process list shows flags"
+    )
+    ssl_ca_location: str = setting("", "file with the CA certificates; empty: the system's")
+    ssl_certificate_location: str = setting("", "file with the client's certificate, if the brokers ask for one")
+    ssl_key_location: str = setting("", "file with the client's private key")
+    ssl_key_password: SecretStr = setting(SecretStr(""), "password of the client's private key")
+    kafka_options: tuple[str, ...] = setting((), "NAME=VALUE passed to librdkafka unchanged; repeatable")
+    delivery_timeout: ShortDuration = duration("60s", "stop the flow if a message is not delivered within this time")
+
+
+class TopicSettings(SettingGroup):
+    """What `ralm topics` gives the topics that it makes."""
+
+    partitions: Positive = setting(4, "partitions of a new topic")
+    replication_factor: Positive = setting(1, "replicas of a new topic")
+    retention: PositiveDuration = duration("7d", "how long clicks, requests and scores are kept")
+    dead_letters_retention: PositiveDuration = duration("30d", "how long dead letters are kept")
+
+
+class SourceSettings(SettingGroup):
+    """How the flow reads its topics."""
+
+    start_from: Literal["earliest", "latest"] = setting("earliest", "where the very first start begins to read")
+    partitioner: Literal["auto", "crc32", "murmur2"] = setting(
+        "auto", "how producers of clicks choose an item's partition; auto: as the known items are spread"
+    )
+    poll_batch: Positive = setting(10_000, "maximum messages per poll")
+    queue_kbytes: Kbytes = setting(16_384, "read-ahead per partition, KiB")
+
+
+class MessageSettings(SettingGroup):
+    """Which messages become dead letters although they can be read, and how large dead letters are."""
+
+    max_message_bytes: Positive = setting(65_536, "a longer message becomes a dead letter")
+    max_future: Duration = duration("5m", "a click that is further ahead of its message's time becomes a dead letter")
+    max_candidates: Positive = setting(10_000, "a request with more candidates becomes a dead letter")
+    dead_letter_max_bytes: MessageBytes = setting(900_000, "dead letters are cut to this size")
+
+
+class BrakeSettings(SettingGroup):
+    """When a process stops reading a topic because too many of its messages cannot be used (docs/dead-letters.md)."""
+
+    dead_letter_max_ratio: Share = setting(
+        0.0, "stop reading a topic if more than this share of its last messages cannot be used; 0: never"
+    )
+    dead_letter_min_sample: Positive = setting(1000, "how many last messages dead_letter_max_ratio is a share of")
+    dead_letter_max_run: Natural = setting(
+        0, "stop reading a topic after this many unusable messages in a row; 0: never"
+    )
+
+
+class StateSettings(SettingGroup):
+    """Where the state lies and how it is kept."""
+
+    state_dir: str = setting(".ralm/state", "directory of stores and recovery data; one process owns it")
+    snapshot_interval: PositiveDuration = duration("2s", "time between two snapshots; a crash repeats that much")
+    recovery_partitions: Positive = setting(8, "number of recovery files; at least the largest number of processes")
+    rebuild: Literal["complete", "partial"] = setting(
+        "complete",
+        "how a missing store is rebuilt; complete: fail if the topic no longer holds all missing clicks; partial: "
+        "rebuild from what is left",
+    )
+
+
+class WindowSettings(SettingGroup):
+    """How event time is cut into windows; when a window closes, the items clicked in it are clustered."""
+
+    window: PositiveDuration = duration("5m", "length of the tumbling event-time windows")
+    allowed_lateness: Duration = duration("10s", "how far the watermark stays behind the newest click")
+    idle_after: Duration = duration("5s", "time without clicks after which a partition's watermark follows the clock")
+
+
+class SeedSettings(WindowSettings):
+    """What is kept of each item, and for how long."""
+
+    max_seeds: Positive = setting(3_000_000, "maximum seeds of an item (N); the newest are kept")
+    item_ttl: Duration = duration("24h", "drop an item this long after its last click, unless it is listed; 0: never")
+    max_items: Positive = setting(1_000_000, "maximum items per partition; those idle for longest are dropped")
+    candidates: Literal["clicked", "listed"] = setting(
+        "clicked", "which items are candidates; clicked: every clicked item; listed: items in the candidates topic"
+    )
+
+
+class ClusteringSettings(SettingGroup):
+    """How an item's seeds become its centroids."""
+
+    clusters: Positive = setting(20, "maximum centroids of an item (k)")
+    min_seeds: Positive = setting(30, "an item with fewer seeds that have a vector stays cold")
+    cluster_sample: Positive = setting(50_000, "maximum seeds sampled for one clustering")
+    cluster_workers: Positive = setting(1, "number of clustering threads")
+    rng_seed: Natural = setting(0, "fixes every random choice")
+
+
+class ScoringSettings(SettingGroup):
+    """How requests are answered."""
+
+    top_k: Positive = setting(100, "scores in an answer if the request does not say how many")
+    max_top_k: Positive = setting(1000, "maximum scores in an answer")
+    score_batch: Positive = setting(256, "maximum requests scored together")
+    request_timeout: Duration = duration("5m", "answer older requests with the status expired, unscored; 0: never")
+    stale_after: Duration = duration("1h", "centroids older than the request by more than this are named stale")
+
+
+class BundleSettings(SettingGroup):
+    """Where the trained bundle lies."""
+
+    bundle: str = setting(".ralm/bundle", "directory of the bundle")
+
+
+class MetricsSettings(SettingGroup):
+    """Where metrics and health are served."""
+
+    metrics_host: str = setting("127.0.0.1", "address that serves /metrics, /-/healthy and /-/ready")
+    metrics_port: Port = setting(9464, "its port; process i uses this + i; 0: any free port")
+
+
+class LogSettings(SettingGroup):
+    """What is logged and how; every command has these."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = setting("info", "lowest level that is logged")
+    log_format: Literal["text", "json"] = setting("text", "text for people, json for machines")
+
+
+class ProcessSettings(SettingGroup):
+    """The processes of a cluster and their threads."""
+
+    workers: Positive = setting(1, "worker threads per process; more processes scale better")
+    process_id: Natural = setting(0, "number of this process in the cluster, from 0")
+    addresses: str = setting("", "host:port of every process, comma separated; empty: a single process")
+    engine_api: bool = setting(False, "serve Bytewax's own pages on port 3030 + process_id of EVERY address")
+
+
+class DataSettings(SettingGroup):
+    """Where data sets lie."""
+
+    data_dir: str = setting(".ralm/data", "directory of the data sets")
+
+
+@with_fields_of(TrainingConfig, prefix="train_", without="rng_seed")
+class TrainSettings(SettingGroup):
+    """The hyperparameters of `ralm train`; the defaults did best on validation. `rng_seed` counts too."""
+
+    train_held_out: Share = setting(0.1, "share of the latest clicks that is held out to evaluate the bundle")
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """Every field of ``TrainingConfig`` but ``rng_seed``, which clustering shares."""
+        names = [field.name for field in fields(TrainingConfig) if field.name != "rng_seed"]
+        return {name: getattr(self, f"train_{name}") for name in names}
+
+
+class EvaluateSettings(SettingGroup):
+    """What `ralm evaluate` compares, and how."""
+
+    eval_split: Literal["auto", "time", "user", "items"] = setting(
+        "auto",
+        "what is held out; time: the latest clicks; user: each user's latest clicks; items: whole items; auto: time if "
+        "clicks have times, else user",
+    )
+    eval_cut: Annotated[float, NO_BOOL, Field(gt=0, lt=1)] = setting(0.9, "share of the data that is trained on")
+    eval_floor_clicks: Positive = setting(5, "users with fewer training clicks are not evaluated")
+    eval_floor_seeds: Positive = setting(10, "items with fewer seeds are not evaluated")
+    eval_models: str = setting("all", "models and @groups, comma separated, or all")
+    eval_catalogue: str = setting("ralm.models.catalogue", "module whose CATALOGUE names the models")
+    eval_rng_seeds: str = setting("0,1,2", "train each model once with each of these rng_seeds, comma separated")
+    eval_results: str = setting("docs/results", "directory of tables and plots")
+    eval_work: str = setting(".ralm/evaluate", "directory of finished runs, which are not repeated")
+    eval_processes: Natural = setting(0, "models trained at the same time, each on one thread; 0: one per core")
+
+
+GROUPS: dict[str, type[SettingGroup]] = {
+    "kafka": KafkaSettings,
+    "topics": TopicSettings,
+    "source": SourceSettings,
+    "messages": MessageSettings,
+    "brake": BrakeSettings,
+    "state": StateSettings,
+    "windows": WindowSettings,
+    "seeds": SeedSettings,
+    "clustering": ClusteringSettings,
+    "scoring": ScoringSettings,
+    "bundle": BundleSettings,
+    "metrics": MetricsSettings,
+    "logs": LogSettings,
+    "process": ProcessSettings,
+    "data": DataSettings,
+    "train": TrainSettings,
+    "evaluate": EvaluateSettings,
+}
+"""The groups by name, in the order of docs/settings.md."""
+_GROUP_OF = {name: group for group, model in reversed(GROUPS.items()) for name in model.model_fields}
+"""Each setting's group; of two, one of which extends the other, the first."""
+
+
+class AllSettings(
+    KafkaSettings,
+    TopicSettings,
+    SourceSettings,
+    MessageSettings,
+    BrakeSettings,
+    StateSettings,
+    SeedSettings,
+    ClusteringSettings,
+    ScoringSettings,
+    BundleSettings,
+    MetricsSettings,
+    LogSettings,
+    ProcessSettings,
+    DataSettings,
+    TrainSettings,
+    EvaluateSettings,
+):
+    """Every setting, before the rules between settings are applied."""
+
+
+def names_of(*groups: str) -> list[str]:
+    """The names of the settings of some groups, in the order of docs/settings.md."""
+    return [
+        name for group in GROUPS if group in groups for name in GROUPS[group].model_fields if _GROUP_OF[name] == group
+    ]
