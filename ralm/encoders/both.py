@@ -40,9 +40,8 @@ class Both:
         Raises:
             ValueError: when there are too few clicks to fit either half.
         """
-        weight = self.weights[0]
-        if len(self.weights) > 1:
-            weight = self._chosen(clicks, profiles, rng_seed, report)
+        weight = self._chosen(clicks, profiles, rng_seed, report) if len(self.weights) > 1 else self.weights[0]
+        report(f"spectral weighs {weight:g}", 0, 1, float("nan"))
         learned, spectral = self._halves(self.learned, clicks, profiles, rng_seed, report)
         return TableEncoder((*learned.parts, *spectral.weighted(weight).parts)) if weight else learned
 
@@ -62,7 +61,7 @@ class Both:
             halves = self._halves(trial, held_out.train, profiles, rng_seed, report)
         except ValueError:  # too little is left to fit them on
             return self.weights[0]
-        histories = Histories.of_clicks(held_out.train, self.learned.history)
+        histories = Histories.of_clicks(held_out.train)
         vectors = [half.encode(histories, profiles) for half in halves]
         values = [
             held_out.value(np.concatenate([vectors[0], np.float32(weight) * vectors[1]], axis=1))

@@ -39,7 +39,6 @@ class Learned:
 
     Attributes:
         dim: h, length of the vectors.
-        history: newest distinct items of a user that count.
         steps: of AdamW.
         items: items of a step.
         targets: targets of each item in a step.
@@ -53,7 +52,6 @@ class Learned:
     """
 
     dim: int = 64
-    history: int = MOST_ITEMS
     steps: int = 400
     items: int = 256
     targets: int = 4
@@ -227,7 +225,7 @@ class _Training:
         low, high = options.keep
         share = low + (high - low) * torch.rand(len(users), generator=rng)
         share = torch.where(torch.rand(len(users), generator=rng) < options.no_history, 0.0, share)
-        kept = (torch.rand(len(owner), generator=rng) < share[owner]) & (within < options.history)
+        kept = (torch.rand(len(owner), generator=rng) < share[owner]) & (within < MOST_ITEMS)
         column = torch.full((self._items,), -1).index_put((items,), torch.arange(many))[item_of]
         clicked = torch.zeros(len(users), many, dtype=torch.bool)
         clicked[owner[column >= 0], column[column >= 0]] = True

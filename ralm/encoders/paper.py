@@ -61,7 +61,7 @@ class PaperEncoder:
     @property
     def dim(self) -> int:
         """The length h of the vectors."""
-        return int(self.trained.towers.attention_weights().dim)
+        return int(self.trained.towers.w_local.shape[0])
 
     def encode(self, histories: Histories, profiles: Profiles) -> Floats:
         """The vectors of U users, float32[U, h], each of length 1."""

@@ -20,7 +20,7 @@ from scipy.sparse.linalg import svds
 from threadpoolctl import threadpool_limits
 
 from ralm.encoders.encoder import EncoderPart, TableEncoder, direction_or_first_axis
-from ralm.encoders.histories import MOST_ITEMS, Histories
+from ralm.encoders.histories import Histories
 from ralm.encoders.profiles import Profiles, ProfileWeights
 from ralm.features import Interactions
 from ralm.progress import Report, silent
@@ -35,11 +35,9 @@ class Spectral:
 
     Attributes:
         dim: singular vectors; 32 does best on cold items, 64 where vectors follow the clicks of a stream.
-        history: newest distinct items of a user that count.
     """
 
     dim: int = 32
-    history: int = MOST_ITEMS
 
     def fit(self, clicks: Interactions, profiles: Profiles, rng_seed: int = 0, report: Report = silent) -> TableEncoder:
         """Factorise; ``rng_seed`` fixes where the iteration starts, which moves nothing but the last digits.
@@ -47,7 +45,7 @@ class Spectral:
         Raises:
             ValueError: when there are fewer than 2 users with clicks, or than 2 items.
         """
-        histories = Histories.of_clicks(clicks, self.history)
+        histories = Histories.of_clicks(clicks)
         ones = np.ones(len(histories.items))
         matrix = csr_array((ones, histories.items, histories.start), (clicks.users, clicks.items))  # X, float64 (U, I)
         if (matrix.sum(axis=1) > 0).sum() < 2 or (matrix.sum(axis=0) > 0).sum() < 2:

@@ -11,7 +11,7 @@ from ralm.encoders.profiles import Profiles
 from ralm.encoders.spectral import Spectral
 from ralm.features import Interactions
 
-QUICK = Learned(dim=16, steps=40, items=40)
+QUICK = Learned(dim=16, steps=40, items=20, seeds=(5, 20))
 
 
 @pytest.mark.parametrize("weight", [1.0, 0.5])
@@ -30,8 +30,11 @@ def test_a_half_of_weight_0_is_left_out(planted: Interactions) -> None:
 def test_validation_takes_the_half_that_tells_tastes_apart(planted: Interactions) -> None:
     """A trained half that hardly learns is outweighed by the closed form, if it may be."""
     profiles = Profiles.of_clicks(planted)
-    both = Both(Learned(dim=16, steps=1, items=40), Spectral(8), weights=(0.0, 3.0)).fit(planted, profiles)
+    stages: list[str] = []
+    recipe = Both(Learned(dim=16, steps=1, items=40), Spectral(8), weights=(0.0, 3.0))
+    both = recipe.fit(planted, profiles, 0, lambda stage, *_: stages.append(stage))
     assert [part.weight for part in both.parts] == [1.0, 3.0]
+    assert "spectral weighs 3" in stages
 
 
 def test_nothing_of_the_held_out_clicks_is_fitted_on(planted: Interactions) -> None:

@@ -16,7 +16,7 @@ from ralm.encoders.spectral import Spectral
 from ralm.features import Interactions
 from ralm.towers.training_config import TrainingConfig
 
-QUICK = Learned(dim=16, steps=20, items=40)
+QUICK = Learned(dim=16, steps=20, items=20, seeds=(5, 20))
 TOWERS = TrainingConfig(
     dim=16, field_dim=8, attention_size=4, epochs_user=1, epochs_lookalike=1, history_length=MOST_ITEMS
 )

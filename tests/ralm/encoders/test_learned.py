@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from ralm.encoders import learned as learned_module
 from ralm.encoders.histories import Histories
 from ralm.encoders.learned import Learned, _finish, _first_times, _Training
 from ralm.encoders.profiles import Profiles
@@ -28,10 +29,13 @@ def test_the_loss_falls_and_who_likes_the_same_is_near(planted: Interactions) ->
     assert cosines[same].mean() > cosines[~same].mean() + 0.3
 
 
-def test_a_step_draws_clickers_and_says_what_is_kept_of_them(planted: Interactions) -> None:
+def test_a_step_draws_clickers_and_says_what_is_kept_of_them(
+    planted: Interactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learned_module, "MOST_ITEMS", 10)
     clicked = np.zeros((planted.users, planted.items), bool)
     clicked[planted.clicks_user, planted.clicks_item] = True
-    whole = training(planted, replace(OPTIONS, keep=(1.0, 1.0), no_history=0.0, history=10))
+    whole = training(planted, replace(OPTIONS, keep=(1.0, 1.0), no_history=0.0))
     for _ in range(5):
         drawn = whole._draw()
         users, items = drawn.users.numpy(), drawn.items.numpy()

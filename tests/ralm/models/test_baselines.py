@@ -22,7 +22,7 @@ from ralm.models.yahoo import YahooLookalike
 from ralm.seed_lists import SeedLists
 
 Make = Callable[[], SeedModel]
-QUICK = Learned(dim=16, steps=60, items=40)
+QUICK = Learned(dim=16, steps=60, items=20, seeds=(5, 20))
 ENCODED = [
     lambda: EncodedLookalike(EncodedConfig(Spectral(8))),
     lambda: EncodedLookalike(EncodedConfig(QUICK, alpha=0.5, beta=0.5, clusters=5)),
