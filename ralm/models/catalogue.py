@@ -4,7 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ralm.encoders.both import Both
+from ralm.encoders.encoder import EncoderRecipe
+from ralm.encoders.learned import Learned
+from ralm.encoders.spectral import Spectral
 from ralm.models.activity import Activity
+from ralm.models.encoded import EncodedConfig, EncodedLookalike
 from ralm.models.factorisation import MatrixFactorisation
 from ralm.models.item_knn import ItemKnn
 from ralm.models.logistic import LogisticLookalike
@@ -44,6 +49,11 @@ def _youtube(group: str, description: str, **changes: Any) -> CatalogueEntry:
     return CatalogueEntry(lambda: YouTubeDnn(changed), group, description)
 
 
+def _encoded(group: str, description: str, encoder: EncoderRecipe, **changes: Any) -> CatalogueEntry:
+    config = EncodedConfig(encoder, **changes)
+    return CatalogueEntry(lambda: EncodedLookalike(config), group, description)
+
+
 CATALOGUE: dict[str, CatalogueEntry] = {
     "activity": CatalogueEntry(Activity, "main", "users by their clicks: the control"),
     "popularity": CatalogueEntry(Popularity, "main", "items by their seeds"),
@@ -56,6 +66,16 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "ralm-global": _ralm("main", "RALM with global attention only", alpha=1.0, beta=0.0),
     "ralm-local": _ralm("main", "RALM with local attention only", alpha=0.0, beta=1.0),
     "ralm": _ralm("main", "RALM: global and local attention over 20 clusters"),
+    "spectral": _encoded("main", "vectors in closed form, and the mean of the seeds", Spectral()),
+    "learned": _encoded("main", "a linear encoder trained on what is served, and the mean of the seeds", Learned()),
+    "both": _encoded("main", "the two encoders side by side, and the mean of the seeds", Both()),
+    "learned-leak": _encoded(
+        "encoder", "the linear encoder trained with the item in its seeds' histories", Learned(leave_out=False)
+    ),
+    "learned-attention": _encoded(
+        "encoder", "the linear encoder with count-weighted local attention", Learned(), alpha=0.5, beta=0.5
+    ),
+    "both-prior": _encoded("encoder", "both encoders, and 0.1 log(1 + seeds)", Both(), prior=0.1),
     "youtube-dnn-merge": _youtube("merge", "YouTube DNN with attention merge"),
     "ralm-concat": _ralm("merge", "RALM upon a user tower with concatenation", merge="concat"),
     "ralm-k5": _ralm("k", "RALM with 5 clusters", clusters=5),

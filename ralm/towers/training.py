@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ralm.features import END_OF_TIME, ClickHistories, Floats, Interactions, Ints
+from ralm.features import END_OF_TIME, ClickHistories, FeatureBatch, Floats, Interactions, Ints
 from ralm.progress import Report, silent
 from ralm.towers.lookalike import LookalikeTowers
 from ralm.towers.lookalike_training import LookalikeTrainer, new_towers
@@ -37,6 +37,15 @@ class Trained:
         with deterministic(), torch.inference_mode():
             embeddings = embed(self.tower, histories, users, times, normalise=self.normalise)
             vectors: Floats = self.towers.eval().transform(torch.from_numpy(embeddings)).numpy()
+        return vectors
+
+    def vectors_of(self, features: FeatureBatch) -> Floats:
+        """Look-alike vectors of any users from their features, float32[B, h]."""
+        with deterministic(), torch.inference_mode():
+            embeddings = self.tower.eval()(features)  # (B, m)
+            if self.normalise:
+                embeddings = torch.nn.functional.normalize(embeddings, dim=1)
+            vectors: Floats = self.towers.eval().transform(embeddings).numpy()
         return vectors
 
 

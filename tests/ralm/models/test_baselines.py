@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from ralm.encoders.both import Both
+from ralm.encoders.learned import Learned
+from ralm.encoders.spectral import Spectral
 from ralm.features import Interactions, Ints
 from ralm.models.activity import Activity
+from ralm.models.encoded import EncodedConfig, EncodedLookalike
 from ralm.models.factorisation import MatrixFactorisation
 from ralm.models.item_knn import ItemKnn
 from ralm.models.logistic import LogisticLookalike
@@ -18,12 +22,19 @@ from ralm.models.yahoo import YahooLookalike
 from ralm.seed_lists import SeedLists
 
 Make = Callable[[], SeedModel]
-LEARNED = [ItemKnn, lambda: MatrixFactorisation(8), LogisticLookalike, YahooLookalike]
+QUICK = Learned(dim=16, steps=60, items=20, seeds=(5, 20))
+ENCODED = [
+    lambda: EncodedLookalike(EncodedConfig(Spectral(8))),
+    lambda: EncodedLookalike(EncodedConfig(QUICK, alpha=0.5, beta=0.5, clusters=5)),
+    lambda: EncodedLookalike(EncodedConfig(Both(QUICK, Spectral(8), weights=(0.5,)))),
+]
+LEARNED = [ItemKnn, lambda: MatrixFactorisation(8), LogisticLookalike, YahooLookalike, *ENCODED]
 ALL = [*LEARNED, Popularity, Activity]
 
 
 def names(make: Make) -> str:
-    return type(make()).__name__
+    model = make()
+    return type(model.config.encoder if isinstance(model, EncodedLookalike) else model).__name__
 
 
 def fitted(make: Make, clicks: Interactions) -> SeedModel:

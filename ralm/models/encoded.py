@@ -1,0 +1,122 @@
+"""A look-alike model upon any encoder: an item is its seeds' unit vectors, as a count-weighted mean and as clusters.
+
+``score = alpha cosine(z_u, E_global) + beta cosine(z_u, E_local) + g log(1 + seeds) + d log(1 + clicks of u)``
+
+* ``E_global`` is the mean of all seeds, which is the mean of the centroids c_k weighted by how many seeds n_k each
+  stands for.
+* ``E_local = sum of a_k c_k``, ``a = softmax_k( c_k . z_u / temperature + log n_k )``: without ``log n_k`` it would be
+  a mean in which a straggler counts as much as a crowd.
+* Seeds have length 1 before they are averaged or clustered, so that none speaks louder than another.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from ralm.click_matrix import seed_matrix
+from ralm.clustering import Clusters, cluster
+from ralm.encoders.encoder import EncoderRecipe, unit
+from ralm.encoders.histories import Histories
+from ralm.encoders.profiles import Profiles
+from ralm.features import Floats, Interactions, Ints
+from ralm.progress import Report, silent
+from ralm.seed_lists import SeedLists
+
+_CHUNK = 1 << 22
+"""Numbers in one intermediate array (users x items x k): 16 MiB of float32."""
+
+
+@dataclass(frozen=True)
+class EncodedConfig:
+    """What the model is made of.
+
+    Attributes:
+        encoder: how user vectors are learned.
+        alpha: weight of the global part.
+        beta: weight of the local part; 0: nothing is clustered.
+        clusters: k, most centroids of an item.
+        temperature: divides the logits of the local attention.
+        prior: g, weight of an item's seeds. Raises precision and lowers the share of the tail.
+        activity: d, weight of a user's clicks; for ranking users for an item.
+    """
+
+    encoder: EncoderRecipe
+    alpha: float = 1.0
+    beta: float = 0.0
+    clusters: int = 20
+    temperature: float = 1.0
+    prior: float = 0.0
+    activity: float = 0.0
+
+
+class EncodedLookalike:
+    """Fits an encoder, then scores users by how much they look like an item's seeds; on one numeric thread.
+
+    Args:
+        config: the encoder and the weights of the score.
+    """
+
+    def __init__(self, config: EncodedConfig) -> None:
+        self.config = config
+
+    def fit(self, clicks: Interactions, rng_seed: int, report: Report = silent) -> None:
+        """Fit the encoder and encode all users.
+
+        Raises:
+            ValueError: when the encoder has too little to learn from.
+        """
+        profiles = Profiles.of_clicks(clicks)
+        with threadpool_limits(1):
+            encoder = self.config.encoder.fit(clicks, profiles, rng_seed, report)
+            self._vectors = encoder.encode(Histories.of_clicks(clicks), profiles)  # (users, h)
+        self._activity = np.log1p(np.bincount(clicks.clicks_user, minlength=clicks.users)).astype(np.float32)
+        self._clicks = clicks
+
+    def scores(self, users: Ints, items: Ints) -> Floats:
+        """Scores with the items' seeds in the clicks of the fit, float32[U, I]."""
+        return self.scores_of_seeds(users, SeedLists.of_clicks(self._clicks, items))
+
+    def scores_of_seeds(self, users: Ints, seeds: SeedLists) -> Floats:
+        """Scores for items given by their seeds, float32[U, I]; an item without seeds looks like nobody."""
+        config, vectors = self.config, self._vectors[users]  # (U, h)
+        with threadpool_limits(1):
+            means = seed_matrix(seeds, len(self._vectors)) @ self._vectors  # (I, h)
+            scores: Floats = config.alpha * (vectors @ unit(means).T)  # (U, I)
+            if config.beta:
+                scores += config.beta * self._local(vectors, seeds)
+        scores += np.float32(config.prior) * np.log1p(seeds.counts).astype(np.float32)
+        scores += np.float32(config.activity) * self._activity[users, None]
+        return scores.astype(np.float32)
+
+    def _local(self, vectors: Floats, seeds: SeedLists) -> Floats:
+        """``cosine(z_u, E_local)`` of users float32[U, h] for all items, float32[U, I]; 0 without seeds."""
+        cosines = np.zeros((len(vectors), seeds.items), np.float32)
+        for item in np.flatnonzero(seeds.counts).tolist():
+            clusters = cluster(self._vectors[seeds.of(item)], self.config.clusters, rng_seed=0)
+            rows = max(1, _CHUNK // len(clusters.counts))
+            for start in range(0, len(vectors), rows):
+                some = slice(start, start + rows)
+                cosines[some, item] = local_cosine(vectors[some], clusters, self.config.temperature)
+        return cosines
+
+
+def local_cosine(users: Floats, clusters: Clusters, temperature: float = 1.0) -> Floats:
+    """``cosine(z_u, E_local)`` with ``a = softmax_k( c_k . z_u / temperature + log n_k )``.
+
+    Args:
+        users: z_u of length 1, float32[U, h].
+        clusters: c_k float32[k, h] and n_k int64[k], k >= 1.
+        temperature: above 0.
+
+    Returns:
+        float32[U].
+    """
+    products = users @ clusters.centroids.T  # c_k . z_u, (U, k)
+    logits = products / np.float32(temperature) + np.log(clusters.counts).astype(np.float32)
+    a = np.exp(logits - logits.max(axis=1, keepdims=True))
+    a /= a.sum(axis=1, keepdims=True)  # (U, k)
+    gram = clusters.centroids @ clusters.centroids.T  # (k, k)
+    length = np.sqrt(np.maximum(((a @ gram) * a).sum(axis=1), 0.0))  # |E_local| = sqrt(a^T G a), (U)
+    cosine: Floats = ((a * products).sum(axis=1) / np.maximum(length, 1e-12)).astype(np.float32)
+    return cosine
