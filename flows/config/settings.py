@@ -99,7 +99,9 @@ class MessageSettings(SettingGroup):
     """Which messages become dead letters although they can be read, and how large dead letters are."""
 
     max_message_bytes: Positive = setting(65_536, "a longer message becomes a dead letter")
-    max_future: Duration = duration("5m", "a click that is further ahead of its message's time becomes a dead letter")
+    max_future: Duration = duration(
+        "5m", "a click or request whose time is further ahead of the broker's clock becomes a dead letter"
+    )
     max_candidates: Positive = setting(10_000, "a request with more candidates becomes a dead letter")
     dead_letter_max_bytes: MessageBytes = setting(900_000, "dead letters are cut to this size")
 

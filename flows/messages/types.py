@@ -12,6 +12,11 @@ from flows.messages.rejects import Reason
 MAX_IDENTIFIER_BYTES: Final = 256
 MAX_TIME: Final = 2**53 - 1
 """Greatest event time, ms: what every JSON reader holds exactly."""
+MIN_EVENT_TIME: Final = 100_000_000_000
+"""Least event time, ms: March 1973. As seconds, this number is the year 5138: what lies below is in seconds, or a clock
+that was never set."""
+MAX_EXPIRY: Final = 253_402_300_799_999
+"""Greatest ``expires_at``, ms: the end of the year 9999. As microseconds, this number is the year 1978."""
 
 _BYTES = f"1 to {MAX_IDENTIFIER_BYTES} bytes of UTF-8"
 _TEXT = Annotated[str, Meta(min_length=1, max_length=MAX_IDENTIFIER_BYTES, description=_BYTES)]
@@ -20,7 +25,10 @@ if TYPE_CHECKING:
     Identifier: TypeAlias = str
 else:
     Identifier = _TEXT | _WHOLE  # on the wire; the decoders make it str
-Time = Annotated[int, Meta(ge=0, le=MAX_TIME, description="milliseconds since the epoch, UTC")]
+_MS = "milliseconds since the epoch, UTC"
+Time = Annotated[int, Meta(ge=0, le=MAX_TIME, description=_MS)]
+EventTime = Annotated[int, Meta(ge=MIN_EVENT_TIME, le=MAX_TIME, description=_MS)]
+Expiry = Annotated[int, Meta(ge=MIN_EVENT_TIME, le=MAX_EXPIRY, description=_MS)]
 Count = Annotated[int, Meta(ge=0)]
 Limit = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Cosine = Annotated[float, Meta(description="cosine of the user's vector with this part of the item")]
@@ -33,14 +41,14 @@ class Click(msgspec.Struct, frozen=True, gc=False):
 
     user_id: Identifier
     item_id: Identifier
-    ts: Time
+    ts: EventTime
 
 
 class Candidate(msgspec.Struct, frozen=True, omit_defaults=True):
     """An item may be recommended, until a time if one is given; key: item_id; a null value retires it."""
 
     item_id: Identifier
-    expires_at: Time | None = None
+    expires_at: Expiry | None = None
 
 
 class Request(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -48,7 +56,7 @@ class Request(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     request_id: Identifier
     user_id: Identifier
-    ts: Time
+    ts: EventTime
     candidates: list[Identifier] | None = None
     top_k: Limit | None = None
 
