@@ -39,6 +39,12 @@ ShortDuration: TypeAlias = Annotated[
 ]
 
 
+MAX_CLUSTERS = 128
+"""Most centroids of an item: a scorer pads items in blocks to the largest, with k x k numbers each, so that one item of
+1,000 would take a GiB."""
+ClusterCount: TypeAlias = Annotated[int, NO_BOOL, Field(ge=1, le=MAX_CLUSTERS)]
+
+
 class SettingGroup(BaseModel):
     """Settings that belong together. Durations are given as text (or as seconds) and are int milliseconds here."""
 
@@ -153,7 +159,7 @@ class SeedSettings(WindowSettings):
 class ClusteringSettings(SettingGroup):
     """How an item's seeds become its centroids."""
 
-    clusters: Positive = setting(20, "maximum centroids of an item (k)")
+    clusters: ClusterCount = setting(20, "maximum centroids of an item (k)")
     min_seeds: Positive = setting(30, "an item with fewer seeds that have a vector stays cold")
     cluster_sample: Positive = setting(50_000, "maximum seeds sampled for one clustering")
     cluster_workers: Positive = setting(1, "number of clustering threads")

@@ -7,6 +7,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from flows.config.settings import MAX_CLUSTERS
 from flows.messages.rejects import Reason
 
 MAX_IDENTIFIER_BYTES: Final = 256
@@ -29,7 +30,9 @@ _MS = "milliseconds since the epoch, UTC"
 Time = Annotated[int, Meta(ge=0, le=MAX_TIME, description=_MS)]
 EventTime = Annotated[int, Meta(ge=MIN_EVENT_TIME, le=MAX_TIME, description=_MS)]
 Expiry = Annotated[int, Meta(ge=MIN_EVENT_TIME, le=MAX_EXPIRY, description=_MS)]
-Count = Annotated[int, Meta(ge=0)]
+MAX_NUMBER: Final = 1e6
+"""Greatest magnitude of a number in centroids; vectors have about 1, and far beyond this a score is no number."""
+Count = Annotated[int, Meta(ge=0, le=MAX_TIME)]
 Limit = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Cosine = Annotated[float, Meta(description="cosine of the user's vector with this part of the item")]
 Version = Annotated[str, Meta(description="the bundle that made it")]
@@ -102,12 +105,15 @@ class Centroids(msgspec.Struct, frozen=True, rename={"global_": "global"}):
     item_id: str
     model_version: Version
     window_end: Time
-    seeds: Annotated[int, Meta(ge=0, description="users in the seed set")]
-    counts: Annotated[list[Count], Meta(description="members of each of the k clusters")]
-    k: Annotated[int, Meta(ge=1, description="number of centroids")]
-    h: Annotated[int, Meta(ge=1, description="length of a vector")]
+    seeds: Annotated[int, Meta(ge=1, le=MAX_TIME, description="users in the seed set")]
+    counts: Annotated[list[Count], Meta(description="members of each of the k clusters, together 1 to seeds")]
+    k: Annotated[int, Meta(ge=1, le=MAX_CLUSTERS, description="number of centroids")]
+    h: Annotated[int, Meta(ge=1, le=2**31 - 1, description="length of a vector")]
     centroids: Annotated[bytes, Meta(description=f"k x h numbers, {_ROWS}")]
     global_: Annotated[bytes, Meta(description=f"the global embedding (eq. 10): h numbers, {_ROWS}")]
+    clicks_offset: Annotated[
+        Count, Meta(description="offset of the clicks topic after the last click that it takes into account")
+    ] = 0
 
     @classmethod
     def of(
@@ -120,6 +126,7 @@ class Centroids(msgspec.Struct, frozen=True, rename={"global_": "global"}):
         counts: NDArray[np.int64],
         centroids: NDArray[np.float32],
         global_: NDArray[np.float32],
+        clicks_offset: int = 0,
     ) -> "Centroids":
         """Make the message from arrays: counts int64[k], centroids float32[k, h], global float32[h]."""
         k, h = centroids.shape
@@ -133,6 +140,7 @@ class Centroids(msgspec.Struct, frozen=True, rename={"global_": "global"}):
             h,
             centroids.astype("<f4").tobytes(),
             global_.astype("<f4").tobytes(),
+            clicks_offset,
         )
 
     def centroids_array(self) -> NDArray[np.float32]:

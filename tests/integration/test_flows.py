@@ -136,11 +136,12 @@ def test_poison_goes_to_the_dead_letters_and_the_rest_flows_on(client: Any, flow
     assert stored(running.home) == oracle(made, 10**9)
 
 
-def test_more_clusters_than_fit_into_a_message_are_a_bad_configuration(flow: Callable[..., Any]) -> None:
-    made = flow(clusters="10000")
+def test_more_clusters_than_a_scorer_takes_are_a_bad_configuration(flow: Callable[..., Any]) -> None:
+    made = flow(clusters="129")
     refused = made.command("run", "seeds")
     assert refused.returncode == 2
-    assert "set clusters to 8551 or fewer" in refused.stderr
+    assert "clusters = '129'" in refused.stderr
+    assert "at most 128" in refused.stderr
     assert not (made.home / "state").exists(), "nothing is touched"
 
 
