@@ -88,7 +88,8 @@ class ClickBatch:
         users: user keys, uint64[n].
         times: event times, int64[n], ms since the epoch.
         offsets: int64[n], ascending.
-        clocks: the clock that judged each time, int64[n], ms; None: no time is ahead of it.
+        clocks: of each click that is ahead of the clock that judged it that clock, of others their time or more,
+            int64[n], ms; None: none is ahead.
     """
 
     partition: int

@@ -73,17 +73,22 @@ class Decoder:
         self._limits = limits
         self._tell = tell
         self._decoders: dict[str, Callable[[RawMessage, int], object]] = {
-            "clicks": self._click,
+            "clicks": lambda message, now: self._click(message, now, {}),
             "candidates": self._candidate,
             "requests": self._request,
         }
 
     def clicks(self, raw: RawBatch) -> Decoded[ClickBatch]:
         """Decode clicks into columns."""
-        messages, judged, dead = self._split(raw, self._click)
-        clicks = [click for click, _ in judged]
+        ahead: dict[int | None, int] = {}
+        messages, clicks, dead = self._split(raw, lambda message, now: self._click(message, now, ahead))
         place: dict[str, int] = {}
         items = [place.setdefault(click.item_id, len(place)) for click in clicks]
+        times = np.array([click.ts for click in clicks], np.int64)
+        clocks = None
+        if ahead:  # seldom
+            judged = [ahead.get(message.offset(), click.ts) for message, click in zip(messages, clicks, strict=True)]
+            clocks = np.array(judged, np.int64)
         batch = ClickBatch(
             raw.partition,
             raw.next_offset,
@@ -91,9 +96,9 @@ class Decoder:
             list(place),
             np.array(items, np.int64),
             user_keys([click.user_id for click in clicks]),
-            np.array([click.ts for click in clicks], np.int64),
+            times,
             np.array([message.offset() for message in messages], np.int64),
-            np.array([clock for _, clock in judged], np.int64),
+            clocks,
         )
         return Decoded(raw.partition, batch, dead)
 
@@ -123,14 +128,17 @@ class Decoder:
             return invalid
         return None
 
-    def _click(self, message: RawMessage, now: int) -> tuple[Click, int]:
+    def _click(self, message: RawMessage, now: int, ahead: dict[int | None, int]) -> Click:
+        """Decode a click; one that is ahead of the clock, by not too much, is noted with the clock, by its offset."""
         click = decode_click(message.value())
         kind, at = message.timestamp()
         clock = at if kind == APPEND_TIME else now
-        if click.ts - clock > self._limits.max_future:
-            raise _ahead(click.ts, clock, kind)
+        if click.ts > clock:
+            if click.ts - clock > self._limits.max_future:
+                raise _ahead(click.ts, clock, kind)
+            ahead[message.offset()] = clock
         _check_key(message, click.item_id)
-        return click, clock
+        return click
 
     def _candidate(self, message: RawMessage, now: int) -> CandidateChange:
         offset, sent = message.offset() or 0, _sent(message, now)
