@@ -143,7 +143,7 @@ def test_it_ends_with_a_summary_that_adds_up(first: Left) -> None:
     assert figures["seed_sets"] == len(np.unique(data.event_items[rows]))
     assert 0 < figures["items_clustered"] <= figures["seed_sets"]
     assert 0 < figures["windows"] <= DAYS + 1
-    assert figures["dead_letters"] == 10
+    assert figures["dead_letters"] == 11
     assert 0 < figures["unknown"] < figures["scored"] < figures["requests"]
     assert figures["cold"] > 0
     assert all(0 <= figures[name] <= 1 for name in KEYS if name.startswith("hit_rate"))
