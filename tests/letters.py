@@ -5,7 +5,8 @@ from typing import Any
 from flows.messages.dead_letter import DeadLetter
 
 NOW = 1_764_000_000_000
-GOOD = b'{"user_id": "u", "item_id": "i", "ts": 1000}'
+TS = b"1763000000000"
+GOOD = b'{"user_id": "u", "item_id": "i", "ts": %b}' % TS
 
 
 def letter(offset: int = 0, **changes: Any) -> DeadLetter:

@@ -11,7 +11,7 @@ import numpy as np
 from flows.kafka.producer import ProducerRecord
 from flows.messages.codec import decode_click, decode_request, encode_message
 from flows.messages.rejects import InvalidMessage
-from flows.messages.types import Click, Request
+from flows.messages.types import MIN_EVENT_TIME, Click, Request
 from flows.offline.datasets.layout import load
 from flows.support.errors import ConfigError, RalmError
 from ralm.features import Ints
@@ -19,6 +19,8 @@ from ralm.features import Ints
 Progress = Callable[[int, int], None]
 """Told how much is done, and of how much."""
 _TELL_EVERY = 20_000
+_UNTIMED_START = 946_684_800_000
+"""Where the clicks of a data set without times begin, ms: the year 2000; in the layout they count from 0."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +82,22 @@ def _read_folder(path: Path, topic: str) -> Events:
         data = load(path)
     except RalmError as error:
         raise ConfigError(str(error)) from error
-    order = np.argsort(data.event_times, kind="stable")
+    times = data.event_times if data.timed else data.event_times + _UNTIMED_START
+    early = int((times < MIN_EVENT_TIME).sum())
+    if early:
+        msg = (
+            f"{path}: {early} events lie before March 1973, which a flow takes for times in seconds and refuses: "
+            "look at their unit, and bring the data again"
+        )
+        raise ConfigError(msg)
+    order = np.argsort(times, kind="stable")
 
     def message(number: int) -> ProducerRecord:
         row = order[number]
-        click = Click(str(data.event_users[row]), str(data.event_items[row]), int(data.event_times[row]))
+        click = Click(str(data.event_users[row]), str(data.event_items[row]), int(times[row]))
         return click_message(topic, click)
 
-    return Events(data.event_times[order], message)
+    return Events(times[order], message)
 
 
 def _read_lines(path: Path, topic: str, decode: Callable[[bytes], tuple[str, int]], progress: Progress) -> Events:

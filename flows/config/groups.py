@@ -33,6 +33,12 @@ ShortDuration: TypeAlias = Annotated[
 ]
 
 
+MAX_CLUSTERS = 128
+"""Most centroids of an item: a scorer pads items in blocks to the largest, with k x k numbers each, so that one item of
+1,000 would take a GiB."""
+ClusterCount: TypeAlias = Annotated[int, NO_BOOL, Field(ge=1, le=MAX_CLUSTERS)]
+
+
 class SettingGroup(BaseModel):
     """Settings that belong together. Durations are given as text (or as seconds) and are int milliseconds here."""
 
@@ -93,7 +99,9 @@ class MessageSettings(SettingGroup):
     """Which messages become dead letters although they can be read, and how large dead letters are."""
 
     max_message_bytes: Positive = setting(65_536, "a longer message becomes a dead letter")
-    max_future: Duration = duration("5m", "a click that is further ahead of its message's time becomes a dead letter")
+    max_future: Duration = duration(
+        "5m", "a click or request whose time is further ahead of the broker's clock becomes a dead letter"
+    )
     max_candidates: Positive = setting(10_000, "a request with more candidates becomes a dead letter")
     dead_letter_max_bytes: MessageBytes = setting(900_000, "dead letters are cut to this size")
 
@@ -145,7 +153,7 @@ class SeedSettings(WindowSettings):
 class ClusteringSettings(SettingGroup):
     """How an item's seeds become its centroids."""
 
-    clusters: Positive = setting(20, "maximum centroids of an item (k)")
+    clusters: ClusterCount = setting(20, "maximum centroids of an item (k)")
     min_seeds: Positive = setting(30, "an item with fewer seeds that have a vector stays cold")
     cluster_sample: Positive = setting(50_000, "maximum seeds sampled for one clustering")
     cluster_workers: Positive = setting(1, "number of clustering threads")

@@ -19,7 +19,7 @@ _M = TypeVar("_M")
 
 @dataclass(frozen=True)
 class Sent(Generic[_M]):
-    """A message, and when its producer handed it in: ms since the epoch."""
+    """A message, and its time in the topic, ms since the epoch: the broker's of clicks and requests, else a flow's."""
 
     message: _M
     at: int

@@ -22,6 +22,7 @@ WITH_CANDIDATES = 4
 """Each so many-th request names its candidates."""
 NEW_ITEMS = 10
 """Candidates of such a request that nobody has clicked yet: they must come back as cold."""
+_YEAR_MS = 365 * 86_400_000
 
 
 @dataclass(frozen=True)
@@ -91,22 +92,23 @@ def cut_into_windows(
 
 def bad_messages(names: TopicNames, max_message_bytes: int) -> list[ProducerRecord]:
     """Messages that nobody can use, one of each kind: they must end as dead letters and disturb nothing."""
+    now = int(time.time() * 1000)
 
     def click(**fields: object) -> bytes:
-        return json.dumps({"user_id": "1", "item_id": "1", "ts": 0, **fields}).encode()
+        return json.dumps({"user_id": "1", "item_id": "1", "ts": now, **fields}).encode()
 
-    in_a_year = int((time.time() + 365 * 86_400) * 1000)
     clicks = [
         (b"1", b"\xff\xfe\x00"),  # not UTF-8
         (b"1", b'{"user_id": "1", '),  # not JSON
         (b"1", click(ts="yesterday")),
-        (b"1", b'{"item_id": "1", "ts": 0}'),  # whose click?
-        (b"1", click(ts=in_a_year)),
+        (b"1", b'{"item_id": "1", "ts": %d}' % now),  # whose click?
+        (b"1", click(ts=now + _YEAR_MS)),
+        (b"1", click(ts=now // 1000)),  # seconds
         (b"1", click(note="x" * max_message_bytes)),
         (b"1", b""),
         (None, click()),
     ]
-    requests = [(b"1", b'{"user_id": "1", "ts": 0}'), (b"1", b"[]")]
+    requests = [(b"1", b'{"user_id": "1", "ts": %d}' % now), (b"1", b"[]")]
     return [
         *(ProducerRecord(names.clicks, key, value) for key, value in clicks),
         *(ProducerRecord(names.requests, key, value) for key, value in requests),

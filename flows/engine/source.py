@@ -166,6 +166,7 @@ class PartitionReader(StatefulSourcePartition[RawBatch, bytes | None]):
         self._reader = reader
         self._partition = partition
         self._last_message = self._last_batch = time.monotonic()
+        self._stood_at_end: float | None = None
         self._last_lag = self._last_look = 0.0
         reader.add(partition, position, options.start_from)
         self._sent = reader.position(partition)
@@ -199,7 +200,9 @@ class PartitionReader(StatefulSourcePartition[RawBatch, bytes | None]):
             options.idle.took()
         else:
             options.idle.empty()
-        at_end = self._reader.at_end(self._partition)
+        stood, at_end = self._stood_at_end, self._reader.at_end(self._partition)
+        if at_end:
+            self._stood_at_end = now
         position = self._reader.position(self._partition)
         if messages:
             self._last_message = now
@@ -217,6 +220,7 @@ class PartitionReader(StatefulSourcePartition[RawBatch, bytes | None]):
                 next_offset=position,
                 idle=int((now - self._last_message) * 1000) if at_end else 0,
                 now=time.time_ns() // 1_000_000,
+                waited=None if stood is None else int((now - stood) * 1000),
             )
         ]
 

@@ -12,7 +12,7 @@ from flows.config.fields import format_duration
 from flows.config.settings import Settings
 from flows.kafka.facts import Cluster, TopicFacts
 from flows.kafka.probe import ASK_TIMEOUT_S
-from flows.kafka.topics import COMPACT, COMPACTION, TopicNames, TopicPlan, plan_topics
+from flows.kafka.topics import COMPACT, COMPACTION, LOG_APPEND_TIME, TIMESTAMP_TYPE, TopicNames, TopicPlan, plan_topics
 from flows.support.errors import RalmError
 
 _CONFIG = (KafkaError.INVALID_CONFIG, KafkaError.POLICY_VIOLATION)
@@ -98,8 +98,8 @@ def differences_of(plan: TopicPlan, found: TopicFacts) -> list[Difference]:
     cleanup = cleanup_difference(plan, found.config.get("cleanup.policy"))
     differences += [Difference(cleanup)] if cleanup else []
     differences.extend(_retention(plan, found.config.get("retention.ms")))
-    slow = "" if cleanup else compaction_difference(plan, found)
-    return [*differences, Difference(slow, matters=False)] if slow else differences
+    minor = [timestamp_difference(plan, found), "" if cleanup else compaction_difference(plan, found)]
+    return differences + [Difference(text, matters=False) for text in minor if text]
 
 
 def cleanup_difference(plan: TopicPlan, found: str | None) -> str:
@@ -123,9 +123,29 @@ def compaction_difference(plan: TopicPlan, found: TopicFacts) -> str:
     return f"{have}; a start may read much that is long superseded: alter it with `{alter}`"
 
 
+def timestamp_difference(plan: TopicPlan, found: TopicFacts) -> str:
+    """How a topic whose messages should get the broker's time has the producers'; empty when it has not."""
+    have = (found.config or {}).get(TIMESTAMP_TYPE)
+    if not plan.append_time or have in (None, LOG_APPEND_TIME):
+        return ""
+    alter = _alter(plan.name, {TIMESTAMP_TYPE: LOG_APPEND_TIME})
+    return (
+        f"{TIMESTAMP_TYPE} {have}, planned {LOG_APPEND_TIME}; its times are judged by the clock of the machine that "
+        f"reads them, and by another one if they are read again: alter it with `{alter}`"
+    )
+
+
 def _alter(topic: str, config: dict[str, str]) -> str:
     given = ",".join(f"{name}={value}" for name, value in config.items())
     return f"kafka-configs --alter --entity-type topics --entity-name {topic} --add-config {given}"
+
+
+def _not_taken(plan: TopicPlan) -> str:
+    """What it means that a broker makes a topic only without what it would be better with."""
+    so = "times are judged by the clock of the machine that reads them"
+    if plan.cleanup == COMPACT:
+        so = "a start may read much that is superseded"
+    return f"the broker does not take {', '.join(plan.wished_config)}: {so}"
 
 
 def _state(plan: TopicPlan, found: TopicFacts, made: list[Difference] | None) -> TopicState:
@@ -179,14 +199,14 @@ class _Maker:
 
     def make(self, plans: Collection[TopicPlan]) -> None:
         """Make topics, and wait until the brokers know them and who leads them."""
+        wished = {plan.name: plan for plan in plans}
         errors = self._create([(plan, plan.config) for plan in plans])
         plain = {name for name, error in errors.items() if error is not None and error.code() in _CONFIG}
         errors |= self._create([(plan, plan.needed_config) for plan in plans if plan.name in plain])
         for name, error in errors.items():
             self.made[name] = self._said(name, error)
             if error is None and name in plain:
-                text = f"the broker does not take {', '.join(COMPACTION)}: a start may read much that is superseded"
-                self.made[name].append(Difference(text, matters=False))
+                self.made[name].append(Difference(_not_taken(wished[name]), matters=False))
         self._settle([name for name, error in errors.items() if error is None])
 
     def _create(self, wanted: list[tuple[TopicPlan, dict[str, str]]]) -> dict[str, KafkaError | None]:

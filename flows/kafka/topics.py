@@ -21,6 +21,11 @@ The segment that is written to is never compacted: with Kafka's defaults up to a
 """
 
 
+TIMESTAMP_TYPE = "message.timestamp.type"
+LOG_APPEND_TIME = "LogAppendTime"
+"""The broker writes when it took a message. Else its producer writes it, whose clock may be wrong."""
+
+
 @dataclass(frozen=True)
 class TopicNames:
     """The topics' names, prefix and all."""
@@ -51,6 +56,7 @@ class TopicPlan:
         replication_factor: copies of each partition.
         cleanup: the broker's ``cleanup.policy``: ``delete`` forgets by time, ``compact`` keeps each key's last message.
         retention: ms that messages are kept; None for a compacted topic.
+        append_time: whether the broker gives each message its time, by which the times in it are judged.
     """
 
     name: str
@@ -58,13 +64,19 @@ class TopicPlan:
     replication_factor: int
     cleanup: str
     retention: int | None
+    append_time: bool = False
 
     @property
     def config(self) -> dict[str, str]:
         """The broker's settings of the topic."""
-        if self.cleanup == COMPACT:
-            return {**self.needed_config, **{name: str(value) for name, value in COMPACTION.items()}}
-        return self.needed_config
+        return {**self.needed_config, **self.wished_config}
+
+    @property
+    def wished_config(self) -> dict[str, str]:
+        """Those that it works without, but not as well; managed brokers let few be set."""
+        compaction = COMPACTION if self.cleanup == COMPACT else {}
+        stamped = {TIMESTAMP_TYPE: LOG_APPEND_TIME} if self.append_time else {}
+        return {**{name: str(value) for name, value in compaction.items()}, **stamped}
 
     @property
     def needed_config(self) -> dict[str, str]:
@@ -85,4 +97,4 @@ def plan_topics(settings: Settings) -> list[TopicPlan]:
         names.dead_letters: (DELETE, settings.dead_letters_retention),
     }
     size = (settings.partitions, settings.replication_factor)
-    return [TopicPlan(name, *size, *kept[name]) for name in names]
+    return [TopicPlan(name, *size, *kept[name], name in (names.clicks, names.requests)) for name in names]

@@ -16,6 +16,8 @@ Headers: TypeAlias = list[tuple[str, str | bytes | None]]
 
 NO_TIMESTAMP: Final = 0
 """The kind of timestamp of a message that has none."""
+APPEND_TIME: Final = 2
+"""The kind of timestamp that the broker sets (``message.timestamp.type=LogAppendTime``); others are the producer's."""
 
 
 class RawMessage(Protocol):
@@ -59,6 +61,8 @@ class RawBatch:
         next_offset: the offset after the last of them.
         idle: ms since the last message, while the reader stands at the partition's end; else 0.
         now: wall clock when they were read, ms since the epoch.
+        waited: the longest that they can have been in the topic, ms: since then the reader last stood at the end; None
+            where it has not yet.
     """
 
     kind: str
@@ -68,6 +72,7 @@ class RawBatch:
     next_offset: int
     idle: int
     now: int
+    waited: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,8 @@ class ClickBatch:
         users: user keys, uint64[n].
         times: event times, int64[n], ms since the epoch.
         offsets: int64[n], ascending.
+        clocks: of each click that is ahead of the clock that judged it that clock, of others their time or more,
+            int64[n], ms; None: none is ahead.
     """
 
     partition: int
@@ -93,6 +100,12 @@ class ClickBatch:
     users: NDArray[np.uint64]
     times: Ints
     offsets: Ints
+    clocks: Ints | None = None
+
+    @property
+    def evidence(self) -> Ints:
+        """The time that each click shows to have come, int64[n], ms: its own, but not beyond the clock."""
+        return self.times if self.clocks is None else np.minimum(self.times, self.clocks)
 
     def rows(self, start: int, stop: int) -> "ClickBatch":
         """The clicks from one place up to another; ``next_offset`` is the offset of the click that follows, if any."""
@@ -108,6 +121,7 @@ class ClickBatch:
             self.users[start:stop],
             self.times[start:stop],
             self.offsets[start:stop],
+            None if self.clocks is None else self.clocks[start:stop],
         )
 
 
@@ -152,7 +166,8 @@ class RequestBatch:
     Attributes:
         partition: the Kafka partition.
         requests: in offset order.
-        sent: broker time of each request, ms since the epoch; 0 where the broker gives none.
+        sent: when each request came to the topic, ms since the epoch, as far as is known: the broker's time, or the
+            producer's, but no earlier than the reader last stood at the end; 0 where there is none.
     """
 
     partition: int

@@ -15,6 +15,7 @@ import numpy as np
 from flows.messages.rejects import InvalidMessage, classify_error, classify_json_error
 from flows.messages.types import (
     MAX_IDENTIFIER_BYTES,
+    MAX_NUMBER,
     Candidate,
     Centroids,
     Click,
@@ -131,7 +132,7 @@ def encode_centroids(centroids: Centroids) -> bytes:
 
 
 def decode_centroids(value: bytes | None) -> Centroids:
-    """Decode centroids (not a tombstone) and check that their sizes fit together.
+    """Decode centroids (not a tombstone) and check that they can be scored: sizes, counts, and each number.
 
     Raises:
         InvalidMessage: when they cannot be used.
@@ -146,14 +147,22 @@ def decode_centroids(value: bytes | None) -> Centroids:
         raise InvalidMessage("not_utf8", f"a text in it: {error}") from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidMessage("not_json", f"not MessagePack: {error}") from None
-    k, h = message.k, message.h
+    _check_centroids(message)
+    return message
+
+
+def _check_centroids(message: Centroids) -> None:
+    """See that centroids can be scored: what passes here can make no scorer fail, and no score that is not a number."""
+    k, h, members = message.k, message.h, sum(message.counts)
     if len(message.counts) != k or len(message.centroids) != 4 * k * h:
         raise InvalidMessage("wrong_type", f"k={k} and h={h} do not fit the counts and centroids")
     if len(message.global_) != 4 * h:
         raise InvalidMessage("wrong_type", f"h={h} does not fit the global embedding")
-    if not (np.isfinite(message.centroids_array()).all() and np.isfinite(message.global_array()).all()):
-        raise InvalidMessage("wrong_type", "a number is not finite")
-    return message
+    if not 1 <= members <= message.seeds:
+        raise InvalidMessage("wrong_type", f"{members} members of clusters, but {message.seeds} seeds")
+    for numbers in (message.centroids_array(), message.global_array()):
+        if not (np.abs(numbers) <= MAX_NUMBER).all():  # NaN is not either
+            raise InvalidMessage("wrong_type", f"a number is not finite, or beyond {MAX_NUMBER:g}")
 
 
 def centroids_key(model_version: str, item_id: str) -> bytes:

@@ -12,6 +12,7 @@ import numpy as np
 
 from flows.config.groups import MessageSettings
 from flows.messages.batches import (
+    APPEND_TIME,
     NO_TIMESTAMP,
     CandidateBatch,
     CandidateChange,
@@ -27,7 +28,7 @@ from flows.messages.batches import (
 from flows.messages.brake import Refused
 from flows.messages.codec import SCHEMA_VERSION, decode_candidate, decode_click, decode_item_key, decode_request
 from flows.messages.dead_letter import cut_key, cut_value, dead_letter_headers
-from flows.messages.rejects import InvalidMessage
+from flows.messages.rejects import InvalidMessage, likely_unit
 from flows.messages.types import Click, Request
 from flows.support.logs import get_logger
 from monitoring import metrics
@@ -51,7 +52,9 @@ class Decoded(Generic[_B]):
 class Decoder:
     """Decodes the raw batches of clicks, candidates and requests.
 
-    What becomes of a message depends on the message alone, never on when it is read: read again, it is the same.
+    What becomes of a message depends on the message and the time that its broker gave it, never on when it is read:
+    read again, it is the same. Only where the topic has the producers' times (CreateTime) are times judged by the wall
+    clock at the reading, since the clock that wrote a time cannot vouch for it.
 
     Args:
         limits: what is refused although it can be read.
@@ -70,16 +73,22 @@ class Decoder:
         self._limits = limits
         self._tell = tell
         self._decoders: dict[str, Callable[[RawMessage, int], object]] = {
-            "clicks": self._click,
+            "clicks": lambda message, now: self._click(message, now, {}),
             "candidates": self._candidate,
             "requests": self._request,
         }
 
     def clicks(self, raw: RawBatch) -> Decoded[ClickBatch]:
         """Decode clicks into columns."""
-        messages, clicks, dead = self._split(raw, self._click)
+        ahead: dict[int | None, int] = {}
+        messages, clicks, dead = self._split(raw, lambda message, now: self._click(message, now, ahead))
         place: dict[str, int] = {}
         items = [place.setdefault(click.item_id, len(place)) for click in clicks]
+        times = np.array([click.ts for click in clicks], np.int64)
+        clocks = None
+        if ahead:  # seldom
+            judged = [ahead.get(message.offset(), click.ts) for message, click in zip(messages, clicks, strict=True)]
+            clocks = np.array(judged, np.int64)
         batch = ClickBatch(
             raw.partition,
             raw.next_offset,
@@ -87,8 +96,9 @@ class Decoder:
             list(place),
             np.array(items, np.int64),
             user_keys([click.user_id for click in clicks]),
-            np.array([click.ts for click in clicks], np.int64),
+            times,
             np.array([message.offset() for message in messages], np.int64),
+            clocks,
         )
         return Decoded(raw.partition, batch, dead)
 
@@ -100,7 +110,7 @@ class Decoder:
     def requests(self, raw: RawBatch) -> Decoded[RequestBatch]:
         """Decode requests."""
         messages, requests, dead = self._split(raw, self._request)
-        sent = [0 if kind == NO_TIMESTAMP else at for kind, at in (m.timestamp() for m in messages)]
+        sent = [_came(message, raw) for message in messages]
         return Decoded(raw.partition, RequestBatch(raw.partition, requests, sent), dead)
 
     def check(self, kind: str, message: RawMessage, now: int) -> InvalidMessage | None:
@@ -109,7 +119,7 @@ class Decoder:
         Args:
             kind: what its topic is in the contract: ``clicks``, ``candidates`` or ``requests``.
             message: the message.
-            now: wall clock, ms since the epoch; the time of a message that has none.
+            now: wall clock, ms since the epoch.
         """
         try:
             check_form(message, self._limits)
@@ -118,12 +128,15 @@ class Decoder:
             return invalid
         return None
 
-    def _click(self, message: RawMessage, now: int) -> Click:
+    def _click(self, message: RawMessage, now: int, ahead: dict[int | None, int]) -> Click:
+        """Decode a click; one that is ahead of the clock, by not too much, is noted with the clock, by its offset."""
         click = decode_click(message.value())
-        ahead, most = click.ts - _sent(message, now), self._limits.max_future
-        if ahead > most:
-            detail = f"ts {click.ts} is {ahead} ms after its message; the most is max_future"
-            raise InvalidMessage("future_time", detail)
+        kind, at = message.timestamp()
+        clock = at if kind == APPEND_TIME else now
+        if click.ts > clock:
+            if click.ts - clock > self._limits.max_future:
+                raise _ahead(click.ts, clock, kind)
+            ahead[message.offset()] = clock
         _check_key(message, click.item_id)
         return click
 
@@ -135,8 +148,12 @@ class Decoder:
         _check_key(message, candidate.item_id)
         return CandidateChange(offset, candidate.item_id, False, candidate.expires_at, sent)
 
-    def _request(self, message: RawMessage, _: int) -> Request:
+    def _request(self, message: RawMessage, now: int) -> Request:
         request, most = decode_request(message.value()), self._limits.max_candidates
+        kind, at = message.timestamp()
+        clock = at if kind == APPEND_TIME else now
+        if request.ts - clock > self._limits.max_future:
+            raise _ahead(request.ts, clock, kind)
         if request.candidates is not None and len(request.candidates) > most:
             raise InvalidMessage("too_many_candidates", f"{len(request.candidates)} candidates; the most is {most}")
         _check_key(message, request.user_id)
@@ -190,6 +207,25 @@ def _sent(message: RawMessage, now: int) -> int:
     """The message's own time, ms since the epoch; when it was read, where it has none."""
     kind, at = message.timestamp()
     return now if kind == NO_TIMESTAMP else at
+
+
+def _came(message: RawMessage, raw: RawBatch) -> int:
+    """When a message came to the topic, ms since the epoch, as far as is known; 0 where it has no time."""
+    kind, at = message.timestamp()
+    if kind == NO_TIMESTAMP:
+        return 0
+    # A producer's clock may be slow: what came after the reader stood at the end is no older than that.
+    return at if kind == APPEND_TIME or raw.waited is None else max(at, raw.now - raw.waited)
+
+
+def _ahead(ts: int, clock: int, kind: int) -> InvalidMessage:
+    """A time that lies too far ahead of the clock that judges it."""
+    judge, else_wrong = (
+        ("the broker's clock", "") if kind == APPEND_TIME else ("this machine's clock", ", or this machine's")
+    )
+    likely = likely_unit(ts) or f"the clock of what sent it is fast{else_wrong}"
+    detail = f"ts {ts} is {ts - clock} ms ahead of {judge} ({clock}), more than max_future: {likely}"
+    return InvalidMessage("future_time", detail)
 
 
 def _original_headers(message: RawMessage) -> Headers | None:

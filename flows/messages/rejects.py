@@ -38,6 +38,11 @@ _REASON_OF_FIELD: dict[str, Reason] = {
 _VALUE_NOT_TYPE = re.compile(r"out of range|Expected `\w+`(?: of length)? [<>]=")
 """msgspec's words for the right type with a value outside the limits."""
 _LONG = 200
+_UNITS = (
+    ("seconds", 10**8, "multiply by 1000"),
+    ("microseconds", 10**14, "divide by 1000"),
+    ("nanoseconds", 10**17, "divide by 1,000,000"),
+)
 
 
 class InvalidMessage(Exception):  # noqa: N818 (an answer about a message, not a fault of the program)
@@ -65,8 +70,35 @@ def classify_json_error(value: bytes | None, error: Exception) -> InvalidMessage
     except UnicodeDecodeError as wrong:
         return InvalidMessage("not_utf8", f"byte {wrong.start} is not UTF-8")
     if isinstance(error, msgspec.ValidationError):
-        return classify_error(error)
+        return _with_unit(value, classify_error(error))
     return InvalidMessage("not_json", _words(error))
+
+
+def likely_unit(time: float) -> str:
+    """What to say of a time that would be one of 1973 to 2286 in a unit other than milliseconds; else empty.
+
+    >>> likely_unit(1_732_440_000)
+    'looks like seconds: multiply by 1000'
+    >>> likely_unit(1_732_440_000_000)
+    ''
+    """
+    for unit, least, advice in _UNITS:
+        if least <= time < 100 * least:
+            return f"looks like {unit}: {advice}"
+    return ""
+
+
+def _with_unit(value: bytes, invalid: InvalidMessage) -> InvalidMessage:
+    """Add to what is said of a time in which unit it seems to be."""
+    field = _FIELD.search(invalid.detail)
+    if field is None or _REASON_OF_FIELD.get(field[1]) != "bad_time":
+        return invalid
+    try:
+        time = msgspec.json.decode(value)[field[1]]
+    except (ValueError, TypeError, KeyError, RecursionError):  # msgspec's errors are ValueErrors
+        return invalid
+    unit = likely_unit(time) if type(time) in (int, float) else ""
+    return InvalidMessage(invalid.reason, f"{invalid.detail}; {time} {unit}") if unit else invalid
 
 
 def classify_error(error: msgspec.ValidationError) -> InvalidMessage:

@@ -7,11 +7,17 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from flows.config.groups import MAX_CLUSTERS
 from flows.messages.rejects import Reason
 
 MAX_IDENTIFIER_BYTES: Final = 256
 MAX_TIME: Final = 2**53 - 1
 """Greatest event time, ms: what every JSON reader holds exactly."""
+MIN_EVENT_TIME: Final = 100_000_000_000
+"""Least event time, ms: March 1973. As seconds, this number is the year 5138: what lies below is in seconds, or a clock
+that was never set."""
+MAX_EXPIRY: Final = 253_402_300_799_999
+"""Greatest ``expires_at``, ms: the end of the year 9999. As microseconds, this number is the year 1978."""
 
 _BYTES = f"1 to {MAX_IDENTIFIER_BYTES} bytes of UTF-8"
 _TEXT = Annotated[str, Meta(min_length=1, max_length=MAX_IDENTIFIER_BYTES, description=_BYTES)]
@@ -20,8 +26,13 @@ if TYPE_CHECKING:
     Identifier: TypeAlias = str
 else:
     Identifier = _TEXT | _WHOLE  # on the wire; the decoders make it str
-Time = Annotated[int, Meta(ge=0, le=MAX_TIME, description="milliseconds since the epoch, UTC")]
-Count = Annotated[int, Meta(ge=0)]
+_MS = "milliseconds since the epoch, UTC"
+Time = Annotated[int, Meta(ge=0, le=MAX_TIME, description=_MS)]
+EventTime = Annotated[int, Meta(ge=MIN_EVENT_TIME, le=MAX_TIME, description=_MS)]
+Expiry = Annotated[int, Meta(ge=MIN_EVENT_TIME, le=MAX_EXPIRY, description=_MS)]
+MAX_NUMBER: Final = 1e6
+"""Greatest magnitude of a number in centroids; vectors have about 1, and far beyond this a score is no number."""
+Count = Annotated[int, Meta(ge=0, le=MAX_TIME)]
 Limit = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Cosine = Annotated[float, Meta(description="cosine of the user's vector with this part of the item")]
 Version = Annotated[str, Meta(description="the bundle that made it")]
@@ -33,14 +44,14 @@ class Click(msgspec.Struct, frozen=True, gc=False):
 
     user_id: Identifier
     item_id: Identifier
-    ts: Time
+    ts: EventTime
 
 
 class Candidate(msgspec.Struct, frozen=True, omit_defaults=True):
     """An item may be recommended, until a time if one is given; key: item_id; a null value retires it."""
 
     item_id: Identifier
-    expires_at: Time | None = None
+    expires_at: Expiry | None = None
 
 
 class Request(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -48,7 +59,7 @@ class Request(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     request_id: Identifier
     user_id: Identifier
-    ts: Time
+    ts: EventTime
     candidates: list[Identifier] | None = None
     top_k: Limit | None = None
 
@@ -94,12 +105,15 @@ class Centroids(msgspec.Struct, frozen=True, rename={"global_": "global"}):
     item_id: str
     model_version: Version
     window_end: Time
-    seeds: Annotated[int, Meta(ge=0, description="users in the seed set")]
-    counts: Annotated[list[Count], Meta(description="members of each of the k clusters")]
-    k: Annotated[int, Meta(ge=1, description="number of centroids")]
-    h: Annotated[int, Meta(ge=1, description="length of a vector")]
+    seeds: Annotated[int, Meta(ge=1, le=MAX_TIME, description="users in the seed set")]
+    counts: Annotated[list[Count], Meta(description="members of each of the k clusters, together 1 to seeds")]
+    k: Annotated[int, Meta(ge=1, le=MAX_CLUSTERS, description="number of centroids")]
+    h: Annotated[int, Meta(ge=1, le=2**31 - 1, description="length of a vector")]
     centroids: Annotated[bytes, Meta(description=f"k x h numbers, {_ROWS}")]
     global_: Annotated[bytes, Meta(description=f"the global embedding (eq. 10): h numbers, {_ROWS}")]
+    clicks_offset: Annotated[
+        Count, Meta(description="offset of the clicks topic after the last click that it takes into account")
+    ] = 0
 
     @classmethod
     def of(
@@ -112,6 +126,7 @@ class Centroids(msgspec.Struct, frozen=True, rename={"global_": "global"}):
         counts: NDArray[np.int64],
         centroids: NDArray[np.float32],
         global_: NDArray[np.float32],
+        clicks_offset: int = 0,
     ) -> "Centroids":
         """Make the message from arrays: counts int64[k], centroids float32[k, h], global float32[h]."""
         k, h = centroids.shape
@@ -125,6 +140,7 @@ class Centroids(msgspec.Struct, frozen=True, rename={"global_": "global"}):
             h,
             centroids.astype("<f4").tobytes(),
             global_.astype("<f4").tobytes(),
+            clicks_offset,
         )
 
     def centroids_array(self) -> NDArray[np.float32]:

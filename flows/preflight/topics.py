@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from flows.config.settings import Settings
-from flows.kafka.admin import cleanup_difference, compaction_difference
+from flows.kafka.admin import cleanup_difference, compaction_difference, timestamp_difference
 from flows.kafka.config import producer_config
 from flows.kafka.facts import READ, WRITE, Cluster, TopicFacts
 from flows.kafka.probe import ASK_TIMEOUT_S
@@ -151,9 +151,8 @@ def _judged(plan: TopicPlan, found: TopicFacts) -> Iterator[tuple[Verdict, str]]
         yield Verdict.PROBLEM, f"{policy}, or delete the topic and run `ralm topics`"
     else:
         yield Verdict.OK, f"cleanup.policy {plan.cleanup}"
-        slow = compaction_difference(plan, found)
-        if slow:
-            yield Verdict.WARNING, slow
+    minor = (timestamp_difference(plan, found), "" if policy else compaction_difference(plan, found))
+    yield from ((Verdict.WARNING, text) for text in minor if text)
 
 
 def _room(kind: str, name: str, found: TopicFacts, settings: Settings) -> Iterator[tuple[Verdict, str]]:

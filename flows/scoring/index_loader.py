@@ -5,9 +5,7 @@ import time
 from typing import Any
 
 from flows.kafka.consumer import TopicReader
-from flows.messages.batches import RawMessage
-from flows.messages.codec import decode_centroids, split_centroids_key
-from flows.messages.rejects import InvalidMessage
+from flows.scoring.index_updates import IndexUpdates
 from flows.scoring.live_index import IndexEntry, LiveIndex
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
@@ -24,7 +22,7 @@ class IndexLoader(threading.Thread):
     """Reads every partition of the topic from its beginning, and goes on reading.
 
     It keeps no position: a compacted topic is the index. Messages of another model version are passed over, since a
-    scorer mixes no versions. One that cannot be read is counted and passed over; the item keeps its last centroids.
+    scorer mixes no versions. One that cannot be used is counted and passed over; the item keeps its last centroids.
 
     Args:
         index: the index to fill.
@@ -40,8 +38,7 @@ class IndexLoader(threading.Thread):
         super().__init__(name="index-loader", daemon=True)
         self._index = index
         self._topic = topic
-        self._model_version = model_version
-        self._dim = weights.dim
+        self._updates = IndexUpdates(topic, model_version, weights.dim)
         self._stopping = threading.Event()
         self._newest = 0
         self.failure: BaseException | None = None
@@ -68,47 +65,19 @@ class IndexLoader(threading.Thread):
 
     def _load(self, ends: dict[int, int]) -> None:
         """Follow the topic; the index is loaded once every partition has reached the end that it had at the start."""
-        changes: dict[str, IndexEntry | None] = {}
         while not self._stopping.is_set():
             messages = self._reader.take_all(_TIMEOUT_S)
             metrics.MESSAGES_READ.labels("centroids").inc(len(messages))
             for message in messages:
-                self._take(message, changes)
+                self._updates.take(message)
             ends = {part: end for part, end in ends.items() if self._reader.position(part) < end}
             # While loading, everything goes into one update; afterwards each poll is one.
             if not ends:
-                if changes:
-                    self._apply(changes)
-                    changes = {}
+                if self._updates.changes:
+                    self._apply(self._updates.drain())
                 if not self._index.loaded.is_set():
                     log.info("live index loaded", items=self._index.view.size)
                     self._index.loaded.set()
-
-    def _take(self, message: RawMessage, changes: dict[str, IndexEntry | None]) -> None:
-        try:
-            model_version, item_id = split_centroids_key(message.key())
-            if model_version == self._model_version:
-                changes[item_id] = self._entry(message.value())
-        except InvalidMessage as invalid:
-            metrics.DEAD_LETTERS.labels("centroids", invalid.reason).inc()
-            log.warning(
-                "unreadable centroids",
-                topic=self._topic,
-                partition=message.partition(),
-                offset=message.offset(),
-                reason=invalid.reason,
-                detail=invalid.detail,
-            )
-
-    def _entry(self, value: bytes | None) -> IndexEntry | None:
-        if value is None:
-            return None
-        message = decode_centroids(value)
-        centroids, embedding = message.centroids_array(), message.global_array()
-        if centroids.shape[1] != self._dim:
-            detail = f"centroids of {centroids.shape[1]} dimensions; the bundle has {self._dim}"
-            raise InvalidMessage("wrong_type", detail)
-        return IndexEntry(centroids, embedding, message.window_end, message.seeds)
 
     def _apply(self, changes: dict[str, IndexEntry | None]) -> None:
         self._index.update(changes)

@@ -27,11 +27,19 @@ ClusteringOutcome: TypeAlias = Literal["emitted", "too_few_seeds", "no_vectors",
 
 @dataclass(frozen=True)
 class ClusteringJob:
-    """An item to cluster from its seeds before the end of a window (ms); one that is not listed is only tidied."""
+    """An item to cluster from its seeds before the end of a window.
+
+    Attributes:
+        item_id: the item.
+        window_end: the window's end, ms.
+        listed: one that is not listed is only tidied.
+        clicks_offset: offset after the last click that is in the store; what comes of the job is as of it.
+    """
 
     item_id: str
     window_end: int
     listed: bool = True
+    clicks_offset: int = 0
 
 
 @dataclass(frozen=True)
@@ -128,6 +136,7 @@ class ClusteringPool:
             counts=clusters.counts,
             centroids=clusters.centroids,
             global_=global_embedding(clusters.centroids, self._bundle.towers),
+            clicks_offset=job.clicks_offset,
         )
         return ClusteringResult(job, "emitted", len(seeds), encode_centroids(message))
 

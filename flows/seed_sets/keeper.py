@@ -19,6 +19,7 @@ import numpy as np
 from flows.config.groups import SeedSettings
 from flows.messages.batches import CandidateBatch, ClickBatch, Headers, OutMessage
 from flows.messages.codec import SCHEMA_VERSION, centroids_key
+from flows.messages.emission_order import order_headers
 from flows.seed_sets.candidates import CandidateRegistry
 from flows.seed_sets.catch_up import restore_from_topic
 from flows.seed_sets.clustering import ClusteringJob, ClusteringPool, ClusteringResult
@@ -109,7 +110,9 @@ class SeedSetOperator:
                 break
             if item_id not in self._running:
                 listed = self._writer.registry.is_candidate(item_id)
-                self._running[item_id] = self._pool.submit(self._store, ClusteringJob(item_id, window, listed))
+                # The store's position is synced: what a crash loses is not said to be in centroids.
+                job = ClusteringJob(item_id, window, listed, self._store.position)
+                self._running[item_id] = self._pool.submit(self._store, job)
         self._metrics.update(self._writer.items, self._writer.registry, self._pending, self._clock)
         return out
 
@@ -166,7 +169,7 @@ class SeedSetOperator:
     def _forgotten_versions(self) -> list[OutMessage]:
         names = [item_id for item_id, _ in self._store.items()] if self._older[1:] else []
         keys = [centroids_key(version, name) for version in self._older[1:] for name in names]
-        return [OutMessage(key, None, _HEADERS) for key in keys]
+        return [OutMessage(key, None, self._tombstone_headers()) for key in keys]
 
     def _apply_clicks(self, batch: ClickBatch) -> None:
         applied = self._writer.apply_clicks(batch, self._clock.closed)
@@ -219,7 +222,11 @@ class SeedSetOperator:
 
     def _tombstones(self, item_ids: Iterable[str]) -> list[OutMessage]:
         versions = (self._pool.model_version, *self._older)
-        return [OutMessage(centroids_key(version, item), None, _HEADERS) for item in item_ids for version in versions]
+        headers = self._tombstone_headers()
+        return [OutMessage(centroids_key(version, item), None, headers) for item in item_ids for version in versions]
+
+    def _tombstone_headers(self) -> Headers:
+        return [*_HEADERS, *order_headers(self._clock.closed, self._writer.position)]
 
     def _finish(self, result: ClusteringResult) -> list[OutMessage]:
         item_id = result.job.item_id

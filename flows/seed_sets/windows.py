@@ -13,13 +13,14 @@ from ralm.features import Ints
 class WindowClock:
     """The watermark and the windows that it has closed.
 
-    The watermark is the greatest event time seen less ``allowed_lateness``. While the partition is idle it moves on
-    by the time that passed, so that the last window closes too. It never looks at the wall clock's date: a replay
-    of yesterday closes the windows that yesterday closed.
+    The watermark is the greatest event time seen less ``allowed_lateness``; a click that is ahead of the clock that
+    judged it counts as of that clock, so that none moves the watermark beyond it. While the partition is idle it moves
+    on by the time that passed, so that the last window closes too. A replay of yesterday closes the windows that
+    yesterday closed.
 
     Args:
         options: how event time is cut.
-        newest: greatest event time seen, ms; None before the first click.
+        newest: greatest event time seen that the clock had reached, ms; None before the first click.
         closed: end of the last closed window, ms; windows end at or before it are closed.
     """
 
@@ -47,8 +48,9 @@ class WindowClock:
         if not len(batch.times):
             yield self._close(self.watermark), batch
             return
-        first = batch.times[0] if self.newest is None else self.newest
-        newest = np.maximum(np.maximum.accumulate(batch.times), first)
+        evidence = batch.evidence
+        first = evidence[0] if self.newest is None else self.newest
+        newest = np.maximum(np.maximum.accumulate(evidence), first)
         ends = (newest - self._options.allowed_lateness) // self._options.window
         starts = [0, *(np.flatnonzero(np.diff(ends)) + 1).tolist(), len(ends)]
         for start, stop in pairwise(starts):

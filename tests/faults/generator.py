@@ -19,9 +19,9 @@ DELIVERY_TIMEOUT_MS = 300_000
 
 def _bad_messages() -> list[tuple[str, str | None, bytes | None, str]]:
     """Topic, key, value and the reason for which each is refused."""
-    click = {"user_id": "user-1", "item_id": "bad", "ts": 1}
+    click = {"user_id": "user-1", "item_id": "bad", "ts": 1_764_000_000_000}
     return [
-        ("clicks", "bad", b'{"user_id": "\xff", "item_id": "bad", "ts": 1}', "not_utf8"),
+        ("clicks", "bad", b'{"user_id": "\xff", "item_id": "bad", "ts": 1764000000000}', "not_utf8"),
         ("clicks", "bad", b"{nonsense", "not_json"),
         ("clicks", "bad", json.dumps(click | {"ts": "1"}).encode(), "wrong_type"),
         ("clicks", "bad", b'{"user_id": "user-1", "item_id": "bad"}', "missing_field"),

@@ -1,8 +1,9 @@
 """Faults of the wall clock: it jumps by an hour, forward or back, while the flow works and between its runs.
 
 The flow's processes see a wall clock that a file shifts (``shims/shift_clock.c``); the monotonic clock goes on as it
-is, as it does when a real clock is set. While the clock is an hour back, clicks of now are ``future_time`` by the rule:
-they must be dead letters, and are redriven once the clock is right, as an operator would.
+is, as it does when a real clock is set. The broker's clock judges the clicks, so that none is refused. Where a topic
+has the producers' times, clicks of now are ``future_time`` by the rule while the clock is an hour back: they must be
+dead letters, and are redriven once the clock is right, as an operator would.
 """
 
 import struct

@@ -15,7 +15,7 @@ from flows.messages.batches import CandidateBatch, ClickBatch, OutMessage, RawBa
 from flows.messages.dead_letter import DeadLetter, RedriveReceipt, read_record, receipt_of
 from flows.messages.decode import Decoded, Decoder
 from flows.messages.rejects import REASONS
-from flows.messages.types import MAX_TIME
+from flows.messages.types import MAX_EXPIRY, MAX_TIME, MIN_EVENT_TIME
 from flows.support.logs import set_up_logs
 
 from .message_targets import candidate_bytes, click_bytes, request_bytes
@@ -108,7 +108,9 @@ def _clicks_hold(good: ClickBatch) -> int:
 def _candidates_hold(good: CandidateBatch) -> int:
     assert sorted({change.offset for change in good.changes}) == [change.offset for change in good.changes]
     assert all(1 <= len(change.item_id.encode()) <= 256 for change in good.changes)
-    assert all(change.expires_at is None or 0 <= change.expires_at <= MAX_TIME for change in good.changes)
+    assert all(
+        change.expires_at is None or MIN_EVENT_TIME <= change.expires_at <= MAX_EXPIRY for change in good.changes
+    )
     return len(good.changes)
 
 

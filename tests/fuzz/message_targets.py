@@ -21,7 +21,7 @@ from flows.messages.codec import (
     split_centroids_key,
 )
 from flows.messages.rejects import InvalidMessage
-from flows.messages.types import MAX_TIME, Candidate, Centroids, Click, Request, Scores
+from flows.messages.types import MAX_EXPIRY, MAX_TIME, Candidate, Centroids, Click, Request, Scores
 
 from .mutation import NUMBERS, mutated, near_json, number, text
 from .target import Check, Target, reason_of
@@ -104,7 +104,8 @@ def quoted(rng: Random) -> bytes:
 
 def time(rng: Random) -> bytes:
     """A time as JSON text."""
-    return str(rng.choice((0, 1000, 1_764_000_000_000, MAX_TIME)) if rng.random() < 0.9 else number(rng)).encode()
+    likely = (0, 1_764_000_000, 10**11, 1_764_000_000_000, MAX_EXPIRY, MAX_TIME)
+    return str(rng.choice(likely) if rng.random() < 0.9 else number(rng)).encode()
 
 
 def _in_64_bits(found: int) -> int:

@@ -17,6 +17,7 @@ from state.store.seed_store import SeedStore, StoreError
 
 pytestmark = pytest.mark.broker
 PADDING = "x" * 300
+LONG_AGO = 889_237_269_000
 
 
 def click(user: str, item: str, ts: int, **more: object) -> dict[str, object]:
@@ -148,7 +149,7 @@ def test_dead_letters_go_back_in_order_after_a_fix_and_only_once(client: Any, fl
 
 def test_a_letter_that_says_another_topic_goes_nowhere(client: Any, flow: Callable[..., Any]) -> None:
     made = flow()
-    good = click("u", "i", 1)
+    good = click("u", "i", LONG_AGO)
     forged = {"schema_version": "1", "partition": "0", "reason": "oversized", "detail": "", "time": "1"}
     for offset, topic in enumerate(("scores", "centroids", "dead-letters", "elsewhere")):
         headers = {**forged, "topic": client.prefix + topic, "offset": str(offset)}
@@ -170,7 +171,7 @@ def test_a_letter_that_says_another_topic_goes_nowhere(client: Any, flow: Callab
 def test_a_candidate_does_not_undo_a_newer_one(client: Any, flow: Callable[..., Any]) -> None:
     made = flow()
     topic = f"{client.prefix}candidates"
-    for item, expires in (("a", 1), ("a", 2), ("b", 3), ("c", None)):
+    for item, expires in (("a", LONG_AGO), ("a", LONG_AGO + 2), ("b", LONG_AGO), ("c", None)):
         client.send("candidates", item, None if expires is None else {"item_id": item, "expires_at": expires})
     client.flush()
     for message in client.read("candidates"):
@@ -182,13 +183,13 @@ def test_a_candidate_does_not_undo_a_newer_one(client: Any, flow: Callable[..., 
     assert said.startswith("3 redriven: 3 to ")
     assert "1 are candidates of items with a newer message" in said
     last = {m.key(): m.value() for m in client.read("candidates")}
-    assert json.loads(last[b"a"])["expires_at"] == 2
+    assert json.loads(last[b"a"])["expires_at"] == LONG_AGO + 2
     assert last[b"c"] is None
 
 
 def check_that_it_goes_on(client: Any, flow: Any, least: int, reasons: set[str]) -> None:
     client.wait_for("dead-letters", lambda found: len(found) >= least)
-    client.send("clicks", "i", click("last", "i", 2))
+    client.send("clicks", "i", click("last", "i", LONG_AGO))
     client.flush()
     wait_for_seeds(flow, i=1)
     assert flow.stop() == [0]
@@ -199,7 +200,7 @@ def check_that_it_goes_on(client: Any, flow: Any, least: int, reasons: set[str])
 def test_a_header_name_that_is_not_utf8_does_not_stop_the_flow(client: Any, flow: Callable[..., Any]) -> None:
     made = flow()
     made.start()
-    value = json.dumps(click("u", "i", 1)).encode()
+    value = json.dumps(click("u", "i", LONG_AGO)).encode()
     send_with_header_name(client.servers, f"{client.prefix}clicks", b"i", value, b"\xff\xfe")
     check_that_it_goes_on(client, made, 1, {"not_utf8"})
 
@@ -207,7 +208,7 @@ def test_a_header_name_that_is_not_utf8_does_not_stop_the_flow(client: Any, flow
 def test_a_message_as_large_as_the_broker_takes_does_not_stop_the_flow(client: Any, flow: Callable[..., Any]) -> None:
     made = flow()
     made.start()
-    value = json.dumps(click("u", "i", 1)).encode()
+    value = json.dumps(click("u", "i", LONG_AGO)).encode()
     producer = Producer({"bootstrap.servers": client.servers, "message.max.bytes": 1_040_000})
     topic = f"{client.prefix}clicks"
     producer.produce(topic, value, b"k" * 1_030_000)

@@ -59,13 +59,15 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "An identifier is empty, longer than 256 bytes, or a number out of range.", _PRODUCER
     ),
     "bad_time": Explanation(
-        "A time is negative or beyond 2^53 - 1. Times are milliseconds since the epoch.", _PRODUCER
+        "A time lies before March 1973 (as times in seconds do), beyond 2^53 - 1, or in expires_at beyond the year "
+        "9999. Times are milliseconds since the epoch; the detail names the unit that it looks like.",
+        _PRODUCER,
     ),
     "future_time": Explanation(
-        "The click's time was later than its message by more than max_future; it would have dragged the watermark "
-        "along, and closed windows that are still open.",
-        "Look at the clocks of the producer and of this machine. Once the time has passed, or max_future is raised and "
-        "the flow restarted, redrive. Times in seconds or microseconds instead of milliseconds: fix the producer.",
+        "The time of the click or request was ahead of the clock by more than max_future: of the broker's clock, or of "
+        "this machine's where the topic has message.timestamp.type=CreateTime.",
+        "Look at the clock of what sent it. Once the time has passed, or max_future is raised and the flow restarted, "
+        "redrive. If the detail names another unit than milliseconds, fix the producer.",
         "max_future",
     ),
     "null_key": Explanation("The message has no key; a click's is its item_id, a request's its user_id.", _KEY),

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from flows.kafka.producer import Producer, ProducerRecord
 from flows.offline.datasets.layout import Dataset, save
 from flows.support.errors import ConfigError, RalmError
 
+NOW = 1_764_000_000_000
+
 
 def events(topic: str, times: list[int]) -> Events:
     ordered = sorted(times)
@@ -30,7 +33,7 @@ def write_lines(path: Path, rows: list[Any]) -> Path:
 
 
 def click(item: Any, ts: int, user: Any = "u") -> dict[str, Any]:
-    return {"user_id": user, "item_id": item, "ts": ts}
+    return {"user_id": user, "item_id": item, "ts": NOW + ts}
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -82,22 +85,26 @@ def test_at_full_speed_nothing_waits() -> None:
 
 def test_lines_are_sorted_keyed_and_sent_as_they_stand(tmp_path: Path) -> None:
     file = tmp_path / "clicks.jsonl"
-    file.write_bytes(b'{"item_id":"late","user_id":1,"ts":9, "more":[1]}\r\n\n {"item_id":7,"user_id":1,"ts":3}')
+    late = b'{"item_id":"late","user_id":1,"ts":%d, "more":[1]}' % (NOW + 6)
+    early = b'{"item_id":7,"user_id":1,"ts":%d}' % NOW
+    file.write_bytes(late + b"\r\n\n " + early)
     found = load_clicks(file, "clicks")
     assert [found.message(n) for n in range(len(found))] == [
-        ProducerRecord("clicks", b"7", b'{"item_id":7,"user_id":1,"ts":3}'),
-        ProducerRecord("clicks", b"late", b'{"item_id":"late","user_id":1,"ts":9, "more":[1]}'),
+        ProducerRecord("clicks", b"7", early),
+        ProducerRecord("clicks", b"late", late),
     ]
 
 
 def test_requests_are_keyed_by_user(tmp_path: Path) -> None:
-    file = write_lines(tmp_path / "requests.jsonl", [{"request_id": "r", "user_id": "ü", "ts": 1, "candidates": ["i"]}])
+    file = write_lines(
+        tmp_path / "requests.jsonl", [{"request_id": "r", "user_id": "ü", "ts": NOW, "candidates": ["i"]}]
+    )
     assert load_requests(file, "requests").message(0).key == "ü".encode()
 
 
 @pytest.mark.parametrize(
     ("line", "reason"),
-    [(b'{"item_id":"a"', "not_json"), (b'{"item_id":"a","ts":1}', "missing_field"), (b"\xff", "not_utf8")],
+    [(b'{"item_id":"a"', "not_json"), (b'{"item_id":"a","ts":1764000000000}', "missing_field"), (b"\xff", "not_utf8")],
 )
 def test_a_bad_line_is_named_before_anything_is_sent(tmp_path: Path, line: bytes, reason: str) -> None:
     file = tmp_path / "clicks.jsonl"
@@ -115,14 +122,24 @@ def test_an_empty_file_is_said(tmp_path: Path) -> None:
 
 def test_a_data_sets_folder_gives_its_clicks(tmp_path: Path) -> None:
     texts = np.array(["u1", "u2"])
-    data = Dataset("d", texts, np.array(["i2", "i1"]), np.array([5, 8]), texts, {}, np.array(["i1", "i2"]), texts)
+    data = Dataset("d", texts, np.array(["i2", "i1"]), NOW + np.array([5, 8]), texts, {}, np.array(["i1", "i2"]), texts)
     save(data, tmp_path / "d")
     found = load_clicks(tmp_path / "d", "clicks")
-    assert found.times.tolist() == [5, 8]
+    assert found.times.tolist() == [NOW + 5, NOW + 8]
     message = found.message(1)
     assert (message.key, json.loads(message.value or b"")) == (b"i1", click("i1", 8, "u2"))
     with pytest.raises(ConfigError, match="common layout"):
         load_clicks(tmp_path, "clicks")
+
+
+def test_a_data_set_in_seconds_is_refused_and_one_without_times_begins_in_the_year_2000(tmp_path: Path) -> None:
+    texts, seconds = np.array(["u1", "u2"]), np.array([0, NOW // 1000])
+    data = Dataset("d", texts, texts, seconds, texts, {}, texts, texts)
+    save(data, tmp_path / "timed")
+    with pytest.raises(ConfigError, match="2 events lie before March 1973"):
+        load_clicks(tmp_path / "timed", "clicks")
+    save(replace(data, event_times=np.array([0, 1]), timed=False), tmp_path / "untimed")
+    assert load_clicks(tmp_path / "untimed", "clicks").times.tolist() == [946_684_800_000, 946_684_800_001]
 
 
 @pytest.mark.broker
@@ -131,7 +148,7 @@ def test_everything_arrives_in_order_with_its_key(
 ) -> None:
     settings = topics(partitions=1)
     clicks = write_lines(tmp_path / "c.jsonl", [click(f"i{n % 7}", 1000 - n) for n in range(300)])
-    asked = [{"request_id": f"r{n}", "user_id": f"u{n}", "ts": n} for n in range(20)]
+    asked = [{"request_id": f"r{n}", "user_id": f"u{n}", "ts": NOW + n} for n in range(20)]
     requests = write_lines(tmp_path / "r.jsonl", asked)
     to = ["--bootstrap-servers", settings.bootstrap_servers, "--topic-prefix", settings.topic_prefix]
 
@@ -139,7 +156,7 @@ def test_everything_arrives_in_order_with_its_key(
 
     got = client.read(settings.topic_prefix + "clicks")
     values = [json.loads(m.value()) for m in got]
-    assert [v["ts"] for v in values] == list(range(701, 1001))
+    assert [v["ts"] for v in values] == list(range(NOW + 701, NOW + 1001))
     assert [m.key().decode() for m in got] == [v["item_id"] for v in values]
     assert dict(got[0].headers()) == {"schema_version": b"1"}
     assert [json.loads(m.value()) for m in client.read(settings.topic_prefix + "requests")] == asked

@@ -111,6 +111,7 @@ def test_bad_messages_are_refused_each_for_a_reason_that_can_be_seen() -> None:
             assert long or keyless or json.loads(value)["ts"] > 10**12
             reasons.append("readable")
     assert sorted(reasons) == [
+        "bad_time",
         "empty_value",
         "missing_field",
         "missing_field",

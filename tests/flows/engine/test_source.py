@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from confluent_kafka import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,6 +68,36 @@ class EmptyTopic:
 
     def lag(self, _: int) -> int:
         return 0
+
+
+class FilledTopic(EmptyTopic):
+    """A reader that stands at the end when it is told to, and then has a message at each poll."""
+
+    messages = 0
+    ends = False
+
+    def take(self, _: int) -> list[Any]:
+        return [Message("clicks", 0, 0)] * self.messages
+
+    def at_end(self, _: int) -> bool:
+        return self.ends
+
+
+def test_messages_came_after_the_reader_last_stood_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr("flows.engine.source.time.monotonic", lambda: clock.now)
+    options, topic = SourceOptions("requests", "requests", {}, 10, "earliest", (), lambda: False), FilledTopic()
+    reader = PartitionReader(options, topic, 0, 7)  # type: ignore[arg-type]
+
+    def waited(messages: int, *, ends: bool) -> int | None:
+        clock.now += 1.0
+        topic.messages, topic.ends = messages, ends
+        (batch,) = reader.next_batch()
+        return batch.waited
+
+    assert [waited(1, ends=False), waited(1, ends=True)] == [None, None]  # a backlog
+    assert [waited(1, ends=False), waited(1, ends=False), waited(1, ends=True)] == [1000, 2000, 3000]
+    assert [waited(0, ends=True), waited(1, ends=True)] == [1000, 1000]
 
 
 def test_a_partition_that_may_not_be_read_is_not_idle(monkeypatch: pytest.MonkeyPatch) -> None:

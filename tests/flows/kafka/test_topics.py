@@ -54,6 +54,24 @@ def test_the_brokers_settings_of_a_topic() -> None:
     }
 
 
+def test_the_broker_gives_clicks_and_requests_their_times() -> None:
+    plans = {plan.name: plan for plan in plan_topics(Settings())}
+    stamped = {name for name, plan in plans.items() if plan.config.get("message.timestamp.type") == "LogAppendTime"}
+    assert stamped == {"clicks", "requests"}
+    assert all("message.timestamp.type" not in plan.needed_config for plan in plans.values())
+
+
+def test_a_topic_of_the_producers_times_differs_a_little() -> None:
+    plan = replace(CLICKS, append_time=True)
+    for kind, differences in (("LogAppendTime", 0), ("CreateTime", 1)):
+        config = {**(AS_PLANNED.config or {}), "message.timestamp.type": kind}
+        found = differences_of(plan, replace(AS_PLANNED, config=config))
+        assert len(found) == differences
+        assert differences_of(CLICKS, replace(AS_PLANNED, config=config)) == []
+    assert "--add-config message.timestamp.type=LogAppendTime" in found[0].text
+    assert not found[0].matters
+
+
 def test_a_topic_as_planned_has_no_differences() -> None:
     assert differences_of(CLICKS, AS_PLANNED) == []
     compacted = TopicFacts(4, 1, config={"cleanup.policy": "compact", "retention.ms": "604800000"})

@@ -19,7 +19,17 @@ from flows.messages.codec import (
     encode_scores,
 )
 from flows.messages.rejects import REASONS, InvalidMessage
-from flows.messages.types import MAX_TIME, Candidate, Click, Request, ScoredItem, Scores, Status
+from flows.messages.types import (
+    MAX_EXPIRY,
+    MAX_TIME,
+    MIN_EVENT_TIME,
+    Candidate,
+    Click,
+    Request,
+    ScoredItem,
+    Scores,
+    Status,
+)
 
 DECODERS: list[Callable[[bytes | None], Any]] = [
     decode_click,
@@ -29,7 +39,8 @@ DECODERS: list[Callable[[bytes | None], Any]] = [
     decode_centroids,
 ]
 identifiers = st.text(min_size=1, max_size=256).filter(lambda text: len(text.encode()) <= 256)
-times = st.integers(0, MAX_TIME)
+times = st.integers(MIN_EVENT_TIME, MAX_TIME)
+NOW = 1_764_000_000_000
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
@@ -82,7 +93,7 @@ def test_a_click_comes_through(user: str, item: str, ts: int, ascii_only: bool) 
     assert decode_click(encode_message(click)) == click
 
 
-@given(st.builds(Candidate, identifiers, st.none() | times))
+@given(st.builds(Candidate, identifiers, st.none() | st.integers(MIN_EVENT_TIME, MAX_EXPIRY)))
 def test_a_candidate_comes_through(candidate: Candidate) -> None:
     assert decode_candidate(encode_message(candidate)) == candidate
 
@@ -125,7 +136,7 @@ def test_an_answer_comes_through(scores: Scores) -> None:
 CLICK = b'{"user_id": %b, "item_id": "i", "ts": %b}'
 
 
-def click(user: bytes = b'"u"', ts: bytes = b"1") -> bytes:
+def click(user: bytes = b'"u"', ts: bytes = b"%d" % NOW) -> bytes:
     return CLICK % (user, ts)
 
 
@@ -176,22 +187,22 @@ def test_each_reason_has_its_own_name(value: bytes | None, reason: str) -> None:
 @pytest.mark.parametrize(
     ("value", "wanted"),
     [
-        (click(b"7"), Click("7", "i", 1)),
-        (click(b"-7"), Click("-7", "i", 1)),
-        (click(b"9" * 30), Click("9" * 30, "i", 1)),
-        (click(b'"\\u0000"'), Click("\0", "i", 1)),
-        (click(b'"\\ud83d\\ude00"'), Click("\U0001f600", "i", 1)),
-        (click(b'"' + b"a" * 256 + b'"'), Click("a" * 256, "i", 1)),
+        (click(b"7"), Click("7", "i", NOW)),
+        (click(b"-7"), Click("-7", "i", NOW)),
+        (click(b"9" * 30), Click("9" * 30, "i", NOW)),
+        (click(b'"\\u0000"'), Click("\0", "i", NOW)),
+        (click(b'"\\ud83d\\ude00"'), Click("\U0001f600", "i", NOW)),
+        (click(b'"' + b"a" * 256 + b'"'), Click("a" * 256, "i", NOW)),
         (click(ts=str(MAX_TIME).encode()), Click("u", "i", MAX_TIME)),
-        (click()[:-1] + b', "more": [{}]}', Click("u", "i", 1)),
-        (click()[:-1] + b', "ts": 2}', Click("u", "i", 2)),
+        (click()[:-1] + b', "more": [{}]}', Click("u", "i", NOW)),
+        (click()[:-1] + b', "ts": %d}' % (NOW + 1), Click("u", "i", NOW + 1)),
     ],
 )
 def test_what_is_taken(value: bytes, wanted: Click) -> None:
     assert decode_click(value) == wanted
 
 
-REQUEST = {"request_id": 1, "user_id": "u", "ts": 1}
+REQUEST = {"request_id": 1, "user_id": "u", "ts": NOW}
 
 
 @pytest.mark.parametrize(
@@ -214,7 +225,48 @@ def test_requests_are_checked(more: dict[str, Any], reason: str) -> None:
 
 def test_identifiers_of_requests_become_text() -> None:
     request = decode_request(json.dumps(REQUEST | {"candidates": [1, "b"], "top_k": None}).encode())
-    assert request == Request("1", "u", 1, ["1", "b"])
+    assert request == Request("1", "u", NOW, ["1", "b"])
+
+
+SECONDS, MICRO, NANO = (
+    f"looks like {unit}"
+    for unit in ("seconds: multiply by 1000", "microseconds: divide by 1000", "nanoseconds: divide")
+)
+
+
+@pytest.mark.parametrize(
+    ("time", "reason", "said"),
+    [
+        ("0", "bad_time", ""),
+        ("1732440000", "bad_time", SECONDS),
+        ("631152000", "bad_time", SECONDS),
+        ("1732440000.25", "wrong_type", SECONDS),
+        (str(MIN_EVENT_TIME - 1), "bad_time", ""),
+        (str(NOW * 10**6), "bad_time", NANO),
+    ],
+)
+def test_a_time_in_another_unit_is_refused_and_the_unit_named(time: str, reason: str, said: str) -> None:
+    messages = {
+        decode_click: '{"user_id": "u", "item_id": "i", "ts": %s}',
+        decode_request: '{"request_id": "r", "user_id": "u", "ts": %s}',
+        decode_candidate: '{"item_id": "i", "expires_at": %s}',
+    }
+    for decode, value in messages.items():
+        invalid = rejected(decode, (value % time).encode())
+        assert (invalid.reason, said in invalid.detail) == (reason, True)
+        assert ("looks like" in invalid.detail) == bool(said)
+
+
+@pytest.mark.parametrize("time", [631_152_000_000, 889_237_269_000, MIN_EVENT_TIME])
+def test_historic_times_in_milliseconds_are_taken(time: int) -> None:
+    assert decode_click(click(ts=str(time).encode())).ts == time
+
+
+def test_an_expiry_ends_with_the_year_9999() -> None:
+    value = b'{"item_id": "i", "expires_at": %d}'
+    assert decode_candidate(value % MAX_EXPIRY).expires_at == MAX_EXPIRY
+    invalid = rejected(decode_candidate, value % (NOW * 1000))
+    assert (invalid.reason, MICRO in invalid.detail) == ("bad_time", True)
 
 
 def test_an_expiry_is_a_time() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from flows.messages.codec import centroids_key, decode_centroids, encode_centroids, split_centroids_key
 from flows.messages.rejects import REASONS, InvalidMessage
 from flows.messages.types import Centroids
+from ralm.scoring import AttentionWeights, ItemBlock, score
 
 identifiers = st.text(min_size=1, max_size=256).filter(lambda text: len(text.encode()) <= 256)
 
@@ -31,8 +32,9 @@ def centroids(item: str, vectors: Any, embedding: Any) -> Centroids:
         item_id=item,
         model_version="5f2c",
         window_end=5,
-        seeds=9,
-        counts=np.arange(len(vectors)),
+        seeds=10,
+        clicks_offset=7,
+        counts=np.arange(len(vectors)) + 1,
         centroids=vectors,
         global_=embedding,
     )
@@ -79,9 +81,22 @@ def changed(**change: Any) -> bytes:
         (changed(h=2**62), "wrong_type"),
         (changed(counts=[1]), "wrong_type"),
         (changed(counts=[1, -1]), "wrong_type"),
+        (changed(counts=[0, 0]), "wrong_type"),
+        (changed(counts=[5, 6]), "wrong_type"),
+        (changed(counts=[2**63, 1]), "wrong_type"),
+        (changed(counts=[2**52, 2**52]), "wrong_type"),
+        *((changed(seeds=seeds), "wrong_type") for seeds in (0, -1, 2**53, 2**62, 2**63, 2**64 - 1)),
+        *((changed(clicks_offset=offset), "wrong_type") for offset in (-1, 2**53, 2**63, "1", None)),
+        *(
+            (changed(k=k, h=1, counts=[1] * k, seeds=k, centroids=b"1234" * k, **{"global": b"1234"}), "wrong_type")
+            for k in (129, 500, 1000, 13_000)
+        ),
         (changed(centroids="text"), "wrong_type"),
-        (changed(centroids=np.full(6, np.nan, "f4").tobytes()), "wrong_type"),
-        (changed(**{"global": np.full(3, np.inf, "f4").tobytes()}), "wrong_type"),
+        *(
+            (changed(**{name: np.full(size, number, "f4").tobytes()}), "wrong_type")
+            for name, size in (("centroids", 6), ("global", 3))
+            for number in (np.nan, np.inf, -np.inf, 1e30, -1e30, 2e6)
+        ),
         (changed(**{"global": b""}), "wrong_type"),
         (changed(window_end=2**63), "bad_time"),
         (changed(window_end=-1), "bad_time"),
@@ -92,6 +107,23 @@ def test_centroids_that_do_not_fit_are_rejected(value: bytes | None, reason: str
     with pytest.raises(InvalidMessage) as caught:
         decode_centroids(value)
     assert (caught.value.reason, bool(caught.value.detail)) == (reason, True)
+
+
+def test_centroids_without_an_offset_are_of_an_older_version() -> None:
+    old = msgspec.msgpack.decode(changed())
+    del old["clicks_offset"]
+    assert decode_centroids(msgspec.msgpack.encode(old)).clicks_offset == 0
+
+
+@pytest.mark.parametrize("number", [0.0, 1e-40, 1e-20, 1e6, -1e6])
+@pytest.mark.parametrize("k", [1, 128])
+def test_what_is_taken_has_a_score(number: float, k: int) -> None:
+    arrays = {"centroids": np.full(3 * k, number, "f4").tobytes(), "global": np.full(3, number, "f4").tobytes()}
+    message = decode_centroids(changed(k=k, counts=[1] * k, seeds=2**53 - 1, **arrays))
+    weights = AttentionWeights(*(np.ones(size, np.float32) for size in ((3, 3), (2, 3), (2,))), prior=0.1)
+    block = ItemBlock.of([message.centroids_array()], [message.global_array()], weights, [message.seeds])
+    for part in score(np.array([[1, -2, 3], [0, 0, 0]], "f4"), block, weights):
+        assert np.isfinite(part).all()
 
 
 @given(place=st.integers(0, len(changed()) - 1), byte=st.integers(0, 255))

@@ -27,8 +27,8 @@ def bytes_of_centroids(k: int, dim: int) -> int:
         item_id=LONGEST,
         model_version=LONGEST,
         window_end=MAX_TIME,
-        seeds=2**63,
-        counts=np.full(k, 2**62),
+        seeds=2**53 - 1,
+        counts=np.full(k, 2**53 - 1),
         centroids=np.zeros((k, dim), "f4"),
         global_=np.zeros(dim, "f4"),
     )
@@ -48,9 +48,9 @@ def test_key_and_headers_fit_beside_the_longest_value() -> None:
 
 
 def test_more_clusters_than_fit_into_a_message_are_refused() -> None:
-    check_clusters(Settings(clusters=1722), 128)
-    with pytest.raises(ConfigError, match=r"clusters = 1723 .* vectors of 128 numbers .* 1722 or fewer"):
-        check_clusters(Settings(clusters=1723), 128)
+    check_clusters(Settings(clusters=73), 3000)
+    with pytest.raises(ConfigError, match=r"clusters = 74 .* vectors of 3000 numbers .* 73 or fewer"):
+        check_clusters(Settings(clusters=74), 3000)
     with pytest.raises(ConfigError, match="smaller dim"):
         check_clusters(Settings(), 300_000)
 

@@ -127,6 +127,13 @@ def test_settings_that_the_user_may_not_see_are_said_to_be_unchecked() -> None:
     assert "cleanup.policy and max.message.bytes: this user has no right DescribeConfigs" in finding.text
 
 
+def test_a_topic_of_the_producers_times_is_a_warning() -> None:
+    facts = as_planned(clicks=with_config("clicks", message_timestamp_type="CreateTime"))
+    finding = judged(USE, facts)["topic t.clicks"]
+    assert finding.verdict is Verdict.WARNING
+    assert "planned LogAppendTime; its times are judged by the clock of the machine" in finding.text
+
+
 def test_what_is_superseded_and_kept_for_long_is_a_warning() -> None:
     facts = as_planned(centroids=with_config("centroids", segment_bytes="1073741824"))
     finding = judged(USE, facts)["topic t.centroids"]

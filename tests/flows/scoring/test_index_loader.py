@@ -13,6 +13,7 @@ from flows.config.settings import Settings
 from flows.kafka.config import consumer_config
 from flows.kafka.topics import TopicNames
 from flows.messages.codec import encode_centroids
+from flows.messages.emission_order import order_headers
 from flows.messages.types import Centroids
 from flows.scoring.index_loader import IndexLoader
 from flows.scoring.live_index import LiveIndex
@@ -23,16 +24,15 @@ pytestmark = pytest.mark.broker
 WEIGHTS = AttentionWeights(*(np.ones(size, np.float32) for size in ((4, 4), (2, 4), (2,))))
 
 
-def centroids(item: str, dim: int = 4) -> tuple[str, bytes]:
+def centroids(item: str, dim: int = 4, **changes: Any) -> tuple[str, bytes]:
     counts, vectors = np.ones(2, np.int64), np.ones((2, dim), np.float32)
     message = Centroids.of(
         item_id=item,
         model_version="v1",
-        window_end=1000,
-        seeds=2,
         counts=counts,
         centroids=vectors,
         global_=vectors[0],
+        **{"window_end": 1000, "seeds": 2, **changes},
     )
     return f"v1/{item}", encode_centroids(message)
 
@@ -54,6 +54,7 @@ def test_it_loads_what_is_there_and_follows_what_comes(
     settings = topics(partitions=3)
     name = TopicNames.of(settings).centroids
     odd = [("v1/odd", b"no centroids"), ("no key", b""), centroids("short", dim=3), ("v2/other", b"x")]
+    odd += [centroids("i5", seeds=2**63), centroids("i6", window_end=2**53 - 1)]
     client.send_all(name, [*(centroids(f"i{number}") for number in range(20)), *odd])
     client.send_all(name, [("v1/i7", None)])
     transaction(broker, name, [b"aborted"] * 5, commit=False)  # so that the end lies behind the last message
@@ -63,6 +64,24 @@ def test_it_loads_what_is_there_and_follows_what_comes(
         client.send_all(name, [centroids("late"), ("v1/i3", None)])
         wait_until(lambda: index.view.slot("late") is not None and index.view.slot("i3") is None)
         assert loader.failure is None
+
+
+def test_a_topic_that_has_grown_brings_nothing_old_back(topics: Callable[..., Settings], client: Any) -> None:
+    """Of an item whose messages lie in several partitions the newest holds, though no order of reading is given."""
+    settings = topics(partitions=2)
+    name = TopicNames.of(settings).centroids
+    for item in range(20):
+        old, new = item % 2, 1 - item % 2
+        client.send_all(name, [centroids(f"gone{item}", window_end=1000)], partition=old)
+        client.send_all(name, [(f"v1/gone{item}", None)], partition=new, headers=order_headers(1000, 7))
+        client.send_all(name, [centroids(f"kept{item}", window_end=2000)], partition=new)
+        client.send_all(name, [centroids(f"kept{item}", window_end=1000)], partition=old)
+    with loading(settings) as (index, loader):
+        assert index.loaded.wait(120), loader.failure
+        view = index.view
+        assert {view.window_end(slot) for slot in range(view.size)} == {2000}
+        assert all(view.slot(f"kept{item}") is not None for item in range(20))
+        assert view.size == 20
 
 
 def test_an_empty_topic_is_loaded_at_once_and_a_missing_one_is_a_failure(

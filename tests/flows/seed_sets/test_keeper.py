@@ -18,7 +18,9 @@ from operator_maker import (
 )
 from seed_set_laws import IN_TIME, LAWS, TTL, Clicks, Disk, cut, oracle
 
-from flows.messages.codec import split_centroids_key
+from flows.messages.batches import OutMessage
+from flows.messages.codec import decode_centroids, split_centroids_key
+from flows.messages.emission_order import EmissionOrder, order_of_centroids, order_of_tombstone
 from flows.seed_sets.clustering import ClusteringPool
 from monitoring import metrics
 
@@ -264,3 +266,34 @@ def test_crashes_and_batches_change_no_seed_set(
         operator.snapshot()
         assert disk.seeds() == oracle(clicks, TTL)
         disk.close()
+
+
+def orders(out: list[OutMessage], item: str) -> list[EmissionOrder]:
+    """As of when an item's messages are, in the order in which they were emitted."""
+    found: list[EmissionOrder] = []
+    for message in out:
+        if split_centroids_key(message.key)[1] != item:
+            continue
+        if message.value is None:
+            order = order_of_tombstone(message.headers)
+            assert order is not None
+            found.append(order)
+        else:
+            found.append(order_of_centroids(decode_centroids(message.value), message.value))
+    return found
+
+
+def test_what_is_emitted_of_an_item_grows_in_window_and_offset_over_a_crash_and_an_eviction(build: Build) -> None:
+    operator = build(ttl=5000)
+    out = operator.apply([batch(0, *FIRST), batch(9, ("a", 40, 1500))]) + settle(operator)
+    operator.snapshot()
+    before = operator.snapshot()
+    out += operator.apply([batch(10, ("z", 2, 2500))]) + settle(operator)
+    operator.snapshot()  # the store has it, the engine does not: it is read and emitted again
+    operator = build(before, ttl=5000)
+    out += operator.apply([batch(10, ("z", 2, 2500))]) + settle(operator)
+    out += operator.apply([batch(11, ("z", 3, 7500))]) + settle(operator)  # a is given up
+    out += operator.apply([batch(12, *(("a", user, 7600) for user in range(5)), ("z", 4, 8500))]) + settle(operator)
+    found = [(order.window_end, order.clicks_offset, order.retired) for order in orders(out, "a")]
+    assert found == [(1000, 10, False), (2000, 11, False), (2000, 11, False), (7000, 11, True), (8000, 18, False)]
+    assert found == sorted(found)

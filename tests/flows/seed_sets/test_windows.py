@@ -1,5 +1,7 @@
 """Event-time windows: what a batch closes, and what it does not."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +29,10 @@ def batch(*values: int, idle: int = 0, offset: int = 0) -> ClickBatch:
         times(*values),
         offset + np.arange(n),
     )
+
+
+def judged(clock: int, *values: int) -> ClickBatch:
+    return replace(batch(*values), clocks=np.full(len(values), clock))
 
 
 def closes(clock: WindowClock, *values: int, idle: int = 0) -> list[int]:
@@ -100,6 +106,32 @@ def test_no_window_closes_twice_and_none_before_its_time(batches: list[list[int]
         assert (ends > clock.closed).all()
         assert (ends % OPTIONS.window == 0).all()
     assert closed == sorted(set(closed))
+
+
+def test_a_click_ahead_of_the_clock_moves_the_watermark_to_the_clock_only() -> None:
+    clock = WindowClock(OPTIONS)
+    assert [closed for closed, _ in clock.cut(judged(1115, 1050, 1400)) if closed is not None] == [1000, 1100]
+    assert clock.watermark == 1105
+    assert clock.window_ends(times(1120, 1400))[1] == 0  # nothing is late for its sake
+
+
+@given(st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 3000)), max_size=30))
+def test_the_watermark_never_passes_the_clock(clicks: list[tuple[int, int]]) -> None:
+    clock, latest = WindowClock(OPTIONS), 0
+    for ts, now in clicks:
+        latest = max(latest, now)
+        for _ in clock.cut(judged(now, ts)):
+            pass
+        assert clock.watermark is not None
+        assert max(clock.watermark + OPTIONS.allowed_lateness, clock.closed) <= latest
+
+
+def test_a_quiet_partition_and_a_replay_of_long_ago_move_as_far_as_their_clicks_say() -> None:
+    clock, hour = WindowClock(OPTIONS), 3_600_000
+    for ts in (1000, hour, 30 * hour):  # each an hour and more after the one before
+        for _ in clock.cut(judged(10**12, ts)):
+            pass
+        assert clock.watermark == ts - OPTIONS.allowed_lateness
 
 
 def test_a_resumed_clock_goes_on_where_it_was() -> None:

@@ -8,7 +8,7 @@ from typing import Any, Self
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from letters import GOOD, NOW, letter
+from letters import GOOD, NOW, TS, letter
 
 from flows.admin.dead_letters.acceptance import Acceptance
 from flows.admin.dead_letters.redrive import RedriveOptions, RedriveSummary, redrive
@@ -30,7 +30,7 @@ def test_a_letter_is_accepted_once_the_limit_is_raised_or_the_time_has_come() ->
     with pytest.raises(InvalidMessage, match="oversized"):
         Acceptance(Settings(max_message_bytes=100), lambda: NOW).key(big)
     assert Acceptance(Settings(), lambda: NOW).key(big) == b"i"
-    early = letter(value=GOOD.replace(b"1000", str(NOW + 60_000).encode()))
+    early = letter(value=GOOD.replace(TS, str(NOW + 60_000).encode()))
     with pytest.raises(InvalidMessage, match="future_time"):
         Acceptance(Settings(max_future="1s"), lambda: NOW).key(early)
     assert Acceptance(Settings(max_future="1s"), lambda: NOW + 60_000).key(early) == b"i"
@@ -48,7 +48,7 @@ def test_a_key_is_set_only_where_the_key_was_the_reason() -> None:
             plain.key(wrong)
         with pytest.raises(InvalidMessage, match=reason):
             asked.key(letter(reason="oversized", key=key))
-    request = b'{"request_id": "r", "user_id": "u", "ts": 1}'
+    request = b'{"request_id": "r", "user_id": "u", "ts": %b}' % TS
     assert asked.key(letter(topic="requests", reason="null_key", key=None, value=request)) == b"u"
 
 
@@ -129,7 +129,7 @@ def receipts() -> list[tuple[int, list[int]]]:
 
 @given(letters, st.data())
 def test_each_original_goes_once_unless_a_copy_went_before(made: list[Any], data: st.DataObject) -> None:
-    request = b'{"request_id": "r", "user_id": "i", "ts": 1}'
+    request = b'{"request_id": "r", "user_id": "i", "ts": %b}' % TS
     records = [
         letter(n, topic=topic, source_partition=source, source_offset=offset, partition=partition)
         if topic == "clicks"
@@ -153,7 +153,7 @@ def test_each_original_goes_once_unless_a_copy_went_before(made: list[Any], data
 
 def test_letters_of_a_key_go_in_the_order_in_which_they_lie(back: Callable[..., RedriveSummary]) -> None:
     again = [2, 3, 4]  # a flow that was killed reads on from its snapshot, and writes letters a second time
-    values = [GOOD.replace(b"1000", str(n).encode()) for n in range(5)]
+    values = [GOOD.replace(TS, str(NOW - n).encode()) for n in range(5)]
     back([letter(n, source_offset=at, value=values[at]) for n, at in enumerate([0, 1, 2, 3, *again])])
     assert [m.value for m in FakeProducer.sent if m.topic == "clicks"] == values
 
@@ -163,7 +163,7 @@ def test_the_newest_of_several_candidates_without_a_key_is_the_one_that_goes(
 ) -> None:
     monkeypatch.setattr("flows.admin.dead_letters.redrive.read_to_end", lambda *_: iter([]))
     made = {"topic": "candidates", "reason": "null_key", "key": None}
-    old, new = (b'{"item_id": "i", "expires_at": %d}' % n for n in (1, 2))
+    old, new = (b'{"item_id": "i", "expires_at": %d}' % n for n in (NOW, NOW + 1))
     summary = back(
         [letter(0, partition=1, source_offset=9, value=new, **made), letter(0, source_offset=5, value=old, **made)],
         set_key=True,
