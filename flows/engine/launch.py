@@ -2,9 +2,9 @@
 
 import gc
 import os
+import shutil
 from datetime import timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
@@ -16,6 +16,7 @@ from flows.config.settings import Settings
 from flows.engine.failures import first_failure
 from flows.support.errors import FlowFailedError, RalmError, StoppedError
 from flows.support.logs import get_logger
+from state.atomic_file import unused_name
 from state.bundle.bundle import BundleError
 from state.owner_lock import file_lock
 from state.store.seed_store import StoreError
@@ -111,11 +112,15 @@ def _prepare_recovery(path: Path, partitions: int) -> None:
 
 
 def _make_recovery(path: Path, partitions: int) -> None:
-    with TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
-        init_db_dir(folder, partitions)
+    work = unused_name(path)
+    work.mkdir()
+    try:
+        init_db_dir(str(work), partitions)
         # Whole or not at all: a process that is killed meanwhile leaves no half of it.
-        Path(folder).rename(path)
-        Path(folder).mkdir()
+        work.rename(path)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
 
 
 def _known_cause(error: BaseException | None) -> BaseException | None:

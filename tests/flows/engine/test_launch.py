@@ -1,5 +1,6 @@
 """How a flow ends when the engine, a producer or a store has failed: with its cause, and nothing raised over it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +85,11 @@ def test_recovery_data_that_is_still_being_made_is_none(tmp_path: Path, monkeypa
     launch._prepare_recovery(path, 1)
     assert seen == [(path.parent, [])]
     assert recovery_folders(tmp_path) == [path]
+
+
+def test_who_may_read_recovery_data_is_what_the_umask_says(tmp_path: Path, under: Callable[[int], object]) -> None:
+    under(0o027)
+    launch._prepare_recovery(tmp_path / "recovery" / "look-alike", 1)
+    assert (tmp_path / "recovery" / "look-alike").stat().st_mode & 0o777 == 0o750
+    assert {file.stat().st_mode & 0o777 for file in (tmp_path / "recovery" / "look-alike").iterdir()} == {0o640}
+    assert not list((tmp_path / "recovery").glob(".*"))
