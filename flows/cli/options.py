@@ -1,5 +1,6 @@
 """Command-line options made from the table of settings."""
 
+import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import click
 from pydantic.fields import FieldInfo
 
+from flows.config.environment import passed_over
 from flows.config.fields import PREFIX, flag, is_list, metavar, shown_value, variable
 from flows.config.settings import GROUPS, Settings, names_of
 from flows.config.sources import default_file, load_settings
@@ -33,10 +35,13 @@ def with_settings(*taken: str) -> Callable[[Callable[..., None]], Callable[..., 
         def run(config: Path | None, **given: Any) -> None:
             flags = {name: given.pop(name) for name in names}
             file = config or default_file()
-            settings = load_settings(file, {name: v for name, v in flags.items() if v not in (None, ())})
+            given_flags = {name: v for name, v in flags.items() if v not in (None, ())}
+            settings = load_settings(file, given_flags, unasked=config is None)
             set_up_logs(settings.log_level, settings.log_format, settings.secrets())
             if file is not None and config is None:
                 log.info("settings are read from a file in the working folder", file=str(file.absolute()))
+            for why, variables in passed_over(os.environ).items():
+                log.info(why, variables=variables)
             if "kafka" in taken:
                 _check_kafka(settings)
             command(settings, **given)

@@ -96,6 +96,22 @@ def test_settings_reach_a_command(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     assert run("made")[1] == "240000\n"
 
 
+def test_what_gives_no_setting_is_said_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_command(monkeypatch)
+    monkeypatch.setenv("RALM_PORT", "tcp://10.96.0.12:9464")
+    monkeypatch.setenv("RALM_WINDOW", "")
+    code, out, err = run("made")
+    assert (code, out) == (0, "300000\n")
+    assert [("RALM_PORT" in line, "RALM_WINDOW" in line) for line in err.splitlines()] == [(True, False), (False, True)]
+
+
+def test_a_file_in_the_working_folder_loads_no_code(run: Run) -> None:
+    Path("ralm.toml").write_text('kafka_options = ["plugin.library.paths=/nowhere.so"]')
+    code, out, err = run("topics", "--bootstrap-servers", "127.0.0.1:1")
+    assert (code, out) == (2, "")
+    assert "ralm: plugin.library.paths loads a library, and a file" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
