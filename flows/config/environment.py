@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 
-from flows.config.fields import PREFIX, nearest, short, variable
+from flows.config.fields import PREFIX, cut_short, nearest, variable
 from flows.config.settings import Settings
 
 _SERVICE = rf"{PREFIX}(?:[A-Z0-9_]+_)?"
@@ -54,7 +54,7 @@ def unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
     for name, value in environment.items():
         ours = name.startswith(PREFIX) and not name.startswith(_TEST) and name not in _KNOWN
         if ours and not is_injected(name, value):
-            yield f"the variable {short(name)} is not a setting{nearest(name, list(_SETTINGS))}"
+            yield f"the variable {cut_short(name)} is not a setting{nearest(name, list(_SETTINGS))}"
 
 
 def passed_over(environment: Mapping[str, str]) -> dict[str, list[str]]:

@@ -155,7 +155,7 @@ def split_list(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def short(text: str) -> str:
+def cut_short(text: str) -> str:
     """A text as it is shown: cut if it is long."""
     return text if len(text) <= _LONG else f"{text[:_LONG]}..."
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from flows.config.client_options import code_in
 from flows.config.environment import given_variables, unknown_variables
-from flows.config.fields import allowed, flag, is_list, is_masked, nearest, short, variable
+from flows.config.fields import allowed, cut_short, flag, is_list, is_masked, nearest, variable
 from flows.config.settings import Settings
 from flows.support.errors import ConfigError
 from flows.support.logs import MASK
@@ -89,7 +89,7 @@ def _unknown_keys(file: Path | None, values: Mapping[str, Any]) -> Iterator[str]
     for name, value in values.items():
         if name not in names:
             flat = "; settings stand at the top of the file, in no table" if isinstance(value, dict) else ""
-            yield f"{short(name)} in {file} is not a setting{flat or nearest(name, names)}"
+            yield f"{cut_short(name)} in {file} is not a setting{flat or nearest(name, names)}"
 
 
 def _split_lists(values: Mapping[str, str]) -> dict[str, Any]:
@@ -116,4 +116,4 @@ def _given(name: str, values: Mapping[str, Any], origin: Mapping[str, str]) -> s
     if name not in origin:
         return f"{name} by default"
     value = MASK if is_masked(field) else repr(values[name])
-    return f"{name} = {short(value)} from {origin[name]}"
+    return f"{name} = {cut_short(value)} from {origin[name]}"

@@ -12,6 +12,7 @@ from bytewax.run import cli_main
 from threadpoolctl import threadpool_limits
 
 from flows.config.fields import split_list
+from flows.config.rules import ENGINE_API_PORT
 from flows.config.settings import Settings
 from flows.engine.failures import first_failure
 from flows.support.errors import FlowFailedError, RalmError, StoppedError
@@ -28,7 +29,6 @@ log = get_logger(__name__)
 ENABLED = "BYTEWAX_DATAFLOW_API_ENABLED"
 PORT = "BYTEWAX_DATAFLOW_API_PORT"
 CACHE = "BYTEWAX_DATAFLOW_API_CACHE_PATH"
-_FIRST_PORT = 3030
 _COLLECTOR = (200_000, 20, 100)
 """Allocations before a young collection, young before a middle one, middle before a full one."""
 _DISK = (
@@ -96,7 +96,7 @@ def set_engine_api(settings: Settings) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     first = os.environ.get(PORT, "")
     os.environ[ENABLED] = "1"
-    os.environ[PORT] = str((int(first) if first.isdecimal() else _FIRST_PORT) + settings.process_id)
+    os.environ[PORT] = str((int(first) if first.isdecimal() else ENGINE_API_PORT) + settings.process_id)
     os.environ[CACHE] = str(folder)
 
 

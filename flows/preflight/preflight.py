@@ -4,10 +4,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from flows.config.rules import doubtful
 from flows.config.settings import Settings
 from flows.kafka.probe import ASK_TIMEOUT_S
 from flows.messages.codec import MAX_VALUE_BYTES, most_clusters
-from flows.preflight.findings import Finding, Findings, Verdict
+from flows.preflight.findings import Finding, Findings, Verdict, worst
 from flows.preflight.topics import TopicUse, look_at_kafka
 from flows.support.errors import ConfigError
 from flows.support.logs import get_logger
@@ -65,7 +66,8 @@ def check_clusters(s: Settings, dim: int) -> None:
 def _look_at_settings(settings: Settings) -> Finding:
     given = [name for name, field in Settings.model_fields.items() if getattr(settings, name) != field.default]
     text = f"{len(given)} are not at their defaults ({', '.join(given)})" if given else "all at their defaults"
-    return Finding("settings", Verdict.OK, text)
+    doubts = [(Verdict.WARNING, each) for each in doubtful(settings)]
+    return worst("settings", [(Verdict.OK, text), *doubts])
 
 
 def _look_at_bundle(settings: Settings, *, clusters: bool) -> tuple[Bundle | None, Finding]:
