@@ -11,6 +11,7 @@ from flows.preflight.findings import Verdict
 from flows.preflight.preflight import look
 from flows.run import FLOWS, run_flow
 from flows.support.logs import masked
+from flows.support.signals import ignore_stops
 
 _READING = ("kafka", "source", "messages", "brake", "state", "process", "metrics", "bundle")
 _GROUPS = (*_READING, "windows", "seeds", "clustering", "scoring")
@@ -38,6 +39,7 @@ def command(settings: Settings, flow: str, check: bool) -> None:
     """
     if not check:
         run_flow(flow, settings, version("ralm-streaming"))
+        ignore_stops()
         return
     click.echo(f"{settings.shown((*_GROUPS, 'logs'))}\n")
     report, _ = look(FLOWS[flow].topics, settings, answer_s=_ANSWER_S)
