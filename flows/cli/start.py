@@ -1,4 +1,4 @@
-"""The first thing that ``ralm`` runs: what a signal does is settled before anything that takes time to import.
+"""The first thing that ``ralm`` runs: signals and standard streams are settled before anything is imported or opened.
 
 A process with number 1, as in a container, gets no signal that it has no handler for; another dies of it. A flow that
 has not begun has nothing to drain, so it ends with 0, as it does from then on (``flows/run.py``).
@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 from types import FrameType
+
+from flows.cli.streams import settle_streams
 
 _STOPPED = b"ralm: stopped before it had begun: nothing was read\n"
 
@@ -19,6 +21,7 @@ def main() -> None:
             signal.signal(number, _stop_before_the_start)
     elif os.getpid() == 1:
         signal.signal(signal.SIGTERM, _end)
+    settle_streams()
     from flows.cli.main import main as console  # noqa: PLC0415 (it takes a tenth of a second, a flow's imports more)
 
     console()
