@@ -11,6 +11,7 @@ from flows.preflight.findings import Verdict
 from flows.preflight.preflight import look
 from flows.run import FLOWS, run_flow
 from flows.support.logs import masked
+from flows.support.machine import raise_file_limit
 from flows.support.signals import ignore_stops
 
 _READING = ("kafka", "source", "messages", "brake", "state", "process", "metrics", "bundle")
@@ -37,6 +38,7 @@ def command(settings: Settings, flow: str, check: bool) -> None:
     SIGTERM drains it: what was read is finished and snapshotted, and it exits with 0. A kill loses nothing. SIGUSR1
     lets it read on topics that it stopped reading because of too many dead letters.
     """
+    raise_file_limit()
     if not check:
         run_flow(flow, settings, version("ralm-streaming"))
         ignore_stops()

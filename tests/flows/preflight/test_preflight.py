@@ -81,6 +81,13 @@ def test_settings_that_are_seldom_meant_together_are_a_warning(given: dict[str, 
     assert words in finding.text
 
 
+@pytest.mark.parametrize(("limit", "verdicts"), [(64, [Verdict.PROBLEM]), (300, [Verdict.WARNING]), (1024, [])])
+def test_too_few_files_are_said_before_anything_is_taken_for_damage(limit: int, verdicts: list[Verdict]) -> None:
+    found = preflight._look_at_files(limit)
+    assert [finding.verdict for finding in found] == verdicts
+    assert all(f"may open {limit} files" in finding.text for finding in found)
+
+
 def test_a_bundle_that_is_not_there_is_refused(settings: Settings, tmp_path: Path) -> None:
     report, bundle = look(SCORES, settings.model_copy(update={"bundle": str(tmp_path)}), answer_s=0.1)
     assert bundle is None
