@@ -136,6 +136,11 @@ def _engine_cause(error: BaseException, recovery: Path) -> RalmError | None:
     """What the engine itself could not do, in words; None for a fault of the program."""
     if "SqliteFailure" in str(error):
         return RalmError(f"the engine cannot use its recovery data: {error}. {_DISK.format(recovery=recovery)}")
+    if "failed to initialize networking" in str(error):
+        return RalmError(
+            f"this process cannot listen at its entry in addresses: {error}. Stop what listens there, or see that the "
+            "name server knows it, and start again: nothing was read"
+        )
     if type(error).__name__ == "PanicException" and first_failure() is None:
         # In a cluster a thread of the engine tells nobody why it ended.
         why = "the engine has given up without a reason: another process of the cluster has ended, and its log says why"

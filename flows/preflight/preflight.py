@@ -9,6 +9,7 @@ from flows.config.settings import Settings
 from flows.kafka.probe import ASK_TIMEOUT_S
 from flows.messages.codec import MAX_VALUE_BYTES, most_clusters
 from flows.preflight.findings import Finding, Findings, Verdict, worst
+from flows.preflight.own_address import look_at_own_address
 from flows.preflight.topics import TopicUse, look_at_kafka
 from flows.support.errors import ConfigError
 from flows.support.logs import get_logger
@@ -49,6 +50,7 @@ def look(
     bundle, at_bundle = _look_at_bundle(settings, clusters="centroids" in use.writes)
     findings = [_look_at_settings(settings), at_bundle, _look_at_state(settings), _look_at_port(settings)]
     findings += _look_at_files(file_limit())
+    findings += look_at_own_address(settings, stopped=stopped, wait_s=answer_s)
     findings += look_at_kafka(use, settings, waiting=_say_wait, stopped=stopped, answer_s=answer_s)
     return Findings(tuple(findings)), bundle
 

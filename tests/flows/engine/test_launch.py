@@ -40,6 +40,11 @@ def test_a_panic_without_a_reason_points_at_the_peers_and_the_disk() -> None:
     assert str(RECOVERY) in str(found)
 
 
+def test_an_address_that_cannot_be_listened_on_is_said() -> None:
+    error = RuntimeError("(src/run.rs:274:10) failed to initialize networking: Address already in use (os error 98)")
+    assert "cannot listen at its entry in addresses" in str(_engine_cause(error, RECOVERY))
+
+
 def test_a_panic_whose_reason_is_known_and_a_fault_of_the_program_are_left_alone() -> None:
     assert _engine_cause(TypeError("x"), RECOVERY) is None
     failures._raised.append(TypeError("x"))
