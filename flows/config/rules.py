@@ -1,6 +1,7 @@
 """What must hold between settings, and the form of addresses, topic names and client options."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -134,6 +135,8 @@ def _process(s: "Settings") -> Iterator[Broken]:
         yield "bootstrap_servers must be host:port, several separated by commas", ("bootstrap_servers",)
     if not all((match := _ADDRESS.fullmatch(part)) and match[3] for part in addresses):
         yield "addresses must be host:port of every process, separated by commas", ("addresses",)
+    if len(set(addresses)) < len(addresses):
+        yield "addresses must not name a process twice", ("addresses",)
     if s.process_id >= max(1, len(addresses)):
         yield f"process_id counts the addresses from 0, and there are {len(addresses)}", ("process_id", "addresses")
     if len(addresses) > s.recovery_partitions:
@@ -161,6 +164,9 @@ def _ports(s: "Settings") -> Iterator[Broken]:
 
 def _kafka_options(s: "Settings") -> Iterator[Broken]:
     about = ("kafka_options",)
+    given = Counter(option.partition("=")[0].strip() for option in s.kafka_options)
+    for name in (name for name, times in given.items() if name and times > 1):
+        yield f"{name} is given {given[name]} times, and only one value can count", about
     for option in s.kafka_options:
         name, equals, _ = option.partition("=")
         if not equals or not name.strip():

@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 import click
 
-from flows.cli.options import with_settings
+from flows.cli.options import OnceCommand, with_settings
 from flows.config.settings import Settings
 from flows.preflight.findings import Verdict
 from flows.preflight.preflight import look
@@ -21,7 +21,7 @@ _ANSWER_S = 5.0
 """How long ``--check`` waits for a broker; a flow waits longer, since one may be starting beside it."""
 
 
-@click.command("run")
+@click.command("run", cls=OnceCommand)
 @click.argument("flow", type=click.Choice(list(FLOWS)))
 @click.option(
     "--check",
