@@ -2,10 +2,12 @@
 
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import mkstemp
+
+_EXCLUSIVE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 @contextmanager
@@ -16,24 +18,34 @@ def atomic_write(path: Path) -> Iterator[Path]:
         path: the file; its directory must exist. What is there stays until then, and when the block raises.
 
     Yields:
-        An empty file beside it, to be written; nothing of it is left when the block raises.
+        An empty file beside it, to be written; nothing of it is left when the block raises. It has the mode that the
+        umask says, whatever mode a library that writes it would choose.
 
     Raises:
         OSError: when it cannot be written.
     """
-    opened, name = mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    work = unused_name(path)
+    opened = os.open(work, _EXCLUSIVE, 0o666)
+    mode = os.fstat(opened).st_mode & 0o777
     os.close(opened)
-    work = Path(name)
     try:
         yield work
         sync(work)
-        work.chmod(0o644)
+        work.chmod(mode)
         os.replace(work, path)
     except BaseException:
         with suppress(OSError):
             work.unlink()
         raise
     sync(path.parent)
+
+
+def unused_name(path: Path) -> Path:
+    """A hidden name beside a path that nobody else uses, for work that is then renamed to it.
+
+    ``tempfile`` would make it for its owner alone, whatever the umask; this makes nothing.
+    """
+    return path.with_name(f".{path.name}-{secrets.token_hex(6)}")
 
 
 def sync(path: Path) -> None:

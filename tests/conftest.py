@@ -138,3 +138,12 @@ def topics(broker: str) -> Callable[..., Any]:
         return settings
 
     return make
+
+
+@pytest.fixture
+def under() -> Iterator[Callable[[int], object]]:
+    """Sets the process's umask for a test."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield os.umask
+    os.umask(before)

@@ -1,13 +1,17 @@
 """The console script ``ralm``: commands are imported when they are called, so that serving imports no torch."""
 
+import logging
 import os
 import sys
 import traceback
 from importlib import import_module
 from importlib.util import find_spec
+from typing import NoReturn
 
 import click
 
+from flows.cli.failures import system_failure
+from flows.cli.streams import OUTPUT, drop_output
 from flows.support.errors import ConfigError, FlowFailedError, RalmError
 from flows.support.logs import masked
 from flows.support.threads import default_to_one_thread
@@ -64,27 +68,44 @@ def main() -> None:
     default_to_one_thread()
     os.umask(os.umask(0o077) | 0o022)  # what we write, nobody else may change, however generous the environment is
     try:
-        cli(standalone_mode=True)
+        try:
+            cli(standalone_mode=True)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
-        click.echo(f"ralm: this command needs {error.name}: pip install '.[{extra}]' in the project's folder", err=True)
-        sys.exit(2)
+        _end(f"this command needs {error.name}: pip install '.[{extra}]' in the project's folder", 2)
     except ConfigError as error:
-        click.echo(masked(f"ralm: {error}"), err=True)
-        sys.exit(2)
+        _end(str(error), 2)
     except FlowFailedError as error:
         click.echo(masked(f"ralm: {error}"), err=True)
         # Everything is closed. A thread of the engine that comes back to Python while the interpreter is taken down
         # would abort the process: exit code -6 for 1, and "exception not rethrown" for the last word.
         os._exit(1)
     except RalmError as error:
-        click.echo(masked(f"ralm: {error}"), err=True)
-        sys.exit(1)
-    except Exception:  # a programming error: shown whole, as it would be anyway, but without secrets
+        _end(str(error), 1)
+    except Exception as error:
+        _explain(error)
+
+
+def _explain(error: Exception) -> NoReturn:
+    """End with one line if the system is to blame; a mistake of ours is shown whole, without secrets."""
+    if getattr(error, "filename", None) == OUTPUT:
+        drop_output()
+    failure = system_failure(error)
+    if failure is None or logging.getLogger().isEnabledFor(logging.DEBUG):
         click.echo(masked(traceback.format_exc()), err=True)
+    if failure is None:
         sys.exit(1)
+    _end(*failure)
+
+
+def _end(words: str, code: int) -> NoReturn:
+    click.echo(masked(f"ralm: {words}"), err=True)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

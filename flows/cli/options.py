@@ -1,5 +1,7 @@
 """Command-line options made from the table of settings."""
 
+import os
+from collections import Counter
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any
 import click
 from pydantic.fields import FieldInfo
 
+from flows.config.environment import passed_over
 from flows.config.fields import PREFIX, flag, is_list, metavar, shown_value, variable
 from flows.config.groups import GROUPS, names_of
 from flows.config.settings import Settings
@@ -15,6 +18,35 @@ from flows.config.sources import default_file, load_settings
 from flows.support.logs import get_logger, set_up_logs
 
 log = get_logger(__name__)
+
+
+class _Once:
+    """Takes no last of two options in silence.
+
+    Of a setting it counts, so that a script's can be overridden, and that is said; what else is given twice, such as a
+    filter, is refused.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        *_, order = self.make_parser(ctx).parse_args(list(args))  # type: ignore[attr-defined]
+        for option, times in Counter(order).items():
+            if times > 1 and isinstance(option, click.Option) and not (option.multiple or option.is_eager):
+                words = f"{option.opts[0]} is given {times} times"
+                if option.name not in Settings.model_fields:
+                    raise click.UsageError(f"{words}, and only one can count", ctx)
+                click.echo(f"ralm: {words}: the last counts", err=True)
+        rest: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
+        return rest
+
+
+class OnceCommand(_Once, click.Command):
+    """A command whose options may be given once."""
+
+
+class OnceGroup(_Once, click.Group):
+    """A group of such commands."""
+
+    command_class = OnceCommand
 
 
 def with_settings(*taken: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -34,10 +66,13 @@ def with_settings(*taken: str) -> Callable[[Callable[..., None]], Callable[..., 
         def run(config: Path | None, **given: Any) -> None:
             flags = {name: given.pop(name) for name in names}
             file = config or default_file()
-            settings = load_settings(file, {name: v for name, v in flags.items() if v not in (None, ())})
+            given_flags = {name: v for name, v in flags.items() if v not in (None, ())}
+            settings = load_settings(file, given_flags, unasked=config is None)
             set_up_logs(settings.log_level, settings.log_format, settings.secrets())
             if file is not None and config is None:
                 log.info("settings are read from a file in the working folder", file=str(file.absolute()))
+            for why, variables in passed_over(os.environ).items():
+                log.info(why, variables=variables)
             if "kafka" in taken:
                 _check_kafka(settings)
             command(settings, **given)

@@ -13,7 +13,8 @@ from pydantic.fields import FieldInfo
 from flows.support.logs import MASK
 
 PREFIX = "RALM_"
-_SECRET_OPTIONS = ("password", "secret", ".pem", "private.key", "oauthbearer.config")
+_LONG = 200
+"""A longer text is cut where it is shown."""
 _DURATION_TEXT = "a duration such as 250ms, 5s, 5m, 1h or 7d (a bare number is seconds)"
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _WRITTEN = re.compile(r"(\d{1,16}(?:\.\d{1,6})?)\s*(ms|s|m|h|d)?", re.ASCII)
@@ -90,15 +91,6 @@ def is_masked(field: FieldInfo) -> bool:
     return isinstance(field.default, SecretStr) or is_list(field)
 
 
-def holds_secret(option: str) -> bool:
-    """Whether an option of the Kafka client, by its name, holds what nobody else may know.
-
-    >>> holds_secret("ssl.key.pem"), holds_secret("debug")
-    (True, False)
-    """
-    return any(part in option for part in _SECRET_OPTIONS)
-
-
 def shown_value(field: FieldInfo, value: Any) -> str:
     """A value as TOML; secrets are masked."""
     if isinstance(value, SecretStr):
@@ -161,6 +153,11 @@ def split_list(text: str) -> list[str]:
     ['a:1', 'b:2']
     """
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def cut_short(text: str) -> str:
+    """A text as it is shown: cut if it is long."""
+    return text if len(text) <= _LONG else f"{text[:_LONG]}..."
 
 
 def nearest(name: str, names: list[str]) -> str:

@@ -98,7 +98,9 @@ class SourceSettings(SettingGroup):
 class MessageSettings(SettingGroup):
     """Which messages become dead letters although they can be read, and how large dead letters are."""
 
-    max_message_bytes: Positive = setting(65_536, "a longer message becomes a dead letter")
+    max_message_bytes: MessageBytes = setting(
+        65_536, "a longer message becomes a dead letter; a request has room for max_candidates besides"
+    )
     max_future: Duration = duration(
         "5m", "a click or request whose time is further ahead of the broker's clock becomes a dead letter"
     )

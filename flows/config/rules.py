@@ -1,6 +1,7 @@
 """What must hold between settings, and the form of addresses, topic names and client options."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from flows.config.fields import split_list
@@ -41,6 +42,8 @@ _GUARANTEES = {
 
 LEAST_UNUSABLE = 10
 """Fewer unusable messages never stop a topic, so that nobody can stop it with one."""
+ENGINE_API_PORT = 3030
+"""Port of the engine's own pages; process i has this + i."""
 Broken = tuple[str, tuple[str, ...]]
 """What is wrong, and the names of the settings that it is about."""
 
@@ -48,9 +51,11 @@ Broken = tuple[str, tuple[str, ...]]
 def broken_rules(settings: AllSettings) -> Iterator[Broken]:
     """Yield what does not hold between the settings."""
     yield from _limits(settings)
+    yield from _times(settings)
     yield from _security(settings)
     yield from _topics(settings)
     yield from _process(settings)
+    yield from _ports(settings)
     yield from _kafka_options(settings)
 
 
@@ -70,6 +75,22 @@ def _limits(s: AllSettings) -> Iterator[Broken]:
     weights = ("train_alpha", "train_beta")
     if not any(getattr(s, name) for name in weights):
         yield "train_alpha and train_beta must not both be 0", weights
+
+
+def _times(s: AllSettings) -> Iterator[Broken]:
+    if 0 < s.item_ttl < s.window:
+        yield "item_ttl must not be below window, or 0: items would be dropped unclustered", ("item_ttl", "window")
+
+
+def doubtful(settings: AllSettings) -> Iterator[str]:
+    """Yield what is allowed between the settings, and seldom meant."""
+    s = settings
+    if s.stale_after < s.window:
+        yield "stale_after is below window: the centroids of each item become stale before a window closes"
+    if s.retention < s.item_ttl:
+        yield "retention is below item_ttl: a lost store cannot be rebuilt whole from the clicks topic"
+    if s.dead_letter_max_bytes < s.max_message_bytes:
+        yield "dead_letter_max_bytes is below max_message_bytes: a long dead letter is cut, and cannot be redriven"
 
 
 def _security(s: AllSettings) -> Iterator[Broken]:
@@ -111,18 +132,38 @@ def _process(s: AllSettings) -> Iterator[Broken]:
         yield "bootstrap_servers must be host:port, several separated by commas", ("bootstrap_servers",)
     if not all((match := _ADDRESS.fullmatch(part)) and match[3] for part in addresses):
         yield "addresses must be host:port of every process, separated by commas", ("addresses",)
+    if len(set(addresses)) < len(addresses):
+        yield "addresses must not name a process twice", ("addresses",)
     if s.process_id >= max(1, len(addresses)):
         yield f"process_id counts the addresses from 0, and there are {len(addresses)}", ("process_id", "addresses")
     if len(addresses) > s.recovery_partitions:
         yield "recovery_partitions must not be below the number of addresses", ("recovery_partitions", "addresses")
     if not s.metrics_host.strip():
         yield "metrics_host must not be empty; 0.0.0.0 listens on all addresses", ("metrics_host",)
-    if s.metrics_port and s.metrics_port + s.process_id > 65_535:
-        yield "metrics_port + process_id must not be above 65535", ("metrics_port", "process_id")
+
+
+def _ports(s: AllSettings) -> Iterator[Broken]:
+    port, about = s.metrics_port and s.metrics_port + s.process_id, ("metrics_port", "process_id")
+    if port > 65_535:
+        yield "metrics_port + process_id must not be above 65535", about
+    own = split_list(s.addresses)[s.process_id : s.process_id + 1]
+    if port and own and own[0].rpartition(":")[2] == str(port):
+        yield (
+            "metrics_port + process_id is the port of this process in addresses: each needs its own",
+            (*about, "addresses"),
+        )
+    if s.engine_api and port == ENGINE_API_PORT + s.process_id:
+        yield (
+            "metrics_port + process_id is the port of the engine's own pages: each needs its own",
+            (*about, "engine_api"),
+        )
 
 
 def _kafka_options(s: AllSettings) -> Iterator[Broken]:
     about = ("kafka_options",)
+    given = Counter(option.partition("=")[0].strip() for option in s.kafka_options)
+    for name in (name for name, times in given.items() if name and times > 1):
+        yield f"{name} is given {given[name]} times, and only one value can count", about
     for option in s.kafka_options:
         name, equals, _ = option.partition("=")
         if not equals or not name.strip():

@@ -6,7 +6,8 @@ from typing import Self
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
-from flows.config.fields import holds_secret, is_masked, shown_value
+from flows.config.client_options import secrets_in
+from flows.config.fields import is_masked, shown_value
 from flows.config.groups import GROUPS, AllSettings, names_of
 from flows.config.rules import broken_rules
 
@@ -24,10 +25,11 @@ class Settings(AllSettings):
         return self
 
     def secrets(self) -> tuple[str, ...]:
-        """Every secret, as it is: passwords, and those options of the Kafka client that hold one."""
+        """Every secret, as it is: passwords, and what the options of the Kafka client may hold."""
         passwords = (self.sasl_password.get_secret_value(), self.ssl_key_password.get_secret_value())
-        options = (option.split("=", 1) for option in self.kafka_options if "=" in option)
-        return tuple(filter(None, (*passwords, *(value for name, value in options if holds_secret(name)))))
+        return tuple(
+            filter(None, (*passwords, *(part for option in self.kafka_options for part in secrets_in(option))))
+        )
 
     def shown(self, groups: Iterable[str] = tuple(GROUPS)) -> str:
         """The settings of some groups (all by default) as TOML; secrets are masked, in comments."""

@@ -9,26 +9,30 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from flows.config.fields import PREFIX, allowed, flag, is_list, is_masked, nearest, variable
+from flows.config.client_options import code_in
+from flows.config.environment import given_variables, unknown_variables
+from flows.config.fields import allowed, cut_short, flag, is_list, is_masked, nearest, variable
 from flows.config.settings import Settings
 from flows.support.errors import ConfigError
 from flows.support.logs import MASK
 
-_NOT_SETTINGS = (f"{PREFIX}CONFIG", f"{PREFIX}TEST_")
 _DEFAULT_FILE = Path("ralm.toml")
-_LONG = 200
-"""A longer value is cut where it is shown."""
+_NOT_UNASKED = "a file that happens to lie in the working folder may not do that"
 _BETWEEN_OPTIONS = re.compile(r",(?=\s*[a-z][a-z0-9._]*=)")
 """A comma between two NAME=VALUE; those in ``debug=broker,security`` are not."""
 
 
 def default_file() -> Path | None:
     """``ralm.toml``, if the working folder has one: read when no other file is named."""
-    return _DEFAULT_FILE if _DEFAULT_FILE.exists() else None
+    return _DEFAULT_FILE if os.path.lexists(_DEFAULT_FILE) else None
 
 
 def load_settings(
-    file: Path | None = None, flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None
+    file: Path | None = None,
+    flags: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    *,
+    unasked: bool = False,
 ) -> Settings:
     """Put the settings together.
 
@@ -36,17 +40,19 @@ def load_settings(
         file: a TOML file.
         flags: what the command line gave, by setting.
         environment: the environment variables; None takes the process's.
+        unasked: whether nobody named the file, which lay in the working folder: what loads code is refused from it.
 
     Raises:
         ConfigError: if a key is unknown or a value is not allowed; says which, where it came from and what is allowed.
     """
     environment = os.environ if environment is None else environment
     from_file = {} if file is None else _read_file(file)
-    unknown = [*_unknown_keys(file, from_file), *_unknown_variables(environment)]
+    if unasked:
+        _refuse_code(file, from_file)
+    unknown = [*_unknown_keys(file, from_file), *unknown_variables(environment)]
     if unknown:
         raise ConfigError("\n".join(unknown))
-    names = list(Settings.model_fields)
-    from_environment = {name: environment[variable(name)] for name in names if variable(name) in environment}
+    from_environment = given_variables(environment)
     given = dict(flags or {})
     origin = {
         **{name: f"{name} in {file}" for name in from_file},
@@ -68,19 +74,22 @@ def _read_file(file: Path) -> dict[str, Any]:
         raise ConfigError(msg) from None
 
 
+def _refuse_code(file: Path | None, values: Mapping[str, Any]) -> None:
+    """See that a file that nobody named loads no code."""
+    loads = ["eval_catalogue imports the module that it names"] if "eval_catalogue" in values else []
+    options = values.get("kafka_options")
+    loads += [words for each in (options if isinstance(options, list) else ()) if (words := code_in(str(each)))]
+    if loads:
+        msg = f"{'; '.join(loads)}, and {_NOT_UNASKED}: name it with --config {file} if you trust it"
+        raise ConfigError(msg)
+
+
 def _unknown_keys(file: Path | None, values: Mapping[str, Any]) -> Iterator[str]:
     names = list(Settings.model_fields)
     for name, value in values.items():
         if name not in names:
             flat = "; settings stand at the top of the file, in no table" if isinstance(value, dict) else ""
-            yield f"{_short(name)} in {file} is not a setting{flat or nearest(name, names)}"
-
-
-def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
-    known = [variable(name) for name in Settings.model_fields]
-    for name in environment:
-        if name.startswith(PREFIX) and not name.startswith(_NOT_SETTINGS) and name not in known:
-            yield f"the variable {_short(name)} is not a setting{nearest(name, known)}"
+            yield f"{cut_short(name)} in {file} is not a setting{flat or nearest(name, names)}"
 
 
 def _split_lists(values: Mapping[str, str]) -> dict[str, Any]:
@@ -107,8 +116,4 @@ def _given(name: str, values: Mapping[str, Any], origin: Mapping[str, str]) -> s
     if name not in origin:
         return f"{name} by default"
     value = MASK if is_masked(field) else repr(values[name])
-    return f"{name} = {_short(value)} from {origin[name]}"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONG else f"{text[:_LONG]}..."
+    return f"{name} = {cut_short(value)} from {origin[name]}"

@@ -2,9 +2,9 @@
 
 import gc
 import os
+import shutil
 from datetime import timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
@@ -12,10 +12,12 @@ from bytewax.run import cli_main
 from threadpoolctl import threadpool_limits
 
 from flows.config.fields import split_list
+from flows.config.rules import ENGINE_API_PORT
 from flows.config.settings import Settings
 from flows.engine.failures import first_failure
 from flows.support.errors import FlowFailedError, RalmError, StoppedError
 from flows.support.logs import get_logger
+from state.atomic_file import unused_name
 from state.bundle.bundle import BundleError
 from state.owner_lock import file_lock
 from state.store.seed_store import StoreError
@@ -27,7 +29,6 @@ log = get_logger(__name__)
 ENABLED = "BYTEWAX_DATAFLOW_API_ENABLED"
 PORT = "BYTEWAX_DATAFLOW_API_PORT"
 CACHE = "BYTEWAX_DATAFLOW_API_CACHE_PATH"
-_FIRST_PORT = 3030
 _COLLECTOR = (200_000, 20, 100)
 """Allocations before a young collection, young before a middle one, middle before a full one."""
 _DISK = (
@@ -95,7 +96,7 @@ def set_engine_api(settings: Settings) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     first = os.environ.get(PORT, "")
     os.environ[ENABLED] = "1"
-    os.environ[PORT] = str((int(first) if first.isdecimal() else _FIRST_PORT) + settings.process_id)
+    os.environ[PORT] = str((int(first) if first.isdecimal() else ENGINE_API_PORT) + settings.process_id)
     os.environ[CACHE] = str(folder)
 
 
@@ -111,11 +112,15 @@ def _prepare_recovery(path: Path, partitions: int) -> None:
 
 
 def _make_recovery(path: Path, partitions: int) -> None:
-    with TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
-        init_db_dir(folder, partitions)
+    work = unused_name(path)
+    work.mkdir()
+    try:
+        init_db_dir(str(work), partitions)
         # Whole or not at all: a process that is killed meanwhile leaves no half of it.
-        Path(folder).rename(path)
-        Path(folder).mkdir()
+        work.rename(path)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
 
 
 def _known_cause(error: BaseException | None) -> BaseException | None:
@@ -131,6 +136,11 @@ def _engine_cause(error: BaseException, recovery: Path) -> RalmError | None:
     """What the engine itself could not do; None for a programming error."""
     if "SqliteFailure" in str(error):
         return RalmError(f"the engine cannot use its recovery data: {error}. {_DISK.format(recovery=recovery)}")
+    if "failed to initialize networking" in str(error):
+        return RalmError(
+            f"this process cannot listen at its entry in addresses: {error}. Stop what listens there, or see that the "
+            "name server knows it, and start again: nothing was read"
+        )
     if type(error).__name__ == "PanicException" and first_failure() is None:
         # In a cluster a thread of the engine tells nobody why it ended.
         why = "the engine has given up without a reason: another process of the cluster has ended, and its log says why"

@@ -46,8 +46,8 @@ _COUNT_BYTES: Final = 9
 def decode_click(value: bytes | None) -> Click:
     """Decode and check a click.
 
-    >>> decode_click(b'{"user_id": 7, "item_id": "news-1", "ts": 1000}')
-    Click(user_id='7', item_id='news-1', ts=1000)
+    >>> decode_click(b'{"user_id": 7, "item_id": "news-1", "ts": 1732440000000}')
+    Click(user_id='7', item_id='news-1', ts=1732440000000)
 
     Raises:
         InvalidMessage: when it cannot be used.

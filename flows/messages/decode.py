@@ -29,7 +29,7 @@ from flows.messages.brake import Refused
 from flows.messages.codec import SCHEMA_VERSION, decode_candidate, decode_click, decode_item_key, decode_request
 from flows.messages.dead_letter import cut_key, cut_value, dead_letter_headers
 from flows.messages.rejects import InvalidMessage, likely_unit
-from flows.messages.types import Click, Request
+from flows.messages.types import MAX_CANDIDATE_BYTES, Click, Request
 from flows.support.logs import get_logger
 from monitoring import metrics
 from state.user_keys import user_keys
@@ -122,7 +122,7 @@ class Decoder:
             now: wall clock, ms since the epoch.
         """
         try:
-            check_form(message, self._limits)
+            check_form(message, most_bytes(kind, self._limits))
             self._decoders[kind](message, now)
         except InvalidMessage as invalid:
             return invalid
@@ -166,9 +166,10 @@ class Decoder:
         good: list[_M] = []
         dead: list[OutMessage] = []
         refused: list[Refused] = []
+        most = most_bytes(raw.kind, self._limits)
         for message in raw.messages:
             try:
-                check_form(message, self._limits)
+                check_form(message, most)
                 good.append(decode(message, raw.now))
                 messages.append(message)
             except InvalidMessage as invalid:
@@ -243,14 +244,23 @@ def _check_key(message: RawMessage, identifier: str) -> None:
         raise InvalidMessage("key_mismatch", f"the key is {key[:64]!r}, but the message is about {identifier!r}")
 
 
-def check_form(message: RawMessage, limits: MessageSettings) -> None:
+def most_bytes(kind: str, limits: MessageSettings) -> int:
+    """The most bytes of a value; a request has room for as many candidates as it may name.
+
+    >>> most_bytes("clicks", MessageSettings()), most_bytes("requests", MessageSettings(max_candidates=1000))
+    (65536, 324536)
+    """
+    return limits.max_message_bytes + (limits.max_candidates * MAX_CANDIDATE_BYTES if kind == "requests" else 0)
+
+
+def check_form(message: RawMessage, most: int) -> None:
     """Check size and schema version, before a value is decoded.
 
     Raises:
         InvalidMessage: when it is not to be decoded.
     """
-    if len(message) > limits.max_message_bytes:
-        raise InvalidMessage("oversized", f"{len(message)} bytes; the most is {limits.max_message_bytes}")
+    if len(message) > most:
+        raise InvalidMessage("oversized", f"{len(message)} bytes; the most is {most}")
     for name, value in headers_of(message):
         if name == "schema_version" and value != SCHEMA_VERSION.encode():
             shown = f"{value[:64]!r}" if value else "none"

@@ -11,6 +11,8 @@ from flows.config.groups import MAX_CLUSTERS
 from flows.messages.rejects import Reason
 
 MAX_IDENTIFIER_BYTES: Final = 256
+MAX_CANDIDATE_BYTES: Final = MAX_IDENTIFIER_BYTES + 3
+"""Most bytes of a candidate in a request, with its quotes and a comma."""
 MAX_TIME: Final = 2**53 - 1
 """Greatest event time, ms: what every JSON reader holds exactly."""
 MIN_EVENT_TIME: Final = 100_000_000_000

@@ -4,13 +4,16 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from flows.config.rules import doubtful
 from flows.config.settings import Settings
 from flows.kafka.probe import ASK_TIMEOUT_S
 from flows.messages.codec import MAX_VALUE_BYTES, most_clusters
-from flows.preflight.findings import Finding, Findings, Verdict
+from flows.preflight.findings import Finding, Findings, Verdict, worst
+from flows.preflight.own_address import look_at_own_address
 from flows.preflight.topics import TopicUse, look_at_kafka
 from flows.support.errors import ConfigError
 from flows.support.logs import get_logger
+from flows.support.machine import file_limit
 from monitoring.health_server import check_address
 from state.bundle.bundle import Bundle, BundleError
 from state.directory import check_format
@@ -18,6 +21,12 @@ from state.owner_lock import OwnedElsewhereError, in_use, owners
 from state.store.layout import StoreError
 
 log = get_logger(__name__)
+
+_LEAST_FILES = 256
+"""Files and connections that a flow may have open besides its stores."""
+_FILES_OF_PARTITION = 128
+"""Files that a partition's store may have open."""
+_GOOD_FILES = _LEAST_FILES + 4 * _FILES_OF_PARTITION
 
 
 def look(
@@ -40,6 +49,8 @@ def look(
     """
     bundle, at_bundle = _look_at_bundle(settings, clusters="centroids" in use.writes)
     findings = [_look_at_settings(settings), at_bundle, _look_at_state(settings), _look_at_port(settings)]
+    findings += _look_at_files(file_limit())
+    findings += look_at_own_address(settings, stopped=stopped, wait_s=answer_s)
     findings += look_at_kafka(use, settings, waiting=_say_wait, stopped=stopped, answer_s=answer_s)
     return Findings(tuple(findings)), bundle
 
@@ -65,7 +76,8 @@ def check_clusters(s: Settings, dim: int) -> None:
 def _look_at_settings(settings: Settings) -> Finding:
     given = [name for name, field in Settings.model_fields.items() if getattr(settings, name) != field.default]
     text = f"{len(given)} are not at their defaults ({', '.join(given)})" if given else "all at their defaults"
-    return Finding("settings", Verdict.OK, text)
+    doubts = [(Verdict.WARNING, each) for each in doubtful(settings)]
+    return worst("settings", [(Verdict.OK, text), *doubts])
 
 
 def _look_at_bundle(settings: Settings, *, clusters: bool) -> tuple[Bundle | None, Finding]:
@@ -114,6 +126,17 @@ def _look_at_port(settings: Settings) -> Finding:
     except OSError as error:
         return Finding("metrics port", Verdict.PROBLEM, str(error))
     return Finding("metrics port", Verdict.OK, f"{host}:{port} is free" if port else f"any free one of {host}")
+
+
+def _look_at_files(limit: int) -> list[Finding]:
+    """Whether enough files may be open; nothing is said of it where they may."""
+    if limit >= _GOOD_FILES:
+        return []
+    text = (
+        f"this process may open {limit} files; a flow needs {_LEAST_FILES}, and {_FILES_OF_PARTITION} for each of its "
+        "partitions of clicks besides: raise the limit (ulimit -n, LimitNOFILE)"
+    )
+    return [Finding("open files", Verdict.PROBLEM if limit < _LEAST_FILES else Verdict.WARNING, text)]
 
 
 def _say_wait(topics: list[str]) -> None:

@@ -5,6 +5,7 @@ What libraries log through the standard library, librdkafka among them, goes the
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Collection
 from functools import cache
@@ -18,6 +19,8 @@ _CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *rang
 """Control characters, but for tab and line feed, as they are written in text: what a message holds moves no cursor."""
 MASK = "********"
 """Stands for a secret."""
+_LOGIN = re.compile(r"(://)[^\s/'\"<>]*@")
+"""User and password in an URL."""
 _SHORTEST_SECRET = 4
 """A shorter one is in so many words that to mask it would hide the log, and would tell what it is."""
 _hidden: tuple[str, ...] = ()
@@ -66,16 +69,18 @@ def set_up_logs(level: str = "info", form: str = "text", secrets: Collection[str
 
 
 def masked(text: str, secrets: Collection[str] = ()) -> str:
-    """A text without secrets: these, and those that the logs were set up with.
+    """A text without secrets: these, those that the logs were set up with, and who logs in to an URL.
 
     >>> masked("the password s3cret is wrong", ["s3cret"])
     'the password ******** is wrong'
+    >>> masked("cannot reach https://me:pa55@host/token")
+    'cannot reach https://********@host/token'
     """
     for secret in sorted({*secrets, *_hidden}, key=len, reverse=True):
         if len(secret) >= _SHORTEST_SECRET:
             for written in _ways_of_writing(secret):
                 text = text.replace(written, MASK)
-    return text
+    return _LOGIN.sub(rf"\1{MASK}@", text) if "://" in text else text
 
 
 @cache

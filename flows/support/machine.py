@@ -1,9 +1,12 @@
-"""What a measurement was made on."""
+"""The machine: what a measurement was made on, and how many files a process may have open."""
 
 import os
 import platform
+import resource
 from importlib.metadata import version
 from pathlib import Path
+
+_ENOUGH_FILES = 65_536
 
 
 def describe_machine() -> str:
@@ -20,3 +23,20 @@ def processor() -> str:
         names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
         model = names[0] if names else model
     return f"{model}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}"
+
+
+def file_limit() -> int:
+    """How many files this process may have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _ENOUGH_FILES if soft == resource.RLIM_INFINITY else soft
+
+
+def raise_file_limit() -> None:
+    """Let this process open as many files as its user may allow it to.
+
+    What a shell or a service manager starts may often open 1,024, and could have more for the asking.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _ENOUGH_FILES if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH_FILES)
+    if file_limit() < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

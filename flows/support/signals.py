@@ -43,6 +43,15 @@ class StopFlag:
         return os.read(self._told, 1)[0]
 
 
+def ignore_stops() -> None:
+    """Ignore SIGTERM and SIGINT from now on, for a process that has drained and only ends.
+
+    While the interpreter is taken down it gives up its handlers, and a signal would then be the process's end.
+    """
+    for number in _STOPS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def watch_for_signals(begun: Callable[[], bool]) -> None:
     """Exit with 0 at SIGTERM or SIGINT until the dataflow has begun; then leave them to their handlers.
 

@@ -66,8 +66,9 @@ def train(
     Raises:
         ValueError: when there are too few clicks or items to learn from, or a loss is not finite.
     """
-    if len(data.clicks_user) < 2 or len(np.unique(data.clicks_item)) < 2:
-        msg = f"training needs at least 2 clicks on 2 items; there are {len(data.clicks_user)} clicks"
+    clicks, items = len(data.clicks_user), len(np.unique(data.clicks_item))
+    if items < 2:
+        msg = f"training needs clicks on at least 2 items; what is learned from are {clicks:,} clicks on {items}"
         raise ValueError(msg)
     histories, kept = ClickHistories(data, config.history_length), checkpoint or NoCheckpoint()
     with deterministic():

@@ -20,17 +20,16 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from ralm.scoring import AttentionWeights
-from state.atomic_file import file_sha256, sync
-from state.bundle.manifest import AGAIN, BUNDLE_FORMAT, MANIFEST, BundleError, read_manifest
+from state.atomic_file import file_sha256, sync, unused_name
+from state.bundle.manifest import AGAIN, BUNDLE_FORMAT, MANIFEST, BundleError, read_manifest, unreadable
 from state.bundle.vectors import UserVectors
 
 __all__ = ["BUNDLE_FORMAT", "Bundle", "BundleError", "write_bundle"]
@@ -65,8 +64,16 @@ class Bundle:
             verify: whether to hash every file; sizes and dimensions are checked in any case.
 
         Raises:
-            BundleError: when something is missing, damaged, of another format or of the wrong dimension.
+            BundleError: when something is missing, damaged, of another format or of the wrong dimension, or may not be
+                read.
         """
+        try:
+            return cls._open(path, verify=verify)
+        except OSError as error:
+            raise unreadable(path, error) from error
+
+    @classmethod
+    def _open(cls, path: Path, *, verify: bool) -> Self:
         manifest = read_manifest(path)
         for name, expected in manifest["files"].items():
             _check_file(path / name, expected, verify=verify)
@@ -130,11 +137,13 @@ def write_bundle(
         msg = "a user's vector is not finite: training has diverged; try a smaller learning rate"
         raise BundleError(msg)
     path.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    work = unused_name(path)
+    work.mkdir()
     try:
-        save_file({name: np.ascontiguousarray(getattr(towers, name)) for name in _TOWERS}, work / "towers.safetensors")
-        save_file(dict(user_tower), work / "user_tower.safetensors")
-        save_file(dict(lookalike), work / "lookalike.safetensors")
+        served = {name: np.ascontiguousarray(getattr(towers, name)) for name in _TOWERS}
+        for part, tensors in (("towers", served), ("user_tower", user_tower), ("lookalike", lookalike)):
+            # save_file of the library would make a file for its owner alone, whatever the umask
+            (work / f"{part}.safetensors").write_bytes(save(dict(tensors)))
         keys.astype("<u8").tofile(work / "keys.u64")
         vectors.astype("<f4").tofile(work / "vectors.f32")
         manifest = _manifest(work, towers, len(keys), details)
@@ -174,7 +183,6 @@ def _put_in_place(work: Path, path: Path) -> None:
     for file in work.iterdir():
         sync(file)
     sync(work)
-    work.chmod(0o755)
     old = path.with_name(f".{path.name}-old")
     shutil.rmtree(old, ignore_errors=True)
     if path.exists():
@@ -213,7 +221,9 @@ def _array(file: Path, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
 def _tensors(file: Path) -> dict[str, NDArray[np.float32]]:
     try:
         tensors: dict[str, NDArray[np.float32]] = load_file(file)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
+        raise unreadable(file, error) from error
+    except SafetensorError as error:
         msg = f"{file} cannot be read: {str(error)[:200]}. {AGAIN}"
         raise BundleError(msg) from error
     return tensors

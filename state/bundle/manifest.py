@@ -37,11 +37,20 @@ class _Head(msgspec.Struct, frozen=True):
     files: dict[str, _File]
 
 
+def unreadable(path: Path, error: OSError) -> BundleError:
+    """What to say of a bundle, or a file of one, that the system does not let us read; names the file if it can."""
+    advice = "It may be whole: look at what the system says, and start again."
+    if isinstance(error, PermissionError):
+        advice = "It may be whole: let this user read the bundle's folder and files, or run as the user who owns them."
+    return BundleError(f"{error.filename or path} cannot be read: {error.strerror or error}. {advice}")
+
+
 def read_manifest(path: Path) -> dict[str, Any]:
     """Read and check the manifest of a bundle; everything that serving needs of it has the right type.
 
     Raises:
         BundleError: when it is missing or cannot be used.
+        OSError: when it cannot be read.
     """
     if not path.is_dir():
         msg = f"there is no bundle in {path}: train one with `ralm train`, or point --bundle at it"
@@ -55,7 +64,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
         if not all(math.isfinite(number) for number in numbers):
             msg = "alpha, beta, local_temperature and prior must be finite"
             raise ValueError(msg)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
+    except FileNotFoundError as error:
+        msg = f"{path / MANIFEST} is missing. {AGAIN}"
+        raise BundleError(msg) from error
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
         msg = f"{path / MANIFEST} cannot be read ({type(error).__name__}: {str(error)[:200]}). {AGAIN}"
         raise BundleError(msg) from error
     return manifest

@@ -31,7 +31,7 @@ class FlowUnderTest(FlowProcess):
         config = home / f"{name}.toml"
         write_settings(settings, config)
         env = {n: value for n, value in os.environ.items() if not n.startswith(PREFIX)} | dict(more)
-        command = [sys.executable, "-m", "flows.cli.main", "run", "look-alike", "--config", str(config)]
+        command = [sys.executable, "-m", "flows.cli.start", "run", "look-alike", "--config", str(config)]
         ChildProcess.__init__(self, f"the dataflow ({name})", command, log=home / f"{name}.log", env=env)
         self.server = MetricsServer(settings.metrics_host, settings.metrics_port + settings.process_id)
 

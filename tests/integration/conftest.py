@@ -68,7 +68,7 @@ class Flow:
         """Start a process of the flow."""
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "flows.cli.main", "run", name, *arguments],
+                [sys.executable, "-m", "flows.cli.start", "run", name, *arguments],
                 env=self.environment,
                 stdout=log,
                 stderr=log,

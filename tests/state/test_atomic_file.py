@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,15 @@ def write(path: Path, text: str) -> None:
         work.write_text(text)
 
 
-def test_a_file_is_replaced_and_may_be_read_by_all(tmp_path: Path) -> None:
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
+def test_a_file_is_replaced_and_may_be_read_by_whom_the_umask_says(
+    tmp_path: Path, under: Callable[[int], object], umask: int
+) -> None:
+    under(umask)
     for text in ("one", "two"):
         write(tmp_path / "mark", text)
         assert (tmp_path / "mark").read_text() == text
-    assert (tmp_path / "mark").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "mark").stat().st_mode & 0o777 == 0o666 & ~umask
     assert [path.name for path in tmp_path.iterdir()] == ["mark"]
 
 
@@ -51,6 +56,16 @@ def test_a_block_that_raises_leaves_what_was_there_and_nothing_else(tmp_path: Pa
         half()
     assert (tmp_path / "mark").read_text() == "one"
     assert [path.name for path in tmp_path.iterdir()] == ["mark"]
+
+
+def test_a_library_that_makes_the_file_for_its_owner_alone_does_not_decide(
+    tmp_path: Path, under: Callable[[int], object]
+) -> None:
+    under(0o022)
+    with atomic_write(tmp_path / "mark") as work:
+        work.unlink()
+        os.close(os.open(work, os.O_WRONLY | os.O_CREAT, 0o600))
+    assert (tmp_path / "mark").stat().st_mode & 0o777 == 0o644
 
 
 def test_a_files_sha256_is_its_bytes(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "The value is empty, or white space only.", "Find what produces it. There is nothing to redrive."
     ),
     "oversized": Explanation(
-        "The value is longer than max_message_bytes.",
+        "The value is longer than max_message_bytes (a request: than that and max_candidates together).",
         "If such messages are meant, raise max_message_bytes, restart the flow, and redrive. If the letter was cut "
         "(original_bytes), the event must be sent again by its producer.",
         "max_message_bytes",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from heapq import heappush, heappushpop
 
 from flows.config.settings import Settings
 from flows.kafka.range_reader import ReadProgress, read_to_end
@@ -33,6 +34,35 @@ class Filters:
             and (self.key is None or letter.key == self.key)
             and (self.since is None or letter.time >= self.since)
         )
+
+
+class Newest:
+    """Keeps the newest letters of all partitions, which are read one after the other.
+
+    Args:
+        most: how many; 0 keeps all.
+
+    Attributes:
+        left_out: how many older ones were not kept.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: list[tuple[int, int, int, DeadLetter]] = []
+        self.left_out = 0
+
+    def add(self, letter: DeadLetter) -> None:
+        """Keep a letter, unless there are enough that are newer."""
+        entry = (letter.time, letter.partition, letter.offset, letter)
+        if not self._most or len(self._kept) < self._most:
+            heappush(self._kept, entry)
+        else:
+            heappushpop(self._kept, entry)
+            self.left_out += 1
+
+    def letters(self) -> list[DeadLetter]:
+        """Those that were kept, oldest first."""
+        return [letter for *_, letter in sorted(self._kept)]
 
 
 def read_records(settings: Settings, since: int | None, progress: ReadProgress = lambda *_: None) -> Iterator[Record]:

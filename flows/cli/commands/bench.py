@@ -5,19 +5,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from flows.bench.idle import measure_idle
 from flows.bench.ingest import measure_ingest
 from flows.bench.store import measure_store
 from flows.bench.week import WeekPlan, simulate
+from flows.cli.options import OnceGroup
+from flows.cli.output import output
 from flows.support.machine import describe_machine
 
 _MAY_GROW = 1.2
 
 
-@click.group("bench")
+@click.group("bench", cls=OnceGroup)
 def command() -> None:
     """Measure how fast this machine does it."""
 
@@ -27,7 +28,7 @@ def command() -> None:
 @click.option("--runs", type=click.IntRange(1), default=3, show_default=True, help="runs of each side")
 def ingest(clicks: int, runs: int) -> None:
     """Clicks a second that one process takes in, beside what the Kafka client alone reads."""
-    console = Console()
+    console = output()
     with TemporaryDirectory(prefix="ralm-bench-") as folder, console.status("starting") as status:
         figures = measure_ingest(Path(folder), clicks, runs, status.update)
     console.print(
@@ -50,7 +51,7 @@ def ingest(clicks: int, runs: int) -> None:
 @click.option("--settle", type=click.FloatRange(0), default=5.0, show_default=True, help="seconds to wait before")
 def idle(flow: str, seconds: float, settle: float) -> None:
     """Processor time of a dataflow and the embedded broker while no message flows."""
-    console = Console()
+    console = output()
     with TemporaryDirectory(prefix="ralm-bench-") as folder, console.status("starting") as status:
         figures = measure_idle(Path(folder), flow, seconds, settle, status.update)
     console.print(
@@ -72,7 +73,7 @@ def idle(flow: str, seconds: float, settle: float) -> None:
 @click.option("--rng-seed", type=click.IntRange(0), default=0, show_default=True, help="fixes items and clicks")
 def week(items: int, clicks: int, days: int, rng_seed: int) -> None:
     """A week of a partition in fast event time, without a broker; exits with 1 if disk or memory grow by 20%."""
-    console = Console()
+    console = output()
     plan = WeekPlan(items, clicks, days, 3_000_000, rng_seed)
     with TemporaryDirectory(prefix="ralm-bench-") as folder, console.status("starting") as status:
         figures, longest = simulate(Path(folder), plan, status.update)
@@ -103,7 +104,7 @@ def week(items: int, clicks: int, days: int, rng_seed: int) -> None:
 )
 def store(seeds: int, churns: int, items: int, generations: int, folder: str | None) -> None:
     """Disk a seed, the longest pause of a write, and disk over generations of items."""
-    console = Console()
+    console = output()
     with TemporaryDirectory(prefix="ralm-bench-", dir=folder) as made, console.status("starting") as status:
         figures = measure_store(
             Path(made), seeds=seeds, churns=churns, items=items, generations=generations, progress=status.update

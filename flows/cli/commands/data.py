@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import click
-from rich.console import Console
 
-from flows.cli.options import with_settings
+from flows.cli.options import OnceCommand, with_settings
+from flows.cli.output import output
 from flows.config.settings import Settings
 from flows.offline.datasets import SOURCES, prepare_dataset
 from flows.offline.datasets.layout import save
@@ -18,6 +18,7 @@ _DOWNLOADS = "downloads"
 
 @click.command(
     "data",
+    cls=OnceCommand,
     help=f"""Bring the data set NAME into the common layout under the data folder.
 
     Known names: {", ".join(SOURCES)}. All but ml100k are read from files that you have to get yourself, in the folder
@@ -37,7 +38,7 @@ def command(settings: Settings, name: str, folder: Path | None) -> None:
         dataset = prepare_dataset(name, place / _DOWNLOADS, folder)
         save(dataset, place / name)
     fields = ", ".join(f"{field} ({kind})" for field, (kind, _) in dataset.fields.items())
-    Console().print(
+    output().print(
         f"{name}: {len(dataset.event_times):,} clicks of {len(dataset.user_ids):,} users on "
         f"{len(dataset.item_ids):,} items, in {place / name}",
         f"user fields: {fields or 'none'}; item categories: {'yes' if (dataset.categories != '').any() else 'none'}",

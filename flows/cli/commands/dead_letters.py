@@ -1,23 +1,22 @@
 """``ralm dead-letters``: messages that could not be used, why, and redriving them once that is fixed."""
 
 import json
-import sys
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from flows.admin.dead_letters.acceptance import Acceptance
 from flows.admin.dead_letters.redrive import RedriveOptions, RedriveSummary, redrive
 from flows.admin.dead_letters.show import as_json, explanation, printable, row, text_or_hex
-from flows.admin.dead_letters.topic import Filters, read_from, read_records
-from flows.cli.options import with_settings
+from flows.admin.dead_letters.topic import Filters, Newest, read_from, read_records
+from flows.cli.options import OnceGroup, with_settings
+from flows.cli.output import output
 from flows.config.fields import parse_duration
 from flows.config.settings import Settings
 from flows.messages.dead_letter import DeadLetter, ForeignRecord, RedriveReceipt
@@ -25,10 +24,8 @@ from flows.messages.rejects import REASONS
 from flows.support.errors import RalmError
 from flows.support.progress import bars
 
-_WIDE = 200
 
-
-@click.group("dead-letters")
+@click.group("dead-letters", cls=OnceGroup)
 def command() -> None:
     """List, explain, count and redrive messages that could not be used."""
 
@@ -73,23 +70,22 @@ _JSON = click.option("--json", "as_lines", is_flag=True, help="one JSON object a
 @with_settings("kafka")
 def list_letters(settings: Settings, filters: Filters, limit: int, as_lines: bool) -> None:
     """Dead letters, oldest first: when, where from, why, and whether they were redriven."""
-    kept: deque[DeadLetter] = deque(maxlen=limit or None)
-    sent, foreign_records, matching = set[tuple[int, int]](), 0, 0
+    newest = Newest(limit)
+    sent, foreign_records = set[tuple[int, int]](), 0
     for record in _read(settings, filters):
         if isinstance(record, RedriveReceipt):
             sent.update((record.partition, offset) for offset in record.offsets)
         elif isinstance(record, ForeignRecord):
             foreign_records += 1
         elif filters.take(record):
-            matching += 1
-            kept.append(record)
-    letters = sorted(kept, key=lambda letter: (letter.time, letter.partition, letter.offset))
+            newest.add(record)
+    letters = newest.letters()
     if as_lines:
         for letter in letters:
             click.echo(as_json(letter, redriven=(letter.partition, letter.offset) in sent))
     else:
         _print_table(letters, sent)
-    _say_rest(matching - len(letters), foreign_records)
+    _say_rest(newest.left_out, foreign_records)
 
 
 @command.command("count")
@@ -112,7 +108,7 @@ def count(settings: Settings, filters: Filters, as_lines: bool) -> None:
         table = Table("topic", "reason", "letters")
         for topic, reason, number in counted:
             table.add_row(Text(printable(topic)), reason, f"{number:,}")
-        _console().print(table)
+        output().print(table)
         click.echo(f"{sum(number for *_, number in counted):,} dead letters")
     _say_rest(0, foreign_records)
 
@@ -203,7 +199,7 @@ def _print_table(letters: list[DeadLetter], sent: set[tuple[int, int]]) -> None:
     for letter in letters:
         cells = row(letter, redriven=(letter.partition, letter.offset) in sent)
         table.add_row(*(Text(cell) for cell in cells))  # as text: nothing in it is markup
-    _console().print(table)
+    output().print(table)
 
 
 def _say_rest(left_out: int, foreign_records: int) -> None:
@@ -211,10 +207,6 @@ def _say_rest(left_out: int, foreign_records: int) -> None:
         click.echo(f"{left_out:,} older ones match as well: --limit 0 shows all", err=True)
     if foreign_records:
         click.echo(f"{foreign_records:,} messages of the topic are not dead letters", err=True)
-
-
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else _WIDE)
 
 
 def _now() -> int:

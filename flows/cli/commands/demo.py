@@ -5,14 +5,14 @@ from pathlib import Path
 from types import FrameType
 
 import click
-from rich.console import Console
 
-from flows.cli.options import with_settings
+from flows.cli.options import OnceCommand, with_settings
+from flows.cli.output import output
 from flows.config.settings import Settings
 from flows.support.progress import working
 
 
-@click.command("demo")
+@click.command("demo", cls=OnceCommand)
 @click.option("--keep", is_flag=True, help="leave broker and flow running until Ctrl-C, to look at the metrics page")
 @click.option(
     "--folder",
@@ -35,4 +35,4 @@ def command(settings: Settings, keep: bool, folder: Path, days: int | None) -> N
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
-    run_demo(settings, DemoOptions(folder, keep, days), Console())
+    run_demo(settings, DemoOptions(folder, keep, days), output(markup=True, width=120))

@@ -1,18 +1,17 @@
 """``ralm evaluate``: compare the model with its baselines."""
 
 import signal
-import sys
 from types import FrameType
 
 import click
-from rich.console import Console
 
-from flows.cli.options import with_settings
+from flows.cli.options import OnceCommand, with_settings
+from flows.cli.output import output
 from flows.config.settings import Settings
 from flows.support.progress import working
 
 
-@click.command("evaluate")
+@click.command("evaluate", cls=OnceCommand)
 @click.argument("name")
 @click.option("--cold/--no-cold", default=True, help="quality against seeds, for items that nothing is learned of")
 @click.option("--plots/--no-plots", default=True, help="draw what was found")
@@ -30,4 +29,4 @@ def command(settings: Settings, name: str, cold: bool, plots: bool) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
-    run_experiment(settings, name, cold=cold, plots=plots, console=Console(width=None if sys.stdout.isatty() else 120))
+    run_experiment(settings, name, cold=cold, plots=plots, console=output())

@@ -7,7 +7,7 @@ import click
 
 from flows.admin.replay import Pace, replay
 from flows.admin.replay_files import Events, load_clicks, load_requests
-from flows.cli.options import with_settings
+from flows.cli.options import OnceCommand, with_settings
 from flows.config.settings import Settings
 from flows.kafka.producer import Producer
 from flows.kafka.topics import TopicNames
@@ -30,7 +30,7 @@ def _speed(_: click.Context, __: click.Parameter, value: str) -> float | None:
     return speed
 
 
-@click.command("replay")
+@click.command("replay", cls=OnceCommand)
 @click.option("--clicks", type=_PATH, help="JSON lines {user_id, item_id, ts}, or the folder of a data set")
 @click.option("--requests", type=_PATH, help="JSON lines {request_id, user_id, ts, candidates?, top_k?}")
 @click.option(

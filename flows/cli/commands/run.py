@@ -5,12 +5,14 @@ from importlib.metadata import version
 
 import click
 
-from flows.cli.options import with_settings
+from flows.cli.options import OnceCommand, with_settings
 from flows.config.settings import Settings
 from flows.preflight.findings import Verdict
 from flows.preflight.preflight import look
 from flows.run import FLOWS, run_flow
 from flows.support.logs import masked
+from flows.support.machine import raise_file_limit
+from flows.support.signals import ignore_stops
 
 _READING = ("kafka", "source", "messages", "brake", "state", "process", "metrics", "bundle")
 _GROUPS = (*_READING, "windows", "seeds", "clustering", "scoring")
@@ -19,7 +21,7 @@ _ANSWER_S = 5.0
 """How long ``--check`` waits for a broker; a flow waits longer, since one may be starting beside it."""
 
 
-@click.command("run")
+@click.command("run", cls=OnceCommand)
 @click.argument("flow", type=click.Choice(list(FLOWS)))
 @click.option(
     "--check",
@@ -36,8 +38,10 @@ def command(settings: Settings, flow: str, check: bool) -> None:
     SIGTERM drains it: what was read is finished and snapshotted, and it exits with 0. A kill loses nothing. SIGUSR1
     lets it read on topics that it stopped reading because of too many dead letters.
     """
+    raise_file_limit()
     if not check:
         run_flow(flow, settings, version("ralm-streaming"))
+        ignore_stops()
         return
     click.echo(f"{settings.shown((*_GROUPS, 'logs'))}\n")
     report, _ = look(FLOWS[flow].topics, settings, answer_s=_ANSWER_S)

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from flows.admin.state.backup import backup, restore
 from flows.admin.state.verify import StateVerifier
-from flows.cli.options import with_settings
+from flows.cli.options import OnceGroup, with_settings
+from flows.cli.output import output
 from flows.config.settings import Settings
 from flows.messages.codec import decode_centroids
 from flows.messages.rejects import InvalidMessage
@@ -24,30 +24,44 @@ from state.directory import refuse_cut_off, store_paths
 from state.store.seed_store import SeedStore, StoreError
 
 
-@click.group("state")
+@click.group("state", cls=OnceGroup)
 def command() -> None:
     """Look into the stores of a state directory, back them up and put them back; a flow may be running on it."""
 
 
 @command.command("show")
+@click.option("--json", "as_lines", is_flag=True, help="one JSON object a line")
 @with_settings("state")
-def show(settings: Settings) -> None:
+def show(settings: Settings, as_lines: bool) -> None:
     """Every partition's position, items and seeds."""
     table = Table("topic", "partition", "position", "items", "seeds at last merge", "newest click", "model version")
     with _in_words():
-        for store in _stores(settings):
-            records = [record for _, record in store.items()]
-            newest = max((record.last_click for record in records), default=None)
-            table.add_row(
-                store.meta.topic,
-                str(store.meta.partition),
-                str(store.position),
-                f"{len(records):,}",
-                f"{sum(record.seeds for record in records):,}",
-                "-" if newest is None else _time(newest),
-                store.meta.model_version,
-            )
-    Console().print(table)
+        for row in map(_row, _stores(settings)):
+            if as_lines:
+                click.echo(json.dumps(row))
+            else:
+                newest = row["newest_click_time"] or "-"
+                numbers = (f"{row['items']:,}", f"{row['seeds_at_last_merge']:,}")
+                table.add_row(
+                    row["topic"], str(row["partition"]), str(row["position"]), *numbers, newest, row["model_version"]
+                )
+    if not as_lines:
+        output().print(table)
+
+
+def _row(store: SeedStore) -> dict[str, Any]:
+    records = [record for _, record in store.items()]
+    newest = max((record.last_click for record in records), default=None)
+    return {
+        "topic": store.meta.topic,
+        "partition": store.meta.partition,
+        "position": store.position,
+        "items": len(records),
+        "seeds_at_last_merge": sum(record.seeds for record in records),
+        "newest_click": newest,
+        "newest_click_time": None if newest is None else _time(newest),
+        "model_version": store.meta.model_version,
+    }
 
 
 @command.command("item")

@@ -3,16 +3,16 @@
 import sys
 
 import click
-from rich.console import Console
 from rich.table import Table
 
-from flows.cli.options import with_settings
+from flows.cli.options import OnceCommand, with_settings
+from flows.cli.output import output
 from flows.config.fields import format_duration
 from flows.config.settings import Settings
 from flows.kafka.admin import TopicState, make_topics
 
 
-@click.command("topics")
+@click.command("topics", cls=OnceCommand)
 @click.option("--dry-run", is_flag=True, help="only say what would be made")
 @with_settings("kafka", "topics")
 def command(settings: Settings, dry_run: bool) -> None:
@@ -21,7 +21,7 @@ def command(settings: Settings, dry_run: bool) -> None:
     Exits with 1 if one differs in a way that matters.
     """
     states = make_topics(settings, dry_run=dry_run)
-    Console(width=None if sys.stdout.isatty() else 160).print(_table(states))
+    output().print(_table(states))
     sys.exit(1 if any(difference.matters for state in states for difference in state.differences) else 0)
 
 

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 
-from flows.cli.options import with_settings
+from flows.cli.options import OnceCommand, with_settings
+from flows.cli.output import output
 from flows.config.settings import Settings
 from flows.support.progress import bars
 
 
-@click.command("train")
+@click.command("train", cls=OnceCommand)
 @click.argument("name")
 @with_settings("data", "bundle", "train", "rng_seed")
 def command(settings: Settings, name: str) -> None:
@@ -30,7 +30,7 @@ def command(settings: Settings, name: str) -> None:
         split = Split(before=dataset.time_at(learned)) if dataset.timed else Split(share_of_user=learned)
         details = train_bundle(dataset, split=split, path=path, config=config_of(settings), progress=progress.on_epoch)
     figures = details["figures"]
-    Console().print(
+    output().print(
         f"Bundle in {path}. On {figures['positives']:,} held-out clicks on {figures['items']:,} items: "
         f"AUC {figures['auc']:.3f} (users' activity alone {figures['auc_activity']:.3f}), "
         f"hit rate at 10 {figures['hit_rate']:.3f} (popularity {figures['hit_rate_popularity']:.3f})."

@@ -63,7 +63,7 @@ class Dataset:
         """The time (ms) before which a share of the clicks lies.
 
         Raises:
-            RalmError: when the data have no times, or one side of the cut would be empty.
+            RalmError: when the data have no times, or too few of them: one side of the cut would be empty.
         """
         if not self.timed:
             msg = (
@@ -75,7 +75,16 @@ class Dataset:
         if not 0 < place < len(self.event_times):
             msg = f"{self.name}: cutting {len(self.event_times)} clicks at {share} leaves one side empty"
             raise RalmError(msg)
-        return int(self.event_times[place])
+        cut = int(self.event_times[place])
+        if cut == self.event_times[0]:
+            same = int((self.event_times == cut).sum())
+            msg = (
+                f"{self.name}: the first {same:,} of {len(self.event_times):,} clicks have the same time, "
+                f"{cut} ms since the epoch, so that the earliest {share:.0%} cannot be told from the rest: give the "
+                "times at which they happened, or data without times"
+            )
+            raise RalmError(msg)
+        return cut
 
     def interactions(self) -> Interactions:
         """The data as dense numbers: user u is ``user_ids[u]``, item i is ``item_ids[i]``."""

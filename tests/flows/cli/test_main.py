@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -95,6 +95,50 @@ def test_settings_reach_a_command(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     assert run("made", "--config", "other.toml") == (0, "240000\n", "")
     monkeypatch.setenv("RALM_CONFIG", "other.toml")
     assert run("made")[1] == "240000\n"
+
+
+def each_command(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from each_command(command, (*path, name))
+
+
+def test_the_last_of_two_options_is_taken_in_silence_by_no_command(run: Run) -> None:
+    tried = 0
+    for path, command in each_command(cli.cli):
+        single = (each for each in command.params if isinstance(each, click.Option) and not each.is_eager)
+        option = next((each for each in single if not each.multiple and each.expose_value), None)
+        if option is not None and not isinstance(command, click.Group):
+            given = [option.opts[0]] if option.is_flag else [option.opts[0], "1"]
+            wrong = ["--log-level", "nothing"] if any(each.name == "log_level" for each in command.params) else []
+            code, _, err = run(*path, *given, *given, *wrong)
+            assert (code, f"{option.opts[0]} is given 2 times" in err) == (2, True), (path, err)
+            tried += 1
+    assert tried >= len(COMMANDS)
+
+
+def test_one_that_may_be_repeated_is_not(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, _, err = run("topics", "--kafka-options", "linger.ms=5", "--kafka-options", "acks=0")
+    assert (code, "acks cannot be changed" in err) == (2, True)
+
+
+def test_what_gives_no_setting_is_said_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_command(monkeypatch)
+    monkeypatch.setenv("RALM_PORT", "tcp://10.96.0.12:9464")
+    monkeypatch.setenv("RALM_WINDOW", "")
+    code, out, err = run("made")
+    assert (code, out) == (0, "300000\n")
+    assert [("RALM_PORT" in line, "RALM_WINDOW" in line) for line in err.splitlines()] == [(True, False), (False, True)]
+
+
+def test_a_file_in_the_working_folder_loads_no_code(run: Run) -> None:
+    Path("ralm.toml").write_text('kafka_options = ["plugin.library.paths=/nowhere.so"]')
+    code, out, err = run("topics", "--bootstrap-servers", "127.0.0.1:1")
+    assert (code, out) == (2, "")
+    assert "ralm: plugin.library.paths loads a library, and a file" in err
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
+from flows.config.environment import passed_over
 from flows.config.fields import (
     LONGEST,
     allowed,
@@ -25,6 +26,7 @@ from flows.config.settings import Settings
 from flows.config.sources import default_file, load_settings
 from flows.offline.training import config_of
 from flows.support.errors import ConfigError
+from flows.support.logs import masked
 from ralm.towers.training_config import TrainingConfig
 
 FIELDS = Settings.model_fields
@@ -205,9 +207,14 @@ def test_options_for_the_client_may_hold_commas() -> None:
         ({"process_id": 2, "addresses": "a:1,b:2"}, "there are 2"),
         ({"addresses": "a:1,b"}, "addresses must be host:port of every process"),
         ({"addresses": "a:1,b:1", "recovery_partitions": 1}, "recovery_partitions must not be below"),
+        ({"addresses": "a:1,b:1,a:1"}, "addresses must not name a process twice"),
+        ({"kafka_options": ["linger.ms=1", "linger.ms=2"]}, "linger.ms is given 2 times"),
         ({"bootstrap_servers": " , "}, "bootstrap_servers must be host:port"),
         ({"bootstrap_servers": "a b:1"}, "bootstrap_servers must be host:port"),
         ({"metrics_port": 65_535, "process_id": 1, "addresses": "a:1,b:1"}, "metrics_port + process_id"),
+        ({"metrics_port": 99, "addresses": "a:98,b:100", "process_id": 1}, "the port of this process in addresses"),
+        ({"metrics_port": 3030, "engine_api": True}, "the port of the engine's own pages"),
+        ({"window": "2h", "item_ttl": "1h"}, "item_ttl must not be below window, or 0"),
         ({"topic_clicks": "scores"}, "two kinds of messages in one topic, 'scores'"),
         ({"topic_prefix": "a b"}, "is not a valid topic name"),
         ({"topic_prefix": "x" * 250}, "is not a valid topic name"),
@@ -270,3 +277,103 @@ def test_hyperparameters_are_settings_of_the_same_defaults_and_reach_the_trainin
     assert config_of(Settings()) == TrainingConfig()
     config = config_of(load(train_dim=8, train_loss="plain", train_clusters=3, clusters=7, rng_seed=7))
     assert config == TrainingConfig(dim=8, loss="plain", clusters=3, rng_seed=7)
+
+
+SERVICES = ("RALM", "RALM_SCORES", "RALM_METRICS", "RALM_RUN_1")
+
+
+def injected(service: str, host: str = "10.96.0.12", port: int = 9464, protocol: str = "tcp") -> dict[str, str]:
+    """What Kubernetes gives to each container for a Service."""
+    at, name = f"{protocol}://{host}:{port}", f"{service}_PORT_{port}_{protocol.upper()}"
+    return {
+        f"{service}_SERVICE_HOST": host.strip("[]"),
+        f"{service}_SERVICE_PORT": str(port),
+        f"{service}_SERVICE_PORT_METRICS": str(port),
+        f"{service}_PORT": at,
+        name: at,
+        f"{name}_PROTO": protocol,
+        f"{name}_PORT": str(port),
+        f"{name}_ADDR": host.strip("[]"),
+    }
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize(("host", "protocol"), [("10.96.0.12", "tcp"), ("[fd00::1]", "tcp"), ("10.0.0.1", "udp")])
+def test_what_a_platform_makes_for_a_service_is_no_setting(service: str, host: str, protocol: str) -> None:
+    environment = injected(service, host, 9464, protocol)
+    assert load(environment=environment) == Settings()
+    assert load("metrics_port = 1234", environment).metrics_port == 1234
+    said = passed_over(environment)
+    assert [sorted(names) for names in said.values()] == [sorted(environment)]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"RALM_SERVICE_HOST": "a-host"},
+        {"RALM_SERVICE_PORT": "tcp"},
+        {"RALM_PORT": "9464"},
+        {"RALM_METRIC_PORT": "9464"},
+        {"RALM_PORT_9464_TCP_ADDR": "x"},
+        {"RALM_METRICS_PROT": "tcp://10.0.0.1:1"},
+        {"RALM_CONFIGS": "x.toml"},
+        {"RALM_CLUSTER": ""},
+    ],
+)
+def test_what_only_resembles_a_platforms_variable_is_still_refused(wrong: dict[str, str]) -> None:
+    assert f"the variable {next(iter(wrong))} is not a setting" in refusal(environment=wrong)
+    assert "cannot be used" in refusal(environment={"RALM_METRICS_PORT": "tcp://nowhere"})
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_an_empty_variable_is_as_if_it_were_not_set(name: str) -> None:
+    assert load(environment={variable(name): ""}) == Settings()
+    assert list(passed_over({variable(name): ""}).values()) == [[variable(name)]]
+
+
+def test_an_empty_variable_leaves_what_the_file_says() -> None:
+    assert load('topic_prefix = "x."', {"RALM_TOPIC_PREFIX": ""}).topic_prefix == "x."
+    assert load('topic_prefix = "x."', topic_prefix="").topic_prefix == "", "a flag may be empty"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'eval_catalogue = "evil"',
+        'kafka_options = ["linger.ms=5", "plugin.library.paths=/tmp/evil.so"]',
+        'kafka_options = ["ssl.engine.location=/tmp/evil.so"]',
+        'kafka_options = ["ssl.providers=evil"]',
+        'kafka_options = [" sasl.kerberos.kinit.cmd=evil"]',
+    ],
+)
+def test_a_file_that_nobody_named_loads_no_code(line: str) -> None:
+    file = Path("ralm.toml")
+    file.write_text(line)
+    with pytest.raises(ConfigError, match=r"name it with --config ralm\.toml if you trust it") as caught:
+        load_settings(file, environment={}, unasked=True)
+    assert "evil" not in str(caught.value)
+    assert load_settings(file, environment={}) != Settings(), "a file that is named may"
+    file.write_text('kafka_options = ["linger.ms=5"]')
+    assert load_settings(file, environment={}, unasked=True).kafka_options == ("linger.ms=5",)
+
+
+@pytest.mark.parametrize(
+    ("option", "hidden"),
+    [
+        ("sasl.oauthbearer.extensions=token=abcd1234,tenant=blue", ["abcd1234", "blue"]),
+        ("sasl.oauthbearer.token.endpoint.url=https://me:p%40ss@host/", ["p%40ss", "p@ss"]),
+        ("sasl.kerberos.kinit.cmd=kinit --password=hunter2 me", ["hunter2"]),
+        ("ssl.keystore.password=12345678", ["12345678"]),
+        ("an.option.of.a.later.version=hunter2", ["hunter2"]),
+    ],
+)
+def test_a_secret_in_an_option_is_known_whatever_the_option_is_called(option: str, hidden: list[str]) -> None:
+    secrets = Settings(kafka_options=(option,)).secrets()
+    assert {option.partition("=")[2], *hidden} <= set(secrets)
+    for secret in hidden:
+        assert secret not in masked(f"the library says {secret} of {option}", secrets)
+
+
+@pytest.mark.parametrize("option", ["debug=broker,security", "linger.ms=500", "enable.x=true", "compression.type=zstd"])
+def test_what_is_no_secret_stays_readable(option: str) -> None:
+    assert Settings(kafka_options=(option,)).secrets() == ()

@@ -1,5 +1,6 @@
 """How a flow ends when the engine, a producer or a store has failed: with its cause, and nothing raised over it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,11 @@ def test_a_panic_without_a_reason_points_at_the_peers_and_the_disk() -> None:
     assert found is not None
     assert "another process" in str(found)
     assert str(RECOVERY) in str(found)
+
+
+def test_an_address_that_cannot_be_listened_on_is_said() -> None:
+    error = RuntimeError("(src/run.rs:274:10) failed to initialize networking: Address already in use (os error 98)")
+    assert "cannot listen at its entry in addresses" in str(_engine_cause(error, RECOVERY))
 
 
 def test_a_panic_whose_reason_is_known_and_a_fault_of_the_program_are_left_alone() -> None:
@@ -84,3 +90,11 @@ def test_recovery_data_that_is_still_being_made_is_none(tmp_path: Path, monkeypa
     launch._prepare_recovery(path, 1)
     assert seen == [(path.parent, [])]
     assert recovery_folders(tmp_path) == [path]
+
+
+def test_who_may_read_recovery_data_is_what_the_umask_says(tmp_path: Path, under: Callable[[int], object]) -> None:
+    under(0o027)
+    launch._prepare_recovery(tmp_path / "recovery" / "look-alike", 1)
+    assert (tmp_path / "recovery" / "look-alike").stat().st_mode & 0o777 == 0o750
+    assert {file.stat().st_mode & 0o777 for file in (tmp_path / "recovery" / "look-alike").iterdir()} == {0o640}
+    assert not list((tmp_path / "recovery").glob(".*"))

@@ -3,6 +3,7 @@
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from toys import toy_bundle
@@ -64,6 +65,27 @@ def test_settings_are_named_and_not_shown(settings: Settings) -> None:
     assert "kafka_options" in text
     assert "canary" not in text
     assert preflight._look_at_settings(Settings()).text == "all at their defaults"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"window": "2h"}, "stale_after is below window"),
+        ({"retention": "1h"}, "retention is below item_ttl"),
+        ({"dead_letter_max_bytes": 1000}, "dead_letter_max_bytes is below max_message_bytes"),
+    ],
+)
+def test_settings_that_are_seldom_meant_together_are_a_warning(given: dict[str, Any], words: str) -> None:
+    finding = preflight._look_at_settings(Settings(**given))
+    assert finding.verdict is Verdict.WARNING
+    assert words in finding.text
+
+
+@pytest.mark.parametrize(("limit", "verdicts"), [(64, [Verdict.PROBLEM]), (300, [Verdict.WARNING]), (1024, [])])
+def test_too_few_files_are_said_before_anything_is_taken_for_damage(limit: int, verdicts: list[Verdict]) -> None:
+    found = preflight._look_at_files(limit)
+    assert [finding.verdict for finding in found] == verdicts
+    assert all(f"may open {limit} files" in finding.text for finding in found)
 
 
 def test_a_bundle_that_is_not_there_is_refused(settings: Settings, tmp_path: Path) -> None:

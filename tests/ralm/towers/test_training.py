@@ -114,5 +114,5 @@ def test_the_best_epoch_is_kept_and_training_ends_when_it_gets_no_better(planted
 
 
 def test_too_little_data_is_refused(planted: Interactions) -> None:
-    with pytest.raises(ValueError, match="at least 2 clicks on 2 items"):
+    with pytest.raises(ValueError, match="at least 2 items; what is learned from are 0 clicks on 0"):
         train(planted.only(np.zeros(len(planted.clicks_user), bool)), CONFIG)

@@ -1,9 +1,12 @@
 """The bundle: whole or refused, and never half of one."""
 
 import errno
+import io
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from ralm.scoring import AttentionWeights
 from state.atomic_file import file_sha256
 from state.bundle import bundle as bundles
 from state.bundle.bundle import Bundle, BundleError, write_bundle
+from state.bundle.manifest import FILES, MANIFEST
 from state.user_keys import user_keys
 
 IDS = [f"user-{number}" for number in range(30)]
@@ -61,7 +65,7 @@ def test_an_older_bundle_is_replaced_and_nothing_is_left_beside_it(tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
-@pytest.mark.parametrize("fails", ["save_file", "sync", "rename"])
+@pytest.mark.parametrize("fails", ["write_bytes", "sync", "rename"])
 def test_a_full_disk_leaves_the_older_bundle_and_nothing_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
@@ -72,7 +76,7 @@ def test_a_full_disk_leaves_the_older_bundle_and_nothing_beside_it(
             return rename(path, *target)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Path if fails == "rename" else bundles, fails, full)
+    monkeypatch.setattr(bundles if fails == "sync" else Path, fails, full)
     with pytest.raises(OSError, match="No space left"):
         write(tmp_path / "b", rng_seed=1)
     assert Bundle.open(tmp_path / "b").version == version
@@ -132,3 +136,32 @@ def test_what_its_writer_would_not_write_is_refused_though_its_hash_fits(
     (path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(BundleError, match=message):
         Bundle.open(path)
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
+def test_who_may_read_a_bundle_is_what_the_umask_says(
+    tmp_path: Path, under: Callable[[int], object], umask: int
+) -> None:
+    under(umask)
+    write(tmp_path / "b")
+    assert (tmp_path / "b").stat().st_mode & 0o777 == 0o777 & ~umask
+    assert {file.stat().st_mode & 0o777 for file in (tmp_path / "b").iterdir()} == {0o666 & ~umask}
+
+
+@pytest.mark.parametrize("name", sorted({*FILES, MANIFEST}))
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EMFILE])
+def test_a_file_that_may_not_be_read_is_not_taken_for_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, number: int
+) -> None:
+    write(tmp_path / "b")
+    opened = io.open
+
+    def refused(file: Any, *args: Any, **more: Any) -> Any:
+        if Path(str(file)).name == name:
+            raise OSError(number, os.strerror(number), str(file))
+        return opened(file, *args, **more)
+
+    monkeypatch.setattr(io, "open", refused)
+    with pytest.raises(BundleError, match=f"{name} cannot be read: {os.strerror(number)}. It may be whole") as caught:
+        Bundle.open(tmp_path / "b")
+    assert ("let this user read" in str(caught.value)) == (number == errno.EACCES)

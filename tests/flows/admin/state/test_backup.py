@@ -27,7 +27,7 @@ def positions(path: Path) -> list[Any]:
 
 
 def run(path: Path, *arguments: str) -> Result:
-    settings = {"RALM_STATE_DIR": str(path), "RALM_MAX_SEEDS": str(N), "COLUMNS": "200"}
+    settings = {"RALM_STATE_DIR": str(path), "RALM_MAX_SEEDS": str(N), "COLUMNS": "80"}
     return CliRunner().invoke(command, arguments, env=settings)
 
 
@@ -232,6 +232,16 @@ def test_what_cannot_be_read_is_told(state: Path, tmp_path: Path, monkeypatch: p
     (state / "process-0.lock").symlink_to("process-0.lock")
     refused(state, "whether", "backup", str(target))
     assert "cannot determine" in run(state, "verify").output
+
+
+def test_what_is_shown_in_a_pipe_is_whole_and_there_as_json(state: Path) -> None:
+    rows = [json.loads(line) for line in run(state, "show", "--json").output.splitlines()]
+    assert len(rows) == len(positions(state))
+    shown = run(state, "show").output
+    for row in rows:
+        assert row["model_version"] in shown
+        assert row["newest_click_time"] is None or row["newest_click_time"] in shown
+    assert "…" not in shown
 
 
 def test_what_is_no_store_is_passed_over(state: Path, tmp_path: Path) -> None:

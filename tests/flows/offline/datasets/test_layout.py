@@ -1,5 +1,6 @@
 """The common layout: what is missing from a folder, and cuts that leave nothing."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,13 @@ def test_a_folder_without_a_data_set_says_what_to_do(tmp_path: Path) -> None:
     np.savez(tmp_path / "users.npz", id=np.array(["u0", "u1"]))
     with pytest.raises(RalmError, match="KeyError"):
         load(tmp_path)
+
+
+def test_clicks_of_one_moment_are_not_said_to_be_too_few() -> None:
+    data = small()
+    data = replace(data, event_times=np.full(2, 1_732_440_000_000))
+    with pytest.raises(RalmError, match="the first 2 of 2 clicks have the same time, 1732440000000 ms"):
+        data.time_at(0.9)
 
 
 def test_an_empty_side_of_a_cut_is_refused() -> None:

@@ -1,0 +1,95 @@
+"""What the system refuses is said in one line that names the thing and what to do, whichever command it was."""
+
+import errno
+import logging
+import os
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+
+from flows.cli import main as cli
+from flows.cli.failures import system_failure
+
+
+def refused(number: int, name: str | None = "some/file") -> OSError:
+    return OSError(number, os.strerror(number), name)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (refused(errno.EACCES), 2, "some/file: Permission denied (let this user"),
+        (refused(errno.EROFS), 2, "some/file: Read-only file system (name a place that can be written)"),
+        (refused(errno.ENOENT), 2, "some/file: No such file or directory"),
+        (refused(errno.ENOSPC), 1, "some/file: No space left on device (make room"),
+        (refused(errno.ENOSPC, None), 1, "No space left on device (make room"),
+        (refused(errno.EMFILE), 1, "some/file: Too many open files (let the process open more files (ulimit -n)"),
+        (refused(errno.ENOTCONN), 1, "some/file: Transport endpoint is not connected"),
+        (OSError(errno.EXDEV, "Invalid cross-device link", "a", None, "b"), 1, "a -> b: Invalid cross-device link"),
+        (MemoryError(), 1, "out of memory (give it more"),
+        (RuntimeError("can't start new thread"), 1, "can't start new thread (let it have more processes"),
+    ],
+)
+def test_the_system_is_to_blame(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, code: int, words: str
+) -> None:
+    @click.command("made")
+    def made() -> None:
+        raise error
+
+    monkeypatch.setattr(type(cli.cli), "get_command", lambda *_: made)
+    monkeypatch.setattr(sys, "argv", ["ralm", "made"])
+    for level, lines in ((logging.INFO, 1), (logging.DEBUG, 5)):
+        logging.getLogger().setLevel(level)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr().err
+        assert ended.value.code == code
+        assert said.splitlines()[-1].startswith(f"ralm: {words}")
+        assert (len(said.splitlines()) == 1) == (lines == 1), "the traceback is shown at the level debug"
+    logging.getLogger().setLevel(logging.WARNING)
+
+
+def test_an_allocation_that_is_too_large_is_said() -> None:
+    with pytest.raises(MemoryError) as caught:
+        np.empty(1 << 60, np.uint8)
+    words, code = system_failure(caught.value) or ("", 0)
+    assert "Unable to allocate" in words
+    assert code == 1
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), RuntimeError("x"), OSError("no number"), KeyError("k")])
+def test_a_mistake_of_the_program_is_not_hidden(error: Exception) -> None:
+    assert system_failure(error) is None
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("data", "own", "--from", "own", "--data-dir", "taken/data"),
+        ("train", "own", "--data-dir", "data", "--bundle", "taken/bundle"),
+        ("demo", "--folder", "taken/demo"),
+        ("bench", "store", "--folder", "/proc"),
+        ("state", "backup", "taken/backup", "--state-dir", "state"),
+        ("run", "look-alike", "--state-dir", "taken/state", "--check", "--bootstrap-servers", "127.0.0.1:1"),
+    ],
+)
+def test_a_place_that_cannot_be_used_is_said_by_each_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("flows.cli.commands.run._ANSWER_S", 0.2)
+    (tmp_path / "own").mkdir()
+    rows = [f"u{n % 30},i{n % 7},{1_700_000_000 + n}" for n in range(300)]
+    (tmp_path / "own" / "events.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+    (tmp_path / "taken").write_text("a file where a folder should be")
+    monkeypatch.setattr(sys, "argv", ["ralm", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = "".join(capsys.readouterr())
+    assert ended.value.code in (1, 2)
+    assert "Traceback" not in said
+    assert "ralm: " in said or "problem" in said
