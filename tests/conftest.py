@@ -126,7 +126,7 @@ def client(broker: str) -> PlainClient:
 @pytest.fixture
 def topics(broker: str) -> Callable[..., Any]:
     """Makes a set of topics with a prefix of the test's own: ``settings = topics(window="1s", ...)``."""
-    from flows.config.groups import Settings  # noqa: PLC0415 (tests of other rooms do without
+    from flows.config.settings import Settings  # noqa: PLC0415 (tests of other rooms do without
     from flows.kafka.admin import make_topics  # noqa: PLC0415
 
     def make(**given: Any) -> Settings:

@@ -85,6 +85,7 @@ def bench_settings(folder: Path, servers: str, run: str) -> Settings:
         "state_dir": str(folder / f"state-{run}"),
         "metrics_port": free_port("127.0.0.1", 0),
         "window": "365d",  # none closes meanwhile: clustering is measured elsewhere
+        "item_ttl": "0",
     }
     return Settings.model_validate(places)
 

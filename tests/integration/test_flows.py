@@ -137,7 +137,8 @@ def test_poison_goes_to_the_dead_letters_and_the_rest_flows_on(client: Any, flow
 
 
 def test_more_clusters_than_a_scorer_takes_are_a_bad_configuration(flow: Callable[..., Any]) -> None:
-    made = flow(clusters="129")
+    flow()  # makes the topics
+    made = flow("refused", clusters="129")
     refused = made.command("run", "seeds")
     assert refused.returncode == 2
     assert "clusters = '129'" in refused.stderr
