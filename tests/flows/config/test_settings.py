@@ -203,7 +203,6 @@ def test_options_for_the_client_may_hold_commas() -> None:
         ({"process_id": 1}, "process_id counts the addresses from 0, and there are 0"),
         ({"process_id": 2, "addresses": "a:1,b:2"}, "there are 2"),
         ({"addresses": "a:1,b"}, "addresses must be host:port of every process"),
-        ({"addresses": "a:1,b:1", "recovery_partitions": 1}, "recovery_partitions must not be below"),
         ({"bootstrap_servers": " , "}, "bootstrap_servers must be host:port"),
         ({"bootstrap_servers": "a b:1"}, "bootstrap_servers must be host:port"),
         ({"metrics_port": 65_535, "process_id": 1, "addresses": "a:1,b:1"}, "metrics_port + process_id"),
