@@ -6,11 +6,11 @@ from bytewax.dataflow import Dataflow
 from flows.engine.steps import enrich, keep_seed_sets, read_candidates, read_clicks, read_requests, write
 from flows.runtime import ScoreSide, SeedSide
 
-CONDITIONS = ("bundle", "index", "stores", "polling_clicks", "polling_requests", "dead_letter_brake")
+CONDITIONS = ("bundle", "index", "polling_clicks", "polling_requests", "dead_letter_brake")
 
 
 def look_alike(seeds: SeedSide, scores: ScoreSide) -> Dataflow:
-    """Wire the dataflow. Its name and its steps' are part of the recovery data's format."""
+    """Wire the dataflow."""
     flow = Dataflow("look_alike")
 
     clicks, dead_clicks = read_clicks(flow, seeds.clicks, seeds.decoder)

@@ -16,8 +16,8 @@ from flows.messages.rejects import REASONS
 from flows.preflight.findings import Verdict
 from flows.preflight.preflight import look
 from flows.preflight.topics import TopicUse
-from flows.recovery.recovery_files import open_state_dir
 from flows.runtime import Runtime, ScoreSide, SeedSide, score_side, seed_side
+from flows.seed_sets.state_facts import open_state_dir
 from flows.support.errors import ConfigError, RalmError
 from flows.support.logs import get_logger
 from flows.support.signals import StopFlag, watch_for_signals
@@ -95,17 +95,19 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
             stack.enter_context(OwnerLock(Path(settings.state_dir), settings.process_id, name))
         except OwnedElsewhereError as error:
             raise RalmError(str(error)) from error
-        known = open_state_dir(Path(settings.state_dir), name)
+        state = open_state_dir(Path(settings.state_dir))
         port = settings.metrics_port and settings.metrics_port + settings.process_id
         server = stack.enter_context(closing(_serve(health, settings.metrics_host, port)))
-        runtime = Runtime(settings, bundle, health, known, stopping, brakes=brakes)
+        runtime = Runtime(settings, bundle, health, state, stopping, brakes=brakes)
         if settings.addresses:
             watch_for_signals(runtime.begun.is_set)
         if _stopped(stopping, name):
             return
         log.info("starting", flow=name, model_version=bundle.version, metrics=f"{settings.metrics_host}:{server.port}")
         sides = [stack.enter_context(closing(build(runtime))) for build in spec.sides]
-        launch(spec.wire(*sides), settings, name)
+        launch(spec.wire(*sides), settings)
+        for side in sides:
+            side.settled()
     log.info("drained", flow=name)
 
 

@@ -4,36 +4,41 @@ A builder opens what its side needs, and ``close`` of the side releases it; the 
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from flows.config.fields import split_list
 from flows.config.settings import Settings
 from flows.engine.sink import KafkaSink
 from flows.engine.source import IdleBackoff, KafkaSource, SourceOptions
+from flows.engine.state_keys import worker_of
 from flows.engine.steps import OperatorFactory
 from flows.kafka.config import consumer_config, producer_config
-from flows.kafka.range_reader import ReplayReader
+from flows.kafka.first_offset import FirstOffset, PartitionFacts, begin_with_group, begin_with_store
 from flows.kafka.topics import TopicNames
-from flows.messages.batches import CandidateBatch, ClickBatch
 from flows.messages.brake import DeadLetterBrake
 from flows.messages.decode import Decoder
 from flows.scoring.enricher import Enricher
 from flows.scoring.index_loader import IndexLoader
 from flows.scoring.live_index import LiveIndex
 from flows.seed_sets.clustering import ClusteringPool
-from flows.seed_sets.keeper import Missed, SeedSetOperator
-from flows.seed_sets.keeper_state import OperatorSnapshot
+from flows.seed_sets.keeper import SeedSetOperator
 from flows.seed_sets.repartition import follow_partitions
-from flows.support.errors import RalmError, StoppedError
+from flows.seed_sets.state_facts import StateFacts
+from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from flows.support.signals import StopFlag
 from monitoring.health import Health
 from state.bundle.bundle import Bundle
-from state.store.seed_store import SeedStore
+from state.store.seed_store import SeedStore, StoreError
 
 log = get_logger(__name__)
+
+_STORED = ("clicks", "candidates")
+"""The topics that stores are filled from."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,8 @@ class Runtime:
     Attributes:
         settings: the settings.
         bundle: the loaded bundle.
-        health: updated with the index, the stores, and each poll.
-        known_partitions: the Kafka partitions of each kind of topic that the recovery data knows.
+        health: updated with the index and each poll.
+        state: what the state directory held when the process started.
         stopping: set when the flow is to drain.
         begun: set when a source is first asked for messages; in a cluster only once all processes have joined.
         idle: when the sources rest.
@@ -54,7 +59,7 @@ class Runtime:
     settings: Settings
     bundle: Bundle
     health: Health
-    known_partitions: Mapping[str, set[int]]
+    state: StateFacts
     stopping: StopFlag
     begun: threading.Event = field(default_factory=threading.Event)
     idle: IdleBackoff = field(default_factory=IdleBackoff)
@@ -93,22 +98,52 @@ class Runtime:
                     self.health.set(f"polling_{kind}", True)
 
         may_read, brake = more.pop("open", lambda: True), self._brake(kind)
-        # ``latest`` is for a very first start only; later, a partition without a position is a new one.
-        first = kind != "candidates" and not self.known_partitions and not self.seeds_dir().exists()
         options = SourceOptions(
             kind,
             self.topic(kind),
             self.consumer(kind),
             poll,
-            self.settings.start_from if first else "earliest",
-            self.known_partitions.get(kind, set()),
+            self._begin(kind),
             self.stopping.is_set,
+            known=self._known(kind),
+            mine=self._is_mine if kind in _STORED else lambda _: True,
             open=lambda: may_read() and brake.open(),
             beat=beat,
             idle=self.idle,
             **more,
         )
         return KafkaSource(options)
+
+    def _begin(self, kind: str) -> FirstOffset:
+        s, state = self.settings, self.state
+        if kind not in _STORED:
+            return partial(begin_with_group, start_from=s.start_from)
+        # ``latest`` is for a very first start only; later, a partition without a position is a new one.
+        latest = kind == "clicks" and state.is_new and s.start_from == "latest"
+
+        def begin(facts: PartitionFacts, partition: int) -> int:
+            return begin_with_store(
+                facts,
+                partition,
+                state.held(kind, partition),
+                start_from="latest" if latest else "earliest",
+                rebuild=s.rebuild,
+                new=state.is_new and not s.addresses,
+                compacted=kind == "candidates",
+            )
+
+        return begin
+
+    def _known(self, kind: str) -> int:
+        """How many partitions of a topic the state knows."""
+        told = kind == "clicks" or (kind == "candidates" and self.state.has_candidates)
+        return self.state.partitions if told else 0
+
+    def _is_mine(self, partition: int) -> bool:
+        """Whether this process has a partition's operator, and so its store."""
+        s = self.settings
+        processes = len(split_list(s.addresses)) or 1
+        return worker_of(partition, processes * s.workers) // s.workers == (s.process_id if processes > 1 else 0)
 
     def _brake(self, kind: str) -> DeadLetterBrake:
         def on_change() -> None:
@@ -131,7 +166,10 @@ class Runtime:
 
 @dataclass(frozen=True)
 class SeedSide:
-    """The parts from clicks to centroids; ``operator`` makes a partition's operator, on a store of its own."""
+    """The parts from clicks to centroids; ``operator`` makes a partition's operator, on a store of its own.
+
+    ``settled`` is called once the dataflow has ended by itself, and ``close`` always.
+    """
 
     decoder: Decoder
     clicks: KafkaSource
@@ -139,63 +177,101 @@ class SeedSide:
     operator: OperatorFactory
     centroids: KafkaSink
     dead_letters: KafkaSink
+    settled: Callable[[], None]
     close: Callable[[], None]
 
 
 @dataclass(frozen=True)
 class ScoreSide:
-    """The parts from requests to scores; the live index is loading already."""
+    """The parts from requests to scores; the live index is loading already.
+
+    ``settled`` is called once the dataflow has ended by itself, and ``close`` always.
+    """
 
     decoder: Decoder
     requests: KafkaSource
     enricher: Enricher
     scores: KafkaSink
     dead_letters: KafkaSink
+    settled: Callable[[], None]
     close: Callable[[], None]
 
 
 def seed_side(runtime: Runtime) -> SeedSide:
     """Build the parts from clicks to centroids."""
     s, clicks_topic = runtime.settings, runtime.topic("clicks")
-    pool, stores = ClusteringPool(runtime.bundle, s), list[SeedStore]()
+    partitions = _Partitions(runtime)
+    optional = s.candidates == "clicked"
+    candidates = runtime.source("candidates", s.poll_batch, optional=optional, partner=clicks_topic)
 
     def follow(now: int) -> None:
-        known = len(runtime.known_partitions.get("clicks", ()))
-        follow_partitions(Path(s.state_dir), clicks_topic, known, now, s.max_seeds, s.partitioner)
+        follow_partitions(Path(s.state_dir), clicks_topic, now, s.max_seeds, s.partitioner)
 
-    def operator(partition: int, state: OperatorSnapshot | None) -> SeedSetOperator:
-        path = runtime.seeds_dir() / f"{partition:05d}"
-        store = SeedStore.open(path, topic=clicks_topic, partition=partition, capacity=s.max_seeds)
-        stores.append(store)
-        if store.wal_truncated is not None:
-            log.warning("the end of a store's log was dropped", partition=partition, why=store.wal_truncated)
-        replay = ReplayReader(runtime.consumer("replay"), s.rebuild, lambda words: _wait_for_store(runtime, words))
-        if state is None and store.position:
-            replay.check(clicks_topic, partition, store.position)
-        made = SeedSetOperator(store, pool, s, state, _missed(runtime, replay, store))
-        runtime.health.set("stores", True)
-        return made
+    def after(partition: int) -> bool:
+        # What a new store is filled with must not depend on which topic is read first.
+        return runtime.state.is_filled(partition) or candidates.was_at_end(partition)
+
+    clicks = runtime.source("clicks", s.poll_batch, counted=follow, after=after)
+
+    def settled() -> None:
+        partitions.settled()
+        clicks.settled()
+        candidates.settled()
 
     def close() -> None:
-        pool.close()
-        for store in stores:
+        clicks.close()
+        candidates.close()
+        partitions.close()
+
+    return SeedSide(
+        runtime.decoder(),
+        clicks=clicks,
+        candidates=candidates,
+        operator=partitions.operator,
+        centroids=runtime.sink("centroids"),
+        dead_letters=runtime.sink("dead_letters"),
+        settled=settled,
+        close=close,
+    )
+
+
+class _Partitions:
+    """The operators of a process and their stores; nothing is opened before an operator is asked for."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._settings, self._topic, self._folder = runtime.settings, runtime.topic("clicks"), runtime.seeds_dir()
+        self._pool = ClusteringPool(runtime.bundle, runtime.settings)
+        self._stores: list[SeedStore] = []
+        self._operators: list[SeedSetOperator] = []
+
+    def operator(self, partition: int) -> SeedSetOperator:
+        """Open a partition's store and make its operator."""
+        path, capacity = self._folder / f"{partition:05d}", self._settings.max_seeds
+        store = SeedStore.open(path, topic=self._topic, partition=partition, capacity=capacity)
+        self._stores.append(store)
+        if store.wal_truncated is not None:
+            log.warning("the end of a store's log was dropped", partition=partition, why=store.wal_truncated)
+        made = SeedSetOperator(store, self._pool, self._settings)
+        self._operators.append(made)
+        return made
+
+    def settled(self) -> None:
+        """Write that all that was sent has been delivered."""
+        try:
+            for operator in self._operators:
+                operator.settled()
+        except StoreError as error:
+            raise RalmError(str(error)) from error
+
+    def close(self) -> None:
+        """End the clustering and close the stores."""
+        self._pool.close()
+        for store in self._stores:
             try:
                 store.close()
             except Exception as error:  # rocksdict raises the bare class
                 # What was written is synced, so nothing is lost; to raise would hide why the flow ends.
                 log.warning("a store was not closed as it should be", partition=store.meta.partition, error=str(error))
-
-    runtime.health.set("stores", True)  # until one must catch up
-    optional = s.candidates == "clicked"
-    return SeedSide(
-        runtime.decoder(),
-        clicks=runtime.source("clicks", s.poll_batch, counted=follow),
-        candidates=runtime.source("candidates", s.poll_batch, optional=optional, partner=clicks_topic),
-        operator=operator,
-        centroids=runtime.sink("centroids"),
-        dead_letters=runtime.sink("dead_letters"),
-        close=close,
-    )
 
 
 def score_side(runtime: Runtime) -> ScoreSide:
@@ -213,33 +289,19 @@ def score_side(runtime: Runtime) -> ScoreSide:
             runtime.health.set("index", True)
         return index.loaded.is_set()
 
+    requests = runtime.source("requests", s.score_batch, open=index_open)
+
+    def close() -> None:
+        requests.close()
+        loader.stop()
+
     loader.start()
     return ScoreSide(
         runtime.decoder(),
-        requests=runtime.source("requests", s.score_batch, open=index_open),
+        requests=requests,
         enricher=Enricher(bundle, index, s),
         scores=runtime.sink("scores"),
         dead_letters=runtime.sink("dead_letters"),
-        close=loader.stop,
+        settled=requests.settled,
+        close=close,
     )
-
-
-def _missed(runtime: Runtime, replay: ReplayReader, store: SeedStore) -> Missed:
-    """Reads the messages between a store and a snapshot again."""
-    decoder, have = Decoder(runtime.settings, tell=False), store.meta
-
-    def missed(state: OperatorSnapshot) -> tuple[Iterator[ClickBatch], Iterator[CandidateBatch]]:
-        spans = {"clicks": (have.position, state.position), "candidates": (have.candidates, state.candidates)}
-        clicks, listed = (replay.read(kind, runtime.topic(kind), have.partition, span) for kind, span in spans.items())
-        return (decoder.clicks(raw).good for raw in clicks), (decoder.candidates(raw).good for raw in listed)
-
-    return missed
-
-
-def _wait_for_store(runtime: Runtime, words: str) -> None:
-    """Stay alive and reachable while a store catches up, which holds the dataflow."""
-    runtime.health.beat()
-    runtime.health.set("stores", False, words)
-    if runtime.stopping.is_set():
-        msg = "stopped while a store was catching up; it goes on from there at the next start"
-        raise StoppedError(msg)

@@ -9,7 +9,7 @@ CONDITIONS = ("bundle", "index", "polling_requests", "dead_letter_brake")
 
 
 def scores(side: ScoreSide) -> Dataflow:
-    """Wire the dataflow. Its name and its steps' are part of the recovery data's format."""
+    """Wire the dataflow."""
     flow = Dataflow("scores")
     requests, dead_letters = read_requests(flow, side.requests, side.decoder)
     answers = enrich(requests, side.enricher)

@@ -6,11 +6,11 @@ from bytewax.dataflow import Dataflow
 from flows.engine.steps import keep_seed_sets, read_candidates, read_clicks, write
 from flows.runtime import SeedSide
 
-CONDITIONS = ("bundle", "stores", "polling_clicks", "dead_letter_brake")
+CONDITIONS = ("bundle", "polling_clicks", "dead_letter_brake")
 
 
 def seeds(side: SeedSide) -> Dataflow:
-    """Wire the dataflow. Its name and its steps' are part of the recovery data's format."""
+    """Wire the dataflow."""
     flow = Dataflow("seeds")
     clicks, dead_clicks = read_clicks(flow, side.clicks, side.decoder)
     candidates, dead_candidates = read_candidates(flow, side.candidates, side.decoder)

@@ -1,16 +1,23 @@
-"""The layout and format of a state directory: one folder a partition, the recovery data, ``format.json``."""
+"""The layout and format of a state directory: a folder for each partition's store, and ``format.json``."""
 
 import json
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from state.atomic_file import atomic_write, sync
-from state.store.layout import STATE_FORMAT, StoreError, refusal_of_format
+from state.store.layout import MIGRATED_FORMAT, STATE_FORMAT, StoreError, refusal_of_format
 from state.store.rocks import holds_data
 
 _STORE = re.compile(r"\d{5}")
 NAME = "format.json"
+STORES = "seeds"
 RESTORING = "restoring"
+
+
+class UnreadableFormatError(StoreError):
+    """``format.json`` cannot be read."""
 
 
 def store_paths(state_dir: Path) -> dict[int, Path]:
@@ -21,17 +28,8 @@ def store_paths(state_dir: Path) -> dict[int, Path]:
     Raises:
         StoreError: when they cannot be listed.
     """
-    found = [path for path in _folders(state_dir / "seeds") if _STORE.fullmatch(path.name)]
+    found = [path for path in _folders(state_dir / STORES) if _STORE.fullmatch(path.name)]
     return {int(path.name): path for path in found if _may_hold(path)}
-
-
-def recovery_folders(state_dir: Path) -> list[Path]:
-    """The folders of recovery data, one for each dataflow; those that are still being made have a dot before the name.
-
-    Raises:
-        StoreError: when they cannot be listed.
-    """
-    return [path for path in _folders(state_dir / "recovery") if _readable(path)]
 
 
 def cannot_be_read(path: Path, error: OSError) -> StoreError:
@@ -57,45 +55,86 @@ def _may_hold(path: Path) -> bool:
         return True
 
 
-def _readable(path: Path) -> bool:
-    try:
-        next(path.iterdir(), None)
-    except OSError as error:
-        raise cannot_be_read(path, error) from error
-    return True
-
-
 def read_format(state_dir: Path) -> int | None:
     """The format of a state directory, None when it holds nothing yet; without a mark it is the first, 1.
 
     Raises:
-        StoreError: when the mark cannot be read, or a restore was cut off.
+        UnreadableFormatError: when the mark cannot be read.
+        StoreError: when a restore was cut off.
     """
     refuse_cut_off(state_dir)
+    mark = _read_mark(state_dir)
+    return mark.format if mark is not None else 1 if store_paths(state_dir) else None
+
+
+def partition_counts(state_dir: Path) -> list[int]:
+    """How many partitions the clicks topic had at each time, ascending; where that is not noted, the stores tell.
+
+    Raises:
+        StoreError: when the mark, or the stores' folder, cannot be read.
+    """
+    mark = _read_mark(state_dir)
+    stores = max(store_paths(state_dir), default=-1) + 1
+    return sorted(mark.partitions) if mark is not None and mark.partitions else [stores] if stores else []
+
+
+def note_partition_count(state_dir: Path, now: int) -> list[int]:
+    """Note how many partitions the clicks topic has now; returns every count so far, ascending.
+
+    Only an owner of the directory may call it, and no two at once.
+
+    Raises:
+        StoreError: when the mark cannot be read.
+        OSError: when it cannot be written.
+    """
+    counts = sorted({*partition_counts(state_dir), now})
+    mark = _read_mark(state_dir)
+    if mark is None or mark.partitions != counts:
+        write_format(state_dir, partitions=counts)
+    return counts
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """What ``format.json`` says."""
+
+    format: int
+    partitions: list[int]
+    backup: dict[str, int] | None
+
+
+def _read_mark(state_dir: Path) -> _Mark | None:
     try:
         mark = json.loads((state_dir / NAME).read_bytes())
-        if type(mark["format"]) is not int:
+        found = _Mark(mark["format"], mark.get("partitions", []), mark.get("backup"))
+        if type(found.format) is not int or type(found.partitions) is not list:
             raise TypeError
-        return int(mark["format"])
+        if any(type(count) is not int or count < 1 for count in found.partitions):
+            raise ValueError
+        if found.format == STATE_FORMAT and mark.keys() - {"format", "partitions", "backup"}:
+            raise ValueError
+        if found.backup is not None and any(type(at) is not int for at in found.backup.values()):
+            raise TypeError
+        return found
     except FileNotFoundError:
-        return 1 if _holds_state(state_dir) else None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         msg = (
             f"{state_dir / NAME} cannot be read ({type(error).__name__}). It says of which format the state directory "
             f'is. If only this version has run on it, write {{"format": {STATE_FORMAT}}} there; else restore the state '
             "directory from a backup (`ralm state restore`). Nothing was changed."
         )
-        raise StoreError(msg) from error
+        raise UnreadableFormatError(msg) from error
 
 
 def check_format(state_dir: Path) -> None:
-    """See that a state directory is of this version's format, or empty.
+    """See that a state directory is of a format that this version reads, or empty.
 
     Raises:
         StoreError: when it is not; says how to migrate.
     """
     found = read_format(state_dir)
-    if found not in (None, STATE_FORMAT):
+    if found not in (None, MIGRATED_FORMAT, STATE_FORMAT):
         raise StoreError(refusal(state_dir, found or 1))
 
 
@@ -129,7 +168,7 @@ def refuse_cut_off(state_dir: Path) -> None:
 
 
 def mark_format(state_dir: Path) -> None:
-    """See that a state directory is of this version's format, and mark it if it is new.
+    """See that a state directory is of this version's format, mark it if it is new, and migrate the format before.
 
     Only an owner of the directory may call it. Several processes may: they write the same.
 
@@ -137,33 +176,53 @@ def mark_format(state_dir: Path) -> None:
         StoreError: when it is of another format; nothing is written then.
     """
     check_format(state_dir)
-    if (state_dir / NAME).exists():
+    mark = _read_mark(state_dir)
+    if mark is not None and mark.format == STATE_FORMAT:
         return
-    write_format(state_dir)
+    # The stores are migrated one by one, each with its first write.
+    write_format(state_dir, partitions=_counts_before(state_dir))
 
 
-def write_format(state_dir: Path, *, backup: bool = False) -> None:
+def _counts_before(state_dir: Path) -> list[int]:
+    """The counts of partitions where the format before had them; a damaged note of them tells nothing."""
+    try:
+        counts = json.loads((state_dir / "grown.json").read_bytes())
+        if all(type(count) is int and count > 0 for count in counts):
+            return sorted({*counts, *partition_counts(state_dir)})
+    except (OSError, ValueError, TypeError):
+        pass
+    return partition_counts(state_dir)
+
+
+def write_format(state_dir: Path, *, partitions: Sequence[int] = (), backup: Mapping[int, int] | None = None) -> None:
     """Write the mark of this version's format, whatever is there.
 
     Args:
         state_dir: the directory, made if there is none.
-        backup: whether it is a backup, which has a note beside it.
+        partitions: how many partitions the clicks topic had at each time.
+        backup: of a backup the position of each store in it, by partition.
 
     Raises:
         OSError: when it cannot be written.
     """
     state_dir.mkdir(parents=True, exist_ok=True)
-    mark = {"format": STATE_FORMAT, "backup": True} if backup else {"format": STATE_FORMAT}
+    mark: dict[str, object] = {"format": STATE_FORMAT, "partitions": list(partitions)}
+    if backup is not None:
+        mark["backup"] = {f"{partition:05d}": position for partition, position in backup.items()}
     with atomic_write(state_dir / NAME) as work:
         work.write_text(json.dumps(mark) + "\n")
 
 
-def is_backup(state_dir: Path) -> bool:
-    """Whether the mark says that a directory was made as a backup."""
-    try:
-        return bool(json.loads((state_dir / NAME).read_bytes())["backup"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+def backup_positions(state_dir: Path) -> dict[int, int] | None:
+    """The position of each store of a backup, by partition, as they were when it was made; None of what is no backup.
+
+    Raises:
+        StoreError: when the mark cannot be read.
+    """
+    mark = _read_mark(state_dir)
+    if mark is None or mark.backup is None:
+        return None
+    return {int(name): position for name, position in mark.backup.items()}
 
 
 def begin_restoring(state_dir: Path) -> None:
@@ -185,8 +244,3 @@ def end_restoring(state_dir: Path) -> None:
     """
     (state_dir / RESTORING).unlink()
     sync(state_dir)
-
-
-def _holds_state(state_dir: Path) -> bool:
-    recovery = (next(folder.glob("part-*.sqlite3"), None) for folder in recovery_folders(state_dir))
-    return bool(store_paths(state_dir)) or any(recovery)

@@ -14,8 +14,6 @@ from flows.messages.codec import decode_centroids, split_centroids_key
 from flows.messages.types import Centroids
 from flows.seed_sets.clustering import ClusteringPool
 from flows.seed_sets.keeper import SeedSetOperator
-from flows.seed_sets.keeper_state import OperatorSnapshot
-from flows.support.errors import RalmError
 from state.user_keys import user_keys
 
 IDS = [str(number) for number in range(60)]
@@ -30,12 +28,6 @@ def make_pool(path: Path, rng_seed: int) -> ClusteringPool:
     """A pool with a bundle of random weights, in which the last ten users have no vector."""
     bundle = toy_bundle(path, IDS[:50], rng_seed=rng_seed)
     return ClusteringPool(bundle, ClusteringSettings(clusters=4, min_seeds=3, cluster_sample=1000))
-
-
-def no_history(_: OperatorSnapshot) -> tuple[list[ClickBatch], list[CandidateBatch]]:
-    """What a topic says that has nothing of what a store has missed."""
-    msg = "the topic has nothing"
-    raise RalmError(msg)
 
 
 def batch(offset: int, *clicks: tuple[str, int, int], idle: int = 0) -> ClickBatch:

@@ -5,13 +5,12 @@ from typing import TypeAlias
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from operator_maker import USERS, WINDOWS, batch, no_history
+from operator_maker import USERS, WINDOWS, batch
 
 from flows.config.groups import SeedSettings
-from flows.messages.batches import CandidateBatch, ClickBatch
+from flows.messages.batches import ClickBatch
 from flows.seed_sets.clustering import ClusteringPool
 from flows.seed_sets.keeper import SeedSetOperator
-from flows.seed_sets.keeper_state import OperatorSnapshot
 from state.store.seed_store import SeedStore
 
 Clicks: TypeAlias = list[tuple[str, int, int]]
@@ -49,13 +48,10 @@ class Disk:
         self.pool, self.folder = pool, folder
         self.store: SeedStore | None = None
 
-    def open(
-        self, state: OperatorSnapshot | None, clicks: Clicks | None = None, listed: list[CandidateBatch] = ()
-    ) -> SeedSetOperator:
+    def open(self) -> SeedSetOperator:
         self.close()
         self.store = SeedStore.open(self.folder, topic="clicks", partition=0, capacity=CAPACITY)
-        history = no_history if clicks is None else lambda _: ([batch(0, *clicks)], listed)
-        return SeedSetOperator(self.store, self.pool, self.options, state, history)
+        return SeedSetOperator(self.store, self.pool, self.options)
 
     def seeds(self) -> Seeds:
         assert self.store is not None

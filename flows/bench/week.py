@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from flows.bench.random_bundle import write_random_bundle
 from flows.config.groups import ClusteringSettings, SeedSettings
-from flows.messages.batches import CandidateBatch, ClickBatch
+from flows.messages.batches import ClickBatch
 from flows.seed_sets.clustering import ClusteringPool
 from flows.seed_sets.keeper import SeedSetOperator
-from flows.seed_sets.keeper_state import OperatorSnapshot
 from monitoring import metrics
 from state.bundle.bundle import Bundle
 from state.store.seed_store import SeedStore
@@ -101,7 +100,7 @@ def simulate(folder: Path, plan: WeekPlan, progress: Callable[[str], None]) -> t
             closing(SeedStore.open(folder / "store", topic="clicks", partition=0, capacity=plan.max_seeds))
         )
         options = SeedSettings(max_seeds=plan.max_seeds, item_ttl=_TTL // 1000, window=_WINDOW // 1000)
-        operator = SeedSetOperator(store, pool, options, None, _nothing_missed)
+        operator = SeedSetOperator(store, pool, options)
         for number, batch in enumerate(_windows(plan, rng)):
             began = time.perf_counter()
             operator.apply([batch])
@@ -159,10 +158,6 @@ def _pool(path: Path, rng: np.random.Generator) -> ClusteringPool:
     keys: NDArray[np.uint64] = np.arange(_VECTORS, dtype=np.uint64) * np.uint64(_USERS // _VECTORS)
     write_random_bundle(path, keys, _DIM, rng)
     return ClusteringPool(Bundle.open(path), ClusteringSettings())
-
-
-def _nothing_missed(_: OperatorSnapshot) -> tuple[list[ClickBatch], list[CandidateBatch]]:
-    return [], []
 
 
 def _look(path: Path) -> tuple[float, float]:

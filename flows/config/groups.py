@@ -56,7 +56,7 @@ class KafkaSettings(SettingGroup):
     topic_centroids: str = setting("centroids", "centroids topic, keyed by model version and item, compacted")
     topic_scores: str = setting("scores", "scores topic, keyed by user")
     topic_dead_letters: str = setting("dead-letters", "dead-letter topic: messages that could not be used")
-    group_id: str = setting("ralm", "consumer group whose committed offsets show the lag; nothing resumes from them")
+    group_id: str = setting("ralm", "consumer group of this deployment; requests resume from its offsets")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = setting(
         "PLAINTEXT", "protocol of the connections to the brokers"
     )
@@ -123,9 +123,8 @@ class BrakeSettings(SettingGroup):
 class StateSettings(SettingGroup):
     """Where the state lies and how it is kept."""
 
-    state_dir: str = setting(".ralm/state", "directory of stores and recovery data; one process owns it")
+    state_dir: str = setting(".ralm/state", "directory of stores; one process owns it")
     snapshot_interval: PositiveDuration = duration("2s", "time between two snapshots; a crash repeats that much")
-    recovery_partitions: Positive = setting(8, "number of recovery files; at least the largest number of processes")
     rebuild: Literal["complete", "partial"] = setting(
         "complete",
         "how a missing store is rebuilt; complete: fail if the topic no longer holds all missing clicks; partial: "

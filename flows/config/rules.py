@@ -136,8 +136,6 @@ def _process(s: AllSettings) -> Iterator[Broken]:
         yield "addresses must not name a process twice", ("addresses",)
     if s.process_id >= max(1, len(addresses)):
         yield f"process_id counts the addresses from 0, and there are {len(addresses)}", ("process_id", "addresses")
-    if len(addresses) > s.recovery_partitions:
-        yield "recovery_partitions must not be below the number of addresses", ("recovery_partitions", "addresses")
     if not s.metrics_host.strip():
         yield "metrics_host must not be empty; 0.0.0.0 listens on all addresses", ("metrics_host",)
 

@@ -1,8 +1,8 @@
 """Our Kafka sink: nothing is dropped in silence.
 
-Every message has a delivery callback. At the end of each epoch all of it must be with the broker before the epoch's
-snapshot is taken; what cannot be delivered in time raises, the flow stops, and the epoch is done again after a
-restart. (Only sinks with fixed partitions hold back the engine's snapshot: of others, messages can be lost.)
+Every message has a delivery callback. An epoch has settled, and the next can end, once all its messages are with the
+broker; what cannot be delivered in time raises, the flow stops, and the epoch is done again after a restart. (Only
+sinks with fixed partitions hold the engine back: of others, messages can be lost.)
 While it waits for the broker it gives signs of life: a flow that waits is healthy.
 """
 
@@ -18,7 +18,7 @@ from flows.kafka.producer import Producer, ProducerRecord, SinkRole
 from flows.messages.batches import OutMessage
 
 _PARTS = 16
-"""Named in the recovery data, so it must never change; workers beyond it write nothing."""
+"""Workers beyond it write nothing."""
 
 
 class KafkaSink(FixedPartitionedSink[OutMessage, None]):
@@ -48,7 +48,7 @@ class KafkaSink(FixedPartitionedSink[OutMessage, None]):
         self._shared: Producer | None = None
 
     def list_parts(self) -> list[str]:
-        """The parts' names in the recovery data."""
+        """The parts' names."""
         return [f"{part:02d}" for part in range(_PARTS)]
 
     def part_fn(self, item_key: str) -> int:
@@ -66,7 +66,7 @@ class KafkaSink(FixedPartitionedSink[OutMessage, None]):
 
 
 class SinkPart(StatefulSinkPartition[OutMessage, None]):
-    """A part of the sink; it keeps no state, but takes part in the snapshot and so holds it back."""
+    """A part of the sink; it keeps no state, but an epoch ends only once its snapshot has returned."""
 
     def __init__(self, producer: Producer, topic: str) -> None:
         self._producer = producer

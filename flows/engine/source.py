@@ -1,14 +1,15 @@
-"""Our Kafka source: positions in the engine's snapshot, no silent jump.
+"""Our Kafka source: begins where the stores or the consumer group say, and never jumps in silence.
 
 What the engine's own source gets wrong and this one does not: an offset that has expired raises instead of jumping to
-the end of the log; an error never advances the position; the position is also committed to a consumer group, so that
-ordinary tools see the lag (nothing is ever resumed from there). All sources of a process rest together while none has
-anything to read.
+the end of the log; an error never advances the position. The position is committed to the consumer group one epoch
+late, when all sinks have settled what was read before it. Requests, which no store knows, are resumed from there; for
+clicks and candidates it shows ordinary tools the lag, and that a store was filled somewhere. All sources of a process
+rest together while none has anything to read.
 """
 
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,8 +18,8 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from flows.engine.failures import report_failure
 from flows.kafka.consumer import TopicReader
+from flows.kafka.first_offset import FirstOffset
 from flows.messages.batches import NO_TIMESTAMP, RawBatch, RawMessage
-from flows.recovery.sealed import seal_position, unseal_position
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from monitoring import metrics
@@ -84,8 +85,10 @@ class SourceOptions:
         topic: its name.
         consumer: librdkafka's settings.
         poll: most messages a poll takes.
-        start_from: ``earliest`` or ``latest``; where a partition without a position starts.
-        known: the partitions that the recovery data knows.
+        begin: says where to begin in a partition.
+        known: how many partitions the state knows.
+        mine: says whether this process reads a partition.
+        after: says that a partition's messages may be taken; until then that partition waits.
         stopping: says that the flow drains; the source then ends.
         open: says that messages may be taken; until then the source waits.
         beat: called at each poll, as a sign of life.
@@ -99,9 +102,11 @@ class SourceOptions:
     topic: str
     consumer: dict[str, Any]
     poll: int
-    start_from: str
-    known: Collection[int]
+    begin: FirstOffset
     stopping: Callable[[], bool]
+    known: int = 0
+    mine: Callable[[int], bool] = lambda _: True
+    after: Callable[[int], bool] = lambda _: True
     open: Callable[[], bool] = lambda: True
     beat: Callable[[], None] = lambda: None
     idle: IdleBackoff = field(default_factory=IdleBackoff)
@@ -110,8 +115,8 @@ class SourceOptions:
     counted: Callable[[int], None] = lambda _: None
 
 
-class KafkaSource(FixedPartitionedSource[RawBatch, bytes | None]):
-    """Reads all partitions of a topic; a partition's state is its next offset, sealed.
+class KafkaSource(FixedPartitionedSource[RawBatch, None]):
+    """Reads the partitions of a topic that are this process's.
 
     Partitions are listed once, at the start: new ones are picked up at the next start, from their beginning.
     """
@@ -119,9 +124,11 @@ class KafkaSource(FixedPartitionedSource[RawBatch, bytes | None]):
     def __init__(self, options: SourceOptions) -> None:
         self._options = options
         self._reader = TopicReader(options.topic, options.consumer, options.poll)
+        self._waited_for: set[int] = set()
+        self._parts: list[PartitionReader] = []
 
     def list_parts(self) -> list[str]:
-        """The partitions' names in the recovery data; they must never change.
+        """The names of this process's partitions.
 
         Raises:
             RalmError: when the broker does not answer, has no such topic, or its partitions are not those that were.
@@ -130,13 +137,12 @@ class KafkaSource(FixedPartitionedSource[RawBatch, bytes | None]):
         count = counts.get(options.topic, 0)
         if not count and not (options.optional and not options.known):
             raise RalmError(self._reader.missing(options.topic))
-        gone = sorted(partition for partition in options.known if partition >= count)
-        if gone:
+        if count < options.known:
             msg = (
-                f"the topic {options.topic!r} has {count} partitions, but the state knows {len(gone)} more (up to "
-                f"{gone[-1]}): it was made anew, or this is another cluster. Make it again with at least "
-                f"{gone[-1] + 1} partitions, point bootstrap_servers and topic_prefix to the right one, or move the "
-                "state directory away to begin with this topic."
+                f"the topic {options.topic!r} has {count} partitions, but the state knows {options.known}: it was made "
+                f"anew, or this is another cluster. Make it again with at least {options.known} partitions, point "
+                "bootstrap_servers and topic_prefix to the right one, or move the state directory away to begin with "
+                "this topic."
             )
             raise RalmError(msg)
         if options.partner and count and counts.get(options.partner) != count:
@@ -145,30 +151,61 @@ class KafkaSource(FixedPartitionedSource[RawBatch, bytes | None]):
                 f"{counts.get(options.partner)}: give both the same number, or an item's messages would not meet."
             )
             raise RalmError(msg)
-        if options.known and count > len(options.known):
-            log.info("the topic has grown", topic=options.topic, partitions=count, new=count - len(options.known))
+        if options.known and count > options.known:
+            log.info("the topic has grown", topic=options.topic, partitions=count, new=count - options.known)
         options.counted(count)
-        return [f"{options.kind}/{partition:05d}" for partition in range(count)]
+        mine = [partition for partition in range(count) if options.mine(partition)]
+        self._waited_for = set(mine)
+        return [f"{options.kind}/{partition:05d}" for partition in mine]
 
     @report_failure
-    def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> "PartitionReader":
-        """Read a partition on from a snapshot, or from the start."""
-        del step_id
-        position = unseal_position(resume_state)
-        return PartitionReader(self._options, self._reader, int(for_part.rpartition("/")[2]), position)
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> "PartitionReader":
+        """Begin to read a partition."""
+        del step_id, resume_state
+        partition = int(for_part.rpartition("/")[2])
+        part = PartitionReader(self._options, self._reader, partition, self._waited_for.discard)
+        self._parts.append(part)
+        return part
+
+    def was_at_end(self, partition: int) -> bool:
+        """Whether all that a partition had was taken once; so it is where there is no such partition."""
+        return partition not in self._waited_for
+
+    def settled(self) -> None:
+        """Commit what was read, once the dataflow has ended by itself."""
+        self._reader.commit_all({part.partition: part.position for part in self._parts})
+
+    def close(self) -> None:
+        """Leave the group and close the client."""
+        self._reader.close()
 
 
-class PartitionReader(StatefulSourcePartition[RawBatch, bytes | None]):
-    """Reads one partition, a batch a poll."""
+class PartitionReader(StatefulSourcePartition[RawBatch, None]):
+    """Reads one partition, a batch a poll.
 
-    def __init__(self, options: SourceOptions, reader: TopicReader, partition: int, position: int | None) -> None:
+    Args:
+        options: how the topic is read.
+        reader: its client.
+        partition: the partition.
+        at_end: called with it when it stands at its end.
+    """
+
+    def __init__(
+        self,
+        options: SourceOptions,
+        reader: TopicReader,
+        partition: int,
+        at_end: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._options = options
         self._reader = reader
-        self._partition = partition
+        self.partition = partition
+        self._tell_end = at_end
+        self._settling: int | None = None
         self._last_message = self._last_batch = time.monotonic()
         self._stood_at_end: float | None = None
         self._last_lag = self._last_look = 0.0
-        reader.add(partition, position, options.start_from)
+        reader.add(partition, options.begin(reader, partition))
         self._sent = reader.position(partition)
         options.idle.opened()
 
@@ -185,37 +222,32 @@ class PartitionReader(StatefulSourcePartition[RawBatch, bytes | None]):
             raise StopIteration
         options.beat()
         now = time.monotonic()
-        if not options.open():
-            self._last_message = now  # messages may wait meanwhile: the partition is not idle
-            self._report_lag(now)
+        if not self._may_take(now):
             options.idle.empty()
             return []
-        if options.kind == "candidates" and now - self._last_look < _CANDIDATES_EVERY_S:
-            options.idle.empty()
-            return []
-        self._last_look = now
-        messages = self._reader.take(self._partition)
+        messages = self._reader.take(self.partition)
         self._report(messages, now)
         if messages:
             options.idle.took()
         else:
             options.idle.empty()
-        stood, at_end = self._stood_at_end, self._reader.at_end(self._partition)
+        stood, at_end = self._stood_at_end, self._reader.at_end(self.partition)
         if at_end:
             self._stood_at_end = now
-        position = self._reader.position(self._partition)
+        position = self.position
+        if at_end and not messages:
+            self._tell_end(self.partition)
         if messages:
             self._last_message = now
         elif position == self._sent and (not at_end or (now - self._last_batch) * 1000 < HEARTBEAT_MS):
             return []
-        # Also what moves the position without a message goes to the seed sets, in the same epoch: they would otherwise
-        # be behind what the snapshot says was read.
+        # Also what moves the position without a message goes to the seed sets: else it would be read again and again.
         self._last_batch, self._sent = now, position
         return [
             RawBatch(
                 options.kind,
                 options.topic,
-                self._partition,
+                self.partition,
                 messages,
                 next_offset=position,
                 idle=int((now - self._last_message) * 1000) if at_end else 0,
@@ -224,22 +256,38 @@ class PartitionReader(StatefulSourcePartition[RawBatch, bytes | None]):
             )
         ]
 
+    def _may_take(self, now: float) -> bool:
+        options = self._options
+        if not (options.open() and options.after(self.partition)):
+            self._last_message = now  # messages may wait meanwhile: the partition is not idle
+            self._report_lag(now)
+            return False
+        if options.kind == "candidates" and now - self._last_look < _CANDIDATES_EVERY_S:
+            return False
+        self._last_look = now
+        return True
+
     def next_awake(self) -> datetime:
         """At once: ``next_batch`` rests by itself."""
         return ALWAYS_DUE
 
-    def snapshot(self) -> bytes | None:
-        """The next offset, sealed."""
-        self._reader.commit(self._partition)
-        return seal_position(self._reader.position(self._partition))
+    @property
+    def position(self) -> int:
+        """The offset from which on nothing was taken."""
+        return self._reader.position(self.partition)
+
+    def snapshot(self) -> None:
+        """Commit what was read until the epoch before: the engine lets an epoch end once that one has settled."""
+        if self._settling is not None:
+            self._reader.commit(self.partition, self._settling)
+        self._settling = self.position
 
     def close(self) -> None:
-        """Stop reading."""
+        """Stop reading; the client goes on until the dataflow has ended, since the last epoch has not settled yet."""
         self._options.idle.closed()
-        self._reader.remove(self._partition)
 
     def _report(self, messages: Sequence[RawMessage], now: float) -> None:
-        kind, label = self._options.kind, str(self._partition)
+        kind, label = self._options.kind, str(self.partition)
         metrics.LAST_POLL.labels(kind).set_to_current_time()
         metrics.MESSAGES_READ.labels(kind).inc(len(messages))
         if messages:
@@ -251,6 +299,6 @@ class PartitionReader(StatefulSourcePartition[RawBatch, bytes | None]):
     def _report_lag(self, now: float) -> None:
         if now - self._last_lag >= _LAG_EVERY_S:
             self._last_lag = now
-            lag = self._reader.lag(self._partition)
+            lag = self._reader.lag(self.partition)
             if lag is not None:
-                metrics.KAFKA_LAG.labels(self._options.kind, str(self._partition)).set(lag)
+                metrics.KAFKA_LAG.labels(self._options.kind, str(self.partition)).set(lag)

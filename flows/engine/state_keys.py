@@ -3,7 +3,7 @@
 The engine sends a state key to worker ``SipHash-1-3(key) mod workers``. Plain names fall where they fall: of "0" to
 "3", all four may meet one of two workers. So each partition's name carries a salt, searched once, with which its hash
 is the partition's number modulo 840, and so modulo every number of workers from 1 to 8 (and 10, 12, 14, 15, ...).
-The names are part of the recovery data's format: they must never change.
+Which worker has a partition's operator can thus be said beforehand, so that its process reads the partition too.
 """
 
 from functools import cache
@@ -25,6 +25,15 @@ def partition_key(partition: int) -> str:
         for salt in count()
         if siphash13((key := f"{partition}/{salt}").encode() + b"\xff") % _SPREAD == partition % _SPREAD
     )
+
+
+def worker_of(partition: int, workers: int) -> int:
+    """The worker, of how many, that the engine sends a Kafka partition's state key to.
+
+    >>> [worker_of(p, 3) for p in range(6)]
+    [0, 1, 2, 0, 1, 2]
+    """
+    return siphash13(partition_key(partition).encode() + b"\xff") % workers
 
 
 def siphash13(data: bytes) -> int:

@@ -14,14 +14,12 @@ from flows.engine.source import KafkaSource
 from flows.engine.state_keys import partition_key
 from flows.messages.batches import CandidateBatch, ClickBatch, OutMessage, RawBatch, RequestBatch
 from flows.messages.decode import Decoded, Decoder
-from flows.recovery.sealed import seal, unseal
 from flows.scoring.enricher import Enricher
 from flows.seed_sets.keeper import SeedSetOperator
-from flows.seed_sets.keeper_state import OperatorSnapshot
 
 B = TypeVar("B")
 Batch: TypeAlias = ClickBatch | CandidateBatch
-OperatorFactory: TypeAlias = Callable[[int, OperatorSnapshot | None], SeedSetOperator]
+OperatorFactory: TypeAlias = Callable[[int], SeedSetOperator]
 
 
 def read_clicks(
@@ -58,7 +56,7 @@ def keep_seed_sets(
 ) -> KeyedStream[OutMessage]:
     """Seed sets by partition; emits centroids when a window closes."""
     both: KeyedStream[Batch] = op.merge("clicks_and_candidates", clicks, candidates)
-    return op.stateful_batch("seed_sets", both, lambda state: _SeedSetStep(make, state))
+    return op.stateful_batch("seed_sets", both, lambda _: _SeedSetStep(make))
 
 
 def enrich(requests: Stream[RequestBatch], enricher: Enricher) -> KeyedStream[OutMessage]:
@@ -84,23 +82,21 @@ def _dead_letters(step_id: str, decoded: Stream[Decoded[B]]) -> KeyedStream[OutM
     return op.flat_map(step_id, decoded, letters)
 
 
-class _SeedSetStep(StatefulBatchLogic[Batch, OutMessage, bytes | None]):
+class _SeedSetStep(StatefulBatchLogic[Batch, OutMessage, None]):
     """A seed set operator as the engine wants it.
 
-    The engine builds a step from its snapshot and does not say for which key. Without a snapshot the partition is
-    known with the first batch, which even an empty partition sends as its heartbeat.
+    The engine does not say for which key it builds a step. The partition is known with the first batch, which even an
+    empty partition sends as its heartbeat.
     """
 
-    @report_failure
-    def __init__(self, make: OperatorFactory, snapshot: bytes | None) -> None:
+    def __init__(self, make: OperatorFactory) -> None:
         self._make = make
-        state = None if snapshot is None else OperatorSnapshot.decode(unseal(snapshot))
-        self._operator = None if state is None else make(state.partition, state)
+        self._operator: SeedSetOperator | None = None
 
     @report_failure
     def on_batch(self, values: list[Batch]) -> tuple[list[OutMessage], bool]:
         if self._operator is None:
-            self._operator = self._make(values[0].partition, None)
+            self._operator = self._make(values[0].partition)
         return self._operator.apply(values), self.RETAIN
 
     @report_failure
@@ -108,12 +104,13 @@ class _SeedSetStep(StatefulBatchLogic[Batch, OutMessage, bytes | None]):
         return [] if self._operator is None else self._operator.collect(), self.RETAIN
 
     def on_eof(self) -> tuple[list[OutMessage], bool]:
-        # A drain closes no window: what is open or pending stays in the snapshot.
+        # A drain closes no window: what is open or pending stays in the store.
         return [], self.RETAIN
 
     def notify_at(self) -> datetime | None:
         return None if self._operator is None else self._operator.notify_at()
 
     @report_failure
-    def snapshot(self) -> bytes | None:
-        return None if self._operator is None else seal(self._operator.snapshot().encode())
+    def snapshot(self) -> None:
+        if self._operator is not None:
+            self._operator.snapshot()

@@ -6,15 +6,15 @@ bounded time, since librdkafka may wait for an answer for ever.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from flows.kafka.errors import is_end, is_gone, is_lasting, is_unreadable, no_topic
+from flows.kafka.errors import is_end, is_gone, is_lasting, is_unreadable, no_topic, reason
 from flows.kafka.outage_log import outage_log
-from flows.kafka.probe import BrokerProbe
+from flows.kafka.probe import ASK_TIMEOUT_S, BrokerProbe
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from monitoring import metrics
@@ -107,22 +107,43 @@ class TopicReader:
         """What to say of a topic that is not there."""
         return no_topic(self._config["bootstrap.servers"], [topic])
 
-    def add(self, partition: int, position: int | None, start_from: str = "earliest") -> None:
+    def bounds(self, partition: int) -> tuple[int, int]:
+        """The first offset of a partition and its end, as they were when this was first asked.
+
+        Raises:
+            RalmError: when the broker does not say.
+        """
+        with self._lock:
+            if partition not in self._bounds:
+                self._ask_bounds()
+            return self._bounds[partition]
+
+    def committed(self, partition: int) -> int | None:
+        """The offset that the group has committed, None without one.
+
+        Raises:
+            RalmError: when the broker does not say.
+        """
+        try:
+            (found,) = self._consumer.committed([self._place(partition)], timeout=ASK_TIMEOUT_S)
+            if found.error is not None:
+                raise KafkaException(found.error)
+        except KafkaException as error:
+            msg = (
+                f"{self.topic}[{partition}]: the broker at {self._config['bootstrap.servers']} does not say what the "
+                f"group {self._config.get('group.id')} has committed: {reason(error)}. Start again once it does."
+            )
+            raise RalmError(msg) from error
+        return None if found.offset < 0 else int(found.offset)
+
+    def add(self, partition: int, position: int) -> None:
         """Begin to read a partition.
 
         Args:
             partition: its number.
-            position: the offset to begin at, None without one.
-            start_from: where to begin without one: ``earliest`` or ``latest``.
-
-        Raises:
-            RalmError: when the broker does not say where that is.
+            position: the offset to begin at.
         """
         with self._lock:
-            if position is None:
-                if partition not in self._bounds:
-                    self._ask_bounds()
-                position = self._bounds[partition][start_from == "latest"]
             self._partitions[partition] = _Partition(position, position)
             self._consumer.incremental_assign([self._place(partition, position)])
         log.info("reading", topic=self.topic, partition=partition, offset=position)
@@ -137,8 +158,8 @@ class TopicReader:
             RalmError: when the broker does not answer or has no such topic.
         """
         self._ask_bounds()
-        for partition in self._bounds:
-            self.add(partition, None)
+        for partition, (first, _) in self._bounds.items():
+            self.add(partition, first)
         return {partition: end for partition, (_, end) in self._bounds.items()}
 
     def take(self, partition: int) -> list[Message]:
@@ -180,20 +201,34 @@ class TopicReader:
         _, high = self._consumer.get_watermark_offsets(self._place(partition), cached=True)
         return None if high < 0 else max(0, high - self.position(partition))
 
-    def commit(self, partition: int) -> None:
-        """Tell the group the position, for lag tools; nothing is resumed from there."""
+    def commit(self, partition: int, offset: int) -> None:
+        """Commit an offset to the group, without waiting for the broker's answer."""
         try:
-            self._consumer.commit(offsets=[self._place(partition, self.position(partition))], asynchronous=True)
+            self._consumer.commit(offsets=[self._place(partition, offset)], asynchronous=True)
         except KafkaException as error:
             log.warning("the group's offset was not committed", topic=self.topic, error=str(error))
 
-    def remove(self, partition: int) -> None:
-        """Stop reading a partition; the last one closes the consumer."""
-        with self._lock:
-            del self._partitions[partition]
-            last = not self._partitions
-        if last:
-            self.close()
+    def commit_all(self, offsets: Mapping[int, int]) -> None:
+        """Commit offsets to the group, and wait a bounded time for the broker's answer.
+
+        Args:
+            offsets: by partition.
+        """
+        if not offsets:
+            return
+        places = [self._place(partition, offset) for partition, offset in offsets.items()]
+
+        def commit() -> None:
+            try:
+                self._consumer.commit(offsets=places, asynchronous=False)
+            except KafkaException as error:
+                log.warning("the group's offsets were not committed", topic=self.topic, error=str(error))
+
+        committing = threading.Thread(target=commit, name=f"commit-{self.topic}", daemon=True)
+        committing.start()
+        committing.join(_CLOSE_TIMEOUT_S)
+        if committing.is_alive():
+            log.warning("the broker does not confirm the group's offsets; going on without", topic=self.topic)
 
     def close(self) -> None:
         """Close the consumer, in bounded time."""
@@ -279,7 +314,7 @@ def close_with_timeout(consumer: Consumer, topic: str, timeout_s: float = _CLOSE
     """Close a consumer, or stop waiting for it: a broker that is silent must not keep a flow from ending.
 
     ``close`` waits for the answers to commits that are on their way: for the session's timeout when the broker refuses
-    connections, without bound when it says nothing. Nothing depends on them; they tell lag tools the position.
+    connections, without bound when it says nothing. Without them a little more is read again after a restart.
 
     Args:
         consumer: not used afterwards by anyone.

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import OffsetSpec
@@ -21,17 +21,12 @@ from flows.kafka.consumer import close_with_timeout
 from flows.kafka.errors import is_end, is_gone, is_lasting, reason
 from flows.kafka.outage_log import outage_log
 from flows.kafka.probe import BrokerProbe
-from flows.messages.batches import RawBatch
 from flows.support.errors import RalmError
-from flows.support.logs import get_logger
-
-log = get_logger(__name__)
 
 _POLL = 2_000
 _POLL_S = 0.1
 _SILENCE_S = 60.0
 """Without progress for so long, reading fails."""
-_LOG_EVERY_S = 5.0
 
 Span: TypeAlias = tuple[int, int]
 """First offset, and the offset that is not read any more."""
@@ -205,84 +200,3 @@ def _end_after(topic: str, spans: Mapping[int, Span], partition: int, offset: in
         msg = f"{topic}[{partition}] has no offset {offset}: it has {has}"
         raise RalmError(msg)
     return end
-
-
-class ReplayReader:
-    """Reads a partition's messages again, for a store that is missing or behind.
-
-    Args:
-        config: librdkafka's settings.
-        rebuild: ``complete``: fail if missing messages were deleted from the topic; ``partial``: go on with what it
-            still has.
-        watch: called with a text for the person on call between polls; may raise to end the reading.
-    """
-
-    def __init__(
-        self, config: dict[str, Any], rebuild: Literal["complete", "partial"], watch: Callable[[str], None]
-    ) -> None:
-        self._config = config
-        self._rebuild = rebuild
-        self._watch = watch
-
-    def check(self, topic: str, partition: int, position: int) -> None:
-        """See that a store without a snapshot can go on from its position.
-
-        Raises:
-            RalmError: when clicks after it were deleted, or the topic is not the one that the store was filled from.
-        """
-        self._start(topic, partition, (position, position))
-
-    def read(self, kind: str, topic: str, partition: int, span: Span) -> Iterator[RawBatch]:
-        """Read messages from an offset up to another (its end is not read), in order.
-
-        Raises:
-            RalmError: when they cannot be had; says what to do.
-        """
-        if span[0] >= span[1]:
-            return
-        start = self._start(topic, partition, span, compacted=kind == "candidates")
-        began = logged = time.monotonic()
-
-        def progress(done: int, total: int) -> None:
-            nonlocal logged
-            self._watch(f"{topic}[{partition}] is read again, {done / total:.0%} done")
-            now = time.monotonic()
-            if now - logged > _LOG_EVERY_S:
-                logged = now
-                left = round((now - began) * (total - done) / max(1, done))
-                log.info(
-                    "catching up",
-                    topic=topic,
-                    partition=partition,
-                    offset=start + done,
-                    until=start + total,
-                    seconds_left=left,
-                )
-
-        for chunk in RangeReader(topic, self._config, progress).read({partition: (start, span[1])}):
-            if chunk.messages:
-                now = time.time_ns() // 1_000_000
-                yield RawBatch(kind, topic, partition, chunk.messages, chunk.next_offset, 0, now)
-
-    def _start(self, topic: str, partition: int, span: Span, *, compacted: bool = False) -> int:
-        first, until = span
-        where = f"{topic}[{partition}]"
-        low, high = BrokerProbe(self._config).bounds(topic, [partition])[partition]
-        if high < until:
-            msg = (
-                f"{where} ends at offset {high}, but the state has messages up to {until}: the topic was made anew, or "
-                "this is another cluster. Point bootstrap_servers and topic_prefix to the right one, or move the state "
-                "directory away to begin with this topic."
-            )
-            raise RalmError(msg)
-        if low <= first or compacted:
-            return max(low, first)
-        if self._rebuild == "partial":
-            log.warning("clicks are gone for good", topic=topic, offset=first, kept_from=low)
-            return low
-        msg = (
-            f"{where}: the store of this partition has clicks up to offset {first}, the topic only those from {low}; "
-            "what lies between was deleted. Put the partition's store back (from the process that had it, or from a "
-            "backup), or go on with what the topic still has: --rebuild partial."
-        )
-        raise RalmError(msg)

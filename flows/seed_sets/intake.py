@@ -4,10 +4,10 @@ What it holds until ``write`` is one epoch at most. Everything it does follows f
 that taking the same messages in again, from a crash or into a new store, gives the same seed sets.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -31,15 +31,15 @@ class ApplyResult:
     """What became of a batch of clicks.
 
     Attributes:
-        numbers: items of the clicks that count, int64[n]; those that the store has already included.
+        numbers: items of the clicks that were taken, int64[n].
         times: their event times, int64[n], ms.
-        new: how many of them the store had not.
+        replayed: clicks that the store had already.
         refused: clicks on items that are no candidates any more.
     """
 
     numbers: Ints
     times: Ints
-    new: int
+    replayed: int
     refused: int
 
 
@@ -55,6 +55,7 @@ class SeedSetWriter:
         registry: what the candidates topic says.
         position: the offset after the last click that was taken in.
         candidates: the same of the candidates topic.
+        beside: asked at each write for what else is written: arguments of ``SeedStore.write``.
     """
 
     def __init__(self, store: SeedStore, options: SeedSettings) -> None:
@@ -71,31 +72,29 @@ class SeedSetWriter:
         )
         self.position = store.position
         self.candidates = store.meta.candidates
+        self.beside: Callable[[], dict[str, Any]] = dict
         self._buffer: list[tuple[Ints, np.ndarray[tuple[int], np.dtype[np.uint64]], Ints]] = []
         self._changes = Changes()
 
     def apply_clicks(self, batch: ClickBatch, now: int) -> ApplyResult:
-        """Apply clicks; those before ``position`` are in the store and only counted.
+        """Apply clicks, but for those before ``position``: what they led to is in the store too.
 
         Args:
             batch: the clicks.
             now: event time that decides which items have expired, ms.
         """
         first = int(np.searchsorted(batch.offsets, self.position))
-        counts = np.ones(len(batch.offsets), bool)
-        floors = self.registry.ignore_before(batch.item_ids, now)
+        new = batch.rows(first, len(batch.offsets))
+        taken = np.ones(len(new.offsets), bool)
+        floors = self.registry.ignore_before(new.item_ids, now)
         if floors is not None:
-            counts = batch.times > floors[batch.items]
-        numbers = self._numbers(batch, counts, first)
-        # An item of a replayed click that is not there any more was evicted since: nothing of it is to be done.
-        known = counts & (numbers >= 0)
-        new = known.copy()
-        new[:first] = False
-        if new.any():
-            self._buffer.append((numbers[new], batch.users[new], batch.times[new]))
+            taken = new.times > floors[new.items]
+        numbers, times = self._numbers(new, taken)[taken], new.times[taken]
+        if len(numbers):
+            self._buffer.append((numbers, new.users[taken], times))
         self.position = max(self.position, batch.next_offset)
-        self.items.click(numbers[known], batch.times[known])
-        return ApplyResult(numbers[known], batch.times[known], int(new.sum()), int((~counts[first:]).sum()))
+        self.items.click(numbers, times)
+        return ApplyResult(numbers, times, first, int((~taken).sum()))
 
     def apply_candidate(self, change: CandidateChange) -> bool:
         """Apply a message of the candidates topic unless the store has it; returns whether it was new."""
@@ -151,12 +150,8 @@ class SeedSetWriter:
         """Note that the tombstones of evicted items have been delivered."""
         self._changes.acked += item_ids
 
-    def write(self, **meta: object) -> None:
-        """Bring the store up to the last message that was taken in.
-
-        Args:
-            meta: other attributes of ``StoreMeta`` that change.
-        """
+    def write(self) -> None:
+        """Bring the store up to the last message that was taken in, with what ``beside`` says."""
         changes, self._changes = self._changes, Changes()
         if self._buffer:
             numbers, users, times = (np.concatenate(column) for column in zip(*self._buffer, strict=True))
@@ -166,19 +161,19 @@ class SeedSetWriter:
                 changes.seeds.append((item_id, seeds))
                 last, count = int(self.items.last_click[number]), int(self.items.seeds[number])
                 changes.items[item_id] = ItemRecord(last, count)
-        before = self._store.meta
-        moved = (self.position, self.candidates) != (before.position, before.candidates)
-        if changes or moved or any(getattr(before, name) != value for name, value in meta.items()):
+        more = {"position": self.position, "candidates": self.candidates, **self.beside()}
+        before = {**vars(self._store.meta), "work": self._store.work}
+        if changes or any(before[name] != value for name, value in more.items()):
             with metrics.STORE_WRITE_SECONDS.time():
-                self._store.write(changes, position=self.position, candidates=self.candidates, **meta)
+                self._store.write(changes, **more)
 
-    def _numbers(self, batch: ClickBatch, counts: "np.ndarray[tuple[int], np.dtype[np.bool_]]", first: int) -> Ints:
-        """The item number of each click: known ones, and new ones for items with a click that counts and is new."""
+    def _numbers(self, batch: ClickBatch, taken: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Ints:
+        """The item number of each click: known ones, and new ones for items with a click that is taken."""
         known = self.items.find(batch.item_ids)
         missing = np.flatnonzero(known < 0)
         if len(missing):
             wanted = np.zeros(len(known), bool)
-            wanted[batch.items[first:][counts[first:]]] = True
+            wanted[batch.items[taken]] = True
             for place in missing[wanted[missing]].tolist():
                 known[place] = self.items.number(batch.item_ids[place])
         numbers: Ints = known[batch.items]

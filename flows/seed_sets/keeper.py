@@ -1,18 +1,20 @@
 """The stateful operator: a partition's seed sets, clustered item by item when a window closes.
 
-State ownership: the store holds the seeds and the offsets they reach; the engine's snapshot holds the watermark and the
-items that await clustering. The store's batch is written when the engine asks for a snapshot, so the store may be ahead
-of the snapshot, never behind. An item whose clustering failed is dirty again and tried with the next window to close.
-After a crash the engine replays the messages since its snapshot: clicks that the store already has (by offset) are not
-applied again, but they mark their items again, since the centroids that were made of them may never have been
-delivered. A store that is behind all the same (another disk, a backup) is restored from the topics first.
+The store is the only truth. One synced batch holds the seeds, the offsets that they reach, the watermark, the items
+that await clustering or whose centroids may not have been delivered, and where to read on after a restart. It is
+written when the engine asks for a snapshot, and before the pool is to see clicks. An item whose clustering failed is
+dirty again and tried with the next window to close.
+
+When the engine asks for a snapshot, all sinks have settled the epoch before, and none the one that ends. So what was
+sent counts as delivered at the second snapshot after it, and reading is resumed at the position of the snapshot before:
+what lies between is read again, its dead letters are sent again, and its clicks, which the store has, are passed over.
 """
 
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -21,11 +23,10 @@ from flows.messages.batches import CandidateBatch, ClickBatch, Headers, OutMessa
 from flows.messages.codec import SCHEMA_VERSION, centroids_key
 from flows.messages.emission_order import order_headers
 from flows.seed_sets.candidates import CandidateRegistry
-from flows.seed_sets.catch_up import restore_from_topic
 from flows.seed_sets.clustering import ClusteringJob, ClusteringPool, ClusteringResult
 from flows.seed_sets.intake import EvictionReason, SeedSetWriter
 from flows.seed_sets.item_table import ItemTable
-from flows.seed_sets.keeper_state import OperatorSnapshot
+from flows.seed_sets.keeper_state import OpenWork
 from flows.seed_sets.windows import WindowClock
 from monitoring import metrics
 from state.store.seed_store import SeedStore
@@ -33,8 +34,6 @@ from state.store.seed_store import SeedStore
 _LOOK_AGAIN = timedelta(milliseconds=20)
 _HEADERS: Headers = [("schema_version", SCHEMA_VERSION.encode())]
 
-Missed: TypeAlias = Callable[[OperatorSnapshot], tuple[Iterable[ClickBatch], Iterable[CandidateBatch]]]
-"""Reads what a store that is behind a snapshot has missed, or raises RalmError when the topics no longer have it."""
 _EVERY_S = 0.5
 """Counting items and seeds scans all of them, which is too much for every poll."""
 
@@ -46,28 +45,16 @@ class SeedSetOperator:
         store: the partition's seed sets.
         pool: where clustering runs.
         options: how seed sets and windows are kept.
-        snapshot: the engine's snapshot, None when there is none.
-        missed: asked when the store is behind the snapshot.
 
     Raises:
-        RalmError: when the store is behind the snapshot and cannot catch up.
+        RalmError: when what the store says is still to be done cannot be read.
     """
 
-    def __init__(
-        self,
-        store: SeedStore,
-        pool: ClusteringPool,
-        options: SeedSettings,
-        snapshot: OperatorSnapshot | None,
-        missed: Missed,
-    ) -> None:
+    def __init__(self, store: SeedStore, pool: ClusteringPool, options: SeedSettings) -> None:
         self._store = store
         self._pool = pool
         self._options = options
         self._writer = SeedSetWriter(store, options)
-        if snapshot is not None and (store.position < snapshot.position or store.meta.candidates < snapshot.candidates):
-            clicks, candidates = missed(snapshot)
-            restore_from_topic(self._writer, options, clicks, candidates, (snapshot.position, snapshot.candidates))
         self._running: dict[str, Future[ClusteringResult]] = {}
         self._acked: list[str] = []
         self._in_flight: list[str] = []
@@ -76,14 +63,19 @@ class SeedSetOperator:
         self._versions_in_flight = False
         self._startup_messages: list[OutMessage] = []
         self._unwritten = False  # clicks that the pool must see before it clusters their items
-        items = self._writer.items
-        if snapshot is None:
+        self._resume_at = (store.meta.resume, store.meta.resume_candidates)
+        self._reached: tuple[int, int] | None = None  # at the last snapshot
+        self._pending: dict[str, int] = {}
+        self._sent: dict[str, int] = {}  # since the last snapshot
+        self._settling: dict[str, int] = {}  # in the epoch before that
+        items, work = self._writer.items, None if store.work is None else OpenWork.decode(store.work)
+        if work is None:
             self._clock = WindowClock(options, int(items.last_click.max()) if len(items) else None)
-            self._pending: dict[str, int] = {}
         else:
-            self._clock = WindowClock(options, snapshot.newest, snapshot.closed)
-            self._pending = {item: window for item, window in snapshot.pending.items() if item in items}
-        self._resume(snapshot)
+            self._clock = WindowClock(options, work.newest, work.closed)
+            self._pending = {item: window for item, window in work.pending.items() if item in items}
+        self._writer.beside = self._beside
+        self._resume(work)
 
     def apply(self, batches: "list[ClickBatch | CandidateBatch]") -> list[OutMessage]:
         """Apply clicks and candidates and close windows; emits centroids and tombstones."""
@@ -120,34 +112,50 @@ class SeedSetOperator:
         """When to call ``collect`` next: soon while clustering runs, else None."""
         return datetime.now(UTC) + _LOOK_AGAIN if self._pending or self._startup_messages else None
 
-    def snapshot(self) -> OperatorSnapshot:
-        """Write the epoch to the store, then give the engine what it must keep."""
-        # The epoch before this one has ended, so its tombstones are with the broker.
+    def snapshot(self) -> None:
+        """Write the epoch that ends; all that was sent in the epoch before it has been delivered."""
+        self._settling = {}
+        self._resume_at = self._reached or self._resume_at
         self._writer.ack_tombstones(self._acked)
         self._write()
+        self._settling, self._sent = self._sent, {}
+        self._reached = (self._writer.position, self._writer.candidates)
         self._acked, self._in_flight = self._in_flight, []
         self._older = self._older[:1] if self._versions_in_flight else self._older
         self._versions_in_flight = True
         self._metrics.snapshot()
-        items = self._writer.items
-        dirty = items.dirty()
-        return OperatorSnapshot(
-            self._store.meta.partition,
-            self._writer.position,
-            self._writer.candidates,
-            self._clock.newest,
-            self._clock.closed,
-            ([items.name(n) for n in dirty], items.dirty_from[dirty], items.dirty_to[dirty]),
-            dict(self._pending),
-        )
 
-    def _resume(self, snapshot: OperatorSnapshot | None) -> None:
+    def settled(self) -> None:
+        """Write that all that was sent has been delivered, once the dataflow has ended by itself."""
+        for _ in range(2):
+            self.snapshot()
+
+    def _beside(self) -> dict[str, Any]:
+        """What is written beside the seed sets."""
+        items, clock = self._writer.items, self._clock
+        dirty = items.dirty()
+        marks = ([items.name(n) for n in dirty], items.dirty_from[dirty], items.dirty_to[dirty])
+        pending = {item: window for item, window in (self._settling | self._sent).items() if item in items}
+        resume, resume_candidates = self._resume_at
+        return {
+            "work": OpenWork(clock.newest, clock.closed, marks, pending | self._pending).encode(),
+            "resume": resume,
+            "resume_candidates": resume_candidates,
+            "model_version": self._pool.model_version,
+            "older_versions": self._older,
+        }
+
+    def _resume(self, work: OpenWork | None) -> None:
         items = self._writer.items
-        if snapshot is not None:
-            names, first, last = snapshot.dirty
+        if work is not None:
+            names, first, last = work.dirty
             numbers = items.find(names)
             known = numbers >= 0
             items.dirty_from[numbers[known]], items.dirty_to[numbers[known]] = first[known], last[known]
+        if work is None or self._store.meta.model_version != self._pool.model_version:
+            # Nothing is known of what was emitted, or it was made by another model: cluster every item again.
+            everything = np.flatnonzero(items.live)
+            items.mark(everything, self._clock.window_ends(items.last_click[everything])[0])
         out = self._evict(self._writer.evictable(self._clock.closed))
         unacked = self._store.unacked_tombstones()
         self._in_flight += unacked
@@ -155,10 +163,6 @@ class SeedSetOperator:
         numbers = items.find(item for item in unacked if item in items)
         items.mark(numbers, np.full(len(numbers), self._clock.next_end()))
         self._startup_messages = self._forgotten_versions() + self._tombstones(unacked) + out
-        if snapshot is None or self._store.meta.model_version != self._pool.model_version:
-            # Nothing is known of what was emitted, or it was made by another model: cluster every item again.
-            everything = np.flatnonzero(items.live)
-            items.mark(everything, self._clock.window_ends(items.last_click[everything])[0])
 
     def _versions(self) -> tuple[str, ...]:
         """Older bundles whose centroids may be in the topic; the newest of them is kept for who still uses it."""
@@ -175,8 +179,8 @@ class SeedSetOperator:
         applied = self._writer.apply_clicks(batch, self._clock.closed)
         windows, late = self._clock.window_ends(applied.times)
         self._writer.items.mark(applied.numbers, windows)
-        metrics.CLICKS.labels("applied").inc(applied.new)
-        metrics.CLICKS.labels("replayed").inc(len(applied.numbers) - applied.new)
+        metrics.CLICKS.labels("applied").inc(len(applied.numbers))
+        metrics.CLICKS.labels("replayed").inc(applied.replayed)
         metrics.CLICKS.labels("refused").inc(applied.refused)
         metrics.LATE_CLICKS.inc(late)
 
@@ -240,12 +244,13 @@ class SeedSetOperator:
         if result.centroids is None:
             return []
         metrics.CENTROIDS_TIME.set_to_current_time()
+        self._sent[item_id] = result.job.window_end
         headers = [*_HEADERS, ("model_version", self._pool.model_version.encode())]
         return [OutMessage(centroids_key(self._pool.model_version, item_id), result.centroids, headers)]
 
     def _write(self) -> None:
         self._unwritten = False
-        self._writer.write(model_version=self._pool.model_version, older_versions=self._older)
+        self._writer.write()
 
 
 class PartitionMetrics:

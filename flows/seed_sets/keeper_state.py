@@ -1,8 +1,4 @@
-"""What the engine's snapshot holds of a partition.
-
-The engine pickles what a step gives it. It is given bytes, so that reading them back, also by ``ralm state verify``,
-can run no code: a pickle of bytes needs no names.
-"""
+"""What is still to be done of a partition, as its store holds it beside the seed sets."""
 
 from dataclasses import dataclass
 from typing import Annotated, Self
@@ -12,14 +8,12 @@ import numpy as np
 
 from flows.support.errors import RalmError
 from ralm.features import Ints
+from state.store.layout import WAY_OUT
 
 _Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class _Wire(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    partition: _Natural
-    position: _Natural
-    candidates: _Natural
     newest: _Natural | None
     closed: _Natural
     dirty_items: list[str]
@@ -33,22 +27,16 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 @dataclass(frozen=True)
-class OperatorSnapshot:
-    """What the engine's snapshot holds of a partition.
+class OpenWork:
+    """What is still to be done of a partition.
 
     Attributes:
-        partition: the Kafka partition.
-        position: the offset after the last click that the store has.
-        candidates: the same of the candidates topic.
         newest: greatest event time seen, ms, or None.
         closed: end of the last closed window, ms.
         dirty: items touched since their clustering, with the first and last window that did: int64[n] each, ms.
-        pending: items of closed windows whose centroids are not emitted yet, with their window.
+        pending: items of closed windows whose centroids may not have been delivered yet, with their window.
     """
 
-    partition: int
-    position: int
-    candidates: int
     newest: int | None
     closed: int
     dirty: tuple[list[str], Ints, Ints]
@@ -57,19 +45,8 @@ class OperatorSnapshot:
     def encode(self) -> bytes:
         """As MessagePack."""
         items, first, last = self.dirty
-        return _encoder.encode(
-            _Wire(
-                self.partition,
-                self.position,
-                self.candidates,
-                self.newest,
-                self.closed,
-                items,
-                first.astype("<i8").tobytes(),
-                last.astype("<i8").tobytes(),
-                self.pending,
-            )
-        )
+        columns = (first.astype("<i8").tobytes(), last.astype("<i8").tobytes())
+        return _encoder.encode(_Wire(self.newest, self.closed, items, *columns, self.pending))
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -85,11 +62,6 @@ class OperatorSnapshot:
                 msg = "its columns are of different lengths"
                 raise ValueError(msg)
         except (msgspec.DecodeError, ValueError, TypeError) as error:
-            msg = (
-                f"the engine's snapshot of the seed sets cannot be read: {error}. Restore the state directory (stores "
-                "and recovery together) from a backup, or move its folder recovery away: then all clicks that the "
-                "topic still has are read again, which changes no seed set."
-            )
+            msg = f"what a store says is still to be done cannot be read: {error}. {WAY_OUT}"
             raise RalmError(msg) from error
-        dirty = (wire.dirty_items, first.astype(np.int64), last.astype(np.int64))
-        return cls(wire.partition, wire.position, wire.candidates, wire.newest, wire.closed, dirty, wire.pending)
+        return cls(wire.newest, wire.closed, (wire.dirty_items, first, last), wire.pending)

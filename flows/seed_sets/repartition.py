@@ -5,7 +5,6 @@ to the store of the partition where its clicks come now. Which that is, is known
 items lie so far.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -13,47 +12,40 @@ from pathlib import Path
 from flows.seed_sets.partitioners import PARTITIONERS, Partitioner
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
-from state.atomic_file import atomic_write
+from state.directory import note_partition_count
 from state.owner_lock import file_lock
 from state.store.rocks import holds_data
-from state.store.seed_store import Changes, ItemRecord, SeedStore, StoreError
+from state.store.seed_store import Changes, ItemRecord, NothingWrittenError, SeedStore, StoreError
 
 log = get_logger(__name__)
 
-GROWN = "grown.json"
-"""How many partitions there were at each time; from then on each start looks for items that are not at home."""
 _BATCH_SEEDS = 2_000_000
 """Seeds that are moved in one write."""
 _WAY_OUT = "Look for a full or failing disk and start again once it is mended: nothing is lost."
 
 
-def follow_partitions(
-    state_dir: Path, topic: str, known: int, now: int, capacity: int, partitioner: str = "auto"
-) -> None:
-    """Move items to their partitions if the topic has grown, now or earlier.
+def follow_partitions(state_dir: Path, topic: str, now: int, capacity: int, partitioner: str = "auto") -> None:
+    """Note how many partitions the topic has, and move items to theirs if it has grown, now or earlier.
 
     It may be cut off anywhere and begun anew. In a cluster the first process does it for all that share the directory.
 
     Args:
         state_dir: the state directory.
         topic: the clicks topic.
-        known: its partitions when the flow last ran, 0 where there is no recovery data: then the directory tells.
         now: its partitions now.
         capacity: N, the most seeds of an item.
         partitioner: a key of ``PARTITIONERS``; ``auto`` is the one that explains where the items lie so far.
 
     Raises:
-        RalmError: when a store, or the mark of the counts, cannot be used, or several partitioners explain it.
+        RalmError: when a store, or the note of the counts, cannot be used, or several partitioners explain it.
     """
-    seeds, mark = state_dir / "seeds", state_dir / GROWN
+    seeds = state_dir / "seeds"
     try:
-        if not seeds.is_dir():
-            return
-        stores = max(_stores(seeds), default=-1) + 1
-        if not (now > (known or stores) > 0 or mark.exists()):
-            return
-        with file_lock(state_dir / "grown.lock"):
-            _bring_home(seeds, topic, _noted(mark, known, stores, now), now, capacity, partitioner)
+        with file_lock(state_dir / "partitions.lock"):
+            counts = note_partition_count(state_dir, now)
+            # From then on each start looks for items that are not at home.
+            if len(counts) > 1 and seeds.is_dir():
+                _bring_home(seeds, topic, counts, now, capacity, partitioner)
     except StoreError as error:
         raise RalmError(str(error)) from error
     except OSError as error:
@@ -63,46 +55,6 @@ def follow_partitions(
 
 def _stores(seeds: Path) -> dict[int, Path]:
     return {int(path.name): path for path in sorted(seeds.iterdir()) if path.name.isdecimal() and len(path.name) == 5}
-
-
-def _noted(mark: Path, known: int, stores: int, now: int) -> list[int]:
-    """Every count of partitions so far, ascending, as the mark has them from now on.
-
-    Without recovery data the last count in the mark is the last there was. Only where the mark says nothing do the
-    stores tell: a move that was cut off has made some of them.
-    """
-    try:
-        before = _read(mark)
-        counts = sorted({*before, known or (0 if before else stores), now} - {0})
-        if counts != before:
-            with atomic_write(mark) as work:
-                work.write_text(json.dumps(counts))
-    except OSError as error:
-        msg = f"{mark}, which says how many partitions the topic had, cannot be read or written: {error}. {_WAY_OUT}"
-        raise RalmError(msg) from error
-    return counts
-
-
-def _read(mark: Path) -> list[int]:
-    """The counts in a mark, none where it is damaged.
-
-    Without them an item may stay where it is and begin anew elsewhere. Nothing is lost by that: once its count is known
-    the item is moved, and the seeds of both places are united.
-    """
-    try:
-        counts = json.loads(mark.read_bytes())
-    except FileNotFoundError:
-        return []
-    except (ValueError, RecursionError):
-        counts = None
-    if isinstance(counts, list) and counts and all(type(count) is int and count > 0 for count in counts):
-        return counts
-    log.warning(
-        "how many partitions the topic had cannot be read and is noted anew; if the file then lacks a count of earlier "
-        "times, stop the flow and add it there",
-        file=str(mark),
-    )
-    return []
 
 
 def _bring_home(seeds: Path, topic: str, counts: list[int], now: int, capacity: int, given: str) -> None:
@@ -140,10 +92,8 @@ def _items(path: Path) -> list[str]:
     try:
         with closing(SeedStore.inspect(path)) as store:
             return sorted({name for name, _ in store.items()} | {name for name, _ in store.candidates()})
-    except StoreError as error:
-        if "nothing written" in str(error):
-            return []
-        raise
+    except NothingWrittenError:
+        return []
 
 
 def _partitioner(items: dict[int, list[str]], counts: list[int], now: int) -> Partitioner | None:

@@ -9,9 +9,5 @@ class ConfigError(Exception):
     """A setting or an input that cannot be used, found before anything was touched; the command exits with 2."""
 
 
-class StoppedError(Exception):
-    """The process was stopped while the dataflow could not drain; nothing is lost, and the command exits with 0."""
-
-
 class FlowFailedError(RalmError):
     """A dataflow has ended by itself; threads of the engine may still run."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from rocksdict import Rdict, ReadOptions
 
@@ -11,6 +12,7 @@ from state.store import rocks
 from state.store.epoch_chain import checked_meta
 from state.store.layout import (
     WAY_OUT,
+    WORK_KEY,
     ItemRecord,
     StoreError,
     StoreKey,
@@ -22,6 +24,9 @@ from state.store.layout import (
     split_key,
 )
 from state.store.snapshot_reader import ReadOnlySnapshot
+
+ValueCheck: TypeAlias = Callable[[bytes], str | None]
+"""Says what is wrong with a value that another room has encoded, None if nothing."""
 
 _EMPTY = "nothing is written yet"
 _MOST_NAMED = 20
@@ -51,13 +56,16 @@ class StoreReport:
     notes: list[str] = field(default_factory=list)
 
 
-def check_store(path: Path, capacity: int, check_centroids: Callable[[bytes], str | None]) -> StoreReport:
+def check_store(
+    path: Path, capacity: int, check_centroids: ValueCheck, check_work: ValueCheck = lambda _: None
+) -> StoreReport:
     """Check a store in full, also beside the process that writes it, as it is now; nothing is written.
 
     Args:
         path: its directory.
         capacity: N, the most seeds of an item.
         check_centroids: says what is wrong with encoded centroids, None if nothing.
+        check_work: the same of what is still to be done.
 
     Returns:
         What was found; a damage never raises. A directory in which no store was made yet is not damaged.
@@ -80,18 +88,19 @@ def check_store(path: Path, capacity: int, check_centroids: Callable[[bytes], st
                 f"the log of the store in {path} is damaged ({snapshot.wal_truncated}); what was written after that "
                 "place is not there. The flow goes on from before it and reads the clicks since then again."
             )
-        _Check(report, snapshot.db, capacity, check_centroids).run()
+        _Check(report, snapshot.db, capacity, check_centroids, check_work).run()
     return report
 
 
 class _Check:
     def __init__(
-        self, report: StoreReport, db: Rdict, capacity: int, check_centroids: Callable[[bytes], str | None]
+        self, report: StoreReport, db: Rdict, capacity: int, check_centroids: ValueCheck, check_work: ValueCheck
     ) -> None:
         self._report = report
         self._db = db
         self._capacity = capacity
         self._check_centroids = check_centroids
+        self._check_work = check_work
         self._records: dict[str, ItemRecord] = {}
         self._bare: set[str] = set()  # items with a record, of which no seeds were met
         self._orphans: dict[str, int] = {}
@@ -101,6 +110,7 @@ class _Check:
         """Read everything; each kind of key in turn."""
         self._collect_damage(self._head)
         self._collect_damage(self._filters)
+        self._collect_damage(self._work)
         checks: dict[bytes, Callable[[StoreKey, bytes], None]] = {
             b"I": self._record,
             b"B": self._base,
@@ -126,6 +136,13 @@ class _Check:
         self._report.meta = checked_meta(self._report.path, self._db)
         if self._report.meta is None:
             self._report.notes.append(_EMPTY)
+
+    def _work(self) -> None:
+        value = self._get(WORK_KEY)
+        wrong = None if value is None else self._check_work(value)
+        if wrong is not None:
+            msg = f"what the store in {self._report.path} says is still to be done is damaged: {wrong}. {WAY_OUT}"
+            raise StoreError(msg)
 
     def _filters(self) -> None:
         """Meet every file's filter, which reading from end to end does not."""

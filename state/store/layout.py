@@ -13,6 +13,7 @@ All keys are in one column family, ``ITEM`` being a 2-byte length and the item's
 ``C ITEM``              the item's last centroids as they were emitted
 ``L ITEM``              what the candidates topic says of the item: three int64, see ``CandidateEntry``
 ``T ITEM``              the item was evicted; its tombstone may not have been delivered yet
+``W``                   what is still to be done, as the operator of the seed sets encodes it
 ======================  ============================================================================
 
 All numbers are little-endian but those in keys, which are big-endian, so that they sort.
@@ -28,8 +29,13 @@ import numpy as np
 
 from ralm.seed_set import SeedSet
 
-STATE_FORMAT = 2
+STATE_FORMAT = 3
+MIGRATED_FORMAT = 2
+"""The format that is read too, and written as this one from the first write on."""
 META_KEY = b"M"
+WORK_KEY = b"W"
+NOTHING_SETTLED = -1
+"""Where to resume before anything that was read has been settled: at the beginning."""
 MAX_STORED_TIME = 1 << 53
 """Event times (ms) lie from 0 to before this."""
 _RECORD = struct.Struct("<qq")
@@ -39,9 +45,8 @@ _TAILS = {b"I": 0, b"B": 0, b"H": 0, b"P": 8, b"D": 8, b"C": 0, b"L": 0, b"T": 0
 """Bytes of a key after the item."""
 
 WAY_OUT = (
-    "Move that directory away: at its next start the flow rebuilds the store from the clicks topic, as far back as "
-    "the topic is kept. Or restore the state directory, stores and recovery data together, from a backup "
-    "(`ralm state restore`)."
+    "Move that directory away: at its next start the flow rebuilds the store from the clicks topic (with --rebuild "
+    "partial, if the topic no longer has all of it). Or put the store back from a backup (`ralm state restore`)."
 )
 
 
@@ -69,6 +74,9 @@ class StoreMeta:
         partition: its partition.
         position: the offset after the last click that is in the store.
         candidates: the offset after the last message of the same partition of the candidates topic.
+        resume: where the clicks are to be read on after a restart: everything that the clicks before it led to has been
+            delivered. Not beyond ``position``; ``NOTHING_SETTLED`` in a new store.
+        resume_candidates: the same of the candidates topic.
         model_version: the bundle whose centroids were last written; empty before the first.
         older_versions: bundles before it whose centroids may still be in their topic, newest first.
         format: the version of the layout.
@@ -80,6 +88,8 @@ class StoreMeta:
     partition: int
     position: int = 0
     candidates: int = 0
+    resume: int = NOTHING_SETTLED
+    resume_candidates: int = NOTHING_SETTLED
     model_version: str = ""
     older_versions: tuple[str, ...] = ()
     format: int = STATE_FORMAT
@@ -175,16 +185,23 @@ def decode_meta(path: Path, value: bytes) -> StoreMeta:
             raise TypeError
     except (ValueError, KeyError, TypeError):
         raise _damaged_meta(path, value) from None
-    if written != STATE_FORMAT:
+    if written not in (MIGRATED_FORMAT, STATE_FORMAT):
         raise StoreError(refusal_of_format(f"the store in {path}", written))
     try:
+        if written == MIGRATED_FORMAT:
+            at = {"resume": found["position"], "resume_candidates": found["candidates"]}
+            found |= {"format": STATE_FORMAT, **at}
         found |= {"manifest": ManifestFingerprint(*found["manifest"]), "older_versions": tuple(found["older_versions"])}
         meta = StoreMeta(**found)
     except (KeyError, TypeError):
         raise _damaged_meta(path, value) from None
     numbers = (meta.partition, meta.position, meta.candidates, meta.epoch, *meta.manifest)
+    resume = (meta.resume, meta.resume_candidates)
     texts = (meta.topic, meta.model_version, *meta.older_versions)
     if any(type(n) is not int or n < 0 for n in numbers) or any(type(t) is not str for t in texts):
+        raise _damaged_meta(path, value)
+    reach = (meta.position, meta.candidates)
+    if any(type(n) is not int or not NOTHING_SETTLED <= n <= end for n, end in zip(resume, reach, strict=True)):
         raise _damaged_meta(path, value)
     return meta
 
@@ -206,7 +223,7 @@ def refusal_of_format(what: str, found: int) -> str:
             "version, or restore the backup from before it (`ralm state restore`). Nothing was changed."
         )
     return (
-        f"{what} has format {found}; this version reads and writes {STATE_FORMAT} only. Drain the flow with the "
+        f"{what} has format {found}; this version reads {MIGRATED_FORMAT} and {STATE_FORMAT}. Drain the flow with the "
         "version that wrote it (SIGTERM), then move the state directory away and start this version: the seed sets are "
         "rebuilt from the clicks topic as far back as it is kept. Or go on with the old version. Nothing was "
         "changed."

@@ -21,6 +21,7 @@ from state.store.changes import Changes
 from state.store.epoch_chain import ManifestWatch, checked_meta, ring_key, ring_value
 from state.store.layout import (
     META_KEY,
+    WORK_KEY,
     CandidateEntry,
     ItemRecord,
     StoreError,
@@ -38,12 +39,25 @@ from state.store.layout import (
 )
 from state.store.snapshot_reader import ReadOnlySnapshot
 
-__all__ = ["CandidateEntry", "Changes", "ItemRecord", "MergedSeeds", "SeedStore", "StoreError", "StoreMeta"]
+__all__ = [
+    "CandidateEntry",
+    "Changes",
+    "ItemRecord",
+    "MergedSeeds",
+    "NothingWrittenError",
+    "SeedStore",
+    "StoreError",
+    "StoreMeta",
+]
 
 _FLUSH_AFTER = 2000
 """Retired items after which RocksDB flushes their deletions to tables: only then can their bytes be freed."""
 _FOLD_SHARE = 4
 """Deltas are folded into the base when they hold a quarter of its seeds."""
+
+
+class NothingWrittenError(StoreError):
+    """A store that a process has made and in which nothing is written yet."""
 
 
 class MergedSeeds(NamedTuple):
@@ -61,8 +75,9 @@ class SeedStore:
 
     Attributes:
         meta: what the store knows of itself.
-        wal_truncated: why the end of its log was dropped when it was opened, None if it was not. The store is then
-            behind.
+        work: what is still to be done, as it was last written; None where nothing says so.
+        wal_truncated: why the end of its log was dropped when it was opened, None if it was not. The store is then as
+            it was before, and the flow reads on from there.
     """
 
     def __init__(self, path: Path, db: Rdict, meta: StoreMeta, capacity: int, wal_truncated: str | None = None) -> None:
@@ -70,6 +85,7 @@ class SeedStore:
         self._store = rocks.OpenStore(path, db)
         self._bases = BaseSets(self._store)
         self.meta = meta
+        self.work = self._store.get(WORK_KEY)
         self.wal_truncated = wal_truncated
         self._capacity = capacity
         self._snapshot: ReadOnlySnapshot | None = None  # a reader's, to be closed with it
@@ -112,6 +128,7 @@ class SeedStore:
         """Open a store to read, also beside the process that writes it; sees what that process had written by now.
 
         Raises:
+            NothingWrittenError: when a process has made the store and written nothing yet.
             StoreError: when there is no store, or it is damaged or of another format.
         """
         if not rocks.holds_data(path):
@@ -122,11 +139,11 @@ class SeedStore:
             meta = checked_meta(path, snapshot.db)
             if meta is None:
                 msg = f"the store in {path} has nothing written yet"
-                raise StoreError(msg)
+                raise NothingWrittenError(msg)
+            store = cls(path, snapshot.db, meta, capacity, snapshot.wal_truncated)
         except BaseException:
             snapshot.close()
             raise
-        store = cls(path, snapshot.db, meta, capacity, snapshot.wal_truncated)
         store._snapshot = snapshot
         return store
 
@@ -135,12 +152,13 @@ class SeedStore:
         """The offset after the last click that is in the store."""
         return self.meta.position
 
-    def write(self, changes: Changes, *, position: int, **meta: Any) -> None:
+    def write(self, changes: Changes, *, position: int, work: bytes | None = None, **meta: Any) -> None:
         """Write an epoch's changes and the position they reach, as one synced batch.
 
         Args:
             changes: what changes. An item that is retired and has new seeds keeps only these.
             position: the offset after the last click that is in the store then.
+            work: what is still to be done then; None leaves it as it is.
             meta: other attributes of ``StoreMeta`` that change.
 
         Raises:
@@ -158,11 +176,13 @@ class SeedStore:
         for item, entry in changes.candidates.items():
             if entry is not None:
                 batch.put(item_key(b"L", item), encode_candidate_entry(entry))
+        if work is not None:
+            batch.put(WORK_KEY, work)
         changed = replace(self.meta, position=position, epoch=epoch, manifest=self._manifest.fingerprint(), **meta)
         batch.put(ring_key(epoch), ring_value(epoch))
         batch.put(META_KEY, encode_meta(changed))
         self._store.write(batch, self._synced)
-        self.meta = changed
+        self.meta, self.work = changed, self.work if work is None else work
         self._retired += len(changes.retired)
         if self._retired >= _FLUSH_AFTER:
             self._retired = 0

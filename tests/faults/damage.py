@@ -1,4 +1,4 @@
-"""Faults that damage files: of the stores, of the recovery data, of the bundle.
+"""Faults that damage files: of the stores, of the bundle.
 
 Right is: refused in words, with nothing overwritten, and exact once the advice is followed; or healed by itself, and
 exact. Which of the two ways out is followed, the backup or a rebuild from the topic, is the rng's choice.
@@ -19,10 +19,9 @@ from .scene import Scene
 
 Damage = Callable[[Path, Scene], None]
 _ADVICE = re.compile(r"restore|remove|move|put .* back|train again|copy|start again", re.IGNORECASE)
-_PASSING = re.compile(r"(LOG(\.old.*)?|LOCK|.*\.lock|OPTIONS-.*|IDENTITY|.*-shm|.*\.dbtmp)")
+_PASSING = re.compile(r"(LOG(\.old.*)?|LOCK|.*\.lock|OPTIONS-.*|IDENTITY|.*\.dbtmp)")
 """Files that hold no state, and that a mere attempt to open may write."""
 _WAL, _SST, _MANIFEST = "seeds/*/*.log", "seeds/*/*.sst", "seeds/*/MANIFEST-*"
-_RECOVERY = "recovery/*/part-*.sqlite3"
 
 
 @fault("wal-cut")
@@ -59,18 +58,6 @@ def manifest_cut(scene: Scene) -> None:
 def manifest_flip(scene: Scene) -> None:
     """A bit of a manifest is flipped."""
     _damaged_state(scene, _MANIFEST, flip)
-
-
-@fault("recovery-cut")
-def recovery_cut(scene: Scene) -> None:
-    """A file of the engine's recovery data is cut short."""
-    _damaged_state(scene, _RECOVERY, cut)
-
-
-@fault("recovery-flip")
-def recovery_flip(scene: Scene) -> None:
-    """A bit of the engine's recovery data is flipped."""
-    _damaged_state(scene, _RECOVERY, flip)
 
 
 @fault("store-lost")
@@ -153,12 +140,14 @@ def _damaged_state(scene: Scene, pattern: str, how: Damage) -> None:
     how(target, scene)
     before = fingerprint(scene.state)
     scene.portion()
-    ended = scene.cluster.start() or scene.wait_exact()
+    ended = scene.cluster.start()
+    ran = ended is None
+    ended = ended or scene.wait_exact()
     if ended is None:
         scene.tally.healed += 1
         return
     _refused(scene, ended, where)
-    _nothing_lost(scene, where, before)
+    _nothing_lost(scene, where, before, ran=ran)
     _follow_the_advice(scene, ended, where, backup)
     scene.start()
     scene.settle()
@@ -191,10 +180,13 @@ def _refused(scene: Scene, ended: Ended, where: str) -> None:
         scene.bad_end(f"{where}: {ended}")
 
 
-def _nothing_lost(scene: Scene, where: str, before: dict[str, str]) -> None:
-    """What is damaged was left as it was; the other stores may have gone on, and are exact at their positions."""
+def _nothing_lost(scene: Scene, where: str, before: dict[str, str], *, ran: bool) -> None:
+    """What is damaged was left as it was; the other stores may have gone on, and are exact at their positions.
+
+    Bits within a table are met when their block is read. A flow that had worked until then has written to that store.
+    """
     below = f"{_store_of(where)}/" if where.startswith("seeds/") else where
-    overwritten = changes(before, fingerprint(scene.state), below)
+    overwritten = changes(before, fingerprint(scene.state), where if ran else below)
     if overwritten:
         scene.bad_end(f"refused, and yet it overwrote {', '.join(overwritten)}")
     scene.read_on()

@@ -12,11 +12,14 @@ from flows.config.settings import Settings
 from flows.messages.batches import RawBatch
 from flows.runtime import Runtime, score_side, seed_side
 from flows.scoring.live_index import LiveIndex
+from flows.seed_sets.state_facts import StateFacts
 from flows.support.errors import RalmError
 from flows.support.signals import StopFlag
 from monitoring.health import Health
+from state.store.layout import StoreMeta
 
-CONDITIONS = ("index", "stores", "polling_clicks", "polling_requests", "dead_letter_brake")
+KINDS = ("clicks", "candidates", "requests")
+CONDITIONS = ("index", "polling_clicks", "polling_requests", "dead_letter_brake")
 
 
 @pytest.fixture
@@ -25,7 +28,7 @@ def runtime(tmp_path: Path) -> Runtime:
     settings = Settings(
         bootstrap_servers="127.0.0.1:1", state_dir=str(tmp_path / "state"), kafka_options=("socket.timeout.ms=1000",)
     )
-    return Runtime(settings, bundle, Health(CONDITIONS), {}, StopFlag())
+    return Runtime(settings, bundle, Health(CONDITIONS), StateFacts(), StopFlag())
 
 
 def met(runtime: Runtime) -> set[str]:
@@ -36,6 +39,26 @@ def met(runtime: Runtime) -> set[str]:
 def conditions(runtime: Runtime) -> dict[str, Any]:
     found: dict[str, Any] = runtime.health.ready()[1]["conditions"]
     return found
+
+
+def with_state(runtime: Runtime, state: StateFacts, **settings: Any) -> Runtime:
+    changed = runtime.settings.model_copy(update=settings)
+    return Runtime(changed, runtime.bundle, runtime.health, state, runtime.stopping)
+
+
+class Told:
+    """What a broker says of a partition that nobody has read."""
+
+    topic = "clicks"
+
+    def bounds(self, _: int) -> tuple[int, int]:
+        return 3, 9
+
+    def committed(self, _: int) -> int | None:
+        return None
+
+    def commit(self, *_: int) -> None:
+        pass
 
 
 class Loader:
@@ -65,12 +88,12 @@ def loaders(monkeypatch: pytest.MonkeyPatch) -> list[Loader]:
 
 def test_the_seed_side_opens_a_store_for_each_operator_and_closes_it(runtime: Runtime, loaders: list[Loader]) -> None:
     with closing(seed_side(runtime)) as side:
-        assert met(runtime) == {"stores"}
+        assert not met(runtime)
         assert not runtime.seeds_dir().exists()
-        side.operator(3, None)
+        side.operator(3)
         assert (runtime.seeds_dir() / "00003").is_dir()
     with closing(seed_side(runtime)) as again:
-        again.operator(3, None)  # RocksDB would refuse a store that is still open
+        again.operator(3)  # RocksDB would refuse a store that is still open
     assert not loaders
     assert not runtime.begun.is_set()
 
@@ -91,16 +114,29 @@ def test_the_score_side_takes_requests_once_its_index_is_loaded(runtime: Runtime
 
 
 def test_latest_is_for_a_very_first_start_only(runtime: Runtime) -> None:
-    settings = runtime.settings.model_copy(update={"start_from": "latest"})
-    new = Runtime(settings, runtime.bundle, runtime.health, {}, runtime.stopping)
-    known = Runtime(settings, runtime.bundle, runtime.health, {"clicks": {0}}, runtime.stopping)
     starts = [
-        [each.source(kind, 10)._options.start_from for kind in ("clicks", "requests", "candidates")]
-        for each in (new, known)
+        [with_state(runtime, state, start_from="latest")._begin(kind)(Told(), 0) for kind in KINDS]
+        for state in (StateFacts(), StateFacts(4), StateFacts(0, {1: StoreMeta("clicks", 1)}))
     ]
-    assert starts == [["latest", "latest", "earliest"], ["earliest"] * 3]
-    new.seeds_dir().mkdir(parents=True)
-    assert new.source("clicks", 10)._options.start_from == "earliest"
+    # Requests have no store: where they begin is for the group to say.
+    assert starts == [[9, 3, 9], [3, 3, 9], [3, 3, 9]]
+
+
+def test_a_store_says_where_to_read_on(runtime: Runtime) -> None:
+    meta = StoreMeta("clicks", 0, position=7, candidates=5, resume=6, resume_candidates=4)
+    known = with_state(runtime, StateFacts(4, {0: meta}))
+    assert [known._begin(kind)(Told(), 0) for kind in KINDS] == [6, 4, 3]
+
+
+def test_a_process_reads_the_partitions_whose_operators_the_engine_gives_it(runtime: Runtime) -> None:
+    mine = []
+    for process in range(3):
+        one = with_state(runtime, StateFacts(), addresses="a:1,b:1,c:1", process_id=process, workers=2)
+        mine.append([p for p in range(12) if one.source("clicks", 10)._options.mine(p)])
+        assert all(one.source("requests", 10)._options.mine(p) for p in range(12))
+    assert mine == [[0, 1, 6, 7], [2, 3, 8, 9], [4, 5, 10, 11]]
+    alone = with_state(runtime, StateFacts(), workers=2).source("clicks", 10)
+    assert all(alone._options.mine(p) for p in range(12))
 
 
 def test_the_first_poll_of_a_source_meets_its_condition_once(runtime: Runtime) -> None:
@@ -120,7 +156,7 @@ def test_every_sink_beats_for_the_flows_health(runtime: Runtime) -> None:
 
 def test_a_brake_stops_its_own_source_until_it_is_released(runtime: Runtime) -> None:
     settings = runtime.settings.model_copy(update={"dead_letter_max_run": 10})
-    braked = Runtime(settings, runtime.bundle, runtime.health, {}, runtime.stopping)
+    braked = Runtime(settings, runtime.bundle, runtime.health, StateFacts(), runtime.stopping)
     clicks, requests = (braked.source(kind, 10)._options for kind in ("clicks", "requests"))
     assert conditions(braked)["dead_letter_brake"]["ok"]
     bad = [Message(topic="clicks", partition=0, offset=n, value=b"{") for n in range(10)]

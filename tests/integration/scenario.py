@@ -1,6 +1,7 @@
 """Clicks and requests for whole flows, and what must come of them."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +88,12 @@ def is_final(client: Any, expected: dict[str, dict[int, int]], least: int) -> bo
     )
 
 
-def stored(home: Path, capacity: int = 3_000_000) -> dict[str, dict[int, int]]:
+def stored(
+    home: Path, capacity: int = 3_000_000, mine: Callable[[int], bool] = lambda _: True
+) -> dict[str, dict[int, int]]:
+    """What the stores of a flow's partitions hold."""
     found: dict[str, dict[int, int]] = {}
-    for path in sorted((home / "state" / "seeds").iterdir()):
+    for path in (path for path in sorted((home / "state" / "seeds").iterdir()) if mine(int(path.name))):
         store = SeedStore.inspect(path, capacity)
         for item, _ in store.items():
             seeds: SeedSet = store.seeds(item)

@@ -1,6 +1,7 @@
-"""Two processes share the partitions, and a restart with one goes on with exact seed sets."""
+"""Two processes share the partitions, on one state directory or two; any restart goes on with exact seed sets."""
 
 import json
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -36,3 +37,27 @@ def test_two_processes_then_one(client: Any, flow: Callable[..., Any]) -> None:
     wait_until(lambda: is_final(client, oracle(made, 10**9), least=3))
     assert running.stop() == [0]
     assert stored(running.home) == oracle(made, 10**9)
+
+
+def test_two_processes_with_a_directory_each_start_on_either(client: Any, flow: Callable[..., Any]) -> None:
+    made = clicks(np.random.default_rng(6), 4000, int(time.time() * 1000) - 8000)
+    addresses = ",".join(f"127.0.0.1:{free_port('127.0.0.1', 0)}" for _ in range(2))
+    directories = [flow(name, addresses=addresses) for name in ("one", "other")]
+    for start in range(4):
+        pair = directories if start % 2 == 0 else directories[::-1]
+        for number, directory in enumerate(pair):
+            directory.start("look-alike", "--process-id", str(number))
+        sent = made[: 1000 * (start + 1)]
+        send_clicks(client, sent[-1000:])
+        expected = oracle(sent, 10**9)
+        wait_until(lambda expected=expected: is_final(client, expected, least=3))
+        number, code = (signal.SIGKILL, -signal.SIGKILL) if start == 2 else (signal.SIGTERM, 0)
+        processes = [each.processes.pop() for each in pair]
+        for process in processes:  # a drain ends once all processes drain
+            process.send_signal(number)
+        assert [process.wait(120) for process in processes] == [code, code]
+        found: dict[str, dict[int, int]] = {}
+        for number, each in enumerate(pair):
+            found |= stored(each.home, mine=lambda partition, number=number: partition % 2 == number)
+        assert found == expected
+    assert "a store that is not here is rebuilt" in directories[0].log_text()

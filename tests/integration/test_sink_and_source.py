@@ -18,11 +18,11 @@ from flows.engine.source import KafkaSource, SourceOptions
 from flows.kafka.admin import make_topics
 from flows.kafka.config import consumer_config, producer_config
 from flows.kafka.consumer import TopicReader
+from flows.kafka.first_offset import PartitionFacts
 from flows.kafka.producer import Producer, ProducerRecord, SinkRole
 from flows.kafka.topics import TopicNames
 from flows.messages.batches import OutMessage
 from flows.messages.codec import MAX_VALUE_BYTES
-from flows.recovery.sealed import unseal_position
 from flows.support.errors import RalmError
 
 pytestmark = pytest.mark.broker
@@ -127,7 +127,7 @@ def test_an_offset_that_has_expired_raises_and_never_jumps(broker: str) -> None:
     with pytest.raises(RalmError, match=r"no longer has that offset.*accept the gap"):
         take_all(reader, 0, 1)
     fresh = TopicReader(topic, consumer_config(settings), 100)
-    fresh.add(0, None)
+    fresh.add(0, fresh.bounds(0)[0])
     assert take_all(fresh, 0, 20) == list(range(30, 50))
 
 
@@ -150,9 +150,8 @@ def test_each_partition_is_read_in_order_from_its_own_position(broker: str) -> N
         at_end(reader, partition)
         assert reader.position(partition) == ends[partition]
         assert reader.lag(partition) == 0
-        reader.commit(partition)
-    for partition in range(3):
-        reader.remove(partition)
+        reader.commit(partition, ends[partition])
+    reader.close()
 
 
 @pytest.mark.embedded_too
@@ -171,14 +170,17 @@ def test_a_source_waits_until_it_is_open_sends_heartbeats_and_ends_when_told(bro
     beat = _poll(part.next_batch, lambda batch: not batch.messages)
     assert beat.next_offset == 1
     assert beat.idle >= 0
-    assert unseal_position(part.snapshot()) == 1
+    assert part.position == 1
     state["stop"] = True
     with pytest.raises(StopIteration):
         part.next_batch()
     part.close()
+    source.settled()
+    assert source._reader.committed(0) == 1
+    source.close()
 
 
-def test_a_position_that_moves_without_a_message_is_sent_on_before_it_is_in_the_snapshot(broker: str) -> None:
+def test_a_position_that_moves_without_a_message_is_sent_on(broker: str) -> None:
     settings = settings_for(broker, partitions=1)
     topic = TopicNames.of(settings).clicks
     transaction(broker, topic, [b"1"], commit=True)
@@ -191,8 +193,8 @@ def test_a_position_that_moves_without_a_message_is_sent_on_before_it_is_in_the_
         assert time.monotonic() < until
         for batch in part.next_batch():
             sent = batch.next_offset
-        assert (unseal_position(part.snapshot()) or 0) == sent
-    part.close()
+        assert part.position == sent
+    source.close()
 
 
 def test_a_topic_that_is_missing_says_what_to_do(broker: str) -> None:
@@ -204,9 +206,9 @@ def test_a_topic_that_is_missing_says_what_to_do(broker: str) -> None:
 
 def test_a_topic_with_fewer_partitions_than_were_known_is_refused_and_more_are_taken(broker: str) -> None:
     settings = settings_for(broker, partitions=3)
-    with pytest.raises(RalmError, match=r"has 3 partitions, but the state knows 2 more \(up to 4\).*at least 5"):
-        KafkaSource(options(settings, "clicks", known={0, 1, 2, 3, 4})).list_parts()
-    assert len(KafkaSource(options(settings, "clicks", known={0})).list_parts()) == 3
+    with pytest.raises(RalmError, match=r"has 3 partitions, but the state knows 5.*at least 5"):
+        KafkaSource(options(settings, "clicks", known=5)).list_parts()
+    assert len(KafkaSource(options(settings, "clicks", known=1)).list_parts()) == 3
 
 
 def test_clicks_and_candidates_must_have_as_many_partitions(broker: str) -> None:
@@ -216,8 +218,12 @@ def test_clicks_and_candidates_must_have_as_many_partitions(broker: str) -> None
         KafkaSource(options(settings, "candidates", partner=clicks)).list_parts()
 
 
+def from_the_start(facts: PartitionFacts, partition: int) -> int:
+    return facts.bounds(partition)[0]
+
+
 def options(settings: Settings, kind: str, **more: Any) -> SourceOptions:
-    given = {"poll": 10, "start_from": "earliest", "known": (), "stopping": lambda: False, **more}
+    given = {"poll": 10, "begin": from_the_start, "stopping": lambda: False, **more}
     return SourceOptions(kind, getattr(TopicNames.of(settings), kind), consumer_config(settings), **given)
 
 

@@ -91,6 +91,7 @@ def test_nobody_else_may_write_what_a_flow_writes(ralm: Any, broker: str, umask:
     try:
         with running(run) as process:
             wait_for_work(run, process)
+            wait_until(lambda: any((run.home / "state").glob("seeds/*/CURRENT")))
             assert _open_to_others(run.home / "state") == []
     finally:
         os.umask(before)

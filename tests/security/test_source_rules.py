@@ -191,7 +191,7 @@ def test_every_kafka_client_has_the_settings_of_flows_kafka() -> None:
 def test_those_who_hand_settings_on_get_them_from_flows_kafka() -> None:
     """Whoever makes a reader, a sink or a loader gives it one of the functions' results."""
     makers = {
-        *("TopicReader", "RangeReader", "ReplayReader", "BrokerProbe", "Producer"),
+        *("TopicReader", "RangeReader", "BrokerProbe", "Producer"),
         *("KafkaSource", "KafkaSink", "IndexLoader", "SourceOptions"),
     }
     for path in modules("flows"):

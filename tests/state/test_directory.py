@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from store_history import Crashed, N
 
-from state.directory import check_format, mark_format, read_format
+from state.directory import check_format, mark_format, note_partition_count, partition_counts, read_format
 from state.store.layout import STATE_FORMAT
 from state.store.seed_store import SeedStore, StoreError
 
@@ -27,9 +27,8 @@ def test_a_new_directory_is_marked_once(tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "state").iterdir()] == ["format.json"]
 
 
-@pytest.mark.parametrize("holds", ["seeds/00003/CURRENT", "recovery/look-alike/part-0.sqlite3"])
-def test_a_directory_with_state_and_no_mark_is_of_the_first_format(tmp_path: Path, holds: str) -> None:
-    file = tmp_path / holds
+def test_a_directory_with_state_and_no_mark_is_of_the_first_format(tmp_path: Path) -> None:
+    file = tmp_path / "seeds" / "00003" / "CURRENT"
     file.parent.mkdir(parents=True)
     file.write_bytes(b"x")
     assert read_format(tmp_path) == 1
@@ -41,9 +40,12 @@ def test_a_directory_with_state_and_no_mark_is_of_the_first_format(tmp_path: Pat
 @pytest.mark.parametrize(
     ("mark", "words"),
     [
-        ('{"format": 3}', "newer version wrote it: run that version, or restore"),
+        ('{"format": 4}', "newer version wrote it: run that version, or restore"),
         ('{"format": 1}', "Drain the flow"),
         ("", r"format\.json cannot be read"),
+        ('{"format": 3, "partitions": [0]}', r"format\.json cannot be read"),
+        ('{"format": 3, "partitions": 4}', r"format\.json cannot be read"),
+        ('{"format": 3, "backup": 4}', r"format\.json cannot be read"),
         ("[2]", r"format\.json cannot be read"),
         ('{"format": "2"}', r"format\.json cannot be read"),
         ("\xff", r"format\.json cannot be read"),
@@ -54,6 +56,30 @@ def test_another_or_an_unreadable_mark_is_refused(tmp_path: Path, mark: str, wor
     with pytest.raises(StoreError, match=words):
         mark_format(tmp_path)
     assert (tmp_path / "format.json").read_text(encoding="latin-1") == mark
+
+
+@pytest.mark.parametrize(
+    ("grown", "counts"), [(None, [4]), ("[2, 6]", [2, 4, 6]), ("[2, ", [4]), ("7", [4]), ('["2"]', [4])]
+)
+def test_the_format_before_is_migrated_with_its_counts_of_partitions(
+    crashed: Crashed, tmp_path: Path, grown: str | None, counts: list[int]
+) -> None:
+    crashed.copy(tmp_path / "seeds" / "00003")
+    (tmp_path / "format.json").write_text('{"format": 2}')
+    if grown is not None:
+        (tmp_path / "grown.json").write_text(grown)
+    check_format(tmp_path)
+    mark_format(tmp_path)
+    assert (read_format(tmp_path), partition_counts(tmp_path)) == (STATE_FORMAT, counts)
+
+
+def test_counts_of_partitions_are_noted_once_each(tmp_path: Path) -> None:
+    assert partition_counts(tmp_path) == []
+    assert note_partition_count(tmp_path, 4) == [4]
+    assert note_partition_count(tmp_path, 6) == [4, 6]
+    before = contents(tmp_path)
+    assert note_partition_count(tmp_path, 4) == note_partition_count(tmp_path, 6) == partition_counts(tmp_path)
+    assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize(("found", "words"), [(1, "Drain the flow"), (STATE_FORMAT + 1, "newer version wrote it")])

@@ -1,35 +1,28 @@
-"""Back up a state directory into a copy that can be restored, and restore it."""
+"""Back up a state directory into a copy that can be restored, and restore it: each store is whole by itself."""
 
 import shutil
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from flows.admin.state.verify import StateVerifier
-from flows.recovery.backup_note import check_note, write_note
-from flows.recovery.recovery_sqlite import connect
-from flows.seed_sets.repartition import GROWN
 from flows.support.errors import RalmError
-from state.atomic_file import atomic_write, sync
+from state.atomic_file import sync
 from state.directory import NAME as FORMAT_NAME
 from state.directory import (
     RESTORING,
+    STORES,
+    backup_positions,
     begin_restoring,
     check_format,
     end_restoring,
-    recovery_folders,
+    partition_counts,
     store_paths,
     write_format,
 )
 from state.owner_lock import OwnedElsewhereError, OwnerLock, owners
 from state.store.copy import copy_store
 from state.store.layout import StoreError
-
-_LOCK_TIMEOUT_S = 10.0
-_FOLDERS = ("seeds", "recovery")
 
 
 def backup(state_dir: Path, target: Path, capacity: int, progress: Callable[[str], None]) -> None:
@@ -54,52 +47,22 @@ def backup(state_dir: Path, target: Path, capacity: int, progress: Callable[[str
             _copy_all(state_dir, work, progress)
             refuse_damage(work, capacity, "the backup is not usable")
             work.rename(target)
-    except (StoreError, OwnedElsewhereError, OSError, sqlite3.Error) as error:
+    except (StoreError, OSError) as error:
         msg = f"no backup was made: {error}"
         raise RalmError(msg) from error
 
 
 def _copy_all(state_dir: Path, work: Path, progress: Callable[[str], None]) -> None:
-    began = datetime.now(UTC)
-    write_format(work, backup=True)
-    for folder in recovery_folders(state_dir):
-        progress(f"recovery data of {folder.name}")
-        _copy_recovery(folder, work / "recovery" / folder.name)
     positions = {}
     for partition, path in store_paths(state_dir).items():
         progress(f"store {path.name}")
-        meta = copy_store(path, work / "seeds" / path.name)
+        meta = copy_store(path, work / STORES / path.name)
         if meta is not None:
             positions[partition] = meta.position
-    if (state_dir / GROWN).exists():
-        shutil.copyfile(state_dir / GROWN, work / GROWN)
-    if not positions and not (work / "recovery").exists():
+    if not positions:
         msg = f"there is nothing to back up in {state_dir}"
         raise RalmError(msg)
-    write_note(work, began, positions)
-
-
-def _copy_recovery(folder: Path, target: Path) -> None:
-    """All recovery files of a dataflow as they are at one instant."""
-    target.mkdir(parents=True)
-    files = sorted(folder.glob("part-*.sqlite3"))
-    with _held_still(files, bool(owners(folder.parent.parent))):
-        for file in files:
-            with closing(connect(file)) as here, closing(sqlite3.connect(target / file.name)) as there:
-                here.backup(there)
-                # As it is to lie alone, without a log beside it.
-                there.execute("PRAGMA journal_mode=DELETE")
-
-
-@contextmanager
-def _held_still(files: list[Path], running: bool) -> Iterator[None]:
-    """Keep a running engine from writing: what it would write waits, for which it has seconds."""
-    with ExitStack() as stack:
-        for file in files if running else []:
-            held = sqlite3.connect(file, timeout=_LOCK_TIMEOUT_S, isolation_level=None)
-            stack.callback(held.close)
-            held.execute("BEGIN IMMEDIATE")
-        yield
+    write_format(work, partitions=partition_counts(state_dir), backup=positions)
 
 
 def _refuse_target(state_dir: Path, target: Path) -> None:
@@ -123,11 +86,11 @@ def refuse_damage(path: Path, capacity: int, why: str) -> dict[int, int]:
         The stores' positions by partition.
 
     Raises:
-        RalmError: when anything is damaged or behind.
+        RalmError: when anything is damaged.
     """
     verifier = StateVerifier(path, capacity)
     reports = list(verifier.run())
-    found = [words for report in reports for words in (*report.store.damages, *report.behind)] + verifier.damages
+    found = [words for report in reports for words in report.store.damages] + verifier.damages
     if found:
         msg = f"{why}: {'; '.join(found)}"
         raise RalmError(msg)
@@ -159,11 +122,8 @@ def restore(source: Path, state_dir: Path, capacity: int, progress: Callable[[st
             _refuse_if_full(state_dir)
             begin_restoring(state_dir)
             _copy_back(source, state_dir, progress)
-            if (source / GROWN).exists():
-                with atomic_write(state_dir / GROWN) as work:
-                    shutil.copyfile(source / GROWN, work)
             _refuse_in_use(source, "it was started meanwhile, so this copy is not valid")
-            write_format(state_dir)
+            write_format(state_dir, partitions=partition_counts(source))
             end_restoring(state_dir)
     except (OwnedElsewhereError, StoreError) as error:
         raise RalmError(str(error)) from error
@@ -176,7 +136,7 @@ def restore(source: Path, state_dir: Path, capacity: int, progress: Callable[[st
 
 
 def _verify(source: Path, capacity: int) -> None:
-    noted = check_note(source)
+    noted = backup_positions(source)
     found = refuse_damage(source, capacity, f"the backup in {source} is damaged, and nothing was restored")
     if noted is not None and noted != found:
         msg = (
@@ -188,15 +148,15 @@ def _verify(source: Path, capacity: int) -> None:
 
 def _copy_back(source: Path, state_dir: Path, progress: Callable[[str], None]) -> None:
     (state_dir / FORMAT_NAME).unlink(missing_ok=True)
-    for name, folders in zip(_FOLDERS, (store_paths(source).values(), recovery_folders(source)), strict=True):
-        if (state_dir / name).exists():
-            shutil.rmtree(state_dir / name)
-        progress(f"copying {name}")
-        (state_dir / name).mkdir()
-        for folder in folders:
-            shutil.copytree(folder, state_dir / name / folder.name)
-        for copied in (*(state_dir / name).rglob("*"), state_dir / name):
-            sync(copied)
+    target = state_dir / STORES
+    if target.exists():
+        shutil.rmtree(target)
+    target.mkdir()
+    for path in store_paths(source).values():
+        progress(f"copying store {path.name}")
+        shutil.copytree(path, target / path.name)
+    for copied in (*target.rglob("*"), target):
+        sync(copied)
 
 
 def _refuse_in_use(path: Path, advice: str) -> None:
@@ -208,7 +168,7 @@ def _refuse_in_use(path: Path, advice: str) -> None:
 
 def _refuse_if_full(state_dir: Path) -> None:
     there = sorted(file.name for file in state_dir.iterdir()) if state_dir.is_dir() else []
-    ours = (RESTORING, FORMAT_NAME, GROWN, *_FOLDERS) if RESTORING in there else ()
+    ours = (RESTORING, FORMAT_NAME, STORES) if RESTORING in there else ()
     if any(not name.endswith(".lock") and not name.startswith(f".{FORMAT_NAME}-") for name in {*there} - {*ours}):
         msg = f"{state_dir} is not empty ({', '.join(there[:5])}): move it away first, nothing is overwritten"
         raise RalmError(msg)

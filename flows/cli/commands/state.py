@@ -104,16 +104,16 @@ def _shown(item_id: str, partition: int, seeds: SeedSet, centroids: bytes | None
 @click.option("--json", "as_json", is_flag=True, help="one JSON object for programs")
 @with_settings("state")
 def verify(settings: Settings, as_json: bool) -> None:
-    """Read everything against its checksums and the stores against the recovery data.
+    """Read every store against its checksums and against what its values must be.
 
-    Exits with 1 if anything is damaged or behind. A flow may be running on it; nothing is written.
+    Exits with 1 if anything is damaged. A flow may be running on it; nothing is written.
     """
     verifier = StateVerifier(Path(settings.state_dir), settings.max_seeds)
     reports = []
     for report in verifier.run():
         reports.append(report)
         if not as_json:
-            click.echo("\n  ".join([report.line(), *report.store.damages, *report.behind]))
+            click.echo("\n  ".join([report.line(), *report.store.damages]))
     bad = [report for report in reports if not report.whole]
     whole = not bad and not verifier.damages
     if as_json:

@@ -206,7 +206,6 @@ def test_options_for_the_client_may_hold_commas() -> None:
         ({"process_id": 1}, "process_id counts the addresses from 0, and there are 0"),
         ({"process_id": 2, "addresses": "a:1,b:2"}, "there are 2"),
         ({"addresses": "a:1,b"}, "addresses must be host:port of every process"),
-        ({"addresses": "a:1,b:1", "recovery_partitions": 1}, "recovery_partitions must not be below"),
         ({"addresses": "a:1,b:1,a:1"}, "addresses must not name a process twice"),
         ({"kafka_options": ["linger.ms=1", "linger.ms=2"]}, "linger.ms is given 2 times"),
         ({"bootstrap_servers": " , "}, "bootstrap_servers must be host:port"),

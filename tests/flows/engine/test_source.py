@@ -103,8 +103,8 @@ def test_messages_came_after_the_reader_last_stood_at_the_end(monkeypatch: pytes
 def test_a_partition_that_may_not_be_read_is_not_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=100.0, is_open=True)
     monkeypatch.setattr("flows.engine.source.time.monotonic", lambda: clock.now)
-    options = SourceOptions("clicks", "clicks", {}, 10, "earliest", (), lambda: False, open=lambda: clock.is_open)
-    reader = PartitionReader(options, EmptyTopic(), 0, 7)  # type: ignore[arg-type]
+    options = SourceOptions("clicks", "clicks", {}, 10, lambda *_: 7, lambda: False, open=lambda: clock.is_open)
+    reader = PartitionReader(options, EmptyTopic(), 0)  # type: ignore[arg-type]
 
     def idle() -> list[int]:
         clock.now += 1.0
@@ -115,3 +115,39 @@ def test_a_partition_that_may_not_be_read_is_not_idle(monkeypatch: pytest.Monkey
     assert [idle(), idle()] == [[], []]
     clock.is_open = True
     assert [idle(), idle()] == [[1000], [2000]]
+
+
+class MovingTopic(EmptyTopic):
+    """A reader that moves on with each look, and what was committed."""
+
+    def __init__(self) -> None:
+        self.at = 7
+        self.committed: list[tuple[int, int]] = []
+
+    def position(self, _: int) -> int:
+        return self.at
+
+    def commit(self, partition: int, offset: int) -> None:
+        self.committed.append((partition, offset))
+
+
+def test_what_was_read_is_committed_once_the_next_epoch_ends() -> None:
+    topic = MovingTopic()
+    reader = PartitionReader(SourceOptions("clicks", "clicks", {}, 10, lambda *_: 7, lambda: False), topic, 3)  # type: ignore[arg-type]
+    for position in (9, 12, 12):
+        topic.at = position
+        reader.snapshot()
+    assert topic.committed == [(3, 9), (3, 12)]
+
+
+def test_a_partition_waits_for_another_topic() -> None:
+    told: list[int] = []
+    waits = SourceOptions("clicks", "clicks", {}, 10, lambda *_: 7, lambda: False, after=lambda p: p in told)
+    candidates = SourceOptions("candidates", "candidates", {}, 10, lambda *_: 7, lambda: False)
+    clicks = PartitionReader(waits, MovingTopic(), 3)  # type: ignore[arg-type]
+    other = PartitionReader(candidates, EmptyTopic(), 3, told.append)  # type: ignore[arg-type]
+    clicks._reader.at = 8  # type: ignore[attr-defined]
+    assert clicks.next_batch() == []
+    other.next_batch()
+    assert told == [3]
+    assert [batch.next_offset for batch in clicks.next_batch()] == [8]

@@ -117,23 +117,24 @@ def test_behind_marks_and_aborted_records_the_lag_is_0_and_the_group_knows(
     transaction(broker, name, [b"1", b"2"], commit=True)
     transaction(broker, name, [b"never"] * 20, commit=False)
     reader = TopicReader(name, consumer_config(settings), 10)
-    reader.add(0, None)
+    reader.add(0, 0)
     taken: list[bytes | None] = []
     wait_until(lambda: taken.extend(m.value() for m in reader.take(0)) or reader.at_end(0))
     assert taken == [b"1", b"2"]
     assert reader.position(0) > 20
     assert reader.lag(0) == 0
-    reader.commit(0)
+    assert reader.committed(0) is None
+    reader.commit_all({0: reader.position(0)})
+    assert reader.committed(0) == reader.position(0)
     group = Consumer(consumer_config(settings))
     wait_until(lambda: group.committed([TopicPartition(name, 0)], timeout=10)[0].offset == reader.position(0))
     group.close()
-    reader.remove(0)
+    reader.close()
 
 
 @pytest.mark.broker
-@pytest.mark.parametrize(("start_from", "first"), [("earliest", 0), ("latest", 4)])
 def test_where_all_partitions_begin_is_asked_once(
-    topics: Callable[..., Settings], client: Any, monkeypatch: pytest.MonkeyPatch, start_from: str, first: int
+    topics: Callable[..., Settings], client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = topics(partitions=5)
     name = TopicNames.of(settings).clicks
@@ -149,8 +150,7 @@ def test_where_all_partitions_begin_is_asked_once(
     monkeypatch.setattr(BrokerProbe, "bounds", counted)
     reader = TopicReader(name, consumer_config(settings), 10)
     for partition in range(5):
-        reader.add(partition, None, start_from)
-        assert reader.position(partition) == first
+        assert reader.bounds(partition) == (0, 4)
     assert asked == [list(range(5))]
     reader.close()
 

@@ -13,7 +13,7 @@ from flows.config.settings import Settings
 from flows.kafka import range_reader
 from flows.kafka.config import consumer_config
 from flows.kafka.probe import BrokerProbe
-from flows.kafka.range_reader import RangeReader, ReplayReader, Span, read_to_end
+from flows.kafka.range_reader import RangeReader, Span, read_to_end
 from flows.kafka.topics import TopicNames
 from flows.support.errors import RalmError
 
@@ -139,9 +139,9 @@ def test_a_topic_is_read_to_its_end_behind_aborted_records_and_marks(
     assert done[-1][0] == done[-1][1] >= 23
     bounds = BrokerProbe(consumer_config(settings)).bounds(name, [0])
     assert bounds[0][1] > 20, "the end lies behind the aborted records"
-    replay = ReplayReader(consumer_config(settings), "complete", lambda _: None)
-    batches = list(replay.read("clicks", name, 0, bounds[0]))
-    assert [message.value() for batch in batches for message in batch.messages] == [b"1", b"2"]
+    chunks = list(RangeReader(name, consumer_config(settings)).read(bounds))
+    assert [message.value() for chunk in chunks for message in chunk.messages] == [b"1", b"2"]
+    assert chunks[-1].next_offset == bounds[0][1]
 
 
 @pytest.mark.broker
@@ -167,29 +167,6 @@ def test_a_broker_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(range_reader, "BrokerProbe", lambda config: BrokerProbe(config, timeout_s=0.5))
     with pytest.raises(RalmError, match=r"no broker answers at 127.0.0.1:1 within 0.5 s"):
         list(read_to_end(Settings(bootstrap_servers="127.0.0.1:1"), "clicks"))
-
-
-@pytest.mark.broker
-def test_what_a_store_misses_must_be_in_its_topic(
-    topics: Callable[..., Settings], broker: str, client: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    settings = topics(partitions=1)
-    name = TopicNames.of(settings).clicks
-    client.send_all(name, [(b"k", b"v")] * 10)
-    delete_up_to(broker, {(name, 0): 4})
-
-    def read(rebuild: Any) -> list[int | None]:
-        replay = ReplayReader(consumer_config(settings), rebuild, lambda _: None)
-        return [m.offset() for batch in replay.read("clicks", name, 0, (2, 10)) for m in batch.messages]
-
-    with pytest.raises(RalmError, match=r"has clicks up to offset 2, the topic only those from 4"):
-        read("complete")
-    assert read("partial") == list(range(4, 10))
-    assert "gone for good" in "".join(capsys.readouterr())
-    replay = ReplayReader(consumer_config(settings), "complete", lambda _: None)
-    replay.check(name, 0, 10)
-    with pytest.raises(RalmError, match=r"ends at offset 10, but the state has messages up to 11"):
-        replay.check(name, 0, 11)
 
 
 def delete_up_to(servers: str, offsets: Mapping[tuple[str, int], int]) -> None:

@@ -46,7 +46,7 @@ def clicks_of_two_kinds() -> Dataset:
 def streamed(pool: ClusteringPool, store: SeedStore, data: Dataset) -> list[OutMessage]:
     """The centroids that the seed operator emits for the clicks before the cut, in one window."""
     options = SeedSettings(max_seeds=1000, item_ttl=0, window=f"{CUT}ms", allowed_lateness=0, idle_after="1ms")
-    operator = SeedSetOperator(store, pool, options, None, lambda _: ([], []))
+    operator = SeedSetOperator(store, pool, options)
     before = np.flatnonzero(data.event_times < CUT)
     before = before[np.random.default_rng(3).permutation(len(before))]  # in no order
     ids = sorted(set(data.event_items[before].tolist()))

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from operator_maker import WINDOWS, Build, no_history
+from operator_maker import WINDOWS, Build
 
 from flows.config.groups import SeedSettings
 from flows.seed_sets.clustering import ClusteringPool
-from flows.seed_sets.keeper import Missed, SeedSetOperator
-from flows.seed_sets.keeper_state import OperatorSnapshot
+from flows.seed_sets.keeper import SeedSetOperator
 from state.store.seed_store import SeedStore
 
 
@@ -19,24 +18,14 @@ def build(tmp_path: Path, pool: ClusteringPool) -> Iterator[Build]:
     """Builds operators on one store, as a restart does."""
     opened: list[SeedStore] = []
 
-    def make(
-        state: OperatorSnapshot | None = None,
-        *,
-        use: ClusteringPool = pool,
-        disk: str = "s",
-        missed: Missed = no_history,
-        **options: Any,
-    ) -> SeedSetOperator:
+    def make(*, use: ClusteringPool = pool, disk: str = "s", **options: Any) -> SeedSetOperator:
         while opened:
             opened.pop().close()
         opened.append(SeedStore.open(tmp_path / disk, topic="clicks", partition=0, capacity=20))
-        state = None if state is None else OperatorSnapshot.decode(state.encode())
         return SeedSetOperator(
             opened[-1],
             use,
             SeedSettings(max_seeds=20, item_ttl=f"{options.pop('ttl', 0)}ms", **WINDOWS, **options),
-            state,
-            missed,
         )
 
     yield make

@@ -38,13 +38,13 @@ def seeds(store: SeedStore, item: str) -> dict[int, int]:
 def test_clicks_are_written_with_their_position_and_replays_only_counted(writer: Open, store: SeedStore) -> None:
     one = writer()
     first = one.apply_clicks(batch(0, ("a", 1, 100), ("a", 2, 200)), now=0)
-    assert (first.new, first.times.tolist(), first.refused) == (2, [100, 200], 0)
+    assert (first.replayed, first.times.tolist(), first.refused) == (0, [100, 200], 0)
     assert store.position == 0
     one.write()
     assert (store.position, seeds(store, "a")) == (2, {int(USERS[1]): 100, int(USERS[2]): 200})
     again = writer()
     replayed = again.apply_clicks(batch(0, ("a", 1, 100), ("a", 2, 200), ("b", 3, 300)), now=0)
-    assert (replayed.new, len(replayed.numbers)) == (1, 3)
+    assert (replayed.replayed, replayed.times.tolist()) == (2, [300])
     again.write()
     assert (store.position, seeds(store, "a").keys(), seeds(store, "b")) == (
         3,
@@ -59,7 +59,7 @@ def test_a_replayed_click_brings_no_evicted_item_back(writer: Open, store: SeedS
     one.evict({"a": "idle"})
     one.write()
     replayed = writer().apply_clicks(batch(0, ("a", 1, 100)), now=0)
-    assert (replayed.new, len(replayed.numbers), replayed.refused) == (0, 0, 0)
+    assert (replayed.replayed, len(replayed.numbers), replayed.refused) == (1, 0, 0)
     assert store.unacked_tombstones() == ["a"]
     one.ack_tombstones(["a"])
     one.write()
@@ -69,12 +69,16 @@ def test_a_replayed_click_brings_no_evicted_item_back(writer: Open, store: SeedS
 def test_nothing_new_writes_nothing(writer: Open, store: SeedStore) -> None:
     one = writer()
     one.apply_clicks(batch(0, ("a", 1, 100)), now=0)
-    one.write(model_version="m")
+    one.beside = lambda: {"model_version": "m"}
+    one.write()
     epoch = store.meta.epoch
-    one.write(model_version="m")
+    one.write()
     assert store.meta.epoch == epoch
-    one.write(model_version="n")
-    assert store.meta.epoch == epoch + 1
+    for beside in ({"model_version": "n"}, {"model_version": "n", "work": b"w"}):
+        one.beside = lambda beside=beside: beside
+        one.write()
+        one.write()
+    assert (store.meta.epoch, store.work) == (epoch + 2, b"w")
 
 
 def test_clicks_on_retired_items_are_refused_until_they_are_listed_again(writer: Open, store: SeedStore) -> None:
@@ -83,11 +87,11 @@ def test_clicks_on_retired_items_are_refused_until_they_are_listed_again(writer:
     assert one.apply_candidate(gone)
     assert not one.apply_candidate(gone), "it was applied before"
     refused = one.apply_clicks(batch(0, ("a", 1, 600), ("b", 1, 600)), now=0)
-    assert (refused.new, refused.refused) == (1, 1)
+    assert (len(refused.numbers), refused.refused) == (1, 1)
     (back,) = listing(1, "a", sent=700).changes
     assert one.apply_candidate(back)
     counted = one.apply_clicks(batch(2, ("a", 1, 700), ("a", 2, 701)), now=0)
-    assert (counted.new, counted.refused) == (1, 1)
+    assert (len(counted.numbers), counted.refused) == (1, 1)
     one.write()
     assert seeds(store, "a") == {int(USERS[2]): 701}
     assert (store.meta.candidates, dict(store.candidates())["a"].since) == (2, 700)

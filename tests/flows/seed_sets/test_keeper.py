@@ -1,6 +1,5 @@
 """The seed operator without an engine and without a broker: windows, crashes, expiry, a new model."""
 
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,7 +21,17 @@ from flows.messages.batches import OutMessage
 from flows.messages.codec import decode_centroids, split_centroids_key
 from flows.messages.emission_order import EmissionOrder, order_of_centroids, order_of_tombstone
 from flows.seed_sets.clustering import ClusteringPool
+from flows.seed_sets.keeper import SeedSetOperator
+from flows.seed_sets.keeper_state import OpenWork
 from monitoring import metrics
+from state.store.layout import NOTHING_SETTLED, WORK_KEY
+
+
+def work(operator: SeedSetOperator) -> OpenWork:
+    """What the store says is still to be done."""
+    written = operator._store.work
+    assert written is not None
+    return OpenWork.decode(written)
 
 
 def test_a_closed_window_clusters_what_it_touched(build: Build) -> None:
@@ -39,39 +48,68 @@ def test_a_closed_window_clusters_what_it_touched(build: Build) -> None:
     assert (found["a"].window_end, found["a"].seeds) == (2000, 6)
 
 
-def test_what_was_not_committed_is_made_again_and_nothing_twice(build: Build) -> None:
+def test_what_was_not_delivered_is_made_again_and_nothing_twice(build: Build) -> None:
     operator = build()
     operator.apply([batch(0, *FIRST)])
-    state = operator.snapshot()
-    operator.apply([batch(9, ("a", 40, 900), ("a", 41, 1500))])
-    operator.snapshot()  # the store is written, but the engine crashes before it commits: the snapshot before it counts
-    operator = build(state)
-    out = operator.apply([batch(9, ("a", 40, 900), ("a", 41, 1500))]) + settle(operator)
+    operator.snapshot()
+    later = batch(9, ("a", 40, 900), ("a", 41, 1500))
+    assert "a" in emitted(operator.apply([later]) + settle(operator))
+    operator.snapshot()  # the epoch has ended, and the process is killed before the sinks have settled it
+    operator = build()
+    meta = operator._store.meta
+    assert (meta.position, meta.resume) == (11, 9)
+    out = operator.apply([later]) + settle(operator)
     message = emitted(out)["a"]
     assert message is not None
     assert (message.window_end, message.seeds) == (1000, 6)
     operator.snapshot()
+    operator.snapshot()
+    operator = build()
     store = operator._store
-    assert store.position == 11
+    assert (store.position, store.meta.resume) == (11, 11)
     assert len(store.seeds("a")) == 7
+    assert not settle(operator)
+
+
+def test_a_write_between_epochs_forgets_nothing_that_is_on_its_way(build: Build) -> None:
+    operator = build()
+    operator.apply([batch(0, *FIRST), batch(9, ("z", 1, 1500))])
+    assert "a" in emitted(settle(operator))
+    operator.apply([batch(10, ("b", 2, 1600), ("z", 2, 2500))])  # closes a window: the store is written for the pool
+    meta = operator._store.meta
+    assert (meta.position, meta.resume) == (12, NOTHING_SETTLED)
+    assert "a" in emitted(settle(build()))
+
+
+def test_after_a_drain_nothing_is_read_or_sent_again(build: Build) -> None:
+    operator = build(ttl=5000)
+    operator.apply([batch(0, *FIRST), batch(9, ("z", 1, 1500)), batch(10, ("z", 2, 6600))])
+    settle(operator)
+    operator.snapshot()
+    operator.settled()
+    assert operator._store.meta.resume == operator._store.position == 11
+    again = build(ttl=5000)
+    assert not again.collect()
+    assert not settle(again)
 
 
 def test_pending_items_survive_a_crash(build: Build) -> None:
     operator = build()
     operator.apply([batch(0, *FIRST)])
     operator._close(1000)  # closed, and not yet given to the pool
-    state = operator.snapshot()
-    assert set(state.pending) == {"a", "b", "c"}
-    assert set(emitted(settle(build(state)))) == {"a"}
+    operator.snapshot()
+    assert set(work(operator).pending) == {"a", "b", "c"}
+    assert set(emitted(settle(build()))) == {"a"}
 
 
-def test_without_a_snapshot_everything_is_clustered_anew(build: Build) -> None:
+def test_without_a_word_of_what_is_to_be_done_everything_is_clustered_anew(build: Build) -> None:
     operator = build()
     operator.apply([batch(0, *FIRST)])
     operator.apply([batch(9, ("z", 1, 1500))])
     settle(operator)
-    operator.snapshot()
-    operator = build(None)
+    operator.settled()
+    operator._store._db.delete(WORK_KEY)  # as in the format before
+    operator = build()
     found = emitted(operator.apply([batch(10, idle=600)]) + settle(operator))
     assert set(found) == {"a"}
 
@@ -80,10 +118,9 @@ def test_a_new_model_makes_every_items_centroids_anew(build: Build, tmp_path: Pa
     operator = build()
     operator.apply([batch(0, *FIRST), batch(9, ("z", 1, 1500))])
     settle(operator)
-    operator.snapshot()
-    state = operator.snapshot()
+    operator.settled()
     other = make_pool(tmp_path / "other", 1)
-    operator = build(state, use=other)
+    operator = build(use=other)
     out = operator.apply([batch(10, ("z", 2, 2500))]) + settle(operator)
     other.close()
     assert {split_centroids_key(message.key) for message in out} == {(other.model_version, "a")}
@@ -96,16 +133,17 @@ def test_an_item_that_is_idle_is_evicted_and_may_come_back(build: Build) -> None
     operator.snapshot()
     out = operator.apply([batch(10, ("z", 2, 6500))])
     assert {item: message for item, message in emitted(out).items() if message is None} == dict.fromkeys("abc")
-    first = operator.snapshot()
+    operator.snapshot()
     assert len(operator._store.seeds("a")) == 0
     assert [item for item, _ in operator._store.items()] == ["z"]
-    again = build(first, ttl=5000)  # a crash before it was known that the tombstones were delivered: they come again
+    again = build(ttl=5000)  # a crash before it was known that the tombstones were delivered: they come again
     out = again.apply([batch(11, ("z", 3, 6600)), batch(12, ("a", 9, 6700))])
     assert {item for item, message in emitted(out).items() if message is None} == set("abc")
     again.snapshot()
     assert len(again._store.seeds("a")) == 1
     again.apply([batch(13, ("z", 4, 6800))])
-    assert emitted(build(again.snapshot(), ttl=5000).collect()) == {}
+    again.snapshot()
+    assert emitted(build(ttl=5000).collect()) == {}
 
 
 def test_only_the_newest_seeds_are_kept(build: Build) -> None:
@@ -121,19 +159,18 @@ def test_only_the_newest_seeds_are_kept(build: Build) -> None:
 def test_a_drain_closes_nothing(build: Build) -> None:
     operator = build()
     operator.apply([batch(0, *FIRST)])
-    state = operator.snapshot()
-    assert sorted(state.dirty[0]) == ["a", "b", "c"]
-    assert state.pending == {}
+    operator.snapshot()
+    assert sorted(work(operator).dirty[0]) == ["a", "b", "c"]
+    assert work(operator).pending == {}
 
 
-def test_a_crash_between_the_store_and_the_snapshot_leaves_no_ghost_of_an_evicted_item(build: Build) -> None:
+def test_a_crash_in_the_midst_of_an_eviction_leaves_no_ghost_of_an_evicted_item(build: Build) -> None:
     operator = build(ttl=5000)
     operator.apply([batch(0, *FIRST), batch(9, ("z", 1, 1500))])
     settle(operator)
-    before = operator.snapshot()
-    operator.apply([batch(10, ("z", 2, 6500))])
-    operator.snapshot()  # written, but not committed: the engine goes on from before the expiry
-    again = build(replace(before, position=5), ttl=5000)
+    operator.snapshot()
+    operator.apply([batch(10, ("z", 2, 6500))])  # the batch before the eviction is written, the eviction is not
+    again = build(ttl=5000)
     out = again.apply([batch(5, *FIRST[5:], ("z", 1, 1500)), batch(10, ("z", 2, 6500))]) + settle(again)
     assert {item for item, message in emitted(out).items() if message is None} == set("abc")
     again.snapshot()
@@ -146,9 +183,9 @@ def test_a_tombstone_retires_an_item_and_its_clicks_are_refused(build: Build) ->
     assert "a" in emitted(settle(operator))
     out = operator.apply([tombstone(0, "a", sent=1600), batch(10, ("a", 7, 1550), ("a", 8, 9000))])
     assert emitted(out)["a"] is None
-    state = operator.snapshot()
-    assert (state.candidates, len(operator._store.seeds("a"))) == (1, 0)
-    operator = build(state)
+    operator.snapshot()
+    assert (operator._store.meta.candidates, len(operator._store.seeds("a"))) == (1, 0)
+    operator = build()
     operator.apply([batch(12, ("a", 9, 9100))])
     # Listed anew, only what comes after counts.
     operator.apply([listing(1, "a", sent=10_000), batch(13, ("a", 10, 9900), ("a", 11, 10_001))])
@@ -226,9 +263,9 @@ def test_an_item_whose_turn_has_not_come_when_the_next_window_closes_is_shed_onc
 
 def test_the_centroids_of_the_bundle_before_last_are_taken_back(build: Build, tmp_path: Path) -> None:
     pools = [make_pool(tmp_path / str(rng_seed), rng_seed) for rng_seed in (1, 2, 3)]
-    state, offset, out = None, 0, []
+    offset, out = 0, []
     for number, pool in enumerate(pools):
-        operator = build(state, use=pool)
+        operator = build(use=pool)
         clicks = batch(offset, *[("a", user, 100 + number * 1000) for user in range(5)])
         out = (
             operator.apply([clicks])
@@ -237,7 +274,7 @@ def test_the_centroids_of_the_bundle_before_last_are_taken_back(build: Build, tm
         )
         offset += 6
         for _ in range(3):
-            state = operator.snapshot()
+            operator.snapshot()
     for pool in pools:
         pool.close()
     gone = {message.key.decode() for message in out if message.value is None and message.key}
@@ -252,17 +289,18 @@ def test_crashes_and_batches_change_no_seed_set(
 ) -> None:
     with TemporaryDirectory() as folder:
         disk = Disk(pool, Path(folder) / "s", TTL)
-        operator, state, since = disk.open(None), None, []
-        for part, crash in zip(cut(clicks, lengths), crashes, strict=False):
-            since.append(part)
+        operator, parts = disk.open(), cut(clicks, lengths)
+        for number, crash in zip(range(len(parts)), crashes, strict=False):
+            part = parts[number]
             operator.apply([part])
-            if crash:  # after the store was written, before the engine has committed
+            if number % 3:
                 operator.snapshot()
-                operator = disk.open(state)
-                for again in since:
-                    operator.apply([again])
-            else:
-                state, since = operator.snapshot(), []
+            if crash:  # whatever was written; what is read again is all since the epoch that had settled
+                operator = disk.open()
+                resume = operator._store.meta.resume
+                for again in parts[: number + 1]:
+                    if again.next_offset > resume:
+                        operator.apply([again])
         operator.snapshot()
         assert disk.seeds() == oracle(clicks, TTL)
         disk.close()

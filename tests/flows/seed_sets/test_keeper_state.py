@@ -1,4 +1,4 @@
-"""A snapshot comes back as it was, and what is none is refused with the remedy."""
+"""What is still to be done comes back as it was, and what is invalid is refused with the remedy."""
 
 from collections.abc import Mapping
 
@@ -8,37 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.seed_sets.keeper_state import OperatorSnapshot
+from flows.seed_sets.keeper_state import OpenWork
 from flows.support.errors import RalmError
 
 NATURAL = st.integers(0, 2**63 - 1)
 
 
 @given(
-    NATURAL,
-    NATURAL,
     st.none() | NATURAL,
+    NATURAL,
     st.dictionaries(st.text(max_size=9), st.tuples(NATURAL, NATURAL), max_size=9),
     st.dictionaries(st.text(max_size=9), NATURAL, max_size=9),
 )
-def test_a_snapshot_comes_back_as_it_was(
-    position: int,
-    candidates: int,
-    newest: int | None,
-    dirty: Mapping[str, tuple[int, int]],
-    pending: dict[str, int],
+def test_what_is_to_be_done_comes_back_as_it_was(
+    newest: int | None, closed: int, dirty: Mapping[str, tuple[int, int]], pending: dict[str, int]
 ) -> None:
     first, last = (np.array([windows[n] for windows in dirty.values()], np.int64) for n in range(2))
-    snapshot = OperatorSnapshot(3, position, candidates, newest, 7, (list(dirty), first, last), pending)
-    found = OperatorSnapshot.decode(snapshot.encode())
-    assert (found.partition, found.position, found.candidates, found.newest, found.closed, found.pending) == (
-        3,
-        position,
-        candidates,
-        newest,
-        7,
-        pending,
-    )
+    found = OpenWork.decode(OpenWork(newest, closed, (list(dirty), first, last), pending).encode())
+    assert (found.newest, found.closed, found.pending) == (newest, closed, pending)
     assert found.dirty[0] == list(dirty)
     np.testing.assert_array_equal(found.dirty[1], first)
     np.testing.assert_array_equal(found.dirty[2], last)
@@ -50,11 +37,11 @@ def test_a_snapshot_comes_back_as_it_was(
         b"",
         b"nonsense",
         msgspec.msgpack.encode([0, 1, 2]),
-        msgspec.msgpack.encode([0, -1, 0, None, 0, [], b"", b"", {}]),
-        msgspec.msgpack.encode([0, 1, 0, None, 0, ["a"], b"", b"", {}]),
-        msgspec.msgpack.encode([0, 1, 0, None, 0, ["a"], b"123", b"12345678", {}]),
+        msgspec.msgpack.encode([None, -1, [], b"", b"", {}]),
+        msgspec.msgpack.encode([None, 0, ["a"], b"", b"", {}]),
+        msgspec.msgpack.encode([None, 0, ["a"], b"123", b"12345678", {}]),
     ],
 )
-def test_what_is_no_snapshot_is_refused_with_the_remedy(data: bytes) -> None:
-    with pytest.raises(RalmError, match=r"cannot be read: .*from a backup, or move its folder recovery away"):
-        OperatorSnapshot.decode(data)
+def test_what_is_invalid_is_refused_with_the_remedy(data: bytes) -> None:
+    with pytest.raises(RalmError, match=r"cannot be read: .*Move that directory away.*from a backup"):
+        OpenWork.decode(data)

@@ -1,7 +1,6 @@
 """Items follow their clicks to the partitions of a topic that has grown."""
 
 import errno
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from flows.seed_sets.partitioners import PARTITIONERS, crc32, murmur2
 from flows.seed_sets.repartition import follow_partitions
 from flows.support.errors import RalmError
 from ralm.seed_set import SeedSet
+from state.directory import partition_counts, write_format
 from state.store.seed_store import CandidateEntry, Changes, ItemRecord, SeedStore, StoreError
 
 NAMES = [f"item-{number}" for number in range(60)]
@@ -56,13 +56,13 @@ def test_every_item_is_moved_home_with_its_seeds_and_candidate_entry(tmp_path: P
     choose = PARTITIONERS[partitioner]
     fill(tmp_path, {name: choose(name.encode(), 4) for name in NAMES}, 4)
     before = found(tmp_path)
-    follow_partitions(tmp_path, "clicks", 4, 6, 100)
+    follow_partitions(tmp_path, "clicks", 6, 100)
     after = found(tmp_path)
     assert {name: place for name, (place, _, _) in after.items()} == {n: choose(n.encode(), 6) for n in NAMES}
     assert {name: rest for name, (_, *rest) in after.items()} == {name: rest for name, (_, *rest) in before.items()}
     assert max(place for place, _, _ in after.values()) >= 4
-    follow_partitions(tmp_path, "clicks", 6, 6, 100)  # as after a crash: nothing more to do
-    follow_partitions(tmp_path, "clicks", 6, 9, 100)  # and it may grow again
+    follow_partitions(tmp_path, "clicks", 6, 100)  # as after a crash: nothing more to do
+    follow_partitions(tmp_path, "clicks", 9, 100)  # and it may grow again
     assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 9) for n in NAMES}
 
 
@@ -70,19 +70,20 @@ def test_the_seeds_of_both_partitions_are_united(tmp_path: Path) -> None:
     choose = PARTITIONERS["crc32"]
     name = next(n for n in NAMES if choose(n.encode(), 2) != choose(n.encode(), 3))
     fill(tmp_path, {name: choose(name.encode(), 2)}, 2)
+    write_format(tmp_path, partitions=[2])
     home = choose(name.encode(), 3)
     store = SeedStore.open(tmp_path / "seeds" / f"{home:05d}", topic="clicks", partition=home, capacity=100)
     late = SeedSet(np.array([900], np.uint64), np.array([9000]))
     store.write(Changes(seeds=[(name, late)], items={name: ItemRecord(9000, 1)}), position=3, model_version="m")
     store.close()
-    follow_partitions(tmp_path, "clicks", 2, 3, 100)
+    follow_partitions(tmp_path, "clicks", 3, 100)
     assert found(tmp_path)[name][:2] == (home, [*seeds_of(name).times.tolist(), 9000])
 
 
 def test_without_a_partitioner_that_explains_it_nothing_is_moved(tmp_path: Path) -> None:
     fill(tmp_path, {name: number % 4 for number, name in enumerate(NAMES)}, 4)
     before = found(tmp_path)
-    follow_partitions(tmp_path, "clicks", 4, 6, 100)
+    follow_partitions(tmp_path, "clicks", 6, 100)
     assert found(tmp_path) == before
 
 
@@ -93,42 +94,43 @@ def test_after_a_single_partition_the_operator_must_say_which_partitioner_it_is(
     fill(tmp_path, dict.fromkeys(NAMES, 0), 1)
     before = found(tmp_path)
     with pytest.raises(RalmError, match="--partitioner crc32"):
-        follow_partitions(tmp_path, "clicks", 1, 3, 100)
+        follow_partitions(tmp_path, "clicks", 3, 100)
     assert found(tmp_path) == before
-    follow_partitions(tmp_path, "clicks", 1, 3, 100, partitioner)
+    follow_partitions(tmp_path, "clicks", 3, 100, partitioner)
     homes = {name: PARTITIONERS[partitioner](name.encode(), 3) for name in NAMES}
     assert {name: place for name, (place, _, _) in found(tmp_path).items()} == homes
-    follow_partitions(tmp_path, "clicks", 3, 3, 100)  # now they tell
+    follow_partitions(tmp_path, "clicks", 3, 100)  # now they tell
 
 
 def test_nothing_is_looked_at_while_the_topic_is_as_it_was(tmp_path: Path) -> None:
     fill(tmp_path, {name: number % 4 for number, name in enumerate(NAMES)}, 4)
-    follow_partitions(tmp_path, "clicks", 4, 4, 100)
-    assert not (tmp_path / "grown.json").exists()
-    follow_partitions(tmp_path, "clicks", 0, 4, 100)
-    assert not (tmp_path / "grown.json").exists()
-    follow_partitions(tmp_path, "clicks", 4, 6, 100)
-    assert json.loads((tmp_path / "grown.json").read_text()) == [4, 6]
+    before = found(tmp_path)
+    for _ in range(2):
+        follow_partitions(tmp_path, "clicks", 4, 100)
+        assert partition_counts(tmp_path) == [4]
+        assert found(tmp_path) == before
+    follow_partitions(tmp_path, "clicks", 6, 100)
+    assert partition_counts(tmp_path) == [4, 6]
 
 
 def test_stores_that_a_start_was_stopped_from_making_are_no_obstacle(tmp_path: Path) -> None:
     choose = PARTITIONERS["crc32"]
     fill(tmp_path, {name: choose(name.encode(), 1) for name in NAMES}, 1)
     uninitialised(tmp_path / "seeds" / "00001", 1)
-    follow_partitions(tmp_path, "clicks", 1, 3, 100, "crc32")
+    follow_partitions(tmp_path, "clicks", 3, 100, "crc32")
     assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 3) for n in NAMES}
 
 
 @pytest.mark.parametrize("before", [1, 4])
-def test_without_recovery_data_the_stores_tell_how_many_partitions_there_were(tmp_path: Path, before: int) -> None:
+def test_without_a_note_the_stores_tell_how_many_partitions_there_were(tmp_path: Path, before: int) -> None:
     choose = PARTITIONERS["crc32"]
     fill(tmp_path, {name: choose(name.encode(), before) for name in NAMES}, before)
-    follow_partitions(tmp_path, "clicks", 0, 6, 100, "crc32" if before == 1 else "auto")
+    follow_partitions(tmp_path, "clicks", 6, 100, "crc32" if before == 1 else "auto")
     assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 6) for n in NAMES}
-    assert json.loads((tmp_path / "grown.json").read_text()) == [before, 6]
+    assert partition_counts(tmp_path) == [before, 6]
 
 
-def test_a_move_that_was_cut_off_goes_on_without_recovery_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_move_that_was_cut_off_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     choose = PARTITIONERS["crc32"]
     fill(tmp_path, {name: choose(name.encode(), 2) for name in NAMES}, 2)
     move, moved = repartition._move, []
@@ -141,62 +143,52 @@ def test_a_move_that_was_cut_off_goes_on_without_recovery_data(tmp_path: Path, m
     with monkeypatch.context() as patch:
         patch.setattr(repartition, "_move", cut_off)
         with pytest.raises(RalmError, match="cut off"):
-            follow_partitions(tmp_path, "clicks", 2, 7, 100)
-    follow_partitions(tmp_path, "clicks", 0, 7, 100)
+            follow_partitions(tmp_path, "clicks", 7, 100)
+    follow_partitions(tmp_path, "clicks", 7, 100)
     assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 7) for n in NAMES}
-    assert json.loads((tmp_path / "grown.json").read_text()) == [2, 7]
+    assert partition_counts(tmp_path) == [2, 7]
 
 
 def test_items_at_home_stay_there_though_a_first_start_was_cut_off(tmp_path: Path) -> None:
     names = [n for n in NAMES if murmur2(n.encode(), 4) == crc32(n.encode(), 2) != crc32(n.encode(), 4)][:3]
     fill(tmp_path, {name: murmur2(name.encode(), 4) for name in names}, 2)  # the stores of 2 and 3 were not made
     before = found(tmp_path)
-    follow_partitions(tmp_path, "clicks", 0, 4, 100)
+    follow_partitions(tmp_path, "clicks", 4, 100)
     assert len(before) == 3
     assert found(tmp_path) == before
 
 
 def test_items_go_where_their_clicks_come_now_not_where_they_came_with_the_most_partitions(tmp_path: Path) -> None:
     fill(tmp_path, {name: crc32(name.encode(), 6) for name in NAMES}, 6)
-    (tmp_path / "grown.json").write_text("[4, 6]")
-    follow_partitions(tmp_path, "clicks", 0, 5, 100)  # of a topic that was made anew
+    write_format(tmp_path, partitions=[4, 6])
+    follow_partitions(tmp_path, "clicks", 5, 100)  # of a topic that was made anew
     assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: crc32(n.encode(), 5) for n in NAMES}
 
 
-@pytest.mark.parametrize("left", ["", "[4, ", "{}", "[]", "[0]", '["4"]', "\x00\x00", "[" * 100_000])
-def test_a_mark_that_a_start_left_half_written_is_made_anew(tmp_path: Path, left: str) -> None:
-    choose = PARTITIONERS["murmur2"]
-    fill(tmp_path, {name: choose(name.encode(), 4) for name in NAMES}, 4)
-    (tmp_path / "grown.json").write_text(left)
-    follow_partitions(tmp_path, "clicks", 4, 6, 100)
-    assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 6) for n in NAMES}
-    assert json.loads((tmp_path / "grown.json").read_text()) == [4, 6]
-
-
-def test_a_start_that_cannot_write_the_mark_leaves_it_as_it_was(
+def test_a_start_that_cannot_write_the_note_leaves_it_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill(tmp_path, {}, 2)
-    follow_partitions(tmp_path, "clicks", 4, 6, 100)
+    fill(tmp_path, {}, 4)
+    follow_partitions(tmp_path, "clicks", 6, 100)
 
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        follow_partitions(tmp_path, "clicks", 6, 6, 100)  # writes nothing where nothing has changed
-        with pytest.raises(RalmError, match=r"grown\.json.*No space left.*start again"):
-            follow_partitions(tmp_path, "clicks", 6, 9, 100)
-    assert json.loads((tmp_path / "grown.json").read_text()) == [4, 6]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["grown.json", "grown.lock", "seeds"]
+        follow_partitions(tmp_path, "clicks", 6, 100)  # writes nothing where nothing has changed
+        with pytest.raises(RalmError, match=r"cannot be moved.*No space left.*start again"):
+            follow_partitions(tmp_path, "clicks", 9, 100)
+    assert partition_counts(tmp_path) == [4, 6]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["format.json", "partitions.lock", "seeds"]
 
 
-def test_a_mark_that_cannot_be_read_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_note_that_cannot_be_read_is_refused_in_words(tmp_path: Path) -> None:
     fill(tmp_path, {}, 2)
-    (tmp_path / "grown.json").mkdir()
-    with pytest.raises(RalmError, match=r"grown\.json.*directory.*start again"):
-        follow_partitions(tmp_path, "clicks", 2, 2, 100)
-    (tmp_path / "grown.lock").unlink()
-    (tmp_path / "grown.lock").mkdir()
-    with pytest.raises(RalmError, match=r"grown\.lock.*start again"):
-        follow_partitions(tmp_path, "clicks", 2, 2, 100)
+    (tmp_path / "format.json").mkdir()
+    with pytest.raises(RalmError, match=r"format\.json cannot be read"):
+        follow_partitions(tmp_path, "clicks", 2, 100)
+    (tmp_path / "partitions.lock").unlink()
+    (tmp_path / "partitions.lock").mkdir()
+    with pytest.raises(RalmError, match=r"partitions\.lock.*start again"):
+        follow_partitions(tmp_path, "clicks", 2, 100)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ralm.seed_set import SeedSet
 from state.store.layout import (
     MAX_STORED_TIME,
+    MIGRATED_FORMAT,
     STATE_FORMAT,
     BaseHead,
     CandidateEntry,
@@ -78,7 +79,7 @@ def test_seeds_come_back_in_sixteen_bytes_each(newest: dict[int, int]) -> None:
     assert dict(zip(found.users.tolist(), found.times.tolist(), strict=True)) == newest
 
 
-META = StoreMeta("clicks", 3, 7, 8, "m", ("l", "k"), epoch=5, manifest=ManifestFingerprint(4, 99, 2**32 - 1))
+META = StoreMeta("clicks", 3, 7, 8, 6, -1, "m", ("l", "k"), epoch=5, manifest=ManifestFingerprint(4, 99, 2**32 - 1))
 
 
 def test_what_a_store_knows_of_itself_comes_back(tmp_path: Path) -> None:
@@ -92,13 +93,22 @@ def test_what_a_store_knows_of_itself_comes_back(tmp_path: Path) -> None:
         ({"partition": "3"}, "does not say what it is"),
         ({"manifest": [1, 2]}, "does not say what it is"),
         ({"older_versions": [1]}, "does not say what it is"),
+        ({"resume": 8}, "does not say what it is"),
+        ({"resume_candidates": -2}, "does not say what it is"),
         ({"strange": 1}, "does not say what it is"),
         ({"format": "2"}, "does not say what it is"),
         ({"format": STATE_FORMAT + 1}, "A newer version wrote it"),
-        ({"format": STATE_FORMAT - 1}, "Drain the flow with the"),
+        ({"format": MIGRATED_FORMAT - 1}, "Drain the flow with the"),
     ],
 )
 def test_other_knowledge_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
     value = json.dumps({**json.loads(encode_meta(replace(META))), **change}).encode()
     with pytest.raises(StoreError, match=message):
         decode_meta(tmp_path, value)
+
+
+def test_the_format_before_goes_on_where_its_store_ends(tmp_path: Path) -> None:
+    old = json.loads(encode_meta(META))
+    del old["resume"], old["resume_candidates"]
+    found = decode_meta(tmp_path, json.dumps({**old, "format": MIGRATED_FORMAT}).encode())
+    assert found == replace(META, resume=7, resume_candidates=8)

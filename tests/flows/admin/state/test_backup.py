@@ -17,8 +17,9 @@ from store_history import N, uninitialised
 
 from flows.admin.state.backup import backup, restore
 from flows.cli.commands.state import command
-from flows.recovery.recovery_files import open_state_dir
+from flows.seed_sets.state_facts import open_state_dir
 from flows.support.errors import RalmError
+from state.directory import backup_positions, partition_counts, write_format
 from state.owner_lock import OwnerLock
 
 
@@ -43,7 +44,7 @@ def nothing(_: str) -> None:
 
 
 def test_what_was_backed_up_comes_back(state: Path, tmp_path: Path) -> None:
-    (state / "grown.json").write_text("[2, 4]")
+    write_format(state, partitions=[2, 4])
     before = [report.as_json() for report in verified(state)[0]]
     backup(state, tmp_path / "b" / "one", N, nothing)
     assert sorted(file.name for file in (tmp_path / "b").iterdir()) == ["one"]
@@ -57,7 +58,7 @@ def test_what_was_backed_up_comes_back(state: Path, tmp_path: Path) -> None:
     restore(tmp_path / "b" / "one", state, N, nothing)
     reports, verifier = verified(state)
     after = [report.as_json() for report in reports]
-    assert (state / "grown.json").read_text() == "[2, 4]"
+    assert (partition_counts(state), backup_positions(state)) == ([2, 4], None)
     assert not verifier.damages
     assert after == before
     restore(state, tmp_path / "copy", N, nothing)  # a drained directory is a backup as it is
@@ -71,13 +72,13 @@ def test_a_damaged_state_is_not_backed_up_and_a_damaged_backup_not_restored(stat
     with pytest.raises(RalmError, match="no backup was made"):
         backup(state, tmp_path / "bad", N, nothing)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["good", "state"]
-    for number, pattern in enumerate(("seeds/00000/*.sst", "recovery/*/part-2.sqlite3", "backup.json")):
+    for number, pattern in enumerate(("seeds/00000/*.sst", "seeds/00003/*.sst", "format.json")):
         damaged = shutil.copytree(tmp_path / "good", tmp_path / f"damaged-{number}")
         file = next(damaged.glob(pattern))
         data = bytearray(file.read_bytes())
         data[len(data) // 2] ^= 1
         file.write_bytes(data)
-        with pytest.raises(RalmError, match=r"damaged|no whole backup"):
+        with pytest.raises(RalmError, match=r"damaged|cannot be read"):
             restore(damaged, tmp_path / "new", N, nothing)
         assert not (tmp_path / "new").exists()
 
@@ -94,11 +95,11 @@ def killed_at(monkeypatch: pytest.MonkeyPatch, name: str, call: int) -> None:
     made: Callable[..., Any] = getattr(import_module(MODULE), name)
     calls = []
 
-    def die(*arguments: Any) -> Any:
+    def die(*arguments: Any, **named: Any) -> Any:
         calls.append(arguments)
         if len(calls) > call:
             raise KilledError
-        return made(*arguments)
+        return made(*arguments, **named)
 
     monkeypatch.setattr(f"{MODULE}.{name}", die)
 
@@ -115,7 +116,7 @@ def test_a_restore_that_is_cut_off_is_refused_until_it_is_done_again(
         with pytest.raises(KilledError):
             restore(sound, state, N, nothing)
     with pytest.raises(RalmError, match=words):
-        open_state_dir(state, "look-alike")
+        open_state_dir(state)
     refused(state, words, "verify")
     refused(state, words, "show")
     refused(state, words, "backup", str(tmp_path / "b"))
@@ -125,8 +126,8 @@ def test_a_restore_that_is_cut_off_is_refused_until_it_is_done_again(
     (state / "mine").unlink()
     restore(sound, state, N, nothing)
     assert positions(state) == positions(sound)
-    assert sorted(file.name for file in state.iterdir()) == ["format.json", "process-0.lock", "recovery", "seeds"]
-    open_state_dir(state, "look-alike")
+    assert sorted(file.name for file in state.iterdir()) == ["format.json", "process-0.lock", "seeds"]
+    open_state_dir(state)
 
 
 def test_a_full_disk_leaves_a_restore_that_is_done_again(
@@ -146,7 +147,7 @@ def test_a_full_disk_leaves_a_restore_that_is_done_again(
 def test_a_state_without_its_format_is_told_what_may_have_happened(state: Path) -> None:
     (state / "format.json").unlink()
     with pytest.raises(RalmError, match=r"has no format\.json.*cut short"):
-        open_state_dir(state, "look-alike")
+        open_state_dir(state)
     refused(state, "cut short", "verify")
 
 
@@ -165,22 +166,16 @@ def test_a_directory_in_use_is_no_backup(state: Path, tmp_path: Path, monkeypatc
 
 def test_a_backup_is_what_its_note_says(state: Path, tmp_path: Path) -> None:
     backup(state, tmp_path / "good", N, nothing)
-    note = json.loads((tmp_path / "good" / "backup.json").read_text())
+    note = json.loads((tmp_path / "good" / "format.json").read_text())
     for number, (changed, words) in enumerate(
         [
-            (None, "backup.json is gone"),
-            ({"positions": note["positions"]}, "no whole backup"),
-            ({"sha256": note["sha256"]}, "no whole backup"),
-            ({**note, "sha256": {}}, "changed since"),
-            ({**note, "positions": {}}, "were written at {}"),
-            ({**note, "positions": {**note["positions"], "00003": 1}}, "3: 1"),
+            ({"backup": {"00003": "x"}}, "cannot be read"),
+            ({"backup": {}}, "were written at {}"),
+            ({"backup": {**note["backup"], "00003": 1}}, "3: 1"),
         ]
     ):
         bad = shutil.copytree(tmp_path / "good", tmp_path / f"bad-{number}")
-        if changed is None:
-            (bad / "backup.json").unlink()
-        else:
-            (bad / "backup.json").write_text(json.dumps(changed))
+        (bad / "format.json").write_text(json.dumps(note | changed))
         refused(tmp_path / "new", words, "restore", str(bad))
     shutil.rmtree(tmp_path / "good" / "seeds" / "00003")
     refused(tmp_path / "new", "damaged", "restore", str(tmp_path / "good"))
@@ -192,7 +187,7 @@ def test_a_backup_lies_elsewhere_than_the_state(state: Path, tmp_path: Path) -> 
     for target in (state / "b", state / "seeds" / "b", tmp_path / "link" / "b"):
         refused(state, "lies in the state directory", "backup", str(target))
     refused(state / "new", "lies in the backup", "restore", str(state))
-    assert sorted(file.name for file in state.iterdir()) == ["format.json", "recovery", "seeds"]
+    assert sorted(file.name for file in state.iterdir()) == ["format.json", "seeds"]
 
 
 def closed(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
@@ -213,7 +208,7 @@ def closed(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
 
 def test_what_cannot_be_read_is_told(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, target = state / "seeds" / "00003", tmp_path / "b"
-    for path in (state, state / "seeds", state / "recovery" / "look-alike", target):
+    for path in (state, state / "seeds", target):
         with monkeypatch.context() as patched:
             closed(patched, path)
             if path != target:
@@ -230,7 +225,6 @@ def test_what_cannot_be_read_is_told(state: Path, tmp_path: Path, monkeypatch: p
         assert "partition 0: whole" in done.output
         assert f"{store} cannot be read" in done.output
     (state / "process-0.lock").symlink_to("process-0.lock")
-    refused(state, "whether", "backup", str(target))
     assert "cannot determine" in run(state, "verify").output
 
 
@@ -253,8 +247,6 @@ def test_what_is_no_store_is_passed_over(state: Path, tmp_path: Path) -> None:
         (state / "seeds" / name / "CURRENT").touch()
     (state / "seeds" / ".DS_Store").touch()
     (state / "seeds" / "00007").touch()
-    (state / "recovery" / ".look-alike-abc").mkdir()
-    (state / "recovery" / ".look-alike-abc" / "part-0.sqlite3").touch()
     assert run(state, "verify").exit_code == 0
     assert run(state, "show").output == shown
     assert positions(state) == before
@@ -263,12 +255,9 @@ def test_what_is_no_store_is_passed_over(state: Path, tmp_path: Path) -> None:
     restore(state, tmp_path / "copy", N, nothing)
     for path in (tmp_path / "b", tmp_path / "again", tmp_path / "copy"):
         assert sorted(each.name for each in (path / "seeds").iterdir()) == ["00000", "00003"]
-        assert [each.name for each in (path / "recovery").iterdir()] == ["look-alike"]
 
 
-def test_a_store_that_was_never_made_is_empty_unless_the_recovery_data_knows_better(
-    state: Path, tmp_path: Path
-) -> None:
+def test_a_store_that_was_never_made_is_empty(state: Path, tmp_path: Path) -> None:
     uninitialised(state / "seeds" / "00001", 1)
     done = run(state, "verify")
     assert done.exit_code == 0, done.output
@@ -276,17 +265,9 @@ def test_a_store_that_was_never_made_is_empty_unless_the_recovery_data_knows_bet
     assert [run(state, *arguments).exit_code for arguments in (("show",), ("item", "item-1"))] == [0, 0]
     backup(state, tmp_path / "backup", N, nothing)
     assert sorted(path.name for path in (tmp_path / "backup" / "seeds").iterdir()) == ["00000", "00003"]
-    shutil.rmtree(state / "seeds" / "00003")
-    uninitialised(state / "seeds" / "00003", 3)
-    done = run(state, "verify")
-    assert done.exit_code == 1
-    assert "partition 3: BEHIND" in done.output
-    assert "up to offset 0, the recovery data of look-alike up to" in done.output
-    with pytest.raises(RalmError, match=r"not usable.*00003 has clicks up to offset 0"):
-        backup(state, tmp_path / "another", N, nothing)
 
 
-def test_where_no_lock_can_be_looked_at_verify_says_so_and_the_others_refuse(
+def test_where_no_lock_can_be_looked_at_verify_says_so_and_a_restore_is_refused(
     state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -299,7 +280,6 @@ def test_where_no_lock_can_be_looked_at_verify_says_so_and_the_others_refuse(
     reports, verifier = verified(state)
     assert all(report.whole for report in reports)
     assert any("cannot determine" in note for note in verifier.notes)
-    with pytest.raises(RalmError, match=r"no backup was made: .*cannot determine"):
-        backup(state, tmp_path / "another", N, nothing)
+    backup(state, tmp_path / "another", N, nothing)  # which no lock is needed for
     with pytest.raises(RalmError, match="cannot determine"):
         restore(tmp_path / "backup", state, N, nothing)

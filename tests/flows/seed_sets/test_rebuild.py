@@ -1,50 +1,16 @@
-"""A store that is lost or behind is restored from the topics as it was."""
+"""A store that is lost is filled again from the topics as it was: candidates first, then the clicks."""
 
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from operator_maker import FIRST, Build, batch, listing, settle, tombstone
+from operator_maker import batch, listing, tombstone
 from seed_set_laws import CLICKS, IN_TIME, LAWS, TTL, Clicks, Disk, cut, oracle
 
-from flows.messages.batches import CandidateBatch, ClickBatch
 from flows.seed_sets.clustering import ClusteringPool
-from flows.seed_sets.keeper_state import OperatorSnapshot
-from flows.support.errors import RalmError
 
 CHANGES = st.lists(st.tuples(st.sampled_from("ab"), st.booleans(), st.integers(1, 12_000)), max_size=5)
-
-
-def test_a_store_behind_its_snapshot_is_refused_when_the_topic_has_no_more(build: Build) -> None:
-    operator = build()
-    operator.apply([batch(0, *FIRST)])
-    state = replace(operator.snapshot(), position=500)
-    with pytest.raises(RalmError, match="the topic has nothing"):
-        build(state)
-
-
-def test_a_lost_store_is_made_again_from_the_topics(build: Build) -> None:
-    clicks = [batch(0, *FIRST), batch(9, ("a", 40, 1500)), batch(10, ("z", 2, 6500)), batch(11, ("z", 3, 6600))]
-    operator = build(ttl=5000)
-    operator.apply([tombstone(0, "q", sent=50), *clicks])
-    settle(operator)
-    state = operator.snapshot()
-    stored = {item: operator._store.seeds(item).users.tolist() for item, _ in operator._store.items()}
-    later = batch(12, ("y", 1, 6700), ("q", 1, 6700))
-
-    def missed(at: OperatorSnapshot) -> tuple[list[ClickBatch], list[CandidateBatch]]:
-        assert at.position == 12
-        return [*clicks, later], [tombstone(0, "q", sent=50)]
-
-    again = build(state, ttl=5000, disk="other", missed=missed)
-    assert again._store.position == 12  # what came later is the source's
-    assert {item: again._store.seeds(item).users.tolist() for item, _ in again._store.items()} == stored
-    again.apply([later])
-    again.snapshot()
-    assert {item for item, _ in again._store.items()} == {*stored, "y"}
 
 
 @LAWS
@@ -52,11 +18,13 @@ def test_a_lost_store_is_made_again_from_the_topics(build: Build) -> None:
 def test_a_lost_store_is_made_again_as_it_was(pool: ClusteringPool, clicks: Clicks, lengths: list[int]) -> None:
     with TemporaryDirectory() as folder:
         disk, other = (Disk(pool, Path(folder) / name, TTL) for name in ("s", "t"))
-        operator = disk.open(None)
+        operator = disk.open()
         for part in cut(clicks, lengths):
             operator.apply([part])
-        state = operator.snapshot()
-        other.open(state, clicks)
+        operator.snapshot()
+        again = other.open()
+        again.apply([batch(0, *clicks)])
+        again.snapshot()
         assert other.seeds() == disk.seeds() == oracle(clicks, TTL)
         disk.close()
         other.close()
@@ -76,15 +44,17 @@ def test_an_item_that_was_retired_is_made_again_as_it_was(
     expected = oracle([click for click in clicks if _counts(click, changes)], 0)
     with TemporaryDirectory() as folder:
         disk, other = (Disk(pool, Path(folder) / name, 0) for name in ("s", "t"))
-        operator, at = disk.open(None), 0
+        operator, at = disk.open(), 0
         for change, told in zip(changes, listed, strict=True):
             before = sum(ts <= change[2] for _, _, ts in clicks)
             operator.apply([batch(at, *clicks[at:before]), told])
             at = before
         operator.apply([batch(at, *clicks[at:])])
-        state = operator.snapshot()
+        operator.snapshot()
         assert disk.seeds() == expected
-        other.open(state, clicks, listed)
+        again = other.open()
+        again.apply([*listed, batch(0, *clicks)])
+        again.snapshot()
         assert other.seeds() == expected
         disk.close()
         other.close()

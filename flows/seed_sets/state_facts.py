@@ -1,0 +1,82 @@
+"""What a state directory holds when a process starts: how many partitions there were, and what each store has."""
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flows.kafka.first_offset import HeldOffsets
+from flows.support.errors import RalmError
+from state.directory import mark_format, partition_counts, store_paths
+from state.store.layout import NOTHING_SETTLED, StoreError, StoreMeta
+from state.store.seed_store import NothingWrittenError, SeedStore
+
+
+@dataclass(frozen=True)
+class StateFacts:
+    """What a state directory holds.
+
+    Attributes:
+        partitions: the most partitions that the clicks topic has had, 0 when nothing ran here yet.
+        stores: what each store knows of itself, by partition.
+    """
+
+    partitions: int = 0
+    stores: Mapping[int, StoreMeta] = field(default_factory=dict)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether no flow has read anything here yet."""
+        return not self.partitions and not self.stores
+
+    @property
+    def has_candidates(self) -> bool:
+        """Whether anything of the candidates topic was read."""
+        return any(meta.candidates for meta in self.stores.values())
+
+    def held(self, kind: str, partition: int) -> HeldOffsets | None:
+        """What a partition's store says of ``clicks`` or ``candidates``; None where there is no store."""
+        meta = self.stores.get(partition)
+        if meta is None:
+            return None
+        if kind == "clicks":
+            return HeldOffsets(meta.resume, meta.position)
+        return HeldOffsets(meta.resume_candidates, meta.candidates)
+
+    def is_filled(self, partition: int) -> bool:
+        """Whether anything that a partition's store holds has settled."""
+        meta = self.stores.get(partition)
+        return meta is not None and meta.resume != NOTHING_SETTLED
+
+
+def open_state_dir(state_dir: Path) -> StateFacts:
+    """What the owner of a state directory does before it starts the engine: check what is there, and mark it.
+
+    Raises:
+        RalmError: when it is of another format or cannot be used, or a store is damaged; says what to do.
+    """
+    try:
+        mark_format(state_dir)
+        stores = {}
+        for partition, path in store_paths(state_dir).items():
+            meta = _meta(path)
+            if meta is not None:
+                stores[partition] = meta
+        return StateFacts(max(partition_counts(state_dir), default=0), stores)
+    except StoreError as error:
+        raise RalmError(str(error)) from error
+    except OSError as error:
+        msg = (
+            f"the state directory {state_dir} cannot be read or written: {error}. Look for a full or failing disk, or "
+            "for files of another owner; once it is mended, start again: nothing is lost."
+        )
+        raise RalmError(msg) from error
+
+
+def _meta(path: Path) -> StoreMeta | None:
+    """What a store knows of itself; None of one that a process was killed over before it wrote anything."""
+    try:
+        with closing(SeedStore.inspect(path)) as store:
+            return store.meta
+    except NothingWrittenError:
+        return None
