@@ -86,8 +86,8 @@ class FilledTopic(EmptyTopic):
 def test_messages_came_after_the_reader_last_stood_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=100.0)
     monkeypatch.setattr("flows.engine.source.time.monotonic", lambda: clock.now)
-    options, topic = SourceOptions("requests", "requests", {}, 10, "earliest", (), lambda: False), FilledTopic()
-    reader = PartitionReader(options, topic, 0, 7)  # type: ignore[arg-type]
+    options, topic = SourceOptions("requests", "requests", {}, 10, lambda *_: 7, lambda: False), FilledTopic()
+    reader = PartitionReader(options, topic, 0)  # type: ignore[arg-type]
 
     def waited(messages: int, *, ends: bool) -> int | None:
         clock.now += 1.0

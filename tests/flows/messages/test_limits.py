@@ -16,18 +16,19 @@ from flows.messages.decode import Decoded, Decoder
 from flows.messages.types import MAX_IDENTIFIER_BYTES, Request, ScoredItem, Scores
 
 LONGEST = "x" * MAX_IDENTIFIER_BYTES
+NOW = 1_764_000_000_000
 DEFAULTS = Settings()
 
 
 def decoded(settings: Settings, value: bytes, key: bytes) -> Decoded[Any]:
     message: Any = Message(topic="requests", partition=0, offset=0, key=key, value=value, headers=[])
-    batch = RawBatch("requests", "requests", 0, [message], 1, 0, 1000)
+    batch = RawBatch("requests", "requests", 0, [message], 1, 0, NOW)
     return Decoder(settings, tell=False).requests(batch)
 
 
 def largest_request(settings: Settings, length: int = MAX_IDENTIFIER_BYTES) -> bytes:
     names = [f"{number:0{length}d}" for number in range(settings.max_candidates)]
-    return encode_message(Request(LONGEST, "u", 1000, names, settings.max_top_k))
+    return encode_message(Request(LONGEST, "u", NOW, names, settings.max_top_k))
 
 
 @pytest.mark.parametrize("length", [5, 11, 36, MAX_IDENTIFIER_BYTES])
