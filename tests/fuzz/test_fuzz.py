@@ -22,6 +22,8 @@ from tests.fuzz.catalogue import TARGETS
 from tests.fuzz.runner import made, run_target
 from tests.fuzz.target import Target
 
+pytestmark = pytest.mark.slow  # together too long for `make quick`
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -13,6 +13,8 @@ from ralm.protocol.held_out import judge_held_out
 from ralm.towers.training import Trained, train
 from ralm.towers.training_config import TrainingConfig
 
+pytestmark = pytest.mark.slow  # together too long for `make quick`
+
 CONFIG = TrainingConfig(
     dim=32, field_dim=16, attention_size=8, epochs_user=6, epochs_lookalike=4, batch_size=128, learning_rate=0.005
 )

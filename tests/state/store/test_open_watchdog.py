@@ -14,6 +14,8 @@ from store_history import Crashed
 from state.store import open_watchdog
 from state.store.open_watchdog import open_watched
 
+pytestmark = pytest.mark.slow  # together too long for `make quick`
+
 LIMITED = "import sys; from pathlib import Path; from state.store import open_watchdog as w; w.OPEN_LIMIT_S = 1.0\n"
 OPENINGS = {
     "to write": "from state.store.rocks import open_to_write; open_to_write(Path(sys.argv[1]))",
