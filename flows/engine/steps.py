@@ -26,29 +26,24 @@ def read_clicks(
     flow: Dataflow, source: KafkaSource, decoder: Decoder
 ) -> tuple[KeyedStream[ClickBatch], KeyedStream[OutMessage]]:
     """Clicks in columns, keyed by their Kafka partition, and the dead letters of the rest."""
-    raw: Stream[RawBatch] = op.input("clicks", flow, source)
-    decoded = op.map("decode_clicks", raw, report_failure(decoder.clicks))
-    good = op.map("good_clicks", decoded, lambda d: (partition_key(d.partition), d.good))
-    return good, _dead_letters("dead_clicks", decoded)
+    decoded, dead = _read(flow, "clicks", source, decoder.clicks)
+    return _by_partition("good_clicks", decoded), dead
 
 
 def read_candidates(
     flow: Dataflow, source: KafkaSource, decoder: Decoder
 ) -> tuple[KeyedStream[CandidateBatch], KeyedStream[OutMessage]]:
     """What is listed and retired, keyed by Kafka partition like the clicks, and the dead letters of the rest."""
-    raw: Stream[RawBatch] = op.input("candidates", flow, source)
-    decoded = op.map("decode_candidates", raw, report_failure(decoder.candidates))
-    good = op.map("good_candidates", decoded, lambda d: (partition_key(d.partition), d.good))
-    return good, _dead_letters("dead_candidates", decoded)
+    decoded, dead = _read(flow, "candidates", source, decoder.candidates)
+    return _by_partition("good_candidates", decoded), dead
 
 
 def read_requests(
     flow: Dataflow, source: KafkaSource, decoder: Decoder
 ) -> tuple[Stream[RequestBatch], KeyedStream[OutMessage]]:
     """Good requests in batches, and the dead letters of the rest."""
-    raw: Stream[RawBatch] = op.input("requests", flow, source)
-    decoded = op.map("decode_requests", raw, report_failure(decoder.requests))
-    return op.map("good_requests", decoded, lambda d: d.good), _dead_letters("dead_requests", decoded)
+    decoded, dead = _read(flow, "requests", source, decoder.requests)
+    return op.map("good_requests", decoded, lambda d: d.good), dead
 
 
 def keep_seed_sets(
@@ -73,6 +68,19 @@ def enrich(requests: Stream[RequestBatch], enricher: Enricher) -> KeyedStream[Ou
 def write(step_id: str, messages: KeyedStream[OutMessage], sink: KafkaSink) -> None:
     """To a topic, with nothing dropped in silence."""
     op.output(step_id, messages, sink)
+
+
+def _read(
+    flow: Dataflow, kind: str, source: KafkaSource, decode: Callable[[RawBatch], Decoded[B]]
+) -> tuple[Stream[Decoded[B]], KeyedStream[OutMessage]]:
+    """A topic's batches decoded, and the dead letters of what cannot be used."""
+    raw: Stream[RawBatch] = op.input(kind, flow, source)
+    decoded = op.map(f"decode_{kind}", raw, report_failure(decode))
+    return decoded, _dead_letters(f"dead_{kind}", decoded)
+
+
+def _by_partition(step_id: str, decoded: Stream[Decoded[B]]) -> KeyedStream[B]:
+    return op.map(step_id, decoded, lambda d: (partition_key(d.partition), d.good))
 
 
 def _dead_letters(step_id: str, decoded: Stream[Decoded[B]]) -> KeyedStream[OutMessage]:

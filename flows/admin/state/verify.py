@@ -75,7 +75,6 @@ class StateVerifier:
     """
 
     def __init__(self, state_dir: Path, capacity: int) -> None:
-        self._state_dir = state_dir
         self._capacity = capacity
         self.damages: list[str] = []
         self.notes: list[str] = []
