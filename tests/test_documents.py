@@ -19,20 +19,7 @@ _FOLDERS = (
     "monitoring",
     "monitoring/runbooks",
 )
-DOCUMENTS = sorted(
-    path.relative_to(ROOT).as_posix()
-    for folder in (
-        ".",
-        "docs",
-        "docs/adr",
-        "docs/results",
-        "examples",
-        "examples/own_data",
-        "monitoring",
-        "monitoring/runbooks",
-    )
-    for path in (ROOT / folder).glob("*.md")
-)
+DOCUMENTS = sorted(path.relative_to(ROOT).as_posix() for folder in _FOLDERS for path in (ROOT / folder).glob("*.md"))
 _LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 _CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")

@@ -34,7 +34,7 @@ def system_failure(error: BaseException) -> tuple[str, int] | None:
 
     >>> system_failure(PermissionError(13, "Permission denied", "data"))
     ('data: Permission denied (let this user do that, or name another place)', 2)
-    >>> system_failure(ValueError("a mistake of ours"))
+    >>> system_failure(ValueError("a programming error"))
 
     Returns:
         None for every other error.

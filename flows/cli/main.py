@@ -92,7 +92,7 @@ def main() -> None:
 
 
 def _explain(error: Exception) -> NoReturn:
-    """End with one line if the system is to blame; a mistake of ours is shown whole, without secrets."""
+    """End with one line if the system is to blame; a programming error is shown whole, without secrets."""
     if getattr(error, "filename", None) == OUTPUT:
         drop_output()
     failure = system_failure(error)

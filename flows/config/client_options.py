@@ -79,7 +79,7 @@ def _in_address(value: str) -> Iterator[str]:
 
 
 def code_in(option: str) -> str:
-    """What code NAME=VALUE makes the client run, in words; empty if none.
+    """What code NAME=VALUE makes the client run, for a message; empty if nothing.
 
     >>> code_in("plugin.library.paths=/tmp/x.so"), code_in("debug=all")
     ('plugin.library.paths loads a library', '')
