@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from flows.bench.kmeans_rivals import cluster_batched, has_numba, numba_cluster
 from flows.bench.random_bundle import write_random_bundle
 from flows.config.groups import ClusteringSettings
 from flows.seed_sets.clustering import ClusteringJob, ClusteringPool
 from ralm.clustering import Clusters, cluster_many
 from ralm.clustering.clusters import inertia
+from ralm.features import Floats
 from ralm.seed_set import SeedSet
 from state.bundle.bundle import Bundle
 from state.store.seed_store import Changes, ItemRecord, SeedStore
@@ -25,6 +27,8 @@ _KINDS = 40
 """Groups that the measured vectors come from, twice the clusters: k-means has something to find and never all."""
 _JUDGED = 5
 """Sets of which the inertia is judged: KMeans with ten starts takes its time."""
+_RIVALS = 50
+"""Sets that the forms that were not chosen get."""
 _WINDOW_END = 1_000_000
 
 
@@ -35,14 +39,14 @@ class FormFigures:
     Attributes:
         name: the form.
         ms: processor time of a set, ms.
-        inertia: over that of scikit-learn's KMeans with ten starts, mean of some sets.
+        inertia: over that of scikit-learn's KMeans with ten starts, mean of some sets; None where it is not judged.
         warm_ms: the same from the centroids of nine tenths of the set; None where the form has no warm start.
         warm_inertia: of these.
     """
 
     name: str
     ms: float
-    inertia: float
+    inertia: float | None = None
     warm_ms: float | None = None
     warm_inertia: float | None = None
 
@@ -106,9 +110,29 @@ def measure_forms(seeds: int, sets: int, clusters: int, dim: int) -> list[FormFi
         began = time.process_time()
         found = [KMeans(clusters, n_init=1, random_state=0).fit(each[i]) for i in few]
         ms = (time.process_time() - began) / len(few) * 1000
-        forms.append(
-            FormFigures("KMeans, 1 start", ms, float(np.mean([f.inertia_ / best[i] for i, f in enumerate(found)])))
-        )
+        ratio = float(np.mean([fitted.inertia_ / best[i] for i, fitted in enumerate(found)]))
+        forms.append(FormFigures("KMeans, 1 start", ms, ratio))
+        forms.extend(_rivals(each[:_RIVALS], clusters, best))
+    return forms
+
+
+def _rivals(sets: Floats, k: int, best: list[float]) -> list[FormFigures]:
+    """The forms that were not chosen, afresh; compiling at the first call is a form of its own, in ms in all."""
+
+    def judged(name: str, run: Callable[[Floats, int], Floats]) -> FormFigures:
+        began = time.process_time()
+        centroids = run(sets, k)
+        ms = (time.process_time() - began) / len(sets) * 1000
+        ratios = [inertia(sets[i], centroids[i]) / lowest for i, lowest in enumerate(best)]
+        return FormFigures(name, ms, float(np.mean(ratios)))
+
+    forms = [judged("batched numpy", cluster_batched)]
+    if has_numba():
+        began = time.perf_counter()
+        run = numba_cluster()
+        run(sets[:1], k)
+        forms.append(FormFigures("numba, first call", (time.perf_counter() - began) * 1000))
+        forms.append(judged("numba", run))
     return forms
 
 

@@ -186,11 +186,11 @@ class ClusteringPool:
             sample=options.cluster_sample,
             compiled=self._compiled,
         )
-        for entry, found in zip(due, clusters, strict=True):
-            if found is None:
+        for entry, mine in zip(due, clusters, strict=True):
+            if mine is None:
                 log.error("an item's seeds have a vector that is not finite", item=entry.job.item_id)
                 continue
-            entry.centroids = encode_centroids(self._message(entry, found))
+            entry.centroids = encode_centroids(self._message(entry, mine))
             entry.outcome = "emitted"
 
     def _message(self, entry: "_Entry", clusters: Clusters) -> Centroids:

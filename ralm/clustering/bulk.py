@@ -114,5 +114,4 @@ def _start(start: Vectors | None, h: int) -> Vectors:
 
 def _unit(vectors: Vectors) -> Vectors:
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: Vectors = vectors / np.where(length > 0, length, 1)
-    return unit
+    return (vectors / np.where(length > 0, length, 1)).astype(np.float32)

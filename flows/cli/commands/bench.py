@@ -139,8 +139,9 @@ def clustering(seeds: int, items: int, users: int, dim: int) -> None:
         for size, sets in _SETS.items():
             status.update(f"clustering sets of {size:,}")
             for form in measure_forms(size, sets, 20, dim):
-                warm = ["", ""] if form.warm_ms is None else [f"{form.warm_ms:.2f}", f"{form.warm_inertia:.3f}"]
-                forms.add_row(f"{size:,}", form.name, f"{form.ms:.2f}", f"{form.inertia:.3f}", *warm)
+                found = [(form.ms, 2), (form.inertia, 3), (form.warm_ms, 2), (form.warm_inertia, 3)]
+                cells = ["" if value is None else f"{value:.{digits}f}" for value, digits in found]
+                forms.add_row(f"{size:,}", form.name, *cells)
         pools = measure_pools(Path(folder), seeds=seeds, items=items, users=users, dim=dim, progress=status.update)
     console.print("k-means alone, processor time of one thread; inertia over that of KMeans with 10 starts")
     console.print(forms)
