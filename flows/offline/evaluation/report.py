@@ -56,7 +56,7 @@ def metadata(plan: Plan, dataset: Dataset, task: Task, cells: list[Cell]) -> dic
         "judged": f"{len(task.users):,} users, {len(task.items):,} items, {int(task.wanted.sum()):,} positives",
         "floors": f"{floors.clicks} clicks of a user, {floors.seeds} seeds of an item, at most {floors.users:,} users",
         "left out": ", ".join(f"{count:,} {what}" for what, count in left_out.items()) or "nothing",
-        "rng_seeds": ", ".join(map(str, plan.rng_seeds)),
+        "rng_seeds": ", ".join(map(str, sorted({seed for seeds in plan.runs.values() for seed in seeds}))),
         "versions": ", ".join(f"{name} {version}" for name, version in _versions(cells)),
         "machine": processor(),
     }
