@@ -17,7 +17,7 @@ _ROWS = 1 << 22
 
 
 @dataclass(frozen=True)
-class Difference:
+class PairedDifference:
     """How much better one model is than another.
 
     Attributes:
@@ -38,7 +38,7 @@ class Difference:
         return self.low > 0 or self.high < 0
 
 
-def paired_difference(ours: Doubles, theirs: Doubles, rng_seed: int = 0, draws: int = DRAWS) -> Difference:
+def paired_difference(ours: Doubles, theirs: Doubles, rng_seed: int = 0, draws: int = DRAWS) -> PairedDifference:
     """The mean difference of two models' figures, and how sure it is.
 
     Args:
@@ -64,4 +64,4 @@ def paired_difference(ours: Doubles, theirs: Doubles, rng_seed: int = 0, draws: 
     every = np.concatenate(means)
     low, high = np.quantile(every, (0.025, 0.975))
     beyond = min((every <= 0).mean(), (every >= 0).mean())
-    return Difference(float(apart.mean()), float(low), float(high), float(min(1.0, 2 * max(beyond, 1 / draws))))
+    return PairedDifference(float(apart.mean()), float(low), float(high), float(min(1.0, 2 * max(beyond, 1 / draws))))
