@@ -182,14 +182,16 @@ def _exposure(cells: list[dict[str, Any]]) -> Figure | None:
 
 
 def _cold(cells: list[dict[str, Any]]) -> Figure | None:
-    """AUC and precision of cold items against their seeds."""
-    rows = cold_rows(cells)
+    """AUC and precision of cold items against their seeds, of the main models if any of them was run."""
+    curved = [cell for cell in cells if cell["cold"]]
+    curved = [cell for cell in curved if cell["group"] == MAIN_GROUP] or curved
+    rows = cold_rows(curved)
     if not rows:
         return None
-    one = next(cell["cold"] for cell in cells if cell.get("cold"))
+    one = curved[0]["cold"]
     figure = Figure(figsize=(13, 4.6), layout="constrained")
     panels = figure.subplots(1, 3)
-    models, lines = list(dict.fromkeys(row["model"] for row in rows)), _lines([cell for cell in cells if cell["cold"]])
+    models, lines = list(dict.fromkeys(row["model"] for row in rows)), _lines(curved)
     turns = sorted({row["seeds"] for row in rows})
     for axes, kind, of in zip(panels, [*NEGATIVE_KINDS, NEGATIVE_KINDS[0]], ["auc", "auc", "prec10"], strict=True):
         for model in models:
