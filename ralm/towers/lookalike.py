@@ -132,13 +132,11 @@ class LookalikeTowers(nn.Module):
         )
 
     def attention_weights(self) -> AttentionWeights:
-        """All that serving needs."""
+        """All that serving needs; the prior is a setting there."""
         w_local, w_global, v_global = (
             p.detach().numpy().astype(np.float32) for p in (self.w_local, self.w_global, self.v_global)
         )
-        return AttentionWeights(
-            w_local, w_global, v_global, self.alpha, self.beta, self.local_temperature, self.prior.item()
-        )
+        return AttentionWeights(w_local, w_global, v_global, self.alpha, self.beta, self.local_temperature)
 
     def _local_attention(self, logits: Tensor, mask: Tensor) -> Tensor:
         """Eq. 9: ``a = softmax_k(tanh(C W_l E_u) / temperature)``; logits (..., k)."""
@@ -168,7 +166,6 @@ def towers_of(weights: AttentionWeights) -> LookalikeTowers:
     with torch.no_grad():
         for name in ("w_local", "w_global", "v_global"):
             getattr(towers, name).copy_(torch.from_numpy(np.array(getattr(weights, name))))
-        towers.prior.fill_(weights.prior)
     return towers
 
 

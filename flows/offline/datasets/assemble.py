@@ -16,6 +16,7 @@ from ralm.features import Ints
 Columns = dict[str, tuple[str, NDArray[Any]]]
 """Kind and values of each field."""
 CATEGORIES = "categories"
+TITLE = "title"
 _ORDER_SEED = 0
 """Fixes the order that clicks without times are put in."""
 
@@ -27,7 +28,7 @@ class Known:
     Attributes:
         source: where they are listed, for messages.
         ids: text[n].
-        columns: their fields, each of n values; for items only ``categories``.
+        columns: their fields, each of n values; for items only ``categories`` and ``title``.
     """
 
     source: str
@@ -116,6 +117,7 @@ def assemble(
             item_ids,
             categories[item_order],
             timed=times is not None,
+            titles=items.columns[TITLE][1][item_order] if TITLE in items.columns else None,
         )
     )
 

@@ -38,6 +38,7 @@ class Dataset:
         item_ids: text[i], ascending.
         categories: text[i], joined by ``|``.
         timed: whether the times are real; when not, the clicks are in a random order, 1 ms apart.
+        titles: what people call each item, text[i], empty where it has none; None without any.
     """
 
     name: str
@@ -49,9 +50,10 @@ class Dataset:
     item_ids: NDArray[np.str_]
     categories: NDArray[np.str_]
     timed: bool = True
+    titles: NDArray[np.str_] | None = None
 
     def fingerprint(self) -> str:
-        """SHA-256 of everything in it, hexadecimal."""
+        """SHA-256 of everything that is learned from, hexadecimal."""
         digest = hashlib.sha256(self.name.encode())
         columns = [self.event_users, self.event_items, self.event_times, self.user_ids, self.item_ids, self.categories]
         for column in [*columns, *(column for _, column in self.fields.values())]:
@@ -145,7 +147,8 @@ def save(dataset: Dataset, folder: Path) -> None:
     np.savez(folder / "events.npz", user=dataset.event_users, item=dataset.event_items, time=dataset.event_times)
     columns: dict[str, Any] = {name: column for name, (_, column) in dataset.fields.items()}
     np.savez(folder / "users.npz", id=dataset.user_ids, **columns)
-    np.savez(folder / "items.npz", id=dataset.item_ids, categories=dataset.categories)
+    titles: dict[str, Any] = {} if dataset.titles is None else {"title": dataset.titles}
+    np.savez(folder / "items.npz", id=dataset.item_ids, categories=dataset.categories, **titles)
     kinds = {name: kind for name, (kind, _) in dataset.fields.items()}
     described = {"name": dataset.name, "fields": kinds, "timed": dataset.timed}
     (folder / "fields.json").write_text(json.dumps(described, indent=2) + "\n")
@@ -175,6 +178,7 @@ def load(folder: Path) -> Dataset:
                 tables["items"]["id"],
                 tables["items"]["categories"],
                 described.get("timed", True),
+                tables["items"].get("title"),
             )
         )
     except (OSError, ValueError, KeyError) as error:
