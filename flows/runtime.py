@@ -208,7 +208,7 @@ def seed_side(runtime: Runtime) -> SeedSide:
         follow_partitions(Path(s.state_dir), clicks_topic, now, s.max_seeds, s.partitioner)
 
     def after(partition: int) -> bool:
-        # What a new store is filled with must not depend on which topic is read first.
+        # Whoever fills a new store serves nothing, not even for a moment, that was taken down long ago.
         return runtime.state.is_filled(partition) or candidates.was_at_end(partition)
 
     clicks = runtime.source("clicks", s.poll_batch, counted=follow, after=after)
@@ -246,8 +246,8 @@ class _Partitions:
 
     def operator(self, partition: int) -> SeedSetOperator:
         """Open a partition's store and make its operator."""
-        path, capacity = self._folder / f"{partition:05d}", self._settings.max_seeds
-        store = SeedStore.open(path, topic=self._topic, partition=partition, capacity=capacity)
+        path, s = self._folder / f"{partition:05d}", self._settings
+        store = SeedStore.open(path, topic=self._topic, partition=partition, capacity=s.max_seeds, max_gap=s.item_ttl)
         self._stores.append(store)
         if store.wal_truncated is not None:
             log.warning("the end of a store's log was dropped", partition=partition, why=store.wal_truncated)

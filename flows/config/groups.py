@@ -144,8 +144,23 @@ class SeedSettings(WindowSettings):
     """What is kept of each item, and for how long."""
 
     max_seeds: Positive = setting(3_000_000, "maximum seeds of an item (N); the newest are kept")
-    item_ttl: Duration = duration("24h", "drop an item this long after its last click, unless it is listed; 0: never")
-    max_items: Positive = setting(1_000_000, "maximum items per partition; those idle for longest are dropped")
+    item_ttl: Duration = duration(
+        "24h",
+        "an item that is not listed is served for so long after its last click, and a longer gap between its clicks "
+        "begins its seeds anew; 0: for ever",
+    )
+    seeds_retention: Duration = duration(
+        "7d",
+        "seeds of an item without clicks are forgotten after so long, by the time of the clicks, though not before "
+        "item_ttl; 0, or without item_ttl: never",
+    )
+    max_items: Positive = setting(
+        1_000_000,
+        "maximum items with seeds per partition; beyond it those idle for longest are dropped, 1/64 at a time",
+    )
+    max_listings: Positive = setting(
+        1_000_000, "maximum items per partition of which the candidates topic is remembered; the newest messages are"
+    )
     candidates: Literal["clicked", "listed"] = setting(
         "clicked", "which items are candidates; clicked: every clicked item; listed: items in the candidates topic"
     )
