@@ -186,7 +186,7 @@ class ScoringSettings(SettingGroup):
 
     prior: Weight = setting(
         0.1,
-        "weight of log(1 + seeds) in a score: more favours what many click, 0 is taste alone; a request may say its own",
+        "weight of log(1 + seeds) in a score: more favours what many click, 0 is taste alone; a request may override",
     )
     activity: Weight = setting(
         0.0,
