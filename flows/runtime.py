@@ -28,6 +28,7 @@ from flows.seed_sets.clustering import ClusteringPool
 from flows.seed_sets.keeper import SeedSetOperator
 from flows.seed_sets.repartition import follow_partitions
 from flows.seed_sets.state_facts import StateFacts
+from flows.support.clock_watch import ClockWatch
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from flows.support.signals import StopFlag
@@ -52,6 +53,7 @@ class Runtime:
         state: what the state directory held when the process started.
         stopping: set when the flow is to drain.
         begun: set when a source is first asked for messages; in a cluster only once all processes have joined.
+        clock: notices that the wall clock was set back.
         idle: when the sources rest.
         brakes: the brake of each kind of topic that has a source.
     """
@@ -62,6 +64,7 @@ class Runtime:
     state: StateFacts
     stopping: StopFlag
     begun: threading.Event = field(default_factory=threading.Event)
+    clock: ClockWatch = field(default_factory=ClockWatch)
     idle: IdleBackoff = field(default_factory=IdleBackoff)
     brakes: dict[str, DeadLetterBrake] = field(default_factory=dict)
 
@@ -104,7 +107,7 @@ class Runtime:
             self.consumer(kind),
             poll,
             self._begin(kind),
-            self.stopping.is_set,
+            self._is_to_end,
             known=self._known(kind),
             mine=self._is_mine if kind in _STORED else lambda _: True,
             open=lambda: may_read() and brake.open(),
@@ -113,6 +116,20 @@ class Runtime:
             **more,
         )
         return KafkaSource(options)
+
+    def _is_to_end(self) -> bool:
+        """Whether the sources are to end: the flow drains, or is to begin anew since the clock was set back.
+
+        Raises:
+            RalmError: when the clock was set back in a cluster, whose other processes would not begin anew.
+        """
+        if self.clock.was_set_back() and self.settings.addresses:
+            msg = (
+                f"the wall clock was set back by {self.clock.set_back_by:.0f} s: no epoch would end until it is where "
+                "it was. Start the processes of the cluster again: nothing is lost"
+            )
+            raise RalmError(msg)
+        return self.stopping.is_set() or self.clock.was_set_back()
 
     def _begin(self, kind: str) -> FirstOffset:
         s, state = self.settings, self.state
