@@ -194,7 +194,7 @@ def _write_seeds(
     store: SeedStore, names: list[str], keys: NDArray[np.uint64], seeds: int, rng: np.random.Generator
 ) -> None:
     """Give items new seeds and no centroids; half of them as a delta, as the clicks of a window come."""
-    store.write(Changes(retired=names), position=store.position + 1)
+    store.write(Changes(evicted=names), position=store.position + 1)
     store.write(Changes(acked=names), position=store.position + 1)
     chosen = {name: rng.permutation(np.unique(rng.integers(0, len(keys), 2 * seeds)))[:seeds] for name in names}
     for part, half in enumerate((slice(None, seeds // 2), slice(seeds // 2, None))):
@@ -208,7 +208,7 @@ def _write_seeds(
 
 def _rate(pool: ClusteringPool, store: SeedStore, names: list[str]) -> tuple[float, dict[str, bytes]]:
     began = time.perf_counter()
-    futures = [pool.submit(store, ClusteringJob(name, _WINDOW_END)) for name in names]
+    futures = [pool.submit(store, ClusteringJob(name, _WINDOW_END, _WINDOW_END)) for name in names]
     results = [future.result() for future in futures]
     rate = len(names) / (time.perf_counter() - began)
     return rate, {result.job.item_id: result.centroids for result in results if result.centroids is not None}

@@ -17,7 +17,7 @@ from flows.messages.types import Centroids
 from flows.support.logs import get_logger
 from monitoring import metrics
 from ralm.clustering import Clusters, cluster_many, is_compiled
-from ralm.scoring import global_embedding
+from ralm.scoring import COUNTED, global_embedding
 from ralm.seed_set import SeedSet
 from state.bundle.bundle import Bundle
 from state.store.seed_store import SeedStore
@@ -34,19 +34,23 @@ ClusteringOutcome: TypeAlias = Literal["emitted", "too_few_seeds", "no_vectors",
 
 @dataclass(frozen=True)
 class ClusteringJob:
-    """An item to cluster from its seeds before the end of a window.
+    """An item to cluster from its seeds as of the end of a window.
 
     Attributes:
         item_id: the item.
-        window_end: the window's end, ms.
-        listed: one that is not listed is only tidied.
+        until: the window's end, ms.
+        window_end: what the centroids say as their window's end, ms: no less than what was said of the item before.
+        served: one that is not served is only tidied.
         clicks_offset: offset after the last click that is in the store; what comes of the job is as of it.
+        closed: windows until here are closed, ms: no click for them can come any more.
     """
 
     item_id: str
+    until: int
     window_end: int
-    listed: bool = True
+    served: bool = True
     clicks_offset: int = 0
+    closed: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class ClusteringResult:
     Attributes:
         job: the job.
         outcome: ``emitted`` when there are centroids to emit.
-        seeds: seeds in the item's set now.
+        seeds: seeds in the item's set as of the window's end.
         evicted: seeds that newer ones drove out of the store.
         centroids: the encoded message, None unless ``emitted``.
     """
@@ -76,6 +80,14 @@ def one_numeric_thread() -> None:
     threadpool_limits(1)
 
 
+def is_of_model(centroids: bytes, model_version: str) -> bool:
+    """Whether encoded centroids are of a model; no, where they cannot be read."""
+    try:
+        return decode_centroids(centroids).model_version == model_version
+    except InvalidMessage:
+        return False
+
+
 class ClusteringPool:
     """Runs jobs in threads, many in one call of ``cluster_many``, which holds no interpreter lock.
 
@@ -83,7 +95,7 @@ class ClusteringPool:
     its time.
 
     Args:
-        bundle: the users' vectors and the attention weights.
+        bundle: the users' vectors and the form of the scores.
         options: how seeds are clustered.
         compiled: whether to use the compiled k-means; None: where it is there.
     """
@@ -126,8 +138,7 @@ class ClusteringPool:
         rows = 0
         while len(work) < self._most_jobs and rows < _MOST_ROWS and (entry := self._next()) is not None:
             try:
-                entry.seeds, entry.evicted = entry.store.merged_seeds(entry.job.item_id)
-                entry.start = self._start(entry.store, entry.job.item_id) if entry.job.listed else None
+                self._read(entry)
             except BaseException as error:
                 entry.future.set_exception(error)
                 continue
@@ -157,13 +168,17 @@ class ClusteringPool:
                 return entry
         return None
 
+    def _read(self, entry: "_Entry") -> None:
+        store, job = entry.store, entry.job
+        closed = min(job.closed, job.until)
+        entry.seeds, entry.evicted = store.merged_seeds(job.item_id, closed=closed, until=job.until)
+        entry.start = self._start(store, job.item_id) if job.served else None
+
     def _cluster(self, work: "list[_Entry]") -> None:
         """Give each entry its outcome and its centroids; what raises leaves the rest failed."""
         options, vectors = self._options, self._bundle.vectors
-        for entry in work:
-            entry.taken = entry.seeds.before(entry.job.window_end)
-        rows = vectors.rows(np.concatenate([entry.taken.users for entry in work]))
-        ends = np.cumsum([len(entry.taken) for entry in work])
+        rows = vectors.rows(np.concatenate([entry.seeds.users for entry in work]))
+        ends = np.cumsum([len(entry.seeds) for entry in work])
         due: list[_Entry] = []
         for entry, found in zip(work, np.split(rows, ends[:-1]), strict=True):
             entry.rows = found[found >= 0]
@@ -183,6 +198,7 @@ class ClusteringPool:
             options.clusters,
             rng_seed=options.rng_seed,
             starts=[entry.start for entry in due],
+            unit=self._bundle.form.name == COUNTED,
             sample=options.cluster_sample,
             compiled=self._compiled,
         )
@@ -198,10 +214,10 @@ class ClusteringPool:
             item_id=entry.job.item_id,
             model_version=self.model_version,
             window_end=entry.job.window_end,
-            seeds=len(entry.taken),
+            seeds=len(entry.seeds),
             counts=clusters.counts,
             centroids=clusters.centroids,
-            global_=global_embedding(clusters.centroids, self._bundle.towers),
+            global_=global_embedding(clusters.centroids, self._bundle.form, clusters.counts),
             clicks_offset=entry.job.clicks_offset,
         )
 
@@ -215,7 +231,7 @@ class ClusteringPool:
         except InvalidMessage as error:
             log.warning("an item's last centroids cannot be read; it is clustered afresh", item=item_id, why=str(error))
             return None
-        mine = (message.model_version, message.h) == (self.model_version, self._bundle.towers.dim)
+        mine = (message.model_version, message.h) == (self.model_version, self._bundle.form.dim)
         return message.centroids_array() if mine else None
 
 
@@ -229,17 +245,15 @@ class _Entry:
     seeds: SeedSet = field(default_factory=SeedSet.empty)
     evicted: int = 0
     start: NDArray[np.float32] | None = None
-    taken: SeedSet = field(default_factory=SeedSet.empty)
-    """Of the seeds those from before the window's end."""
     rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    """Of those who are taken and have a vector, in the bundle."""
+    """Of the seeds that have a vector, in the bundle."""
     outcome: ClusteringOutcome = "failed"
     centroids: bytes | None = None
 
 
 def _outcome(entry: _Entry, min_seeds: int) -> ClusteringOutcome:
-    if not entry.job.listed:
+    if not entry.job.served:
         return "unlisted"
     if len(entry.rows) and len(entry.rows) >= min_seeds:
         return "emitted"
-    return "no_vectors" if not len(entry.rows) and len(entry.taken) >= min_seeds else "too_few_seeds"
+    return "no_vectors" if not len(entry.rows) and len(entry.seeds) >= min_seeds else "too_few_seeds"

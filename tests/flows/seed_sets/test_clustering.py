@@ -64,7 +64,7 @@ def test_an_item_whose_clustering_failed_is_tried_again_when_the_next_window_clo
         assert len(raised) == number
     message = emitted(operator.apply([batch(5, idle=3000)]) + settle(operator))["a"]
     assert message is not None
-    assert (message.window_end, message.seeds) == (3000, 5)
+    assert (message.window_end, message.seeds) == (1000, 5)
     assert failed() == before + 2
     assert emitted(operator.apply([batch(5, idle=9000)]) + settle(operator)) == {}
 
@@ -130,7 +130,7 @@ def many_items(store: SeedStore, count: int, seeds: int = 6) -> list[str]:
 
 
 def results(pool: ClusteringPool, store: SeedStore, names: list[str], **job: Any) -> list[ClusteringResult]:
-    futures = [pool.submit(store, ClusteringJob(name, 1000, **job)) for name in names]
+    futures = [pool.submit(store, ClusteringJob(name, 1000, 1000, **job)) for name in names]
     return [future.result(timeout=60) for future in futures]
 
 
@@ -147,7 +147,7 @@ def test_many_jobs_are_done_in_one_call_and_each_as_if_it_were_alone(
 
     monkeypatch.setattr(clustering, "cluster_many", counted)
     pool = make_pool(tmp_path / "many", 0)
-    futures = [pool.submit(store, ClusteringJob(name, 1000)) for name in names]
+    futures = [pool.submit(store, ClusteringJob(name, 1000, 1000)) for name in names]
     began.set()
     together = [future.result(timeout=60) for future in futures]
     assert sum(calls) == 150
@@ -177,14 +177,14 @@ def test_a_store_that_cannot_be_read_fails_its_own_jobs_alone(
 ) -> None:
     names, merged_seeds = many_items(store, 5), store.merged_seeds
 
-    def torn(item: str) -> Any:
+    def torn(item: str, **options: Any) -> Any:
         if item == names[2]:
             msg = "torn"
             raise StoreError(msg)
-        return merged_seeds(item)
+        return merged_seeds(item, **options)
 
     monkeypatch.setattr(store, "merged_seeds", torn)
-    futures = [pool.submit(store, ClusteringJob(name, 1000)) for name in names]
+    futures = [pool.submit(store, ClusteringJob(name, 1000, 1000)) for name in names]
     with pytest.raises(StoreError, match="torn"):
         futures.pop(2).result(timeout=60)
     assert {future.result(timeout=60).outcome for future in futures} == {"emitted"}
@@ -200,7 +200,7 @@ def test_closing_drops_what_has_not_begun(tmp_path: Path, store: SeedStore, monk
         return cluster_many(*args, **options)
 
     monkeypatch.setattr(clustering, "cluster_many", slow)
-    futures = [pool.submit(store, ClusteringJob(name, 1000)) for name in names]
+    futures = [pool.submit(store, ClusteringJob(name, 1000, 1000)) for name in names]
     assert begun.wait(60)
     closing = threading.Thread(target=pool.close)
     closing.start()
