@@ -64,7 +64,7 @@ def first_places(scores: Floats, allowed: Bools, rng: np.random.Generator | None
 
 def judged_requests(wanted: Bools, groups: Mapping[str, Bools]) -> dict[str, Bools]:
     """Which requests each group judges, bool[R]: those with a wanted item (bool[R, I]) in the group (bool[I])."""
-    return {name: (wanted & group).any(axis=1) for name, group in groups.items()}
+    return {name: _any(wanted & group) for name, group in groups.items()}
 
 
 def hits_by_group(
@@ -87,6 +87,11 @@ def hits_by_group(
         Of each group bool[R].
     """
     return {
-        name: hits(first_places(scores, allowed & group, rng), wanted & group).any(axis=1)
-        for name, group in groups.items()
+        name: _any(hits(first_places(scores, allowed & group, rng), wanted & group)) for name, group in groups.items()
     }
+
+
+def _any(rows: Bools) -> Bools:
+    """Which rows have any, bool[R]."""
+    found: Bools = np.any(rows, axis=1).reshape(-1)
+    return found

@@ -1,6 +1,7 @@
 """What an experiment is made of: data, split, models and rng_seeds, checked before anything runs, and its cells."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +11,7 @@ from flows.config.fields import nearest, split_list
 from flows.config.settings import Settings
 from flows.offline.datasets.layout import Dataset, load
 from flows.offline.evaluation.cells import CellSpec, options_of
+from flows.offline.evaluation.stream_catalogue import StreamEntry
 from flows.support.errors import ConfigError
 from ralm.features import Interactions
 from ralm.models.catalogue import MAIN_GROUP, CatalogueEntry
@@ -98,17 +100,9 @@ def plan_of(settings: Settings, name: str) -> tuple[Plan, Dataset]:
         ConfigError: when the data set, a model or a group is not known, or the data cannot be split so.
         RalmError: when the data set cannot be read.
     """
-    folder = Path(settings.data_dir) / name
-    if not folder.is_dir():
-        there = sorted(path.parent.name for path in Path(settings.data_dir).glob("*/fields.json"))
-        msg = (
-            f"there is no data set {name} in {settings.data_dir} (there: {', '.join(there) or 'none'}); "
-            f"bring it first: ralm data {name} [--from FOLDER]"
-        )
-        raise ConfigError(msg)
+    dataset = loaded(settings, name)
     chosen = chosen_models(settings.eval_models, entries(settings.eval_catalogue))
     rng_seeds = _rng_seeds(settings.eval_rng_seeds)
-    dataset = load(folder)
     split = settings.eval_split
     if split == "auto":
         split = "time" if dataset.timed else "user"
@@ -117,7 +111,27 @@ def plan_of(settings: Settings, name: str) -> tuple[Plan, Dataset]:
         raise ConfigError(msg)
     protocol = Protocol(split, settings.eval_cut, Floors(settings.eval_floor_clicks, settings.eval_floor_seeds))
     work = Path(settings.eval_work) / name
-    return Plan(name, folder, protocol, settings.eval_catalogue, chosen, rng_seeds, work), dataset
+    return Plan(
+        name, Path(settings.data_dir) / name, protocol, settings.eval_catalogue, chosen, rng_seeds, work
+    ), dataset
+
+
+def loaded(settings: Settings, name: str) -> Dataset:
+    """The data set of a name.
+
+    Raises:
+        ConfigError: when there is none of that name.
+        RalmError: when it cannot be read.
+    """
+    folder = Path(settings.data_dir) / name
+    if not folder.is_dir():
+        there = sorted(path.parent.name for path in Path(settings.data_dir).glob("*/fields.json"))
+        msg = (
+            f"there is no data set {name} in {settings.data_dir} (there: {', '.join(there) or 'none'}); "
+            f"bring it first: ralm data {name} [--from FOLDER]"
+        )
+        raise ConfigError(msg)
+    return load(folder)
 
 
 def specs_of(plan: Plan, fingerprint: str) -> list[CellSpec]:
@@ -160,7 +174,7 @@ def entries(catalogue: str) -> dict[str, CatalogueEntry]:
     return found
 
 
-def chosen_models(text: str, known: dict[str, CatalogueEntry]) -> tuple[str, ...]:
+def chosen_models(text: str, known: Mapping[str, CatalogueEntry | StreamEntry]) -> tuple[str, ...]:
     """The names that a text of names and ``@groups`` stands for, in the order of the catalogue.
 
     Raises:

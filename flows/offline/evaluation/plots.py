@@ -161,7 +161,7 @@ def _exposure(cells: list[dict[str, Any]]) -> Figure | None:
         cell = next(cell for cell in main if cell["model"] == name)
         curve = lorenz(np.array(cell["exposure"]))
         share = np.linspace(0, 1, len(curve))
-        axes.plot(share, curve, label=f"{name} (Gini {cell['figures']['gini']:.2f})", **_line(place))
+        axes.plot(share, curve, label=f"{name} (Gini {cell['figures']['gini']:.2f})", **line_style(place))
     axes.plot([0, 1], [0, 1], color="black", linewidth=0.8, label="all items alike")
     axes.set(xlabel="share of the items, least exposed first", ylabel="share of the exposure (best 10 of each user)")
     axes.grid(alpha=0.3)
@@ -185,7 +185,7 @@ def _cold(cells: list[dict[str, Any]]) -> Figure | None:
             at = [turns.index(row["seeds"]) for row in points]
             spread = [row[f"{of}_sd"] or 0.0 for row in points]
             axes.errorbar(
-                at, [row[of] for row in points], spread, marker="o", ms=4, capsize=3, label=model, **_line(place)
+                at, [row[of] for row in points], spread, marker="o", ms=4, capsize=3, label=model, **line_style(place)
             )
         axes.set_xticks(range(len(turns)), [str(seeds) for seeds in turns])
         axes.set(xlabel="seeds of the item", ylabel="AUC within an item" if of == "auc" else "prec@10 among cold items")
@@ -209,5 +209,6 @@ def _mean_sd(cells: list[dict[str, Any]], name: str, of: Any) -> tuple[float, fl
     return mean, spread or 0.0
 
 
-def _line(place: int) -> dict[str, Any]:
+def line_style(place: int) -> dict[str, Any]:
+    """Colour and line of the curve at a place, from 0."""
     return {"color": f"C{place % 10}", "linestyle": _STYLES[place // 10 % len(_STYLES)]}

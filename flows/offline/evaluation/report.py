@@ -126,7 +126,7 @@ def _group(group: str, rows: list[Row], entries: dict[str, CatalogueEntry]) -> l
         for place, pair in enumerate(chosen)
     ]
     described = [f"- `{pair[0]['model']}`: {entries[pair[0]['model']].description}" for pair in chosen]
-    return [f"## {group}", "", *_table(["model", *heads, "seconds", "rng_seeds"], body), "", *described, ""]
+    return [f"## {group}", "", *markdown_table(["model", *heads, "seconds", "rng_seeds"], body), "", *described, ""]
 
 
 def _cold(cells: list[Cell]) -> list[str]:
@@ -145,7 +145,7 @@ def _cold(cells: list[Cell]) -> list[str]:
             [model, *(shown(row, figure) for row in rows if (row["model"], row["negatives"]) == (model, negatives))]
             for model in dict.fromkeys(row["model"] for row in rows)
         ]
-        parts += [f"{title}:", "", *_table(["model", *(f"{n} seeds" for n in given)], body), ""]
+        parts += [f"{title}:", "", *markdown_table(["model", *(f"{n} seeds" for n in given)], body), ""]
     return parts
 
 
@@ -154,7 +154,8 @@ def _pairs(rows: list[Row]) -> list[tuple[Row, Row]]:
     return list(zip(rows[:: len(NEGATIVE_KINDS)], rows[1 :: len(NEGATIVE_KINDS)], strict=True))
 
 
-def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+def markdown_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    """A table in Markdown, line by line; all columns but the first are numbers."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
     return ["| " + " | ".join(line) + " |" for line in lines]
 
