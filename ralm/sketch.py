@@ -138,20 +138,42 @@ class SketchTable:
     def __len__(self) -> int:
         return len(self.tau)
 
-    def overlaps(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Estimates of how many members sets share.
+    def take(self, places: NDArray[np.int64]) -> Self:
+        """The sketches of some of the sets, int64[A]."""
+        return type(self)(self.members[places], self.tau[places])
+
+    def overlaps(self, other: "SketchTable") -> csr_array:
+        """Estimates of how many members each of A sets shares with each of B others.
 
         Args:
-            first: places of sets, int64[A].
-            second: int64[B].
+            other: of the same hashes: a part of the same table, or a table of the same users.
 
         Returns:
-            float64[A, B].
+            CSR float32[A, B].
+
+        Raises:
+            ValueError: when the tables are of different hashes.
         """
+        if self.members.shape[1] != other.members.shape[1]:
+            msg = f"tables of {self.members.shape[1]} and of {other.members.shape[1]} hashes cannot be compared"
+            raise ValueError(msg)
         # What is below both thresholds is exactly what both sketches count.
-        shared: NDArray[np.float64] = (self.members[first] @ self.members[second].T).toarray().astype(np.float64)
-        shared /= np.minimum.outer(self.tau[first], self.tau[second])
-        return shared
+        shared = (self.members @ other.members.T).tocoo()
+        shared.data /= np.minimum(self.tau[shared.row], other.tau[shared.col]).astype(np.float32)
+        return shared.tocsr()
+
+    def cosines(self, other: "SketchTable", sizes: NDArray[np.int64], other_sizes: NDArray[np.int64]) -> csr_array:
+        """``|S_i and S_j| / sqrt(|S_i| |S_j|)`` of the same pairs, CSR float32[A, B].
+
+        Args:
+            other: as `overlaps` takes it.
+            sizes: how many members the A sets have, int64[A].
+            other_sizes: int64[B].
+        """
+        shared = self.overlaps(other).tocoo()
+        lengths = sizes[shared.row].astype(np.float64) * other_sizes[shared.col]
+        shared.data /= np.sqrt(np.maximum(lengths, 1)).astype(np.float32)
+        return shared.tocsr()
 
 
 def _ones(columns: NDArray[np.int64], start: NDArray[np.int64], width: int) -> csr_array:

@@ -43,8 +43,7 @@ def test_many_copies_of_few_keys_are_few_members() -> None:
 @given(first=st.sets(st.integers(0, 30), max_size=7), second=st.sets(st.integers(0, 30), max_size=7))
 def test_overlaps_of_small_sets_are_exact(first: set[int], second: set[int]) -> None:
     table = SketchTable.of([Sketch.of_keys(np.array(sorted(s), np.uint64), CAPACITY) for s in (first, second)])
-    both = np.arange(2)
-    assert table.overlaps(both, both).tolist() == [
+    assert table.overlaps(table).toarray().tolist() == [
         [len(first), len(first & second)],
         [len(first & second), len(second)],
     ]
@@ -59,7 +58,7 @@ def test_estimates_are_within_the_expected_error(sizes: tuple[int, int], shared:
         table = SketchTable.of(
             [Sketch.of_keys(part, capacity) for part in (keys[: sizes[0]], keys[sizes[0] - shared :])]
         )
-        estimates.append(table.overlaps(np.array([0]), np.array([1]))[0, 0])
+        estimates.append(table.take(np.array([0])).overlaps(table.take(np.array([1]))).toarray()[0, 0])
     share = min(1.0, *((capacity - 1) / size for size in sizes))
     expected = np.sqrt(shared * (1 - share) / share)
     assert abs(np.mean(estimates) - shared) < 4 * expected / np.sqrt(draws)
@@ -76,7 +75,13 @@ def test_a_table_of_pairs_is_that_of_single_sketches() -> None:
         [Sketch.of_keys(pairs[pairs[:, 1] == item, 0].astype(np.uint64), 32) for item in range(items)]
     )
     assert len(table) == items
-    np.testing.assert_allclose(table.overlaps(every, every), single.overlaps(every, every))
+    np.testing.assert_allclose(table.overlaps(table).toarray(), single.overlaps(single).toarray())
+    sizes = np.bincount(pairs[:, 1], minlength=items)
+    cosines = table.cosines(table, sizes, sizes).toarray()
+    np.testing.assert_allclose(np.diag(cosines)[sizes > 0], 1, atol=0.5)
+    assert not cosines[sizes == 0].any()
+    with pytest.raises(ValueError, match="cannot be compared"):
+        table.overlaps(single.take(every))
 
 
 def test_sketches_of_two_capacities_are_not_merged() -> None:

@@ -14,7 +14,7 @@ from flows.offline.evaluation.cells import CellSpec, options_of
 from flows.offline.evaluation.stream_catalogue import StreamEntry
 from flows.support.errors import ConfigError
 from ralm.features import Interactions
-from ralm.models.catalogue import MAIN_GROUP, CatalogueEntry
+from ralm.models.catalogue import COLD_GROUPS, CatalogueEntry
 from ralm.models.model import SeedModel
 from ralm.protocol.cold import ColdTask, cold_task
 from ralm.protocol.split import Floors, item_split, time_split, user_split
@@ -146,12 +146,12 @@ def specs_of(plan: Plan, fingerprint: str) -> list[CellSpec]:
 
 
 def cold_specs_of(plan: Plan, fingerprint: str) -> list[CellSpec]:
-    """The cells for cold items, of the main models: the variants of other groups differ elsewhere.
+    """The cells for cold items, of the main models and those with neighbours: other variants differ elsewhere.
 
     They do not depend on the split but where the cut by time gives them.
     """
     asked = {"cut": plan.protocol.cut, "floors": plan.protocol.shown()["floors"]}
-    able = [name for name in plan.models if plan.entries[name].group == MAIN_GROUP and _answers_seeds(plan, name)]
+    able = [name for name in plan.models if plan.entries[name].group in COLD_GROUPS and _answers_seeds(plan, name)]
     return _specs(plan, "cold", able, asked, fingerprint)
 
 

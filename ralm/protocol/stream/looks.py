@@ -20,14 +20,12 @@ from ralm.encoders.encoder import EncoderRecipe, unit
 from ralm.encoders.histories import MOST_ITEMS, Histories
 from ralm.encoders.profiles import Profiles
 from ralm.features import Floats, Ints
+from ralm.models.neighbours import NEWEST_ITEMS, greatest_is_one
 from ralm.progress import Report, silent
 from ralm.protocol.stream.cut import StreamCut
 from ralm.protocol.stream.rankers import Variant
 from ralm.protocol.stream.window import AskedBatch, StreamWindow
 from ralm.sketch import SKETCH_CAPACITY, SketchTable, hashes_of
-
-NEWEST_ITEMS = 20
-"""A user's items that are compared with a candidate."""
 
 
 @dataclass(frozen=True)
@@ -116,15 +114,8 @@ class LookalikeRanker:
         """``nbr`` of each candidate, float32[R, L], the greatest of a user's allowed ones 1."""
         window, newest = self.window, asked.histories.newest(NEWEST_ITEMS)
         items, places = np.unique(newest.items, return_inverse=True)  # (J)
-        shared = self._sketches.overlaps(items, window.live)  # (J, L)
-        sizes = np.maximum(window.counts, 1)
-        shared /= np.sqrt(np.outer(sizes[items], sizes[window.live]))
+        similar = self._sketches.take(items).cosines(  # (J, L)
+            self._sketches.take(window.live), window.counts[items], window.counts[window.live]
+        )
         of_users = csr_array((np.ones(len(places)), places, newest.start), (newest.users, len(items)))
-        return greatest_is_one(of_users @ shared, asked.allowed)
-
-
-def greatest_is_one(near: np.ndarray, allowed: np.ndarray) -> Floats:
-    """Rows divided by their greatest allowed value, float32[R, L]; rows without one stay."""
-    greatest = np.where(allowed, near, 0.0).max(axis=1, initial=0.0, keepdims=True)
-    scaled: Floats = (near / np.where(greatest > 0, greatest, 1.0)).astype(np.float32)
-    return scaled
+        return greatest_is_one((of_users @ similar).toarray(), asked.allowed)
