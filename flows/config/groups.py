@@ -275,6 +275,13 @@ class EvaluateSettings(SettingGroup):
     )
     eval_catalogue: str = setting("ralm.models.catalogue", "module whose CATALOGUE names the models")
     eval_rng_seeds: str = setting("0,1,2", "train each model once with each of these rng_seeds, comma separated")
+    eval_stream_cut: Annotated[float, NO_BOOL, Field(gt=0, lt=1)] = setting(
+        0.7, "with --protocol stream: share of the clicks before the stream"
+    )
+    eval_draws: Positive = setting(5, "with --protocol stream: draws of the items that are new in the stream")
+    eval_rankers: str = setting(
+        "flows.offline.evaluation.stream_catalogue", "with --protocol stream: module whose STREAM names the rankers"
+    )
     eval_results: str = setting("docs/results", "directory of tables and plots")
     eval_work: str = setting(".ralm/evaluate", "directory of finished runs, which are not repeated")
     eval_processes: Natural = setting(0, "models trained at the same time, each on one thread; 0: one per core")
