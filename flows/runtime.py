@@ -294,9 +294,9 @@ class _Partitions:
 def score_side(runtime: Runtime) -> ScoreSide:
     """Build the parts from requests to scores, and begin to load the live index."""
     s, bundle = runtime.settings, runtime.bundle
-    index = LiveIndex(bundle.towers)
+    index = LiveIndex(bundle.form)
     topic, consumer = runtime.topic("centroids"), runtime.consumer("index")
-    loader = IndexLoader(index, topic, consumer, bundle.version, bundle.towers)
+    loader = IndexLoader(index, topic, consumer, bundle.version, bundle.form.dim)
 
     def index_open() -> bool:
         if loader.failure is not None:
