@@ -45,15 +45,27 @@ class SeedSetOperator:
         store: the partition's seed sets.
         pool: where clustering runs.
         options: how seed sets and windows are kept.
+        topics: by what the topics are known again, as attributes of ``StoreMeta``.
+        emit_all: whether the centroids topic does not have what was emitted, so that all of it is due again.
 
     Raises:
         RalmError: when what the store says is still to be done cannot be read.
     """
 
-    def __init__(self, store: SeedStore, pool: ClusteringPool, options: SeedSettings) -> None:
+    def __init__(
+        self,
+        store: SeedStore,
+        pool: ClusteringPool,
+        options: SeedSettings,
+        topics: Callable[[], Mapping[str, Any]] = dict,
+        *,
+        emit_all: bool = False,
+    ) -> None:
         self._store = store
         self._pool = pool
         self._options = options
+        self._topics = topics
+        self._emit_all = emit_all
         self._writer = SeedSetWriter(store, options)
         self._running: dict[str, Future[ClusteringResult]] = {}
         self._acked: list[str] = []
@@ -143,6 +155,7 @@ class SeedSetOperator:
             "resume_candidates": resume_candidates,
             "model_version": self._pool.model_version,
             "older_versions": self._older,
+            **self._topics(),
         }
 
     def _resume(self, work: OpenWork | None) -> None:
@@ -152,8 +165,9 @@ class SeedSetOperator:
             numbers = items.find(names)
             known = numbers >= 0
             items.dirty_from[numbers[known]], items.dirty_to[numbers[known]] = first[known], last[known]
-        if work is None or self._store.meta.model_version != self._pool.model_version:
-            # Nothing is known of what was emitted, or it was made by another model: cluster every item again.
+        other_model = self._store.meta.model_version != self._pool.model_version
+        if work is None or other_model or self._emit_all:
+            # Nothing is known of what was emitted, or it was made by another model, or is gone: cluster all again.
             everything = np.flatnonzero(items.live)
             items.mark(everything, self._clock.window_ends(items.last_click[everything])[0])
         out = self._evict(self._writer.evictable(self._clock.closed))
