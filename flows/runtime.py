@@ -33,6 +33,7 @@ from flows.seed_sets.first_positions import FirstPositions
 from flows.seed_sets.keeper import SeedSetOperator
 from flows.seed_sets.repartition import follow_partitions
 from flows.seed_sets.state_facts import StateFacts
+from flows.support.clock_watch import ClockWatch
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from flows.support.signals import StopFlag
@@ -60,6 +61,7 @@ class Runtime:
         state: what the state directory held when the process started.
         stopping: set when the flow is to drain.
         begun: set when a source is first asked for messages; in a cluster only once all processes have joined.
+        clock: notices that the wall clock was set back.
         idle: when the sources rest.
         brakes: the brake of each kind of topic that has a source.
         watch: knows the topics that were there at the start, and what has become of them.
@@ -72,6 +74,7 @@ class Runtime:
     state: StateFacts
     stopping: StopFlag
     begun: threading.Event = field(default_factory=threading.Event)
+    clock: ClockWatch = field(default_factory=ClockWatch)
     idle: IdleBackoff = field(default_factory=IdleBackoff)
     brakes: dict[str, DeadLetterBrake] = field(default_factory=dict)
     watch: TopicWatch = field(default_factory=TopicWatch.blind)
@@ -124,7 +127,7 @@ class Runtime:
             self.consumer(kind),
             poll,
             self._begin(kind),
-            self.stopping.is_set,
+            self._is_to_end,
             mark=partial(self._mark, kind),
             known=self._known(kind),
             mine=self._is_mine if kind in _STORED else lambda _: True,
@@ -140,6 +143,20 @@ class Runtime:
     def positions(self) -> FirstPositions:
         """Where clicks and candidates begin."""
         return FirstPositions(self.settings, self.state, self.topic("clicks"), self.marks)
+
+    def _is_to_end(self) -> bool:
+        """Whether the sources are to end: the flow drains, or is to begin anew since the clock was set back.
+
+        Raises:
+            RalmError: when the clock was set back in a cluster, whose other processes would not begin anew.
+        """
+        if self.clock.was_set_back() and self.settings.addresses:
+            msg = (
+                f"the wall clock was set back by {self.clock.set_back_by:.0f} s: no epoch would end until it is where "
+                "it was. Start the processes of the cluster again: nothing is lost"
+            )
+            raise RalmError(msg)
+        return self.stopping.is_set() or self.clock.was_set_back()
 
     def _begin(self, kind: str) -> FirstOffset:
         s, state = self.settings, self.state
@@ -245,7 +262,7 @@ def seed_side(runtime: Runtime) -> SeedSide:
         follow_partitions(Path(s.state_dir), clicks_topic, now, s.max_seeds, s.partitioner)
 
     def after(partition: int) -> bool:
-        # What a new store is filled with must not depend on which topic is read first.
+        # Whoever fills a new store serves nothing, not even for a moment, that was taken down long ago.
         return runtime.state.is_filled(partition) or candidates.was_at_end(partition)
 
     clicks = runtime.source("clicks", s.poll_batch, counted=follow, after=after)
@@ -307,8 +324,8 @@ class _Partitions:
 
     def operator(self, partition: int) -> SeedSetOperator:
         """Open a partition's store and make its operator."""
-        path, capacity = self._folder / f"{partition:05d}", self._settings.max_seeds
-        store = SeedStore.open(path, topic=self._topic, partition=partition, capacity=capacity)
+        path, s = self._folder / f"{partition:05d}", self._settings
+        store = SeedStore.open(path, topic=self._topic, partition=partition, capacity=s.max_seeds, max_gap=s.item_ttl)
         self._stores.append(store)
         if store.wal_truncated is not None:
             log.warning("the end of a store's log was dropped", partition=partition, why=store.wal_truncated)

@@ -66,7 +66,7 @@ def decode_candidate(value: bytes | None) -> Candidate:
         InvalidMessage: when it cannot be used.
     """
     candidate = _decoded(_candidate, value)
-    return Candidate(_identifier("item_id", candidate.item_id), candidate.expires_at)
+    return Candidate(_identifier("item_id", candidate.item_id), candidate.expires_at, candidate.retired)
 
 
 def decode_item_key(key: bytes | None) -> str:

@@ -50,10 +50,14 @@ class Click(msgspec.Struct, frozen=True, gc=False):
 
 
 class Candidate(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An item may be recommended, until a time if one is given; key: item_id; a null value retires it."""
+    """An item may be recommended, until a time if one is given; or it is retired; key: item_id; the last one holds.
+
+    A null value retires it too, for as long as the broker and the store that read it remember that.
+    """
 
     item_id: Identifier
     expires_at: Expiry | None = None
+    retired: Annotated[bool, Meta(description="it must not be recommended until it is listed again")] = False
 
 
 class Request(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
