@@ -372,12 +372,10 @@ class _Partitions:
 def score_side(runtime: Runtime) -> ScoreSide:
     """Build the parts from requests to scores, and begin to load the live index."""
     s, bundle = runtime.settings, runtime.bundle
-    index = LiveIndex(bundle.towers)
+    index = LiveIndex(bundle.form)
     topic, consumer = runtime.topic("centroids"), runtime.consumer("index")
-    grown = partial(runtime.watch.partitions, "centroids")
-    loader = IndexLoader(
-        index, topic, consumer, bundle.version, bundle.towers, grown, partial(runtime.marks.note, "centroids")
-    )
+    grown, mark = partial(runtime.watch.partitions, "centroids"), partial(runtime.marks.note, "centroids")
+    loader = IndexLoader(index, topic, consumer, bundle.version, bundle.form.dim, grown, mark)
 
     def index_open() -> bool:
         if loader.failure is not None:

@@ -178,8 +178,22 @@ class ClusteringSettings(SettingGroup):
     rng_seed: Natural = setting(0, "fixes every random choice")
 
 
+MAX_PRIOR = 1.0
+"""Greatest weight of ``log(1 + seeds)``, which is 4.6 at 100 seeds; the cosines that it is added to are at most 1."""
+Weight: TypeAlias = Annotated[float, NO_BOOL, Field(ge=0, le=MAX_PRIOR)]
+
+
 class ScoringSettings(SettingGroup):
     """How requests are answered."""
+
+    prior: Weight = setting(
+        0.1,
+        "weight of log(1 + seeds) in a score: more favours what many click, 0 is taste alone; a request may override",
+    )
+    activity: Weight = setting(
+        0.0,
+        "weight of log(1 + clicks of the user) in a score; changes no user's ranking, only that of users for an item",
+    )
 
     top_k: Positive = setting(100, "scores in an answer if the request does not say how many")
     max_top_k: Positive = setting(1000, "maximum scores in an answer")
@@ -223,15 +237,27 @@ class DataSettings(SettingGroup):
     data_dir: str = setting(".ralm/data", "directory of the data sets")
 
 
-@with_fields_of(TrainingConfig, prefix="train_", without="rng_seed")
-class TrainSettings(SettingGroup):
-    """The hyperparameters of `ralm train`; the defaults did best on validation. `rng_seed` counts too."""
+_NOT_SET = ("rng_seed", "prior")
+"""Fields of ``TrainingConfig`` that are no settings of training: clustering shares the one, scoring has the other."""
 
+
+@with_fields_of(TrainingConfig, prefix="train_", without=_NOT_SET)
+class TrainSettings(SettingGroup):
+    """What `ralm train` makes, and how; `train_*` but the first two are hyperparameters of the encoder `paper`."""
+
+    encoder: Literal["both", "spectral", "learned", "paper"] = setting(
+        "both",
+        "what makes users' vectors; spectral: a closed form, needs no torch; learned: trained on what is served; both: "
+        "side by side; paper: the paper's towers, whose vectors cannot follow a user's clicks",
+    )
     train_held_out: Share = setting(0.1, "share of the latest clicks that is held out to evaluate the bundle")
+    train_local_weight: Annotated[float, NO_BOOL, Field(ge=0, le=1)] = setting(
+        0.5, "weight of the local attention in a score, the global part's is the rest; 0 serves faster; not for paper"
+    )
 
     def hyperparameters(self) -> dict[str, Any]:
-        """Every field of ``TrainingConfig`` but ``rng_seed``, which clustering shares."""
-        names = [field.name for field in fields(TrainingConfig) if field.name != "rng_seed"]
+        """Every field of ``TrainingConfig`` that is a setting."""
+        names = [field.name for field in fields(TrainingConfig) if field.name not in _NOT_SET]
         return {name: getattr(self, f"train_{name}") for name in names}
 
 
@@ -246,7 +272,9 @@ class EvaluateSettings(SettingGroup):
     eval_cut: Annotated[float, NO_BOOL, Field(gt=0, lt=1)] = setting(0.9, "share of the data that is trained on")
     eval_floor_clicks: Positive = setting(5, "users with fewer training clicks are not evaluated")
     eval_floor_seeds: Positive = setting(10, "items with fewer seeds are not evaluated")
-    eval_models: str = setting("all", "models and @groups, comma separated, or all")
+    eval_models: str = setting(
+        "all", "models, @groups and @families, comma separated, or all; NAME:0+1 is run with those rng_seeds alone"
+    )
     eval_catalogue: str = setting("ralm.models.catalogue", "module whose CATALOGUE names the models")
     eval_rng_seeds: str = setting("0,1,2", "train each model once with each of these rng_seeds, comma separated")
     eval_results: str = setting("docs/results", "directory of tables and plots")

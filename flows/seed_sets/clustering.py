@@ -85,7 +85,7 @@ class ClusteringPool:
     """Runs jobs in threads (the numerical libraries let go of the interpreter's lock).
 
     Args:
-        bundle: the users' vectors and the attention weights.
+        bundle: the users' vectors and the form of the scores.
         options: how seeds are clustered.
     """
 
@@ -147,7 +147,7 @@ class ClusteringPool:
             seeds=len(seeds),
             counts=clusters.counts,
             centroids=clusters.centroids,
-            global_=global_embedding(clusters.centroids, self._bundle.towers),
+            global_=global_embedding(clusters.centroids, self._bundle.form, clusters.counts),
             clicks_offset=job.clicks_offset,
         )
         return ClusteringResult(job, "emitted", len(seeds), encode_centroids(message))
@@ -162,5 +162,5 @@ class ClusteringPool:
         except InvalidMessage as error:
             log.warning("an item's last centroids cannot be read; it is clustered afresh", item=item_id, why=str(error))
             return None
-        mine = (message.model_version, message.h) == (self.model_version, self._bundle.towers.dim)
+        mine = (message.model_version, message.h) == (self.model_version, self._bundle.form.dim)
         return message.centroids_array() if mine else None

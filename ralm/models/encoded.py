@@ -9,7 +9,7 @@
 * Seeds have length 1 before they are averaged or clustered, so that none speaks louder than another.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -20,6 +20,7 @@ from ralm.encoders.encoder import EncoderRecipe, unit
 from ralm.encoders.histories import Histories
 from ralm.encoders.profiles import Profiles
 from ralm.features import Floats, Interactions, Ints
+from ralm.models.fit_store import FitStore, fit_key
 from ralm.progress import Report, silent
 from ralm.seed_lists import SeedLists
 
@@ -37,6 +38,7 @@ class EncodedConfig:
         beta: weight of the local part; 0: nothing is clustered.
         clusters: k, most centroids of an item.
         temperature: divides the logits of the local attention.
+        counted: whether log n_k is in those logits; without it this is the paper's unweighted mean.
         prior: g, weight of an item's seeds. Raises precision and lowers the share of the tail.
         activity: d, weight of a user's clicks; for ranking users for an item.
     """
@@ -46,6 +48,7 @@ class EncodedConfig:
     beta: float = 0.0
     clusters: int = 20
     temperature: float = 1.0
+    counted: bool = True
     prior: float = 0.0
     activity: float = 0.0
 
@@ -59,6 +62,11 @@ class EncodedLookalike:
 
     def __init__(self, config: EncodedConfig) -> None:
         self.config = config
+        self._store: FitStore | None = None
+
+    def use_store(self, store: FitStore) -> None:
+        """Share the vectors through a store: models differ in how they score them, too."""
+        self._store = store
 
     def fit(self, clicks: Interactions, rng_seed: int, report: Report = silent) -> None:
         """Fit the encoder and encode all users.
@@ -66,10 +74,8 @@ class EncodedLookalike:
         Raises:
             ValueError: when the encoder has too little to learn from.
         """
-        profiles = Profiles.of_clicks(clicks)
         with threadpool_limits(1):
-            encoder = self.config.encoder.fit(clicks, profiles, rng_seed, report)
-            self._vectors = encoder.encode(Histories.of_clicks(clicks), profiles)  # (users, h)
+            self._vectors = self._encoded(clicks, rng_seed, report)  # (users, h)
         self._activity = np.log1p(np.bincount(clicks.clicks_user, minlength=clicks.users)).astype(np.float32)
         self._clicks = clicks
 
@@ -89,11 +95,31 @@ class EncodedLookalike:
         scores += np.float32(config.activity) * self._activity[users, None]
         return scores.astype(np.float32)
 
+    def _encoded(self, clicks: Interactions, rng_seed: int, report: Report) -> Floats:
+        """All users' vectors, float32[users, h]: from the store if they are there, else learned and kept there."""
+        if self._store is None:
+            return self._learned(clicks, rng_seed, report)
+        key = fit_key("vectors", clicks, (self.config.encoder, rng_seed))
+        with self._store.lock(key):
+            kept = self._store.get(key)
+            if kept is None:
+                kept = {"vectors": self._learned(clicks, rng_seed, report)}
+                self._store.put(key, kept)
+        vectors: Floats = kept["vectors"]
+        return vectors
+
+    def _learned(self, clicks: Interactions, rng_seed: int, report: Report) -> Floats:
+        profiles = Profiles.of_clicks(clicks)
+        encoder = self.config.encoder.fit(clicks, profiles, rng_seed, report)
+        return encoder.encode(Histories.of_clicks(clicks), profiles)
+
     def _local(self, vectors: Floats, seeds: SeedLists) -> Floats:
         """``cosine(z_u, E_local)`` of users float32[U, h] for all items, float32[U, I]; 0 without seeds."""
         cosines = np.zeros((len(vectors), seeds.items), np.float32)
         for item in np.flatnonzero(seeds.counts).tolist():
             clusters = cluster(self._vectors[seeds.of(item)], self.config.clusters, rng_seed=0)
+            if not self.config.counted:
+                clusters = replace(clusters, counts=np.ones_like(clusters.counts))
             rows = max(1, _CHUNK // len(clusters.counts))
             for start in range(0, len(vectors), rows):
                 some = slice(start, start + rows)
