@@ -30,6 +30,7 @@ from flows.scoring.index_loader import IndexLoader
 from flows.scoring.live_index import LiveIndex
 from flows.seed_sets.clustering import ClusteringPool
 from flows.seed_sets.first_positions import FirstPositions
+from flows.seed_sets.item_homes import ItemHomes
 from flows.seed_sets.keeper import SeedSetOperator
 from flows.seed_sets.repartition import follow_partitions
 from flows.seed_sets.state_facts import StateFacts
@@ -310,6 +311,7 @@ class _Partitions:
         self._pool = ClusteringPool(runtime.bundle, runtime.settings)
         self._stores: list[SeedStore] = []
         self._operators: list[SeedSetOperator] = []
+        self._homes = ItemHomes(self._topic)
 
     def prepare(self) -> None:
         """Look whether the centroids topic holds anything.
@@ -336,6 +338,7 @@ class _Partitions:
             topics=partial(self._topics, partition),
             emit_all=self._nothing_emitted or self._other_centroids(store.meta.centroids_id),
         )
+        made.join(self._homes)
         self._operators.append(made)
         return made
 

@@ -55,6 +55,7 @@ class SeedSetWriter:
         position: the offset after the last click that was taken in.
         candidates: the same of the candidates topic.
         beside: asked at each write for what else is written: arguments of ``SeedStore.write``.
+        on_new: called with each item whose first click has come.
     """
 
     def __init__(self, store: SeedStore, options: SeedSettings) -> None:
@@ -76,6 +77,7 @@ class SeedSetWriter:
         self.position = store.position
         self.candidates = store.meta.candidates
         self.beside: Callable[[], dict[str, Any]] = dict
+        self.on_new: Callable[[str], None] = lambda _: None
 
     def apply_clicks(self, batch: ClickBatch, clock: WindowClock) -> ApplyResult:
         """Apply clicks, but for those before ``position``: what they led to is in the store too.
@@ -187,6 +189,9 @@ class SeedSetWriter:
 
     def _apply(self, batch: ClickBatch, clock: WindowClock) -> int:
         """Take clicks for which there is room; returns how many are late."""
+        for item_id in batch.item_ids:
+            if item_id not in self.items:
+                self.on_new(item_id)
         numbers = np.array([self._new(item_id) for item_id in batch.item_ids], np.int64)[batch.items]
         closes, late = clock.window_ends(batch.times)
         self._buffer.append((numbers, batch.users, batch.times, closes, clock.own_ends(batch.times)))

@@ -29,6 +29,7 @@ from flows.messages.emission_order import order_headers
 from flows.seed_sets.candidates import CandidateRegistry, ItemEnd, ServingRule
 from flows.seed_sets.clustering import ClusteringJob, ClusteringPool, ClusteringResult, is_of_model
 from flows.seed_sets.intake import SeedSetWriter
+from flows.seed_sets.item_homes import ItemHomes
 from flows.seed_sets.item_table import ItemTable
 from flows.seed_sets.keeper_state import OpenWork
 from flows.seed_sets.windows import WindowClock
@@ -95,6 +96,12 @@ class SeedSetOperator:
             self._pending = {item: window for item, window in work.pending.items() if item in items}
         self._writer.beside = self._beside
         self._resume(work)
+
+    def join(self, homes: ItemHomes) -> None:
+        """Have it noticed if an item of this partition is another's too."""
+        partition = self._store.meta.partition
+        homes.add(partition, self._writer.items)
+        self._writer.on_new = lambda item_id: homes.note(partition, item_id)
 
     def apply(self, batches: "list[ClickBatch | CandidateBatch]") -> list[OutMessage]:
         """Apply clicks and candidates and close windows; emits centroids and tombstones."""
