@@ -12,16 +12,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 import numpy as np
 
+from flows.config.limits import MAX_IDENTIFIER_BYTES
 from flows.messages.rejects import InvalidMessage, classify_error, classify_json_error
-from flows.messages.types import (
-    MAX_IDENTIFIER_BYTES,
-    MAX_NUMBER,
-    Candidate,
-    Centroids,
-    Click,
-    Request,
-    Scores,
-)
+from flows.messages.types import MAX_NUMBER, Candidate, Centroids, Click, Request, Scores
 
 SCHEMA_VERSION: Final = "1"
 _SHORT: Final = MAX_IDENTIFIER_BYTES // 4 + 1
