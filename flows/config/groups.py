@@ -87,7 +87,9 @@ class TopicSettings(SettingGroup):
 class SourceSettings(SettingGroup):
     """How the flow reads its topics."""
 
-    start_from: Literal["earliest", "latest"] = setting("earliest", "where the very first start begins to read")
+    start_from: Literal["earliest", "latest"] = setting(
+        "earliest", "where the very first start begins to read; fixed then, whatever it is set to later"
+    )
     partitioner: Literal["auto", "crc32", "murmur2"] = setting(
         "auto", "how producers of clicks choose an item's partition; auto: as the known items are spread"
     )
@@ -127,8 +129,8 @@ class StateSettings(SettingGroup):
     snapshot_interval: PositiveDuration = duration("2s", "time between two snapshots; a crash repeats that much")
     rebuild: Literal["complete", "partial"] = setting(
         "complete",
-        "how a missing store is rebuilt; complete: fail if the topic no longer holds all missing clicks; partial: "
-        "rebuild from what is left",
+        "what to do where the clicks topic no longer has what a store lacks, or was made anew; complete: refuse to "
+        "start; partial: keep what the store has, and go on with what the topic has",
     )
 
 
