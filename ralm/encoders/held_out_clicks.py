@@ -88,7 +88,8 @@ class HeldOutClicks:
 
         def cosines(seeds: SeedLists, item: Ints, users: Ints) -> Floats:
             means = unit(seed_matrix(seeds, len(vectors)) @ vectors)  # (I, h)
-            return np.einsum("nh,nh->n", vectors[users], means[item])
+            found: Floats = np.einsum("nh,nh->n", vectors[users], means[item])
+            return found
 
         return self.value_of(cosines)
 

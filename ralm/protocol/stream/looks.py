@@ -63,10 +63,10 @@ class LookalikeRanker:
         Raises:
             ValueError: when that is too little.
         """
-        self._profiles = Profiles.of_clicks(cut.learned)
+        self.profiles = Profiles.of_clicks(cut.learned)
         with threadpool_limits(1):
-            self.encoder = self._recipe.fit(cut.learned, self._profiles, rng_seed, report)
-            self._frozen = self.encoder.encode(Histories.of_clicks(cut.learned), self._profiles)  # (U, h)
+            self.encoder = self._recipe.fit(cut.learned, self.profiles, rng_seed, report)
+            self._frozen = self.encoder.encode(Histories.of_clicks(cut.learned), self.profiles)  # (U, h)
         self._hashes = hashes_of(np.arange(cut.learned.users, dtype=np.uint64))
 
     def open(self, window: StreamWindow) -> None:
@@ -100,7 +100,7 @@ class LookalikeRanker:
 
     def encode(self, users: Ints, histories: Histories) -> Floats:
         """The vectors of users by their histories, float32[B, h]."""
-        return self.encoder.encode(histories, self._profiles.take(users))
+        return self.encoder.encode(histories, self.profiles.take(users))
 
     def targets(self, users: Ints, histories: Histories) -> Floats:
         """The vectors of users who are asked for."""
