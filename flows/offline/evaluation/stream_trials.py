@@ -19,7 +19,7 @@ from ralm.encoders.profiles import Profiles
 from ralm.encoders.spectral import Spectral
 from ralm.features import Floats, Ints
 from ralm.models.catalogue import MAIN_GROUP
-from ralm.models.trials import AGE_RATES, LAST_ITEMS, OWN_MEAN_SCALES, SHORT_WEIGHTS, own_mean_vectors
+from ralm.models.trials import AGE_RATES, LAST_ITEMS, OWN_MEAN_SCALES, own_mean_vectors
 from ralm.progress import Report, silent
 from ralm.protocol.stream.cut import StreamCut
 from ralm.protocol.stream.looks import LookalikeGrid, LookalikeRanker
@@ -28,6 +28,8 @@ from ralm.protocol.stream.window import AskedBatch, StreamWindow
 
 _DAY_MS = 86_400_000
 _GRID = LookalikeGrid(priors=(0.1, 0.2), neighbours=())
+_WITH_NEIGHBOURS = LookalikeGrid(priors=(0.1, 0.2), neighbours=(0.5, 2.0))
+_SHORT_WEIGHTS = (0.2, 0.4, 0.6, 0.8)
 
 
 class LiveTrial:
@@ -37,39 +39,47 @@ class LiveTrial:
         name: of the row.
         kind: ``own-mean``, ``short``, ``age`` (in time: ``exp(-w age in days / 10)``), ``leave-out`` or ``refitted``.
         parameters: to choose from.
+        neighbours: whether there is a row with neighbours too.
     """
 
-    def __init__(self, name: str, kind: str, parameters: tuple[float, ...]) -> None:
+    def __init__(self, name: str, kind: str, parameters: tuple[float, ...], *, neighbours: bool = False) -> None:
         self.name, self._kind, self._parameters = name, kind, parameters
+        self._grid = _WITH_NEIGHBOURS if neighbours else _GRID
 
     def fit(self, cut: StreamCut, rng_seed: int, report: Report = silent) -> None:
         """Fit the encoder, once for all parameters."""
-        first = _Changed(self._kind, self._parameters[0])
+        first = _Changed(self._kind, self._parameters[0], self._grid)
         first.fit(cut, rng_seed, report)
         self._rankers = [first, *(first.with_parameter(parameter) for parameter in self._parameters[1:])]
 
     def open(self, window: StreamWindow) -> None:
         """Look at the items with each parameter."""
-        for ranker in self._rankers:
-            ranker.open(window)
+        first, *others = self._rankers
+        first.open(window)
+        for ranker in others:
+            if self._kind in ("short", "age"):  # its users are as they are for the first
+                ranker.open_like(first)
+            else:
+                ranker.open(window)
 
     def ranked(self, asked: AskedBatch) -> Iterator[tuple[Variant, Floats]]:
         """Each parameter with each weight of the prior."""
         for ranker in self._rankers:
             for variant, scores in ranker.ranked(asked):
-                yield replace(variant, row=self.name, extra=ranker.parameter), scores
+                row = f"{self.name} + neighbours" if variant.neighbours else self.name
+                yield replace(variant, row=row, extra=ranker.parameter), scores
 
 
 class _Changed(LookalikeRanker):
     """One of the changes with one parameter."""
 
-    def __init__(self, kind: str, parameter: float) -> None:
-        super().__init__(kind, Spectral(STREAM_DIM), _GRID, frozen=False)
+    def __init__(self, kind: str, parameter: float, grid: LookalikeGrid) -> None:
+        super().__init__(kind, Spectral(STREAM_DIM), grid, frozen=False)
         self.kind, self.parameter = kind, parameter
 
     def with_parameter(self, parameter: float) -> "_Changed":
         """The same with another parameter, upon the same fitted encoder."""
-        other = _Changed(self.kind, parameter)
+        other = _Changed(self.kind, parameter, _GRID)
         other.__dict__.update({**self.__dict__, "parameter": parameter})
         return other
 
@@ -86,6 +96,11 @@ class _Changed(LookalikeRanker):
             earlier = self._cut.kept.only(self._cut.kept.clicks_time < window.start)
             self.encoder = Spectral(STREAM_DIM).fit(earlier, Profiles.of_clicks(earlier), self._rng_seed)
         super().open(window)
+
+    def open_like(self, other: "_Changed") -> None:
+        """Look at a window that another has opened, whose users have the same vectors."""
+        self.__dict__.update({**other.__dict__, "parameter": self.parameter})
+        self.means = self.seed_means(self.vectors)
 
     def targets(self, users: Ints, histories: Histories) -> Floats:
         """``short``: ``unit((1 - w) z_u + w z(last 5 items))``."""
@@ -137,16 +152,18 @@ class _Changed(LookalikeRanker):
         return TableEncoder(tuple(parts))
 
 
-def _entry(name: str, kind: str, parameters: tuple[float, ...], description: str) -> StreamEntry:
-    return StreamEntry(lambda: LiveTrial(name, kind, parameters), MAIN_GROUP, description)
+def _entry(
+    name: str, kind: str, parameters: tuple[float, ...], description: str, *, neighbours: bool = False
+) -> StreamEntry:
+    return StreamEntry(lambda: LiveTrial(name, kind, parameters, neighbours=neighbours), MAIN_GROUP, description)
 
 
 STREAM: dict[str, StreamEntry] = {
     RIVALS: KEPT[RIVALS],
-    "plain": _entry("plain", "plain", (0.0,), "live vectors: what the others are compared with"),
+    "plain": _entry("plain", "plain", (0.0,), "live vectors: what the others are compared with", neighbours=True),
     "own-mean": _entry("own-mean", "own-mean", OWN_MEAN_SCALES, "an unknown item adds its seed mean to sums"),
     "own-mean-always": _entry("own-mean-always", "own-mean", (1.0,), "the same at scale 1"),
-    "short": _entry("short", "short", SHORT_WEIGHTS, "leaning to the last 5 items"),
+    "short": _entry("short", "short", _SHORT_WEIGHTS, "leaning to the last 5 items", neighbours=True),
     "age": _entry("age", "age", AGE_RATES, "newer seeds weigh more"),
     "leave-out": _entry("leave-out", "leave-out", (1.0,), "seeds as if they had never clicked the item"),
     "refitted": _entry("refitted", "refitted", (1.0,), "the closed form made anew at each window"),

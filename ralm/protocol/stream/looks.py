@@ -49,6 +49,12 @@ class LookalikeRanker:
         recipe: how it is learned.
         grid: what validation chooses from.
         frozen: whether the row of frozen vectors is made.
+
+    Attributes:
+        encoder, profiles: as fitted, and of whom.
+        window: the present one.
+        vectors: of all users as of its start, float32[users, h].
+        means: of the candidates, float32[L, h], of length 1.
     """
 
     def __init__(
@@ -72,14 +78,17 @@ class LookalikeRanker:
     def open(self, window: StreamWindow) -> None:
         """Encode all users anew, average each item's seeds, and sketch every seed set."""
         self.window = window
-        users, items = window.log.seeds(window.start)
         everybody = np.arange(window.log.users)
         with threadpool_limits(1):
-            vectors = self.encode(everybody, window.log.histories(everybody, np.full(len(everybody), window.start)))
-            self._means = self.seed_means(vectors)
+            self.vectors = self.encode(
+                everybody, window.log.histories(everybody, np.full(len(everybody), window.start))
+            )
+            self.means = self.seed_means(self.vectors)
             if self._with_frozen:
                 self._frozen_means = self.seed_means(self._frozen)
-        self._sketches = SketchTable.of_seeds(users, items, self._hashes, window.log.items, SKETCH_CAPACITY)
+        if self._grid.neighbours:
+            users, items = window.log.seeds(window.start)
+            self._sketches = SketchTable.of_seeds(users, items, self._hashes, window.log.items, SKETCH_CAPACITY)
 
     def ranked(self, asked: AskedBatch) -> Iterator[tuple[Variant, Floats]]:
         """Each row at each point of the grid."""
@@ -87,15 +96,15 @@ class LookalikeRanker:
         prior = np.log1p(window.counts[window.live]).astype(np.float32)
         users = asked.requests.users
         with threadpool_limits(1):
-            live = self.targets(users, asked.histories.newest(MOST_ITEMS)) @ self._means.T  # (R, L)
+            live = self.targets(users, asked.histories.newest(MOST_ITEMS)) @ self.means.T  # (R, L)
             frozen = self._frozen[users] @ self._frozen_means.T if self._with_frozen else None
-            near = self._neighbours(asked)
+            near = self._neighbours(asked) if self._grid.neighbours else None
         for g in self._grid.priors:
             if frozen is not None:
                 yield Variant(f"{self.name} frozen", g), frozen + np.float32(g) * prior
             score = live + np.float32(g) * prior
             yield Variant(f"{self.name} live", g), score
-            for weight in self._grid.neighbours:
+            for weight in self._grid.neighbours if near is not None else ():
                 yield Variant(f"{self.name} live + neighbours", g, weight), score + np.float32(weight) * near
 
     def encode(self, users: Ints, histories: Histories) -> Floats:
