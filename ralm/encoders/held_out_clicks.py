@@ -88,8 +88,8 @@ class HeldOutClicks:
 
         def cosines(seeds: SeedLists, item: Ints, users: Ints) -> Floats:
             means = unit(seed_matrix(seeds, len(vectors)) @ vectors)  # (I, h)
-            products: Floats = np.einsum("nh,nh->n", vectors[users], means[item])
-            return products
+            found: Floats = np.einsum("nh,nh->n", vectors[users], means[item])
+            return found
 
         return self.value_of(cosines)
 

@@ -133,10 +133,16 @@ class EncodedLookalike:
             return weights[0]
         neighbours = Neighbours(held_out.train)
 
+        parts: dict[tuple[int, int], tuple[Floats, Floats]] = {}  # the same few questions are put to every weight
+
         def scores(weight: float, seeds: SeedLists, item: Ints, users: Ints) -> Floats:
-            means = unit(seed_matrix(seeds, len(vectors)) @ vectors)
-            cosines: Floats = self.config.alpha * np.einsum("nh,nh->n", vectors[users], means[item])
-            return (cosines + weight * neighbours.near_pairs(users, item, seeds)).astype(np.float32, copy=False)
+            key = (id(seeds), id(users))
+            if key not in parts:
+                means = unit(seed_matrix(seeds, len(vectors)) @ vectors)
+                cosines = self.config.alpha * np.einsum("nh,nh->n", vectors[users], means[item])
+                parts[key] = (cosines.astype(np.float32), neighbours.near_pairs(users, item, seeds))
+            cosine, near = parts[key]
+            return cosine + np.float32(weight) * near
 
         values = [held_out.value_of(partial(scores, weight)) for weight in weights]
         return weights[int(np.argmax(np.nan_to_num(values, nan=-1.0)))]
@@ -159,7 +165,8 @@ def _encoded(recipe: EncoderRecipe, clicks: Interactions, rng_seed: int, report:
     """All users' vectors by an encoder that is fitted on the same clicks, float32[users, h]."""
     profiles = Profiles.of_clicks(clicks)
     encoder = recipe.fit(clicks, profiles, rng_seed, report)
-    return encoder.encode(Histories.of_clicks(clicks), profiles)
+    vectors: Floats = encoder.encode(Histories.of_clicks(clicks), profiles)
+    return vectors
 
 
 def local_cosine(users: Floats, clusters: Clusters, temperature: float = 1.0) -> Floats:

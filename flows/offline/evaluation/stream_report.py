@@ -26,6 +26,8 @@ from ralm.protocol.stream.requests import ASKED_AFTER
 
 REFERENCES = ("popularity", "item-knn")
 """What the chosen row is compared with."""
+PLAIN = "plain"
+"""What each row of a catalogue of trials is compared with."""
 _STAGES: dict[str, Sequence[int]] = {
     "later": [after for after in ASKED_AFTER if after >= LATER],
     "all": ASKED_AFTER,
@@ -77,6 +79,18 @@ class StreamResult:
             )
             for reference in REFERENCES
             if reference in self.variants
+            for group in ITEM_GROUPS
+        }
+
+    @cached_property
+    def above_plain(self) -> dict[tuple[str, str], StreamRate]:
+        """How far each row is above `PLAIN` in each group, from the sixth click on; nothing where it is not a row."""
+        if PLAIN not in self.variants:
+            return {}
+        return {
+            (row, group): self._resampled.rate(less(self._later(row, group), self._later(PLAIN, group)))
+            for row in self.variants
+            if row != PLAIN
             for group in ITEM_GROUPS
         }
 
@@ -183,6 +197,14 @@ def _markdown(
             for row, variant in result.variants.items()
         ]
         yield from (*markdown_table(["row", "numbers", *ITEM_GROUPS], body), "")
+    if result.above_plain:
+        yield from (f"## Above `{PLAIN}`, from the sixth click on", "")
+        body = [
+            [row, *(_shown_difference(result.above_plain[row, group]) for group in ITEM_GROUPS)]
+            for row in result.variants
+            if row != PLAIN
+        ]
+        yield from (*markdown_table(["row", *ITEM_GROUPS], body), "")
     for group in ("new", "all"):
         yield from (f"## By position in the session: {group} items", "")
         head = ["row", *(f"before click {after + 1}" for after in ASKED_AFTER)]
@@ -220,9 +242,7 @@ def _sentences(result: StreamResult) -> Iterator[str]:
     yield f"Validation prefers `{result.chosen}` with {_of(result.variants[result.chosen])}."
     for reference in REFERENCES:
         told = [
-            f"{group} {rate.mean:+.3f} [{rate.low:+.3f}, {rate.high:+.3f}]"
-            for (of, group), rate in result.differences.items()
-            if of == reference
+            f"{group} {_shown_difference(rate)}" for (of, group), rate in result.differences.items() if of == reference
         ]
         if told:
             yield f"From the sixth click on it hits more often than {reference} by: {', '.join(told)}."
@@ -236,6 +256,10 @@ def _of(variant: Variant) -> str:
     """
     numbers = (("g", variant.prior), ("lambda", variant.neighbours), ("parameter", variant.extra))
     return ", ".join(f"{name} {number:g}" for name, number in numbers if number) or "-"
+
+
+def _shown_difference(rate: StreamRate) -> str:
+    return f"{rate.mean:+.3f} [{rate.low:+.3f}, {rate.high:+.3f}]"
 
 
 def _shown_rate(rate: StreamRate) -> str:

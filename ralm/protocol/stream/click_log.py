@@ -36,6 +36,10 @@ class ClickLog:
         end = self.until(time)
         return self._user[:end], self._item[:end]
 
+    def seed_times(self, time: int) -> Ints:
+        """The times of the same clicks, ms, int64[n]."""
+        return self._time[: self.until(time)]
+
     def seed_matrix(self, time: int) -> csr_array:
         """Who clicked what earlier than a time, CSR float32[items, users]."""
         users, items = self.seeds(time)

@@ -49,6 +49,12 @@ class LookalikeRanker:
         recipe: how it is learned.
         grid: what validation chooses from.
         frozen: whether the row of frozen vectors is made.
+
+    Attributes:
+        encoder, profiles: as fitted, and of whom.
+        window: the present one.
+        vectors: of all users as of its start, float32[users, h].
+        means: of the candidates, float32[L, h], of length 1.
     """
 
     def __init__(
@@ -63,23 +69,26 @@ class LookalikeRanker:
         Raises:
             ValueError: when that is too little.
         """
-        self._profiles = Profiles.of_clicks(cut.learned)
+        self.profiles = Profiles.of_clicks(cut.learned)
         with threadpool_limits(1):
-            self.encoder = self._recipe.fit(cut.learned, self._profiles, rng_seed, report)
-            self._frozen = self.encoder.encode(Histories.of_clicks(cut.learned), self._profiles)  # (U, h)
+            self.encoder = self._recipe.fit(cut.learned, self.profiles, rng_seed, report)
+            self._frozen = self.encoder.encode(Histories.of_clicks(cut.learned), self.profiles)  # (U, h)
         self._hashes = hashes_of(np.arange(cut.learned.users, dtype=np.uint64))
 
     def open(self, window: StreamWindow) -> None:
         """Encode all users anew, average each item's seeds, and sketch every seed set."""
         self.window = window
-        users, items = window.log.seeds(window.start)
         everybody = np.arange(window.log.users)
         with threadpool_limits(1):
-            vectors = self.encode(everybody, window.log.histories(everybody, np.full(len(everybody), window.start)))
-            self._means = self.seed_means(vectors)
+            self.vectors = self.encode(
+                everybody, window.log.histories(everybody, np.full(len(everybody), window.start))
+            )
+            self.means = self.seed_means(self.vectors)
             if self._with_frozen:
                 self._frozen_means = self.seed_means(self._frozen)
-        self._sketches = SketchTable.of_seeds(users, items, self._hashes, window.log.items, SKETCH_CAPACITY)
+        if self._grid.neighbours:
+            users, items = window.log.seeds(window.start)
+            self._sketches = SketchTable.of_seeds(users, items, self._hashes, window.log.items, SKETCH_CAPACITY)
 
     def ranked(self, asked: AskedBatch) -> Iterator[tuple[Variant, Floats]]:
         """Each row at each point of the grid."""
@@ -87,20 +96,20 @@ class LookalikeRanker:
         prior = np.log1p(window.counts[window.live]).astype(np.float32)
         users = asked.requests.users
         with threadpool_limits(1):
-            live = self.targets(users, asked.histories.newest(MOST_ITEMS)) @ self._means.T  # (R, L)
+            live = self.targets(users, asked.histories.newest(MOST_ITEMS)) @ self.means.T  # (R, L)
             frozen = self._frozen[users] @ self._frozen_means.T if self._with_frozen else None
-            near = self._neighbours(asked)
+            near = self._neighbours(asked) if self._grid.neighbours else None
         for g in self._grid.priors:
             if frozen is not None:
                 yield Variant(f"{self.name} frozen", g), frozen + np.float32(g) * prior
             score = live + np.float32(g) * prior
             yield Variant(f"{self.name} live", g), score
-            for weight in self._grid.neighbours:
+            for weight in self._grid.neighbours if near is not None else ():
                 yield Variant(f"{self.name} live + neighbours", g, weight), score + np.float32(weight) * near
 
     def encode(self, users: Ints, histories: Histories) -> Floats:
         """The vectors of users by their histories, float32[B, h]."""
-        return self.encoder.encode(histories, self._profiles.take(users))
+        return self.encoder.encode(histories, self.profiles.take(users))
 
     def targets(self, users: Ints, histories: Histories) -> Floats:
         """The vectors of users who are asked for."""
