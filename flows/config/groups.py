@@ -188,7 +188,7 @@ class ScoringSettings(SettingGroup):
 
     prior: Weight = setting(
         0.1,
-        "weight of log(1 + seeds) in a score: more favours what many click, 0 is taste alone; a request may override",
+        "weight of log(1 + seeds) in a score: more favours what many click, 0 is taste alone; requests may override it",
     )
     activity: Weight = setting(
         0.0,
@@ -237,6 +237,7 @@ class DataSettings(SettingGroup):
     data_dir: str = setting(".ralm/data", "directory of the data sets")
 
 
+EncoderName: TypeAlias = Literal["both", "spectral", "learned", "paper"]
 _NOT_SET = ("rng_seed", "prior")
 """Fields of ``TrainingConfig`` that are no settings of training: clustering shares the one, scoring has the other."""
 
@@ -245,7 +246,7 @@ _NOT_SET = ("rng_seed", "prior")
 class TrainSettings(SettingGroup):
     """What `ralm train` makes, and how; `train_*` but the first two are hyperparameters of the encoder `paper`."""
 
-    encoder: Literal["both", "spectral", "learned", "paper"] = setting(
+    encoder: EncoderName = setting(
         "both",
         "what makes users' vectors; spectral: a closed form, needs no torch; learned: trained on what is served; both: "
         "side by side; paper: the paper's towers, whose vectors cannot follow a user's clicks",

@@ -150,13 +150,19 @@ class TopicReader:
             partition: its number.
             position: the offset to begin at.
         """
+        self._add(partition, position)
+        log.info("reading", topic=self.topic, partition=partition, offset=position)
+
+    def _add(self, partition: int, position: int) -> None:
         with self._lock:
             self._partitions[partition] = _Partition(position, position)
             self._consumer.incremental_assign([self._place(partition, position)])
-        log.info("reading", topic=self.topic, partition=partition, offset=position)
 
-    def add_all(self) -> dict[int, int]:
-        """Begin to read all partitions that the topic has now, from their beginnings.
+    def add_all(self, *, at_end: bool = False) -> dict[int, int]:
+        """Begin to read all partitions that the topic has now.
+
+        Args:
+            at_end: from their ends instead of their beginnings, as a tool does that waits for an answer.
 
         Returns:
             The end of each at this moment.
@@ -165,8 +171,11 @@ class TopicReader:
             RalmError: when the broker does not answer or has no such topic.
         """
         self._ask_bounds()
-        for partition, (first, _) in self._bounds.items():
-            self.add(partition, first)
+        for partition, (first, end) in self._bounds.items():
+            if at_end:
+                self._add(partition, end)
+            else:
+                self.add(partition, first)
         return {partition: end for partition, (_, end) in self._bounds.items()}
 
     def take(self, partition: int) -> list[Message]:
