@@ -12,9 +12,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 import numpy as np
 
+from flows.config.limits import MAX_IDENTIFIER_BYTES
 from flows.messages.rejects import InvalidMessage, classify_error, classify_json_error
 from flows.messages.types import (
-    MAX_IDENTIFIER_BYTES,
     MAX_NUMBER,
     Candidate,
     Centroids,
