@@ -11,7 +11,7 @@ import numpy as np
 
 from flows.offline.datasets.custom import DESCRIPTION, is_boolean, kind_of
 from flows.offline.datasets.source_files import table_file
-from flows.offline.datasets.survey import SUFFIXES, ColumnFacts, Look, is_free_text, look_at
+from flows.offline.datasets.survey import TABLE_SUFFIXES, ColumnFacts, Look, is_free_text, look_at
 from flows.offline.datasets.times import times_ms
 from flows.support.errors import ConfigError, RalmError
 
@@ -32,6 +32,8 @@ _FORMS = [
     )
     for clock in ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S")
 ] + ["%a %b %d %H:%M:%S %z %Y", "%a, %d %b %Y %H:%M:%S %z", "%d/%b/%Y:%H:%M:%S %z", "%Y-%m-%d-%H-%M-%S"]
+_MOST_NUMBERS = 1000
+"""More rows that each have a whole number of their own are numbered."""
 _USUAL_MOST = 5
 _USUAL_SHARE = 0.8
 """Of ratings of 1 to 5, those from 4 on are clicks; of others, those from this share of the greatest on."""
@@ -68,7 +70,7 @@ def describe_first(folder: Path) -> FirstDescription:
         raise ConfigError(msg)
     looks, problems = look_at(folder)
     if not looks:
-        msg = f"{folder} has no table ({', '.join(SUFFIXES)}) that can be read"
+        msg = f"{folder} has no table ({', '.join(TABLE_SUFFIXES)}) that can be read"
         raise ConfigError("\n".join([msg, *problems]))
     return _Guess(folder, looks, problems).description()
 
@@ -90,8 +92,8 @@ class _Guess:
         events = tables.get("events")
         if events is None:
             self._found.problems.append(
-                "no table has a column of users and one of items: say in data.toml what they are called ([columns]) and "
-                "which file has the events ([files])"
+                "no table has a column of users and one of items: say in data.toml what they are called ([columns]) "
+                "and which file has the events ([files])"
             )
         else:
             self._events(events)
@@ -146,9 +148,7 @@ class _Guess:
         column = events.first_like("timestamp") or (times[0] if times else None)
         if column is None:
             self._top["timed"] = False
-            self._found.notes.append(
-                f"{events.path.name} has no times: clicks are in a random order, and none is newest"
-            )
+            self._found.notes.append(f"{events.path.name} has no times: clicks are put in a random order")
             return
         self._name(events, "timestamp", column)
         fits = list(_time_forms(events, column))
@@ -260,24 +260,28 @@ def _is_form(table: Any, column: str, form: str) -> bool:
 
 def _kind(users: Look, name: str, facts: ColumnFacts) -> tuple[str, str]:
     """The kind of a user field, and what a person should know of it."""
-    if not facts.distinct:
-        return "ignore", "it is empty"
-    if facts.distinct == 1 and not facts.missing:
-        return "ignore", "it is the same for all"
+    if not facts.distinct or (facts.distinct == 1 and not facts.missing):
+        return "ignore", "it is the same for all" if facts.distinct else "it is empty"
     if set(name) & set("./\\") or name in ("id", "file", "items", "categories"):
         return "ignore", "a field cannot be called so"
     kind = kind_of(users.table, name)
     if kind == "continuous" and any(word in name.lower() for word in ("zip", "post", "code", "plz", "_id")):
         kind = "categorical"
-    if kind != "continuous" and facts.type != "list" and facts.is_identifying:
-        return "ignore", f"an identifier in disguise: {facts.distinct:,} different values in {facts.rows:,} rows"
-    if kind == "continuous" and facts.is_unique and facts.type == "whole number" and facts.rows > 1000:
-        return "ignore", f"an identifier in disguise: {facts.distinct:,} different whole numbers"
-    if kind == "continuous" and facts.missing:
-        return "ignore", f"a continuous field, of which {facts.missing:,} values are missing: fill them in to use it"
-    if is_free_text(facts):
-        return "ignore", f"free text of up to {facts.longest:,} characters"
-    return kind, ""
+    why = _too_telling(kind, facts)
+    return ("ignore", why) if why else (kind, "")
+
+
+def _too_telling(kind: str, facts: ColumnFacts) -> str:
+    """Why a column is no field, although its values could be one; empty if it is one."""
+    if kind == "continuous":
+        if facts.is_unique and facts.type == "whole number" and facts.rows > _MOST_NUMBERS:
+            return f"an identifier in disguise: {facts.distinct:,} different whole numbers"
+        if facts.missing:
+            return f"a continuous field, of which {facts.missing:,} values are missing: fill them in to use it"
+        return ""
+    if facts.type != "list" and facts.is_identifying:
+        return f"an identifier in disguise: {facts.distinct:,} different values in {facts.rows:,} rows"
+    return f"free text of up to {facts.longest:,} characters" if is_free_text(facts) else ""
 
 
 def _toml_key(name: str) -> str:

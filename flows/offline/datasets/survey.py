@@ -14,7 +14,7 @@ from flows.offline.datasets.tables import Table, read_table
 from flows.support.errors import RalmError
 
 Type: TypeAlias = Literal["whole number", "number", "true or false", "time", "list", "text"]
-SUFFIXES = (".parquet", ".csv", ".tsv", ".txt")
+TABLE_SUFFIXES = (".parquet", ".csv", ".tsv", ".txt")
 """Of the files that may be tables."""
 _WORDS = {
     "user_id": "user|customer|member|visitor|account|client|person|people|shopper|subscriber|reader|viewer|uid|buyer",
@@ -84,7 +84,7 @@ def look_at(folder: Path) -> tuple[list[Look], list[str]]:
     """The tables of a folder, and a line for each file that cannot be read."""
     looks, problems = [], []
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in SUFFIXES or not path.is_file():
+        if path.suffix.lower() not in TABLE_SUFFIXES or not path.is_file():
             continue
         try:
             table = read_table(path)
