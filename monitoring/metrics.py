@@ -124,6 +124,9 @@ CLICKS = _counter(
     at_0={"outcome": CLICK_OUTCOMES},
 )
 LATE_CLICKS = _counter("ralm_late_clicks_total", "Clicks whose window was closed; they join the seed set all the same.")
+SPLIT_ITEMS = _counter(
+    "ralm_split_items_total", "Items whose clicks came to two partitions: their producers use different partitioners."
+)
 WATERMARK = _gauge(
     "ralm_watermark_timestamp_seconds",
     "The event time before which no click is expected any more, Unix time, seconds.",

@@ -87,7 +87,9 @@ class TopicSettings(SettingGroup):
 class SourceSettings(SettingGroup):
     """How the flow reads its topics."""
 
-    start_from: Literal["earliest", "latest"] = setting("earliest", "where the very first start begins to read")
+    start_from: Literal["earliest", "latest"] = setting(
+        "earliest", "where the very first start begins to read; fixed then, whatever it is set to later"
+    )
     partitioner: Literal["auto", "crc32", "murmur2"] = setting(
         "auto", "how producers of clicks choose an item's partition; auto: as the known items are spread"
     )
@@ -127,8 +129,8 @@ class StateSettings(SettingGroup):
     snapshot_interval: PositiveDuration = duration("2s", "time between two snapshots; a crash repeats that much")
     rebuild: Literal["complete", "partial"] = setting(
         "complete",
-        "how a missing store is rebuilt; complete: fail if the topic no longer holds all missing clicks; partial: "
-        "rebuild from what is left",
+        "what to do where the clicks topic no longer has what a store lacks, or was made anew; complete: refuse to "
+        "start; partial: keep what the store has, and go on with what the topic has",
     )
 
 
@@ -186,7 +188,7 @@ class ScoringSettings(SettingGroup):
 
     prior: Weight = setting(
         0.1,
-        "weight of log(1 + seeds) in a score: more favours what many click, 0 is taste alone; a request may override",
+        "weight of log(1 + seeds) in a score: more favours what many click, 0 is taste alone; requests may override it",
     )
     activity: Weight = setting(
         0.0,
@@ -235,6 +237,7 @@ class DataSettings(SettingGroup):
     data_dir: str = setting(".ralm/data", "directory of the data sets")
 
 
+EncoderName: TypeAlias = Literal["both", "spectral", "learned", "paper"]
 _NOT_SET = ("rng_seed", "prior")
 """Fields of ``TrainingConfig`` that are no settings of training: clustering shares the one, scoring has the other."""
 
@@ -243,7 +246,7 @@ _NOT_SET = ("rng_seed", "prior")
 class TrainSettings(SettingGroup):
     """What `ralm train` makes, and how; `train_*` but the first two are hyperparameters of the encoder `paper`."""
 
-    encoder: Literal["both", "spectral", "learned", "paper"] = setting(
+    encoder: EncoderName = setting(
         "both",
         "what makes users' vectors; spectral: a closed form, needs no torch; learned: trained on what is served; both: "
         "side by side; paper: the paper's towers, whose vectors cannot follow a user's clicks",
@@ -275,6 +278,13 @@ class EvaluateSettings(SettingGroup):
     )
     eval_catalogue: str = setting("ralm.models.catalogue", "module whose CATALOGUE names the models")
     eval_rng_seeds: str = setting("0,1,2", "train each model once with each of these rng_seeds, comma separated")
+    eval_stream_cut: Annotated[float, NO_BOOL, Field(gt=0, lt=1)] = setting(
+        0.7, "with --protocol stream: share of the clicks before the stream"
+    )
+    eval_draws: Positive = setting(5, "with --protocol stream: draws of the items that are new in the stream")
+    eval_rankers: str = setting(
+        "flows.offline.evaluation.stream_catalogue", "with --protocol stream: module whose STREAM names the rankers"
+    )
     eval_results: str = setting("docs/results", "directory of tables and plots")
     eval_work: str = setting(".ralm/evaluate", "directory of finished runs, which are not repeated")
     eval_processes: Natural = setting(0, "models trained at the same time, each on one thread; 0: one per core")

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.config.flow_process import free_port
-from flows.config.groups import names_of
 from flows.config.settings import Settings
 from flows.demo.story import CUT, users_left_out
 from flows.offline.datasets import prepare_dataset
@@ -58,9 +57,9 @@ def prepare_demo(settings: Settings, folder: Path) -> Prepared:
 
 def flow_settings(given: Settings, folder: Path, bootstrap_servers: str) -> Settings:
     """The settings of the demo's flow: defaults, what fits the data, and places under the folder."""
-    trained = {name: getattr(given, name) for name in names_of("train")}
     places = {
         "bootstrap_servers": bootstrap_servers,
+        "prior": given.prior,
         "rng_seed": given.rng_seed,
         "state_dir": str(folder / "state"),
         "bundle": str(folder / "bundle"),
@@ -70,14 +69,17 @@ def flow_settings(given: Settings, folder: Path, bootstrap_servers: str) -> Sett
         "log_level": given.log_level,
         "log_format": given.log_format,
     }
-    return Settings.model_validate({**trained, **_FLOW, **places})
+    return Settings.model_validate({**_FLOW, **places})
 
 
 def _data(folder: Path) -> Dataset:
     try:
-        return load(folder / DATA)
-    except RalmError:
-        with working(f"preparing {DATA}"):
-            data = prepare_dataset(DATA, folder / "downloads")
-            save(data, folder / DATA)
-        return data
+        data = load(folder / DATA)
+        if data.titles is not None:
+            return data
+    except RalmError:  # it is not there yet
+        pass
+    with working(f"preparing {DATA}"):
+        data = prepare_dataset(DATA, folder / "downloads")
+        save(data, folder / DATA)
+    return data

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.config.groups import EncoderName
 from ralm.encoders.encoder import EncoderPart, EncoderRecipe, TableEncoder
 from ralm.encoders.histories import Histories
 from ralm.encoders.profiles import Profiles
@@ -16,8 +17,6 @@ from ralm.progress import Report, silent
 from ralm.scoring import CountedForm, ScoreForm
 from ralm.towers.training_config import TrainingConfig
 from state.bundle.vectors import UserSums
-
-EncoderName: TypeAlias = Literal["both", "spectral", "learned", "paper"]
 
 
 @dataclass(frozen=True)

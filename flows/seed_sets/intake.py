@@ -16,10 +16,13 @@ from flows.messages.batches import CandidateChange, ClickBatch
 from flows.seed_sets.candidates import CandidateRegistry, ItemEnd
 from flows.seed_sets.item_table import ItemTable
 from flows.seed_sets.windows import WindowClock
+from flows.support.logs import get_logger
 from monitoring import metrics
 from ralm.features import Ints
 from ralm.seed_set import Users, WindowClicks, by_item
 from state.store.seed_store import Changes, ItemRecord, SeedStore
+
+log = get_logger(__name__)
 
 _DROPPED_SHARE = 64
 """Over capacity, a 64th of the items goes at once: to find the one that is idle for longest takes a look at all."""
@@ -55,6 +58,7 @@ class SeedSetWriter:
         position: the offset after the last click that was taken in.
         candidates: the same of the candidates topic.
         beside: asked at each write for what else is written: arguments of ``SeedStore.write``.
+        on_new: called with each item whose first click has come.
     """
 
     def __init__(self, store: SeedStore, options: SeedSettings) -> None:
@@ -66,6 +70,7 @@ class SeedSetWriter:
         self._buffer: list[tuple[Ints, Users, Ints, Ints, Ints]] = []
         self._changes = Changes()
         self._changed: set[int] = set()  # items whose record is to be written
+        self._told = False
         self.registry = CandidateRegistry(store.candidates(), options.max_listings)
         self._changes.candidates.update(dict.fromkeys(self.registry.forget()))
         self.items = ItemTable()
@@ -76,6 +81,7 @@ class SeedSetWriter:
         self.position = store.position
         self.candidates = store.meta.candidates
         self.beside: Callable[[], dict[str, Any]] = dict
+        self.on_new: Callable[[str], None] = lambda _: None
 
     def apply_clicks(self, batch: ClickBatch, clock: WindowClock) -> ApplyResult:
         """Apply clicks, but for those before ``position``: what they led to is in the store too.
@@ -102,6 +108,13 @@ class SeedSetWriter:
         if change.offset < self.candidates:
             return False
         found = self.registry.apply(change)
+        if len(found) > 1 and not self._told:
+            self._told = True
+            log.warning(
+                "the candidates topic names more items than max_listings: what it says of the oldest is forgotten",
+                partition=self._store.meta.partition,
+                max_listings=self._options.max_listings,
+            )
         self._changes.candidates.update(found)
         for item_id in found:
             if item_id in self.items:
@@ -187,7 +200,11 @@ class SeedSetWriter:
 
     def _apply(self, batch: ClickBatch, clock: WindowClock) -> int:
         """Take clicks for which there is room; returns how many are late."""
-        numbers = np.array([self._new(item_id) for item_id in batch.item_ids], np.int64)[batch.items]
+        known = self.items.find(batch.item_ids)
+        for place in np.flatnonzero(known < 0).tolist():
+            self.on_new(batch.item_ids[place])
+            known[place] = self._new(batch.item_ids[place])
+        numbers = known[batch.items]
         closes, late = clock.window_ends(batch.times)
         self._buffer.append((numbers, batch.users, batch.times, closes, clock.own_ends(batch.times)))
         self.items.click(numbers, batch.times)
@@ -196,11 +213,9 @@ class SeedSetWriter:
         return late
 
     def _new(self, item_id: str) -> int:
-        """The item's number, a new one with what the candidates topic says if it is not known."""
-        known = item_id in self.items
+        """A number for an item that has none, with what the candidates topic says."""
         number = self.items.number(item_id)
-        if not known:
-            self.items.expires_at[number] = self.registry.expires_at(item_id)
+        self.items.expires_at[number] = self.registry.expires_at(item_id)
         return number
 
     def _room(self, batch: ClickBatch) -> int:

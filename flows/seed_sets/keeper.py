@@ -29,6 +29,7 @@ from flows.messages.emission_order import order_headers
 from flows.seed_sets.candidates import CandidateRegistry, ItemEnd, ServingRule
 from flows.seed_sets.clustering import ClusteringJob, ClusteringPool, ClusteringResult, is_of_model
 from flows.seed_sets.intake import SeedSetWriter
+from flows.seed_sets.item_homes import ItemHomes
 from flows.seed_sets.item_table import ItemTable
 from flows.seed_sets.keeper_state import OpenWork
 from flows.seed_sets.windows import WindowClock
@@ -51,15 +52,27 @@ class SeedSetOperator:
         store: the partition's seed sets.
         pool: where clustering runs.
         options: how seed sets and windows are kept.
+        topics: by what the topics are known again, as attributes of ``StoreMeta``.
+        emit_all: whether the centroids topic does not have what was emitted, so that all of it is due again.
 
     Raises:
         RalmError: when what the store says is still to be done cannot be read.
     """
 
-    def __init__(self, store: SeedStore, pool: ClusteringPool, options: SeedSettings) -> None:
+    def __init__(
+        self,
+        store: SeedStore,
+        pool: ClusteringPool,
+        options: SeedSettings,
+        topics: Callable[[], Mapping[str, Any]] = dict,
+        *,
+        emit_all: bool = False,
+    ) -> None:
         self._store = store
         self._pool = pool
         self._options = options
+        self._topics = topics
+        self._emit_all = emit_all
         self._writer = SeedSetWriter(store, options)
         self._rule = ServingRule(only_listed=options.candidates == "listed", item_ttl=options.item_ttl)
         self._running: dict[str, Future[ClusteringResult]] = {}
@@ -83,6 +96,12 @@ class SeedSetOperator:
             self._pending = {item: window for item, window in work.pending.items() if item in items}
         self._writer.beside = self._beside
         self._resume(work)
+
+    def join(self, homes: ItemHomes) -> None:
+        """Have it noticed if an item of this partition is another's too."""
+        partition = self._store.meta.partition
+        homes.add(partition, self._writer.items)
+        self._writer.on_new = lambda item_id: homes.note(partition, item_id)
 
     def apply(self, batches: "list[ClickBatch | CandidateBatch]") -> list[OutMessage]:
         """Apply clicks and candidates and close windows; emits centroids and tombstones."""
@@ -158,6 +177,7 @@ class SeedSetOperator:
             "resume_candidates": resume_candidates,
             "model_version": self._pool.model_version,
             "older_versions": self._older,
+            **self._topics(),
         }
 
     def _resume(self, work: OpenWork | None) -> None:
@@ -167,8 +187,9 @@ class SeedSetOperator:
             numbers = items.find(names)
             known = numbers >= 0
             items.dirty_from[numbers[known]], items.dirty_to[numbers[known]] = first[known], last[known]
-        if work is None or self._store.meta.model_version != self._pool.model_version:
-            # Nothing is known of what was emitted, or it was made by another model: cluster every item again.
+        other_model = self._store.meta.model_version != self._pool.model_version
+        if work is None or other_model or self._emit_all:
+            # Nothing is known of what was emitted, or it was made by another model, or is gone: cluster all again.
             everything = np.flatnonzero(items.live & ~items.withdrawn)
             items.mark(everything, self._clock.window_ends(items.last_click[everything])[0])
         unacked = self._store.unacked_tombstones()

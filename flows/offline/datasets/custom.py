@@ -44,16 +44,25 @@ MOST_CODES = 10
 
 
 class Names(BaseModel):
-    """What the columns are called in the files."""
+    """What the columns are called in the files; of several names, in each table the first that it has."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    user_id: str = "user_id"
-    item_id: str = "item_id"
-    timestamp: str = "timestamp"
-    rating: str = "rating"
-    categories: str = CATEGORIES
-    title: str = TITLE
+    user_id: str | list[str] = "user_id"
+    item_id: str | list[str] = "item_id"
+    timestamp: str | list[str] = "timestamp"
+    rating: str | list[str] = "rating"
+    categories: str | list[str] = CATEGORIES
+    title: str | list[str] = TITLE
+
+    def of(self, table: Table) -> dict[str, str]:
+        """What a table calls each."""
+        called = {}
+        for name in type(self).model_fields:
+            said = getattr(self, name)
+            names = [said] if isinstance(said, str) else said
+            called[name] = next((each for each in names if each in table.columns), [*names, name][0])
+        return called
 
 
 class Files(BaseModel):
@@ -253,7 +262,8 @@ def _table(folder: Path, name: str, described: Description) -> Table | None:
     if not path.is_file():
         msg = f"{DESCRIPTION} says that {name} are in {said}, but {folder} has no such file"
         raise RalmError(msg)
-    return replace(read_table(path, described.separator), aliases=described.columns.model_dump())
+    table = read_table(path, described.separator)
+    return replace(table, aliases=described.columns.of(table))
 
 
 def _users(table: Table | None, events: Table, described: Description) -> Known:
