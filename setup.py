@@ -1,6 +1,6 @@
 """What pyproject.toml cannot say: the compiled k-means, built where there is a C compiler.
 
-Without one the installation goes on, and clustering is slower (docs/adr/0020-compiled-clustering.md).
+Without one the installation goes on, and clustering is slower (docs/adr/0021-compiled-clustering.md).
 """
 
 from setuptools import Extension, setup

@@ -1,6 +1,6 @@
 """What the compiled k-means was chosen over: the same algorithm in batched numpy and in numba, to measure beside it.
 
-Neither is part of the product (docs/adr/0020-compiled-clustering.md). Both do k-means++ with four candidates a step and
+Neither is part of the product (docs/adr/0021-compiled-clustering.md). Both do k-means++ with four candidates a step and
 Lloyd's algorithm, from one start. numba is measured where it is installed.
 """
 

@@ -36,7 +36,7 @@ Prior = Annotated[
 ]
 Cosine = Annotated[
     float,
-    Meta(description="cosine of the user's vector with this part of the item; local is 0 where the bundle's beta is 0"),
+    Meta(description="cosine of the user's vector with this part of the item; local_part is 0 where the bundle's beta is 0"),
 ]
 Version = Annotated[str, Meta(description="the bundle that made it")]
 Status: TypeAlias = Literal["ok", "unknown_user", "no_candidates", "expired"]
@@ -72,15 +72,15 @@ class Request(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     prior: Prior | None = None
 
 
-class ScoredItem(msgspec.Struct, frozen=True, gc=False, rename={"global_": "global"}):
+class ScoredItem(msgspec.Struct, frozen=True, gc=False):
     """How much a user looks like an item's seeds."""
 
     item_id: str
     score: Annotated[
-        float, Meta(description="alpha x global + beta x local + prior x log(1 + seeds) + activity x log(1 + clicks)")
+        float, Meta(description="alpha x global_part + beta x local_part + prior x log(1 + seeds) + activity x log(1 + clicks)")
     ]
-    global_: Cosine
-    local: Cosine
+    global_part: Cosine
+    local_part: Cosine
     window_end: Annotated[Time, Meta(description="of the centroids it was made with, milliseconds since the epoch")]
 
 
