@@ -9,6 +9,7 @@ name, and a field one type. The decoders take a little more: a whole number for 
 import json
 import sys
 from collections.abc import Callable, Sequence
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -67,6 +68,10 @@ def _plain(schema: Schema) -> Schema:
         rest = {key: value for key, value in schema.items() if key != "anyOf"}
         types = [one["type"], "null"] if _NULL in either else one["type"]
         return {**one, **rest, "type": types}
+    if len(schema.get("enum", [])) == 1:
+        return {"type": "string", "const": schema["enum"][0]}
+    if isinstance(schema.get("description"), str):
+        schema = {**schema, "description": cleandoc(schema["description"])}
     if schema.get("type") == "integer":
         return {**schema, "format": "int32" if schema.get("maximum", _MAX_INT32 + 1) <= _MAX_INT32 else "int64"}
     if schema.get("type") == "number":
