@@ -37,7 +37,7 @@ Prior = Annotated[
 Cosine = Annotated[
     float,
     Meta(
-        description="cosine of the user's vector and this part of the item; local_part is 0 where the bundle's beta is 0"
+        description="cosine of the user's vector and this part of the item; local_part is 0 if the bundle's beta is 0"
     ),
 ]
 Version = Annotated[str, Meta(description="the bundle that made it")]
