@@ -1,4 +1,4 @@
-// Read the contract with AsyncAPI's own parser and make types from it: node generate.mjs DOCUMENT FOLDER.
+// Read the contract with AsyncAPI's own parser and, given a folder, make types from it: node generate.mjs DOCUMENT [FOLDER].
 // Prints what the parser finds, a line each, severity first (0 is an error); exits with 1 where it cannot read it.
 import fs from 'node:fs'
 import { GoGenerator, JavaGenerator, PythonGenerator, TypeScriptGenerator } from '@asyncapi/modelina'
@@ -8,6 +8,7 @@ const [file, folder] = process.argv.slice(2)
 const { document, diagnostics } = await fromFile(new Parser(), file).parse()
 for (const found of diagnostics) console.log(found.severity, found.code, found.path.join('/'), found.message)
 if (document === undefined) process.exit(1)
+if (folder === undefined) process.exit(0)
 
 const languages = {
   java: [new JavaGenerator({ collectionType: 'List' }), { packageName: 'contract' }],

@@ -32,16 +32,16 @@ def node() -> Path:
         pytest.skip(f"{error}: the contract was NOT checked with AsyncAPI's parser")
 
 
-def parsed(node: Path, document: Path, folder: Path) -> str:
+def parsed(node: Path, document: Path, *folder: str) -> str:
     program = node / HERE.joinpath("generate.mjs").name
     shutil.copy(HERE / program.name, program)  # Node looks for packages beside the program
-    return run("node", str(program), str(document), str(folder), cwd=node)
+    return run("node", str(program), str(document), *folder, cwd=node)
 
 
 @pytest.fixture(scope="module")
 def types(node: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("types")
-    (folder / "told").write_text(parsed(node, BUNDLE, folder))
+    (folder / "told").write_text(parsed(node, BUNDLE, str(folder)))
     return folder
 
 
@@ -61,8 +61,8 @@ def test_the_parser_finds_no_fault_in_the_bundle(types: Path) -> None:
     assert [line for line in told if not line.startswith("2 asyncapi-latest-version ")] == []
 
 
-def test_the_parser_finds_no_fault_in_the_parts(node: Path, tmp_path: Path) -> None:
-    told = parsed(node, PARTS, tmp_path).splitlines()
+def test_the_parser_finds_no_fault_in_the_parts(node: Path) -> None:
+    told = parsed(node, PARTS).splitlines()
     assert [line for line in told if not line.startswith("2 asyncapi-latest-version ")] == []
 
 
@@ -87,16 +87,8 @@ def test_java_compiles_and_holds_milliseconds(types: Path) -> None:
 
 def test_typescript_compiles(types: Path, node: Path) -> None:
     files = [str(file) for file in (types / "ts").iterdir()]
-    run(
-        "node",
-        str(node / "node_modules/typescript/bin/tsc"),
-        "--strict",
-        "--noEmit",
-        "--target",
-        "es2020",
-        *files,
-        cwd=types,
-    )
+    tsc = str(node / "node_modules/typescript/bin/tsc")
+    run("node", tsc, "--strict", "--noEmit", "--skipLibCheck", "--target", "es2020", *files, cwd=types)
 
 
 def test_go_compiles(types: Path) -> None:
@@ -116,7 +108,8 @@ def test_python_holds_the_examples(types: Path, monkeypatch: pytest.MonkeyPatch,
         for example in DOCUMENT["components"]["messages"][name]["examples"]:
             held = made(example["payload"])
             for field, value in example["payload"].items():
-                assert getattr(held, field) == value or field == "scores"
+                read = getattr(held, field)
+                assert field == "scores" or getattr(read, "value", read) == value
 
 
 def test_go_and_python_give_no_field_of_an_answer_another_name(types: Path) -> None:
