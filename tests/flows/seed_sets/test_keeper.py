@@ -3,6 +3,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from operator_maker import (
@@ -335,12 +336,13 @@ def test_over_capacity_the_longest_idle_items_are_dropped_at_once(build: Build) 
 
 
 def test_an_item_whose_turn_has_not_come_when_the_next_window_closes_is_shed_once_and_not_forgotten(
-    build: Build,
+    build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def shed() -> float:
         return metrics.RECLUSTERS.labels("shed")._value.get()
 
     operator, before = build(), shed()
+    monkeypatch.setattr(operator._pool, "slots", 8)
     names = [f"item-{n:03d}" for n in range(100)]
     operator.apply([batch(0, *[(name, user, 100) for name in names for user in range(3)])])
     operator.apply([batch(300, *[(name, 9, 1200) for name in names])])
