@@ -343,7 +343,7 @@ class SeedSetOperator:
         metrics.CENTROIDS_TIME.set_to_current_time()
         items.emitted[number] = job.window_end
         self._sent[job.item_id] = job.until
-        headers = [*_HEADERS, ("model_version", self._pool.model_version.encode())]
+        headers = self._pool.headers_of(job)
         return [OutMessage(centroids_key(self._pool.model_version, job.item_id), result.centroids, headers)]
 
     def _is_emitted(self, item_id: str) -> bool:
