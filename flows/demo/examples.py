@@ -15,7 +15,7 @@ from flows.offline.datasets.layout import Dataset
 from ralm.features import Ints
 
 USERS = 3
-BEST = 5
+FILMS = 5
 """Films that are shown of a user."""
 LIKED = 3
 """Films that a user liked before, which are shown beside them."""
@@ -116,7 +116,7 @@ class Examples:
         """The users whose taste training knew best, of different profiles, as of their last open question."""
         last: dict[str, tuple[Request, Scores]] = {}
         for request, answer in self._open():
-            if len(self._ranking(request, answer)) >= BEST:
+            if len(self._ranking(request, answer)) >= FILMS:
                 last[request.user_id] = (request, answer)
         known = {user: sum(click.ts < self._cut for click in self._of_user.get(user, ())) for user in last}
         found: list[UserExample] = []
@@ -129,7 +129,7 @@ class Examples:
             request, answer = last[user]
             liked = [click.item_id for click in self._of_user[user] if click.ts < request.ts][-LIKED:]
             wanted = self._following(request)
-            best = [(self._title(item), item in wanted) for item in self._ranking(request, answer)[:BEST]]
+            best = [(self._title(item), item in wanted) for item in self._ranking(request, answer)[:FILMS]]
             found.append(UserExample(user, profile, [self._title(item) for item in reversed(liked)], best))
         return found
 

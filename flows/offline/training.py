@@ -43,7 +43,7 @@ class Split:
         return data.first_of_each_user(self.share_of_user or 0.0)
 
 
-def options_of(settings: Settings) -> FitOptions:
+def fit_options(settings: Settings) -> FitOptions:
     """What the settings ask for."""
     towers = TrainingConfig(**settings.hyperparameters())
     return FitOptions(

@@ -23,14 +23,14 @@ def command(settings: Settings, name: str) -> None:
     with bars() as progress:
         loading = progress.add_task(f"loading {name}", total=None)
         from flows.offline.datasets.layout import load  # noqa: PLC0415 (what comes first is a line for who waits)
-        from flows.offline.training import Split, options_of, train_bundle  # noqa: PLC0415
+        from flows.offline.training import Split, fit_options, train_bundle  # noqa: PLC0415
         from flows.offline.verdict import verdict  # noqa: PLC0415
 
         dataset = load(Path(settings.data_dir) / name)
         progress.remove_task(loading)
         learned = 1.0 - settings.train_held_out
         split = Split(before=dataset.time_at(learned)) if dataset.timed else Split(share_of_user=learned)
-        options = options_of(settings)
+        options = fit_options(settings)
         details = train_bundle(dataset, split=split, path=path, options=options, progress=progress.on_epoch)
     figures = details["figures"]
     output().print(

@@ -25,7 +25,7 @@ from flows.config.groups import GROUPS, ClusteringSettings, names_of
 from flows.config.settings import Settings
 from flows.config.sources import default_file, load_settings
 from flows.offline.fitting import FitOptions
-from flows.offline.training import options_of
+from flows.offline.training import fit_options
 from flows.support.errors import ConfigError
 from flows.support.logs import masked
 from ralm.towers.training_config import TrainingConfig
@@ -276,12 +276,12 @@ def test_a_part_needs_only_its_group() -> None:
 
 
 def test_hyperparameters_are_settings_of_the_same_defaults_and_reach_the_training() -> None:
-    assert options_of(Settings()) == FitOptions()
+    assert fit_options(Settings()) == FitOptions()
     given = {"train_dim": 8, "train_loss": "plain", "train_clusters": 3, "clusters": 7, "rng_seed": 7, "prior": 0.3}
-    options = options_of(load(encoder="paper", train_local_weight=0, **given))
+    options = fit_options(load(encoder="paper", train_local_weight=0, **given))
     towers = TrainingConfig(dim=8, loss="plain", clusters=3)
     assert options == FitOptions("paper", 0.0, towers, clusters=3, prior=0.3, rng_seed=7)
-    assert options_of(load(clusters=7)).clusters == 7
+    assert fit_options(load(clusters=7)).clusters == 7
 
 
 SERVICES = ("RALM", "RALM_SCORES", "RALM_METRICS", "RALM_RUN_1")
