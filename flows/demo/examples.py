@@ -3,16 +3,16 @@
 All of it is read from the topics, as the figures are; names and profiles are the data set's.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.demo.read_back import ReadBack
 from flows.demo.summary import first_of_each
 from flows.messages.types import Click, Request, Scores
 from flows.offline.datasets.layout import Dataset
-from ralm.features import Ints
 
 USERS = 3
 FILMS = 5
@@ -187,6 +187,6 @@ class Examples:
         return ", ".join(f"{name} {text}" for name, text in texts if text)
 
 
-def _row(ids: Sequence[str] | Ints, wanted: str) -> int | None:
+def _row(ids: NDArray[np.str_], wanted: str) -> int | None:
     row = int(np.searchsorted(ids, wanted))
     return row if row < len(ids) and ids[row] == wanted else None
