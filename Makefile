@@ -23,7 +23,7 @@ PIP_INSTALL_LOCKED := $(PIP_INSTALL) --no-deps --require-hashes --only-binary :a
 
 # First what has hashes, then whichever build of torch the index offers, then what a CUDA build needs besides; nothing
 # is left for the last command to bring.
-$(INSTALLED): pyproject.toml constraints.txt requirements.lock requirements-cuda.lock
+$(INSTALLED): setup.py pyproject.toml constraints.txt requirements.lock requirements-cuda.lock $(wildcard ralm/clustering/kmeans*)
 	$(call first,$(PYTHON),$(NO_PYTHON)) -m venv $(VENV)
 	$(PIP_INSTALL_LOCKED) -r requirements.lock
 	$(PIP_INSTALL) --no-deps --only-binary :all: -c constraints.txt torch
@@ -35,7 +35,7 @@ $(INSTALLED): pyproject.toml constraints.txt requirements.lock requirements-cuda
 DEMO_VENV := $(VENV)-demo
 DEMO_INSTALLED := $(if $(wildcard $(INSTALLED)),$(INSTALLED),$(DEMO_VENV)/.installed)
 
-$(DEMO_VENV)/.installed: pyproject.toml requirements-demo.lock
+$(DEMO_VENV)/.installed: setup.py pyproject.toml requirements-demo.lock $(wildcard ralm/clustering/kmeans*)
 	$(call first,$(PYTHON),$(NO_PYTHON)) -m venv $(DEMO_VENV)
 	$(DEMO_VENV)/bin/pip install --disable-pip-version-check --quiet --no-deps --require-hashes --only-binary :all: -r requirements-demo.lock
 	PYTHONWARNINGS=ignore $(DEMO_VENV)/bin/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .

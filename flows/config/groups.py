@@ -87,7 +87,9 @@ class TopicSettings(SettingGroup):
 class SourceSettings(SettingGroup):
     """How the flow reads its topics."""
 
-    start_from: Literal["earliest", "latest"] = setting("earliest", "where the very first start begins to read")
+    start_from: Literal["earliest", "latest"] = setting(
+        "earliest", "where the very first start begins to read; fixed then, whatever it is set to later"
+    )
     partitioner: Literal["auto", "crc32", "murmur2"] = setting(
         "auto", "how producers of clicks choose an item's partition; auto: as the known items are spread"
     )
@@ -127,8 +129,8 @@ class StateSettings(SettingGroup):
     snapshot_interval: PositiveDuration = duration("2s", "time between two snapshots; a crash repeats that much")
     rebuild: Literal["complete", "partial"] = setting(
         "complete",
-        "how a missing store is rebuilt; complete: fail if the topic no longer holds all missing clicks; partial: "
-        "rebuild from what is left",
+        "what to do where the clicks topic no longer has what a store lacks, or was made anew; complete: refuse to "
+        "start; partial: keep what the store has, and go on with what the topic has",
     )
 
 
@@ -144,8 +146,23 @@ class SeedSettings(WindowSettings):
     """What is kept of each item, and for how long."""
 
     max_seeds: Positive = setting(3_000_000, "maximum seeds of an item (N); the newest are kept")
-    item_ttl: Duration = duration("24h", "drop an item this long after its last click, unless it is listed; 0: never")
-    max_items: Positive = setting(1_000_000, "maximum items per partition; those idle for longest are dropped")
+    item_ttl: Duration = duration(
+        "24h",
+        "an item that is not listed is served for so long after its last click, and a longer gap between its clicks "
+        "begins its seeds anew; 0: for ever",
+    )
+    seeds_retention: Duration = duration(
+        "7d",
+        "seeds of an item without clicks are forgotten after so long, by the time of the clicks, though not before "
+        "item_ttl; 0, or without item_ttl: never",
+    )
+    max_items: Positive = setting(
+        1_000_000,
+        "maximum items with seeds per partition; beyond it those idle for longest are dropped, 1/64 at a time",
+    )
+    max_listings: Positive = setting(
+        1_000_000, "maximum items per partition of which the candidates topic is remembered; the newest messages are"
+    )
     candidates: Literal["clicked", "listed"] = setting(
         "clicked", "which items are candidates; clicked: every clicked item; listed: items in the candidates topic"
     )
@@ -256,9 +273,18 @@ class EvaluateSettings(SettingGroup):
     eval_cut: Annotated[float, NO_BOOL, Field(gt=0, lt=1)] = setting(0.9, "share of the data that is trained on")
     eval_floor_clicks: Positive = setting(5, "users with fewer training clicks are not evaluated")
     eval_floor_seeds: Positive = setting(10, "items with fewer seeds are not evaluated")
-    eval_models: str = setting("all", "models and @groups, comma separated, or all")
+    eval_models: str = setting(
+        "all", "models, @groups and @families, comma separated, or all; NAME:0+1 is run with those rng_seeds alone"
+    )
     eval_catalogue: str = setting("ralm.models.catalogue", "module whose CATALOGUE names the models")
     eval_rng_seeds: str = setting("0,1,2", "train each model once with each of these rng_seeds, comma separated")
+    eval_stream_cut: Annotated[float, NO_BOOL, Field(gt=0, lt=1)] = setting(
+        0.7, "with --protocol stream: share of the clicks before the stream"
+    )
+    eval_draws: Positive = setting(5, "with --protocol stream: draws of the items that are new in the stream")
+    eval_rankers: str = setting(
+        "flows.offline.evaluation.stream_catalogue", "with --protocol stream: module whose STREAM names the rankers"
+    )
     eval_results: str = setting("docs/results", "directory of tables and plots")
     eval_work: str = setting(".ralm/evaluate", "directory of finished runs, which are not repeated")
     eval_processes: Natural = setting(0, "models trained at the same time, each on one thread; 0: one per core")

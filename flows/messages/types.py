@@ -8,16 +8,11 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from flows.config.groups import MAX_CLUSTERS, MAX_PRIOR
+from flows.config.limits import MAX_IDENTIFIER_BYTES, MAX_TIME, MIN_EVENT_TIME
 from flows.messages.rejects import Reason
 
-MAX_IDENTIFIER_BYTES: Final = 256
 MAX_CANDIDATE_BYTES: Final = MAX_IDENTIFIER_BYTES + 3
 """Most bytes of a candidate in a request, with its quotes and a comma."""
-MAX_TIME: Final = 2**53 - 1
-"""Greatest event time, ms: what every JSON reader holds exactly."""
-MIN_EVENT_TIME: Final = 100_000_000_000
-"""Least event time, ms: March 1973. As seconds, this number is the year 5138: what lies below is in seconds, or a clock
-that was never set."""
 MAX_EXPIRY: Final = 253_402_300_799_999
 """Greatest ``expires_at``, ms: the end of the year 9999. As microseconds, this number is the year 1978."""
 
@@ -56,10 +51,14 @@ class Click(msgspec.Struct, frozen=True, gc=False):
 
 
 class Candidate(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An item may be recommended, until a time if one is given; key: item_id; a null value retires it."""
+    """An item may be recommended, until a time if one is given; or it is retired; key: item_id; the last one holds.
+
+    A null value retires it too, for as long as the broker and the store that read it remember that.
+    """
 
     item_id: Identifier
     expires_at: Expiry | None = None
+    retired: Annotated[bool, Meta(description="it must not be recommended until it is listed again")] = False
 
 
 class Request(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

@@ -2,9 +2,11 @@
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from flows.kafka.consumer import TopicReader
+from flows.messages.batches import RawMessage
 from flows.scoring.index_updates import IndexUpdates
 from flows.scoring.live_index import IndexEntry, LiveIndex
 from flows.support.errors import RalmError
@@ -29,15 +31,29 @@ class IndexLoader(threading.Thread):
         consumer: librdkafka's settings.
         model_version: the bundle's version.
         dim: length of the bundle's vectors.
+        partitions: says how many partitions the topic has now, as far as is known.
+        mark: called with each message, by which the topic may be known again.
     """
 
-    def __init__(self, index: LiveIndex, topic: str, consumer: dict[str, Any], model_version: str, dim: int) -> None:
+    def __init__(
+        self,
+        index: LiveIndex,
+        topic: str,
+        consumer: dict[str, Any],
+        model_version: str,
+        dim: int,
+        partitions: Callable[[], int] = lambda: 0,
+        mark: Callable[[int, RawMessage], None] = lambda *_: None,
+    ) -> None:
         super().__init__(name="index-loader", daemon=True)
         self._index = index
         self._topic = topic
         self._updates = IndexUpdates(topic, model_version, dim)
         self._stopping = threading.Event()
         self._newest = 0
+        self._partitions = partitions
+        self._mark = mark
+        self._read = 0
         self.failure: BaseException | None = None
         # Where the beginning is deleted while it is read, the index goes on with what is left: it keeps no position.
         config = {**consumer, "auto.offset.reset": "earliest"}
@@ -62,10 +78,13 @@ class IndexLoader(threading.Thread):
 
     def _load(self, ends: dict[int, int]) -> None:
         """Follow the topic; the index is loaded once every partition has reached the end that it had at the start."""
+        self._read = len(ends)
         while not self._stopping.is_set():
+            self._follow_growth()
             messages = self._reader.take_all(_TIMEOUT_S)
             metrics.MESSAGES_READ.labels("centroids").inc(len(messages))
             for message in messages:
+                self._mark(message.partition() or 0, message)
                 self._updates.take(message)
             ends = {part: end for part, end in ends.items() if self._reader.position(part) < end}
             # While loading, everything goes into one update; afterwards each poll is one.
@@ -75,6 +94,12 @@ class IndexLoader(threading.Thread):
                 if not self._index.loaded.is_set():
                     log.info("live index loaded", items=self._index.view.size)
                     self._index.loaded.set()
+
+    def _follow_growth(self) -> None:
+        """Read partitions that were added too: of an item's messages the newest counts, wherever it lies."""
+        for partition in range(self._read, self._partitions()):
+            self._read = partition + 1
+            self._reader.add(partition, 0)
 
     def _apply(self, changes: dict[str, IndexEntry | None]) -> None:
         self._index.update(changes)

@@ -3,6 +3,11 @@
 Seeds tower: seeds' user embeddings -> shared FC -> clusters -> global and local attention. Target tower: the target
 user's embedding -> the same FC. Score: eq. 2. The formula is that of ``ralm/scoring.py``, which serves it without
 torch; a test holds the two together to 1e-5.
+
+Figure 4 can be read in other ways. Its local unit, "matmul(h) -> tanh(h) -> linear(1)", could be
+``v^T tanh(W e_k * E_u)`` with one more vector v; here it is eq. 9, ``tanh(e_k^T W_l E_u)``, which the paper prints in
+full (with random weights the two cosines differ by up to 0.35). Its global unit, "tanh(h) -> linear(1)", is taken as
+drawn, since eq. 10 as printed does not fit its own dimensions; others mend that equation instead.
 """
 
 from typing import NamedTuple

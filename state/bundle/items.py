@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from state.bundle.vectors import rows_of_keys
+from state.bundle.vectors import places_of
 from state.item_keys import item_keys
 
 
@@ -32,7 +32,7 @@ class BundleItems:
 
     def rows(self, item_ids: Sequence[str]) -> NDArray[np.int64]:
         """The row of each item, int64[m]; -1 for one that the bundle does not know."""
-        return rows_of_keys(self.keys, item_keys(item_ids))
+        return places_of(self.keys, item_keys(item_ids))
 
     def titles_of(self, item_ids: Sequence[str]) -> list[str]:
         """What people call each item; empty where nothing is known."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def rows_of_keys(keys: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> NDArray[np.int64]:
+def places_of(keys: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Where each wanted key, uint64[m], is among ascending ones: int64[m], -1 where it is not."""
     if not len(keys):
         return np.full(len(wanted), -1, np.int64)
@@ -38,7 +38,7 @@ class UserVectors:
 
     def rows(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
         """The row of each key, uint64[m] to int64[m]; -1 for a user without a vector."""
-        return rows_of_keys(self.keys, keys)
+        return places_of(self.keys, keys)
 
     def gather(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """A copy of some rows, int64[m] to float32[m, h]; all must be 0 or above."""

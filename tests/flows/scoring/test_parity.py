@@ -56,8 +56,8 @@ def streamed(pool: ClusteringPool, store: SeedStore, data: Dataset) -> list[OutM
     operator = SeedSetOperator(store, pool, options)
     before = np.flatnonzero(data.event_times < CUT)
     before = before[np.random.default_rng(3).permutation(len(before))]  # in no order
-    ids = sorted(set(data.event_items[before].tolist()))
-    place = np.searchsorted(ids, data.event_items[before])
+    named, place = np.unique(data.event_items[before], return_inverse=True)
+    ids = named.tolist()
     keys, times = user_keys(data.event_users[before].tolist()), data.event_times[before]
     out = operator.apply([ClickBatch(0, len(before), 0, ids, place, keys, times, np.arange(len(before)))])
     out += operator.apply([ClickBatch(0, len(before), CUT, [], place[:0], keys[:0], times[:0], np.zeros(0, np.int64))])
