@@ -13,16 +13,13 @@ from flows.demo.read_back import ReadBack
 from flows.demo.summary import first_of_each
 from flows.messages.types import Click, Request, Scores
 from flows.offline.datasets.layout import Dataset
+from ralm.protocol.next_clicks import NEXT_CLICKS, PLACES
 
 USERS = 3
 FILMS = 5
 """Films that are shown of a user."""
 LIKED = 3
 """Films that a user liked before, which are shown beside them."""
-PLACES = 10
-"""A film is recommended to a user if it is among so many best."""
-FOLLOWING = 10
-"""Clicks of a user after a request by which a recommendation is said to have come true."""
 SHOWN = 3
 """First recommendations of the new film that are shown."""
 _LEAST_LIKED = 20
@@ -171,7 +168,7 @@ class Examples:
 
     def _following(self, request: Request) -> set[str]:
         later = (click.item_id for click in self._of_user.get(request.user_id, ()) if click.ts >= request.ts)
-        return {item for item, _ in zip(later, range(FOLLOWING), strict=False)}
+        return {item for item, _ in zip(later, range(NEXT_CLICKS), strict=False)}
 
     def _title(self, item_id: str) -> str:
         row = _row(self._data.item_ids, item_id)
