@@ -95,20 +95,33 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
             stack.enter_context(OwnerLock(Path(settings.state_dir), settings.process_id, name))
         except OwnedElsewhereError as error:
             raise RalmError(str(error)) from error
-        state = open_state_dir(Path(settings.state_dir))
+        open_state_dir(Path(settings.state_dir))
         port = settings.metrics_port and settings.metrics_port + settings.process_id
         server = stack.enter_context(closing(_serve(health, settings.metrics_host, port)))
-        runtime = Runtime(settings, bundle, health, state, stopping, brakes=brakes)
+        begun = threading.Event()
         if settings.addresses:
-            watch_for_signals(runtime.begun.is_set)
+            watch_for_signals(begun.is_set)
         if _stopped(stopping, name):
             return
         log.info("starting", flow=name, model_version=bundle.version, metrics=f"{settings.metrics_host}:{server.port}")
+        while True:
+            state = open_state_dir(Path(settings.state_dir))
+            runtime = Runtime(settings, bundle, health, state, stopping, begun, brakes=brakes)
+            _run_once(spec, runtime)
+            if stopping.is_set() or not runtime.clock.was_set_back():
+                break
+            back = f"{runtime.clock.set_back_by:.0f} s"
+            log.warning("the wall clock was set back: what was read is settled, and the flow begins anew", back=back)
+    log.info("drained", flow=name)
+
+
+def _run_once(spec: FlowSpec, runtime: Runtime) -> None:
+    """Run the dataflow until its sources end, and all that they led to has settled."""
+    with ExitStack() as stack:
         sides = [stack.enter_context(closing(build(runtime))) for build in spec.sides]
-        launch(spec.wire(*sides), settings)
+        launch(spec.wire(*sides), runtime.settings)
         for side in sides:
             side.settled()
-    log.info("drained", flow=name)
 
 
 def _looked_over(name: str, settings: Settings, stopping: StopFlag) -> Bundle | None:

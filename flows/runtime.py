@@ -28,6 +28,7 @@ from flows.seed_sets.clustering import ClusteringPool
 from flows.seed_sets.keeper import SeedSetOperator
 from flows.seed_sets.repartition import follow_partitions
 from flows.seed_sets.state_facts import StateFacts
+from flows.support.clock_watch import ClockWatch
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from flows.support.signals import StopFlag
@@ -52,6 +53,7 @@ class Runtime:
         state: what the state directory held when the process started.
         stopping: set when the flow is to drain.
         begun: set when a source is first asked for messages; in a cluster only once all processes have joined.
+        clock: notices that the wall clock was set back.
         idle: when the sources rest.
         brakes: the brake of each kind of topic that has a source.
     """
@@ -62,6 +64,7 @@ class Runtime:
     state: StateFacts
     stopping: StopFlag
     begun: threading.Event = field(default_factory=threading.Event)
+    clock: ClockWatch = field(default_factory=ClockWatch)
     idle: IdleBackoff = field(default_factory=IdleBackoff)
     brakes: dict[str, DeadLetterBrake] = field(default_factory=dict)
 
@@ -104,7 +107,7 @@ class Runtime:
             self.consumer(kind),
             poll,
             self._begin(kind),
-            self.stopping.is_set,
+            self._is_to_end,
             known=self._known(kind),
             mine=self._is_mine if kind in _STORED else lambda _: True,
             open=lambda: may_read() and brake.open(),
@@ -113,6 +116,20 @@ class Runtime:
             **more,
         )
         return KafkaSource(options)
+
+    def _is_to_end(self) -> bool:
+        """Whether the sources are to end: the flow drains, or is to begin anew since the clock was set back.
+
+        Raises:
+            RalmError: when the clock was set back in a cluster, whose other processes would not begin anew.
+        """
+        if self.clock.was_set_back() and self.settings.addresses:
+            msg = (
+                f"the wall clock was set back by {self.clock.set_back_by:.0f} s: no epoch would end until it is where "
+                "it was. Start the processes of the cluster again: nothing is lost"
+            )
+            raise RalmError(msg)
+        return self.stopping.is_set() or self.clock.was_set_back()
 
     def _begin(self, kind: str) -> FirstOffset:
         s, state = self.settings, self.state
@@ -208,7 +225,7 @@ def seed_side(runtime: Runtime) -> SeedSide:
         follow_partitions(Path(s.state_dir), clicks_topic, now, s.max_seeds, s.partitioner)
 
     def after(partition: int) -> bool:
-        # What a new store is filled with must not depend on which topic is read first.
+        # Whoever fills a new store serves nothing, not even for a moment, that was taken down long ago.
         return runtime.state.is_filled(partition) or candidates.was_at_end(partition)
 
     clicks = runtime.source("clicks", s.poll_batch, counted=follow, after=after)
@@ -246,8 +263,8 @@ class _Partitions:
 
     def operator(self, partition: int) -> SeedSetOperator:
         """Open a partition's store and make its operator."""
-        path, capacity = self._folder / f"{partition:05d}", self._settings.max_seeds
-        store = SeedStore.open(path, topic=self._topic, partition=partition, capacity=capacity)
+        path, s = self._folder / f"{partition:05d}", self._settings
+        store = SeedStore.open(path, topic=self._topic, partition=partition, capacity=s.max_seeds, max_gap=s.item_ttl)
         self._stores.append(store)
         if store.wal_truncated is not None:
             log.warning("the end of a store's log was dropped", partition=partition, why=store.wal_truncated)
@@ -277,9 +294,9 @@ class _Partitions:
 def score_side(runtime: Runtime) -> ScoreSide:
     """Build the parts from requests to scores, and begin to load the live index."""
     s, bundle = runtime.settings, runtime.bundle
-    index = LiveIndex(bundle.towers)
+    index = LiveIndex(bundle.form)
     topic, consumer = runtime.topic("centroids"), runtime.consumer("index")
-    loader = IndexLoader(index, topic, consumer, bundle.version, bundle.towers)
+    loader = IndexLoader(index, topic, consumer, bundle.version, bundle.form.dim)
 
     def index_open() -> bool:
         if loader.failure is not None:

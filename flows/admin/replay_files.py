@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from flows.config.limits import MIN_EVENT_TIME
 from flows.kafka.producer import ProducerRecord
 from flows.messages.codec import decode_click, decode_request, encode_message
 from flows.messages.rejects import InvalidMessage
-from flows.messages.types import MIN_EVENT_TIME, Click, Request
+from flows.messages.types import Click, Request
 from flows.offline.datasets.layout import load
 from flows.support.errors import ConfigError, RalmError
 from ralm.features import Ints

@@ -144,8 +144,23 @@ class SeedSettings(WindowSettings):
     """What is kept of each item, and for how long."""
 
     max_seeds: Positive = setting(3_000_000, "maximum seeds of an item (N); the newest are kept")
-    item_ttl: Duration = duration("24h", "drop an item this long after its last click, unless it is listed; 0: never")
-    max_items: Positive = setting(1_000_000, "maximum items per partition; those idle for longest are dropped")
+    item_ttl: Duration = duration(
+        "24h",
+        "an item that is not listed is served for so long after its last click, and a longer gap between its clicks "
+        "begins its seeds anew; 0: for ever",
+    )
+    seeds_retention: Duration = duration(
+        "7d",
+        "seeds of an item without clicks are forgotten after so long, by the time of the clicks, though not before "
+        "item_ttl; 0, or without item_ttl: never",
+    )
+    max_items: Positive = setting(
+        1_000_000,
+        "maximum items with seeds per partition; beyond it those idle for longest are dropped, 1/64 at a time",
+    )
+    max_listings: Positive = setting(
+        1_000_000, "maximum items per partition of which the candidates topic is remembered; the newest messages are"
+    )
     candidates: Literal["clicked", "listed"] = setting(
         "clicked", "which items are candidates; clicked: every clicked item; listed: items in the candidates topic"
     )
@@ -161,8 +176,22 @@ class ClusteringSettings(SettingGroup):
     rng_seed: Natural = setting(0, "fixes every random choice")
 
 
+MAX_PRIOR = 1.0
+"""Greatest weight of ``log(1 + seeds)``, which is 4.6 at 100 seeds; the cosines that it is added to are at most 1."""
+Weight: TypeAlias = Annotated[float, NO_BOOL, Field(ge=0, le=MAX_PRIOR)]
+
+
 class ScoringSettings(SettingGroup):
     """How requests are answered."""
+
+    prior: Weight = setting(
+        0.1,
+        "weight of log(1 + seeds) in a score: more favours what many click, 0 is taste alone; a request may override",
+    )
+    activity: Weight = setting(
+        0.0,
+        "weight of log(1 + clicks of the user) in a score; changes no user's ranking, only that of users for an item",
+    )
 
     top_k: Positive = setting(100, "scores in an answer if the request does not say how many")
     max_top_k: Positive = setting(1000, "maximum scores in an answer")
@@ -206,15 +235,27 @@ class DataSettings(SettingGroup):
     data_dir: str = setting(".ralm/data", "directory of the data sets")
 
 
-@with_fields_of(TrainingConfig, prefix="train_", without="rng_seed")
-class TrainSettings(SettingGroup):
-    """The hyperparameters of `ralm train`; the defaults did best on validation. `rng_seed` counts too."""
+_NOT_SET = ("rng_seed", "prior")
+"""Fields of ``TrainingConfig`` that are no settings of training: clustering shares the one, scoring has the other."""
 
+
+@with_fields_of(TrainingConfig, prefix="train_", without=_NOT_SET)
+class TrainSettings(SettingGroup):
+    """What `ralm train` makes, and how; `train_*` but the first two are hyperparameters of the encoder `paper`."""
+
+    encoder: Literal["both", "spectral", "learned", "paper"] = setting(
+        "both",
+        "what makes users' vectors; spectral: a closed form, needs no torch; learned: trained on what is served; both: "
+        "side by side; paper: the paper's towers, whose vectors cannot follow a user's clicks",
+    )
     train_held_out: Share = setting(0.1, "share of the latest clicks that is held out to evaluate the bundle")
+    train_local_weight: Annotated[float, NO_BOOL, Field(ge=0, le=1)] = setting(
+        0.5, "weight of the local attention in a score, the global part's is the rest; 0 serves faster; not for paper"
+    )
 
     def hyperparameters(self) -> dict[str, Any]:
-        """Every field of ``TrainingConfig`` but ``rng_seed``, which clustering shares."""
-        names = [field.name for field in fields(TrainingConfig) if field.name != "rng_seed"]
+        """Every field of ``TrainingConfig`` that is a setting."""
+        names = [field.name for field in fields(TrainingConfig) if field.name not in _NOT_SET]
         return {name: getattr(self, f"train_{name}") for name in names}
 
 
@@ -229,7 +270,9 @@ class EvaluateSettings(SettingGroup):
     eval_cut: Annotated[float, NO_BOOL, Field(gt=0, lt=1)] = setting(0.9, "share of the data that is trained on")
     eval_floor_clicks: Positive = setting(5, "users with fewer training clicks are not evaluated")
     eval_floor_seeds: Positive = setting(10, "items with fewer seeds are not evaluated")
-    eval_models: str = setting("all", "models and @groups, comma separated, or all")
+    eval_models: str = setting(
+        "all", "models, @groups and @families, comma separated, or all; NAME:0+1 is run with those rng_seeds alone"
+    )
     eval_catalogue: str = setting("ralm.models.catalogue", "module whose CATALOGUE names the models")
     eval_rng_seeds: str = setting("0,1,2", "train each model once with each of these rng_seeds, comma separated")
     eval_stream_cut: Annotated[float, NO_BOOL, Field(gt=0, lt=1)] = setting(

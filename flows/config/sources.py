@@ -15,6 +15,7 @@ from flows.config.fields import allowed, cut_short, flag, is_list, is_masked, ne
 from flows.config.settings import Settings
 from flows.support.errors import ConfigError
 from flows.support.logs import MASK
+from flows.support.text import read_text
 
 _DEFAULT_FILE = Path("ralm.toml")
 _NOT_UNASKED = "a file that happens to lie in the working folder may not do that"
@@ -68,7 +69,7 @@ def load_settings(
 
 def _read_file(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(file))
     except (OSError, ValueError, RecursionError) as error:  # a number too long, or brackets too deep, is no TOML error
         msg = f"{file} cannot be read as TOML: {error}"
         raise ConfigError(msg) from None

@@ -9,7 +9,7 @@ from flows.config.settings import Settings
 from flows.demo.story import CUT, users_left_out
 from flows.offline.datasets import prepare_dataset
 from flows.offline.datasets.layout import Dataset, load, save
-from flows.offline.training import Split, config_of, train_bundle, trained_already
+from flows.offline.training import Split, fit_options, train_bundle, trained_already
 from flows.support.errors import RalmError
 from flows.support.progress import bars, working
 
@@ -49,10 +49,10 @@ def prepare_demo(settings: Settings, folder: Path) -> Prepared:
     data = _data(folder / "data")
     cut = data.time_at(CUT)
     left_out = users_left_out(data, cut, settings.rng_seed)
-    split, config, path = Split(before=cut), config_of(settings), folder / "bundle"
-    if trained_already(path, data, split=split, config=config, left_out=left_out) is None:
+    split, options, path = Split(before=cut), fit_options(settings), folder / "bundle"
+    if trained_already(path, data, split=split, options=options, left_out=left_out) is None:
         with bars() as progress:
-            train_bundle(data, split=split, path=path, config=config, left_out=left_out, progress=progress.on_epoch)
+            train_bundle(data, split=split, path=path, options=options, left_out=left_out, progress=progress.on_epoch)
     return Prepared(data, cut, len(left_out))
 
 

@@ -9,10 +9,11 @@ from typing import Final, Self, TypeAlias
 
 import msgspec
 
+from flows.config.limits import MAX_TIME
 from flows.messages.batches import NO_TIMESTAMP, Headers, RawMessage, headers_of
 from flows.messages.codec import SCHEMA_VERSION
 from flows.messages.rejects import InvalidMessage
-from flows.messages.types import MAX_TIME, DeadLetterHeaders, Receipt
+from flows.messages.types import DeadLetterHeaders, Receipt
 
 ORIGINAL = "original."
 """Put before the names of the message's own headers."""

@@ -27,11 +27,20 @@ class _Pool:
     cold: list[str]
 
 
+@dataclass(frozen=True)
+class _Users:
+    """B users: their vectors float32[B, h], the weight of the prior and what their activity adds, float32[B] each."""
+
+    vectors: NDArray[np.float32]
+    prior: NDArray[np.float32]
+    activity: NDArray[np.float32]
+
+
 class Enricher:
     """Answers requests; holds no state of its own.
 
     Args:
-        bundle: the users' vectors and the weights.
+        bundle: the users' vectors and the form of the scores.
         index: the live index.
         options: how requests are answered.
         clock: seconds since the epoch.
@@ -83,7 +92,7 @@ class Enricher:
                 for member in members:
                     answers[member] = self._blank(requests[member], "no_candidates", pool.cold)
                 continue
-            users = self._bundle.vectors.gather(rows[members])
+            users = self._users([requests[member] for member in members.tolist()], rows[members])
             pairs = self._pairs(users, view, None if candidates is None else pool.slots)
             metrics.PAIRS.inc(pairs.score.size)
             for row, member in enumerate(members):
@@ -95,12 +104,19 @@ class Enricher:
             metrics.STALE.inc(bool(answer.stale))
         return answers
 
-    def _pairs(self, users: NDArray[np.float32], view: IndexView, slots: Ints | None) -> PairScores:
+    def _users(self, requests: Sequence[Request], rows: Ints) -> _Users:
+        """What users bring to a score, int64[B] being their rows in the bundle."""
+        options, vectors = self._options, self._bundle.vectors
+        priors = [options.prior if request.prior is None else request.prior for request in requests]
+        activity = options.activity * np.log1p(vectors.clicks[rows]) if options.activity else np.zeros(len(rows))
+        return _Users(vectors.gather(rows), np.array(priors, np.float32), activity.astype(np.float32))
+
+    def _pairs(self, users: _Users, view: IndexView, slots: Ints | None) -> PairScores:
         """Score users against some slots, or block by block against all live ones: float32[B, n] each."""
-        weights = self._bundle.towers
+        form = self._bundle.form
         if slots is not None:
-            return score(users, view.take(slots), weights)
-        parts = [(score(users, block.items, weights), block.live) for block in view.blocks]
+            return score(users.vectors, view.take(slots), form, users.prior, users.activity)
+        parts = [(score(users.vectors, b.items, form, users.prior, users.activity), b.live) for b in view.blocks]
         return PairScores(*(np.concatenate([p[i][:, live] for p, live in parts], axis=1) for i in range(3)))
 
     def _best(self, request: Request, view: IndexView, pool: _Pool, parts: PairScores) -> Scores:

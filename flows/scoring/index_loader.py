@@ -10,7 +10,6 @@ from flows.scoring.live_index import IndexEntry, LiveIndex
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from monitoring import metrics
-from ralm.scoring import AttentionWeights
 
 log = get_logger(__name__)
 
@@ -29,16 +28,14 @@ class IndexLoader(threading.Thread):
         topic: the centroids topic.
         consumer: librdkafka's settings.
         model_version: the bundle's version.
-        weights: the bundle's weights, to check dimensions.
+        dim: length of the bundle's vectors.
     """
 
-    def __init__(
-        self, index: LiveIndex, topic: str, consumer: dict[str, Any], model_version: str, weights: AttentionWeights
-    ) -> None:
+    def __init__(self, index: LiveIndex, topic: str, consumer: dict[str, Any], model_version: str, dim: int) -> None:
         super().__init__(name="index-loader", daemon=True)
         self._index = index
         self._topic = topic
-        self._updates = IndexUpdates(topic, model_version, weights.dim)
+        self._updates = IndexUpdates(topic, model_version, dim)
         self._stopping = threading.Event()
         self._newest = 0
         self.failure: BaseException | None = None

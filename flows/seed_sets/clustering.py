@@ -27,19 +27,23 @@ ClusteringOutcome: TypeAlias = Literal["emitted", "too_few_seeds", "no_vectors",
 
 @dataclass(frozen=True)
 class ClusteringJob:
-    """An item to cluster from its seeds before the end of a window.
+    """An item to cluster from its seeds as of the end of a window.
 
     Attributes:
         item_id: the item.
-        window_end: the window's end, ms.
-        listed: one that is not listed is only tidied.
+        until: the window's end, ms.
+        window_end: what the centroids say as their window's end, ms: no less than what was said of the item before.
+        served: one that is not served is only tidied.
         clicks_offset: offset after the last click that is in the store; what comes of the job is as of it.
+        closed: windows until here are closed, ms: no click for them can come any more.
     """
 
     item_id: str
+    until: int
     window_end: int
-    listed: bool = True
+    served: bool = True
     clicks_offset: int = 0
+    closed: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class ClusteringResult:
     Attributes:
         job: the job.
         outcome: ``emitted`` when there are centroids to emit.
-        seeds: seeds in the item's set now.
+        seeds: seeds in the item's set as of the window's end.
         evicted: seeds that newer ones drove out of the store.
         centroids: the encoded message, None unless ``emitted``.
     """
@@ -69,11 +73,19 @@ def one_numeric_thread() -> None:
     threadpool_limits(1)
 
 
+def is_of_model(centroids: bytes, model_version: str) -> bool:
+    """Whether encoded centroids are of a model; no, where they cannot be read."""
+    try:
+        return decode_centroids(centroids).model_version == model_version
+    except InvalidMessage:
+        return False
+
+
 class ClusteringPool:
     """Runs jobs in threads (the numerical libraries let go of the interpreter's lock).
 
     Args:
-        bundle: the users' vectors and the attention weights.
+        bundle: the users' vectors and the form of the scores.
         options: how seeds are clustered.
     """
 
@@ -95,7 +107,8 @@ class ClusteringPool:
 
     def _run(self, store: SeedStore, job: ClusteringJob) -> ClusteringResult:
         with metrics.RECLUSTER_SECONDS.time():
-            seeds, evicted = store.merged_seeds(job.item_id)
+            closed = min(job.closed, job.until)
+            seeds, evicted = store.merged_seeds(job.item_id, closed=closed, until=job.until)
             try:
                 result = self._cluster(store, job, seeds)
             except StoreError:
@@ -107,15 +120,14 @@ class ClusteringPool:
         return replace(result, evicted=evicted)
 
     def _cluster(self, store: SeedStore, job: ClusteringJob, seeds: SeedSet) -> ClusteringResult:
-        if not job.listed:
+        if not job.served:
             return ClusteringResult(job, "unlisted", len(seeds))
         options, vectors = self._options, self._bundle.vectors
-        taken = seeds.before(job.window_end)
-        rows = vectors.rows(taken.users)
+        rows = vectors.rows(seeds.users)
         rows = rows[rows >= 0]
         if not len(rows):
             return ClusteringResult(
-                job, "no_vectors" if len(taken) >= options.min_seeds else "too_few_seeds", len(seeds)
+                job, "no_vectors" if len(seeds) >= options.min_seeds else "too_few_seeds", len(seeds)
             )
         if len(rows) < options.min_seeds:
             return ClusteringResult(job, "too_few_seeds", len(seeds))
@@ -132,10 +144,10 @@ class ClusteringPool:
             item_id=job.item_id,
             model_version=self.model_version,
             window_end=job.window_end,
-            seeds=len(taken),
+            seeds=len(seeds),
             counts=clusters.counts,
             centroids=clusters.centroids,
-            global_=global_embedding(clusters.centroids, self._bundle.towers),
+            global_=global_embedding(clusters.centroids, self._bundle.form, clusters.counts),
             clicks_offset=job.clicks_offset,
         )
         return ClusteringResult(job, "emitted", len(seeds), encode_centroids(message))
@@ -150,5 +162,5 @@ class ClusteringPool:
         except InvalidMessage as error:
             log.warning("an item's last centroids cannot be read; it is clustered afresh", item=item_id, why=str(error))
             return None
-        mine = (message.model_version, message.h) == (self.model_version, self._bundle.towers.dim)
+        mine = (message.model_version, message.h) == (self.model_version, self._bundle.form.dim)
         return message.centroids_array() if mine else None

@@ -10,7 +10,7 @@
 * Seeds have length 1 before they are averaged or clustered, so that none speaks louder than another.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -23,6 +23,7 @@ from ralm.encoders.held_out_clicks import HeldOutClicks
 from ralm.encoders.histories import Histories
 from ralm.encoders.profiles import Profiles
 from ralm.features import Floats, Interactions, Ints
+from ralm.models.fit_store import FitStore, fit_key
 from ralm.models.neighbours import Neighbours
 from ralm.progress import Report, silent
 from ralm.seed_lists import SeedLists
@@ -41,6 +42,7 @@ class EncodedConfig:
         beta: weight of the local part; 0: nothing is clustered.
         clusters: k, most centroids of an item.
         temperature: divides the logits of the local attention.
+        counted: whether log n_k is in those logits; without it this is the paper's unweighted mean.
         prior: g, weight of an item's seeds. Raises precision and lowers the share of the tail.
         activity: d, weight of a user's clicks; for ranking users for an item.
         neighbours: lambda, weights of the neighbours, of which one is chosen on clicks held out of the fit; none: they
@@ -53,6 +55,7 @@ class EncodedConfig:
     beta: float = 0.0
     clusters: int = 20
     temperature: float = 1.0
+    counted: bool = True
     prior: float = 0.0
     activity: float = 0.0
     neighbours: tuple[float, ...] = ()
@@ -68,6 +71,11 @@ class EncodedLookalike:
 
     def __init__(self, config: EncodedConfig) -> None:
         self.config = config
+        self._store: FitStore | None = None
+
+    def use_store(self, store: FitStore) -> None:
+        """Share the vectors through a store: models differ in how they score them, too."""
+        self._store = store
 
     def fit(self, clicks: Interactions, rng_seed: int, report: Report = silent) -> None:
         """Fit the encoder and encode all users.
@@ -78,7 +86,7 @@ class EncodedLookalike:
         with threadpool_limits(1):
             self._neighbours = Neighbours(clicks) if self.config.neighbours else None
             self._weight = self._chosen(clicks, rng_seed, report) if self.config.neighbours else 0.0
-            self._vectors = _encoded(self.config.encoder, clicks, rng_seed, report)  # (users, h)
+            self._vectors = self._encoded(clicks, rng_seed, report)  # (users, h)
         self._activity = np.log1p(np.bincount(clicks.clicks_user, minlength=clicks.users)).astype(np.float32)
         self._clicks = clicks
 
@@ -107,7 +115,7 @@ class EncodedLookalike:
             return weights[0]
         held_out = HeldOutClicks.of(clicks, np.random.default_rng(rng_seed))
         try:
-            vectors = _encoded(self.config.trial or self.config.encoder, held_out.train, rng_seed, report)
+            vectors = _vectors(self.config.trial or self.config.encoder, held_out.train, rng_seed, report)
         except ValueError:  # too little is left to fit it on
             return weights[0]
         neighbours = Neighbours(held_out.train)
@@ -126,11 +134,26 @@ class EncodedLookalike:
         values = [held_out.value_of(partial(scores, weight)) for weight in weights]
         return weights[int(np.argmax(np.nan_to_num(values, nan=-1.0)))]
 
+    def _encoded(self, clicks: Interactions, rng_seed: int, report: Report) -> Floats:
+        """All users' vectors, float32[users, h]: from the store if they are there, else learned and kept there."""
+        if self._store is None:
+            return _vectors(self.config.encoder, clicks, rng_seed, report)
+        key = fit_key("vectors", clicks, (self.config.encoder, rng_seed))
+        with self._store.lock(key):
+            kept = self._store.get(key)
+            if kept is None:
+                kept = {"vectors": _vectors(self.config.encoder, clicks, rng_seed, report)}
+                self._store.put(key, kept)
+        vectors: Floats = kept["vectors"]
+        return vectors
+
     def _local(self, vectors: Floats, seeds: SeedLists) -> Floats:
         """``cosine(z_u, E_local)`` of users float32[U, h] for all items, float32[U, I]; 0 without seeds."""
         cosines = np.zeros((len(vectors), seeds.items), np.float32)
         for item in np.flatnonzero(seeds.counts).tolist():
             clusters = cluster(self._vectors[seeds.of(item)], self.config.clusters, rng_seed=0)
+            if not self.config.counted:
+                clusters = replace(clusters, counts=np.ones_like(clusters.counts))
             rows = max(1, _CHUNK // len(clusters.counts))
             for start in range(0, len(vectors), rows):
                 some = slice(start, start + rows)
@@ -138,7 +161,7 @@ class EncodedLookalike:
         return cosines
 
 
-def _encoded(recipe: EncoderRecipe, clicks: Interactions, rng_seed: int, report: Report) -> Floats:
+def _vectors(recipe: EncoderRecipe, clicks: Interactions, rng_seed: int, report: Report) -> Floats:
     """All users' vectors by an encoder that is fitted on the same clicks, float32[users, h]."""
     profiles = Profiles.of_clicks(clicks)
     encoder = recipe.fit(clicks, profiles, rng_seed, report)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from flows.config.limits import MAX_TIME
 from flows.messages.codec import (
     centroids_key,
     decode_candidate,
@@ -21,7 +22,7 @@ from flows.messages.codec import (
     split_centroids_key,
 )
 from flows.messages.rejects import InvalidMessage
-from flows.messages.types import MAX_EXPIRY, MAX_TIME, Candidate, Centroids, Click, Request, Scores
+from flows.messages.types import MAX_EXPIRY, Candidate, Centroids, Click, Request, Scores
 
 from .mutation import NUMBERS, mutated, near_json, number, text
 from .target import Check, Target, reason_of

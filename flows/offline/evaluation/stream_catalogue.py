@@ -23,11 +23,13 @@ class StreamEntry:
         make: makes it, untrained.
         group: `MAIN_GROUP`, or of which comparison it is.
         description: one line, for the table.
+        family: as in ``ralm.models.catalogue``.
     """
 
     make: Callable[[], Ranker]
     group: str
     description: str
+    family: str = ""
 
 
 STREAM: dict[str, StreamEntry] = {

@@ -11,7 +11,7 @@ from rich.console import Console
 from flows.config.settings import Settings
 from flows.offline.datasets.layout import Dataset
 from flows.offline.evaluation.cells import options_of
-from flows.offline.evaluation.plan import chosen_models, loaded
+from flows.offline.evaluation.plan import chosen_runs, loaded
 from flows.offline.evaluation.stream_catalogue import RIVALS, StreamEntry
 from flows.offline.evaluation.stream_cells import StreamSpec, read_stream_cell, write_stream_cell
 from flows.offline.evaluation.stream_report import StreamResult, write_stream_report
@@ -74,7 +74,7 @@ def _entries(settings: Settings) -> dict[str, StreamEntry]:
     if RIVALS not in known:
         msg = f"the catalogue of {module} has no {RIVALS!r}, which all others are compared with"
         raise ConfigError(msg)
-    chosen = chosen_models(settings.eval_models, known)
+    chosen = chosen_runs(settings.eval_models, known, (0,))
     return {RIVALS: known[RIVALS]} | {name: known[name] for name in chosen}
 
 

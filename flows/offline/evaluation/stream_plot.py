@@ -4,7 +4,6 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from flows.offline.evaluation.plots import line_style
 from flows.offline.evaluation.stream_report import StreamResult
 from ralm.protocol.stream.replay import ITEM_GROUPS
 from ralm.protocol.stream.requests import ASKED_AFTER
@@ -19,7 +18,8 @@ def draw_stream(result: StreamResult, name: str, folder: Path) -> Path:
             rates = [result.rates[row, group, str(after)] for after in ASKED_AFTER]
             width = 3.0 if row == result.chosen else 1.3
             means = [rate.mean for rate in rates]
-            axes.plot(range(len(rates)), means, marker="o", ms=3, label=row, linewidth=width, **line_style(place))
+            style = {"color": f"C{place % 10}", "linestyle": ("-", "--")[place // 10 % 2]}
+            axes.plot(range(len(rates)), means, marker="o", ms=3, label=row, linewidth=width, **style)
         axes.set_xticks(range(len(ASKED_AFTER)), [str(after + 1) for after in ASKED_AFTER])
         axes.set(xlabel="before the user's click number", ylabel="hit rate at 10", title=f"{group} items")
         axes.grid(alpha=0.3)

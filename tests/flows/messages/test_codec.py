@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flows.config.limits import MAX_TIME, MIN_EVENT_TIME
 from flows.messages.codec import (
     decode_candidate,
     decode_centroids,
@@ -19,17 +20,7 @@ from flows.messages.codec import (
     encode_scores,
 )
 from flows.messages.rejects import REASONS, InvalidMessage
-from flows.messages.types import (
-    MAX_EXPIRY,
-    MAX_TIME,
-    MIN_EVENT_TIME,
-    Candidate,
-    Click,
-    Request,
-    ScoredItem,
-    Scores,
-    Status,
-)
+from flows.messages.types import MAX_EXPIRY, Candidate, Click, Request, ScoredItem, Scores, Status
 
 DECODERS: list[Callable[[bytes | None], Any]] = [
     decode_click,

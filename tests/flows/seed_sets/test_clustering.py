@@ -61,7 +61,7 @@ def test_an_item_whose_clustering_failed_is_tried_again_when_the_next_window_clo
         assert len(raised) == number
     message = emitted(operator.apply([batch(5, idle=3000)]) + settle(operator))["a"]
     assert message is not None
-    assert (message.window_end, message.seeds) == (3000, 5)
+    assert (message.window_end, message.seeds) == (1000, 5)
     assert failed() == before + 2
     assert emitted(operator.apply([batch(5, idle=9000)]) + settle(operator)) == {}
 
