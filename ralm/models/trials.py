@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from ralm.click_matrix import seed_matrix
-from ralm.encoders.encoder import EncoderRecipe, TableEncoder, unit
+from ralm.encoders.encoder import Encoder, EncoderRecipe, TableEncoder, unit
 from ralm.encoders.held_out_clicks import HeldOutClicks
 from ralm.encoders.histories import Histories
 from ralm.encoders.learned import Learned
@@ -58,11 +58,20 @@ class FittedTable:
             ValueError: when there is too little to fit on, or the encoder is no table of item vectors.
         """
         profiles, histories = Profiles.of_clicks(clicks), Histories.of_clicks(clicks)
-        encoder = recipe.fit(clicks, profiles, rng_seed, report)
-        if not isinstance(encoder, TableEncoder):
-            msg = f"{type(encoder).__name__} is no table of item vectors"
-            raise ValueError(msg)
+        encoder = table_of(recipe.fit(clicks, profiles, rng_seed, report))
         return cls(encoder, histories, profiles, encoder.encode(histories, profiles))
+
+
+def table_of(encoder: Encoder) -> TableEncoder:
+    """The encoder, if it is a table of item vectors.
+
+    Raises:
+        ValueError: when it is none.
+    """
+    if not isinstance(encoder, TableEncoder):
+        msg = f"{type(encoder).__name__} is no table of item vectors"
+        raise ValueError(msg)
+    return encoder
 
 
 Targets: TypeAlias = Callable[[FittedTable, Ints, SeedLists, float, Ints | None], Floats]

@@ -84,7 +84,7 @@ class StreamResult:
 
     @cached_property
     def above_plain(self) -> dict[tuple[str, str], StreamRate]:
-        """How far each row is above `PLAIN_ROW` in each group, from the sixth click on; nothing where it is not a row."""
+        """How far each row is above `PLAIN_ROW` in each group, from the sixth click on; nothing without that row."""
         if PLAIN_ROW not in self.variants:
             return {}
         return {
