@@ -110,6 +110,7 @@ class Runtime:
             open=lambda: may_read() and brake.open(),
             beat=beat,
             idle=self.idle,
+            step_over=self.settings.step_over,
             **more,
         )
         return KafkaSource(options)
@@ -279,7 +280,7 @@ def score_side(runtime: Runtime) -> ScoreSide:
     s, bundle = runtime.settings, runtime.bundle
     index = LiveIndex(bundle.towers)
     topic, consumer = runtime.topic("centroids"), runtime.consumer("index")
-    loader = IndexLoader(index, topic, consumer, bundle.version, bundle.towers)
+    loader = IndexLoader(index, topic, consumer, bundle.version, bundle.towers, step_over=s.step_over)
 
     def index_open() -> bool:
         if loader.failure is not None:

@@ -94,6 +94,7 @@ class SourceOptions:
         beat: called at each poll, as a sign of life.
         idle: when to rest; shared by all sources of a process.
         optional: whether the topic may be missing.
+        step_over: which batches that cannot be read are stepped over.
         partner: a topic that must have as many partitions, so that an item's messages meet.
         counted: called with how many partitions there are, before any is read.
     """
@@ -111,6 +112,7 @@ class SourceOptions:
     beat: Callable[[], None] = lambda: None
     idle: IdleBackoff = field(default_factory=IdleBackoff)
     optional: bool = False
+    step_over: str = "none"
     partner: str | None = None
     counted: Callable[[int], None] = lambda _: None
 
@@ -123,7 +125,7 @@ class KafkaSource(FixedPartitionedSource[RawBatch, None]):
 
     def __init__(self, options: SourceOptions) -> None:
         self._options = options
-        self._reader = TopicReader(options.topic, options.consumer, options.poll)
+        self._reader = TopicReader(options.topic, options.consumer, options.poll, step_over=options.step_over)
         self._waited_for: set[int] = set()
         self._parts: list[PartitionReader] = []
 

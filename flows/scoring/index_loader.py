@@ -30,10 +30,17 @@ class IndexLoader(threading.Thread):
         consumer: librdkafka's settings.
         model_version: the bundle's version.
         weights: the bundle's weights, to check dimensions.
+        step_over: which batches that cannot be read are stepped over.
     """
 
     def __init__(
-        self, index: LiveIndex, topic: str, consumer: dict[str, Any], model_version: str, weights: AttentionWeights
+        self,
+        index: LiveIndex,
+        topic: str,
+        consumer: dict[str, Any],
+        model_version: str,
+        weights: AttentionWeights,
+        step_over: str = "none",
     ) -> None:
         super().__init__(name="index-loader", daemon=True)
         self._index = index
@@ -44,7 +51,7 @@ class IndexLoader(threading.Thread):
         self.failure: BaseException | None = None
         # Where the beginning is deleted while it is read, the index goes on with what is left: it keeps no position.
         config = {**consumer, "auto.offset.reset": "earliest"}
-        self._reader = TopicReader(topic, config, _POLL, client="index")
+        self._reader = TopicReader(topic, config, _POLL, client="index", step_over=step_over)
 
     def run(self) -> None:
         """Load, then follow; a failure is kept for the flow to raise."""
