@@ -30,6 +30,7 @@ _KAFKA_DEFAULT = 1_048_588
 # The names with an underscore are the public ones of the library.
 _GONE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)  # noqa: SLF001
 _UNREADABLE = (KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION, KafkaError._NOT_IMPLEMENTED)  # noqa: SLF001
+_OVERSIZED = (KafkaError._BAD_COMPRESSION, KafkaError._NOT_IMPLEMENTED)  # noqa: SLF001
 _LEADERLESS = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
@@ -63,6 +64,11 @@ def is_gone(error: KafkaError) -> bool:
 def is_unreadable(error: KafkaError) -> bool:
     """Whether a batch was damaged, or compressed in a way that this client does not know."""
     return error.code() in _UNREADABLE
+
+
+def is_oversized(error: KafkaError) -> bool:
+    """Whether a batch, whose checksum is right, cannot be unfolded: it is too large, or not compressed as it says."""
+    return error.code() in _OVERSIZED
 
 
 def is_lasting(error: KafkaError) -> bool:

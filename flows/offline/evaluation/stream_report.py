@@ -26,7 +26,7 @@ from ralm.protocol.stream.requests import ASKED_AFTER
 
 REFERENCES = ("popularity", "item-knn")
 """What the chosen row is compared with."""
-PLAIN = "plain"
+PLAIN_ROW = "plain"
 """What each row of a catalogue of trials is compared with."""
 _STAGES: dict[str, Sequence[int]] = {
     "later": [after for after in ASKED_AFTER if after >= LATER],
@@ -84,13 +84,13 @@ class StreamResult:
 
     @cached_property
     def above_plain(self) -> dict[tuple[str, str], StreamRate]:
-        """How far each row is above `PLAIN` in each group, from the sixth click on; nothing where it is not a row."""
-        if PLAIN not in self.variants:
+        """How far each row is above `PLAIN_ROW` in each group, from the sixth click on; nothing without that row."""
+        if PLAIN_ROW not in self.variants:
             return {}
         return {
-            (row, group): self._resampled.rate(less(self._later(row, group), self._later(PLAIN, group)))
+            (row, group): self._resampled.rate(less(self._later(row, group), self._later(PLAIN_ROW, group)))
             for row in self.variants
-            if row != PLAIN
+            if row != PLAIN_ROW
             for group in ITEM_GROUPS
         }
 
@@ -198,11 +198,11 @@ def _markdown(
         ]
         yield from (*markdown_table(["row", "numbers", *ITEM_GROUPS], body), "")
     if result.above_plain:
-        yield from (f"## Above `{PLAIN}`, from the sixth click on", "")
+        yield from (f"## Above `{PLAIN_ROW}`, from the sixth click on", "")
         body = [
             [row, *(_shown_difference(result.above_plain[row, group]) for group in ITEM_GROUPS)]
             for row in result.variants
-            if row != PLAIN
+            if row != PLAIN_ROW
         ]
         yield from (*markdown_table(["row", *ITEM_GROUPS], body), "")
     for group in ("new", "all"):

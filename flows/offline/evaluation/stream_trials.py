@@ -19,7 +19,7 @@ from ralm.encoders.profiles import Profiles
 from ralm.encoders.spectral import Spectral
 from ralm.features import Floats, Ints
 from ralm.models.catalogue import MAIN_GROUP
-from ralm.models.trials import AGE_RATES, LAST_ITEMS, OWN_MEAN_SCALES, own_mean_vectors
+from ralm.models.trials import AGE_RATES, LAST_ITEMS, OWN_MEAN_SCALES, own_mean_vectors, table_of
 from ralm.progress import Report, silent
 from ralm.protocol.stream.cut import StreamCut
 from ralm.protocol.stream.looks import LookalikeGrid, LookalikeRanker
@@ -86,7 +86,7 @@ class _Changed(LookalikeRanker):
     def fit(self, cut: StreamCut, rng_seed: int, report: Report = silent) -> None:
         """Fit, and keep what is learned from for what is fitted again."""
         super().fit(cut, rng_seed, report)
-        self._fitted, self._cut, self._rng_seed = self.encoder, cut, rng_seed
+        self._fitted, self._cut, self._rng_seed = table_of(self.encoder), cut, rng_seed
 
     def open(self, window: StreamWindow) -> None:
         """Change the encoder where the change is in it, then look at the items."""
@@ -124,7 +124,7 @@ class _Changed(LookalikeRanker):
         return super().seed_means(vectors)
 
     def _left_out(self) -> Floats:
-        window, encoder = self.window, self.encoder
+        window, encoder = self.window, self._fitted
         everybody = np.arange(window.log.users)
         histories = window.log.histories(everybody, np.full(len(everybody), window.start))
         sums, table = encoder.sums(histories), encoder.item_table

@@ -98,13 +98,13 @@ class LookalikeRanker:
         with threadpool_limits(1):
             live = self.targets(users, asked.histories.newest(MOST_ITEMS)) @ self.means.T  # (R, L)
             frozen = self._frozen[users] @ self._frozen_means.T if self._with_frozen else None
-            near = self._neighbours(asked) if self._grid.neighbours else None
+            near = self._neighbours(asked) if self._grid.neighbours else np.zeros_like(live)
         for g in self._grid.priors:
             if frozen is not None:
                 yield Variant(f"{self.name} frozen", g), frozen + np.float32(g) * prior
             score = live + np.float32(g) * prior
             yield Variant(f"{self.name} live", g), score
-            for weight in self._grid.neighbours if near is not None else ():
+            for weight in self._grid.neighbours:
                 yield Variant(f"{self.name} live + neighbours", g, weight), score + np.float32(weight) * near
 
     def encode(self, users: Ints, histories: Histories) -> Floats:
