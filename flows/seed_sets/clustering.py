@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from flows.config.groups import ClusteringSettings
+from flows.messages.batches import Headers
 from flows.messages.codec import decode_centroids, encode_centroids
+from flows.messages.event_headers import EventHeaders
 from flows.messages.rejects import InvalidMessage
 from flows.messages.types import Centroids
 from flows.support.logs import get_logger
@@ -98,10 +100,19 @@ class ClusteringPool:
         bundle: the users' vectors and the form of the scores.
         options: how seeds are clustered.
         compiled: whether to use the compiled k-means; None: where it is there.
+        headers: of the centroids; None: without those of CloudEvents.
     """
 
-    def __init__(self, bundle: Bundle, options: ClusteringSettings, *, compiled: bool | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        options: ClusteringSettings,
+        *,
+        compiled: bool | None = None,
+        headers: EventHeaders | None = None,
+    ) -> None:
         self.model_version = bundle.version
+        self._headers = headers or EventHeaders("centroids", bundle.version)
         threads = options.cluster_workers
         self._bundle = bundle
         self._options = options
@@ -123,6 +134,11 @@ class ClusteringPool:
         self._waiting.append(entry)
         self._executor.submit(self._run_some)
         return entry.future
+
+    def headers_of(self, job: ClusteringJob) -> Headers:
+        """The headers of a job's centroids."""
+        event_id = f"{self.model_version}/{job.item_id}/{job.window_end}/{job.clicks_offset}"
+        return self._headers.of(event_id, job.item_id)
 
     def close(self) -> None:
         """Drop what has not begun and wait for the rest."""

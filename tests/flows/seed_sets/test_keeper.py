@@ -82,6 +82,23 @@ def test_a_write_between_epochs_forgets_nothing_that_is_on_its_way(build: Build)
     assert "a" in emitted(settle(build()))
 
 
+def test_what_a_crash_left_unsettled_is_read_again_however_slowly(build: Build) -> None:
+    operator = build()
+    operator.apply([batch(0, *FIRST)])
+    operator.snapshot()
+    operator.apply([batch(9, ("a", 9, 400), ("a", 10, 410))])
+    operator.snapshot()  # position 11, and only the first nine have settled
+    operator = build()
+    assert (operator._store.position, operator._store.meta.resume) == (11, 9)
+    for _ in range(3):  # nothing is read meanwhile: dead letters of what lies between may be missing
+        operator.snapshot()
+    assert operator._store.meta.resume == 9
+    operator.apply([batch(9, ("a", 9, 400))])
+    operator.snapshot()
+    operator.snapshot()
+    assert operator._store.meta.resume == 10
+
+
 def test_after_a_drain_nothing_is_read_or_sent_again(build: Build) -> None:
     operator = build(ttl=5000)
     operator.apply([batch(0, *FIRST), batch(9, ("z", 1, 1500)), batch(10, ("z", 2, 6600))])
