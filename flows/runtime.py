@@ -25,6 +25,7 @@ from flows.kafka.topics import TopicNames
 from flows.messages.batches import RawMessage
 from flows.messages.brake import DeadLetterBrake
 from flows.messages.decode import Decoder
+from flows.messages.event_headers import EventHeaders
 from flows.scoring.enricher import Enricher
 from flows.scoring.index_loader import IndexLoader
 from flows.scoring.live_index import LiveIndex
@@ -308,7 +309,8 @@ class _Partitions:
         self._runtime = runtime
         self._settings, self._topic, self._folder = runtime.settings, runtime.topic("clicks"), runtime.seeds_dir()
         self._nothing_emitted = False
-        self._pool = ClusteringPool(runtime.bundle, runtime.settings)
+        headers = EventHeaders.by_settings("centroids", runtime.bundle.version, runtime.settings)
+        self._pool = ClusteringPool(runtime.bundle, runtime.settings, headers=headers)
         self._stores: list[SeedStore] = []
         self._operators: list[SeedSetOperator] = []
         self._homes = ItemHomes(self._topic)
@@ -398,7 +400,7 @@ def score_side(runtime: Runtime) -> ScoreSide:
     return ScoreSide(
         runtime.decoder(),
         requests=requests,
-        enricher=Enricher(bundle, index, s),
+        enricher=Enricher(bundle, index, s, headers=EventHeaders.by_settings("scores", bundle.version, s)),
         scores=runtime.sink("scores"),
         dead_letters=runtime.sink("dead_letters"),
         prepare=lambda: None,

@@ -110,6 +110,15 @@ class MessageSettings(SettingGroup):
     dead_letter_max_bytes: MessageBytes = setting(900_000, "dead letters are cut to this size")
 
 
+class EventSettings(SettingGroup):
+    """What the headers of answers and centroids say besides version, model and content type."""
+
+    cloudevents: bool = setting(False, "give answers and centroids the headers of CloudEvents 1.0 (binary mode)")
+    cloudevents_source: Annotated[str, Field(min_length=1)] = setting(
+        "urn:ralm-streaming", "their ce_source, a URI; one for each deployment"
+    )
+
+
 class BrakeSettings(SettingGroup):
     """When a process stops reading a topic because too many of its messages cannot be used (docs/dead-letters.md)."""
 
@@ -295,6 +304,7 @@ GROUPS: dict[str, type[SettingGroup]] = {
     "topics": TopicSettings,
     "source": SourceSettings,
     "messages": MessageSettings,
+    "events": EventSettings,
     "brake": BrakeSettings,
     "state": StateSettings,
     "windows": WindowSettings,
@@ -319,6 +329,7 @@ class AllSettings(
     TopicSettings,
     SourceSettings,
     MessageSettings,
+    EventSettings,
     BrakeSettings,
     StateSettings,
     SeedSettings,

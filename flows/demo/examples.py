@@ -3,26 +3,23 @@
 All of it is read from the topics, as the figures are; names and profiles are the data set's.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.demo.read_back import ReadBack
 from flows.demo.summary import first_of_each
 from flows.messages.types import Click, Request, Scores
 from flows.offline.datasets.layout import Dataset
-from ralm.features import Ints
+from ralm.protocol.next_clicks import NEXT_CLICKS, PLACES
 
 USERS = 3
-BEST = 5
+FILMS = 5
 """Films that are shown of a user."""
 LIKED = 3
 """Films that a user liked before, which are shown beside them."""
-PLACES = 10
-"""A film is recommended to a user if it is among so many best."""
-FOLLOWING = 10
-"""Clicks of a user after a request by which a recommendation is said to have come true."""
 SHOWN = 3
 """First recommendations of the new film that are shown."""
 _LEAST_LIKED = 20
@@ -116,7 +113,7 @@ class Examples:
         """The users whose taste training knew best, of different profiles, as of their last open question."""
         last: dict[str, tuple[Request, Scores]] = {}
         for request, answer in self._open():
-            if len(self._ranking(request, answer)) >= BEST:
+            if len(self._ranking(request, answer)) >= FILMS:
                 last[request.user_id] = (request, answer)
         known = {user: sum(click.ts < self._cut for click in self._of_user.get(user, ())) for user in last}
         found: list[UserExample] = []
@@ -129,7 +126,7 @@ class Examples:
             request, answer = last[user]
             liked = [click.item_id for click in self._of_user[user] if click.ts < request.ts][-LIKED:]
             wanted = self._following(request)
-            best = [(self._title(item), item in wanted) for item in self._ranking(request, answer)[:BEST]]
+            best = [(self._title(item), item in wanted) for item in self._ranking(request, answer)[:FILMS]]
             found.append(UserExample(user, profile, [self._title(item) for item in reversed(liked)], best))
         return found
 
@@ -171,7 +168,7 @@ class Examples:
 
     def _following(self, request: Request) -> set[str]:
         later = (click.item_id for click in self._of_user.get(request.user_id, ()) if click.ts >= request.ts)
-        return {item for item, _ in zip(later, range(FOLLOWING), strict=False)}
+        return {item for item, _ in zip(later, range(NEXT_CLICKS), strict=False)}
 
     def _title(self, item_id: str) -> str:
         row = _row(self._data.item_ids, item_id)
@@ -187,6 +184,6 @@ class Examples:
         return ", ".join(f"{name} {text}" for name, text in texts if text)
 
 
-def _row(ids: Sequence[str] | Ints, wanted: str) -> int | None:
+def _row(ids: NDArray[np.str_], wanted: str) -> int | None:
     row = int(np.searchsorted(ids, wanted))
     return row if row < len(ids) and ids[row] == wanted else None

@@ -52,7 +52,7 @@ class FitOptions:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedVectors:
     """What a fit gives of all users.
 
     Attributes:
@@ -74,7 +74,9 @@ class Fitted:
     log: list[dict[str, float | int | str]] = field(default_factory=list)
 
 
-def fit(clicks: Interactions, options: FitOptions, folder: Path, identity: str, report: Report = silent) -> Fitted:
+def fit(
+    clicks: Interactions, options: FitOptions, folder: Path, identity: str, report: Report = silent
+) -> FittedVectors:
     """Learn from all clicks.
 
     Args:
@@ -99,7 +101,7 @@ def fit(clicks: Interactions, options: FitOptions, folder: Path, identity: str, 
     kept = part if part.any() else part[:, :0]
     form = CountedForm(encoder.dim, 1.0 - options.local_weight, options.local_weight)
     base = UserSums(sums.astype(np.float32), kept, histories.items.astype(np.int32), histories.start.astype(np.uint64))
-    return Fitted(form, vectors, histories, encoder.parts, base)
+    return FittedVectors(form, vectors, histories, encoder.parts, base)
 
 
 def _recipe(name: EncoderName) -> EncoderRecipe:
@@ -125,7 +127,9 @@ def _both() -> EncoderRecipe:
     return Both()
 
 
-def _fit_towers(clicks: Interactions, options: FitOptions, folder: Path, identity: str, report: Report) -> Fitted:
+def _fit_towers(
+    clicks: Interactions, options: FitOptions, folder: Path, identity: str, report: Report
+) -> FittedVectors:
     from flows.offline.checkpoint import FileCheckpoint  # noqa: PLC0415 (brings torch)
     from ralm.towers.training import train  # noqa: PLC0415 (brings torch)
 
@@ -138,7 +142,7 @@ def _fit_towers(clicks: Interactions, options: FitOptions, folder: Path, identit
         for name, tensor in module.state_dict().items()
     }
     histories = Histories.of_clicks(clicks, config.history_length)
-    return Fitted(trained.towers.attention_weights(), vectors, histories, towers=towers, log=list(trained.log))
+    return FittedVectors(trained.towers.attention_weights(), vectors, histories, towers=towers, log=list(trained.log))
 
 
 def _plain(value: Any) -> Any:

@@ -84,6 +84,8 @@ class SeedSetOperator:
         self._startup_messages: list[OutMessage] = []
         self._unwritten = False  # clicks that the pool must see before it clusters their items
         self._resume_at = (store.meta.resume, store.meta.resume_candidates)
+        # What this process has read: after a crash the store is ahead of it for a while.
+        self._read_clicks, self._read_candidates = self._resume_at
         self._reached: tuple[int, int] | None = None  # at the last snapshot
         self._pending: dict[str, int] = {}
         self._sent: dict[str, int] = {}  # since the last snapshot
@@ -114,6 +116,7 @@ class SeedSetOperator:
                 if closed is not None:
                     out += self._close(closed)
                 out += self._apply_clicks(part)
+            self._read_clicks = batch.next_offset
             reached = self._clock.reach(batch)
             if reached is not None:
                 out += self._reach(reached)
@@ -153,7 +156,7 @@ class SeedSetOperator:
         self._writer.ack_tombstones(self._acked)
         self._write()
         self._settling, self._sent = self._sent, {}
-        self._reached = (self._writer.position, self._writer.candidates)
+        self._reached = (self._read_clicks, self._read_candidates)
         self._acked, self._in_flight = self._in_flight, []
         self._older = self._older[:1] if self._versions_in_flight else self._older
         self._versions_in_flight = True
@@ -227,6 +230,7 @@ class SeedSetOperator:
             if writer.apply_candidate(change) and change.item_id in writer.items:
                 out += self._serve(writer.items.find([change.item_id]), self._clock.reached)
         writer.candidates = max(writer.candidates, batch.next_offset)
+        self._read_candidates = batch.next_offset
         return out
 
     def _close(self, closed: int) -> list[OutMessage]:
@@ -343,7 +347,7 @@ class SeedSetOperator:
         metrics.CENTROIDS_TIME.set_to_current_time()
         items.emitted[number] = job.window_end
         self._sent[job.item_id] = job.until
-        headers = [*_HEADERS, ("model_version", self._pool.model_version.encode())]
+        headers = self._pool.headers_of(job)
         return [OutMessage(centroids_key(self._pool.model_version, job.item_id), result.centroids, headers)]
 
     def _is_emitted(self, item_id: str) -> bool:

@@ -30,11 +30,11 @@ def test_an_answer_is_a_table_with_titles_or_one_json_object(client: Any, flow: 
     assert (found["user_id"], found["cold"]) == (USERS[3], ["nowhere"])
     (score,) = found["scores"]
     assert (score["item_id"], score["title"]) == ("item-1", "The [first] film")
-    assert score["score"] == pytest.approx(0.5 * score["global"] + 0.5 * score["local"], abs=1e-5)
+    assert score["score"] == pytest.approx(0.5 * score["global_part"] + 0.5 * score["local_part"], abs=1e-5)
 
     shown = running.command("ask", USERS[3], "item-1", "nowhere")
     assert shown.returncode == 0
-    for words in ("The [first] film", f"{score['global']:.3f}", "cold, without centroids yet: nowhere"):
+    for words in ("The [first] film", f"{score['global_part']:.3f}", "cold, without centroids yet: nowhere"):
         assert words in shown.stdout
     stranger = running.command("ask", "stranger")
     assert (stranger.returncode, stranger.stdout.partition(":")[0]) == (0, "unknown_user")

@@ -121,7 +121,7 @@ def _table(answer: Scores, known: BundleItems | None) -> Table:
         table.add_column(name, justify="right")
     table.add_column("centroids of")
     for place, (item, title) in enumerate(zip(answer.scores, titles, strict=True), 1):
-        numbers = (f"{value:.3f}" for value in (item.score, item.global_, item.local))
+        numbers = (f"{value:.3f}" for value in (item.score, item.global_part, item.local_part))
         made = datetime.fromtimestamp(item.window_end / 1000, UTC).strftime("%Y-%m-%d %H:%M")
         table.add_row(str(place), item.item_id, *([title] if any(titles) else []), *numbers, made)
     return table

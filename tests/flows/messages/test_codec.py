@@ -123,7 +123,7 @@ numbers = st.floats(allow_nan=False, allow_infinity=False)
 )
 def test_an_answer_comes_through(scores: Scores) -> None:
     assert decode_scores(encode_scores(scores)) == scores
-    assert all("global" in item for item in json.loads(encode_scores(scores))["scores"])
+    assert all("global_part" in item for item in json.loads(encode_scores(scores))["scores"])
 
 
 CLICK = b'{"user_id": %b, "item_id": "i", "ts": %b}'
