@@ -100,6 +100,8 @@ class Decoder:
             times,
             np.array([message.offset() for message in messages], np.int64),
             clocks,
+            raw.now,
+            _heard(raw),
         )
         return Decoded(raw.partition, batch, dead)
 
@@ -142,12 +144,13 @@ class Decoder:
         return click
 
     def _candidate(self, message: RawMessage, now: int) -> CandidateChange:
-        offset, sent = message.offset() or 0, _sent(message, now)
+        del now  # a candidate has no time of its own to judge
+        offset = message.offset() or 0
         if message.value() is None:
-            return CandidateChange(offset, decode_item_key(message.key()), True, None, sent)
+            return CandidateChange(offset, decode_item_key(message.key()), True, None)
         candidate = decode_candidate(message.value())
         _check_key(message, candidate.item_id)
-        return CandidateChange(offset, candidate.item_id, False, candidate.expires_at, sent)
+        return CandidateChange(offset, candidate.item_id, candidate.retired, candidate.expires_at)
 
     def _request(self, message: RawMessage, now: int) -> Request:
         request = decode_request(message.value())
@@ -204,10 +207,12 @@ class Decoder:
         return OutMessage(key, value, headers + key_cut + cut)
 
 
-def _sent(message: RawMessage, now: int) -> int:
-    """The message's own time, ms since the epoch; when it was read, where it has none."""
-    kind, at = message.timestamp()
-    return now if kind == NO_TIMESTAMP else at
+def _heard(raw: RawBatch) -> int | None:
+    """The clock when the last message of a batch came, ms since the epoch; None where there is no message."""
+    if not raw.messages:
+        return None
+    kind, at = raw.messages[-1].timestamp()
+    return at if kind == APPEND_TIME else raw.now
 
 
 def _came(message: RawMessage, raw: RawBatch) -> int:

@@ -8,6 +8,7 @@ import click
 
 from flows.cli.options import OnceCommand, with_settings
 from flows.cli.output import output
+from flows.config.groups import EncoderName
 from flows.config.settings import Settings
 from flows.support.progress import working
 
@@ -22,17 +23,24 @@ from flows.support.progress import working
     help="where everything goes; data and bundle are used again",
 )
 @click.option("--days", type=click.IntRange(min=1), help="replay only so many days of clicks  [default: all]")
-@with_settings("train", "metrics", "rng_seed")
-def command(settings: Settings, keep: bool, folder: Path, days: int | None) -> None:
+@click.option(
+    "--encoder",
+    type=click.Choice(["spectral", "both", "learned", "paper"]),
+    default="spectral",
+    show_default=True,
+    help="what makes users' vectors; all but spectral need the extra train",
+)
+@with_settings("metrics", "prior", "rng_seed")
+def command(settings: Settings, keep: bool, folder: Path, days: int | None, encoder: EncoderName) -> None:
     """Train on real clicks, start an embedded broker and the dataflow, replay the later clicks, and sum up.
 
-    Needs the extras train and broker. The demo has settings of its own for the stream; they are in FOLDER/ralm.toml.
+    Needs the extra demo, and no torch. The demo has settings of its own for the stream; they are in FOLDER/ralm.toml.
     """
     with working("loading"):
-        from flows.demo.run import DemoOptions, run_demo  # noqa: PLC0415 (brings torch)
+        from flows.demo.run import DemoOptions, run_demo  # noqa: PLC0415 (what comes first is a line for who waits)
 
     def stop(_: int, __: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
-    run_demo(settings, DemoOptions(folder, keep, days), output(markup=True, width=120))
+    run_demo(settings, DemoOptions(folder, keep, days, encoder), output(markup=True, width=120))

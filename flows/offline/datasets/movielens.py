@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from flows.offline.datasets.assemble import CATEGORIES, Columns, assemble, join_values, known
+from flows.offline.datasets.assemble import CATEGORIES, TITLE, Columns, assemble, join_values, known
 from flows.offline.datasets.layout import SEPARATOR, Dataset
 from flows.offline.datasets.source_files import LEAST_RATING, SourceFile, SourceFiles
 from flows.offline.datasets.tables import Table, parse
@@ -106,10 +106,16 @@ def _assembled(source: SourceFiles, events: Table, users: Table, items: Table, g
         source.name,
         events,
         users=known(users, "user_id", fields),
-        items=known(items, "item_id", {CATEGORIES: ("multivalent", genres)}),
+        items=known(items, "item_id", {CATEGORIES: ("multivalent", genres), TITLE: ("title", _titles(items))}),
         times=times_ms(events, "timestamp", "s"),
         least_rating=LEAST_RATING,
     )
+
+
+def _titles(items: Table) -> Text:
+    """The films' names, as the file at hand calls the column; files without it have none."""
+    column = next((name for name in ("title", "movie_title") if name in items), None)
+    return items.text(column) if column else as_words([""] * len(items.text("item_id")))
 
 
 def _genres_of_flags(items: Table) -> Text:
