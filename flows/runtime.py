@@ -381,7 +381,7 @@ def score_side(runtime: Runtime) -> ScoreSide:
     index = LiveIndex(bundle.form)
     topic, consumer = runtime.topic("centroids"), runtime.consumer("index")
     grown, mark = partial(runtime.watch.partitions, "centroids"), partial(runtime.marks.note, "centroids")
-    loader = IndexLoader(index, topic, consumer, bundle.version, bundle.form.dim, grown, mark, step_over=s.step_over)
+    loader = IndexLoader(index, topic, consumer, bundle.version, bundle.form.dim, grown, mark, s.step_over)
 
     def index_open() -> bool:
         if loader.failure is not None:

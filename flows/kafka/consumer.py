@@ -12,7 +12,16 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from flows.kafka.errors import is_end, is_gone, is_lasting, is_oversized, is_unreadable, no_topic, reason
+from flows.kafka.errors import (
+    ends_a_flow,
+    is_end,
+    is_gone,
+    is_oversized,
+    is_unreadable,
+    no_topic,
+    reason,
+    waiting_for,
+)
 from flows.kafka.outage_log import outage_log
 from flows.kafka.probe import ASK_TIMEOUT_S, BrokerProbe
 from flows.kafka.step_over import StepOver
@@ -28,6 +37,9 @@ _UNREADABLE_S = 60.0
 """So long a batch that cannot be read is fetched again: a connection or one replica may have damaged it."""
 _OVERSIZED_S = 5.0
 """So long one that is sound but cannot be unfolded: its checksum is right, so nothing on the way has damaged it."""
+_GONE_S = 60.0
+"""So long an offset beyond the partition's end is asked for again: a new leader may lag."""
+_ASK_AGAIN_S = 1.0
 _CLOSE_TIMEOUT_S = 3.0
 _TIMES_S = 5.0
 
@@ -45,6 +57,8 @@ class _Partition:
         failure: why it cannot be read on.
         unreadable: the offset at which a batch cannot be read, and since when.
         stepping: the search for the end of such a batch.
+        gone: since when the broker does not have the offset that is to be read next.
+        ask_again: when to ask for it again.
     """
 
     position: int
@@ -54,6 +68,8 @@ class _Partition:
     failure: str | None = None
     unreadable: tuple[int, float] | None = None
     stepping: StepOver | None = None
+    gone: float | None = None
+    ask_again: float | None = None
 
     def note(self, message: Message, *, is_end: bool) -> None:
         """A message that waits from now on, or in its place the partition's end."""
@@ -62,6 +78,7 @@ class _Partition:
             self.messages.append(message)
         self.fetched = max(self.fetched, offset) if is_end else offset + 1
         self.at_end = is_end
+        self.gone = None
 
     def take(self) -> list[RawMessage]:
         """What waits; the position moves behind it."""
@@ -204,6 +221,7 @@ class TopicReader:
         with self._lock:
             mine = self._partitions[partition]
             if not mine.messages and mine.failure is None:
+                self._ask_again(partition, mine)
                 self._deal(self._consumer.consume(self._poll, timeout=0))
             return self._taken(mine)
 
@@ -217,6 +235,8 @@ class TopicReader:
             RalmError: when a partition cannot be read on.
         """
         with self._lock:
+            for partition, mine in self._partitions.items():
+                self._ask_again(partition, mine)
             self._deal(self._consumer.consume(self._poll, timeout=timeout_s))
             return [message for mine in self._partitions.values() for message in self._taken(mine)]
 
@@ -328,11 +348,7 @@ class TopicReader:
         if is_unreadable(error) and self._steps(error, partition, mine):
             return
         if is_gone(error):
-            mine.failure = (
-                f"{where}: the broker no longer has that offset ({error.str()}). Messages were deleted before they "
-                "were read, or the topic was made anew. Restore what is missing, or accept the gap: move the state "
-                "directory away, and the flow starts from what the topic still has."
-            )
+            self._is_gone(error, partition, mine)
         elif is_unreadable(error) and self._unreadable_for(mine) > _UNREADABLE_S:
             mine.failure = (
                 f"{where}: the batch there cannot be read, and has not changed in {_UNREADABLE_S:.0f} s "
@@ -340,10 +356,49 @@ class TopicReader:
                 f"with --step-over {'oversized' if is_oversized(error) else 'all'}: the batch becomes a dead letter "
                 "that names its offsets, and what follows it is read. Nothing else is lost."
             )
-        elif is_lasting(error):
+        elif ends_a_flow(error):
             mine.failure = f"{where} cannot be read: {error.str()}. Mend that at the broker and start again."
         else:
-            self._on_error(error, where)
+            self._on_error(error, where + waiting_for(error, "Read", self.topic))
+
+    def _is_gone(self, error: KafkaError, partition: int, mine: _Partition) -> None:
+        """Find out whether an offset is gone for good: a new leader may lag, and a broker may be wrong once."""
+        now = self._clock()
+        mine.gone = now if mine.gone is None else mine.gone
+        try:
+            first, end = self._probe().bounds(self.topic, [partition])[partition]
+        except RalmError:  # no answer: it is asked again
+            first, end = mine.fetched, mine.fetched
+        where = f"{self.topic}[{partition}]"
+        if first > mine.fetched:
+            mine.failure = (
+                f"{where}: the messages from offset {mine.fetched} to {first - 1} were deleted before they were read "
+                f"(retention, or kafka-delete-records). Keep the state directory, and start with --rebuild partial: "
+                f"the flow goes on at offset {first}, and loses nothing but those messages."
+            )
+        elif end < mine.fetched and now - mine.gone > _GONE_S:
+            mine.failure = (
+                f"{where} ends at offset {end} and was read up to {mine.fetched}: a replica that lacked the last "
+                "messages was put in the lead (unclean leader election), or the topic was made anew. Keep the state "
+                "directory, which has what the topic has lost. If a better replica is left, put it in the lead and "
+                "start again; else start once with --rebuild partial: all seed sets are kept, and the topic is read "
+                "from its beginning."
+            )
+        else:
+            self._on_error(error, f"{where} at offset {mine.fetched}, of {first} to {end}: asked for again")
+            mine.ask_again = now + _ASK_AGAIN_S
+
+    def _ask_again(self, partition: int, mine: _Partition) -> None:
+        """Go back to where a partition is to be read, once it is time: after such an error the client stays away."""
+        if mine.ask_again is not None and self._clock() >= mine.ask_again:
+            mine.ask_again = None
+            try:
+                # A seek alone does not wake the client up here.
+                self._consumer.incremental_unassign([self._place(partition)])
+                self._consumer.incremental_assign([self._place(partition, mine.fetched)])
+            except KafkaException as error:
+                self._on_error(error.args[0])
+                mine.ask_again = self._clock() + _ASK_AGAIN_S
 
     def _unreadable_for(self, mine: _Partition) -> float:
         now = self._clock()
