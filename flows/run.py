@@ -11,6 +11,7 @@ from types import FrameType
 from flows import look_alike, scores, seeds
 from flows.config.settings import Settings
 from flows.engine.launch import Dataflow, launch
+from flows.kafka.topics import TopicNames
 from flows.messages.brake import RELEASE_SIGNAL, DeadLetterBrake
 from flows.messages.rejects import REASONS
 from flows.preflight.findings import Verdict
@@ -24,6 +25,7 @@ from flows.support.signals import StopFlag, watch_for_signals
 from monitoring import metrics
 from monitoring.health import Health
 from monitoring.health_server import HealthServer, serve
+from monitoring.status import Facts, StatusReport
 from state.bundle.bundle import Bundle
 from state.owner_lock import OwnedElsewhereError, OwnerLock
 
@@ -97,7 +99,8 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
             raise RalmError(str(error)) from error
         state = open_state_dir(Path(settings.state_dir))
         port = settings.metrics_port and settings.metrics_port + settings.process_id
-        server = stack.enter_context(closing(_serve(health, settings.metrics_host, port)))
+        status = StatusReport(health, _facts(name, settings, bundle, version))
+        server = stack.enter_context(closing(_serve(health, settings.metrics_host, port, status)))
         runtime = Runtime(settings, bundle, health, state, stopping, brakes=brakes)
         if settings.addresses:
             watch_for_signals(runtime.begun.is_set)
@@ -105,6 +108,7 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
             return
         log.info("starting", flow=name, model_version=bundle.version, metrics=f"{settings.metrics_host}:{server.port}")
         sides = [stack.enter_context(closing(build(runtime))) for build in spec.sides]
+        stack.callback(status.start(log.info))
         launch(spec.wire(*sides), settings)
         for side in sides:
             side.settled()
@@ -130,9 +134,30 @@ def _stopped(stopping: StopFlag, name: str) -> bool:
     return stopping.is_set()
 
 
-def _serve(health: Health, host: str, port: int) -> HealthServer:
+def _facts(name: str, settings: Settings, bundle: Bundle, version: str) -> Facts:
+    """What the status page says that does not change."""
+    topics = FLOWS[name].topics
+    return Facts(
+        flow=name,
+        version=version,
+        topics={kind: getattr(TopicNames.of(settings), kind) for kind in (*topics.reads, *topics.writes)},
+        reads=topics.reads,
+        writes=topics.writes,
+        model={
+            "model_version": bundle.version,
+            "users": len(bundle.vectors.keys),
+            "dimensions": bundle.towers.dim,
+            "bundle": settings.bundle,
+        },
+        store={"directory": settings.state_dir},
+        window_ms=settings.window,
+        min_seeds=settings.min_seeds,
+    )
+
+
+def _serve(health: Health, host: str, port: int, status: StatusReport) -> HealthServer:
     try:
-        return serve(health, host, port)
+        return serve(health, host, port, status=status)
     except OSError as error:
         raise ConfigError(str(error)) from error
 

@@ -178,9 +178,9 @@ class BundleSettings(SettingGroup):
 
 
 class MetricsSettings(SettingGroup):
-    """Where metrics and health are served."""
+    """Where status page, metrics and health are served."""
 
-    metrics_host: str = setting("127.0.0.1", "address that serves /metrics, /-/healthy and /-/ready")
+    metrics_host: str = setting("127.0.0.1", "address that serves the status page, /metrics, /-/healthy and /-/ready")
     metrics_port: Port = setting(9464, "its port; process i uses this + i; 0: any free port")
 
 

@@ -2,9 +2,11 @@
 
 import threading
 import time
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from flows.kafka.consumer import TopicReader
+from flows.messages.batches import NO_TIMESTAMP, RawMessage
 from flows.scoring.index_updates import IndexUpdates
 from flows.scoring.live_index import IndexEntry, LiveIndex
 from flows.support.errors import RalmError
@@ -16,6 +18,7 @@ log = get_logger(__name__)
 
 _POLL = 2000
 _TIMEOUT_S = 0.2
+_LAG_EVERY_S = 1.0
 
 
 class IndexLoader(threading.Thread):
@@ -41,6 +44,7 @@ class IndexLoader(threading.Thread):
         self._updates = IndexUpdates(topic, model_version, weights.dim)
         self._stopping = threading.Event()
         self._newest = 0
+        self._last_lag = 0.0
         self.failure: BaseException | None = None
         # Where the beginning is deleted while it is read, the index goes on with what is left: it keeps no position.
         config = {**consumer, "auto.offset.reset": "earliest"}
@@ -65,9 +69,11 @@ class IndexLoader(threading.Thread):
 
     def _load(self, ends: dict[int, int]) -> None:
         """Follow the topic; the index is loaded once every partition has reached the end that it had at the start."""
+        parts = tuple(ends)
         while not self._stopping.is_set():
             messages = self._reader.take_all(_TIMEOUT_S)
             metrics.MESSAGES_READ.labels("centroids").inc(len(messages))
+            self._report(messages, parts)
             for message in messages:
                 self._updates.take(message)
             ends = {part: end for part, end in ends.items() if self._reader.position(part) < end}
@@ -78,6 +84,18 @@ class IndexLoader(threading.Thread):
                 if not self._index.loaded.is_set():
                     log.info("live index loaded", items=self._index.view.size)
                     self._index.loaded.set()
+
+    def _report(self, messages: Sequence[RawMessage], parts: Collection[int]) -> None:
+        metrics.LAST_POLL.labels("centroids").set_to_current_time()
+        for message in messages:
+            known, stamp = message.timestamp()
+            if known != NO_TIMESTAMP:
+                metrics.KAFKA_POSITION_TIME.labels("centroids", str(message.partition())).set(stamp / 1000)
+        if time.monotonic() - self._last_lag >= _LAG_EVERY_S:
+            self._last_lag = time.monotonic()
+            for part in parts:
+                if (lag := self._reader.lag(part)) is not None:
+                    metrics.KAFKA_LAG.labels("centroids", str(part)).set(lag)
 
     def _apply(self, changes: dict[str, IndexEntry | None]) -> None:
         self._index.update(changes)

@@ -29,6 +29,7 @@ from flows.seed_sets.item_table import ItemTable
 from flows.seed_sets.keeper_state import OpenWork
 from flows.seed_sets.windows import WindowClock
 from monitoring import metrics
+from monitoring.recent_windows import WINDOWS
 from state.store.seed_store import SeedStore
 
 _LOOK_AGAIN = timedelta(milliseconds=20)
@@ -205,18 +206,23 @@ class SeedSetOperator:
         shed = 0
         for number, window in zip(numbers.tolist(), windows.tolist(), strict=True):
             item_id = items.name(number)
-            shed += item_id in self._pending and item_id not in self._running
+            if item_id in self._pending and item_id not in self._running:
+                shed += 1
+                WINDOWS.settled(self._pending[item_id], "shed")
             # An item that waits keeps its place, so that the longest waiting is always next and none is forgotten.
             self._pending[item_id] = window
         metrics.RECLUSTERS.labels("shed").inc(shed)
-        metrics.WINDOWS_CLOSED.inc(len(np.unique(windows)))
+        ends, touched = np.unique(windows, return_counts=True)
+        metrics.WINDOWS_CLOSED.inc(len(ends))
+        WINDOWS.closed(self._store.meta.partition, dict(zip(ends.tolist(), touched.tolist(), strict=True)))
         self._metrics.window_end(closed)
         writer.forget_candidates(closed)
         return self._evict(writer.evictable(closed))
 
     def _evict(self, items: dict[str, EvictionReason]) -> list[OutMessage]:
         for item_id in items:
-            self._pending.pop(item_id, None)
+            if (window := self._pending.pop(item_id, None)) is not None:
+                WINDOWS.settled(window, "evicted")
             running = self._running.pop(item_id, None)
             if running is not None and not running.cancel():
                 running.result()  # it may be tidying the very seeds that are to go
@@ -235,6 +241,7 @@ class SeedSetOperator:
     def _finish(self, result: ClusteringResult) -> list[OutMessage]:
         item_id = result.job.item_id
         metrics.SEED_EVICTIONS.inc(result.evicted)
+        WINDOWS.settled(result.job.window_end, result.outcome)
         self._writer.clustered(item_id, result.seeds, result.centroids)
         if self._pending.get(item_id) == result.job.window_end:
             del self._pending[item_id]

@@ -13,7 +13,7 @@ from flows.support.progress import working
 
 
 @click.command("demo", cls=OnceCommand)
-@click.option("--keep", is_flag=True, help="leave broker and flow running until Ctrl-C, to look at the metrics page")
+@click.option("--keep", is_flag=True, help="leave broker and flow running until Ctrl-C, to look at its status page")
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -21,10 +21,13 @@ from flows.support.progress import working
     show_default=True,
     help="where everything goes; data and bundle are used again",
 )
+@click.option("--live", is_flag=True, help="send clicks and requests of the present time until Ctrl-C instead")
 @click.option("--days", type=click.IntRange(min=1), help="replay only so many days of clicks  [default: all]")
 @with_settings("train", "metrics", "rng_seed")
-def command(settings: Settings, keep: bool, folder: Path, days: int | None) -> None:
+def command(settings: Settings, keep: bool, live: bool, folder: Path, days: int | None) -> None:
     """Train on real clicks, start an embedded broker and the dataflow, replay the later clicks, and sum up.
+
+    With --live it shows a flow at work, for its status page and for dashboards (make dashboards).
 
     Needs the extras train and broker. The demo has settings of its own for the stream; they are in FOLDER/ralm.toml.
     """
@@ -35,4 +38,4 @@ def command(settings: Settings, keep: bool, folder: Path, days: int | None) -> N
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
-    run_demo(settings, DemoOptions(folder, keep, days), output(markup=True, width=120))
+    run_demo(settings, DemoOptions(folder, keep, days, live), output(markup=True, width=120))
