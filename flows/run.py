@@ -19,6 +19,7 @@ from flows.preflight.preflight import look
 from flows.preflight.topics import TopicUse
 from flows.runtime import Runtime, ScoreSide, SeedSide, score_side, seed_side
 from flows.seed_sets.state_facts import open_state_dir
+from flows.support.drain_count import DrainCount
 from flows.support.errors import ConfigError, RalmError
 from flows.support.logs import get_logger
 from flows.support.signals import StopFlag, watch_for_signals
@@ -98,6 +99,7 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
         except OwnedElsewhereError as error:
             raise RalmError(str(error)) from error
         state = open_state_dir(Path(settings.state_dir))
+        drains = DrainCount(Path(settings.state_dir), settings.process_id)
         port = settings.metrics_port and settings.metrics_port + settings.process_id
         status = StatusReport(health, _facts(name, settings, bundle, version))
         server = stack.enter_context(closing(_serve(health, settings.metrics_host, port, status)))
@@ -105,6 +107,7 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
         if settings.addresses:
             watch_for_signals(runtime.begun.is_set)
         if _stopped(stopping, name):
+            drains.drained()
             return
         log.info("starting", flow=name, model_version=bundle.version, metrics=f"{settings.metrics_host}:{server.port}")
         sides = [stack.enter_context(closing(build(runtime))) for build in spec.sides]
@@ -112,6 +115,7 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
         launch(spec.wire(*sides), settings)
         for side in sides:
             side.settled()
+        drains.drained()
     log.info("drained", flow=name)
 
 

@@ -19,8 +19,9 @@ from grafana_foundation_sdk.models.common import (
 )
 
 from monitoring.generated import write_or_check
-from monitoring.panels import ROWS
+from monitoring.panels import MARKS, ROWS
 from monitoring.panels.base import Panel
+from monitoring.panels.marks import Mark
 
 _PATH = Path(__file__).parent / "dashboards" / "ralm.json"
 _SOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
@@ -47,6 +48,8 @@ def render() -> str:
     )
     for variable in _variables():
         board.with_variable(variable)
+    for mark in MARKS:
+        board.annotation(_annotation(mark))
     number = 0
     for title, panels in ROWS.items():
         board.with_row(build.Row(title))
@@ -75,6 +78,17 @@ def _label_values(label: str, of: str, *, several: bool) -> build.QueryVariable:
         variable.multi(True).include_all(True).all_value(".*")
         variable.current(model.VariableOption(text="All", value="$__all"))
     return variable
+
+
+def _annotation(mark: Mark) -> build.AnnotationQuery:
+    return (
+        build.AnnotationQuery()
+        .name(mark.title)
+        .datasource(_SOURCE)
+        .enable(True)
+        .icon_color(mark.colour)
+        .expr(mark.expr)
+    )
 
 
 def _panel(panel: Panel) -> stat.Panel | timeseries.Panel:

@@ -70,6 +70,6 @@ class Samples:
         rank, low, below = share * buckets[-1][1], 0.0, 0.0
         for bound, count in buckets[:-1]:
             if count >= rank:
-                return low + (bound - low) * (rank - below) / max(count - below, 1e-12)
+                return min(bound, low + (bound - low) * (rank - below) / max(count - below, 1e-12))
             low, below = bound, count
         return low

@@ -34,6 +34,10 @@ class Panel:
     bad_below: float | None = None
 
 
+RARE = "15m"
+"""Over which rates of what happens once a window are taken: three of the default windows, so that none is missed."""
+
+
 def here(metric: str) -> str:
     """A metric of the chosen processes."""
     return f'{metric}{{job="$job",instance=~"$instance"}}'
@@ -44,18 +48,18 @@ def age(metric: str, by: str) -> str:
     return f"time() - min by ({by}) ({here(metric)} > 0)"
 
 
-def rate(metric: str, by: str) -> str:
+def rate(metric: str, by: str, over: str = "$__rate_interval") -> str:
     """Increase a second of a counter, by group."""
-    return f"sum by ({by}) (rate({here(metric)}[$__rate_interval]))"
+    return f"sum by ({by}) (rate({here(metric)}[{over}]))"
 
 
-def _quantile(share: float, histogram: str) -> str:
-    return f"histogram_quantile({share}, sum by (le) (rate({here(histogram + '_bucket')}[$__rate_interval])))"
+def _quantile(share: float, histogram: str, over: str) -> str:
+    return f"histogram_quantile({share}, sum by (le) (rate({here(histogram + '_bucket')}[{over}])))"
 
 
-def quantiles(histogram: str) -> dict[str, str]:
+def quantiles(histogram: str, over: str = "$__rate_interval") -> dict[str, str]:
     """Median and 99th percentile."""
-    return {"median": _quantile(0.5, histogram), "p99": _quantile(0.99, histogram)}
+    return {"median": _quantile(0.5, histogram, over), "p99": _quantile(0.99, histogram, over)}
 
 
 def share(part: str) -> str:

@@ -46,6 +46,17 @@ HEALTHY = [
         {"{{instance}}": f"time() - {here('process_start_time_seconds')}"},
     ),
     Panel(
+        "How often did each process start within the hour?",
+        "short",
+        "Starts, and those that followed a drain: releases. Starts without a drain are crashes; more than two in half "
+        "an hour wake somebody: RalmRestarting.",
+        {
+            "{{instance}} starts": f"changes({here('process_start_time_seconds')}[1h])",
+            "{{instance}} after a drain": f"max_over_time({here('ralm_drained_stops_total')}[1h]) - "
+            f"min_over_time({here('ralm_drained_stops_total')}[1h])",
+        },
+    ),
+    Panel(
         "How much processor does each process use?",
         "short",
         "In cores. Flat at the number of workers: it is the processor that is lacking. Low with lag: it waits for "
