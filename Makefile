@@ -11,7 +11,7 @@ first = $(or $(firstword $(foreach python,$(1),$(shell $(python) -c '$(TRY)' >/d
 NO_PYTHON = No Python 3.12 or 3.11 with venv is here (tried: $(PYTHON)): install one (Debian, Ubuntu: apt-get install python3.12-venv, or python3.11-venv) or name it: make PYTHON=/path/to/python3.12
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test quick check audit tests faults soak bench fuzz lock clean prometheus kafka
+.PHONY: help venv demo dashboards test quick check audit tests faults soak bench fuzz lock clean prometheus kafka
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,9 @@ $(INSTALLED): pyproject.toml constraints.txt requirements.lock requirements-cuda
 
 demo: venv ## The whole system on real clicks: train, stream, score, summary
 	$(BIN)/ralm demo $(DEMO)
+
+dashboards: venv prometheus ## The demo with clicks of now, and Prometheus with rules, alerts and dashboards beside it
+	$(BIN)/ralm demo --live --dashboards $(DEMO)
 
 test: check audit tests ## Every check: lint, types, import rules, dependencies, tests
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "replay": "send clicks and requests from files to Kafka",
     "state": "inspect, verify, back up and restore the stores",
     "dead-letters": "list, explain and redrive dead letters",
+    "monitoring": "export rules, dashboards, consoles and runbooks",
     "bench": "measure throughput beside the bare client",
 }
 """What each command does; it is there if its module is."""

@@ -15,6 +15,7 @@ from rich.console import Console
 from flows.config.fields import format_duration
 from flows.config.flow_process import FlowProcess
 from flows.config.settings import Settings
+from flows.demo.dashboards import Prometheus
 from flows.demo.live import LIVE, LiveTraffic
 from flows.demo.lockstep import last_page, replay_in_lockstep
 from flows.demo.prepare import REPLAY, Prepared, flow_settings, prepare_demo
@@ -44,12 +45,14 @@ class DemoOptions:
         keep: leave broker and flow running until Ctrl-C.
         days: replay only so many days; None is all.
         live: send clicks and requests of the present time instead, without an end.
+        dashboards: start Prometheus beside it; goes with ``live``.
     """
 
     folder: Path
     keep: bool = False
     days: int | None = None
     live: bool = False
+    dashboards: bool = False
 
 
 def run_demo(settings: Settings, options: DemoOptions, console: Console) -> None:
@@ -66,7 +69,7 @@ def run_demo(settings: Settings, options: DemoOptions, console: Console) -> None
             running = flow_settings(settings, folder, broker.bootstrap_servers, LIVE if options.live else REPLAY)
             make_topics(running)
             if options.live:
-                _live(console, prepared, running, folder)
+                _live(console, prepared, running, options)
                 return
             windows = cut_into_windows(
                 prepared.data,
@@ -80,8 +83,12 @@ def run_demo(settings: Settings, options: DemoOptions, console: Console) -> None
                 _run(console, options, prepared, running, windows, flow)
 
 
-def _live(console: Console, prepared: Prepared, settings: Settings, folder: Path) -> None:
-    with FlowProcess("look-alike", settings, config=folder / "ralm.toml", log=folder / "flow.log") as flow:
+def _live(console: Console, prepared: Prepared, settings: Settings, options: DemoOptions) -> None:
+    folder = options.folder
+    with ExitStack() as stack:
+        flow = stack.enter_context(
+            FlowProcess("look-alike", settings, config=folder / "ralm.toml", log=folder / "flow.log")
+        )
         with working("starting the flow"):
             flow.wait_ready()
         lines = {
@@ -90,6 +97,11 @@ def _live(console: Console, prepared: Prepared, settings: Settings, folder: Path
             "settings": f"{folder / 'ralm.toml'}: ralm top --config {folder / 'ralm.toml'}",
             "log": f"{flow.log}",
         }
+        if options.dashboards:
+            target = f"{settings.metrics_host}:{settings.metrics_port}"
+            prometheus = stack.enter_context(Prometheus(folder / "prometheus", [target]))
+            prometheus.wait_ready()
+            lines["dashboards"] = prometheus.console
         for name, text in lines.items():
             console.print(f"[bold]{name:<13}[/]{text}", soft_wrap=True, highlight=False)
         console.print("Clicks and requests of the present time flow until Ctrl-C.")
