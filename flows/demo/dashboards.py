@@ -22,6 +22,7 @@ class Prometheus(ChildProcess):
         folder: where its data, its log and what it is configured with go; its old data is removed.
         targets: host:port of the processes.
         port: its port, or another where that is taken.
+        every: how often it scrapes, and judges the rules.
 
     Attributes:
         port: the port that it listens on.
@@ -31,7 +32,7 @@ class Prometheus(ChildProcess):
         RalmError: when it does not start.
     """
 
-    def __init__(self, folder: Path, targets: list[str], port: int = 9090) -> None:
+    def __init__(self, folder: Path, targets: list[str], port: int = 9090, every: str = "5s") -> None:
         program = shutil.which("prometheus")
         if program is None:
             msg = "prometheus is not installed (Debian, Ubuntu: apt-get install prometheus; or https://prometheus.io)"
@@ -39,7 +40,7 @@ class Prometheus(ChildProcess):
         shutil.rmtree(folder / "data", ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         export(folder, targets)
-        self._quicken(folder / "prometheus.yml")
+        _quicken(folder / "prometheus.yml", every)
         self.port = free_port(_HOST, port)
         command = [
             program,
@@ -81,8 +82,8 @@ class Prometheus(ChildProcess):
         finally:
             connection.close()
 
-    @staticmethod
-    def _quicken(config: Path) -> None:
-        """Somebody looks now: what happens is to be seen within seconds."""
-        text = config.read_text("utf-8")
-        config.write_text(text.replace("_interval: 15s", "_interval: 5s"), "utf-8")
+
+def _quicken(config: Path, every: str) -> None:
+    """Somebody looks now: what happens is to be seen within seconds."""
+    text = config.read_text("utf-8")
+    config.write_text(text.replace("_interval: 15s", f"_interval: {every}"), "utf-8")

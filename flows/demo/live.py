@@ -34,6 +34,7 @@ _BAD = 0.002
 """Share of the messages that nobody can use."""
 _TOO_LONG = 70_000
 _REST_S = 0.05
+_LOOK_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,9 @@ class LiveTraffic:
         self._rates = {"clicks": rates.clicks, "requests": rates.requests}
         self._due = dict.fromkeys(self._rates, 0.0)
         self._clock = clock
-        self._last = clock()
+        self._last = self._looked = clock()
+        self._names = names
+        self._asking = False
 
     def due(self) -> list[ProducerRecord]:
         """The messages that have become due since the last call; after a pause those of a second at most."""
@@ -110,12 +113,12 @@ class LiveTraffic:
                     self._due[kind] -= 1
         return out
 
-    def run(self, producer: Producer, check: Callable[[], None]) -> None:
-        """Send until it is interrupted.
+    def run(self, producer: Producer, live: Callable[[], bool]) -> None:
+        """Send until it is interrupted; requests only once there is something to recommend.
 
         Args:
             producer: what sends.
-            check: called now and then; raises to end it.
+            live: asked now and then whether an item is live; raises to end it.
 
         Raises:
             RalmError: when something is not delivered.
@@ -123,8 +126,11 @@ class LiveTraffic:
         try:
             while True:
                 for record in self.due():
-                    producer.send(record)
+                    if self._asking or record.topic != self._names.requests:
+                        producer.send(record)
                 producer.poll(_REST_S)
-                check()
+                if self._clock() - self._looked >= _LOOK_EVERY_S:
+                    self._looked, is_live = self._clock(), live()
+                    self._asking = self._asking or is_live
         finally:
             producer.flush()

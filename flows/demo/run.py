@@ -30,6 +30,7 @@ from flows.kafka.topics import TopicNames
 from flows.messages.codec import encode_scores
 from flows.messages.types import Click
 from flows.support.errors import RalmError
+from flows.support.metrics_page import ScrapeError
 from flows.support.progress import bars, working
 from state.owner_lock import file_lock
 
@@ -107,10 +108,17 @@ def _live(console: Console, prepared: Prepared, settings: Settings, options: Dem
         console.print("Clicks and requests of the present time flow until Ctrl-C.")
         try:
             traffic = LiveTraffic(prepared.data, TopicNames.of(settings), rng_seed=settings.rng_seed)
-            traffic.run(Producer.of_tool(settings), flow.check)
+            traffic.run(Producer.of_tool(settings), lambda: _has_live_items(flow))
         except KeyboardInterrupt:
             console.print("stopping")
         flow.drain()
+
+
+def _has_live_items(flow: FlowProcess) -> bool:
+    try:
+        return flow.page().total("ralm_index_items") > 0
+    except ScrapeError:
+        return False
 
 
 def _run(

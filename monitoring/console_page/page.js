@@ -4,7 +4,7 @@
 const MADE = JSON.parse(document.getElementById('made').textContent);
 const RANGES = [15, 60, 180, 720, 2880], EVERY_MS = 15000, POINTS = 150, PATIENCE_MS = 30000;
 const COLOURS = ['#0969da', '#bc4c00', '#1a7f37', '#cf222e', '#8250df', '#9a6700', '#bf3989', '#57606a', '#1b7c83', '#6e7781'];
-const W = 400, H = 130, LEFT = 46, BOTTOM = 16, TOP = 6;
+const H = 130, LEFT = 46, BOTTOM = 16, TOP = 6;
 const given = new URLSearchParams(location.search);
 const chosen = { job: given.get('job') || '', instance: given.get('instance') || '.*', minutes: +(given.get('minutes') || 60) };
 const at = id => document.getElementById(id);
@@ -78,6 +78,7 @@ const last = series => series.points.at(-1)[1];
 function numbers(panel, box, all) {
   const judged = panel.bad_from !== null || panel.bad_below !== null;
   const first = panel.queries[0].legend, counts = all.filter(series => panel.queries.length === 1 || series.name === first);
+  const named = all.length > 1 || panel.queries[0].legend.includes('}');
   const wrong = counts.some(series => off(panel, last(series)));
   box.classList.toggle('bad', wrong);
   box.classList.toggle('good', judged && !wrong);
@@ -87,7 +88,7 @@ function numbers(panel, box, all) {
   for (const series of all) {
     const line = element(place, 'div');
     element(line, 'span', 'value' + (counts.includes(series) && off(panel, last(series)) ? ' off' : ''), shown(last(series), panel.unit) + ' ');
-    if (all.length > 1) element(line, 'span', 'faint', series.name);
+    if (named) element(line, 'span', 'faint', series.name);
   }
 }
 
@@ -98,8 +99,9 @@ function lines(panel, box, all, marks, start, end) {
   let high = Math.max(...ys), low = Math.min(0, ...ys);
   if (panel.bad_from !== null && high > panel.bad_from / 3) high = Math.max(high, panel.bad_from * 1.05);
   if (high <= low) high = low + 1;
+  const W = Math.max(200, place.clientWidth);
   const X = x => LEFT + (x - start) / (end - start) * (W - LEFT), Y = y => TOP + (high - y) / (high - low) * (H - TOP - BOTTOM);
-  const svg = drawn(place, 'svg', { viewBox: `0 0 ${W} ${H}`, preserveAspectRatio: 'none', role: 'img' });
+  const svg = drawn(place, 'svg', { viewBox: `0 0 ${W} ${H}`, role: 'img' });
   for (const y of [low, (low + high) / 2, high]) {
     drawn(svg, 'line', { x1: LEFT, x2: W, y1: Y(y), y2: Y(y), stroke: '#e6eaee' });
     drawn(svg, 'text', { x: LEFT - 4, y: Y(y) + 3, 'text-anchor': 'end' }, shown(y, panel.unit));
@@ -185,7 +187,11 @@ async function alerts() {
   found.sort((a, b) => order.indexOf(kind(a)) - order.indexOf(kind(b)));
   place.replaceChildren();
   if (!found.some(one => one.state === 'firing')) element(place, 'p', 'calm', 'No alert fires.');
+  const told = new Set();
   for (const one of found) {
+    const which = [one.labels.alertname, one.labels.instance, one.labels.partition, one.labels.topic_kind].join(' ');
+    if (told.has(which)) continue;
+    told.add(which);
     const since = new Date(one.activeAt).toISOString().slice(11, 19);
     const line = element(place, 'p', kind(one), `${kind(one) === 'pending' ? 'About to fire: ' : ''}${one.labels.alertname} since ${since}: ${one.annotations.description} `);
     element(line, 'button', '', 'runbook').onclick = () => read(one.labels.alertname);
