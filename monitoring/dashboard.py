@@ -92,20 +92,21 @@ def _annotation(mark: Mark) -> build.AnnotationQuery:
 
 
 def _panel(panel: Panel) -> stat.Panel | timeseries.Panel:
-    builder = _number() if panel.shape == "number" else _lines(panel)
+    builder = _lines(panel) if panel.shape == "lines" else _number(panel)
     builder.title(panel.title).description(panel.description).unit(panel.unit).datasource(_SOURCE)
     builder.span(panel.width).height(_HEIGHT).thresholds(_thresholds(panel))
     for place, (legend, expr) in enumerate(panel.queries.items()):
         target = (
             prometheus.Dataquery().expr(expr).legend_format(legend).ref_id(chr(ord("A") + place)).datasource(_SOURCE)
         )
-        builder.with_target(target.instant() if panel.shape == "number" else target.range())
+        builder.with_target(target.range() if panel.shape == "lines" else target.instant())
     return builder
 
 
-def _number() -> stat.Panel:
+def _number(panel: Panel) -> stat.Panel:
     last = common.ReduceDataOptions().calcs(["lastNotNull"])
-    number = stat.Panel().reduce_options(last).text_mode(BigValueTextMode.VALUE_AND_NAME)
+    text = BigValueTextMode.NAME if panel.shape == "names" else BigValueTextMode.VALUE_AND_NAME
+    number = stat.Panel().reduce_options(last).text_mode(text)
     return number.graph_mode(BigValueGraphMode.NONE).color_mode(BigValueColorMode.BACKGROUND)
 
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "evaluate": "compare the model with its baselines",
     "topics": "create the topics, or show how they differ",
     "run": "run a dataflow",
+    "top": "show what a running flow does, on a terminal",
     "replay": "send clicks and requests from files to Kafka",
     "state": "inspect, verify, back up and restore the stores",
     "dead-letters": "list, explain and redrive dead letters",

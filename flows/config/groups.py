@@ -282,6 +282,11 @@ class AllSettings(
     """Every setting, before the rules between settings are applied."""
 
 
+def group_of(setting_name: str) -> str | None:
+    """The group of a setting; None for what is no setting."""
+    return _GROUP_OF.get(setting_name)
+
+
 def names_of(*groups: str) -> list[str]:
     """The names of the settings of some groups, in the order of docs/settings.md."""
     return [

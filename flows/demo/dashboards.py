@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Callable
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
@@ -23,6 +24,7 @@ class Prometheus(ChildProcess):
         targets: host:port of the processes.
         port: its port, or another where that is taken.
         every: how often it scrapes, and judges the rules.
+        changed: called with the folder before the start, to change what was exported.
 
     Attributes:
         port: the port that it listens on.
@@ -32,7 +34,14 @@ class Prometheus(ChildProcess):
         RalmError: when it does not start.
     """
 
-    def __init__(self, folder: Path, targets: list[str], port: int = 9090, every: str = "5s") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        targets: list[str],
+        port: int = 9090,
+        every: str = "5s",
+        changed: Callable[[Path], None] = lambda _: None,
+    ) -> None:
         program = shutil.which("prometheus")
         if program is None:
             msg = "prometheus is not installed (Debian, Ubuntu: apt-get install prometheus; or https://prometheus.io)"
@@ -40,7 +49,8 @@ class Prometheus(ChildProcess):
         shutil.rmtree(folder / "data", ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         export(folder, targets)
-        _quicken(folder / "prometheus.yml", every)
+        _scrape_every(folder / "prometheus.yml", every)
+        changed(folder)
         self.port = free_port(_HOST, port)
         command = [
             program,
@@ -83,7 +93,7 @@ class Prometheus(ChildProcess):
             connection.close()
 
 
-def _quicken(config: Path, every: str) -> None:
+def _scrape_every(config: Path, every: str) -> None:
     """Somebody looks now: what happens is to be seen within seconds."""
     text = config.read_text("utf-8")
     config.write_text(text.replace("_interval: 15s", f"_interval: {every}"), "utf-8")

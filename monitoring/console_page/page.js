@@ -92,6 +92,11 @@ function numbers(panel, box, all) {
   }
 }
 
+function names(box, all) {
+  box.querySelector('.body').replaceChildren();
+  for (const series of all) element(box.querySelector('.body'), 'div', '', series.name);
+}
+
 function lines(panel, box, all, marks, start, end) {
   const place = box.querySelector('.body');
   place.replaceChildren();
@@ -150,14 +155,15 @@ function frame() {
 async function draw(panel, marks, end) {
   const box = document.querySelector(`[data-number="${panel.place}"]`);
   try {
-    const ask = panel.shape === 'number' ? now : range;
+    const ask = panel.shape === 'lines' ? range : now;
     const all = (await Promise.all(panel.queries.map(one => ask(one.expr, one.legend, end)))).flat();
     box.dataset.state = all.length ? 'drawn' : 'empty';
     box.querySelector('.body').classList.toggle('faint', !all.length);
     if (!all.length) {
       box.classList.remove('good', 'bad');
       box.querySelector('.body').textContent = 'nothing in this time';
-    } else if (panel.shape === 'number') numbers(panel, box, all);
+    } else if (panel.shape === 'names') names(box, all);
+    else if (panel.shape === 'number') numbers(panel, box, all);
     else lines(panel, box, all, marks, end - chosen.minutes * 60, end);
   } catch (error) {
     box.dataset.state = 'failed';

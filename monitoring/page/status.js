@@ -157,7 +157,7 @@ function letters(r) {
   const d = r.dead_letters, most = 8;
   rows('letters', ['dead letters', '', whole(d.total)], d.reasons.slice(0, most).map(one =>
     [one.topic_kind, { text: one.reason.replaceAll('_', ' '), kind: 'text' }, whole(one.count)]));
-  const more = d.reasons.length > most ? `and ${d.reasons.length - most} reasons more. ` : '';
+  const more = d.reasons.length > most ? `And ${d.reasons.length - most} more. ` : '';
   const stopped = d.not_read.length ? `NOT READ because of too many: ${d.not_read.join(', ')}. ` : '';
   note('letters', stopped + more + (d.total ? `${whole(d.recent)} in the last ${duration(r.recent_s * 1000)}. ralm dead-letters list shows them.` : 'None.'), stopped);
 }

@@ -19,7 +19,7 @@ class Panel:
         description: how to read it and what to do.
         queries: PromQL by legend; of numbers only the first is drawn large.
         width: of 24.
-        shape: lines over time, or a number of now.
+        shape: lines over time, a number of now, or the legends of what there is now.
         bad_from: drawn red from here on.
         bad_below: drawn red below this.
     """
@@ -29,7 +29,7 @@ class Panel:
     description: str
     queries: dict[str, str]
     width: int = 8
-    shape: Literal["lines", "number"] = "lines"
+    shape: Literal["lines", "number", "names"] = "lines"
     bad_from: float | None = None
     bad_below: float | None = None
 

@@ -37,7 +37,7 @@ HEALTHY = [
         "scorers ignore centroids of another version.",
         {"{{instance}} {{flow}} {{version}} model {{model_version}}": here("ralm_build_info")},
         6,
-        "number",
+        "names",
     ),
     Panel(
         "How long has each process been running?",

@@ -21,7 +21,7 @@ def command() -> None:
 @click.option(
     "--repository", default="", metavar="URL", help="where this repository can be read, for links to runbooks"
 )
-def write(folder: Path, targets: tuple[str, ...], repository: str) -> None:
+def export_into(folder: Path, targets: tuple[str, ...], repository: str) -> None:
     """Write rules, dashboards, consoles, runbooks and examples of configurations into DIR.
 
     Files of the same names are overwritten, others stay. Start Prometheus with --config.file=DIR/prometheus.yml and
