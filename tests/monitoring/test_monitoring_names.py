@@ -13,7 +13,7 @@ from monitoring.reference import our_metrics
 WORD = r"(?:[a-z0-9_]+:)?\b(?:ralm|process|python)_[a-z0-9_]+(?::[a-z0-9_]+)?"
 NO_METRIC = {"ralm_repository"}
 COMMANDS = (
-    r"ralm (train|run (look-alike|seeds|scores)( --check)?|topics|state (show|item [A-Z]+|verify)|"
+    r"ralm (train|run (look-alike|seeds|scores)( --check)?|topics|state (show( --json)?|item [A-Z]+( --user [A-Z]+)?|verify)|top( --once)?|"
     r"dead-letters (list|count|explain|redrive)( --since \w+)?( --limit \d+)?)"
 )
 PLACES = {"job", "instance", "le", "partition"}
@@ -134,6 +134,9 @@ def test_runbooks_name_commands_flags_and_pages_that_exist(room: Any) -> None:
         "--check",
         "--since",
         "--limit",
+        "--once",
+        "--user",
+        "--json",
     }
     for name, text in room.runbooks.items():
         for command in re.findall(r"^(ralm .*)$|`(ralm [^`]*)`", text, re.MULTILINE):
