@@ -23,7 +23,7 @@ PIP_INSTALL_LOCKED := $(PIP_INSTALL) --no-deps --require-hashes --only-binary :a
 
 # First what has hashes, then whichever build of torch the index offers, then what a CUDA build needs besides; nothing
 # is left for the last command to bring.
-$(INSTALLED): pyproject.toml constraints.txt requirements.lock requirements-cuda.lock
+$(INSTALLED): setup.py pyproject.toml constraints.txt requirements.lock requirements-cuda.lock $(wildcard ralm/clustering/kmeans*)
 	$(call first,$(PYTHON),$(NO_PYTHON)) -m venv $(VENV)
 	$(PIP_INSTALL_LOCKED) -r requirements.lock
 	$(PIP_INSTALL) --no-deps --only-binary :all: -c constraints.txt torch
@@ -31,8 +31,18 @@ $(INSTALLED): pyproject.toml constraints.txt requirements.lock requirements-cuda
 	PYTHONWARNINGS=ignore $(PIP_INSTALL) --upgrade-strategy only-if-needed --no-build-isolation -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: venv ## The whole system on real clicks: train, stream, score, summary
-	$(BIN)/ralm demo $(DEMO)
+# The demo and serving need no torch and no tools: a small environment will do, unless the one for development is there.
+DEMO_VENV := $(VENV)-demo
+DEMO_INSTALLED := $(if $(wildcard $(INSTALLED)),$(INSTALLED),$(DEMO_VENV)/.installed)
+
+$(DEMO_VENV)/.installed: setup.py pyproject.toml requirements-demo.lock $(wildcard ralm/clustering/kmeans*)
+	$(call first,$(PYTHON),$(NO_PYTHON)) -m venv $(DEMO_VENV)
+	$(DEMO_VENV)/bin/pip install --disable-pip-version-check --quiet --no-deps --require-hashes --only-binary :all: -r requirements-demo.lock
+	PYTHONWARNINGS=ignore $(DEMO_VENV)/bin/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(DEMO_INSTALLED) ## The whole system on real clicks, in an environment without torch: train, stream, score, summary
+	$(dir $(DEMO_INSTALLED))bin/ralm demo $(DEMO)
 
 dashboards: venv prometheus ## The demo with clicks of now, and Prometheus with rules, alerts and dashboards beside it
 	$(BIN)/ralm demo --live --dashboards $(DEMO)
@@ -87,7 +97,8 @@ lock: venv ## Pin what pyproject.toml asks for, with hashes (UPGRADE=1: the newe
 	$(COMPILE) --output-file $(VENV)-lock/main.txt $(VENV)-lock/main.in
 	$(COMPILE) -c $(VENV)-lock/main.txt --output-file $(VENV)-lock/cuda.txt $(VENV)-lock/cuda.in
 	$(BIN)/python .ci/dependencies.py pins $(VENV)-lock
+	$(BIN)/python .ci/dependencies.py demo
 	rm -rf $(VENV)-lock
 
 clean: ## Remove what was made (not .ralm, which holds data, bundles and state)
-	rm -rf $(VENV) $(VENV)-lock .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(VENV)-demo $(VENV)-lock .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

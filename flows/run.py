@@ -11,6 +11,9 @@ from types import FrameType
 from flows import look_alike, scores, seeds
 from flows.config.settings import Settings
 from flows.engine.launch import Dataflow, launch
+from flows.kafka.config import consumer_config
+from flows.kafka.topic_marks import TopicMarks
+from flows.kafka.topic_watch import BrokerAsker, TopicWatch
 from flows.kafka.topics import TopicNames
 from flows.messages.brake import RELEASE_SIGNAL, DeadLetterBrake
 from flows.messages.rejects import REASONS
@@ -98,25 +101,44 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
             stack.enter_context(OwnerLock(Path(settings.state_dir), settings.process_id, name))
         except OwnedElsewhereError as error:
             raise RalmError(str(error)) from error
-        state = open_state_dir(Path(settings.state_dir))
+        open_state_dir(Path(settings.state_dir))
         drains = DrainCount(Path(settings.state_dir), settings.process_id)
         port = settings.metrics_port and settings.metrics_port + settings.process_id
         status = StatusReport(health, _facts(name, settings, bundle, version))
         server = stack.enter_context(closing(_serve(health, settings.metrics_host, port, status)))
-        runtime = Runtime(settings, bundle, health, state, stopping, brakes=brakes)
+        begun = threading.Event()
         if settings.addresses:
-            watch_for_signals(runtime.begun.is_set)
+            watch_for_signals(begun.is_set)
         if _stopped(stopping, name):
             drains.drained()
             return
         log.info("starting", flow=name, model_version=bundle.version, metrics=f"{settings.metrics_host}:{server.port}")
-        sides = [stack.enter_context(closing(build(runtime))) for build in spec.sides]
         stack.callback(status.start(log.info))
-        launch(spec.wire(*sides), settings)
-        for side in sides:
-            side.settled()
+        while True:
+            state, marks = open_state_dir(Path(settings.state_dir)), TopicMarks()
+            with closing(_watch(spec, settings, health, marks)) as watch:
+                runtime = Runtime(
+                    settings, bundle, health, state, stopping, begun, brakes=brakes, watch=watch, marks=marks
+                )
+                _run_once(spec, runtime)
+            if stopping.is_set() or not runtime.clock.was_set_back():
+                break
+            back = f"{runtime.clock.set_back_by:.0f} s"
+            log.warning("the wall clock was set back: what was read is settled, and the flow begins anew", back=back)
         drains.drained()
     log.info("drained", flow=name)
+
+
+def _run_once(spec: FlowSpec, runtime: Runtime) -> None:
+    """Run the dataflow until its sources end, and all that they led to has settled."""
+    with ExitStack() as stack:
+        sides = [stack.enter_context(closing(build(runtime))) for build in spec.sides]
+        for side in sides:
+            side.prepare()
+        runtime.watch.start()
+        launch(spec.wire(*sides), runtime.settings)
+        for side in sides:
+            side.settled()
 
 
 def _looked_over(name: str, settings: Settings, stopping: StopFlag) -> Bundle | None:
@@ -149,14 +171,32 @@ def _facts(name: str, settings: Settings, bundle: Bundle, version: str) -> Facts
         writes=topics.writes,
         model={
             "model_version": bundle.version,
-            "users": len(bundle.vectors.keys),
-            "dimensions": bundle.towers.dim,
+            "users": len(bundle.vectors),
+            "dimensions": bundle.form.dim,
             "bundle": settings.bundle,
         },
         store={"directory": settings.state_dir},
         window_ms=settings.window,
         min_seeds=settings.min_seeds,
     )
+
+
+def _watch(spec: FlowSpec, settings: Settings, health: Health, marks: TopicMarks) -> TopicWatch:
+    """What watches the flow's topics; what is there now is what is watched."""
+    names = TopicNames.of(settings)
+
+    def tell(ok: bool, why: str) -> None:
+        health.set("topics", ok, why)
+
+    watch = TopicWatch(
+        {kind: getattr(names, kind) for kind in spec.topics.all},
+        read=frozenset(spec.topics.reads) - {"centroids"},
+        kept=frozenset((*spec.topics.reads, "centroids")),
+        asker=BrokerAsker(consumer_config(settings), marks),
+        tell=tell,
+    )
+    watch.begin()
+    return watch
 
 
 def _serve(health: Health, host: str, port: int, status: StatusReport) -> HealthServer:

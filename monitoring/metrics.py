@@ -31,11 +31,12 @@ KINDS_BRAKED = ("clicks", "requests", "candidates")
 KINDS_WRITTEN = ("centroids", "scores", "dead_letters")
 """Topics that are written."""
 
-CLICK_OUTCOMES = ("applied", "replayed", "refused")
+CLICK_OUTCOMES = ("applied", "replayed")
 KAFKA_CLIENTS = ("source", "sink", "index")
 RECLUSTER_OUTCOMES = ("emitted", "too_few_seeds", "no_vectors", "failed", "unlisted", "shed")
-ITEM_ENDS = ("idle", "retired", "expired", "over_capacity")
-"""Why an item is evicted: no click for item_ttl, a tombstone, its expires_at, or more items than max_items."""
+ITEM_ENDS = ("idle", "retired", "expired", "unlisted", "over_capacity", "forgotten")
+"""Why an item is served no more: no click for item_ttl, a message that retires it, its expires_at, or none that lists
+it; and with its seeds, since there are more items than max_items, or no click came for seeds_retention."""
 
 REQUEST_STATUSES = ("ok", "unknown_user", "no_candidates", "expired")
 
@@ -124,10 +125,13 @@ KAFKA_POSITION_TIME = _gauge(
 
 CLICKS = _counter(
     "ralm_clicks_total",
-    "Clicks: applied to the seed sets, replayed and there already, or refused, as their item was retired.",
+    "Clicks: applied to the seed sets, or replayed and there already.",
     at_0={"outcome": CLICK_OUTCOMES},
 )
 LATE_CLICKS = _counter("ralm_late_clicks_total", "Clicks whose window was closed; they join the seed set all the same.")
+SPLIT_ITEMS = _counter(
+    "ralm_split_items_total", "Items whose clicks came to two partitions: their producers use different partitioners."
+)
 WATERMARK = _gauge(
     "ralm_watermark_timestamp_seconds",
     "The event time before which no click is expected any more, Unix time, seconds.",
@@ -143,14 +147,17 @@ PENDING_ITEMS = _gauge(
     "ralm_pending_items", "Items of closed windows that still wait for clustering or for its result.", "partition"
 )
 SEEDS = _gauge("ralm_seeds", "Seeds of all items.", "partition")
-SEED_EVICTIONS = _counter("ralm_seeds_evicted_total", "Seeds that newer ones drove out of a full seed set.")
+SEED_EVICTIONS = _counter(
+    "ralm_seeds_evicted_total", "Seeds that newer ones drove out of a full seed set, or that a gap of item_ttl ended."
+)
 ITEMS_ENDED = _counter(
     "ralm_items_ended_total",
-    "Items evicted: idle, retired by a tombstone, expired, or over capacity (more items than max_items).",
+    "Items served no more: idle for item_ttl, retired, expired, or not listed. Items dropped with their seeds: over "
+    "capacity (more items than max_items), or forgotten (idle for seeds_retention).",
     at_0={"reason": ITEM_ENDS},
 )
 LISTINGS = _gauge(
-    "ralm_listed_items", "Items of which the candidates topic says something: listed, or gone lately.", "partition"
+    "ralm_listed_items", "Items of which the candidates topic says something: listed, expired or retired.", "partition"
 )
 STORE_WRITE_SECONDS = _histogram(
     "ralm_store_write_duration_seconds",

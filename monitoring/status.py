@@ -195,8 +195,6 @@ class StatusReport:
                 samples.total("ralm_messages_read_total", topic_kind="centroids") if "centroids" in reads else None
             ),
             "clicks_lag": samples.total("ralm_kafka_lag_messages", topic_kind="clicks"),
-            "applied": samples.total("ralm_clicks_total", outcome="applied"),
-            "refused": samples.total("ralm_clicks_total", outcome="refused"),
             "items": items["known"],
             "pending": items["waiting"],
             "next_end": _iso(next_end) if next_end else "",

@@ -45,8 +45,7 @@ def why_none_live(facts: Mapping[str, Any]) -> str:
     """Why no item is live, as a sentence that says what to look at next.
 
     Args:
-        facts: ``clicks_read``, ``clicks_lag``, ``applied``, ``refused``, ``items``, ``dirty``, ``pending``, ``windows``
-            (closed), ``next_end`` (ISO time of the next window's end, or empty), ``outcomes`` of clusterings,
+        facts: ``clicks_read``, ``clicks_lag``, ``items``, ``pending``, ``next_end`` (ISO time of the next window's end, or empty), ``outcomes`` of clusterings,
             ``min_seeds``, ``centroids_read``; those of clicks are None in a process that reads none.
     """
     if facts["clicks_read"] is None:
@@ -65,9 +64,7 @@ def _before_clusterings(facts: Mapping[str, Any]) -> str:
             return f"no click has been read, and {facts['clicks_lag']:,.0f} wait in Kafka"
         return "no click has come: is anything sent to the clicks topic?"
     if not facts["items"]:
-        if facts["refused"] and not facts["applied"]:
-            return "all clicks were refused, as their items are retired"
-        return "of all clicks that were read none is kept: look at the dead letters, and at what item_ttl has dropped"
+        return "of all clicks that were read none is kept: look at the dead letters"
     if facts["pending"]:
         return f"{facts['pending']:,.0f} items wait for clustering"
     if not sum(facts["outcomes"].values()):

@@ -75,14 +75,23 @@ def hit_rate(hit: NDArray[np.bool_]) -> float:
     return float(hit.any(axis=1).mean()) if len(hit) else float("nan")
 
 
-def precision(hit: NDArray[np.bool_], wanted: Ints) -> float:
-    """Eq. 12: ``prec@K = (1/N) sum_i size(R_iK ∩ S_i) / min(K, size(S_i))``.
+def precisions(hit: NDArray[np.bool_], wanted: Ints) -> Doubles:
+    """Of each user what eq. 12 is the mean of, ``size(R_iK ∩ S_i) / min(K, size(S_i))``.
 
     Args:
         hit: bool[N, K], of the K best items of each user.
         wanted: size(S_i), int64[N], at least 1.
+
+    Returns:
+        float64[N].
     """
-    return float((hit.sum(axis=1) / np.minimum(hit.shape[1], wanted)).mean())
+    each: Doubles = hit.sum(axis=1) / np.minimum(hit.shape[1], wanted)
+    return each
+
+
+def precision(hit: NDArray[np.bool_], wanted: Ints) -> float:
+    """Eq. 12: ``prec@K = (1/N) sum_i size(R_iK ∩ S_i) / min(K, size(S_i))``, of the same as `precisions`."""
+    return float(precisions(hit, wanted).mean())
 
 
 def recall(hit: NDArray[np.bool_], wanted: Ints) -> float:

@@ -101,10 +101,10 @@ class ClickHistories:
     def __init__(self, interactions: Interactions, length: int) -> None:
         self._data = interactions
         self._length = length
-        times = interactions.clicks_time
-        self._first = int(times.min()) if len(times) else 0
-        self._span = int(times.max()) - self._first + 2 if len(times) else 2
-        self._order = interactions.clicks_user * self._span + (times - self._first)  # ascending
+        # Ranks instead of times: however far apart these are, user * span + rank stays within int64.
+        self._times, rank = np.unique(interactions.clicks_time, return_inverse=True)
+        self._span = len(self._times) + 1
+        self._order = interactions.clicks_user * self._span + rank  # ascending
 
     def items_before(self, users: Ints, times: Ints) -> Ints:
         """The items that users clicked strictly before times, most recent first.
@@ -116,7 +116,7 @@ class ClickHistories:
         Returns:
             Item number + 1, int64[B, length], padded with 0.
         """
-        since = np.clip(times - self._first, 0, self._span - 1)
+        since = np.searchsorted(self._times, times)  # how many different times lie before
         stop = np.searchsorted(self._order, users * self._span + since)  # the first click at or after the time
         start = np.searchsorted(self._order, users * self._span)
         place = stop[:, None] - 1 - np.arange(self._length)  # (B, length)

@@ -4,9 +4,12 @@ A seed set is a rule and not a history. Each user counts once, with the time of 
 ``capacity`` newest stay, newest by (event time, then user key). ``merge`` under this rule is commutative,
 associative and idempotent, so clicks may come twice, late or in any order, and two halves merged give the whole.
 (Section 4 of the paper keeps "the latest 3 million clicks" of each candidate.)
+
+Clicks are folded in window by window (``fold``): the set as of a window's end is what was folded and what lies before
+that end, whatever came later. Where more than a gap lies between an item's clicks, its set ends and begins anew.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self, TypeAlias
 
@@ -85,10 +88,56 @@ class SeedSet:
         times = np.insert(times, place[~known], other.times[~known])
         return type(self)(users, times).newest(capacity)
 
-    def before(self, time: int) -> Self:
-        """The seeds whose newest click is earlier than ``time`` (ms)."""
-        earlier = self.times < time
-        return self if earlier.all() else type(self)(self.users[earlier], self.times[earlier])
+
+@dataclass(frozen=True)
+class WindowClicks:
+    """An item's clicks of one window, while they are kept apart.
+
+    Attributes:
+        closes: end of the window with whose close they are folded in, ms: their own, or of late clicks the first that
+            closes after they came.
+        window: end of their own window, ms; the clicks lie before it.
+        first: the earliest of them, ms, also if its user clicked again.
+        seeds: the rule applied to them.
+    """
+
+    closes: int
+    window: int
+    first: int
+    seeds: SeedSet
+
+
+def fold(
+    folded: Sequence[SeedSet], windows: Iterable[WindowClicks], capacity: int, max_gap: int = 0
+) -> tuple[SeedSet, bool]:
+    """Fold windows into a set, in the order in which they close; of those that close at once the earlier window first.
+
+    A window whose first click comes more than ``max_gap`` after the newest click of the set begins the set anew. All
+    clicks of one (closes, window) count together, whatever parts they come in, so the result follows from the clicks
+    and where windows closed, and from no order within a window.
+
+    Args:
+        folded: the set as of the last close, in any parts; the large one first is cheapest.
+        windows: what comes after it; several parts of a window may come.
+        capacity: N, the most seeds that are kept.
+        max_gap: ms; 0: no gap ends a set.
+
+    Returns:
+        The set, and whether nothing of ``folded`` is in it, since a gap ended that.
+    """
+    groups: dict[tuple[int, int], list[WindowClicks]] = {}
+    for part in windows:
+        groups.setdefault((part.closes, part.window), []).append(part)
+    parts, ended = list(folded), False
+    newest = max((int(part.times.max()) for part in parts if len(part)), default=None)
+    for key in sorted(groups):
+        group = groups[key]
+        if max_gap and newest is not None and min(part.first for part in group) - newest > max_gap:
+            parts, ended = [], True
+        parts += [part.seeds for part in group]
+        last = max(int(part.seeds.times.max()) for part in group)
+        newest = last if newest is None else max(newest, last)
+    return merge_all(parts, capacity), ended
 
 
 def merge_all(parts: Sequence[SeedSet], capacity: int) -> SeedSet:

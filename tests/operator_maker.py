@@ -30,7 +30,9 @@ def make_pool(path: Path, rng_seed: int) -> ClusteringPool:
     return ClusteringPool(bundle, ClusteringSettings(clusters=4, min_seeds=3, cluster_sample=1000))
 
 
-def batch(offset: int, *clicks: tuple[str, int, int], idle: int = 0) -> ClickBatch:
+def batch(
+    offset: int, *clicks: tuple[str, int, int], idle: int = 0, now: int = 0, heard: int | None = None
+) -> ClickBatch:
     """Clicks (item, number of the user, time) from an offset on."""
     ids = sorted({item for item, _, _ in clicks})
     return ClickBatch(
@@ -42,17 +44,20 @@ def batch(offset: int, *clicks: tuple[str, int, int], idle: int = 0) -> ClickBat
         USERS[[user for _, user, _ in clicks]] if clicks else USERS[:0],
         np.array([ts for _, _, ts in clicks], np.int64),
         np.arange(offset, offset + len(clicks)),
+        None,
+        now,
+        heard,
     )
 
 
-def listing(offset: int, item: str, *, sent: int, expires_at: int | None = None) -> CandidateBatch:
+def listing(offset: int, item: str, *, expires_at: int | None = None) -> CandidateBatch:
     """A message that lists an item."""
-    return CandidateBatch(0, offset + 1, [CandidateChange(offset, item, False, expires_at, sent)])
+    return CandidateBatch(0, offset + 1, [CandidateChange(offset, item, False, expires_at)])
 
 
-def tombstone(offset: int, item: str, *, sent: int) -> CandidateBatch:
+def tombstone(offset: int, item: str) -> CandidateBatch:
     """A message that retires an item."""
-    return CandidateBatch(0, offset + 1, [CandidateChange(offset, item, True, None, sent)])
+    return CandidateBatch(0, offset + 1, [CandidateChange(offset, item, True, None)])
 
 
 def settle(operator: SeedSetOperator) -> list[OutMessage]:

@@ -92,7 +92,7 @@ class Writer:
                 changes.centroids[f"item-{item}"] = centroids(f"item-{item}", self.rng)
             if number % 10 == 9:
                 gone = f"item-{self.rng.integers(30)}"
-                changes.retired = [gone]
+                changes.evicted = [gone]
                 changes.seeds = [entry for entry in changes.seeds if entry[0] != gone]
                 changes.items.pop(gone, None)
                 changes.centroids.pop(gone, None)

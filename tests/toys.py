@@ -1,17 +1,29 @@
-"""A toy bundle: random weights, random vectors."""
+"""Toy bundles: random weights, random vectors; and bundles whose manifest fits what should not be in them."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ralm.scoring import AttentionWeights
-from state.bundle.bundle import Bundle, write_bundle
+from ralm.encoders.encoder import unit
+from ralm.scoring import AttentionWeights, CountedForm, ScoreForm
+from state.atomic_file import file_sha256
+from state.bundle.bundle import Bundle, version_of
+from state.bundle.write import BundleContent, write_bundle
+from state.item_keys import item_keys
 from state.user_keys import user_keys
 
 
 def toy_bundle(
-    path: Path, users: Sequence[str], *, dim: int = 8, scale: float = 1.0, prior: float = 0.0, rng_seed: int = 0
+    path: Path,
+    users: Sequence[str],
+    *,
+    dim: int = 8,
+    scale: float = 1.0,
+    paper: bool = False,
+    titles: dict[str, str] | None = None,
+    rng_seed: int = 0,
 ) -> Bundle:
     """Write a bundle in which these users have vectors, and open it.
 
@@ -19,14 +31,37 @@ def toy_bundle(
         path: its directory.
         users: their identifiers.
         dim: h, of the vectors.
-        scale: of the attention weights.
-        prior: weight of the seed count in a score.
+        scale: of the paper's attention weights.
+        paper: whether scores have the paper's form.
+        titles: of some items.
         rng_seed: fixes all numbers.
     """
     rng, attention = np.random.default_rng(rng_seed), 4
-    shapes = ((dim, dim), (attention, dim), (attention,))
-    weights = AttentionWeights(*(rng.normal(scale=scale, size=s).astype("f4") for s in shapes), prior=prior)
+    form: ScoreForm = CountedForm(dim)
+    if paper:
+        shapes = ((dim, dim), (attention, dim), (attention,))
+        form = AttentionWeights(*(rng.normal(scale=scale, size=s).astype("f4") for s in shapes))
     vectors = rng.normal(size=(len(users), dim)).astype("f4")
-    keys = user_keys(list(users))
-    write_bundle(path, towers=weights, user_tower={}, lookalike={}, keys=keys, vectors=vectors, details={})
+    named = titles or {}
+    content = BundleContent(
+        "toy",
+        form,
+        user_keys(list(users)),
+        vectors if paper else unit(vectors),
+        np.arange(len(users)),
+        item_keys=item_keys(list(named)),
+        titles=list(named.values()),
+    )
+    write_bundle(path, content, {})
     return Bundle.open(path)
+
+
+def rewrite(path: Path, **changes: object) -> None:
+    """Change a bundle's manifest, and have it fit what the bundle's files are now."""
+    manifest = {**json.loads((path / "manifest.json").read_text()), **changes}
+    for name in manifest["files"]:
+        if (path / name).is_file():
+            size = (path / name).stat().st_size
+            manifest["files"][name] = {"bytes": size, "sha256": file_sha256(path / name)}
+    manifest["version"] = version_of(manifest)
+    (path / "manifest.json").write_text(json.dumps(manifest))

@@ -185,7 +185,7 @@ def _generations(
         disk.append(_settled_mib(store, path))
         for some in np.array_split(np.arange(items), _EPOCHS):
             gone = [names[number] for number in some]
-            store.write(Changes(retired=gone), position=store.position + 1, model_version="bench")
+            store.write(Changes(evicted=gone), position=store.position + 1, model_version="bench")
             store.write(Changes(acked=gone), position=store.position + 1, model_version="bench")
         empty.append(_settled_mib(store, path))
     store.close()

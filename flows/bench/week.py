@@ -97,7 +97,9 @@ def simulate(folder: Path, plan: WeekPlan, progress: Callable[[str], None]) -> t
     with ExitStack() as stack:
         pool = stack.enter_context(closing(_pool(folder / "bundle", rng)))
         store = stack.enter_context(
-            closing(SeedStore.open(folder / "store", topic="clicks", partition=0, capacity=plan.max_seeds))
+            closing(
+                SeedStore.open(folder / "store", topic="clicks", partition=0, capacity=plan.max_seeds, max_gap=_TTL)
+            )
         )
         options = SeedSettings(max_seeds=plan.max_seeds, item_ttl=_TTL // 1000, window=_WINDOW // 1000)
         operator = SeedSetOperator(store, pool, options)

@@ -42,19 +42,19 @@ def duration(default: str, text: str) -> Any:
     return setting(parse_duration(default), text)
 
 
-def with_fields_of(config: type, prefix: str, without: str) -> Callable[[type[M]], type[M]]:
+def with_fields_of(config: type, prefix: str, without: tuple[str, ...]) -> Callable[[type[M]], type[M]]:
     """Add a setting for each field of a dataclass to a model.
 
     Args:
         config: a dataclass; the metadata of its fields hold ``text``, the description, and bounds as for ``setting``.
         prefix: put before each field's name.
-        without: a field that is left out.
+        without: fields that are left out.
     """
 
     def add(model: type[M]) -> type[M]:
         made: dict[str, Any] = {}
         for field in fields(config):
-            if field.name != without:
+            if field.name not in without:
                 kind = Annotated[field.type, NO_BOOL] if field.type in (int, float) else field.type
                 made[prefix + field.name] = (kind, setting(field.default, **field.metadata))
         return create_model(model.__name__, __base__=model, __doc__=model.__doc__, __module__=model.__module__, **made)

@@ -87,7 +87,9 @@ class TopicSettings(SettingGroup):
 class SourceSettings(SettingGroup):
     """How the flow reads its topics."""
 
-    start_from: Literal["earliest", "latest"] = setting("earliest", "where the very first start begins to read")
+    start_from: Literal["earliest", "latest"] = setting(
+        "earliest", "where the very first start begins to read; fixed then, whatever it is set to later"
+    )
     partitioner: Literal["auto", "crc32", "murmur2"] = setting(
         "auto", "how producers of clicks choose an item's partition; auto: as the known items are spread"
     )
@@ -106,6 +108,15 @@ class MessageSettings(SettingGroup):
     )
     max_candidates: Positive = setting(10_000, "a request with more candidates becomes a dead letter")
     dead_letter_max_bytes: MessageBytes = setting(900_000, "dead letters are cut to this size")
+
+
+class EventSettings(SettingGroup):
+    """What the headers of answers and centroids say besides version, model and content type."""
+
+    cloudevents: bool = setting(False, "give answers and centroids the headers of CloudEvents 1.0 (binary mode)")
+    cloudevents_source: Annotated[str, Field(min_length=1)] = setting(
+        "urn:ralm-streaming", "their ce_source, a URI; one for each deployment"
+    )
 
 
 class BrakeSettings(SettingGroup):
@@ -127,8 +138,8 @@ class StateSettings(SettingGroup):
     snapshot_interval: PositiveDuration = duration("2s", "time between two snapshots; a crash repeats that much")
     rebuild: Literal["complete", "partial"] = setting(
         "complete",
-        "how a missing store is rebuilt; complete: fail if the topic no longer holds all missing clicks; partial: "
-        "rebuild from what is left",
+        "what to do where the clicks topic no longer has what a store lacks, or was made anew; complete: refuse to "
+        "start; partial: keep what the store has, and go on with what the topic has",
     )
 
 
@@ -144,8 +155,23 @@ class SeedSettings(WindowSettings):
     """What is kept of each item, and for how long."""
 
     max_seeds: Positive = setting(3_000_000, "maximum seeds of an item (N); the newest are kept")
-    item_ttl: Duration = duration("24h", "drop an item this long after its last click, unless it is listed; 0: never")
-    max_items: Positive = setting(1_000_000, "maximum items per partition; those idle for longest are dropped")
+    item_ttl: Duration = duration(
+        "24h",
+        "an item that is not listed is served for so long after its last click, and a longer gap between its clicks "
+        "begins its seeds anew; 0: for ever",
+    )
+    seeds_retention: Duration = duration(
+        "7d",
+        "seeds of an item without clicks are forgotten after so long, by the time of the clicks, though not before "
+        "item_ttl; 0, or without item_ttl: never",
+    )
+    max_items: Positive = setting(
+        1_000_000,
+        "maximum items with seeds per partition; beyond it those idle for longest are dropped, 1/64 at a time",
+    )
+    max_listings: Positive = setting(
+        1_000_000, "maximum items per partition of which the candidates topic is remembered; the newest messages are"
+    )
     candidates: Literal["clicked", "listed"] = setting(
         "clicked", "which items are candidates; clicked: every clicked item; listed: items in the candidates topic"
     )
@@ -161,8 +187,22 @@ class ClusteringSettings(SettingGroup):
     rng_seed: Natural = setting(0, "fixes every random choice")
 
 
+MAX_PRIOR = 1.0
+"""Greatest weight of ``log(1 + seeds)``, which is 4.6 at 100 seeds; the cosines that it is added to are at most 1."""
+Weight: TypeAlias = Annotated[float, NO_BOOL, Field(ge=0, le=MAX_PRIOR)]
+
+
 class ScoringSettings(SettingGroup):
     """How requests are answered."""
+
+    prior: Weight = setting(
+        0.1,
+        "weight of log(1 + seeds) in a score: more favours what many click, 0 is taste alone; requests may override it",
+    )
+    activity: Weight = setting(
+        0.0,
+        "weight of log(1 + clicks of the user) in a score; changes no user's ranking, only that of users for an item",
+    )
 
     top_k: Positive = setting(100, "scores in an answer if the request does not say how many")
     max_top_k: Positive = setting(1000, "maximum scores in an answer")
@@ -206,15 +246,28 @@ class DataSettings(SettingGroup):
     data_dir: str = setting(".ralm/data", "directory of the data sets")
 
 
-@with_fields_of(TrainingConfig, prefix="train_", without="rng_seed")
-class TrainSettings(SettingGroup):
-    """The hyperparameters of `ralm train`; the defaults did best on validation. `rng_seed` counts too."""
+EncoderName: TypeAlias = Literal["both", "spectral", "learned", "paper"]
+_NOT_SET = ("rng_seed", "prior")
+"""Fields of ``TrainingConfig`` that are no settings of training: clustering shares the one, scoring has the other."""
 
+
+@with_fields_of(TrainingConfig, prefix="train_", without=_NOT_SET)
+class TrainSettings(SettingGroup):
+    """What `ralm train` makes, and how; `train_*` but the first two are hyperparameters of the encoder `paper`."""
+
+    encoder: EncoderName = setting(
+        "both",
+        "what makes users' vectors; spectral: a closed form, needs no torch; learned: trained on what is served; both: "
+        "side by side; paper: the paper's towers, whose vectors cannot follow a user's clicks",
+    )
     train_held_out: Share = setting(0.1, "share of the latest clicks that is held out to evaluate the bundle")
+    train_local_weight: Annotated[float, NO_BOOL, Field(ge=0, le=1)] = setting(
+        0.5, "weight of the local attention in a score, the global part's is the rest; 0 serves faster; not for paper"
+    )
 
     def hyperparameters(self) -> dict[str, Any]:
-        """Every field of ``TrainingConfig`` but ``rng_seed``, which clustering shares."""
-        names = [field.name for field in fields(TrainingConfig) if field.name != "rng_seed"]
+        """Every field of ``TrainingConfig`` that is a setting."""
+        names = [field.name for field in fields(TrainingConfig) if field.name not in _NOT_SET]
         return {name: getattr(self, f"train_{name}") for name in names}
 
 
@@ -229,9 +282,18 @@ class EvaluateSettings(SettingGroup):
     eval_cut: Annotated[float, NO_BOOL, Field(gt=0, lt=1)] = setting(0.9, "share of the data that is trained on")
     eval_floor_clicks: Positive = setting(5, "users with fewer training clicks are not evaluated")
     eval_floor_seeds: Positive = setting(10, "items with fewer seeds are not evaluated")
-    eval_models: str = setting("all", "models and @groups, comma separated, or all")
+    eval_models: str = setting(
+        "all", "models, @groups and @families, comma separated, or all; NAME:0+1 is run with those rng_seeds alone"
+    )
     eval_catalogue: str = setting("ralm.models.catalogue", "module whose CATALOGUE names the models")
     eval_rng_seeds: str = setting("0,1,2", "train each model once with each of these rng_seeds, comma separated")
+    eval_stream_cut: Annotated[float, NO_BOOL, Field(gt=0, lt=1)] = setting(
+        0.7, "with --protocol stream: share of the clicks before the stream"
+    )
+    eval_draws: Positive = setting(5, "with --protocol stream: draws of the items that are new in the stream")
+    eval_rankers: str = setting(
+        "flows.offline.evaluation.stream_catalogue", "with --protocol stream: module whose STREAM names the rankers"
+    )
     eval_results: str = setting("docs/results", "directory of tables and plots")
     eval_work: str = setting(".ralm/evaluate", "directory of finished runs, which are not repeated")
     eval_processes: Natural = setting(0, "models trained at the same time, each on one thread; 0: one per core")
@@ -242,6 +304,7 @@ GROUPS: dict[str, type[SettingGroup]] = {
     "topics": TopicSettings,
     "source": SourceSettings,
     "messages": MessageSettings,
+    "events": EventSettings,
     "brake": BrakeSettings,
     "state": StateSettings,
     "windows": WindowSettings,
@@ -266,6 +329,7 @@ class AllSettings(
     TopicSettings,
     SourceSettings,
     MessageSettings,
+    EventSettings,
     BrakeSettings,
     StateSettings,
     SeedSettings,

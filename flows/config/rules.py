@@ -79,7 +79,8 @@ def _limits(s: AllSettings) -> Iterator[Broken]:
 
 def _times(s: AllSettings) -> Iterator[Broken]:
     if 0 < s.item_ttl < s.window:
-        yield "item_ttl must not be below window, or 0: items would be dropped unclustered", ("item_ttl", "window")
+        text = "item_ttl must not be below window, or 0: items would be withdrawn before they are clustered"
+        yield text, ("item_ttl", "window")
 
 
 def doubtful(settings: AllSettings) -> Iterator[str]:

@@ -15,6 +15,7 @@ from flows.config.fields import allowed, cut_short, flag, is_list, is_masked, ne
 from flows.config.settings import Settings
 from flows.support.errors import ConfigError
 from flows.support.logs import MASK
+from flows.support.text import read_text
 
 _DEFAULT_FILE = Path("ralm.toml")
 _NOT_UNASKED = "a file that happens to lie in the working folder may not do that"
@@ -86,7 +87,7 @@ def _origins(
 
 def _read_file(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(file))
     except (OSError, ValueError, RecursionError) as error:  # a number too long, or brackets too deep, is no TOML error
         msg = f"{file} cannot be read as TOML: {error}"
         raise ConfigError(msg) from None
@@ -94,7 +95,8 @@ def _read_file(file: Path) -> dict[str, Any]:
 
 def _refuse_code(file: Path | None, values: Mapping[str, Any]) -> None:
     """See that a file that nobody named loads no code."""
-    loads = ["eval_catalogue imports the module that it names"] if "eval_catalogue" in values else []
+    imports = ("eval_catalogue", "eval_rankers")
+    loads = [f"{name} imports the module that it names" for name in imports if name in values]
     options = values.get("kafka_options")
     loads += [words for each in (options if isinstance(options, list) else ()) if (words := code_in(str(each)))]
     if loads:

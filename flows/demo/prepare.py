@@ -7,12 +7,11 @@ from types import MappingProxyType
 from typing import Any
 
 from flows.config.flow_process import free_port
-from flows.config.groups import names_of
 from flows.config.settings import Settings
 from flows.demo.story import CUT, users_left_out
 from flows.offline.datasets import prepare_dataset
 from flows.offline.datasets.layout import Dataset, load, save
-from flows.offline.training import Split, config_of, train_bundle, trained_already
+from flows.offline.training import Split, fit_options, train_bundle, trained_already
 from flows.support.errors import RalmError
 from flows.support.progress import bars, working
 
@@ -52,10 +51,10 @@ def prepare_demo(settings: Settings, folder: Path) -> Prepared:
     data = _data(folder / "data")
     cut = data.time_at(CUT)
     left_out = users_left_out(data, cut, settings.rng_seed)
-    split, config, path = Split(before=cut), config_of(settings), folder / "bundle"
-    if trained_already(path, data, split=split, config=config, left_out=left_out) is None:
+    split, options, path = Split(before=cut), fit_options(settings), folder / "bundle"
+    if trained_already(path, data, split=split, options=options, left_out=left_out) is None:
         with bars() as progress:
-            train_bundle(data, split=split, path=path, config=config, left_out=left_out, progress=progress.on_epoch)
+            train_bundle(data, split=split, path=path, options=options, left_out=left_out, progress=progress.on_epoch)
     return Prepared(data, cut, len(left_out))
 
 
@@ -63,9 +62,9 @@ def flow_settings(
     given: Settings, folder: Path, bootstrap_servers: str, fitting: Mapping[str, Any] = MappingProxyType(REPLAY)
 ) -> Settings:
     """The settings of the demo's flow: defaults, what fits the clicks, and places under the folder."""
-    trained = {name: getattr(given, name) for name in names_of("train")}
     places = {
         "bootstrap_servers": bootstrap_servers,
+        "prior": given.prior,
         "rng_seed": given.rng_seed,
         "state_dir": str(folder / "state"),
         "bundle": str(folder / "bundle"),
@@ -75,14 +74,17 @@ def flow_settings(
         "log_level": given.log_level,
         "log_format": given.log_format,
     }
-    return Settings.model_validate({**trained, **fitting, **places})
+    return Settings.model_validate({**fitting, **places})
 
 
 def _data(folder: Path) -> Dataset:
     try:
-        return load(folder / DATA)
-    except RalmError:
-        with working(f"preparing {DATA}"):
-            data = prepare_dataset(DATA, folder / "downloads")
-            save(data, folder / DATA)
-        return data
+        data = load(folder / DATA)
+        if data.titles is not None:
+            return data
+    except RalmError:  # it is not there yet
+        pass
+    with working(f"preparing {DATA}"):
+        data = prepare_dataset(DATA, folder / "downloads")
+        save(data, folder / DATA)
+    return data

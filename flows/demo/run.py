@@ -14,13 +14,15 @@ from rich.console import Console
 
 from flows.config.fields import format_duration
 from flows.config.flow_process import FlowProcess
+from flows.config.groups import EncoderName
 from flows.config.settings import Settings
 from flows.demo.dashboards import Prometheus
+from flows.demo.examples import Examples
 from flows.demo.live import LIVE, LiveTraffic
 from flows.demo.lockstep import last_page, replay_in_lockstep
 from flows.demo.prepare import REPLAY, Prepared, flow_settings, prepare_demo
 from flows.demo.read_back import ReadBack, read_back
-from flows.demo.report import RunFacts, broken, print_summary
+from flows.demo.report import RunFacts, broken, print_examples, print_summary
 from flows.demo.story import Window, bad_messages, cut_into_windows
 from flows.demo.summary import DemoSummary, summarise
 from flows.kafka.admin import make_topics
@@ -45,6 +47,7 @@ class DemoOptions:
         folder: everything it makes lies here.
         keep: leave broker and flow running until Ctrl-C.
         days: replay only so many days; None is all.
+        encoder: what makes users' vectors.
         live: send clicks and requests of the present time instead, without an end.
         dashboards: start Prometheus beside it; goes with ``live``.
     """
@@ -52,6 +55,7 @@ class DemoOptions:
     folder: Path
     keep: bool = False
     days: int | None = None
+    encoder: EncoderName = "spectral"
     live: bool = False
     dashboards: bool = False
 
@@ -65,7 +69,7 @@ def run_demo(settings: Settings, options: DemoOptions, console: Console) -> None
     folder = options.folder
     with _alone(folder):
         _clear(folder)
-        prepared = prepare_demo(settings, folder)
+        prepared = prepare_demo(settings.model_copy(update={"encoder": options.encoder}), folder)
         with EmbeddedBroker(folder / "broker") as broker:
             running = flow_settings(settings, folder, broker.bootstrap_servers, LIVE if options.live else REPLAY)
             make_topics(running)
@@ -141,9 +145,12 @@ def _run(
         page = last_page(flow)
         topics = read_back(settings)
         summary = _summary(topics, prepared, settings)
+        examples = Examples(topics, prepared.data, prepared.cut)
+        by_name = examples.users(), examples.item(), examples.distinct()
         progress.remove_task(reading)
     _write(options.folder, summary, topics)
-    print_summary(console, summary, _facts(prepared, settings, len(bad)))
+    print_summary(console, summary, _facts(prepared, settings, len(bad), options.encoder))
+    print_examples(console, *by_name)
     if page is None:
         console.print("The flow's metrics did not answer: its own counts of items and clicks were not compared.")
     wrong = list(broken(summary, len(bad), page))
@@ -152,7 +159,7 @@ def _run(
         raise RalmError(msg)
     _places(console, options, settings, flow)
     if options.keep:
-        _keep(console, settings, flow)
+        _keep(console, options.folder, settings, flow)
     flow.drain()
 
 
@@ -163,7 +170,7 @@ def _summary(topics: ReadBack, prepared: Prepared, settings: Settings) -> DemoSu
     return summarise(topics, history, data.item_ids.tolist(), settings.window)
 
 
-def _facts(prepared: Prepared, settings: Settings, bad: int) -> RunFacts:
+def _facts(prepared: Prepared, settings: Settings, bad: int, encoder: str) -> RunFacts:
     return RunFacts(
         prepared.data.name,
         datetime.fromtimestamp(prepared.cut / 1000, UTC).strftime("%-d %B %Y"),
@@ -171,6 +178,7 @@ def _facts(prepared: Prepared, settings: Settings, bad: int) -> RunFacts:
         settings.min_seeds,
         prepared.left_out,
         bad,
+        encoder,
     )
 
 
@@ -196,9 +204,10 @@ def _places(console: Console, options: DemoOptions, settings: Settings, flow: Fl
         console.print(f"[bold]{name:<13}[/]{text}", soft_wrap=True, highlight=False)
 
 
-def _keep(console: Console, settings: Settings, flow: FlowProcess) -> None:
+def _keep(console: Console, folder: Path, settings: Settings, flow: FlowProcess) -> None:
     console.print(
-        f"\nThe flow runs on: {flow.server.home}, broker {settings.bootstrap_servers}. Ctrl-C stops both.",
+        f"\nThe flow runs on: {flow.server.home}, broker {settings.bootstrap_servers}. Ctrl-C stops both.\n"
+        f"Ask it: ralm ask 13 --config {folder / 'ralm.toml'}",
         soft_wrap=True,
         highlight=False,
     )

@@ -11,6 +11,7 @@ from flows.kafka.producer import ProducerRecord
 from flows.kafka.topics import TopicNames
 from flows.messages.types import Click, Request
 from flows.offline.datasets.layout import Dataset
+from flows.offline.datasets.words import among, as_words
 from flows.support.errors import RalmError
 from ralm.features import Ints
 
@@ -42,8 +43,8 @@ class Window:
 
 def users_left_out(data: Dataset, cut: int, rng_seed: int) -> Ints:
     """The users (numbers) who get no vector: they came after the training."""
-    came_before = np.isin(data.user_ids, data.event_users[data.event_times < cut])
-    clicked = np.isin(data.user_ids, data.event_users)
+    came_before = among(data.user_ids, data.event_users[data.event_times < cut])
+    clicked = among(data.user_ids, data.event_users)
     new = np.flatnonzero(clicked & ~came_before)
     count = min(len(new), round(LEFT_OUT * len(data.user_ids)))
     chosen: Ints = np.sort(np.random.default_rng(rng_seed).choice(new, count, replace=False))
@@ -125,6 +126,6 @@ def _first_clicks(clicks: Sequence[Click]) -> dict[str, int]:
 
 def _candidates(data: Dataset, seen: dict[str, None], rng: np.random.Generator) -> list[str]:
     """Every item clicked before this window, and a few that nobody has clicked."""
-    unseen = np.setdiff1d(data.item_ids, list(seen))
+    unseen = data.item_ids[~among(data.item_ids, as_words(list(seen)))]
     new = rng.choice(unseen, min(NEW_ITEMS, len(unseen)), replace=False)
     return [*seen, *(str(item) for item in new)]

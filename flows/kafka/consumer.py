@@ -25,6 +25,7 @@ log = get_logger(__name__)
 _UNREADABLE_S = 60.0
 """So long a batch that cannot be read is fetched again: a connection or one replica may have damaged it."""
 _CLOSE_TIMEOUT_S = 3.0
+_TIMES_S = 5.0
 
 
 @dataclass
@@ -82,6 +83,9 @@ class TopicReader:
         self._lock = threading.Lock()
         self._partitions: dict[int, _Partition] = {}
         self._bounds: dict[int, tuple[int, int]] = {}
+        self._committed: dict[int, str] = {}
+        self._expected: dict[int, int] = {}
+        self._times: dict[tuple[int, int], int | None] = {}
         self._consumer = Consumer(
             {
                 "auto.offset.reset": "error",
@@ -134,7 +138,10 @@ class TopicReader:
                 f"group {self._config.get('group.id')} has committed: {reason(error)}. Start again once it does."
             )
             raise RalmError(msg) from error
-        return None if found.offset < 0 else int(found.offset)
+        if found.offset < 0:
+            return None
+        self._committed[partition] = found.metadata or ""
+        return int(found.offset)
 
     def add(self, partition: int, position: int) -> None:
         """Begin to read a partition.
@@ -143,13 +150,19 @@ class TopicReader:
             partition: its number.
             position: the offset to begin at.
         """
+        self._add(partition, position)
+        log.info("reading", topic=self.topic, partition=partition, offset=position)
+
+    def _add(self, partition: int, position: int) -> None:
         with self._lock:
             self._partitions[partition] = _Partition(position, position)
             self._consumer.incremental_assign([self._place(partition, position)])
-        log.info("reading", topic=self.topic, partition=partition, offset=position)
 
-    def add_all(self) -> dict[int, int]:
-        """Begin to read all partitions that the topic has now, from their beginnings.
+    def add_all(self, *, at_end: bool = False) -> dict[int, int]:
+        """Begin to read all partitions that the topic has now.
+
+        Args:
+            at_end: from their ends instead of their beginnings, as a tool does that waits for an answer.
 
         Returns:
             The end of each at this moment.
@@ -158,8 +171,11 @@ class TopicReader:
             RalmError: when the broker does not answer or has no such topic.
         """
         self._ask_bounds()
-        for partition, (first, _) in self._bounds.items():
-            self.add(partition, first)
+        for partition, (first, end) in self._bounds.items():
+            if at_end:
+                self._add(partition, end)
+            else:
+                self.add(partition, first)
         return {partition: end for partition, (_, end) in self._bounds.items()}
 
     def take(self, partition: int) -> list[Message]:
@@ -201,22 +217,40 @@ class TopicReader:
         _, high = self._consumer.get_watermark_offsets(self._place(partition), cached=True)
         return None if high < 0 else max(0, high - self.position(partition))
 
-    def commit(self, partition: int, offset: int) -> None:
-        """Commit an offset to the group, without waiting for the broker's answer."""
+    def committed_mark(self, partition: int) -> str:
+        """What was committed beside the group's offset, empty where nothing was."""
+        return self._committed.get(partition, "")
+
+    def message_time(self, partition: int, offset: int) -> int | None:
+        """The time of the message at an offset, ms since the epoch; None where it is not there, or nothing comes."""
+        if (partition, offset) not in self._times:
+            wanted = {**self._expected, partition: offset}
+            found = message_times(self.topic, self._config, wanted)
+            self._times |= {place: found.get(place[0]) for place in wanted.items()}
+        return self._times[partition, offset]
+
+    def expect(self, offsets: Mapping[int, int]) -> None:
+        """Say the times of which messages will be asked for, by partition, so that they are asked for at once."""
+        self._expected = dict(offsets)
+
+    def commit(self, partition: int, offset: int, mark: str = "") -> None:
+        """Commit an offset to the group, and a word beside it, without waiting for the broker's answer."""
         try:
-            self._consumer.commit(offsets=[self._place(partition, offset)], asynchronous=True)
+            self._consumer.commit(offsets=[self._place(partition, offset, mark)], asynchronous=True)
         except KafkaException as error:
             log.warning("the group's offset was not committed", topic=self.topic, error=str(error))
 
-    def commit_all(self, offsets: Mapping[int, int]) -> None:
+    def commit_all(self, offsets: Mapping[int, int], marks: Mapping[int, str] | None = None) -> None:
         """Commit offsets to the group, and wait a bounded time for the broker's answer.
 
         Args:
             offsets: by partition.
+            marks: a word beside each offset, by partition.
         """
         if not offsets:
             return
-        places = [self._place(partition, offset) for partition, offset in offsets.items()]
+        words = marks or {}
+        places = [self._place(partition, offset, words.get(partition, "")) for partition, offset in offsets.items()]
 
         def commit() -> None:
             try:
@@ -306,8 +340,41 @@ class TopicReader:
         else:
             outage_log.error(error, f"commit of {self.topic}")
 
-    def _place(self, partition: int, offset: int = 0) -> TopicPartition:
+    def _place(self, partition: int, offset: int = 0, mark: str = "") -> TopicPartition:
+        if mark:
+            return TopicPartition(self.topic, partition, offset, mark)
         return TopicPartition(self.topic, partition, offset)
+
+
+def message_times(
+    topic: str, config: dict[str, Any], offsets: Mapping[int, int], timeout_s: float = _TIMES_S
+) -> dict[int, int]:
+    """The times of single messages, ms since the epoch; those that are not there, or do not come in time, are left out.
+
+    Args:
+        topic: the topic.
+        config: librdkafka's settings of a consumer.
+        offsets: of the messages, by partition.
+        timeout_s: how long to wait for them all.
+    """
+    found: dict[int, int] = {}
+    if not offsets:
+        return found
+    quiet = {"error_cb": lambda _: None, "log_level": 0, "fetch.message.max.bytes": 1024}
+    alone = {"auto.offset.reset": "error", "enable.auto.commit": False, "enable.auto.offset.store": False}
+    consumer = Consumer({**config, **quiet, **alone, "enable.partition.eof": True})
+    try:
+        consumer.assign([TopicPartition(topic, partition, offset) for partition, offset in offsets.items()])
+        left, until = dict(offsets), time.monotonic() + timeout_s
+        while left and time.monotonic() < until:
+            for message in consumer.consume(100, timeout=0.1):
+                partition = message.partition() or 0
+                wanted = left.pop(partition, None)
+                if wanted is not None and message.error() is None and message.offset() == wanted:
+                    found[partition] = message.timestamp()[1]
+    finally:
+        close_with_timeout(consumer, topic)
+    return found
 
 
 def close_with_timeout(consumer: Consumer, topic: str, timeout_s: float = _CLOSE_TIMEOUT_S) -> bool:

@@ -90,6 +90,9 @@ class ClickBatch:
         offsets: int64[n], ascending.
         clocks: of each click that is ahead of the clock that judged it that clock, of others their time or more,
             int64[n], ms; None: none is ahead.
+        now: as in ``RawBatch``.
+        heard: the clock when the last message of the raw batch came, good or not, ms: the broker's append time, else
+            the wall clock when it was read; None where there was no message.
     """
 
     partition: int
@@ -101,6 +104,8 @@ class ClickBatch:
     times: Ints
     offsets: Ints
     clocks: Ints | None = None
+    now: int = 0
+    heard: int | None = None
 
     @property
     def evidence(self) -> Ints:
@@ -122,6 +127,8 @@ class ClickBatch:
             self.times[start:stop],
             self.offsets[start:stop],
             None if self.clocks is None else self.clocks[start:stop],
+            self.now,
+            self.heard,
         )
 
 
@@ -132,16 +139,14 @@ class CandidateChange:
     Attributes:
         offset: its offset.
         item_id: the item.
-        retired: whether it retires the item (a tombstone).
+        retired: whether it retires the item: it says so, or it is a tombstone.
         expires_at: event time until which the item is a candidate, ms, or None.
-        sent: the message's own time, ms since the epoch.
     """
 
     offset: int
     item_id: str
     retired: bool
     expires_at: int | None
-    sent: int
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 import numpy as np
 
+from flows.config.limits import MAX_IDENTIFIER_BYTES
 from flows.messages.rejects import InvalidMessage, classify_error, classify_json_error
-from flows.messages.types import (
-    MAX_IDENTIFIER_BYTES,
-    MAX_NUMBER,
-    Candidate,
-    Centroids,
-    Click,
-    Request,
-    Scores,
-)
+from flows.messages.types import MAX_NUMBER, Candidate, Centroids, Click, Request, Scores
 
 SCHEMA_VERSION: Final = "1"
 _SHORT: Final = MAX_IDENTIFIER_BYTES // 4 + 1
@@ -66,7 +59,7 @@ def decode_candidate(value: bytes | None) -> Candidate:
         InvalidMessage: when it cannot be used.
     """
     candidate = _decoded(_candidate, value)
-    return Candidate(_identifier("item_id", candidate.item_id), candidate.expires_at)
+    return Candidate(_identifier("item_id", candidate.item_id), candidate.expires_at, candidate.retired)
 
 
 def decode_item_key(key: bytes | None) -> str:
@@ -100,6 +93,7 @@ def decode_request(value: bytes | None) -> Request:
         request.ts,
         None if candidates is None else [_identifier("candidates", item) for item in candidates],
         request.top_k,
+        request.prior,
     )
 
 

@@ -9,10 +9,11 @@ from typing import Final, Self, TypeAlias
 
 import msgspec
 
+from flows.config.limits import MAX_TIME
 from flows.messages.batches import NO_TIMESTAMP, Headers, RawMessage, headers_of
 from flows.messages.codec import SCHEMA_VERSION
 from flows.messages.rejects import InvalidMessage
-from flows.messages.types import MAX_TIME, DeadLetterHeaders, Receipt
+from flows.messages.types import DeadLetterHeaders, Receipt
 
 ORIGINAL = "original."
 """Put before the names of the message's own headers."""
@@ -244,7 +245,8 @@ def read_record(message: RawMessage) -> Record:
 
 def receipt_of(offsets: list[int], time_ms: int) -> tuple[bytes, Headers]:
     """Value and headers of a receipt for letters of one partition, redriven at a time (ms since the epoch)."""
-    headers: Headers = [("schema_version", SCHEMA_VERSION.encode()), (RECEIPT, b"redriven")]
+    version = ("schema_version", SCHEMA_VERSION.encode())
+    headers: Headers = [version, (RECEIPT, b"redriven"), ("content-type", b"application/json")]
     return _json.encode(Receipt(sorted(offsets), time_ms)), headers
 
 

@@ -99,6 +99,8 @@ class Decoder:
             times,
             np.array([message.offset() for message in messages], np.int64),
             clocks,
+            raw.now,
+            _heard(raw),
         )
         return Decoded(raw.partition, batch, dead)
 
@@ -141,21 +143,21 @@ class Decoder:
         return click
 
     def _candidate(self, message: RawMessage, now: int) -> CandidateChange:
-        offset, sent = message.offset() or 0, _sent(message, now)
+        del now  # a candidate has no time of its own to judge
+        offset = message.offset() or 0
         if message.value() is None:
-            return CandidateChange(offset, decode_item_key(message.key()), True, None, sent)
+            return CandidateChange(offset, decode_item_key(message.key()), True, None)
         candidate = decode_candidate(message.value())
         _check_key(message, candidate.item_id)
-        return CandidateChange(offset, candidate.item_id, False, candidate.expires_at, sent)
+        return CandidateChange(offset, candidate.item_id, candidate.retired, candidate.expires_at)
 
     def _request(self, message: RawMessage, now: int) -> Request:
-        request, most = decode_request(message.value()), self._limits.max_candidates
+        request = decode_request(message.value())
         kind, at = message.timestamp()
         clock = at if kind == APPEND_TIME else now
         if request.ts - clock > self._limits.max_future:
             raise _ahead(request.ts, clock, kind)
-        if request.candidates is not None and len(request.candidates) > most:
-            raise InvalidMessage("too_many_candidates", f"{len(request.candidates)} candidates; the most is {most}")
+        check_candidates(request, self._limits)
         _check_key(message, request.user_id)
         return request
 
@@ -204,10 +206,12 @@ class Decoder:
         return OutMessage(key, value, headers + key_cut + cut)
 
 
-def _sent(message: RawMessage, now: int) -> int:
-    """The message's own time, ms since the epoch; when it was read, where it has none."""
-    kind, at = message.timestamp()
-    return now if kind == NO_TIMESTAMP else at
+def _heard(raw: RawBatch) -> int | None:
+    """The clock when the last message of a batch came, ms since the epoch; None where there is no message."""
+    if not raw.messages:
+        return None
+    kind, at = raw.messages[-1].timestamp()
+    return at if kind == APPEND_TIME else raw.now
 
 
 def _came(message: RawMessage, raw: RawBatch) -> int:
@@ -253,14 +257,34 @@ def most_bytes(kind: str, limits: MessageSettings) -> int:
     return limits.max_message_bytes + (limits.max_candidates * MAX_CANDIDATE_BYTES if kind == "requests" else 0)
 
 
+def check_size(size: int, most: int) -> None:
+    """Check how many bytes a value has.
+
+    Raises:
+        InvalidMessage: when they are too many.
+    """
+    if size > most:
+        raise InvalidMessage("oversized", f"{size} bytes; the most is {most}")
+
+
+def check_candidates(request: Request, limits: MessageSettings) -> None:
+    """Check how many candidates a request names.
+
+    Raises:
+        InvalidMessage: when they are too many.
+    """
+    if request.candidates is not None and len(request.candidates) > limits.max_candidates:
+        most = limits.max_candidates
+        raise InvalidMessage("too_many_candidates", f"{len(request.candidates)} candidates; the most is {most}")
+
+
 def check_form(message: RawMessage, most: int) -> None:
     """Check size and schema version, before a value is decoded.
 
     Raises:
         InvalidMessage: when it is not to be decoded.
     """
-    if len(message) > most:
-        raise InvalidMessage("oversized", f"{len(message)} bytes; the most is {most}")
+    check_size(len(message), most)
     for name, value in headers_of(message):
         if name == "schema_version" and value != SCHEMA_VERSION.encode():
             shown = f"{value[:64]!r}" if value else "none"

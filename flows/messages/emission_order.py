@@ -7,9 +7,10 @@ they were made. Both only grow from one emission of an item to its next.
 from typing import Final, NamedTuple
 from zlib import crc32
 
+from flows.config.limits import MAX_TIME
 from flows.messages.batches import Headers
 from flows.messages.rejects import InvalidMessage
-from flows.messages.types import MAX_TIME, Centroids
+from flows.messages.types import Centroids
 
 _WINDOW_END: Final = "window_end"
 _CLICKS_OFFSET: Final = "clicks_offset"

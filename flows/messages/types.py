@@ -7,17 +7,12 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from flows.config.groups import MAX_CLUSTERS
+from flows.config.groups import MAX_CLUSTERS, MAX_PRIOR
+from flows.config.limits import MAX_IDENTIFIER_BYTES, MAX_TIME, MIN_EVENT_TIME
 from flows.messages.rejects import Reason
 
-MAX_IDENTIFIER_BYTES: Final = 256
 MAX_CANDIDATE_BYTES: Final = MAX_IDENTIFIER_BYTES + 3
 """Most bytes of a candidate in a request, with its quotes and a comma."""
-MAX_TIME: Final = 2**53 - 1
-"""Greatest event time, ms: what every JSON reader holds exactly."""
-MIN_EVENT_TIME: Final = 100_000_000_000
-"""Least event time, ms: March 1973. As seconds, this number is the year 5138: what lies below is in seconds, or a clock
-that was never set."""
 MAX_EXPIRY: Final = 253_402_300_799_999
 """Greatest ``expires_at``, ms: the end of the year 9999. As microseconds, this number is the year 1978."""
 
@@ -36,7 +31,15 @@ MAX_NUMBER: Final = 1e6
 """Greatest magnitude of a number in centroids; vectors have about 1, and far beyond this a score is no number."""
 Count = Annotated[int, Meta(ge=0, le=MAX_TIME)]
 Limit = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-Cosine = Annotated[float, Meta(description="cosine of the user's vector with this part of the item")]
+Prior = Annotated[
+    float, Meta(ge=0, le=MAX_PRIOR, description="weight of log(1 + seeds) in the scores; null: the flow's setting")
+]
+Cosine = Annotated[
+    float,
+    Meta(
+        description="cosine of the user's vector and this part of the item; local_part is 0 if the bundle's beta is 0"
+    ),
+]
 Version = Annotated[str, Meta(description="the bundle that made it")]
 Status: TypeAlias = Literal["ok", "unknown_user", "no_candidates", "expired"]
 
@@ -50,10 +53,14 @@ class Click(msgspec.Struct, frozen=True, gc=False):
 
 
 class Candidate(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An item may be recommended, until a time if one is given; key: item_id; a null value retires it."""
+    """An item may be recommended, until a time if one is given; or it is retired; key: item_id; the last one holds.
+
+    A null value retires it too, for as long as the broker and the store that read it remember that.
+    """
 
     item_id: Identifier
     expires_at: Expiry | None = None
+    retired: Annotated[bool, Meta(description="it must not be recommended until it is listed again")] = False
 
 
 class Request(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -64,28 +71,37 @@ class Request(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     ts: EventTime
     candidates: list[Identifier] | None = None
     top_k: Limit | None = None
+    prior: Prior | None = None
 
 
-class ScoredItem(msgspec.Struct, frozen=True, gc=False, rename={"global_": "global"}):
+class ScoredItem(msgspec.Struct, frozen=True, gc=False):
     """How much a user looks like an item's seeds."""
 
     item_id: str
-    score: Annotated[float, Meta(description="alpha x global + beta x local + prior x log(1 + seeds)")]
-    global_: Cosine
-    local: Cosine
+    score: Annotated[
+        float,
+        Meta(description="alpha global_part + beta local_part + prior log(1 + seeds) + activity log(1 + clicks)"),
+    ]
+    global_part: Cosine
+    local_part: Cosine
     window_end: Annotated[Time, Meta(description="of the centroids it was made with, milliseconds since the epoch")]
 
 
 class Scores(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The answer to a request; key: user_id. Answers to one request_id are the same question: keep one."""
+    """The answer to a request; key: user_id. Answers to one request_id are to the same question: keep one.
+
+    Every field but truncated is always there; lists may be empty.
+    """
 
     request_id: str
     user_id: str
     status: Annotated[
         Status,
         Meta(
-            description="unknown_user: the bundle has no vector of the user; no_candidates: no candidate has centroids;"
-            " expired: the request waited too long"
+            title="AnswerStatus",
+            description="ok: use the scores; unknown_user: the bundle has no vector of the user, fall back; "
+            "no_candidates: no candidate has centroids yet, fall back; expired: the request waited too long, ask again "
+            "if somebody still waits",
         ),
     ]
     model_version: Version
@@ -112,7 +128,9 @@ class Centroids(msgspec.Struct, frozen=True, rename={"global_": "global"}):
     k: Annotated[int, Meta(ge=1, le=MAX_CLUSTERS, description="number of centroids")]
     h: Annotated[int, Meta(ge=1, le=2**31 - 1, description="length of a vector")]
     centroids: Annotated[bytes, Meta(description=f"k x h numbers, {_ROWS}")]
-    global_: Annotated[bytes, Meta(description=f"the global embedding (eq. 10): h numbers, {_ROWS}")]
+    global_: Annotated[
+        bytes, Meta(description=f"the global embedding (the mean of the seeds, or eq. 10): h numbers, {_ROWS}")
+    ]
     clicks_offset: Annotated[
         Count, Meta(description="offset of the clicks topic after the last click that it takes into account")
     ] = 0
@@ -164,7 +182,7 @@ class DeadLetterHeaders(msgspec.Struct, frozen=True, omit_defaults=True):
     topic: Annotated[str, Meta(description="where it was read")]
     partition: _DIGITS
     offset: _DIGITS
-    reason: Reason
+    reason: Annotated[Reason, Meta(title="DeadLetterReason", description="why it was refused")]
     detail: Annotated[str, Meta(description="for people")]
     time: Annotated[_DIGITS, Meta(description="when it was refused, milliseconds since the epoch")]
     original_bytes: Annotated[_DIGITS | None, Meta(description="length of the value, where it had to be cut")] = None

@@ -1,5 +1,7 @@
 """From a data set to a bundle."""
 
+import shutil
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,15 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.config.settings import Settings
-from flows.offline.checkpoint import FileCheckpoint
+from flows.offline.datasets.field_codes import field_codes
 from flows.offline.datasets.layout import Dataset
+from flows.offline.fitting import FitOptions, fit
 from flows.support.errors import RalmError
-from ralm.features import ClickHistories, Interactions, Ints
+from ralm.features import Interactions, Ints
 from ralm.progress import Report, silent
 from ralm.protocol.held_out import judge_held_out
-from ralm.towers.training import train
 from ralm.towers.training_config import TrainingConfig
-from state.bundle.bundle import Bundle, BundleError, write_bundle
+from state.bundle.bundle import Bundle, BundleError
+from state.bundle.write import BundleContent, write_bundle
+from state.item_keys import item_keys
 from state.user_keys import user_keys
 
 
@@ -39,9 +43,17 @@ class Split:
         return data.first_of_each_user(self.share_of_user or 0.0)
 
 
-def config_of(settings: Settings) -> TrainingConfig:
-    """The hyperparameters that the settings give."""
-    return TrainingConfig(**settings.hyperparameters(), rng_seed=settings.rng_seed)
+def fit_options(settings: Settings) -> FitOptions:
+    """What the settings ask for."""
+    towers = TrainingConfig(**settings.hyperparameters())
+    return FitOptions(
+        settings.encoder,
+        settings.train_local_weight,
+        towers,
+        clusters=towers.clusters if settings.encoder == "paper" else settings.clusters,
+        prior=settings.prior,
+        rng_seed=settings.rng_seed,
+    )
 
 
 def train_bundle(
@@ -49,20 +61,18 @@ def train_bundle(
     *,
     split: Split,
     path: Path,
-    config: TrainingConfig,
+    options: FitOptions,
     left_out: Ints | None = None,
     progress: Report = silent,
 ) -> dict[str, Any]:
     """Train on a part of the clicks, judge on the rest, and write a bundle with every user's vector.
 
-    A training that was stopped goes on after its last whole epoch when it is started again with the same data, split
-    and hyperparameters.
-
     Args:
         dataset: users, items and clicks.
         split: which clicks are learned from.
         path: the bundle's directory.
-        config: the hyperparameters.
+        options: what is trained, and how. The paper's towers go on after their last whole epoch when a training that
+            was stopped is started again with the same data, split and options.
         left_out: users (numbers) that get no vector, as if they had come after the training.
         progress: called when a stage begins and after each epoch.
 
@@ -72,55 +82,58 @@ def train_bundle(
     Raises:
         RalmError: when there is nothing to learn from or training diverges.
     """
-    data = dataset.interactions()
+    data, began = dataset.interactions(), time.monotonic()
     learned = split.learned(data)
-    before = data.only(learned)
-    identity = f"{dataset.fingerprint()} {split.name} {config}"
-    checkpoint = FileCheckpoint(path.parent / f".{path.name}-training", identity)
+    identity = f"{dataset.fingerprint()} {split.name} {options}"
+    unfinished = path.parent / f".{path.name}-training"
     try:
-        trained = train(before, config, progress, checkpoint)
+        fitted = fit(data.only(learned), options, unfinished, identity, progress)
     except ValueError as error:
         msg = f"{dataset.name}: {error}"
         raise RalmError(msg) from error
     progress("held-out figures", 0, 1, float("nan"))
-    users = np.arange(data.users)
-    vectors = trained.vectors(ClickHistories(before, config.history_length), users)
+    figures = judge_held_out(
+        data,
+        fitted.vectors,
+        fitted.form,
+        learned=learned,
+        clusters=options.clusters,
+        prior=options.prior,
+        rng_seed=options.rng_seed,
+    )
+    progress("held-out figures", 1, 1, float("nan"))
     details = {
         "data": dataset.name,
         "fingerprint": dataset.fingerprint(),
         "split": split.name,
         "left_out": 0 if left_out is None else len(left_out),
-        "hyperparameters": asdict(config),
-        "clusters": config.clusters,
-        "training_log": trained.log,
-        "figures": asdict(
-            judge_held_out(
-                data,
-                vectors,
-                trained.towers.attention_weights(),
-                learned=learned,
-                clusters=config.clusters,
-                rng_seed=config.rng_seed,
-            )
-        ),
+        "hyperparameters": options.hyperparameters(),
+        "training_log": fitted.log,
+        "training_seconds": round(time.monotonic() - began, 1),
+        "figures": asdict(figures),
     }
-    progress("held-out figures", 1, 1, float("nan"))
+    users = np.arange(data.users)
     kept = users if left_out is None else np.setdiff1d(users, left_out)
-    write_bundle(
-        path,
-        towers=trained.towers.attention_weights(),
-        user_tower=_tensors(trained.tower),
-        lookalike=_tensors(trained.towers),
-        keys=user_keys(dataset.user_ids[kept].tolist()),
-        vectors=vectors[kept],
-        details=details,
+    content = BundleContent(
+        options.encoder,
+        fitted.form,
+        user_keys(dataset.user_ids[kept].tolist()),
+        fitted.vectors[kept],
+        fitted.histories.counts[kept],
+        item_keys=item_keys(dataset.item_ids.tolist()),
+        titles=None if dataset.titles is None else dataset.titles.tolist(),
+        parts=fitted.parts,
+        sums=None if fitted.sums is None else fitted.sums.take(kept),
+        towers=fitted.towers,
+        fields=field_codes(dataset),
     )
-    checkpoint.clear()
+    write_bundle(path, content, details)
+    shutil.rmtree(unfinished, ignore_errors=True)
     return details
 
 
 def trained_already(
-    path: Path, dataset: Dataset, *, split: Split, config: TrainingConfig, left_out: Ints
+    path: Path, dataset: Dataset, *, split: Split, options: FitOptions, left_out: Ints
 ) -> Bundle | None:
     """The bundle in ``path``, if it is whole and was trained on the same data in the same way."""
     try:
@@ -128,13 +141,10 @@ def trained_already(
     except BundleError:
         return None
     expected = {
+        "encoder": options.encoder,
         "fingerprint": dataset.fingerprint(),
         "split": split.name,
         "left_out": len(left_out),
-        "hyperparameters": asdict(config),
+        "hyperparameters": options.hyperparameters(),
     }
     return bundle if all(bundle.manifest.get(name) == value for name, value in expected.items()) else None
-
-
-def _tensors(module: Any) -> dict[str, Any]:
-    return {name: tensor.numpy() for name, tensor in module.state_dict().items()}

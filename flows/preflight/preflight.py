@@ -84,11 +84,12 @@ def _look_at_bundle(settings: Settings, *, clusters: bool) -> tuple[Bundle | Non
     try:
         bundle = Bundle.open(Path(settings.bundle))
         if clusters:
-            check_clusters(settings, bundle.towers.dim)
+            check_clusters(settings, bundle.form.dim)
     except (BundleError, ConfigError) as error:
         return None, Finding("bundle", Verdict.PROBLEM, str(error))
     text = (
-        f"{settings.bundle}: model version {bundle.version}, {len(bundle.vectors.keys)} users, dim {bundle.towers.dim}"
+        f"{settings.bundle}: model version {bundle.version}, encoder {bundle.manifest['encoder']}, "
+        f"{len(bundle.vectors)} users, dim {bundle.form.dim}"
     )
     return bundle, Finding("bundle", Verdict.OK, text)
 

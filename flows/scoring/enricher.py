@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.config.groups import ScoringSettings
-from flows.messages.batches import Headers, OutMessage, RequestBatch
-from flows.messages.codec import MAX_VALUE_BYTES, SCHEMA_VERSION, encode_scores, shortened
+from flows.messages.batches import OutMessage, RequestBatch
+from flows.messages.codec import MAX_VALUE_BYTES, encode_scores, shortened
+from flows.messages.event_headers import EventHeaders
 from flows.messages.types import Request, ScoredItem, Scores, Status
 from flows.scoring.live_index import IndexView, LiveIndex
 from monitoring import metrics
@@ -27,27 +28,39 @@ class _Pool:
     cold: list[str]
 
 
+@dataclass(frozen=True)
+class _Users:
+    """B users: their vectors float32[B, h], the weight of the prior and what their activity adds, float32[B] each."""
+
+    vectors: NDArray[np.float32]
+    prior: NDArray[np.float32]
+    activity: NDArray[np.float32]
+
+
 class Enricher:
     """Answers requests; holds no state of its own.
 
     Args:
-        bundle: the users' vectors and the weights.
+        bundle: the users' vectors and the form of the scores.
         index: the live index.
         options: how requests are answered.
         clock: seconds since the epoch.
+        headers: of the answers; None: without those of CloudEvents.
     """
 
     def __init__(
-        self, bundle: Bundle, index: LiveIndex, options: ScoringSettings, clock: Callable[[], float] = time.time
+        self,
+        bundle: Bundle,
+        index: LiveIndex,
+        options: ScoringSettings,
+        clock: Callable[[], float] = time.time,
+        headers: EventHeaders | None = None,
     ) -> None:
         self._clock = clock
         self._bundle = bundle
         self._index = index
         self._options = options
-        self._headers: Headers = [
-            ("schema_version", SCHEMA_VERSION.encode()),
-            ("model_version", bundle.version.encode()),
-        ]
+        self._headers = headers or EventHeaders("scores", bundle.version)
 
     def answer(self, batch: RequestBatch) -> list[OutMessage]:
         """One answer for each request, in their order."""
@@ -59,7 +72,8 @@ class Enricher:
                 answers = self._score(batch.requests[chunk], expired, self._index.view)
             now = self._clock()
             for answer, sent in zip(answers, batch.sent[chunk], strict=True):
-                out.append(OutMessage(answer.user_id.encode(), _encoded(answer), self._headers))
+                headers = self._headers.of(answer.request_id, answer.user_id)
+                out.append(OutMessage(answer.user_id.encode(), _encoded(answer), headers))
                 if sent:
                     metrics.REQUEST_AGE_SECONDS.observe(max(0.0, now - sent / 1000))
         return out
@@ -83,7 +97,7 @@ class Enricher:
                 for member in members:
                     answers[member] = self._blank(requests[member], "no_candidates", pool.cold)
                 continue
-            users = self._bundle.vectors.gather(rows[members])
+            users = self._users([requests[member] for member in members.tolist()], rows[members])
             pairs = self._pairs(users, view, None if candidates is None else pool.slots)
             metrics.PAIRS.inc(pairs.score.size)
             for row, member in enumerate(members):
@@ -95,12 +109,19 @@ class Enricher:
             metrics.STALE.inc(bool(answer.stale))
         return answers
 
-    def _pairs(self, users: NDArray[np.float32], view: IndexView, slots: Ints | None) -> PairScores:
+    def _users(self, requests: Sequence[Request], rows: Ints) -> _Users:
+        """What users bring to a score, int64[B] being their rows in the bundle."""
+        options, vectors = self._options, self._bundle.vectors
+        priors = [options.prior if request.prior is None else request.prior for request in requests]
+        activity = options.activity * np.log1p(vectors.clicks[rows]) if options.activity else np.zeros(len(rows))
+        return _Users(vectors.gather(rows), np.array(priors, np.float32), activity.astype(np.float32))
+
+    def _pairs(self, users: _Users, view: IndexView, slots: Ints | None) -> PairScores:
         """Score users against some slots, or block by block against all live ones: float32[B, n] each."""
-        weights = self._bundle.towers
+        form = self._bundle.form
         if slots is not None:
-            return score(users, view.take(slots), weights)
-        parts = [(score(users, block.items, weights), block.live) for block in view.blocks]
+            return score(users.vectors, view.take(slots), form, users.prior, users.activity)
+        parts = [(score(users.vectors, b.items, form, users.prior, users.activity), b.live) for b in view.blocks]
         return PairScores(*(np.concatenate([p[i][:, live] for p, live in parts], axis=1) for i in range(3)))
 
     def _best(self, request: Request, view: IndexView, pool: _Pool, parts: PairScores) -> Scores:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flows.kafka.consumer import TopicReader
@@ -12,7 +12,6 @@ from flows.scoring.live_index import IndexEntry, LiveIndex
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from monitoring import metrics
-from ralm.scoring import AttentionWeights
 
 log = get_logger(__name__)
 
@@ -32,19 +31,31 @@ class IndexLoader(threading.Thread):
         topic: the centroids topic.
         consumer: librdkafka's settings.
         model_version: the bundle's version.
-        weights: the bundle's weights, to check dimensions.
+        dim: length of the bundle's vectors.
+        partitions: says how many partitions the topic has now, as far as is known.
+        mark: called with each message, by which the topic may be known again.
     """
 
     def __init__(
-        self, index: LiveIndex, topic: str, consumer: dict[str, Any], model_version: str, weights: AttentionWeights
+        self,
+        index: LiveIndex,
+        topic: str,
+        consumer: dict[str, Any],
+        model_version: str,
+        dim: int,
+        partitions: Callable[[], int] = lambda: 0,
+        mark: Callable[[int, RawMessage], None] = lambda *_: None,
     ) -> None:
         super().__init__(name="index-loader", daemon=True)
         self._index = index
         self._topic = topic
-        self._updates = IndexUpdates(topic, model_version, weights.dim)
+        self._updates = IndexUpdates(topic, model_version, dim)
         self._stopping = threading.Event()
         self._newest = 0
         self._last_lag = 0.0
+        self._partitions = partitions
+        self._mark = mark
+        self._read = 0
         self.failure: BaseException | None = None
         # Where the beginning is deleted while it is read, the index goes on with what is left: it keeps no position.
         config = {**consumer, "auto.offset.reset": "earliest"}
@@ -69,12 +80,14 @@ class IndexLoader(threading.Thread):
 
     def _load(self, ends: dict[int, int]) -> None:
         """Follow the topic; the index is loaded once every partition has reached the end that it had at the start."""
-        parts = tuple(ends)
+        self._read = len(ends)
         while not self._stopping.is_set():
+            self._follow_growth()
             messages = self._reader.take_all(_TIMEOUT_S)
             metrics.MESSAGES_READ.labels("centroids").inc(len(messages))
-            self._report(messages, parts)
+            self._report(messages)
             for message in messages:
+                self._mark(message.partition() or 0, message)
                 self._updates.take(message)
             ends = {part: end for part, end in ends.items() if self._reader.position(part) < end}
             # While loading, everything goes into one update; afterwards each poll is one.
@@ -85,7 +98,7 @@ class IndexLoader(threading.Thread):
                     log.info("live index loaded", items=self._index.view.size)
                     self._index.loaded.set()
 
-    def _report(self, messages: Sequence[RawMessage], parts: Collection[int]) -> None:
+    def _report(self, messages: Sequence[RawMessage]) -> None:
         metrics.LAST_POLL.labels("centroids").set_to_current_time()
         for message in messages:
             known, stamp = message.timestamp()
@@ -93,9 +106,15 @@ class IndexLoader(threading.Thread):
                 metrics.KAFKA_POSITION_TIME.labels("centroids", str(message.partition())).set(stamp / 1000)
         if time.monotonic() - self._last_lag >= _LAG_EVERY_S:
             self._last_lag = time.monotonic()
-            for part in parts:
+            for part in range(self._read):
                 if (lag := self._reader.lag(part)) is not None:
                     metrics.KAFKA_LAG.labels("centroids", str(part)).set(lag)
+
+    def _follow_growth(self) -> None:
+        """Read partitions that were added too: of an item's messages the newest counts, wherever it lies."""
+        for partition in range(self._read, self._partitions()):
+            self._read = partition + 1
+            self._reader.add(partition, 0)
 
     def _apply(self, changes: dict[str, IndexEntry | None]) -> None:
         self._index.update(changes)

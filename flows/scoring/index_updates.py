@@ -126,5 +126,5 @@ class IndexUpdates:
             raise InvalidMessage("key_mismatch", f"the message is about {about!r}, which is not its key")
         if found.h != self._dim:
             raise InvalidMessage("wrong_type", f"centroids of {found.h} dimensions; the bundle has {self._dim}")
-        entry = IndexEntry(found.centroids_array(), found.global_array(), found.window_end, found.seeds)
+        entry = IndexEntry.of(found)
         return order_of_centroids(found, value), entry

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.messages.types import Centroids
 from ralm.features import Floats, Ints
-from ralm.scoring import AttentionWeights, ItemBlock
+from ralm.scoring import ItemBlock, ScoreForm
 
 BLOCK_ITEMS = 256
 """Items in a block: small enough to copy at an update, large enough for a matrix product."""
@@ -20,12 +21,32 @@ BLOCK_ITEMS = 256
 
 @dataclass(frozen=True)
 class IndexEntry:
-    """One item's centroids float32[k, h], global embedding float32[h], the window's end (ms), and how many seeds."""
+    """One item as of its last centroids.
+
+    Attributes:
+        centroids: float32[k, h].
+        counts: seeds that each stands for, int64[k].
+        global_embedding: float32[h].
+        window_end: of the window, ms.
+        seeds: how many.
+    """
 
     centroids: Floats
+    counts: Ints
     global_embedding: Floats
     window_end: int
     seeds: int
+
+    @classmethod
+    def of(cls, message: Centroids) -> "IndexEntry":
+        """From a checked message."""
+        return cls(
+            message.centroids_array(),
+            np.array(message.counts, np.int64),
+            message.global_array(),
+            message.window_end,
+            message.seeds,
+        )
 
 
 @dataclass(frozen=True)
@@ -91,11 +112,11 @@ class LiveIndex:
     """Holds the current view; one thread updates it, any may read.
 
     Args:
-        weights: the trained weights, with which the blocks are prepared.
+        form: of the scores, for which the blocks are prepared.
     """
 
-    def __init__(self, weights: AttentionWeights) -> None:
-        self._weights = weights
+    def __init__(self, form: ScoreForm) -> None:
+        self._form = form
         self._slots: dict[str, int] = {}
         self._free: list[int] = []
         self._next = 0
@@ -132,9 +153,9 @@ class LiveIndex:
         return slot
 
     def _empty_block(self) -> Block:
-        nothing = np.zeros((1, self._weights.dim), np.float32)
+        nothing = np.zeros((1, self._form.dim), np.float32)
         items = ItemBlock.of(
-            [nothing] * BLOCK_ITEMS, [nothing[0]] * BLOCK_ITEMS, self._weights, np.zeros(BLOCK_ITEMS, np.int64)
+            [nothing] * BLOCK_ITEMS, [nothing[0]] * BLOCK_ITEMS, self._form, np.zeros(BLOCK_ITEMS, np.int64)
         )
         return Block(items, (None,) * BLOCK_ITEMS, np.zeros(BLOCK_ITEMS, np.int64), np.zeros(BLOCK_ITEMS, bool))
 
@@ -152,8 +173,9 @@ class LiveIndex:
             fresh = ItemBlock.of(
                 [entry.centroids for entry in filled.values()],
                 [entry.global_embedding for entry in filled.values()],
-                self._weights,
+                self._form,
                 np.array([entry.seeds for entry in filled.values()], np.int64),
+                [entry.counts for entry in filled.values()],
             )
             items = items.with_rows(np.array(list(filled), np.int64), fresh)
         return replace(block, items=items, item_ids=tuple(ids), window_ends=ends, live=live)

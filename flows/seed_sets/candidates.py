@@ -1,110 +1,88 @@
-"""Which items are candidates, as the candidates topic says.
+"""Which items are candidates, as the candidates topic says: the last message on an item decides.
 
-An item that was retired (a tombstone) or whose ``expires_at`` has passed is expired: its seeds are removed and clicks
-on it are refused. A later candidate message lists it again, and then only clicks after that message count. So an item's
-seeds follow from what the two topics hold, in whatever order they are read.
+It decides what is served, never what is kept: an item's seeds follow from the clicks alone. A message that retires an
+item, a tombstone, or one whose ``expires_at`` has passed holds until the next message on the item, however long ago.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
 from flows.messages.batches import CandidateChange
+from flows.seed_sets.item_table import ItemTable
 from ralm.features import Ints
+from state.store.layout import FOR_EVER, RETIRED
 from state.store.seed_store import CandidateEntry
 
-FOR_EVER = int(np.iinfo(np.int64).max)
-_NOTHING = CandidateEntry(FOR_EVER)
+ItemEnd: TypeAlias = Literal["idle", "retired", "expired", "unlisted", "over_capacity", "forgotten"]
+"""Why an item is served no more: see ``monitoring.metrics.ITEM_ENDS``."""
+
+Mask: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.bool_]]"
+
+NOT_NAMED: Final = -1
+"""``expires_at`` of an item that no message has named."""
 
 
 class CandidateRegistry:
     """What the candidates topic says of a partition's items.
 
+    At most ``most`` items are known: those with the newest messages, so that a compacted topic read anew says the same.
+
     Args:
         known: what the store has.
-        only_listed: whether an item that is not listed is no candidate.
-        remember: how long an expired item is remembered, ms of event time.
+        most: how many items are known at most.
     """
 
-    def __init__(self, known: Iterable[tuple[str, CandidateEntry]], *, only_listed: bool, remember: int) -> None:
-        self._entries = dict(known)
-        self._only_listed = only_listed
-        self._remember = remember
+    def __init__(self, known: Iterable[tuple[str, CandidateEntry]], most: int) -> None:
+        self._most = most
+        oldest_first = sorted(known, key=lambda entry: (entry[1].offset, entry[0]))
+        self._expires_at = OrderedDict((item_id, entry.expires_at) for item_id, entry in oldest_first)
 
-    def apply(self, change: CandidateChange) -> CandidateEntry:
-        """Apply a message of the candidates topic; returns its item's entry then."""
-        before = self._entries.get(change.item_id, _NOTHING)
-        since = before.since
-        if change.retired:
-            at = max(1, change.sent)  # 0 means that it is not
-            entry = CandidateEntry(FOR_EVER, at, at)
-        else:
-            if before.retired_at:
-                since = change.sent
-            elif before.expires_at <= change.sent:
-                since = before.expires_at
-            expires_at = FOR_EVER if change.expires_at is None else change.expires_at
-            entry = CandidateEntry(expires_at, since)
-        self._entries[change.item_id] = entry
-        return entry
+    def apply(self, change: CandidateChange) -> dict[str, CandidateEntry | None]:
+        """Apply a message of the candidates topic; returns what the store gets: its item, and what is forgotten."""
+        expires_at = FOR_EVER if change.expires_at is None else change.expires_at
+        entry = CandidateEntry(RETIRED if change.retired else expires_at, change.offset)
+        self._expires_at[change.item_id] = entry.expires_at
+        self._expires_at.move_to_end(change.item_id)
+        return {change.item_id: entry, **dict.fromkeys(self.forget())}
 
-    def is_listed(self, item_id: str) -> bool:
-        """Whether the item is in the list, and not retired."""
-        entry = self._entries.get(item_id)
-        return entry is not None and not entry.retired_at
+    def forget(self) -> list[str]:
+        """Forget what is too much, the oldest messages first; returns their items."""
+        return [self._expires_at.popitem(last=False)[0] for _ in range(len(self._expires_at) - self._most)]
 
-    def is_retired(self, item_id: str) -> bool:
-        """Whether a tombstone has retired the item."""
-        entry = self._entries.get(item_id)
-        return entry is not None and entry.retired_at > 0
-
-    def is_candidate(self, item_id: str) -> bool:
-        """Whether the item may be clustered and served."""
-        entry = self._entries.get(item_id)
-        return not self._only_listed if entry is None else not entry.retired_at
-
-    def is_expired(self, item_id: str, now: int) -> bool:
-        """Whether the item was retired or has expired by ``now`` (event time, ms)."""
-        entry = self._entries.get(item_id)
-        return entry is not None and _expires_at(entry) <= now
-
-    def ignore_before(self, item_ids: list[str], now: int) -> Ints | None:
-        """The times up to which clicks on the items are not taken, int64[n], ms; None when all clicks are.
-
-        Args:
-            item_ids: the items.
-            now: event time, ms.
-        """
-        found = [self._entries.get(item_id) for item_id in item_ids]
-        if not any(found):
-            return None
-        return np.array([_ignored_until(entry, now) for entry in found])
-
-    def expired(self, now: int) -> list[str]:
-        """The items that are expired by ``now`` (event time, ms)."""
-        return [item_id for item_id, entry in self._entries.items() if _expires_at(entry) <= now]
-
-    def forget(self, now: int) -> list[str]:
-        """Forget items that expired longer ago than ``remember``; returns them."""
-        old = [
-            item_id
-            for item_id, entry in self._entries.items()
-            if (entry.retired_at or entry.expires_at) + self._remember <= now
-        ]
-        for item_id in old:
-            del self._entries[item_id]
-        return old
+    def expires_at(self, item_id: str) -> int:
+        """Event time until which the item is a candidate, ms; or ``FOR_EVER``, ``RETIRED``, ``NOT_NAMED``."""
+        return self._expires_at.get(item_id, NOT_NAMED)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._expires_at)
 
 
-def _ignored_until(entry: CandidateEntry | None, now: int) -> int:
-    if entry is None:
-        return -1
-    return FOR_EVER if _expires_at(entry) <= now else entry.since or -1
+class ServingRule:
+    """Which items are served: it follows from an item's last candidate message, two settings, and its last click.
 
+    Args:
+        only_listed: whether an item that no message names is not served.
+        item_ttl: how long after its last click one that no message names is served, ms; 0: for ever.
+    """
 
-def _expires_at(entry: CandidateEntry) -> int:
-    # A retirement holds from when it is known, whatever the event time: 0 is before every time.
-    return 0 if entry.retired_at else entry.expires_at
+    def __init__(self, *, only_listed: bool, item_ttl: int) -> None:
+        self._only_listed = only_listed
+        self._item_ttl = item_ttl
+
+    def served(self, items: ItemTable, numbers: Ints, now: int) -> Mask:
+        """Whether items (int64[n]) are served as of an event time (ms): bool[n]."""
+        expires_at = items.expires_at[numbers]
+        served: Mask = expires_at > now
+        if not self._only_listed:
+            oldest = now - self._item_ttl if self._item_ttl else -1
+            served |= (expires_at == NOT_NAMED) & (items.last_click[numbers] >= oldest)
+        return served
+
+    def reason(self, expires_at: int) -> ItemEnd:
+        """Why an item that a message says this of (``CandidateRegistry.expires_at``) is not served."""
+        if expires_at == NOT_NAMED:
+            return "unlisted" if self._only_listed else "idle"
+        return "retired" if expires_at == RETIRED else "expired"

@@ -1,46 +1,48 @@
-"""Brings a partition's clicks and candidates into its store, and evicts items.
+"""Brings a partition's clicks and candidates into its store, and drops items.
 
-What it holds until ``write`` is one epoch at most. Everything it does follows from the messages in their order, so
-that taking the same messages in again, from a crash or into a new store, gives the same seed sets.
+What it holds until ``write`` is one epoch at most. What is kept follows from the clicks in the order of their offsets
+and from nothing else, so that taking the same clicks in again, from a crash or into a new store, gives the same seed
+sets; the candidates topic decides only what is served.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from flows.config.groups import SeedSettings
 from flows.messages.batches import CandidateChange, ClickBatch
-from flows.seed_sets.candidates import CandidateRegistry
-from flows.seed_sets.item_table import NEVER, ItemTable
+from flows.seed_sets.candidates import CandidateRegistry, ItemEnd
+from flows.seed_sets.item_table import ItemTable
+from flows.seed_sets.windows import WindowClock
+from flows.support.logs import get_logger
 from monitoring import metrics
 from ralm.features import Ints
-from ralm.seed_set import by_item
+from ralm.seed_set import Users, WindowClicks, by_item
 from state.store.seed_store import Changes, ItemRecord, SeedStore
 
-EvictionReason: TypeAlias = Literal["idle", "retired", "expired", "over_capacity"]
-"""Why an item is evicted: see ``monitoring.metrics.ITEM_ENDS``."""
+log = get_logger(__name__)
 
-_WEEK_MS = 7 * 86_400_000
+_DROPPED_SHARE = 64
+"""Over capacity, a 64th of the items goes at once: to find the one that is idle for longest takes a look at all."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class ApplyResult:
     """What became of a batch of clicks.
 
     Attributes:
-        numbers: items of the clicks that were taken, int64[n].
-        times: their event times, int64[n], ms.
+        applied: clicks that were taken.
         replayed: clicks that the store had already.
-        refused: clicks on items that are no candidates any more.
+        late: of those that were taken, those whose window had closed.
+        dropped: items that had to go for new ones.
     """
 
-    numbers: Ints
-    times: Ints
-    replayed: int
-    refused: int
+    applied: int = 0
+    replayed: int = 0
+    late: int = 0
+    dropped: list[str] = field(default_factory=list)
 
 
 class SeedSetWriter:
@@ -56,125 +58,188 @@ class SeedSetWriter:
         position: the offset after the last click that was taken in.
         candidates: the same of the candidates topic.
         beside: asked at each write for what else is written: arguments of ``SeedStore.write``.
+        on_new: called with each item whose first click has come.
     """
 
     def __init__(self, store: SeedStore, options: SeedSettings) -> None:
         self._store = store
         self._options = options
+        self._retention = (
+            options.item_ttl and options.seeds_retention and max(options.item_ttl, options.seeds_retention)
+        )
+        self._buffer: list[tuple[Ints, Users, Ints, Ints, Ints]] = []
+        self._changes = Changes()
+        self._changed: set[int] = set()  # items whose record is to be written
+        self._told = False
+        self.registry = CandidateRegistry(store.candidates(), options.max_listings)
+        self._changes.candidates.update(dict.fromkeys(self.registry.forget()))
         self.items = ItemTable()
         for item_id, record in store.items():
-            number = self.items.number(item_id)
+            number = self._new(item_id)
             self.items.last_click[number], self.items.seeds[number] = record.last_click, record.seeds
-        self.registry = CandidateRegistry(
-            store.candidates(),
-            only_listed=options.candidates == "listed",
-            remember=options.item_ttl or _WEEK_MS,
-        )
+            self.items.emitted[number], self.items.withdrawn[number] = record.emitted, record.withdrawn
         self.position = store.position
         self.candidates = store.meta.candidates
         self.beside: Callable[[], dict[str, Any]] = dict
-        self._buffer: list[tuple[Ints, np.ndarray[tuple[int], np.dtype[np.uint64]], Ints]] = []
-        self._changes = Changes()
+        self.on_new: Callable[[str], None] = lambda _: None
 
-    def apply_clicks(self, batch: ClickBatch, now: int) -> ApplyResult:
+    def apply_clicks(self, batch: ClickBatch, clock: WindowClock) -> ApplyResult:
         """Apply clicks, but for those before ``position``: what they led to is in the store too.
 
         Args:
-            batch: the clicks.
-            now: event time that decides which items have expired, ms.
+            batch: the clicks, none of which closes a window.
+            clock: says in which window each is folded in.
         """
-        first = int(np.searchsorted(batch.offsets, self.position))
-        new = batch.rows(first, len(batch.offsets))
-        taken = np.ones(len(new.offsets), bool)
-        floors = self.registry.ignore_before(new.item_ids, now)
-        if floors is not None:
-            taken = new.times > floors[new.items]
-        numbers, times = self._numbers(new, taken)[taken], new.times[taken]
-        if len(numbers):
-            self._buffer.append((numbers, new.users[taken], times))
+        result = ApplyResult(replayed=int(np.searchsorted(batch.offsets, self.position)))
+        rest = batch.rows(result.replayed, len(batch.offsets))
+        while len(rest.offsets):
+            room = self._room(rest)
+            if not room:
+                result.dropped += self._make_room()
+                continue
+            result.late += self._apply(rest.rows(0, room), clock)
+            result.applied += room
+            rest = rest.rows(room, len(rest.offsets))
         self.position = max(self.position, batch.next_offset)
-        self.items.click(numbers, times)
-        return ApplyResult(numbers, times, first, int((~taken).sum()))
+        return result
 
     def apply_candidate(self, change: CandidateChange) -> bool:
         """Apply a message of the candidates topic unless the store has it; returns whether it was new."""
         if change.offset < self.candidates:
             return False
-        self._changes.candidates[change.item_id] = self.registry.apply(change)
+        found = self.registry.apply(change)
+        if len(found) > 1 and not self._told:
+            self._told = True
+            log.warning(
+                "the candidates topic names more items than max_listings: what it says of the oldest is forgotten",
+                partition=self._store.meta.partition,
+                max_listings=self._options.max_listings,
+            )
+        self._changes.candidates.update(found)
+        for item_id in found:
+            if item_id in self.items:
+                self.items.expires_at[self.items.number(item_id)] = self.registry.expires_at(item_id)
         self.candidates = change.offset + 1
         return True
 
-    def evictable(self, closed: int) -> dict[str, EvictionReason]:
-        """The items to evict when windows until ``closed`` (ms) have closed, each with the reason."""
-        items, options = self.items, self._options
-        found: dict[str, EvictionReason] = {
-            item: "retired" if self.registry.is_retired(item) else "expired"
-            for item in self.registry.expired(closed)
-            if item in items
-        }
-        if options.item_ttl:
-            found |= dict.fromkeys(self._idle_items(closed - options.item_ttl), "idle")
-        over_capacity = len(items) - len(found) - options.max_items
-        if over_capacity > 0:
-            idle = (item for item in self._idle_items(NEVER) if item not in found)
-            found |= dict.fromkeys(islice(idle, over_capacity), "over_capacity")
-        return found
+    def forgettable(self, closed: int) -> list[str]:
+        """The items whose seeds are forgotten when windows until ``closed`` (ms) have closed."""
+        return self.items.idle_since(closed - self._retention) if self._retention else []
 
-    def _idle_items(self, before: int) -> Iterator[str]:
-        """Items without a click since ``before`` (ms) that are not listed, longest idle first."""
-        return (item for item in self.items.idle_since(before) if not self.registry.is_listed(item))
-
-    def evict(self, items: dict[str, EvictionReason]) -> None:
-        """Remove items: seeds, record and centroids."""
-        if not items:
+    def drop(self, item_ids: Iterable[str], reason: ItemEnd) -> None:
+        """Drop items: seeds, record and centroids."""
+        item_ids = list(item_ids)
+        if not item_ids:
             return
-        self.write()  # what was clicked before is deleted with the rest; what comes after stays
-        for item_id, reason in items.items():
+        numbers = self.items.find(item_ids)
+        # What was clicked before goes with the rest; what comes after stays.
+        stays = [~np.isin(part[0], numbers) for part in self._buffer]
+        self._buffer = [
+            (items[kept], users[kept], times[kept], closes[kept], windows[kept])
+            for (items, users, times, closes, windows), kept in zip(self._buffer, stays, strict=True)
+            if kept.any()
+        ]
+        self._changed.difference_update(numbers.tolist())
+        for item_id in item_ids:
             self.items.forget(item_id)
-            metrics.ITEMS_ENDED.labels(reason).inc()
-        self._changes.retired += items
+            self._changes.centroids.pop(item_id, None)
+        metrics.ITEMS_ENDED.labels(reason).inc(len(item_ids))
+        self._changes.evicted += item_ids
 
-    def forget_candidates(self, closed: int) -> None:
-        """Forget what the candidates topic said of items that went long ago."""
-        self._changes.candidates.update(dict.fromkeys(self.registry.forget(closed)))
+    def withdraw(self, item_ids: Iterable[str]) -> None:
+        """Note that items are served no more: their centroids go, until their tombstones are delivered."""
+        for item_id in item_ids:
+            self._changes.centroids.pop(item_id, None)
+            self._changes.withdrawn.append(item_id)
 
     def clustered(self, item_id: str, seeds: int, centroids: bytes | None) -> None:
         """Note what came of an item's clustering."""
         number = self.items.number(item_id)
         self.items.seeds[number] = seeds
-        self._changes.items[item_id] = ItemRecord(int(self.items.last_click[number]), seeds)
+        self.changed([number])
         if centroids is not None:
             self._changes.centroids[item_id] = centroids
 
+    def changed(self, numbers: Iterable[int]) -> None:
+        """Note that the records of items are to be written."""
+        self._changed.update(numbers)
+
     def ack_tombstones(self, item_ids: list[str]) -> None:
-        """Note that the tombstones of evicted items have been delivered."""
+        """Note that the tombstones of dropped and withdrawn items have been delivered."""
         self._changes.acked += item_ids
 
     def write(self) -> None:
         """Bring the store up to the last message that was taken in, with what ``beside`` says."""
         changes, self._changes = self._changes, Changes()
         if self._buffer:
-            numbers, users, times = (np.concatenate(column) for column in zip(*self._buffer, strict=True))
-            self._buffer.clear()
-            for number, seeds in by_item(numbers, users, times, self._options.max_seeds):
-                item_id = self.items.name(number)
-                changes.seeds.append((item_id, seeds))
-                last, count = int(self.items.last_click[number]), int(self.items.seeds[number])
-                changes.items[item_id] = ItemRecord(last, count)
+            changes.windows = self._window_clicks()
+        items = self.items
+        for number in self._changed:
+            last, seeds, emitted = (int(column[number]) for column in (items.last_click, items.seeds, items.emitted))
+            changes.items[items.name(number)] = ItemRecord(last, seeds, emitted, bool(items.withdrawn[number]))
+        self._changed.clear()
         more = {"position": self.position, "candidates": self.candidates, **self.beside()}
         before = {**vars(self._store.meta), "work": self._store.work}
         if changes or any(before[name] != value for name, value in more.items()):
             with metrics.STORE_WRITE_SECONDS.time():
                 self._store.write(changes, **more)
 
-    def _numbers(self, batch: ClickBatch, taken: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Ints:
-        """The item number of each click: known ones, and new ones for items with a click that is taken."""
+    def _window_clicks(self) -> list[tuple[str, WindowClicks]]:
+        """What is buffered, by item and window."""
+        items, users, times, closes, windows = (np.concatenate(column) for column in zip(*self._buffer, strict=True))
+        self._buffer.clear()
+        ends, place = np.unique(np.stack([closes, windows]), axis=1, return_inverse=True)
+        groups = items * ends.shape[1] + place.reshape(-1)
+        found = []
+        firsts = _firsts(groups, times)
+        for group, seeds in by_item(groups, users, times, self._options.max_seeds):
+            number, which = divmod(group, ends.shape[1])
+            clicks = WindowClicks(int(ends[0, which]), int(ends[1, which]), firsts[group], seeds)
+            found.append((self.items.name(number), clicks))
+        return found
+
+    def _apply(self, batch: ClickBatch, clock: WindowClock) -> int:
+        """Take clicks for which there is room; returns how many are late."""
         known = self.items.find(batch.item_ids)
-        missing = np.flatnonzero(known < 0)
-        if len(missing):
-            wanted = np.zeros(len(known), bool)
-            wanted[batch.items[taken]] = True
-            for place in missing[wanted[missing]].tolist():
-                known[place] = self.items.number(batch.item_ids[place])
-        numbers: Ints = known[batch.items]
-        return numbers
+        for place in np.flatnonzero(known < 0).tolist():
+            self.on_new(batch.item_ids[place])
+            known[place] = self._new(batch.item_ids[place])
+        numbers = known[batch.items]
+        closes, late = clock.window_ends(batch.times)
+        self._buffer.append((numbers, batch.users, batch.times, closes, clock.own_ends(batch.times)))
+        self.items.click(numbers, batch.times)
+        self.items.mark(numbers, closes)
+        self._changed.update(np.unique(numbers).tolist())
+        return late
+
+    def _new(self, item_id: str) -> int:
+        """A number for an item that has none, with what the candidates topic says."""
+        number = self.items.number(item_id)
+        self.items.expires_at[number] = self.registry.expires_at(item_id)
+        return number
+
+    def _room(self, batch: ClickBatch) -> int:
+        """How many of the clicks can be taken before an item must go for a new one."""
+        new = np.flatnonzero(self.items.find(batch.item_ids) < 0)
+        room = self._options.max_items - len(self.items)
+        if len(new) <= room:
+            return len(batch.offsets)
+        # Where each new item is clicked first.
+        items, rows = np.unique(batch.items, return_index=True)
+        first = np.sort(rows[np.isin(items, new)])
+        return int(first[max(0, room)])
+
+    def _make_room(self) -> list[str]:
+        most = self._options.max_items
+        surplus = max(0, len(self.items) - most)
+        found = self.items.longest_idle(surplus + max(1, most // _DROPPED_SHARE))
+        self.drop(found, "over_capacity")
+        return found
+
+
+def _firsts(groups: Ints, times: Ints) -> dict[int, int]:
+    """The earliest time of each group."""
+    names, place = np.unique(groups, return_inverse=True)
+    first = np.full(len(names), np.iinfo(np.int64).max)
+    np.minimum.at(first, place, times)
+    return dict(zip(names.tolist(), first.tolist(), strict=True))

@@ -1,6 +1,6 @@
-"""What a partition keeps in memory of each of its items, in columns: 33 bytes an item and its name."""
+"""What a partition keeps in memory of each of its items, in columns: 50 bytes an item and its name."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -16,6 +16,9 @@ class ItemTable:
     Attributes:
         last_click: event time of the newest click, int64[capacity], ms.
         seeds: seeds at the last merge, int64[capacity].
+        emitted: the greatest window end that its centroids and tombstones have said, int64[capacity], ms; or 0.
+        expires_at: what the candidates topic says of it, int64[capacity]: see ``CandidateRegistry.expires_at``.
+        withdrawn: whether it is served no more, bool[capacity].
         dirty_from: end of the first window that touched the item since it was clustered, int64[capacity]; or NEVER.
         dirty_to: end of the last such window, int64[capacity]; 0 when there is none.
         live: whether the number is in use, bool[capacity].
@@ -27,6 +30,9 @@ class ItemTable:
         self._free: list[int] = []
         self.last_click = np.zeros(0, np.int64)
         self.seeds = np.zeros(0, np.int64)
+        self.emitted = np.zeros(0, np.int64)
+        self.expires_at = np.zeros(0, np.int64)
+        self.withdrawn = np.zeros(0, bool)
         self.dirty_from = np.full(0, NEVER)
         self.dirty_to = np.zeros(0, np.int64)
         self.live = np.zeros(0, bool)
@@ -34,7 +40,7 @@ class ItemTable:
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def __contains__(self, item_id: str) -> bool:
+    def __contains__(self, item_id: object) -> bool:
         return item_id in self._numbers
 
     def number(self, item_id: str) -> int:
@@ -52,6 +58,7 @@ class ItemTable:
                 self._grow()
         self._numbers[item_id] = number
         self.last_click[number], self.seeds[number] = 0, 0
+        self.emitted[number], self.expires_at[number], self.withdrawn[number] = 0, -1, False
         self.dirty_from[number], self.dirty_to[number] = NEVER, 0
         self.live[number] = True
         return number
@@ -102,16 +109,28 @@ class ItemTable:
         self.dirty_to[taken[~later]] = 0
         return taken, windows
 
-    def idle_since(self, time: int) -> Iterator[str]:
-        """The items without a click since ``time`` (ms), longest idle first."""
-        idle = np.flatnonzero(self.live & (self.last_click < time))
-        order = idle[np.argsort(self.last_click[idle], kind="stable")]
-        return (self._names[number] for number in order)
+    def idle_since(self, time: int) -> list[str]:
+        """The items without a click since ``time`` (ms)."""
+        return [self._names[number] for number in np.flatnonzero(self.live & (self.last_click < time)).tolist()]
+
+    def longest_idle(self, count: int) -> list[str]:
+        """So many of the items, those whose last clicks are the oldest; of equal ones the first by name."""
+        numbers = np.flatnonzero(self.live)
+        if count >= len(numbers):
+            return [self._names[number] for number in numbers.tolist()]
+        last = self.last_click[numbers]
+        oldest = np.partition(last, count - 1)[count - 1]
+        found = [self._names[number] for number in numbers[last < oldest].tolist()]
+        tied = sorted(self._names[number] for number in numbers[last == oldest].tolist())
+        return found + tied[: count - len(found)]
 
     def _grow(self) -> None:
         more = max(1024, len(self.live))
         self.last_click = np.concatenate([self.last_click, np.zeros(more, np.int64)])
         self.seeds = np.concatenate([self.seeds, np.zeros(more, np.int64)])
+        self.emitted = np.concatenate([self.emitted, np.zeros(more, np.int64)])
+        self.expires_at = np.concatenate([self.expires_at, np.zeros(more, np.int64)])
+        self.withdrawn = np.concatenate([self.withdrawn, np.zeros(more, bool)])
         self.dirty_from = np.concatenate([self.dirty_from, np.full(more, NEVER)])
         self.dirty_to = np.concatenate([self.dirty_to, np.zeros(more, np.int64)])
         self.live = np.concatenate([self.live, np.zeros(more, bool)])

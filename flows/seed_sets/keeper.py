@@ -5,6 +5,10 @@ that await clustering or whose centroids may not have been delivered, and where 
 written when the engine asks for a snapshot, and before the pool is to see clicks. An item whose clustering failed is
 dirty again and tried with the next window to close.
 
+What is kept follows from the clicks (``intake.py``). Whether an item is served is looked at when a window closes, when
+an idle partition reaches a window's end, and when a message names the item: what is served no more gets a tombstone and
+keeps its seeds; what is served again is clustered anew from them.
+
 When the engine asks for a snapshot, all sinks have settled the epoch before, and none the one that ends. So what was
 sent counts as delivered at the second snapshot after it, and reading is resumed at the position of the snapshot before:
 what lies between is read again, its dead letters are sent again, and its clicks, which the store has, are passed over.
@@ -22,19 +26,22 @@ from flows.config.groups import SeedSettings
 from flows.messages.batches import CandidateBatch, ClickBatch, Headers, OutMessage
 from flows.messages.codec import SCHEMA_VERSION, centroids_key
 from flows.messages.emission_order import order_headers
-from flows.seed_sets.candidates import CandidateRegistry
-from flows.seed_sets.clustering import ClusteringJob, ClusteringPool, ClusteringResult
-from flows.seed_sets.intake import EvictionReason, SeedSetWriter
+from flows.seed_sets.candidates import CandidateRegistry, ItemEnd, ServingRule
+from flows.seed_sets.clustering import ClusteringJob, ClusteringPool, ClusteringResult, is_of_model
+from flows.seed_sets.intake import SeedSetWriter
+from flows.seed_sets.item_homes import ItemHomes
 from flows.seed_sets.item_table import ItemTable
 from flows.seed_sets.keeper_state import OpenWork
 from flows.seed_sets.windows import WindowClock
 from monitoring import metrics
 from monitoring.recent_windows import WINDOWS
+from ralm.features import Ints
 from state.store.seed_store import SeedStore
 
 _LOOK_AGAIN = timedelta(milliseconds=20)
 _HEADERS: Headers = [("schema_version", SCHEMA_VERSION.encode())]
 
+_TOO_LITTLE = ("too_few_seeds", "no_vectors")
 _EVERY_S = 0.5
 """Counting items and seeds scans all of them, which is too much for every poll."""
 
@@ -46,16 +53,29 @@ class SeedSetOperator:
         store: the partition's seed sets.
         pool: where clustering runs.
         options: how seed sets and windows are kept.
+        topics: by what the topics are known again, as attributes of ``StoreMeta``.
+        emit_all: whether the centroids topic does not have what was emitted, so that all of it is due again.
 
     Raises:
         RalmError: when what the store says is still to be done cannot be read.
     """
 
-    def __init__(self, store: SeedStore, pool: ClusteringPool, options: SeedSettings) -> None:
+    def __init__(
+        self,
+        store: SeedStore,
+        pool: ClusteringPool,
+        options: SeedSettings,
+        topics: Callable[[], Mapping[str, Any]] = dict,
+        *,
+        emit_all: bool = False,
+    ) -> None:
         self._store = store
         self._pool = pool
         self._options = options
+        self._topics = topics
+        self._emit_all = emit_all
         self._writer = SeedSetWriter(store, options)
+        self._rule = ServingRule(only_listed=options.candidates == "listed", item_ttl=options.item_ttl)
         self._running: dict[str, Future[ClusteringResult]] = {}
         self._acked: list[str] = []
         self._in_flight: list[str] = []
@@ -65,6 +85,8 @@ class SeedSetOperator:
         self._startup_messages: list[OutMessage] = []
         self._unwritten = False  # clicks that the pool must see before it clusters their items
         self._resume_at = (store.meta.resume, store.meta.resume_candidates)
+        # What this process has read: after a crash the store is ahead of it for a while.
+        self._read_clicks, self._read_candidates = self._resume_at
         self._reached: tuple[int, int] | None = None  # at the last snapshot
         self._pending: dict[str, int] = {}
         self._sent: dict[str, int] = {}  # since the last snapshot
@@ -73,14 +95,20 @@ class SeedSetOperator:
         if work is None:
             self._clock = WindowClock(options, int(items.last_click.max()) if len(items) else None)
         else:
-            self._clock = WindowClock(options, work.newest, work.closed)
+            self._clock = WindowClock(options, work.newest, work.closed, work.heard)
             self._pending = {item: window for item, window in work.pending.items() if item in items}
         self._writer.beside = self._beside
         self._resume(work)
 
+    def join(self, homes: ItemHomes) -> None:
+        """Have it noticed if an item of this partition is another's too."""
+        partition = self._store.meta.partition
+        homes.add(partition, self._writer.items)
+        self._writer.on_new = lambda item_id: homes.note(partition, item_id)
+
     def apply(self, batches: "list[ClickBatch | CandidateBatch]") -> list[OutMessage]:
         """Apply clicks and candidates and close windows; emits centroids and tombstones."""
-        out: list[OutMessage] = []
+        out, self._startup_messages = self._startup_messages, []
         for batch in batches:
             if isinstance(batch, CandidateBatch):
                 out += self._apply_candidates(batch)
@@ -88,7 +116,11 @@ class SeedSetOperator:
             for closed, part in self._clock.cut(batch):
                 if closed is not None:
                     out += self._close(closed)
-                self._apply_clicks(part)
+                out += self._apply_clicks(part)
+            self._read_clicks = batch.next_offset
+            reached = self._clock.reach(batch)
+            if reached is not None:
+                out += self._reach(reached)
         return out + self.collect()
 
     def collect(self) -> list[OutMessage]:
@@ -102,12 +134,17 @@ class SeedSetOperator:
             if len(self._running) >= self._pool.slots:
                 break
             if item_id not in self._running:
-                listed = self._writer.registry.is_candidate(item_id)
-                # The store's position is synced: what a crash loses is not said to be in centroids.
-                job = ClusteringJob(item_id, window, listed, self._store.position)
-                self._running[item_id] = self._pool.submit(self._store, job)
+                self._running[item_id] = self._pool.submit(self._store, self._job(item_id, window))
         self._metrics.update(self._writer.items, self._writer.registry, self._pending, self._clock)
         return out
+
+    def _job(self, item_id: str, window: int) -> ClusteringJob:
+        items = self._writer.items
+        number = items.number(item_id)
+        window_end = max(window, int(items.emitted[number]))
+        # The store's position is synced: what a crash loses is not said to be in centroids.
+        position, served = self._store.position, not items.withdrawn[number]
+        return ClusteringJob(item_id, window, window_end, served, position, self._clock.closed)
 
     def notify_at(self) -> datetime | None:
         """When to call ``collect`` next: soon while clustering runs, else None."""
@@ -120,7 +157,7 @@ class SeedSetOperator:
         self._writer.ack_tombstones(self._acked)
         self._write()
         self._settling, self._sent = self._sent, {}
-        self._reached = (self._writer.position, self._writer.candidates)
+        self._reached = (self._read_clicks, self._read_candidates)
         self._acked, self._in_flight = self._in_flight, []
         self._older = self._older[:1] if self._versions_in_flight else self._older
         self._versions_in_flight = True
@@ -139,11 +176,12 @@ class SeedSetOperator:
         pending = {item: window for item, window in (self._settling | self._sent).items() if item in items}
         resume, resume_candidates = self._resume_at
         return {
-            "work": OpenWork(clock.newest, clock.closed, marks, pending | self._pending).encode(),
+            "work": OpenWork(clock.newest, clock.closed, clock.heard, marks, pending | self._pending).encode(),
             "resume": resume,
             "resume_candidates": resume_candidates,
             "model_version": self._pool.model_version,
             "older_versions": self._older,
+            **self._topics(),
         }
 
     def _resume(self, work: OpenWork | None) -> None:
@@ -153,17 +191,19 @@ class SeedSetOperator:
             numbers = items.find(names)
             known = numbers >= 0
             items.dirty_from[numbers[known]], items.dirty_to[numbers[known]] = first[known], last[known]
-        if work is None or self._store.meta.model_version != self._pool.model_version:
-            # Nothing is known of what was emitted, or it was made by another model: cluster every item again.
-            everything = np.flatnonzero(items.live)
+        other_model = self._store.meta.model_version != self._pool.model_version
+        if work is None or other_model or self._emit_all:
+            # Nothing is known of what was emitted, or it was made by another model, or is gone: cluster all again.
+            everything = np.flatnonzero(items.live & ~items.withdrawn)
             items.mark(everything, self._clock.window_ends(items.last_click[everything])[0])
-        out = self._evict(self._writer.evictable(self._clock.closed))
         unacked = self._store.unacked_tombstones()
         self._in_flight += unacked
-        # One that came back since may have lost its centroids to the tombstone that is sent again: cluster it again.
-        numbers = items.find(item for item in unacked if item in items)
-        items.mark(numbers, np.full(len(numbers), self._clock.next_end()))
-        self._startup_messages = self._forgotten_versions() + self._tombstones(unacked) + out
+        # One that is served again since would lose its centroids to the tombstone that is sent again: it is clustered
+        # again, as of later than that.
+        again = [item for item in unacked if item in items and not items.withdrawn[items.number(item)]]
+        out = self._tombstones(unacked)
+        self._cluster_anew(items.find(again))
+        self._startup_messages = self._forgotten_versions() + out
 
     def _versions(self) -> tuple[str, ...]:
         """Older bundles whose centroids may be in the topic; the newest of them is kept for who still uses it."""
@@ -174,34 +214,37 @@ class SeedSetOperator:
     def _forgotten_versions(self) -> list[OutMessage]:
         names = [item_id for item_id, _ in self._store.items()] if self._older[1:] else []
         keys = [centroids_key(version, name) for version in self._older[1:] for name in names]
-        return [OutMessage(key, None, self._tombstone_headers()) for key in keys]
+        headers = [*_HEADERS, *order_headers(self._clock.closed, self._writer.position)]
+        return [OutMessage(key, None, headers) for key in keys]
 
-    def _apply_clicks(self, batch: ClickBatch) -> None:
-        applied = self._writer.apply_clicks(batch, self._clock.closed)
-        windows, late = self._clock.window_ends(applied.times)
-        self._writer.items.mark(applied.numbers, windows)
-        metrics.CLICKS.labels("applied").inc(len(applied.numbers))
+    def _apply_clicks(self, batch: ClickBatch) -> list[OutMessage]:
+        applied = self._writer.apply_clicks(batch, self._clock)
+        metrics.CLICKS.labels("applied").inc(applied.applied)
         metrics.CLICKS.labels("replayed").inc(applied.replayed)
-        metrics.CLICKS.labels("refused").inc(applied.refused)
-        metrics.LATE_CLICKS.inc(late)
+        metrics.LATE_CLICKS.inc(applied.late)
+        return self._dropped(applied.dropped)
 
     def _apply_candidates(self, batch: CandidateBatch) -> list[OutMessage]:
         out: list[OutMessage] = []
         writer = self._writer
         for change in batch.changes:
-            if not writer.apply_candidate(change) or change.item_id not in writer.items:
-                continue
-            if writer.registry.is_expired(change.item_id, self._clock.closed):
-                out += self._evict({change.item_id: "retired" if change.retired else "expired"})
-            elif self._options.candidates == "listed":
-                number = writer.items.find([change.item_id])
-                writer.items.mark(number, np.array([self._clock.next_end()]))
+            if writer.apply_candidate(change) and change.item_id in writer.items:
+                out += self._serve(writer.items.find([change.item_id]), self._clock.reached)
         writer.candidates = max(writer.candidates, batch.next_offset)
+        self._read_candidates = batch.next_offset
         return out
 
     def _close(self, closed: int) -> list[OutMessage]:
-        items, writer = self._writer.items, self._writer
-        numbers, windows = items.touched_until(closed)
+        """Windows have closed by the clicks: what is idle for too long is forgotten, and the rest as if reached."""
+        self._metrics.window_end(closed)
+        forgotten = self._writer.forgettable(closed)
+        self._writer.drop(forgotten, "forgotten")
+        return self._dropped(forgotten) + self._reach(closed)
+
+    def _reach(self, reached: int) -> list[OutMessage]:
+        """Windows have ended: what they touched is due for clustering, and whether items are served is looked at."""
+        items = self._writer.items
+        numbers, windows = items.touched_until(reached)
         self._unwritten |= len(numbers) > 0
         shed = 0
         for number, window in zip(numbers.tolist(), windows.tolist(), strict=True):
@@ -212,48 +255,112 @@ class SeedSetOperator:
             # An item that waits keeps its place, so that the longest waiting is always next and none is forgotten.
             self._pending[item_id] = window
         metrics.RECLUSTERS.labels("shed").inc(shed)
-        ends, touched = np.unique(windows, return_counts=True)
+        ends, due = np.unique(windows, return_counts=True)
         metrics.WINDOWS_CLOSED.inc(len(ends))
-        WINDOWS.closed(self._store.meta.partition, dict(zip(ends.tolist(), touched.tolist(), strict=True)))
-        self._metrics.window_end(closed)
-        writer.forget_candidates(closed)
-        return self._evict(writer.evictable(closed))
+        WINDOWS.closed(self._store.meta.partition, dict(zip(ends.tolist(), due.tolist(), strict=True)))
+        return self._serve(np.flatnonzero(items.live), reached, touched=numbers)
 
-    def _evict(self, items: dict[str, EvictionReason]) -> list[OutMessage]:
-        for item_id in items:
+    def _serve(self, numbers: Ints, now: int, touched: Ints | None = None) -> list[OutMessage]:
+        """Serve what is to be served as of ``now`` (event time, ms), and withdraw the rest.
+
+        What has gone and is clicked all the same gets its tombstone again with each window: whoever filled the store
+        anew does not know what the topic of centroids holds of it.
+        """
+        items = self._writer.items
+        served, withdrawn = self._rule.served(items, numbers, now), items.withdrawn[numbers]
+        back = numbers[served & withdrawn]
+        items.withdrawn[back] = False
+        self._cluster_anew(back if touched is None else np.setdiff1d(back, touched))
+        gone = numbers[~served & ~withdrawn]
+        items.withdrawn[gone] = True
+        self._writer.changed(gone.tolist())
+        untold = gone if touched is None else np.union1d(gone, touched[items.withdrawn[touched]])
+        ended = set(gone.tolist())
+        told = []
+        for number in untold.tolist():
+            item_id, reason = items.name(number), self._rule.reason(int(items.expires_at[number]))
+            if number in ended:
+                metrics.ITEMS_ENDED.labels(reason).inc()
+            if self._is_to_tell(number, reason, first=number in ended):
+                told.append(item_id)
+        self._writer.withdraw(told)
+        self._in_flight += told
+        return self._tombstones(told)
+
+    def _is_to_tell(self, number: int, reason: ItemEnd, *, first: bool) -> bool:
+        """Whether an item that is not served gets a tombstone: what was never listed nor served needs none."""
+        if reason == "unlisted":
+            return first and self._writer.items.emitted[number] > 0
+        return first or reason != "idle"
+
+    def _cluster_anew(self, numbers: Ints) -> None:
+        """Have items clustered with the next window, as of later than their tombstones."""
+        items, end = self._writer.items, self._clock.next_end()
+        said = items.emitted[numbers]
+        items.emitted[numbers] = np.where(said < end, said, said + self._options.window)
+        items.mark(numbers, np.full(len(numbers), end))
+        self._writer.changed(numbers.tolist())
+
+    def _dropped(self, item_ids: list[str]) -> list[OutMessage]:
+        """Items have been dropped with their seeds."""
+        for item_id in item_ids:
             if (window := self._pending.pop(item_id, None)) is not None:
                 WINDOWS.settled(window, "evicted")
             running = self._running.pop(item_id, None)
             if running is not None and not running.cancel():
                 running.result()  # it may be tidying the very seeds that are to go
-        self._writer.evict(items)
-        self._in_flight += items
-        return self._tombstones(items)
+        self._in_flight += item_ids
+        return self._tombstones(item_ids)
 
     def _tombstones(self, item_ids: Iterable[str]) -> list[OutMessage]:
         versions = (self._pool.model_version, *self._older)
-        headers = self._tombstone_headers()
-        return [OutMessage(centroids_key(version, item), None, headers) for item in item_ids for version in versions]
+        out = []
+        for item_id in item_ids:
+            headers = self._tombstone_headers(item_id)
+            out += [OutMessage(centroids_key(version, item_id), None, headers) for version in versions]
+        return out
 
-    def _tombstone_headers(self) -> Headers:
-        return [*_HEADERS, *order_headers(self._clock.closed, self._writer.position)]
+    def _tombstone_headers(self, item_id: str) -> Headers:
+        """As of the last window that closed, and no earlier than what was emitted of the item."""
+        items, window_end = self._writer.items, self._clock.closed
+        if item_id in items:
+            number = items.number(item_id)
+            window_end = max(window_end, int(items.emitted[number]))
+            items.emitted[number] = window_end
+            self._writer.changed([number])
+        return [*_HEADERS, *order_headers(window_end, self._writer.position)]
 
     def _finish(self, result: ClusteringResult) -> list[OutMessage]:
-        item_id = result.job.item_id
+        job, items = result.job, self._writer.items
+        number = items.number(job.item_id)
         metrics.SEED_EVICTIONS.inc(result.evicted)
-        WINDOWS.settled(result.job.window_end, result.outcome)
-        self._writer.clustered(item_id, result.seeds, result.centroids)
-        if self._pending.get(item_id) == result.job.window_end:
-            del self._pending[item_id]
-            if result.outcome == "failed":  # once a window: at once, it would fail at once again
-                items = self._writer.items
-                items.mark(items.find([item_id]), np.array([self._clock.next_end()]))
+        WINDOWS.settled(job.until, result.outcome)
+        is_due = self._pending.get(job.item_id) == job.until
+        if is_due:
+            del self._pending[job.item_id]
+        if items.withdrawn[number]:  # meanwhile, or from the start
+            self._writer.clustered(job.item_id, result.seeds, None)
+            return []
+        self._writer.clustered(job.item_id, result.seeds, result.centroids)
+        if result.outcome == "failed" and is_due:  # once a window: at once, it would fail at once again
+            items.mark(items.find([job.item_id]), np.array([self._clock.next_end()]))
+        if result.outcome in _TOO_LITTLE and self._is_emitted(job.item_id):
+            # Its set has ended by a gap: what the centroids were made of is not there any more.
+            self._writer.withdraw([job.item_id])
+            self._in_flight.append(job.item_id)
+            return self._tombstones([job.item_id])
         if result.centroids is None:
             return []
         metrics.CENTROIDS_TIME.set_to_current_time()
-        self._sent[item_id] = result.job.window_end
-        headers = [*_HEADERS, ("model_version", self._pool.model_version.encode())]
-        return [OutMessage(centroids_key(self._pool.model_version, item_id), result.centroids, headers)]
+        items.emitted[number] = job.window_end
+        self._sent[job.item_id] = job.until
+        headers = self._pool.headers_of(job)
+        return [OutMessage(centroids_key(self._pool.model_version, job.item_id), result.centroids, headers)]
+
+    def _is_emitted(self, item_id: str) -> bool:
+        """Whether centroids of this model may be in the topic."""
+        last = self._store.centroids(item_id)
+        return item_id in self._sent or (last is not None and is_of_model(last, self._pool.model_version))
 
     def _write(self) -> None:
         self._unwritten = False

@@ -16,6 +16,7 @@ _Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 class _Wire(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     newest: _Natural | None
     closed: _Natural
+    heard: _Natural | None
     dirty_items: list[str]
     dirty_from: bytes
     dirty_to: bytes
@@ -33,12 +34,14 @@ class OpenWork:
     Attributes:
         newest: greatest event time seen, ms, or None.
         closed: end of the last closed window, ms.
+        heard: the clock when the newest message came, ms, or None.
         dirty: items touched since their clustering, with the first and last window that did: int64[n] each, ms.
         pending: items of closed windows whose centroids may not have been delivered yet, with their window.
     """
 
     newest: int | None
     closed: int
+    heard: int | None
     dirty: tuple[list[str], Ints, Ints]
     pending: dict[str, int]
 
@@ -46,7 +49,7 @@ class OpenWork:
         """As MessagePack."""
         items, first, last = self.dirty
         columns = (first.astype("<i8").tobytes(), last.astype("<i8").tobytes())
-        return _encoder.encode(_Wire(self.newest, self.closed, items, *columns, self.pending))
+        return _encoder.encode(_Wire(self.newest, self.closed, self.heard, items, *columns, self.pending))
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -64,4 +67,4 @@ class OpenWork:
         except (msgspec.DecodeError, ValueError, TypeError) as error:
             msg = f"what a store says is still to be done cannot be read: {error}. {WAY_OUT}"
             raise RalmError(msg) from error
-        return cls(wire.newest, wire.closed, (wire.dirty_items, first, last), wire.pending)
+        return cls(wire.newest, wire.closed, wire.heard, (wire.dirty_items, first, last), wire.pending)

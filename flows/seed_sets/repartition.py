@@ -139,18 +139,26 @@ def _move(seeds: Path, topic: str, way: tuple[int, int], names: list[str], capac
         records, entries, there_already = dict(source.items()), dict(source.candidates()), dict(target.items())
         for batch in _batches(names, records):
             there = Changes(
-                seeds=[(name, source.seeds(name)) for name in batch if name in records],
+                seeds=[(name, source.seeds(name, until=0)) for name in batch if name in records],
+                windows=[(name, clicks) for name in batch for clicks in source.open_windows(name)],
                 items={name: _both(records[name], there_already.get(name)) for name in batch if name in records},
                 candidates={name: entries[name] for name in batch if name in entries},
             )
             # Without a model's name the target makes all its centroids anew: those of the moved may have been due.
             target.write(there, position=target.position, model_version="")
-            source.write(Changes(retired=batch, candidates=dict.fromkeys(batch)), position=source.position)
+            source.write(Changes(evicted=batch, candidates=dict.fromkeys(batch)), position=source.position)
             source.write(Changes(acked=batch), position=source.position)
 
 
 def _both(one: ItemRecord, other: ItemRecord | None) -> ItemRecord:
-    return one if other is None else ItemRecord(max(one.last_click, other.last_click), max(one.seeds, other.seeds))
+    """The record of a moved item; what is emitted of it next counts as later: offsets begin anew in its partition."""
+    last = other or one
+    return ItemRecord(
+        max(one.last_click, last.last_click),
+        max(one.seeds, last.seeds),
+        max(one.emitted, last.emitted) + 1,
+        one.withdrawn and last.withdrawn,
+    )
 
 
 def _batches(names: list[str], records: dict[str, ItemRecord]) -> Iterator[list[str]]:

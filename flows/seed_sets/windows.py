@@ -11,23 +11,31 @@ from ralm.features import Ints
 
 
 class WindowClock:
-    """The watermark and the windows that it has closed.
+    """The watermark, the windows that it has closed, and how far an idle partition has come.
 
     The watermark is the greatest event time seen less ``allowed_lateness``; a click that is ahead of the clock that
-    judged it counts as of that clock, so that none moves the watermark beyond it. While the partition is idle it moves
-    on by the time that passed, so that the last window closes too. A replay of yesterday closes the windows that
-    yesterday closed.
+    judged it counts as of that clock, so that none moves the watermark beyond it. Where it closes windows, and so what
+    is late, follows from the clicks alone, and a replay of yesterday closes the windows that yesterday closed.
+
+    While the partition is idle, time goes on by the time that passed since its newest message came: ``reached`` is how
+    far. Items are clustered and served as of it, but it is no evidence: it closes nothing, nothing is late for its
+    sake, it is not kept over a restart but made again, and the next message ends it.
 
     Args:
         options: how event time is cut.
         newest: greatest event time seen that the clock had reached, ms; None before the first click.
         closed: end of the last closed window, ms; windows end at or before it are closed.
+        heard: the clock when the newest message came, ms; None before the first.
     """
 
-    def __init__(self, options: WindowSettings, newest: int | None = None, closed: int = 0) -> None:
+    def __init__(
+        self, options: WindowSettings, newest: int | None = None, closed: int = 0, heard: int | None = None
+    ) -> None:
         self._options = options
         self.newest = newest
         self.closed = closed
+        self.heard = heard
+        self.reached = closed
         self._idle = 0
 
     @property
@@ -42,11 +50,14 @@ class WindowClock:
             batch: clicks in offset order.
 
         Yields:
-            The end of the last window that closes before a part, ms, or None, and the part (the first may be empty).
+            The end of the last window that closes before a part, ms, or None, and the part (it may be empty).
         """
-        self._idle = batch.idle if batch.idle >= self._options.idle_after else 0
+        if batch.heard is not None:
+            self.heard = batch.heard
+        if not batch.idle:
+            self._idle, self.reached = 0, self.closed
         if not len(batch.times):
-            yield self._close(self.watermark), batch
+            yield None, batch
             return
         evidence = batch.evidence
         first = evidence[0] if self.newest is None else self.newest
@@ -58,10 +69,27 @@ class WindowClock:
             self.newest = int(newest[stop - 1])
             yield closed, batch.rows(start, stop)
 
-    def window_ends(self, times: Ints) -> tuple[Ints, int]:
-        """The window in which each click will be clustered, and how many clicks are late.
+    def reach(self, batch: ClickBatch) -> int | None:
+        """The end of the last window that an idle partition has reached, ms; None where it has reached no further one.
 
-        A late click's own window is closed: it counts for the window that closes next.
+        Args:
+            batch: what the reader said last.
+        """
+        if self.newest is None or not batch.idle or batch.idle < self._options.idle_after:
+            return None
+        # By the time since the message came, so that a restart loses nothing; by the time since it was read where the
+        # clock has been set back.
+        self._idle = batch.idle if self.heard is None else max(batch.idle, batch.now - self.heard)
+        reached = self._floor(self.newest - self._options.allowed_lateness + self._idle)
+        if reached <= self.reached:
+            return None
+        self.reached = reached
+        return reached
+
+    def window_ends(self, times: Ints) -> tuple[Ints, int]:
+        """The window with whose close each click is folded in.
+
+        A late click's own window is closed: it is folded in with the window that closes next.
 
         Args:
             times: event times, int64[n], ms.
@@ -69,21 +97,26 @@ class WindowClock:
         Returns:
             Window ends, int64[n], ms, and the number of late clicks.
         """
-        length = self._options.window
-        ends = (times // length + 1) * length
+        ends = self.own_ends(times)
         late = ends <= self.closed
-        return np.where(late, self.closed + length, ends), int(late.sum())
+        return np.where(late, self.next_end(), ends), int(late.sum())
+
+    def own_ends(self, times: Ints) -> Ints:
+        """The end of the window in which each time lies: int64[n], ms."""
+        length = self._options.window
+        return (times // length + 1) * length
 
     def next_end(self) -> int:
         """The end of the window that closes next, ms."""
-        return self.closed + self._options.window
+        return self._floor(self.closed) + self._options.window
 
-    def _close(self, watermark: int | None) -> int | None:
+    def _floor(self, time: int) -> int:
+        return time // self._options.window * self._options.window
+
+    def _close(self, watermark: int) -> int | None:
         """Close every window that the watermark has passed."""
-        if watermark is None:
-            return None
-        passed = watermark // self._options.window * self._options.window
+        passed = self._floor(watermark)
         if passed <= self.closed:
             return None
-        self.closed = passed
+        self.closed = self.reached = passed
         return passed

@@ -87,7 +87,9 @@ class Bars(Progress):
         """A bar for each stage of training, which calls this when the stage begins and after each epoch."""
         if stage not in self._stages:
             self._stages[stage] = self.add_task(stage, total=epochs)
-        self.update(self._stages[stage], completed=done, note=f"loss {loss:.4f}" if isfinite(loss) else "")
+        self.update(
+            self._stages[stage], completed=done, total=epochs, note=f"loss {loss:.4f}" if isfinite(loss) else ""
+        )
 
     def _write_lines(self) -> None:
         while not self._ended.wait(self._every_s):

@@ -29,7 +29,10 @@ REJECTED = [
         "How many clicks are late?",
         "cps",
         "They still become seeds, one window later. Many: raise the allowed lateness, or a producer sends in bulk.",
-        {"{{instance}}": rate("ralm_late_clicks_total", "instance")},
+        {
+            "late {{instance}}": rate("ralm_late_clicks_total", "instance"),
+            "items in two partitions {{instance}}": rate("ralm_split_items_total", "instance"),
+        },
     ),
     Panel(
         "What becomes of clusterings?",

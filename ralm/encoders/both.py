@@ -41,7 +41,7 @@ class Both:
             ValueError: when there are too few clicks to fit either half.
         """
         weight = self._chosen(clicks, profiles, rng_seed, report) if len(self.weights) > 1 else self.weights[0]
-        report(f"spectral weighs {weight:g}", 0, 1, float("nan"))
+        report(f"spectral weighs {weight:g}", 1, 1, float("nan"))
         learned, spectral = self._halves(self.learned, clicks, profiles, rng_seed, report)
         return TableEncoder((*learned.parts, *spectral.weighted(weight).parts)) if weight else learned
 

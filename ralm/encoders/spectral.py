@@ -57,7 +57,7 @@ class Spectral:
             summed = matrix @ table  # (U, h)
         length = np.linalg.norm(summed, axis=1, keepdims=True)
         mean = (summed / np.maximum(length, 1e-12)).mean(axis=0)  # (h)
-        report("spectral", 1, 1, 0.0)
+        report("spectral", 1, 1, float("nan"))
         part = EncoderPart(
             table.astype(np.float32),
             ProfileWeights.none(table.shape[1]),

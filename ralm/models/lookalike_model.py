@@ -27,6 +27,7 @@ class LookalikeModel(TowerModel):
         trained = train_lookalike(user, clicks, histories, config, report)
         self.log = trained.log
         self._weights = trained.towers.attention_weights()
+        self._prior = trained.towers.prior.item()
         self._vectors = trained.vectors(histories, np.arange(clicks.users))  # (users, h)
         self._clicks = clicks
 
@@ -37,4 +38,6 @@ class LookalikeModel(TowerModel):
     def scores_of_seeds(self, users: Ints, seeds: SeedLists) -> Floats:
         """Look-alike scores with items given by their seeds, float32[U, I]; an item without seeds scores 0."""
         k = self.config.clusters
-        return seed_scores(self._vectors[users], self._vectors, self._weights, seeds, clusters=k, rng_seed=0)
+        return seed_scores(
+            self._vectors[users], self._vectors, self._weights, seeds, clusters=k, rng_seed=0, prior=self._prior
+        )

@@ -1,34 +1,17 @@
 """One user tower for all models of one data set that want the same: most of their training is the tower's."""
 
-import hashlib
 import json
-from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 import torch
 
 from ralm.features import ClickHistories, Interactions
+from ralm.models.fit_store import Arrays, FitStore, fit_key
 from ralm.progress import Report
 from ralm.towers.optimising import Log, NoCheckpoint, deterministic
 from ralm.towers.training_config import USER_TOWER, TrainingConfig
 from ralm.towers.user_training import UserModel, new_user_model, train_user_model
-
-Arrays = dict[str, np.ndarray]
-
-
-class TowerStore(Protocol):
-    """Keeps trained user towers under a key."""
-
-    def get(self, key: str) -> Arrays | None:
-        """The arrays kept under a key, None when there are none."""
-
-    def put(self, key: str, arrays: Arrays) -> None:
-        """Keep arrays under a key."""
-
-    def lock(self, key: str) -> AbstractContextManager[object]:
-        """Held by one holder at a time, so that only one trains what others wait for."""
 
 
 class TowerModel:
@@ -44,9 +27,9 @@ class TowerModel:
     def __init__(self, config: TrainingConfig) -> None:
         self.config = config
         self.log: Log = []
-        self._store: TowerStore | None = None
+        self._store: FitStore | None = None
 
-    def use_store(self, store: TowerStore) -> None:
+    def use_store(self, store: FitStore) -> None:
         """Share the trained user tower through a store."""
         self._store = store
 
@@ -64,12 +47,12 @@ class TowerModel:
 
 
 def _user_model(
-    data: Interactions, histories: ClickHistories, config: TrainingConfig, report: Report, store: TowerStore | None
+    data: Interactions, histories: ClickHistories, config: TrainingConfig, report: Report, store: FitStore | None
 ) -> UserModel:
     """The trained user model of the data and config: from the store if it is there, else trained and kept there."""
     if store is None:
         return _trained(data, histories, config, report)
-    key = _key(data, config)
+    key = fit_key("user-tower", data, [getattr(config, name) for name in USER_TOWER])
     with store.lock(key):
         arrays = store.get(key)
         if arrays is None:
@@ -96,10 +79,3 @@ def _arrays(model: UserModel) -> Arrays:
         **{f"items.{name}": tensor.numpy() for name, tensor in model.items.state_dict().items()},
         "log": np.frombuffer(json.dumps(model.log).encode(), np.uint8),
     }
-
-
-def _key(data: Interactions, config: TrainingConfig) -> str:
-    digest = hashlib.sha256(repr([getattr(config, name) for name in USER_TOWER]).encode())
-    for column in (data.clicks_user, data.clicks_item, data.clicks_time):
-        digest.update(column.tobytes())
-    return f"user-tower-{digest.hexdigest()[:16]}"

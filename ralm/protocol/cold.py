@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ralm.accuracy import hits, precision, top
+from ralm.accuracy import Doubles, hits, precisions, top
 from ralm.features import Floats, Interactions, Ints
 from ralm.models.model import SeedModel
-from ralm.protocol.judge import checked_scores, pair_auc
+from ralm.protocol.judge import checked_scores, item_aucs
 from ralm.protocol.negatives import NEGATIVE_KINDS
 from ralm.protocol.split import Floors, drawn, unlearned_items
 from ralm.protocol.task import Task
@@ -106,7 +106,8 @@ def judge_cold(model: SeedModel, cold: ColdTask, rng_seed: int) -> list[dict[str
 
     Returns:
         A point for each number of seeds and each kind of negatives: ``seeds``, ``negatives``, ``auc`` (the mean over
-        the items of the AUC within the item) and ``prec10`` (eq. 12 among the cold items, whatever the negatives).
+        the items of the AUC within the item) and ``prec10`` (eq. 12 among the cold items, whatever the negatives); and
+        what these are means of, ``by_item`` float64[I] (NaN where nothing was asked) and ``by_user`` float64[U].
 
     Raises:
         ValueError: when a score is not finite.
@@ -114,10 +115,11 @@ def judge_cold(model: SeedModel, cold: ColdTask, rng_seed: int) -> list[dict[str
     points: list[dict[str, Any]] = []
     for seeds in cold.turns:
         scores = checked_scores(model.scores_of_seeds(cold.task.users, cold.given(seeds)), cold.task)
-        prec10 = _precision(scores, cold.task, rng_seed)
+        by_user = _precisions(scores, cold.task, rng_seed)
         for kind in NEGATIVE_KINDS:
-            auc = pair_auc(scores, cold.task, kind, rng_seed)[1]
-            points.append({"seeds": seeds, "negatives": kind, "auc": auc, "prec10": prec10})
+            by_item = item_aucs(scores, cold.task, kind, rng_seed)[1]
+            figures = {"auc": float(np.nanmean(by_item)), "prec10": float(by_user.mean())}
+            points.append({"seeds": seeds, "negatives": kind, **figures, "by_item": by_item, "by_user": by_user})
     return points
 
 
@@ -138,6 +140,6 @@ def _asked(data: Interactions, learned: NDArray[np.bool_], items: Ints, most: in
     )
 
 
-def _precision(scores: Floats, task: Task, rng_seed: int) -> float:
+def _precisions(scores: Floats, task: Task, rng_seed: int) -> Doubles:
     best = top(scores, task.seen, 10, np.random.default_rng(rng_seed))
-    return precision(hits(best, task.wanted), task.wanted.sum(axis=1))
+    return precisions(hits(best, task.wanted), task.wanted.sum(axis=1))

@@ -1,12 +1,14 @@
 """The figures of a model's scores on a task (the protocol, second half)."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ralm.accuracy import grouped_auc, hits, ndcg, precision, recall, top
+from ralm.accuracy import Doubles, grouped_auc, hits, ndcg, precision, precisions, recall, top
 from ralm.features import Floats, Ints
+from ralm.protocol.diversity import category_counts, category_entropies
 from ralm.protocol.exposure import coverage, exposure, gini, tail_share
 from ralm.protocol.negatives import NEGATIVE_KINDS, negatives
 from ralm.protocol.task import Task
@@ -26,6 +28,8 @@ class Figures:
         coverage: share of the judged items that is among the best 10 of any user.
         gini: of the exposure among the best 10; higher is less even.
         tail: share of that exposure that goes to the tail.
+        categories: distinct categories among a user's best 10, mean over users; 0 where items have none.
+        entropy: of the categories among a user's best 10, bits, mean over users.
     """
 
     auc: dict[str, float]
@@ -37,9 +41,27 @@ class Figures:
     coverage: float
     gini: float
     tail: float
+    categories: float
+    entropy: float
 
 
-def judge(scores: Floats, task: Task, rng_seed: int) -> tuple[Figures, Ints]:
+class Judgement(NamedTuple):
+    """What was found of a model's scores.
+
+    Attributes:
+        figures: what is reported.
+        exposed: each item's exposure among the best 10, int64[I].
+        by_item: the AUC within each item, of each kind of negatives, float64[I]; NaN where nothing was asked.
+        by_user: what ``prec10`` is the mean of, float64[U].
+    """
+
+    figures: Figures
+    exposed: Ints
+    by_item: dict[str, Doubles]
+    by_user: Doubles
+
+
+def judge(scores: Floats, task: Task, rng_seed: int) -> Judgement:
     """Judge scores.
 
     Args:
@@ -47,22 +69,21 @@ def judge(scores: Floats, task: Task, rng_seed: int) -> tuple[Figures, Ints]:
         task: the task.
         rng_seed: fixes the negatives and the order of items with equal scores.
 
-    Returns:
-        The figures, and each item's exposure among the best 10, int64[I].
-
     Raises:
         ValueError: when the scores are of another shape or not finite, or no positive has a negative.
     """
     checked_scores(scores, task)
-    auc, auc_item = {}, {}
+    auc, by_item = {}, {}
     for kind in NEGATIVE_KINDS:
-        auc[kind], auc_item[kind] = pair_auc(scores, task, kind, rng_seed)
+        auc[kind], by_item[kind] = item_aucs(scores, task, kind, rng_seed)
     best = top(scores, task.seen, 50, np.random.default_rng(rng_seed))
     hit, wanted = hits(best, task.wanted), task.wanted.sum(axis=1)
-    exposed = exposure(best[:, :10], len(task.items))
+    ten = best[:, :10]
+    exposed = exposure(ten, len(task.items))
+    categories = task.train.item_categories[task.items]
     figures = Figures(
         auc,
-        auc_item,
+        {kind: float(np.nanmean(aucs)) for kind, aucs in by_item.items()},
         prec10=precision(hit[:, :10], wanted),
         prec50=precision(hit, wanted),
         ndcg10=ndcg(hit[:, :10], wanted),
@@ -70,8 +91,10 @@ def judge(scores: Floats, task: Task, rng_seed: int) -> tuple[Figures, Ints]:
         coverage=coverage(exposed),
         gini=gini(exposed),
         tail=tail_share(exposed, task.seeds.counts),
+        categories=float(category_counts(ten, categories).mean()),
+        entropy=float(category_entropies(ten, categories, task.train.category_count).mean()),
     )
-    return figures, exposed
+    return Judgement(figures, exposed, by_item, precisions(hit[:, :10], wanted))
 
 
 def checked_scores(scores: Floats, task: Task) -> Floats:
@@ -95,10 +118,25 @@ def pair_auc(scores: Floats, task: Task, kind: str, rng_seed: int) -> tuple[floa
     Raises:
         ValueError: when no positive has a negative.
     """
+    together, within = item_aucs(scores, task, kind, rng_seed)
+    return together, float(np.nanmean(within))
+
+
+def item_aucs(scores: Floats, task: Task, kind: str, rng_seed: int) -> tuple[float, Doubles]:
+    """The AUC over all pairs against one kind of negatives, and that within each item.
+
+    Returns:
+        The former, and the latter as float64[I], NaN for an item that has no pair.
+
+    Raises:
+        ValueError: when no positive has a negative.
+    """
     user, item, negative = negatives(task, kind, rng_seed)
     if not len(user):
         msg = "every judged user clicked every judged item, so that there are no negatives; choose another cut"
         raise ValueError(msg)
     positive, other = scores[user, item], scores[negative, item]
     together: NDArray[np.int64] = np.zeros(len(user), np.int64)
-    return float(grouped_auc(positive, other, together)[0]), float(grouped_auc(positive, other, item).mean())
+    within: Doubles = np.full(len(task.items), np.nan)
+    within[np.unique(item)] = grouped_auc(positive, other, item)
+    return float(grouped_auc(positive, other, together)[0]), within

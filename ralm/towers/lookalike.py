@@ -3,6 +3,11 @@
 Seeds tower: seeds' user embeddings -> shared FC -> clusters -> global and local attention. Target tower: the target
 user's embedding -> the same FC. Score: eq. 2. The formula is that of ``ralm/scoring.py``, which serves it without
 torch; a test holds the two together to 1e-5.
+
+Figure 4 can be read in other ways. Its local unit, "matmul(h) -> tanh(h) -> linear(1)", could be
+``v^T tanh(W e_k * E_u)`` with one more vector v; here it is eq. 9, ``tanh(e_k^T W_l E_u)``, which the paper prints in
+full (with random weights the two cosines differ by up to 0.35). Its global unit, "tanh(h) -> linear(1)", is taken as
+drawn, since eq. 10 as printed does not fit its own dimensions; others mend that equation instead.
 """
 
 from typing import NamedTuple
@@ -127,13 +132,11 @@ class LookalikeTowers(nn.Module):
         )
 
     def attention_weights(self) -> AttentionWeights:
-        """All that serving needs."""
+        """All that serving needs; the prior is a setting there."""
         w_local, w_global, v_global = (
             p.detach().numpy().astype(np.float32) for p in (self.w_local, self.w_global, self.v_global)
         )
-        return AttentionWeights(
-            w_local, w_global, v_global, self.alpha, self.beta, self.local_temperature, self.prior.item()
-        )
+        return AttentionWeights(w_local, w_global, v_global, self.alpha, self.beta, self.local_temperature)
 
     def _local_attention(self, logits: Tensor, mask: Tensor) -> Tensor:
         """Eq. 9: ``a = softmax_k(tanh(C W_l E_u) / temperature)``; logits (..., k)."""
@@ -163,7 +166,6 @@ def towers_of(weights: AttentionWeights) -> LookalikeTowers:
     with torch.no_grad():
         for name in ("w_local", "w_global", "v_global"):
             getattr(towers, name).copy_(torch.from_numpy(np.array(getattr(weights, name))))
-        towers.prior.fill_(weights.prior)
     return towers
 
 

@@ -31,8 +31,9 @@ class LookalikeLoss(nn.Module):
     """What a step of the look-alike towers minimises.
 
     ``plain`` is eq. 11, sigmoid cross entropy with ``p = sigmoid(score)``: ``-(y log p + (1 - y) log(1 - p))``. A score
-    is a mean of cosines, and behind a ReLU no cosine is negative: p stays between 0.5 and 0.73, and with ten negatives
-    for a positive the least loss is at vectors that are all zero, where training then may end.
+    is a mean of cosines, and behind a ReLU no cosine is negative: p stays between 0.5 and 0.73. The loss of one score s
+    for all pairs with N negatives for a positive has the slope ``(N - 1) / (2 (N + 1))`` at 0: with more than one
+    negative vectors that are all zero are a minimum, and training may end there; with one they are none.
 
     ``learned`` has ``p = sigmoid(scale * score + shift)`` with both learned, which does not change the order of scores,
     and positives weigh as much as all their negatives together.
@@ -45,7 +46,7 @@ class LookalikeLoss(nn.Module):
 
     Args:
         kind: ``plain``, ``learned`` or ``softmax``.
-        negatives: negatives of a positive in the sigmoid forms.
+        negatives: N, negatives of a positive in the sigmoid forms, on average.
         among_users: share of the softmax among users, 0 to 1.
     """
 

@@ -23,9 +23,6 @@ from ralm.towers.training_config import TrainingConfig
 from ralm.towers.user_tower import UserTower
 from ralm.towers.user_training import embed, ends, validation_rows
 
-NEGATIVES = 10
-"""Negatives of a positive in the sigmoid losses (section 5.2)."""
-
 
 def new_towers(config: TrainingConfig) -> LookalikeTowers:
     """Untrained towers; the shared FC starts near the identity, so that the user embeddings' geometry is not lost."""
@@ -67,7 +64,7 @@ class LookalikeTrainer:
         towers: LookalikeTowers,
     ) -> None:
         self._tower, self._data, self._histories, self._config, self._towers = tower, data, histories, config, towers
-        self._loss = LookalikeLoss(config.loss, NEGATIVES, config.among_users)
+        self._loss = LookalikeLoss(config.loss, config.lookalike_negatives, config.among_users)
         modules = ModuleDict({"towers": towers, "loss": self._loss})
         trained = [p for p in modules.parameters() if p.requires_grad]
         optimiser = torch.optim.Adam(trained, lr=config.learning_rate)
@@ -110,9 +107,9 @@ class LookalikeTrainer:
         embeddings = torch.from_numpy(self._embed(self._data.clicks_user[rows], times))
         losses = []
         batches = list(shuffled(rng, np.arange(len(rows)), config.batch_size))
-        again = max(1, len(batches) // max(1, config.recluster))
+        clustered_at = clustering_steps(len(batches), config.recluster)
         for number, batch in enumerate(batches):
-            if config.recluster and number % again == 0:
+            if number in clustered_at:
                 self._clusters = self._clustered(rng)
             losses.append(self._stage.step(self._loss_of(embeddings[torch.from_numpy(batch)], rows[batch], rng)))
         return float(np.mean(losses))
@@ -165,6 +162,15 @@ class LookalikeTrainer:
 
     def _embed(self, users: Ints, times: Ints) -> Floats:
         return embed(self._tower, self._histories, users, times, normalise=self._config.normalise)
+
+
+def clustering_steps(steps: int, times: int) -> set[int]:
+    """Before which of an epoch's steps the seeds are clustered: evenly spread, at most once before each step.
+
+    >>> sorted(clustering_steps(10, 3)), sorted(clustering_steps(10, 7)), clustering_steps(10, 0)
+    ([0, 3, 6], [0, 1, 2, 4, 5, 7, 8], set())
+    """
+    return {step * steps // times for step in range(times)} if times else set()
 
 
 def _log_share(counts: Ints, config: TrainingConfig) -> Tensor:

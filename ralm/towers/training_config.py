@@ -53,6 +53,9 @@ class TrainingConfig:
     logq: bool = _hyper(
         True, "correct logits by the logarithm of the sampling probability (Bengio and Senecal 2008, Yi et al. 2019)"
     )
+    lookalike_negatives: int = _hyper(
+        10, "negatives per positive in the look-alike towers' sigmoid losses, on average (the paper gives none)", ge=1
+    )
     clusters: int = _hyper(20, "number of clusters k in training (paper: 20); 1: the mean of all seeds", ge=1)
     seeds: int = _hyper(100, "maximum seeds per item and epoch, sampled anew for each epoch", ge=1)
     seed_dropout: float = _hyper(0.0, "share of the seeds that a step leaves out", ge=0, lt=1)
@@ -92,6 +95,7 @@ USER_TOWER = (
 """What the user tower depends on: two configs that agree in these share it."""
 
 PAPER = TrainingConfig(
+    lookalike_negatives=1,
     history_dropout=0.0,
     far=0.0,
     validation=0.0,
@@ -103,4 +107,17 @@ PAPER = TrainingConfig(
     loss="plain",
     prior=False,
 )
-"""The paper as printed; epochs are ours, since it gives none."""
+"""The paper as printed. It leaves open, so that the following is ours:
+
+* one negative for a positive in the second stage: no source gives a number there (the ten of section 5.2 are the user
+  tower's). It decides the result: behind a ReLU a constant score s in [0, 1] has the slope (N - 1) / (2 (N + 1)) in
+  eq. 11 at 0, so that with any N above one dead vectors are a minimum, and training may end there. Rows for N = 10
+  stand beside those for N = 1 in ``ralm/models/catalogue.py``;
+* those negatives are a step's other items, not drawn anew for each positive;
+* the activation: the paper has a ReLU, its first author's article a PReLU, which has rows too;
+* gradients are clipped at length 5; 10 and 5 epochs;
+* the shared FC and W_l begin near the identity, and the user tower does not learn in the second stage;
+* a ReLU on each field's FC in the user tower; its MLP has one hidden layer of twice the output;
+* m = 32 for fields, 32 hidden units in each attention, the last 50 clicks as history;
+* at most 20 positives of a user and 100 seeds of an item in an epoch, and a target is left out of its own item's seeds.
+"""

@@ -1,13 +1,24 @@
-"""The bundle: what the offline side hands to the online side, in one directory.
+"""The bundle: what the offline side hands to the online side, in one directory (format 2).
 
 =========================  ==========================================================================
-``manifest.json``          format, version, dimensions, alpha, beta, hyperparameters, figures, fingerprint
-                           of the data, and size and SHA-256 of every other file
-``towers.safetensors``     the look-alike towers' attention weights, which serving needs
-``lookalike.safetensors``  the look-alike towers whole, to go on training or to transform new users
-``user_tower.safetensors`` the user tower
-``keys.u64``               user keys, little-endian uint64, ascending
-``vectors.f32``            their look-alike vectors, little-endian float32, row by row
+``manifest.json``          format, version, encoder, form and weights of the score, hyperparameters,
+                           validation figures, fingerprint of the data; size and SHA-256 of every file
+``weights.safetensors``    the weights of the score's form and of the encoder's profile part
+``users.npy``              user keys, uint64[n], ascending
+``vectors.npy``            their look-alike vectors, float32[n, h]
+``clicks.npy``             distinct items that each vector was made from, uint32[n]
+``items.npy``              item keys, uint64[I], ascending
+``titles.npy``             display names of the items, UTF-8 one after another, uint8
+``title_start.npy``        where each begins, uint64[I + 1]
+``fields.json``            the values of each profile field in the order of their codes
+of an inductive encoder    besides
+``table.npy``              e_j, what a click adds to its user's sum, float32[I, h]
+``sums.npy``               each user's sum, float32[n, h]
+``profiles.npy``           P_u, the part of each user's profile, float32[n, h], or [n, 0]
+``history.npy``            each user's items as rows of the table, the newest first, int32
+``history_start.npy``      where each user's begin, uint64[n + 1]
+of the paper's encoder     besides
+``towers.safetensors``     both towers whole, to go on training
 =========================  ==========================================================================
 
 It is written beside its place, synced, and then renamed: there is a whole bundle or none. Nothing in it is pickled.
@@ -15,8 +26,6 @@ It is written beside its place, synced, and then renamed: there is a whole bundl
 
 import hashlib
 import json
-import math
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,17 +33,27 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load_file
 
-from ralm.scoring import AttentionWeights
-from state.atomic_file import file_sha256, sync, unused_name
-from state.bundle.manifest import AGAIN, BUNDLE_FORMAT, MANIFEST, BundleError, read_manifest, unreadable
-from state.bundle.vectors import UserVectors
+from ralm.encoders.encoder import TableEncoder
+from ralm.scoring import COUNTED, ScoreForm
+from state.atomic_file import file_sha256
+from state.bundle.arrays import MOST, check_ascending, check_numbers, check_regular, check_starts, mapped
+from state.bundle.items import BundleItems
+from state.bundle.manifest import (
+    AGAIN,
+    BUNDLE_FORMAT,
+    MANIFEST,
+    NOT_SCORED,
+    BundleError,
+    Head,
+    read_manifest,
+    unreadable,
+)
+from state.bundle.vectors import UserSums, UserVectors
+from state.bundle.weights import finite, form_of, parts_of
 
-__all__ = ["BUNDLE_FORMAT", "Bundle", "BundleError", "write_bundle"]
-
-_TOWERS = ("w_local", "w_global", "v_global")
+__all__ = ["BUNDLE_FORMAT", "Bundle", "BundleError"]
 
 
 @dataclass(frozen=True)
@@ -45,15 +64,23 @@ class Bundle:
         path: its directory.
         version: content hash, 16 hexadecimal digits; centroids carry it.
         manifest: everything that the manifest says.
-        towers: the attention weights.
+        form: of the scores, with its weights.
         vectors: the users' look-alike vectors.
+        items: what is known of items.
+        encoder: makes vectors of further histories and profiles; None where it is not inductive.
+        sums: what the users' vectors were made from; None where the encoder is not inductive.
+        fields: the values of each profile field in the order of their codes.
     """
 
     path: Path
     version: str
     manifest: Mapping[str, Any]
-    towers: AttentionWeights
+    form: ScoreForm
     vectors: UserVectors
+    items: BundleItems
+    encoder: TableEncoder | None
+    sums: UserSums | None
+    fields: Mapping[str, Any]
 
     @classmethod
     def open(cls, path: Path, *, verify: bool = True) -> Self:
@@ -61,7 +88,8 @@ class Bundle:
 
         Args:
             path: its directory.
-            verify: whether to hash every file; sizes and dimensions are checked in any case.
+            verify: whether to hash every file and look at every number; sizes, types and shapes are checked in any
+                case.
 
         Raises:
             BundleError: when something is missing, damaged, of another format or of the wrong dimension, or may not be
@@ -74,176 +102,121 @@ class Bundle:
 
     @classmethod
     def _open(cls, path: Path, *, verify: bool) -> Self:
-        manifest = read_manifest(path)
-        for name, expected in manifest["files"].items():
-            _check_file(path / name, expected, verify=verify)
-        if verify and _version(manifest) != manifest["version"]:
+        manifest, head = read_manifest(path)
+        for name, expected in head.files.items():
+            _check_file(path / name, expected.bytes, expected.sha256, verify=verify)
+        if verify and version_of(manifest) != head.version:
             msg = f"{path / MANIFEST}: the version does not belong to what it says. {AGAIN}"
             raise BundleError(msg)
-        users, dim = manifest["users"], manifest["dim"]
-        keys = _array(path / "keys.u64", "<u8", (users,))
-        if verify and not (keys[1:] > keys[:-1]).all():
-            msg = f"{path / 'keys.u64'}: the keys are not ascending and distinct. {AGAIN}"
-            raise BundleError(msg)
-        vectors = _array(path / "vectors.f32", "<f4", (users, dim))
-        towers = _towers(path, manifest)
-        if towers.dim != dim:
-            msg = f"{path}: the towers have {towers.dim} dimensions, the vectors {dim}. {AGAIN}"
-            raise BundleError(msg)
-        return cls(path, manifest["version"], manifest, towers, UserVectors(keys, vectors))
+        users, items, tensors = _users(path, head), _items(path, head), tensors_in(path / "weights.safetensors")
+        sums = _sums(path, head) if head.parts else None
+        try:
+            finite(tensors, MOST)
+            form, parts = form_of(head, tensors), parts_of(head.parts, tensors, items.table)
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            msg = f"{path / 'weights.safetensors'} does not fit: {str(error)[:200]}. {AGAIN}"
+            raise BundleError(msg) from error
+        encoder = TableEncoder(parts) if parts else None
+        if verify:
+            _check_values(path, head, users, items, sums)
+        return cls(path, head.version, manifest, form, users, items, encoder, sums, _fields(path / "fields.json"))
 
-    def weights(self, name: str) -> dict[str, NDArray[np.float32]]:
-        """All tensors of ``user_tower`` or ``lookalike``.
+    def towers(self) -> dict[str, NDArray[np.float32]]:
+        """All tensors of both towers (``user_tower.NAME``, ``lookalike.NAME``); none without the paper's encoder.
 
         Raises:
             BundleError: when the file cannot be read.
         """
-        return _tensors(self.path / f"{name}.safetensors")
+        return tensors_in(self.path / "towers.safetensors") if "towers.safetensors" in self.manifest["files"] else {}
 
 
-def write_bundle(
-    path: Path,
-    *,
-    towers: AttentionWeights,
-    user_tower: Mapping[str, NDArray[np.float32]],
-    lookalike: Mapping[str, NDArray[np.float32]],
-    keys: NDArray[np.uint64],
-    vectors: NDArray[np.float32],
-    details: Mapping[str, Any],
-) -> str:
-    """Write a bundle; an older one in the same place is replaced, and stays if the new one cannot be written.
-
-    Args:
-        path: its directory.
-        towers: what serving needs of the look-alike towers.
-        user_tower: tensors of the user tower.
-        lookalike: tensors of the look-alike towers.
-        keys: user keys, uint64[n], in any order, distinct.
-        vectors: their look-alike vectors, float32[n, h].
-        details: hyperparameters, figures, fingerprint of the data and the like, for the manifest.
-
-    Returns:
-        The version.
-
-    Raises:
-        BundleError: when keys repeat or a vector is not finite.
-    """
-    order = np.argsort(keys)
-    keys, vectors = keys[order], vectors[order]
-    if len(keys) > 1 and not (keys[1:] > keys[:-1]).all():
-        msg = "two users share a key: an identifier is there twice, or two of them collide in 64 bits"
-        raise BundleError(msg)
-    if not np.isfinite(vectors).all():
-        msg = "a user's vector is not finite: training has diverged; try a smaller learning rate"
-        raise BundleError(msg)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    work = unused_name(path)
-    work.mkdir()
-    try:
-        served = {name: np.ascontiguousarray(getattr(towers, name)) for name in _TOWERS}
-        for part, tensors in (("towers", served), ("user_tower", user_tower), ("lookalike", lookalike)):
-            # save_file of the library would make a file for its owner alone, whatever the umask
-            (work / f"{part}.safetensors").write_bytes(save(dict(tensors)))
-        keys.astype("<u8").tofile(work / "keys.u64")
-        vectors.astype("<f4").tofile(work / "vectors.f32")
-        manifest = _manifest(work, towers, len(keys), details)
-        (work / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
-        _put_in_place(work, path)
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
-    return str(manifest["version"])
-
-
-def _manifest(work: Path, towers: AttentionWeights, users: int, details: Mapping[str, Any]) -> dict[str, Any]:
-    manifest: dict[str, Any] = {
-        "format": BUNDLE_FORMAT,
-        "users": users,
-        "dim": towers.dim,
-        "alpha": towers.alpha,
-        "beta": towers.beta,
-        "local_temperature": towers.local_temperature,
-        "prior": towers.prior,
-        **details,
-        "files": {
-            file.name: {"bytes": file.stat().st_size, "sha256": file_sha256(file)} for file in sorted(work.iterdir())
-        },
-    }
-    manifest["version"] = _version(manifest)
-    return manifest
-
-
-def _version(manifest: Mapping[str, Any]) -> str:
-    """Depends on what scores depend on, not on when or how it was trained."""
-    content = {name: manifest[name] for name in ("format", "alpha", "beta", "local_temperature", "prior", "files")}
+def version_of(manifest: Mapping[str, Any]) -> str:
+    """Depends on what scores depend on, not on when or how it was trained, nor on what items are called."""
+    names = ("format", "form", "alpha", "beta", "local_temperature", "parts")
+    content = {name: manifest[name] for name in names}
+    content["files"] = {name: value for name, value in manifest["files"].items() if name not in NOT_SCORED}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _put_in_place(work: Path, path: Path) -> None:
-    for file in work.iterdir():
-        sync(file)
-    sync(work)
-    old = path.with_name(f".{path.name}-old")
-    shutil.rmtree(old, ignore_errors=True)
-    if path.exists():
-        path.rename(old)
-    try:
-        work.rename(path)
-    except OSError:
-        if old.exists():
-            old.rename(path)
-        raise
-    sync(path.parent)
-    shutil.rmtree(old, ignore_errors=True)
+def tensors_in(file: Path) -> dict[str, NDArray[np.float32]]:
+    """The tensors of a file by name.
 
-
-def _check_file(file: Path, expected: Mapping[str, Any], *, verify: bool) -> None:
-    if not file.is_file():
-        msg = f"{file} is missing. {AGAIN}"
-        raise BundleError(msg)
-    size = file.stat().st_size
-    if size != expected["bytes"]:
-        msg = f"{file} has {size} bytes; the manifest says {expected.get('bytes')}. {AGAIN}"
-        raise BundleError(msg)
-    if verify and file_sha256(file) != expected["sha256"]:
-        msg = f"{file} is damaged: its SHA-256 is not the manifest's. {AGAIN}"
-        raise BundleError(msg)
-
-
-def _array(file: Path, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    if file.stat().st_size != size:
-        msg = f"{file} has {file.stat().st_size} bytes; {shape} numbers need {size}. {AGAIN}"
-        raise BundleError(msg)
-    return np.memmap(file, dtype, "r", shape=shape) if size else np.empty(shape, dtype)
-
-
-def _tensors(file: Path) -> dict[str, NDArray[np.float32]]:
+    Raises:
+        BundleError: when it cannot be read.
+    """
     try:
         tensors: dict[str, NDArray[np.float32]] = load_file(file)
     except OSError as error:
         raise unreadable(file, error) from error
-    except SafetensorError as error:
+    except Exception as error:  # the library raises its own, and what NumPy does of a type that it does not know
         msg = f"{file} cannot be read: {str(error)[:200]}. {AGAIN}"
         raise BundleError(msg) from error
     return tensors
 
 
-def _towers(path: Path, manifest: Mapping[str, Any]) -> AttentionWeights:
-    tensors = _tensors(path / "towers.safetensors")
+def _check_file(file: Path, size: int, sha256: str, *, verify: bool) -> None:
+    check_regular(file)
+    found = file.stat().st_size
+    if found != size:
+        msg = f"{file} has {found} bytes; the manifest says {size}. {AGAIN}"
+        raise BundleError(msg)
+    if verify and file_sha256(file) != sha256:
+        msg = f"{file} is damaged: its SHA-256 is not the manifest's. {AGAIN}"
+        raise BundleError(msg)
+
+
+def _users(path: Path, head: Head) -> UserVectors:
+    return UserVectors(
+        mapped(path / "users.npy", ("<u8",), (head.users,)),
+        mapped(path / "vectors.npy", ("<f4",), (head.users, head.dim)),
+        mapped(path / "clicks.npy", ("<u4",), (head.users,)),
+    )
+
+
+def _items(path: Path, head: Head) -> BundleItems:
+    nothing = np.empty((head.items, 0), np.float32)
+    return BundleItems(
+        mapped(path / "items.npy", ("<u8",), (head.items,)),
+        mapped(path / "table.npy", ("<f4", "<f2"), (head.items, head.dim)) if head.parts else nothing,
+        mapped(path / "titles.npy", ("|u1",), (head.title_bytes,)),
+        mapped(path / "title_start.npy", ("<u8",), (head.items + 1,)),
+    )
+
+
+def _sums(path: Path, head: Head) -> UserSums:
+    return UserSums(
+        mapped(path / "sums.npy", ("<f4",), (head.users, head.dim)),
+        mapped(path / "profiles.npy", ("<f4",), (head.users, head.dim if head.profiled else 0)),
+        mapped(path / "history.npy", ("<i4",), (head.clicks,)),
+        mapped(path / "history_start.npy", ("<u8",), (head.users + 1,)),
+    )
+
+
+def _check_values(path: Path, head: Head, users: UserVectors, items: BundleItems, sums: UserSums | None) -> None:
+    """Look at every number: what passes here makes no scorer fail, and no score that is not a number."""
+    check_ascending(path / "users.npy", users.keys, what="the keys")
+    check_ascending(path / "items.npy", items.keys, what="the keys")
+    check_numbers(path / "vectors.npy", users.vectors, unit=head.form == COUNTED)
+    check_starts(path / "title_start.npy", items.title_start, head.title_bytes, "the names")
+    if sums is None:
+        return
+    check_numbers(path / "table.npy", items.table)
+    check_numbers(path / "sums.npy", sums.sums)
+    check_numbers(path / "profiles.npy", sums.profiles)
+    check_starts(path / "history_start.npy", sums.history_start, head.clicks, "the histories")
+    history = sums.history
+    if len(history) and not 0 <= int(history.min()) <= int(history.max()) < head.items:
+        msg = f"{path / 'history.npy'} names an item that is not there. {AGAIN}"
+        raise BundleError(msg)
+
+
+def _fields(file: Path) -> Mapping[str, Any]:
     try:
-        if not all(np.isfinite(tensors[name]).all() for name in _TOWERS):
-            msg = "a weight is not finite"
-            raise ValueError(msg)
-        return AttentionWeights(
-            tensors["w_local"],
-            tensors["w_global"],
-            tensors["v_global"],
-            alpha=float(manifest["alpha"]),
-            beta=float(manifest["beta"]),
-            local_temperature=float(manifest["local_temperature"]),
-            prior=float(manifest["prior"]),
-        )
-    except (KeyError, ValueError, TypeError) as error:
-        msg = f"{path / 'towers.safetensors'} does not fit: {str(error)[:200]}. {AGAIN}"
+        fields = json.loads(file.read_bytes())
+        if not isinstance(fields, dict):
+            msg = "it is no JSON object"
+            raise TypeError(msg)
+    except (ValueError, TypeError, RecursionError) as error:
+        msg = f"{file} cannot be read ({type(error).__name__}: {str(error)[:200]}). {AGAIN}"
         raise BundleError(msg) from error
+    return fields

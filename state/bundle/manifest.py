@@ -1,17 +1,35 @@
 """What a bundle's manifest must say, checked before anything else of the bundle is believed."""
 
 import json
-import math
+import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
-BUNDLE_FORMAT: Final = 1
+from ralm.scoring import COUNTED, PAPER_FORM
+
+BUNDLE_FORMAT: Final = 2
 MANIFEST: Final = "manifest.json"
-FILES: Final = ("keys.u64", "lookalike.safetensors", "towers.safetensors", "user_tower.safetensors", "vectors.f32")
+SERVED: Final = (
+    "clicks.npy",
+    "fields.json",
+    "items.npy",
+    "title_start.npy",
+    "titles.npy",
+    "users.npy",
+    "vectors.npy",
+    "weights.safetensors",
+)
+"""The files of every bundle."""
+INDUCTIVE: Final = ("history.npy", "history_start.npy", "profiles.npy", "sums.npy", "table.npy")
+"""The files of a bundle whose encoder is inductive, besides."""
+TOWERS: Final = ("towers.safetensors",)
+"""The file of a bundle of the paper's encoder, besides."""
+NOT_SCORED: Final = ("fields.json", "title_start.npy", "titles.npy")
+"""Files on which no score depends."""
 AGAIN: Final = "Train again (`ralm train`), or copy the bundle again as a whole."
 _MOST_BYTES = 16 << 20
 """Of a manifest; a real one has a few thousand."""
@@ -26,14 +44,50 @@ class _File(msgspec.Struct, frozen=True):
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
-class _Head(msgspec.Struct, frozen=True):
+class Part(msgspec.Struct, frozen=True):
+    """A part of an encoder: its length, and the power and weight of ``EncoderPart``."""
+
+    dim: Annotated[int, Meta(ge=1, le=2**20)]
+    power: float
+    weight: float
+
+
+_Count = Annotated[int, Meta(ge=0, le=2**40)]
+
+
+class Head(msgspec.Struct, frozen=True):
+    """What serving needs of a manifest.
+
+    Attributes:
+        version: content hash, 16 hexadecimal digits.
+        encoder: that made the vectors.
+        form: of the scores.
+        users: known users.
+        items: known items.
+        clicks: of all known users' histories together; 0 where they are not kept.
+        title_bytes: of all items' names together.
+        profiled: whether the encoder makes something of profiles.
+        dim: h, of the vectors.
+        alpha: weight of the global part of a score.
+        beta: weight of the local part.
+        local_temperature: of the local attention.
+        parts: of an inductive encoder; empty of another.
+        files: of every file its size and SHA-256.
+    """
+
     version: Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
-    users: Annotated[int, Meta(ge=0, le=2**40)]
+    encoder: Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,31}$")]
+    form: Literal[COUNTED, PAPER_FORM]  # type: ignore[valid-type]
+    users: _Count
+    items: _Count
+    clicks: _Count
+    title_bytes: _Count
+    profiled: bool
     dim: Annotated[int, Meta(ge=1, le=2**20)]
     alpha: float
     beta: float
-    local_temperature: Annotated[float, Meta(gt=0)]
-    prior: float
+    local_temperature: float
+    parts: list[Part]
     files: dict[str, _File]
 
 
@@ -45,8 +99,8 @@ def unreadable(path: Path, error: OSError) -> BundleError:
     return BundleError(f"{error.filename or path} cannot be read: {error.strerror or error}. {advice}")
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Read and check the manifest of a bundle; everything that serving needs of it has the right type.
+def read_manifest(path: Path) -> tuple[dict[str, Any], Head]:
+    """Read and check the manifest of a bundle: all that it says, and what serving needs of it.
 
     Raises:
         BundleError: when it is missing or cannot be used.
@@ -58,22 +112,21 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = _parse(path / MANIFEST)
         _check_format(path, manifest)
-        _check_names(path, manifest["files"])
-        head = msgspec.convert(manifest, _Head)
-        numbers = (head.alpha, head.beta, head.local_temperature, head.prior)
-        if not all(math.isfinite(number) for number in numbers):
-            msg = "alpha, beta, local_temperature and prior must be finite"
-            raise ValueError(msg)
+        head = msgspec.convert(manifest, Head)
+        _check_names(path, head)
     except FileNotFoundError as error:
         msg = f"{path / MANIFEST} is missing. {AGAIN}"
         raise BundleError(msg) from error
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
         msg = f"{path / MANIFEST} cannot be read ({type(error).__name__}: {str(error)[:200]}). {AGAIN}"
         raise BundleError(msg) from error
-    return manifest
+    return manifest, head
 
 
 def _parse(file: Path) -> dict[str, Any]:
+    if not stat.S_ISREG(file.stat().st_mode):
+        msg = "it is no plain file"
+        raise ValueError(msg)
     with file.open("rb") as stream:
         content = stream.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
@@ -94,12 +147,12 @@ def _check_format(path: Path, manifest: Mapping[str, Any]) -> None:
         raise BundleError(msg)
 
 
-def _check_names(path: Path, files: Any) -> None:
-    """Only the files of a bundle may be named, since each is opened."""
-    named = set(files) if isinstance(files, dict) else set()
-    for name in sorted(named - set(FILES)):
-        msg = f"{path / MANIFEST} names {name[:80]!r}, which is no part of a bundle. {AGAIN}"
+def _check_names(path: Path, head: Head) -> None:
+    """Only the files of such a bundle may be named, since each is opened."""
+    wanted = {*SERVED, *(INDUCTIVE if head.parts else ())}
+    for name in sorted(head.files.keys() - wanted - set(TOWERS)):
+        msg = f"{path / MANIFEST} names {name[:80]!r}, which is no part of such a bundle. {AGAIN}"
         raise BundleError(msg)
-    if set(FILES) - named:
-        msg = f"{path / MANIFEST} does not name all files of a bundle ({', '.join(FILES)}). {AGAIN}"
+    if wanted - head.files.keys():
+        msg = f"{path / MANIFEST} does not name all files of such a bundle ({', '.join(sorted(wanted))}). {AGAIN}"
         raise BundleError(msg)

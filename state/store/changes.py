@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ralm.seed_set import SeedSet
+from ralm.seed_set import SeedSet, WindowClicks
 from state.store.layout import CandidateEntry, ItemRecord
 
 
@@ -11,16 +11,20 @@ class Changes:
     """What one epoch changes; written whole or not at all.
 
     Attributes:
-        retired: items whose seeds, record and centroids go; marked until their tombstones are ``acked``.
-        acked: items evicted earlier, whose tombstones have been delivered.
-        seeds: new seeds of each touched item.
+        evicted: items whose seeds, record and centroids go; marked until their tombstones are ``acked``.
+        withdrawn: items whose centroids go, and nothing else; marked likewise.
+        acked: items evicted or withdrawn earlier, whose tombstones have been delivered.
+        windows: clicks of open windows, of each touched item.
+        seeds: seeds of closed windows: part of the items' sets at once.
         items: the touched items' new records.
         centroids: encoded centroids of the items that were clustered.
         candidates: what the candidates topic says; None forgets it.
     """
 
-    retired: list[str] = field(default_factory=list)
+    evicted: list[str] = field(default_factory=list)
+    withdrawn: list[str] = field(default_factory=list)
     acked: list[str] = field(default_factory=list)
+    windows: list[tuple[str, WindowClicks]] = field(default_factory=list)
     seeds: list[tuple[str, SeedSet]] = field(default_factory=list)
     items: dict[str, ItemRecord] = field(default_factory=dict)
     centroids: dict[str, bytes] = field(default_factory=dict)

@@ -21,6 +21,7 @@ from state.store.layout import (
     decode_head,
     decode_record,
     decode_seeds,
+    decode_window,
     split_key,
 )
 from state.store.snapshot_reader import ReadOnlySnapshot
@@ -42,7 +43,7 @@ class StoreReport:
         meta: what it knows of itself, None when that cannot be read or nothing is written.
         items: how many items have a record.
         seeds: seeds in the base sets.
-        delta_seeds: seeds in the deltas, some of which are in the base sets too.
+        delta_seeds: seeds in the deltas and in open windows, some of which are in the base sets too.
         damages: a message for each damage.
         notes: messages about what is unusual but not damaged.
     """
@@ -117,6 +118,7 @@ class _Check:
             b"P": self._piece,
             b"H": self._head_of_pieces,
             b"D": self._delta,
+            b"O": self._window,
             b"C": self._centroids,
             b"L": self._candidate,
         }
@@ -205,6 +207,10 @@ class _Check:
     def _delta(self, key: StoreKey, value: bytes) -> None:
         self._met(key.item, "delta")
         self._report.delta_seeds += len(decode_seeds(value, key.item))
+
+    def _window(self, key: StoreKey, value: bytes) -> None:
+        self._met(key.item, "open window")
+        self._report.delta_seeds += len(decode_window(key, value).seeds)
 
     def _centroids(self, key: StoreKey, value: bytes) -> None:
         item = key.item

@@ -5,14 +5,16 @@ All keys are in one column family, ``ITEM`` being a 2-byte length and the item's
 ======================  ============================================================================
 ``M``                   JSON: what ``StoreMeta`` has
 ``E slot``              number of the last epoch of this slot (see ``state/store/epoch_chain.py``)
-``I ITEM``              last click (int64, ms) and seeds at the last merge (int64)
+``I ITEM``              the item's record: four int64, see ``ItemRecord``; format 2 has only the first two
 ``B ITEM``              the base seed set: users uint64[n] ascending, then times int64[n]; 16 bytes a seed
 ``H ITEM``              the head of a large base set instead: generation, pieces, seeds (int64 each)
 ``P ITEM gen piece``    a piece of it (same form as ``B``), see ``state/store/base_sets.py``
-``D ITEM epoch``        one delta seed set (same form) for each epoch that touched the item
+``D ITEM epoch``        a delta seed set (same form): clicks of closed windows that are not in the base yet
+``O ITEM c w epoch``    clicks of an open window: the earliest (int64, ms), then a seed set (same form); ``w`` is the
+                        window's end, ``c`` that of the window with whose close they are folded in (ms)
 ``C ITEM``              the item's last centroids as they were emitted
-``L ITEM``              what the candidates topic says of the item: three int64, see ``CandidateEntry``
-``T ITEM``              the item was evicted; its tombstone may not have been delivered yet
+``L ITEM``              what the candidates topic says of the item: two int64, see ``CandidateEntry``; three in format 2
+``T ITEM``              the item is served no more; its tombstone may not have been delivered yet
 ``W``                   what is still to be done, as the operator of the seed sets encodes it
 ======================  ============================================================================
 
@@ -27,7 +29,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ralm.seed_set import SeedSet
+from ralm.seed_set import SeedSet, WindowClicks
 
 STATE_FORMAT = 3
 MIGRATED_FORMAT = 2
@@ -38,10 +40,16 @@ NOTHING_SETTLED = -1
 """Where to resume before anything that was read has been settled: at the beginning."""
 MAX_STORED_TIME = 1 << 53
 """Event times (ms) lie from 0 to before this."""
-_RECORD = struct.Struct("<qq")
-_CANDIDATE = struct.Struct("<qqq")
+RETIRED = 0
+"""``CandidateEntry.expires_at`` of an item that is retired."""
+FOR_EVER = (1 << 63) - 1
+"""``CandidateEntry.expires_at`` of an item that does not expire."""
+_RECORD = struct.Struct("<qqqq")
+_RECORD_2 = struct.Struct("<qq")
+_CANDIDATE = struct.Struct("<qq")
+_CANDIDATE_2 = struct.Struct("<qqq")
 _HEAD = struct.Struct("<qqq")
-_TAILS = {b"I": 0, b"B": 0, b"H": 0, b"P": 8, b"D": 8, b"C": 0, b"L": 0, b"T": 0}
+_TAILS = {b"I": 0, b"B": 0, b"H": 0, b"P": 8, b"D": 8, b"O": 24, b"C": 0, b"L": 0, b"T": 0}
 """Bytes of a key after the item."""
 
 WAY_OUT = (
@@ -65,6 +73,23 @@ class ManifestFingerprint(NamedTuple):
 NO_FINGERPRINT = ManifestFingerprint(0, 0, 0)
 
 
+class TopicMark(NamedTuple):
+    """By what the partition of a topic is known again, should the topic be made anew under its name.
+
+    Attributes:
+        topic_id: the topic's id; empty where the broker gives none.
+        offset: of a message that was read from it, -1 before the first.
+        time: that message's time, ms since the epoch.
+    """
+
+    topic_id: str = ""
+    offset: int = -1
+    time: int = 0
+
+
+NO_MARK = TopicMark()
+
+
 @dataclass(frozen=True)
 class StoreMeta:
     """What a store knows of itself.
@@ -82,6 +107,9 @@ class StoreMeta:
         format: the version of the layout.
         epoch: how many batches were written since the store was made.
         manifest: RocksDB's MANIFEST as it was before the last batch.
+        clicks_mark: by what the clicks topic is known again.
+        candidates_mark: the same of the candidates topic.
+        centroids_id: id of the topic to which the centroids went; empty where the broker gives none.
     """
 
     topic: str
@@ -95,28 +123,38 @@ class StoreMeta:
     format: int = STATE_FORMAT
     epoch: int = 0
     manifest: ManifestFingerprint = NO_FINGERPRINT
+    clicks_mark: TopicMark = NO_MARK
+    candidates_mark: TopicMark = NO_MARK
+    centroids_id: str = ""
 
 
 @dataclass(frozen=True)
 class ItemRecord:
-    """An item's line in the store: event time of its last click (ms) and its seeds at the last merge."""
+    """An item's line in the store.
+
+    Attributes:
+        last_click: event time of its last click, ms.
+        seeds: its seeds at the last merge.
+        emitted: the greatest window end that its centroids and tombstones have said so far, ms; 0 before the first.
+        withdrawn: whether it is served no more, since it is retired, expired, not listed or idle.
+    """
 
     last_click: int
     seeds: int
+    emitted: int = 0
+    withdrawn: bool = False
 
 
 class CandidateEntry(NamedTuple):
-    """What the candidates topic says of an item.
+    """What the last message of the candidates topic says of an item.
 
     Attributes:
-        expires_at: event time until which it is a candidate, ms.
-        since: clicks up to this time are not taken: the item was retired meanwhile, ms.
-        retired_at: when it was retired, ms; 0 while it is not.
+        expires_at: event time until which it is a candidate, ms; ``RETIRED``, or ``FOR_EVER``.
+        offset: that message's offset.
     """
 
     expires_at: int
-    since: int = 0
-    retired_at: int = 0
+    offset: int = 0
 
 
 class BaseHead(NamedTuple):
@@ -128,11 +166,21 @@ class BaseHead(NamedTuple):
 
 
 class StoreKey(NamedTuple):
-    """A key taken apart: its kind, its item, and of a delta the epoch (of a piece generation and number in one)."""
+    """A key taken apart: its kind, its item, and what stands after it.
+
+    Attributes:
+        kind: the letter.
+        item: the item.
+        epoch: of a delta or an open window; of a piece generation and number in one.
+        closes: of an open window: with which window's end it is folded in, ms.
+        window: of an open window: its end, ms.
+    """
 
     kind: str
     item: str
     epoch: int = 0
+    closes: int = 0
+    window: int = 0
 
 
 def item_key(kind: bytes, item: str) -> bytes:
@@ -144,6 +192,11 @@ def item_key(kind: bytes, item: str) -> bytes:
 def delta_key(item: str, epoch: int) -> bytes:
     """The key of the delta of an epoch."""
     return item_key(b"D", item) + epoch.to_bytes(8, "big")
+
+
+def window_key(item: str, closes: int, window: int, epoch: int) -> bytes:
+    """The key of an open window's clicks of an epoch."""
+    return item_key(b"O", item) + b"".join(number.to_bytes(8, "big") for number in (closes, window, epoch))
 
 
 def piece_key(item: str, generation: int, number: int) -> bytes:
@@ -161,7 +214,11 @@ def split_key(key: bytes) -> StoreKey:
     try:
         if len(key) < 3 or kind not in _TAILS or len(rest) != length + _TAILS[kind]:
             raise ValueError
-        return StoreKey(kind.decode(), rest[:length].decode(), int.from_bytes(rest[length:], "big"))
+        item, tail = rest[:length].decode(), rest[length:]
+        if kind == b"O":
+            closes, window, epoch = (int.from_bytes(tail[at : at + 8], "big") for at in (0, 8, 16))
+            return StoreKey("O", item, epoch, closes, window)
+        return StoreKey(kind.decode(), item, int.from_bytes(tail, "big"))
     except ValueError:
         msg = f"the key {key[:80]!r} is not a key of this format. {WAY_OUT}"
         raise StoreError(msg) from None
@@ -192,18 +249,26 @@ def decode_meta(path: Path, value: bytes) -> StoreMeta:
             at = {"resume": found["position"], "resume_candidates": found["candidates"]}
             found |= {"format": STATE_FORMAT, **at}
         found |= {"manifest": ManifestFingerprint(*found["manifest"]), "older_versions": tuple(found["older_versions"])}
+        found |= {name: TopicMark._make(found[name]) for name in ("clicks_mark", "candidates_mark") if name in found}
         meta = StoreMeta(**found)
     except (KeyError, TypeError):
         raise _damaged_meta(path, value) from None
-    numbers = (meta.partition, meta.position, meta.candidates, meta.epoch, *meta.manifest)
-    resume = (meta.resume, meta.resume_candidates)
-    texts = (meta.topic, meta.model_version, *meta.older_versions)
-    if any(type(n) is not int or n < 0 for n in numbers) or any(type(t) is not str for t in texts):
-        raise _damaged_meta(path, value)
-    reach = (meta.position, meta.candidates)
-    if any(type(n) is not int or not NOTHING_SETTLED <= n <= end for n, end in zip(resume, reach, strict=True)):
+    if not _is_sound(meta):
         raise _damaged_meta(path, value)
     return meta
+
+
+def _is_sound(meta: StoreMeta) -> bool:
+    """Whether everything in it is of its type and within its bounds."""
+    marks = (meta.clicks_mark, meta.candidates_mark)
+    numbers = (meta.partition, meta.position, meta.candidates, meta.epoch, *meta.manifest)
+    lower = (meta.resume, meta.resume_candidates, *(mark.offset for mark in marks))
+    texts = (meta.topic, meta.model_version, *meta.older_versions, meta.centroids_id, *(m.topic_id for m in marks))
+    if any(type(n) is not int for n in (*numbers, *lower, *(mark.time for mark in marks))):
+        return False
+    if any(type(text) is not str for text in texts) or min(numbers) < 0 or min(lower) < NOTHING_SETTLED:
+        return False
+    return meta.resume <= meta.position and meta.resume_candidates <= meta.candidates
 
 
 def _damaged_meta(path: Path, value: bytes) -> StoreError:
@@ -232,7 +297,7 @@ def refusal_of_format(what: str, found: int) -> str:
 
 def encode_record(record: ItemRecord) -> bytes:
     """The value of ``I``."""
-    return _RECORD.pack(record.last_click, record.seeds)
+    return _RECORD.pack(record.last_click, record.seeds, record.emitted, record.withdrawn)
 
 
 def decode_record(value: bytes, item: str) -> ItemRecord:
@@ -241,11 +306,13 @@ def decode_record(value: bytes, item: str) -> ItemRecord:
     Raises:
         StoreError: when it is damaged.
     """
+    if len(value) == _RECORD_2.size:
+        value += bytes(_RECORD.size - len(value))
     if len(value) == _RECORD.size:
-        record = ItemRecord(*_RECORD.unpack(value))
-        if 0 <= record.last_click < MAX_STORED_TIME and record.seeds >= 0:
-            return record
-    msg = f"the record of item {item!r} is damaged: {value[:32].hex()} does not hold a time and a count. {WAY_OUT}"
+        last_click, seeds, emitted, withdrawn = _RECORD.unpack(value)
+        if 0 <= last_click < MAX_STORED_TIME and seeds >= 0 and emitted >= 0 and withdrawn in (0, 1):
+            return ItemRecord(last_click, seeds, emitted, bool(withdrawn))
+    msg = f"the record of item {item!r} is damaged: {value[:32].hex()} does not hold times and a count. {WAY_OUT}"
     raise StoreError(msg)
 
 
@@ -260,11 +327,15 @@ def decode_candidate_entry(value: bytes, item: str) -> CandidateEntry:
     Raises:
         StoreError: when it is damaged.
     """
+    if len(value) == _CANDIDATE_2.size:
+        expires_at, since, retired_at = _CANDIDATE_2.unpack(value)
+        if min(expires_at, since, retired_at) >= 0:
+            return CandidateEntry(RETIRED if retired_at else max(1, expires_at))
     if len(value) == _CANDIDATE.size:
         entry = CandidateEntry(*_CANDIDATE.unpack(value))
         if min(entry) >= 0:
             return entry
-    msg = f"the candidate entry of item {item!r} is damaged: {value[:32].hex()} does not hold three times. {WAY_OUT}"
+    msg = f"the candidate entry of item {item!r} is damaged: {value[:32].hex()} is no time and offset. {WAY_OUT}"
     raise StoreError(msg)
 
 
@@ -312,3 +383,26 @@ def decode_seeds(value: bytes, item: str) -> SeedSet:
         msg = f"the seeds of item {item!r} are damaged: {why}. {WAY_OUT}"
         raise StoreError(msg)
     return SeedSet(users, times)
+
+
+def encode_window(clicks: WindowClicks) -> bytes:
+    """The value of ``O``."""
+    return struct.pack("<q", clicks.first) + encode_seeds(clicks.seeds)
+
+
+def decode_window(key: StoreKey, value: bytes) -> WindowClicks:
+    """Decode and check the value of ``O``.
+
+    Raises:
+        StoreError: when it is damaged.
+    """
+    seeds = decode_seeds(value[8:], key.item)
+    if len(value) >= 24 and 0 < key.window <= key.closes:
+        first = int.from_bytes(value[:8], "little", signed=True)
+        if 0 <= first <= int(seeds.times.min()) and int(seeds.times.max()) < key.window:
+            return WindowClicks(key.closes, key.window, first, seeds)
+    msg = (
+        f"the clicks of item {key.item!r} in the window until {key.window} are damaged: {value[:32].hex()} does not "
+        f"hold times before its end. {WAY_OUT}"
+    )
+    raise StoreError(msg)

@@ -1,8 +1,9 @@
 """The seed sets of one Kafka partition, in RocksDB; ``state/store/layout.py`` says how they lie there.
 
 ``write`` puts the deltas of an epoch and the position that they reach into one synced batch, so that the store is
-always the seed sets of exactly the clicks before its position. Deltas are merged into the base when a set is read,
-and only once they amount to a quarter of it: a base of 3,000,000 seeds is 48 MB to rewrite.
+always the seed sets of exactly the clicks before its position. The clicks of open windows lie apart, by window, and are
+folded in when an item is merged after the window's close. What is folded is merged into the base only once it amounts
+to a quarter of it: a base of 3,000,000 seeds is 48 MB to rewrite.
 """
 
 from collections import deque
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple, Self
 
 from rocksdict import Rdict, WriteBatch, WriteOptions
 
-from ralm.seed_set import SeedSet, merge_all
+from ralm.seed_set import SeedSet, WindowClicks, fold, merge_all
 from state.store import rocks
 from state.store.base_sets import BaseSets
 from state.store.changes import Changes
@@ -29,13 +30,16 @@ from state.store.layout import (
     decode_candidate_entry,
     decode_record,
     decode_seeds,
+    decode_window,
     delta_key,
     encode_candidate_entry,
     encode_meta,
     encode_record,
     encode_seeds,
+    encode_window,
     item_key,
     split_key,
+    window_key,
 )
 from state.store.snapshot_reader import ReadOnlySnapshot
 
@@ -51,7 +55,7 @@ __all__ = [
 ]
 
 _FLUSH_AFTER = 2000
-"""Retired items after which RocksDB flushes their deletions to tables: only then can their bytes be freed."""
+"""Evicted items after which RocksDB flushes their deletions to tables: only then can their bytes be freed."""
 _FOLD_SHARE = 4
 """Deltas are folded into the base when they hold a quarter of its seeds."""
 
@@ -61,10 +65,14 @@ class NothingWrittenError(StoreError):
 
 
 class MergedSeeds(NamedTuple):
-    """An item's seed set, and how many seeds left the store because newer ones took their place."""
+    """An item's seed set, and how many seeds left the store: newer ones took their place, or a gap ended the set."""
 
     seeds: SeedSet
     evicted: int
+
+
+EVER = 1 << 63
+"""After the close of every window."""
 
 
 class SeedStore:
@@ -80,7 +88,16 @@ class SeedStore:
             it was before, and the flow reads on from there.
     """
 
-    def __init__(self, path: Path, db: Rdict, meta: StoreMeta, capacity: int, wal_truncated: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        db: Rdict,
+        meta: StoreMeta,
+        capacity: int,
+        *,
+        max_gap: int = 0,
+        wal_truncated: str | None = None,
+    ) -> None:
         self._db = db
         self._store = rocks.OpenStore(path, db)
         self._bases = BaseSets(self._store)
@@ -88,14 +105,15 @@ class SeedStore:
         self.work = self._store.get(WORK_KEY)
         self.wal_truncated = wal_truncated
         self._capacity = capacity
+        self._max_gap = max_gap
         self._snapshot: ReadOnlySnapshot | None = None  # a reader's, to be closed with it
         self._manifest = ManifestWatch(path)
-        self._retired = 0
+        self._evicted = 0
         self._synced = WriteOptions()
         self._synced.sync = True
 
     @classmethod
-    def open(cls, path: Path, *, topic: str, partition: int, capacity: int) -> Self:
+    def open(cls, path: Path, *, topic: str, partition: int, capacity: int, max_gap: int = 0) -> Self:
         """Open a store for writing, making it if there is none; a store that is refused stays as it was.
 
         Args:
@@ -103,6 +121,7 @@ class SeedStore:
             topic: the clicks topic that it belongs to.
             partition: the partition that it belongs to.
             capacity: N, the most seeds of an item.
+            max_gap: the longest time between two clicks of a set, ms; 0: any.
 
         Raises:
             StoreError: when it is in use, damaged, of another format or of another partition.
@@ -121,11 +140,17 @@ class SeedStore:
         path.mkdir(parents=True, exist_ok=True)
         if not rocks.holds_data(path):
             rocks.clear_uninitialised(path)
-        return cls(path, rocks.open_to_write(path), meta, capacity, wal_truncated)
+        db = rocks.open_to_write(path)
+        return cls(path, db, meta, capacity, max_gap=max_gap, wal_truncated=wal_truncated)
 
     @classmethod
-    def inspect(cls, path: Path, capacity: int = 2**62) -> Self:
+    def inspect(cls, path: Path, capacity: int = 2**62, max_gap: int = 0) -> Self:
         """Open a store to read, also beside the process that writes it; sees what that process had written by now.
+
+        Args:
+            path: its directory.
+            capacity: N, the most seeds of an item.
+            max_gap: the longest time between two clicks of a set, ms; 0: any.
 
         Raises:
             NothingWrittenError: when a process has made the store and written nothing yet.
@@ -140,7 +165,8 @@ class SeedStore:
             if meta is None:
                 msg = f"the store in {path} has nothing written yet"
                 raise NothingWrittenError(msg)
-            store = cls(path, snapshot.db, meta, capacity, snapshot.wal_truncated)
+            truncated = snapshot.wal_truncated
+            store = cls(path, snapshot.db, meta, capacity, max_gap=max_gap, wal_truncated=truncated)
         except BaseException:
             snapshot.close()
             raise
@@ -156,7 +182,7 @@ class SeedStore:
         """Write an epoch's changes and the position they reach, as one synced batch.
 
         Args:
-            changes: what changes. An item that is retired and has new seeds keeps only these.
+            changes: what changes. An item that is evicted and has new seeds keeps only these.
             position: the offset after the last click that is in the store then.
             work: what is still to be done then; None leaves it as it is.
             meta: other attributes of ``StoreMeta`` that change.
@@ -167,15 +193,7 @@ class SeedStore:
         epoch = self.meta.epoch + 1
         batch = WriteBatch(raw_mode=True)
         self._delete(batch, changes)
-        for item, seeds in changes.seeds:
-            batch.put(delta_key(item, epoch), encode_seeds(seeds))
-        for item, record in changes.items.items():
-            batch.put(item_key(b"I", item), encode_record(record))
-        for item, centroids in changes.centroids.items():
-            batch.put(item_key(b"C", item), centroids)
-        for item, entry in changes.candidates.items():
-            if entry is not None:
-                batch.put(item_key(b"L", item), encode_candidate_entry(entry))
+        _put(batch, changes, epoch)
         if work is not None:
             batch.put(WORK_KEY, work)
         changed = replace(self.meta, position=position, epoch=epoch, manifest=self._manifest.fingerprint(), **meta)
@@ -183,9 +201,9 @@ class SeedStore:
         batch.put(META_KEY, encode_meta(changed))
         self._store.write(batch, self._synced)
         self.meta, self.work = changed, self.work if work is None else work
-        self._retired += len(changes.retired)
-        if self._retired >= _FLUSH_AFTER:
-            self._retired = 0
+        self._evicted += len(changes.evicted)
+        if self._evicted >= _FLUSH_AFTER:
+            self._evicted = 0
             self._store.flush()
 
     def items(self) -> Iterator[tuple[str, ItemRecord]]:
@@ -209,49 +227,80 @@ class SeedStore:
             yield item, decode_candidate_entry(value, item)
 
     def unacked_tombstones(self) -> list[str]:
-        """Evicted items whose tombstones may not have been delivered.
+        """Evicted and withdrawn items whose tombstones may not have been delivered.
 
         Raises:
             StoreError: when they cannot be read.
         """
         return [split_key(key).item for key, _ in self._store.scan(b"T")]
 
-    def seeds(self, item: str) -> SeedSet:
+    def seeds(self, item: str, until: int = EVER) -> SeedSet:
         """The seed set of an item, empty when it has none.
+
+        Args:
+            item: the item.
+            until: the set as of the close of the window that ends here, ms; of all clicks by default.
 
         Raises:
             StoreError: when it is damaged.
         """
-        deltas, base = self._deltas(item), self._bases.read(item).seeds
-        return merge_all([base, *deltas.values()], self._capacity)
+        windows, deltas, base = self._windows(item, until), self._deltas(item), self._bases.read(item).seeds
+        return fold([base, *deltas.values()], windows.values(), self._capacity, self._max_gap)[0]
 
-    def merged_seeds(self, item: str) -> MergedSeeds:
-        """The seed set of an item, tidied on the way: its deltas become one, or part of the base.
+    def open_windows(self, item: str) -> list[WindowClicks]:
+        """The item's clicks that are kept apart by window, each window once.
+
+        Raises:
+            StoreError: when they are damaged.
+        """
+        groups: dict[tuple[int, int], list[WindowClicks]] = {}
+        for clicks in self._windows(item, EVER).values():
+            groups.setdefault((clicks.closes, clicks.window), []).append(clicks)
+        return [
+            WindowClicks(
+                *ends, min(part.first for part in group), merge_all([part.seeds for part in group], self._capacity)
+            )
+            for ends, group in groups.items()
+        ]
+
+    def merged_seeds(self, item: str, *, closed: int = 0, until: int = 0) -> MergedSeeds:
+        """The seed set of an item, tidied on the way: closed windows are folded in, as one delta or part of the base.
 
         Says the same before and after, so it needs no sync and may be cut off anywhere. It is in the log all the same:
-        an epoch that retires the item deletes the deltas that are left by then, and no others may come back.
+        an epoch that evicts the item deletes the deltas that are left by then, and no others may come back.
+
+        Args:
+            item: the item.
+            closed: windows until here may be folded in, ms: no click for them can come any more.
+            until: the set as of the close of the window that ends here is returned, ms.
 
         Raises:
             StoreError: when it is damaged, or RocksDB refuses the write.
         """
+        closing, evicted = self._windows(item, closed), 0
         deltas, old = self._deltas(item), self._bases.read(item)
         base = old.seeds
-        if not deltas:
-            return MergedSeeds(base.newest(self._capacity), 0)
-        delta = merge_all(list(deltas.values()), self._capacity)
-        union = base.merge(delta, len(base) + len(delta))
-        seeds = union.newest(self._capacity)
-        fold = len(delta) * _FOLD_SHARE >= len(base)
-        if fold or len(deltas) > 1:
-            batch = WriteBatch(raw_mode=True)
-            for key in deltas:
-                batch.delete(key)
-            if fold:
-                self._bases.write(item, seeds, old, batch)
-            else:
-                batch.put(max(deltas), encode_seeds(delta))
-            self._store.write(batch)
-        return MergedSeeds(seeds, len(union) - len(seeds) if fold else 0)
+        seeds, ended = fold([base, *deltas.values()], closing.values(), self._capacity, self._max_gap)
+        if closing or deltas:
+            new = merge_all([*deltas.values(), *(clicks.seeds for clicks in closing.values())], self._capacity)
+            settle = ended or len(new) * _FOLD_SHARE >= len(base)
+            if settle and (ended or len(base) + len(new) > self._capacity):
+                # Counted once, where it goes.
+                evicted = len(base.merge(new, len(base) + len(new))) - len(seeds)
+            if settle or closing or len(deltas) > 1:
+                batch = WriteBatch(raw_mode=True)
+                for key in (*deltas, *closing):
+                    batch.delete(key)
+                if settle:
+                    self._bases.write(item, seeds, old, batch)
+                else:
+                    last = max([*deltas, *(delta_key(item, split_key(key).epoch) for key in closing)])
+                    batch.put(last, encode_seeds(new))
+                self._store.write(batch)
+        if until > closed:
+            opened = [clicks for clicks in self._windows(item, until).values() if clicks.closes > closed]
+            seeds, _ = fold([seeds], opened, self._capacity, self._max_gap)
+        return MergedSeeds(seeds, evicted)
 
     def centroids(self, item: str) -> bytes | None:
         """The item's last centroids as they were emitted.
@@ -285,12 +334,14 @@ class SeedStore:
         """What goes, before anything is put: what is new of an item stays."""
         for item in changes.acked:
             batch.delete(item_key(b"T", item))
-        for item in changes.retired:
-            for key, _ in self._store.scan(item_key(b"D", item)):
-                batch.delete(key)
+        for item in changes.evicted:
+            for kind in (b"O", b"D"):
+                for key, _ in self._store.scan(item_key(kind, item)):
+                    batch.delete(key)
             self._bases.delete(item, batch)
-            for kind in (b"I", b"C"):
-                batch.delete(item_key(kind, item))
+            batch.delete(item_key(b"I", item))
+        for item in (*changes.evicted, *changes.withdrawn):
+            batch.delete(item_key(b"C", item))
             batch.put(item_key(b"T", item), b"")
         for item, entry in changes.candidates.items():
             if entry is None:
@@ -299,6 +350,31 @@ class SeedStore:
     def _deltas(self, item: str) -> dict[bytes, SeedSet]:
         """The deltas by key; read before the base, so that a merge between the two reads loses nothing."""
         return {key: decode_seeds(value, item) for key, value in self._store.scan(item_key(b"D", item))}
+
+    def _windows(self, item: str, until: int) -> dict[bytes, WindowClicks]:
+        """The clicks by key that are folded in with the windows until a time (ms); read before the deltas."""
+        found = {}
+        for key, value in self._store.scan(item_key(b"O", item)):
+            taken = split_key(key)
+            if taken.closes > until:
+                break
+            found[key] = decode_window(taken, value)
+        return found
+
+
+def _put(batch: WriteBatch, changes: Changes, epoch: int) -> None:
+    """What comes, or takes the place of what was there."""
+    for item, seeds in changes.seeds:
+        batch.put(delta_key(item, epoch), encode_seeds(seeds))
+    for item, clicks in changes.windows:
+        batch.put(window_key(item, clicks.closes, clicks.window, epoch), encode_window(clicks))
+    for item, record in changes.items.items():
+        batch.put(item_key(b"I", item), encode_record(record))
+    for item, centroids in changes.centroids.items():
+        batch.put(item_key(b"C", item), centroids)
+    for item, entry in changes.candidates.items():
+        if entry is not None:
+            batch.put(item_key(b"L", item), encode_candidate_entry(entry))
 
 
 def _read_records(store: SeedStore) -> None:

@@ -7,13 +7,18 @@ dead letters, and are redriven once the clock is right, as an operator would.
 """
 
 import struct
+import time
+from contextlib import closing
 from pathlib import Path
+
+from state.store.seed_store import SeedStore
 
 from .registry import fault
 from .scene import Scene
 from .shims import library, missing
 
 _HOUR_S = 3600
+_EPOCHS_S = 60.0
 _SHIFT = "shift_clock"
 
 
@@ -47,6 +52,12 @@ def _jump(scene: Scene, seconds: int) -> None:
         _set(clock, seconds)
         scene.busy()
         scene.settle()
+        until = time.monotonic() + _EPOCHS_S
+        while not _all_settled(scene):
+            if time.monotonic() > until:
+                scene.problem(f"no epoch has ended for {_EPOCHS_S:g} s after the clock jumped by {seconds} s")
+                break
+            time.sleep(0.5)
         scene.drain()
     finally:
         scene.cluster.environment = {}
@@ -54,6 +65,15 @@ def _jump(scene: Scene, seconds: int) -> None:
     scene.redrive()
     scene.busy()
     scene.settle()
+
+
+def _all_settled(scene: Scene) -> bool:
+    """Whether each store would be read on where it ends: two epochs have ended since its last click."""
+    for path in (scene.state / "seeds").iterdir():
+        with closing(SeedStore.inspect(path)) as store:
+            if store.meta.resume != store.position:
+                return False
+    return True
 
 
 def _set(clock: Path, seconds: int) -> None:

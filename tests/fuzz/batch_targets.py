@@ -10,12 +10,13 @@ from confluent_kafka import Message
 from flows.admin.dead_letters.acceptance import Acceptance
 from flows.admin.dead_letters.show import as_json, explanation, row
 from flows.config.groups import MessageSettings
+from flows.config.limits import MAX_TIME, MIN_EVENT_TIME
 from flows.config.settings import Settings
 from flows.messages.batches import CandidateBatch, ClickBatch, OutMessage, RawBatch, RequestBatch
 from flows.messages.dead_letter import DeadLetter, RedriveReceipt, read_record, receipt_of
 from flows.messages.decode import Decoded, Decoder
 from flows.messages.rejects import REASONS
-from flows.messages.types import MAX_EXPIRY, MAX_TIME, MIN_EVENT_TIME
+from flows.messages.types import MAX_EXPIRY
 from flows.support.logs import set_up_logs
 
 from .message_targets import candidate_bytes, click_bytes, request_bytes

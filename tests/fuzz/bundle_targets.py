@@ -10,16 +10,25 @@ from typing import Any
 
 import numpy as np
 
-from ralm.scoring import AttentionWeights
+from ralm.encoders.encoder import EncoderPart, TableEncoder
+from ralm.encoders.histories import Histories
+from ralm.encoders.profiles import Profiles, ProfileWeights
+from ralm.scoring import CountedForm
 from state.atomic_file import file_sha256
-from state.bundle import bundle as bundles
-from state.bundle.bundle import Bundle, BundleError, write_bundle
+from state.bundle.bundle import Bundle, BundleError, version_of
+from state.bundle.manifest import INDUCTIVE, SERVED
+from state.bundle.vectors import UserSums
+from state.bundle.write import BundleContent, write_bundle
 
 from .mutation import NUMBERS, mutated, text
 from .target import Check, Target, said
 
-_FILES = ("towers.safetensors", "lookalike.safetensors", "user_tower.safetensors", "keys.u64", "vectors.f32")
-_NAMES = ("format", "version", "users", "dim", "alpha", "beta", "local_temperature", "prior", "files")
+_FILES = (*SERVED, *INDUCTIVE)
+_NAMES = (
+    *("format", "version", "encoder", "form", "users", "items", "clicks", "title_bytes", "profiled", "dim"),
+    *("alpha", "beta", "local_temperature", "parts", "files"),
+)
+_DESCRIPTIONS = ("<f4", ">f4", "<f8", "<f2", "<u8", "|u1", "|O", "<i4", "f", "", "<U3", "[('a', '<f4')]")
 _TYPES = ("F32", "F64", "F16", "BF16", "I8", "U64", "BOOL", "F8_E4M3", "X9")
 
 
@@ -39,6 +48,8 @@ def file_change(rng: Random) -> dict[str, Any]:
     name = rng.choice(_FILES)
     if name.endswith("safetensors") and rng.random() < 0.6:
         return {"file": name, "content": _safetensors(rng), "told": told}
+    if name.endswith("npy") and rng.random() < 0.6:
+        return {"file": name, "content": _array(rng), "told": told}
     return {"file": name, "bytes_from": rng.randrange(2**32), "told": told}
 
 
@@ -55,7 +66,7 @@ def _strange(rng: Random, depth: int = 0) -> Any:
 
 def _safetensors(rng: Random) -> bytes:
     """A file of tensors whose header may lie about types, shapes and places."""
-    shapes = {"w_local": [8, 8], "w_global": [3, 8], "v_global": [3]}
+    shapes = {"part0.bias": [8], "part0.nobody": [8], "part0.continuous": [0, 8], "part0.middle": [0]}
     header: dict[str, Any] = {}
     place = 0
     for name, shape in shapes.items():
@@ -76,19 +87,45 @@ def _safetensors(rng: Random) -> bytes:
     return struct.pack("<Q", length) + said + number * (place // 4)
 
 
+def _array(rng: Random) -> bytes:
+    """A file of NumPy's whose header may lie about type, order and shape."""
+    sizes = [rng.choice((0, 1, 8, 12, 13, 30, 31, 2**31, 2**62, -1)) for _ in range(rng.randint(0, 3))]
+    shape = repr(tuple(sizes)) if rng.random() < 0.9 else text(rng)
+    order = rng.choice((True, False, 1, None))
+    header = f"{{'descr': {rng.choice(_DESCRIPTIONS)!r}, 'fortran_order': {order}, 'shape': {shape}, }}\n".encode()
+    length = len(header) if rng.random() < 0.9 else rng.choice((0, 1, 9, 2**16 - 1))
+    version = rng.choice((b"\x01\x00", b"\x01\x00", b"\x09\x00"))
+    number = rng.choice((b"\x00\x00\x80\x3f", b"\x00\x00\xc0\x7f", b"\x01\x00\x00\x00"))
+    return b"\x93NUMPY" + version + struct.pack("<H", length) + header + number * rng.choice((0, 1, 30, 240))
+
+
 class _Place:
     """A good bundle, to be spoilt and mended."""
 
     def __init__(self) -> None:
         self.path = Path(mkdtemp(prefix="ralm-fuzz-")) / "bundle"
-        rng, h = np.random.default_rng(0), 8
-        towers = AttentionWeights(*(rng.normal(size=s).astype("f4") for s in ((h, h), (3, h), (3,))))
-        keys = np.arange(1, 31, dtype=np.uint64) * 7
-        tensors = {"w": np.ones((2, 2), np.float32)}
-        vectors = rng.normal(size=(30, h)).astype("f4")
-        write_bundle(
-            self.path, towers=towers, user_tower=tensors, lookalike=tensors, keys=keys, vectors=vectors, details={}
+        rng, h, items = np.random.default_rng(0), 8, 12
+        part = EncoderPart(rng.normal(size=(items, h)).astype("f4"), ProfileWeights.none(h), np.eye(h, dtype="f4")[0])
+        histories = Histories.of_items([rng.integers(0, items, 4) for _ in range(30)])
+        encoder = TableEncoder((part,))
+        base = UserSums(
+            encoder.sums(histories).astype("f4"),
+            np.zeros((30, 0), "f4"),
+            histories.items.astype("i4"),
+            histories.start.astype("u8"),
         )
+        content = BundleContent(
+            "fuzzed",
+            CountedForm(h),
+            np.arange(1, 31, dtype=np.uint64) * 7,
+            encoder.encode(histories, Profiles({}, {}, np.zeros((30, 0), "f4"))),
+            histories.counts,
+            item_keys=np.arange(items, dtype=np.uint64),
+            titles=["a name"] * items,
+            parts=(part,),
+            sums=base,
+        )
+        write_bundle(self.path, content, {})
         self.manifest: dict[str, Any] = json.loads((self.path / "manifest.json").read_text())
         self.good = {file.name: file.read_bytes() for file in self.path.iterdir()}
 
@@ -102,15 +139,15 @@ class _Place:
     def attempt(self, *, verify: bool) -> str:
         try:
             opened = Bundle.open(self.path, verify=verify)
-            opened.weights("user_tower")
-            opened.weights("lookalike")
+            opened.towers()
         except BundleError as error:
             said(error)
             return "refused"
         assert type(opened.version) is str
         keys = np.array([7, 8, 210], np.uint64)
         rows = opened.vectors.rows(keys)
-        assert opened.vectors.gather(rows[rows >= 0]).shape[1] == opened.towers.dim == opened.vectors.dim
+        assert opened.vectors.gather(rows[rows >= 0]).shape[1] == opened.form.dim == opened.vectors.dim
+        assert len(opened.items.titles_of(["a", "b"])) == 2
         return "accepted"
 
 
@@ -150,7 +187,7 @@ def _file_check() -> Check:
         if change["told"]:
             manifest = json.loads(json.dumps(place.manifest))
             manifest["files"][name] = {"bytes": len(content), "sha256": file_sha256(place.path / name)}
-            manifest["version"] = bundles._version(manifest)
+            manifest["version"] = version_of(manifest)
             place.put("manifest.json", json.dumps(manifest).encode())
         try:
             found = place.attempt(verify=True)

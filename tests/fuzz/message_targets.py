@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from flows.config.limits import MAX_TIME
 from flows.messages.codec import (
     centroids_key,
     decode_candidate,
@@ -21,7 +22,7 @@ from flows.messages.codec import (
     split_centroids_key,
 )
 from flows.messages.rejects import InvalidMessage
-from flows.messages.types import MAX_EXPIRY, MAX_TIME, Candidate, Centroids, Click, Request, Scores
+from flows.messages.types import MAX_EXPIRY, Candidate, Centroids, Click, Request, Scores
 
 from .mutation import NUMBERS, mutated, near_json, number, text
 from .target import Check, Target, reason_of
@@ -50,7 +51,8 @@ def request_bytes(rng: Random) -> bytes:
 
 def scores_bytes(rng: Random) -> bytes:
     """An answer, or nearly."""
-    item = b'{"item_id":"i","score":%d.5,"global":0.1,"local":1e-3,"window_end":%s}' % (rng.randrange(9), time(rng))
+    parts = (rng.randrange(9), time(rng))
+    item = b'{"item_id":"i","score":%d.5,"global_part":0.1,"local_part":1e-3,"window_end":%s}' % parts
     status = rng.choice((b'"ok"', b'"unknown_user"', b'"expired"', b'"fine"'))
     pairs = [("request_id", quoted(rng)), ("user_id", quoted(rng)), ("status", status), ("model_version", quoted(rng))]
     pairs += [("scored_at", time(rng)), ("scores", b"[" + b",".join([item] * rng.randrange(3)) + b"]")]
@@ -136,7 +138,7 @@ def _request_holds(request: Request) -> None:
 
 def _scores_hold(scores: Scores) -> None:
     assert 0 <= scores.scored_at <= MAX_TIME
-    assert all(np.isfinite([item.score, item.global_, item.local]).all() for item in scores.scores)
+    assert all(np.isfinite([item.score, item.global_part, item.local_part]).all() for item in scores.scores)
 
 
 def _centroids_hold(message: Centroids) -> None:

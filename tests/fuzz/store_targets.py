@@ -135,7 +135,7 @@ def _epoch_check() -> Check:
                 changes = _changes(epoch["seeds"])
                 changes.centroids = dict.fromkeys(epoch["seeds"], epoch["centroids"])
                 if epoch["retired"]:
-                    changes.retired = [_ITEMS[2]]
+                    changes.evicted = [_ITEMS[2]]
                 if epoch["poison"] is not None:
                     changes.seeds.append((epoch["poison"], SeedSet.empty()))
                 try:

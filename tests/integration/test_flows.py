@@ -23,7 +23,7 @@ from scenario import (
 from waiting import wait_until
 
 from flows.messages.codec import decode_centroids
-from ralm.towers.lookalike import towers_of
+from flows.messages.types import Centroids
 from state.bundle.bundle import Bundle
 from state.user_keys import user_keys
 
@@ -33,6 +33,15 @@ pytestmark = pytest.mark.broker
 def asked_for(answers: list[Any]) -> list[Any]:
     """The answers to requests with a number from 0 on."""
     return [message for message in answers if not json.loads(message.value())["request_id"].startswith("r-")]
+
+
+def counted_parts(vector: torch.Tensor, message: Centroids) -> tuple[float, float]:
+    """The two cosines of the counted form in torch."""
+    c, n = torch.from_numpy(message.centroids_array().copy()), torch.tensor(message.counts, dtype=torch.float32)
+    local = torch.softmax(c @ vector + n.log(), dim=0) @ c
+    mean = (n[:, None] * c).sum(0) / n.sum()
+    global_, near = (torch.cosine_similarity(vector, each, dim=0).item() for each in (mean, local))
+    return global_, near
 
 
 @pytest.mark.parametrize("halves", [False, True])
@@ -51,14 +60,15 @@ def test_clicks_become_scores_that_equal_the_torch_models(
     send_clicks(client, made)
     wait_until(lambda: is_final(client, oracle(made, 10**9), least=3))
     wait_until_the_index_has_all(client, now)
+    named = {"candidates": ["item-1", "nowhere"], "prior": 0.4}
     for number in range(60):
         user = USERS[number] if number % 10 else f"stranger-{number}"
-        send_request(client, number, user, now + 4000, **({"candidates": ["item-1", "nowhere"]} if number % 3 else {}))
+        send_request(client, number, user, now + 4000, **(named if number % 3 else {}))
     client.flush()
     answers = client.wait_for("scores", lambda found: len(asked_for(found)) >= 60)
     answers = asked_for(answers)
     opened = Bundle.open(bundle)
-    towers, items = towers_of(opened.towers), last_centroids(client)
+    items = last_centroids(client)
     emitted = [decode_centroids(message.value()) for message in client.read("centroids")]
     centroids = {(message.item_id, message.window_end): message for message in emitted}
     seen = set()
@@ -78,13 +88,14 @@ def test_clicks_become_scores_that_equal_the_torch_models(
         values = [item["score"] for item in answer["scores"]]
         assert values == sorted(values, reverse=True)
         row = opened.vectors.rows(user_keys([answer["user_id"]]))
-        vector = torch.from_numpy(opened.vectors.gather(row))
+        vector = torch.from_numpy(opened.vectors.gather(row))[0]
         for item in answer["scores"]:
-            array = torch.from_numpy(centroids[item["item_id"], item["window_end"]].centroids_array().copy())[None]
-            parts = towers.score(vector, array, torch.ones(array.shape[:2], dtype=torch.bool))
-            assert item["score"] == pytest.approx(parts.score.item(), abs=1e-5)
-            assert item["global"] == pytest.approx(parts.global_part.item(), abs=1e-5)
-            assert item["local"] == pytest.approx(parts.local_part.item(), abs=1e-5)
+            found = centroids[item["item_id"], item["window_end"]]
+            global_, local = counted_parts(vector, found)
+            assert item["global_part"] == pytest.approx(global_, abs=1e-5)
+            assert item["local_part"] == pytest.approx(local, abs=1e-5)
+            prior = 0.1 if asked_all else 0.4
+            assert item["score"] == pytest.approx(0.5 * global_ + 0.5 * local + prior * np.log1p(found.seeds), abs=1e-5)
     assert seen == {f"r{number}" for number in range(60)}
     assert set(one.stop() + other.stop()) <= {0}
     assert stored(one.home) == oracle(made, 10**9)

@@ -1,4 +1,4 @@
-"""AUC, NDCG and rankings against scikit-learn and by hand."""
+"""AUC, NDCG and rankings against scikit-learn, ranx and by hand."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import ndcg_score, roc_auc_score
 
-from ralm.accuracy import grouped_auc, hits, ndcg, precision, recall, top
+from ralm.accuracy import grouped_auc, hit_rate, hits, ndcg, precision, precisions, recall, top
 
 # Few values, so that ties are common.
 SCORES = hnp.arrays(np.float32, st.integers(1, 40), elements=st.integers(-3, 3).map(float))
@@ -63,3 +63,26 @@ def test_the_best_are_unseen_and_in_order():
 def test_equally_good_items_have_equal_chances():
     best = top(np.zeros((6000, 5), np.float32), np.zeros((6000, 5), bool), 1, np.random.default_rng(0))
     assert np.bincount(best[:, 0], minlength=5) == pytest.approx(np.full(5, 1200), abs=5 * 31)  # 5 standard deviations
+
+
+def test_rankings_are_ranxs():
+    """ranx brings numba and more, so it is no dependency: ``pip install ranx`` runs this test."""
+    ranx = pytest.importorskip("ranx", reason="pip install ranx")
+    rng = np.random.default_rng(0)
+    scores = rng.random((40, 120)).astype(np.float32)
+    wanted = rng.random((40, 120)) < rng.uniform(0.01, 0.3, (40, 1))
+    wanted[:, 0] |= ~wanted.any(axis=1)
+    seen = (rng.random((40, 120)) < 0.2) & ~wanted
+    best = top(scores, seen, 50, rng)
+    count = wanted.sum(axis=1)
+    qrels = ranx.Qrels({f"u{u:02}": {f"i{i}": 1 for i in np.flatnonzero(row)} for u, row in enumerate(wanted)})
+    places = ({f"i{i}": float(50 - place) for place, i in enumerate(row)} for row in best)
+    run = ranx.Run({f"u{u:02}": of for u, of in enumerate(places)})
+    names = ["ndcg@10", "recall@50", "hit_rate@10", "precision@10"]
+    theirs = ranx.evaluate(qrels, run, names, return_mean=False)  # in the order of the users' names
+    hit = hits(best, wanted)
+    assert ndcg(hit[:, :10], count) == pytest.approx(theirs["ndcg@10"].mean())
+    assert recall(hit, count) == pytest.approx(theirs["recall@50"].mean())
+    assert hit_rate(hit[:, :10]) == pytest.approx(theirs["hit_rate@10"].mean())
+    # Eq. 12 divides by min(K, size(S)), ranx by K.
+    assert precisions(hit[:, :10], count) == pytest.approx(theirs["precision@10"] * 10 / np.minimum(10, count))

@@ -1,10 +1,12 @@
 """The laws of the seed-set rule, held against an oracle of four lines."""
 
+from random import Random
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ralm.seed_set import SeedSet, by_item, merge_all
+from ralm.seed_set import SeedSet, WindowClicks, by_item, fold, merge_all
 
 CLICKS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 20)), max_size=60)
 CAPACITY = st.integers(1, 12)
@@ -53,10 +55,76 @@ def test_a_replay_changes_nothing(clicks: list[tuple[int, int]], capacity: int) 
     assert as_dict(once.merge(seed_set(clicks, capacity), capacity)) == as_dict(once)
 
 
-@given(CLICKS, st.integers(0, 21))
-def test_before_keeps_what_is_earlier(clicks: list[tuple[int, int]], time: int) -> None:
-    seeds = seed_set(clicks, 100)
-    assert as_dict(seeds.before(time)) == {user: at for user, at in as_dict(seeds).items() if at < time}
+LENGTH = 10
+LOG = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 99), st.integers(0, 3)), max_size=40)
+"""User, time, and how many windows late a click comes."""
+
+
+def window_of(log: list[tuple[int, int, int]], ends: tuple[int, int], capacity: int) -> WindowClicks:
+    clicks = [(user, time) for user, time, _ in log]
+    return WindowClicks(*ends, min(time for _, time in clicks), seed_set(clicks, capacity))
+
+
+def windows(log: list[tuple[int, int, int]], capacity: int) -> list[WindowClicks]:
+    """Each click apart, with the window that it lies in and the one with which it is folded in."""
+    found = []
+    for click in log:
+        own = (click[1] // LENGTH + 1) * LENGTH
+        found.append(window_of([click], (own + click[2] * LENGTH, own), capacity))
+    return found
+
+
+def fold_oracle(log: list[tuple[int, int, int]], capacity: int, max_gap: int, until: int) -> dict[int, int]:
+    groups: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for user, time, late in log:
+        own = (time // LENGTH + 1) * LENGTH
+        if own + late * LENGTH <= until:
+            groups.setdefault((own + late * LENGTH, own), []).append((user, time))
+    kept: list[tuple[int, int]] = []
+    for key in sorted(groups):
+        if max_gap and kept and min(time for _, time in groups[key]) - max(time for _, time in kept) > max_gap:
+            kept = []
+        kept += groups[key]
+    return oracle(kept, capacity)
+
+
+@given(LOG, CAPACITY, st.integers(0, 40), st.integers(0, 15), st.randoms(use_true_random=False))
+def test_a_set_as_of_a_windows_end_is_the_same_in_any_order_repeated_and_in_any_parts(
+    log: list[tuple[int, int, int]], capacity: int, max_gap: int, ends: int, random: Random
+) -> None:
+    until = ends * LENGTH
+    expected = fold_oracle(log, capacity, max_gap, until)
+    parts = windows(log, capacity)
+    repeated = parts + [part for part in parts if random.random() < 0.3]
+    random.shuffle(repeated)
+    closed = [part for part in repeated if part.closes <= until]
+    assert as_dict(fold([], closed, capacity, max_gap)[0]) == expected
+
+
+@given(LOG, CAPACITY, st.integers(0, 40), st.lists(st.integers(0, 15), max_size=4))
+def test_a_set_is_the_same_however_often_it_was_folded_on_the_way(
+    log: list[tuple[int, int, int]], capacity: int, max_gap: int, ends: list[int]
+) -> None:
+    parts, folded, before = windows(log, capacity), SeedSet.empty(), -1
+    for until in [*sorted(end * LENGTH for end in ends), 1000]:
+        closing = [part for part in parts if before < part.closes <= until]
+        was, (folded, ended) = folded, fold([folded], closing, capacity, max_gap)
+        before = until
+        assert as_dict(folded) == fold_oracle(log, capacity, max_gap, until)
+        if not ended:
+            rest = [part.seeds for part in closing]
+            assert as_dict(folded) == as_dict(merge_all([was, *rest], capacity))
+
+
+@given(LOG, CAPACITY)
+def test_who_clicks_again_after_a_windows_end_is_a_seed_as_of_it(
+    log: list[tuple[int, int, int]], capacity: int
+) -> None:
+    again = [(user, time + 50, late) for user, time, late in log]
+    until = 50
+    early = [part for part in windows(log + again, capacity) if part.closes <= until]
+    first = {user for user, time, late in log if (time // LENGTH + 1 + late) * LENGTH <= until}
+    assert first == set() or set(as_dict(fold([], early, 100)[0])) >= first
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 9), st.integers(0, 20)), max_size=60), CAPACITY)

@@ -180,7 +180,7 @@ def _stores(settings: Settings) -> Iterator[SeedStore]:
         msg = f"there are no stores in {state_dir / 'seeds'}"
         raise RalmError(msg)
     for path in paths.values():
-        with closing(SeedStore.inspect(path, settings.max_seeds)) as store:
+        with closing(SeedStore.inspect(path, settings.max_seeds, settings.item_ttl)) as store:
             yield store
 
 

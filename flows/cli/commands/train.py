@@ -12,26 +12,28 @@ from flows.support.progress import bars
 
 @click.command("train", cls=OnceCommand)
 @click.argument("name")
-@with_settings("data", "bundle", "train", "rng_seed")
+@with_settings("data", "bundle", "train", "clusters", "prior", "rng_seed")
 def command(settings: Settings, name: str) -> None:
     """Train a bundle on the data set NAME of the data folder (see `ralm data`).
 
-    The latest clicks are held out; where clicks have no times, a random share of each user's.
+    The latest clicks are held out; where clicks have no times, a random share of each user's. --encoder spectral needs
+    no torch; the others need the extra train.
     """
     path = Path(settings.bundle)
     with bars() as progress:
         loading = progress.add_task(f"loading {name}", total=None)
         from flows.offline.datasets.layout import load  # noqa: PLC0415 (what comes first is a line for who waits)
-        from flows.offline.training import Split, config_of, train_bundle  # noqa: PLC0415 (brings torch)
+        from flows.offline.training import Split, fit_options, train_bundle  # noqa: PLC0415
+        from flows.offline.verdict import verdict  # noqa: PLC0415
 
         dataset = load(Path(settings.data_dir) / name)
         progress.remove_task(loading)
         learned = 1.0 - settings.train_held_out
         split = Split(before=dataset.time_at(learned)) if dataset.timed else Split(share_of_user=learned)
-        details = train_bundle(dataset, split=split, path=path, config=config_of(settings), progress=progress.on_epoch)
+        options = fit_options(settings)
+        details = train_bundle(dataset, split=split, path=path, options=options, progress=progress.on_epoch)
     figures = details["figures"]
     output().print(
-        f"Bundle in {path}. On {figures['positives']:,} held-out clicks on {figures['items']:,} items: "
-        f"AUC {figures['auc']:.3f} (users' activity alone {figures['auc_activity']:.3f}), "
-        f"hit rate at 10 {figures['hit_rate']:.3f} (popularity {figures['hit_rate_popularity']:.3f})."
+        f"Bundle in {path}, encoder {settings.encoder}, made in {details['training_seconds']:,.0f} s; judged on "
+        f"{figures['positives']:,} held-out clicks on {figures['items']:,} items. {verdict(figures, name)}"
     )

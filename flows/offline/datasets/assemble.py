@@ -1,23 +1,56 @@
 """From a source's own tables to the common layout: ids are matched, ratings become clicks, clicks are put in order."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from flows.offline.datasets.layout import SEPARATOR, Dataset, check
+from flows.config.limits import identifier_fault
+from flows.offline.datasets.layout import SEPARATOR, Dataset, bad_identifiers, check, others
 from flows.offline.datasets.tables import Table, as_text
+from flows.offline.datasets.words import Text
 from flows.support.errors import RalmError
 from ralm.features import Ints
 
+_T = TypeVar("_T")
 Columns = dict[str, tuple[str, NDArray[Any]]]
 """Kind and values of each field."""
 CATEGORIES = "categories"
+TITLE = "title"
 _ORDER_SEED = 0
 """Fixes the order that clicks without times are put in."""
+
+
+class Problems:
+    """Collects what is wrong, so that all is said at once.
+
+    Attributes:
+        lines: a line for each problem.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def attempt(self, step: Callable[[], _T]) -> _T | None:
+        """What a step returns; None if it found a problem."""
+        try:
+            return step()
+        except RalmError as error:
+            self.lines += [line for line in str(error).splitlines() if line not in self.lines]
+            return None
+
+    def say(self) -> None:
+        """Raise if there are problems.
+
+        Raises:
+            RalmError: a line for each.
+        """
+        if self.lines:
+            raise RalmError("\n".join(self.lines))
 
 
 @dataclass(frozen=True)
@@ -27,11 +60,11 @@ class Known:
     Attributes:
         source: where they are listed, for messages.
         ids: text[n].
-        columns: their fields, each of n values; for items only ``categories``.
+        columns: their fields, each of n values; for items only ``categories`` and ``title``.
     """
 
     source: str
-    ids: NDArray[np.str_]
+    ids: Text
     columns: Columns
 
 
@@ -44,27 +77,44 @@ def known(table: Table, name: str, columns: Columns) -> Known:
         columns: what else is known of each row.
 
     Raises:
-        RalmError: naming the row whose id is empty or comes twice.
+        RalmError: naming the row whose id cannot be used or comes twice.
     """
     ids = table.text(name)
-    empty = np.flatnonzero(ids == "")
-    if len(empty):
-        msg = f"{table.place(int(empty[0]))}: {table.real(name)} is empty"
-        raise RalmError(msg)
+    problems = Problems()
+    problems.attempt(lambda: _refuse_identifiers(table, name, ids))
     _, first = np.unique(ids, return_index=True)
     again = np.setdiff1d(np.arange(len(ids)), first)
+    again = again[ids[again] != ""]
     if len(again):
         row = int(again[0])
-        msg = f"{table.place(row)}: {table.real(name)} {str(ids[row])!r} is there twice"
-        raise RalmError(msg)
+        problems.lines.append(
+            f"{table.place(row)}: {table.real(name)} {str(ids[row])!r} is there twice{others(len(again))}"
+        )
+    problems.say()
     return Known(table.file, ids, columns)
 
 
-def mentioned(*columns: tuple[Table, str]) -> NDArray[np.str_]:
-    """The ids that some columns mention, ascending, text[n]; the empty one is left out."""
+def mentioned(*columns: tuple[Table, str]) -> Text:
+    """The ids that some columns mention, ascending, text[n]; the empty one is left out.
+
+    Raises:
+        RalmError: naming the row whose id cannot be used.
+    """
+    for table, name in columns:
+        _refuse_identifiers(table, name, table.text(name))
     ids = np.unique(np.concatenate([np.unique(table.text(name)) for table, name in columns]))
-    named: NDArray[np.str_] = ids[ids != ""]
+    named: Text = ids[ids != ""]
     return named
+
+
+def _refuse_identifiers(table: Table, name: str, ids: Text) -> None:
+    """Refuse ids that the stream would refuse."""
+    rows = bad_identifiers(ids)
+    if len(rows):
+        row = int(rows[0])
+        fault = identifier_fault(str(ids[row]))
+        msg = f"{table.place(row)}: {table.real(name)} {fault}{others(len(rows))}"
+        raise RalmError(msg)
 
 
 def assemble(
@@ -91,14 +141,22 @@ def assemble(
     """
     user_order, item_order = np.argsort(users.ids), np.argsort(items.ids)
     user_ids, item_ids = users.ids[user_order], items.ids[item_order]
-    user = _rows(events, "user_id", user_ids, f"users ({users.source})")
-    item = _rows(events, "item_id", item_ids, f"items ({items.source})")
+    problems = Problems()
+    user = problems.attempt(lambda: _rows(events, "user_id", user_ids, f"users ({users.source})"))
+    item = problems.attempt(lambda: _rows(events, "item_id", item_ids, f"items ({items.source})"))
+    ratings = None if least_rating is None else problems.attempt(lambda: events.numbers("rating"))
+    if user is None or item is None or problems.lines:
+        raise RalmError("\n".join(problems.lines))
     clicks = np.arange(len(user))
-    if least_rating is not None:
-        clicks = np.flatnonzero(events.numbers("rating") >= least_rating)
-    if not len(clicks):
-        msg = f"{name}: there are no clicks: {events.file} has no rating of {least_rating:g} or more"
-        raise RalmError(msg)
+    if ratings is not None and least_rating is not None:
+        clicks = np.flatnonzero(ratings >= least_rating)
+        if not len(clicks):
+            most = f"its {len(ratings):,} ratings go from {ratings.min():g} to {ratings.max():g}"
+            msg = (
+                f"{name}: there are no clicks: {events.file} has no rating of {least_rating:g} or more: {most} "
+                "(least_rating)"
+            )
+            raise RalmError(msg)
     if times is None:
         clicks = clicks[np.lexsort((item[clicks], user[clicks]))]  # whatever the order in the file
         clicks = np.random.default_rng(_ORDER_SEED).permutation(clicks)
@@ -116,11 +174,12 @@ def assemble(
             item_ids,
             categories[item_order],
             timed=times is not None,
+            titles=items.columns[TITLE][1][item_order] if TITLE in items.columns else None,
         )
     )
 
 
-def grouped(ids: NDArray[np.str_], pairs: Table, key: str, value: str, prefix: str = "") -> NDArray[np.str_]:
+def grouped(ids: Text, pairs: Table, key: str, value: str, prefix: str = "") -> Text:
     """The values that pairs give to each id, joined by ``|``; empty where there is none.
 
     Args:
@@ -142,27 +201,27 @@ def grouped(ids: NDArray[np.str_], pairs: Table, key: str, value: str, prefix: s
     return join_values(rows[order], values, len(ids))
 
 
-def join_values(rows: Ints, values: NDArray[np.str_], count: int) -> NDArray[np.str_]:
+def join_values(rows: Ints, values: Text, count: int) -> Text:
     """Values as ``|``-joined text for each of ``count`` rows; ``rows`` is ascending and says whose each value is."""
     offsets = np.searchsorted(rows, np.arange(count + 1)).astype(np.int32)
     lists = pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.tolist(), pa.string()))
     return as_text(pc.binary_join(lists, SEPARATOR))
 
 
-def both(left: NDArray[np.str_], right: NDArray[np.str_]) -> NDArray[np.str_]:
+def both(left: Text, right: Text) -> Text:
     """Two columns of ``|``-joined values as one."""
     between = np.where((left != "") & (right != ""), SEPARATOR, "")
     return np.strings.add(np.strings.add(left, between), right)
 
 
-def prefixed(prefix: str, numbers: NDArray[np.str_]) -> NDArray[np.str_]:
+def prefixed(prefix: str, numbers: Text) -> Text:
     """A prefix before each whole number that is not missing; ``7.0``, as pandas writes 7 to CSV among gaps, is 7."""
     whole = np.strings.replace(numbers, ".0", "")
-    named: NDArray[np.str_] = np.where(whole == "", "", np.strings.add(prefix, whole))
+    named: Text = np.where(whole == "", "", np.strings.add(prefix, whole))
     return named
 
 
-def _rows(table: Table, name: str, ids: NDArray[np.str_], among: str) -> Ints:
+def _rows(table: Table, name: str, ids: Text, among: str) -> Ints:
     """Where in ``ids`` each value of a column is."""
     strings = table.strings(name)
     rows: Ints = pc.index_in(strings, pa.array(ids.tolist(), pa.string())).fill_null(-1).to_numpy().astype(np.int64)
@@ -171,6 +230,6 @@ def _rows(table: Table, name: str, ids: NDArray[np.str_], among: str) -> Ints:
         row = int(strange[0])
         value = strings[row].as_py()
         wrong = f"names {value!r}, which is not among the {among}" if value else "is empty"
-        msg = f"{table.place(row)}: {table.real(name)} {wrong}"
+        msg = f"{table.place(row)}: {table.real(name)} {wrong}{others(len(strange))}"
         raise RalmError(msg)
     return rows

@@ -1,32 +1,39 @@
 """The common layout of a data set: three tables as columns, in a folder.
 
-``events.npz`` (user, item, time), ``users.npz`` (id, fields), ``items.npz`` (id, categories), ``fields.json`` (what
-kind each user field is, and whether the times are real). Strings are arrays of text, and values of a multivalent field
-are joined by ``|``; nothing is pickled.
+``events.npz`` (user, item, time), ``users.npz`` (id, fields), ``items.npz`` (id, categories, title), ``fields.json``
+(what kind each user field is, and whether the times are real). Values of a multivalent field are joined by ``|``;
+nothing is pickled. Text has no common width, in memory as on the disk: one long value costs its own length, and not
+that of every row.
 """
 
 import hashlib
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.config.limits import END_OF_DATA_TIME, MAX_IDENTIFIER_BYTES, identifier_fault
+from flows.offline.datasets.words import Text, among, as_words, digestible, pack, unpack
 from flows.support.errors import RalmError
 from ralm.features import Interactions, Ints
 
 SEPARATOR = "|"
 FIELD_KINDS = ("categorical", "multivalent", "continuous")
 LEAST_ITEMS = 2
+MOST_VALUES = 256
+"""Most values of a multivalent field in one row: every row gets the room of the longest."""
 _TAKEN = {"id", "file", "items", "categories"}
 """Names that a user field cannot have: of a column or an argument here, and of what clicks give as features."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set of clicks.
+    """A data set of clicks; text of any dtype is taken.
 
     Attributes:
         name: its name.
@@ -38,24 +45,34 @@ class Dataset:
         item_ids: text[i], ascending.
         categories: text[i], joined by ``|``.
         timed: whether the times are real; when not, the clicks are in a random order, 1 ms apart.
+        titles: what people call each item, text[i], empty where it has none; None without any.
     """
 
     name: str
-    event_users: NDArray[np.str_]
-    event_items: NDArray[np.str_]
+    event_users: Text
+    event_items: Text
     event_times: Ints
-    user_ids: NDArray[np.str_]
+    user_ids: Text
     fields: dict[str, tuple[str, NDArray[Any]]]
-    item_ids: NDArray[np.str_]
-    categories: NDArray[np.str_]
+    item_ids: Text
+    categories: Text
     timed: bool = True
+    titles: Text | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("event_users", "event_items", "user_ids", "item_ids", "categories", "titles"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, as_words(getattr(self, name)))
+        fields = {name: (kind, as_words(column)) for name, (kind, column) in self.fields.items()}
+        object.__setattr__(self, "fields", fields)
 
     def fingerprint(self) -> str:
-        """SHA-256 of everything in it, hexadecimal."""
+        """SHA-256 of everything that is learned from, hexadecimal."""
         digest = hashlib.sha256(self.name.encode())
         columns = [self.event_users, self.event_items, self.event_times, self.user_ids, self.item_ids, self.categories]
         for column in [*columns, *(column for _, column in self.fields.values())]:
-            digest.update(np.ascontiguousarray(column).tobytes())
+            for part in digestible(column):
+                digest.update(part)
         digest.update(json.dumps({name: kind for name, (kind, _) in self.fields.items()}).encode())
         return digest.hexdigest()
 
@@ -114,38 +131,91 @@ class Dataset:
 
 
 def check(dataset: Dataset) -> Dataset:
-    """Refuse a data set that cannot be learned from.
+    """Refuse a data set that cannot be learned from, or whose clicks the stream would refuse.
 
     Raises:
-        RalmError: naming the table, the row or the field.
+        RalmError: naming the table, the row or the field, a line for each problem.
     """
-    if not len(dataset.event_times):
-        msg = f"{dataset.name}: there are no clicks"
-        raise RalmError(msg)
-    if len(dataset.item_ids) < LEAST_ITEMS:
-        msg = f"{dataset.name}: there is only one item; at least {LEAST_ITEMS} are needed to tell them apart"
-        raise RalmError(msg)
-    for table, known, named in (
-        ("users", dataset.user_ids, dataset.event_users),
-        ("items", dataset.item_ids, dataset.event_items),
-    ):
-        strange = np.flatnonzero(~np.isin(named, known))
-        if len(strange):
-            name = str(named[strange[0]])
-            msg = f"{dataset.name}: event {strange[0]} names {name!r}, which is not among the {table}"
-            raise RalmError(msg)
-    for name in dataset.fields:
-        _check_field(dataset, name)
+    problems = list(_problems(dataset))
+    if problems:
+        raise RalmError("\n".join(problems))
     return dataset
+
+
+def _problems(dataset: Dataset) -> Iterable[str]:
+    name = dataset.name
+    if not len(dataset.event_times):
+        yield f"{name}: there are no clicks"
+        return
+    if len(dataset.item_ids) < LEAST_ITEMS:
+        yield f"{name}: there is only one item; at least {LEAST_ITEMS} are needed to tell them apart"
+    yield from _id_problems(name, "user", dataset.user_ids, dataset.event_users)
+    yield from _id_problems(name, "item", dataset.item_ids, dataset.event_items)
+    if dataset.timed:
+        yield from (f"{name}: {words}" for words in time_faults(dataset.event_times))
+    for field in dataset.fields:
+        yield from _field_problems(dataset, field)
+    wide = _widest(dataset.categories)
+    if wide is not None:
+        yield f"{name}: item {str(dataset.item_ids[wide[0]])!r} has {wide[1]:,} categories; the most is {MOST_VALUES}"
+
+
+def _id_problems(name: str, what: str, known: Text, named: Text) -> Iterable[str]:
+    rows = bad_identifiers(known)
+    if len(rows):
+        row = int(rows[0])
+        yield f"{name}: the id of {what} {row} {identifier_fault(str(known[row]))}{others(len(rows))}"
+    strange = np.flatnonzero(~among(named, known))
+    if len(strange):
+        named_so = str(named[strange[0]])
+        yield f"{name}: event {strange[0]} names {named_so!r}, which is not among the {what}s{others(len(strange))}"
+
+
+def bad_identifiers(ids: Text) -> Ints:
+    """The rows whose identifier cannot be used, in messages as in tables, int64."""
+    # A character has at most four bytes, so that few are looked at.
+    doubtful = np.flatnonzero((np.strings.str_len(ids) * 4 > MAX_IDENTIFIER_BYTES) | (ids == ""))
+    return np.array([row for row in doubtful.tolist() if identifier_fault(str(ids[row]))], np.int64)
+
+
+def time_faults(times: Ints, place: Callable[[int], str] = "event {}".format) -> Iterable[str]:
+    """What is wrong with event times, a sentence for each kind: before 1970, and from the year 2100 on.
+
+    Args:
+        times: int64[n], ms.
+        place: says where a row is.
+    """
+    for rows, what in (
+        (np.flatnonzero(times < 0), "before 1970"),
+        (np.flatnonzero(times >= END_OF_DATA_TIME), "after 2099, as a date that stands for none is"),
+    ):
+        if len(rows):
+            row = int(rows[0])
+            yield f"{place(row)} is of {_day(int(times[row]))}, {what}{others(len(rows))}: leave such events out"
+
+
+def others(count: int) -> str:
+    """How many more have the same problem, for messages."""
+    return f" (and {count - 1:,} more)" if count > 1 else ""
+
+
+def _day(ms: int) -> str:
+    try:
+        return datetime.fromtimestamp(ms / 1000, UTC).date().isoformat()
+    except (OverflowError, ValueError, OSError):
+        return f"{ms} ms since 1970"
 
 
 def save(dataset: Dataset, folder: Path) -> None:
     """Write a data set in the common layout."""
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / "events.npz", user=dataset.event_users, item=dataset.event_items, time=dataset.event_times)
-    columns: dict[str, Any] = {name: column for name, (_, column) in dataset.fields.items()}
-    np.savez(folder / "users.npz", id=dataset.user_ids, **columns)
-    np.savez(folder / "items.npz", id=dataset.item_ids, categories=dataset.categories)
+    users = np.searchsorted(dataset.user_ids, dataset.event_users)
+    items = np.searchsorted(dataset.item_ids, dataset.event_items)
+    np.savez(folder / "events.npz", user=users, item=items, time=dataset.event_times)
+    columns = {name: column for name, (_, column) in dataset.fields.items()}
+    np.savez(folder / "users.npz", **pack({"id": dataset.user_ids, **columns}))
+    titles = {} if dataset.titles is None else {"title": dataset.titles}
+    np.savez(folder / "items.npz", **pack({"id": dataset.item_ids, "categories": dataset.categories, **titles}))
     kinds = {name: kind for name, (kind, _) in dataset.fields.items()}
     described = {"name": dataset.name, "fields": kinds, "timed": dataset.timed}
     (folder / "fields.json").write_text(json.dumps(described, indent=2) + "\n")
@@ -162,50 +232,65 @@ def load(folder: Path) -> Dataset:
         tables = {}
         for table in ("events", "users", "items"):
             with np.load(folder / f"{table}.npz", allow_pickle=False) as columns:
-                tables[table] = {name: columns[name] for name in columns.files}
-        users = tables["users"]
-        return check(
-            Dataset(
-                described["name"],
-                tables["events"]["user"],
-                tables["events"]["item"],
-                tables["events"]["time"],
-                users["id"],
-                {name: (kind, users[name]) for name, kind in described["fields"].items()},
-                tables["items"]["id"],
-                tables["items"]["categories"],
-                described.get("timed", True),
-            )
+                tables[table] = unpack({name: columns[name] for name in columns.files})
+        events, users, items = tables["events"], tables["users"], tables["items"]
+        dataset = Dataset(
+            described["name"],
+            _named(events["user"], users["id"]),
+            _named(events["item"], items["id"]),
+            events["time"],
+            users["id"],
+            {name: (kind, users[name]) for name, kind in described["fields"].items()},
+            items["id"],
+            items["categories"],
+            described.get("timed", True),
+            items.get("title"),
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, IndexError) as error:
         msg = f"{folder} holds no data set in the common layout ({type(error).__name__}: {error}); run `ralm data`"
         raise RalmError(msg) from error
+    return check(dataset)
 
 
-def _check_field(dataset: Dataset, name: str) -> None:
+def _named(rows: NDArray[Any], ids: Text) -> Text:
+    """The ids that row numbers stand for; text, as older layouts have it, is left alone."""
+    return ids[rows] if rows.dtype.kind == "i" else rows
+
+
+def _field_problems(dataset: Dataset, name: str) -> Iterable[str]:
     kind, column = dataset.fields[name]
     if name in _TAKEN or not name or set(name) & set("./\\"):
-        msg = f"{dataset.name}: a user field cannot be called {name!r}; rename that column"
-        raise RalmError(msg)
+        yield f"{dataset.name}: a user field cannot be called {name!r}; rename that column"
     if kind not in FIELD_KINDS:
-        msg = f"{dataset.name}: field {name!r} is of kind {kind!r}; it must be one of {', '.join(FIELD_KINDS)}"
-        raise RalmError(msg)
-    if kind == "continuous" and not np.isfinite(column).all():
+        yield f"{dataset.name}: field {name!r} is of kind {kind!r}; it must be one of {', '.join(FIELD_KINDS)}"
+    elif kind == "continuous" and not np.isfinite(column).all():
         row = int(np.flatnonzero(~np.isfinite(column))[0])
-        msg = f"{dataset.name}: field {name!r} of user {str(dataset.user_ids[row])!r} is {column[row]}, not a number"
-        raise RalmError(msg)
+        yield f"{dataset.name}: field {name!r} of user {str(dataset.user_ids[row])!r} is {column[row]}, not a number"
+    elif kind == "multivalent" and (wide := _widest(column)) is not None:
+        whose = repr(str(dataset.user_ids[wide[0]]))
+        yield (
+            f"{dataset.name}: field {name!r} of user {whose} has {wide[1]:,} values; the most is {MOST_VALUES}: keep "
+            "those that tell most"
+        )
 
 
-def _codes(column: NDArray[np.str_]) -> tuple[Ints, int]:
+def _widest(column: Text) -> tuple[int, int] | None:
+    """The row with the most joined values and their number, if they are too many."""
+    counts = np.strings.count(column, SEPARATOR) + 1
+    row = int(counts.argmax()) if len(counts) else 0
+    return (row, int(counts[row])) if len(counts) and counts[row] > MOST_VALUES else None
+
+
+def _codes(column: Text) -> tuple[Ints, int]:
     """Codes 1 and up; 0 is for an empty value."""
     values = np.unique(column[column != ""])
     codes = np.where(column == "", 0, np.searchsorted(values, column) + 1)
     return codes.astype(np.int64), len(values) + 1
 
 
-def _ragged_codes(column: NDArray[np.str_]) -> tuple[Ints, int]:
+def _ragged_codes(column: Text) -> tuple[Ints, int]:
     """Codes of joined values, padded with 0."""
-    values = np.array(SEPARATOR.join(column.tolist()).split(SEPARATOR))
+    values = as_words(SEPARATOR.join(column.tolist()).split(SEPARATOR))
     rows = np.repeat(np.arange(len(column)), np.strings.count(column, SEPARATOR) + 1)
     rows, values = rows[values != ""], values[values != ""]
     vocabulary, codes = np.unique(values, return_inverse=True)

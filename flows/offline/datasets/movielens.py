@@ -17,13 +17,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from numpy.typing import NDArray
 
-from flows.offline.datasets.assemble import CATEGORIES, Columns, assemble, join_values, known
+from flows.offline.datasets.assemble import CATEGORIES, TITLE, Columns, assemble, join_values, known
 from flows.offline.datasets.layout import SEPARATOR, Dataset
 from flows.offline.datasets.source_files import LEAST_RATING, SourceFile, SourceFiles
 from flows.offline.datasets.tables import Table, parse
 from flows.offline.datasets.times import times_ms
+from flows.offline.datasets.words import Text, as_words
 from flows.support.errors import RalmError
 
 _GENRES = (
@@ -90,7 +90,7 @@ def read_recbole(inter: str, user: str, item: str) -> Dataset:
     return _assembled(ML100K, events, users, items, np.strings.replace(items.text("class"), " ", SEPARATOR))
 
 
-def _assembled(source: SourceFiles, events: Table, users: Table, items: Table, genres: NDArray[np.str_]) -> Dataset:
+def _assembled(source: SourceFiles, events: Table, users: Table, items: Table, genres: Text) -> Dataset:
     # The fields' order is part of the data's fingerprint, by which bundles and cells are known.
     gender: Columns = {"gender": ("categorical", users.text("gender"))}
     if source is ML100K:
@@ -106,16 +106,22 @@ def _assembled(source: SourceFiles, events: Table, users: Table, items: Table, g
         source.name,
         events,
         users=known(users, "user_id", fields),
-        items=known(items, "item_id", {CATEGORIES: ("multivalent", genres)}),
+        items=known(items, "item_id", {CATEGORIES: ("multivalent", genres), TITLE: ("title", _titles(items))}),
         times=times_ms(events, "timestamp", "s"),
         least_rating=LEAST_RATING,
     )
 
 
-def _genres_of_flags(items: Table) -> NDArray[np.str_]:
+def _titles(items: Table) -> Text:
+    """The films' names, as the file at hand calls the column; files without it have none."""
+    column = next((name for name in ("title", "movie_title") if name in items), None)
+    return items.text(column) if column else as_words([""] * len(items.text("item_id")))
+
+
+def _genres_of_flags(items: Table) -> Text:
     flags = np.stack([items.numbers(genre) for genre in _GENRES], axis=1)
     rows, genres = np.nonzero(flags)
-    return join_values(rows, np.array(_GENRES)[genres], len(flags))
+    return join_values(rows, as_words(_GENRES)[genres], len(flags))
 
 
 def _typed(file: str, text: str) -> Table:

@@ -18,7 +18,7 @@ class SourceFile:
     name: str
     columns: tuple[str, ...]
     separator: str
-    encoding: str = "utf-8-sig"
+    encoding: str = "utf-8"
 
 
 @dataclass(frozen=True)

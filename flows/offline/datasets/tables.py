@@ -5,8 +5,9 @@ Needs pyarrow (of the extra ``train``); what serves does not import this module.
 
 import csv
 import io
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,8 +18,15 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from flows.offline.datasets.layout import SEPARATOR
+from flows.offline.datasets.layout import SEPARATOR, others
+from flows.offline.datasets.words import Text, as_words
 from flows.support.errors import RalmError
+from flows.support.text import encoding_of
+from ralm.features import Ints
+
+SEPARATORS = (",", ";", "\t", "|")
+"""What may separate the columns of one's own CSV files."""
+_QUOTED = re.compile(r'"[^"]*"')
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class Table:
         first: number of the first row in messages.
         unit: what rows are called in messages.
         aliases: real names of columns that are asked for by another.
+        kept: the numbers, from 0, of the rows that are left of the file; None if all are.
     """
 
     file: str
@@ -38,6 +47,7 @@ class Table:
     first: int
     unit: str = "line"
     aliases: dict[str, str] = field(default_factory=dict)
+    kept: Ints | None = None
 
     def real(self, name: str) -> str:
         """What the file itself calls a column."""
@@ -45,7 +55,17 @@ class Table:
 
     def place(self, row: int) -> str:
         """Where a row (from 0) is, for messages."""
-        return f"{self.file}, {self.unit} {row + self.first}"
+        number = row if self.kept is None else int(self.kept[row])
+        return f"{self.file}, {self.unit} {number + self.first}"
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+    def only(self, rows: NDArray[np.bool_]) -> "Table":
+        """The rows of a mask, bool[n]; they keep their numbers."""
+        kept = np.arange(len(self)) if self.kept is None else self.kept
+        columns = {name: column.filter(pa.array(rows)) for name, column in self.columns.items()}
+        return replace(self, columns=columns, kept=kept[rows])
 
     def __contains__(self, name: str) -> bool:
         return self.real(name) in self.columns
@@ -78,7 +98,7 @@ class Table:
             msg = f"{self.file}: column {self.real(name)!r} cannot be read as text: {error}"
             raise RalmError(msg) from error
 
-    def text(self, name: str) -> NDArray[np.str_]:
+    def text(self, name: str) -> Text:
         """A column as text[n]; what is missing is empty, lists are joined by ``|``.
 
         Raises:
@@ -100,19 +120,23 @@ class Table:
         try:
             if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
                 column = pc.utf8_trim_whitespace(column)
-            numbers: NDArray[np.float64] = column.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
+            # Of whole numbers float64 has 53 bits; nanoseconds since 1970 have more, and lose what is below them.
+            cast = column.cast(pa.float64(), safe=not pa.types.is_integer(column.type))
+            numbers: NDArray[np.float64] = cast.fill_null(np.nan).to_numpy(zero_copy_only=False)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            self._refuse_number(name, owner, next(r for r, value in enumerate(column) if not _is_number(value)))
+            wrong = np.array([row for row, value in enumerate(column) if not _is_number(value)])
+            self._refuse_number(name, owner, wrong)
         wrong = np.flatnonzero(~np.isfinite(numbers))
         if len(wrong):
-            self._refuse_number(name, owner, int(wrong[0]))
+            self._refuse_number(name, owner, wrong)
         return numbers
 
-    def _refuse_number(self, name: str, owner: str | None, row: int) -> NoReturn:
+    def _refuse_number(self, name: str, owner: str | None, wrong: Ints) -> NoReturn:
+        row = int(wrong[0])
         whose = f"field {self.real(name)!r} of user {str(self.text(owner)[row])!r}" if owner else self.real(name)
         value = self.column(name)[row].as_py()
         shown = "missing" if value in (None, "") else f"{value if _is_number(value) else repr(value)}, not a number"
-        msg = f"{self.place(row)}: {whose} is {shown}"
+        msg = f"{self.place(row)}: {whose} is {shown}{others(len(wrong))}"
         raise RalmError(msg)
 
     def _joined(self, name: str, lists: Any) -> Any:
@@ -129,19 +153,24 @@ class Table:
         return pc.binary_join(words, SEPARATOR)
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, separator: str = "") -> Table:
     """Read a Parquet file, or a CSV file (UTF-8) whose first line names the columns.
+
+    Args:
+        path: of the file.
+        separator: what stands between the columns of a CSV file; empty tells it from the first line.
 
     Raises:
         RalmError: naming the file, and the line where there is one.
     """
     if path.suffix != ".parquet":
-        return parse(path.name, content_of(path), quoted=True)
+        return parse(path.name, content_of(path), separator=separator, quoted=True)
     try:
         found = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         msg = f"{path} cannot be read as Parquet: {error}"
         raise RalmError(msg) from error
+    _refuse_twins(path.name, found.column_names)
     _refuse_empty(path.name, found.num_rows)
     return Table(path.name, {name: _in_one(found[name]) for name in found.column_names}, 1, "row")
 
@@ -165,30 +194,34 @@ def parse(
     *,
     names: Sequence[str] | None = None,
     separator: str = ",",
-    encoding: str = "utf-8-sig",
+    encoding: str = "utf-8",
     quoted: bool = False,
 ) -> Table:
-    """Read text in columns.
+    """Read text in columns; lines may end with LF, CR LF or CR.
 
     Args:
         file: its name, for messages.
         content: its bytes.
         names: of the columns; without them the first line has the names.
-        separator: what stands between columns.
-        encoding: of the text.
+        separator: what stands between columns; empty tells it from the first line.
+        encoding: of the text, unless it begins with a byte order mark.
         quoted: whether values may stand in double quotes.
 
     Raises:
         RalmError: naming the file, the line and what is wrong with it.
     """
-    text = _decoded(file, content, encoding).rstrip("\r\n")
+    text = _decoded(file, content, encoding)
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.rstrip("\n")
+    if not separator:
+        separator = separator_of(text.partition("\n")[0])
     if len(separator) > 1:
         text, separator = text.replace(separator, "\x1f"), "\x1f"  # Arrow takes separators of one character
-    header = names is None
+    first = 1
     if names is None:
-        names = next(csv.reader([text.partition("\n")[0].rstrip("\r")], delimiter=separator), [])
-        _refuse_twins(file, names)
-    _refuse_empty(file, len(text) if not header else text.count("\n"))
+        names, text, first = _header(file, text, separator, quoted=quoted)
+    _refuse_empty(file, len(text))
     wrong: list[Any] = []
 
     def refuse(row: Any) -> str:
@@ -199,7 +232,7 @@ def parse(
         found = pacsv.read_csv(
             io.BytesIO(text.encode()),
             # One thread, so that a bad line's number is known.
-            read_options=pacsv.ReadOptions(use_threads=False, column_names=names, skip_rows=int(header)),
+            read_options=pacsv.ReadOptions(use_threads=False, column_names=names),
             parse_options=pacsv.ParseOptions(
                 delimiter=separator,
                 quote_char='"' if quoted else False,
@@ -209,21 +242,54 @@ def parse(
             ),
             convert_options=pacsv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
         )
-    except pa.ArrowInvalid as error:
+    except pa.ArrowException as error:
         if wrong:
             row = wrong[0]
-            msg = f"{file}, line {row.number}: {row.actual_columns} fields instead of {row.expected_columns}"
+            line = row.number + first - 1
+            msg = f"{file}, line {line}: {row.actual_columns} fields instead of {row.expected_columns}"
             raise RalmError(msg) from None
         msg = f"{file} cannot be read: {error}"
         raise RalmError(msg) from error
-    return Table(file, {name: _in_one(found[name]) for name in names}, 1 + int(header))
+    # Where a value has line breaks in it, rows are not lines.
+    broken = quoted and text.count("\n") + 1 != found.num_rows
+    return Table(
+        file, {name: _in_one(found[name]) for name in names}, 1 if broken else first, "row" if broken else "line"
+    )
 
 
-def as_text(strings: Any) -> NDArray[np.str_]:
+def separator_of(line: str) -> str:
+    """What separates the columns of a line: comma, semicolon, tab or ``|``, whichever it has most of.
+
+    >>> separator_of("a;b;c"), separator_of("a"), separator_of('"x;y",b')
+    (';', ',', ',')
+    """
+    bare = _QUOTED.sub("", line)
+    return max(SEPARATORS, key=bare.count)
+
+
+def _header(file: str, text: str, separator: str, *, quoted: bool) -> tuple[list[str], str, int]:
+    """The names in the first line, which may have line breaks in quotes; the rest, and the number of its first line."""
+    if not quoted:
+        line, _, rest = text.partition("\n")
+        names, lines = line.split(separator), 1
+    else:
+        reader = csv.reader(io.StringIO(text), delimiter=separator)
+        try:
+            names = next(reader, [])
+        except csv.Error as error:
+            msg = f"{file}, line 1: {error}"
+            raise RalmError(msg) from None
+        lines = max(1, reader.line_num)
+        rest = text.split("\n", lines)[lines] if text.count("\n") >= lines else ""
+    names = [name.strip() for name in names]
+    _refuse_twins(file, names)
+    return names, rest, lines + 1
+
+
+def as_text(strings: Any) -> Text:
     """Arrow strings as text[n]."""
     encoded = strings.dictionary_encode()  # each distinct value is converted once
-    words = np.array(encoded.dictionary.to_pylist(), dtype=np.str_)
-    text: NDArray[np.str_] = words[encoded.indices.to_numpy(zero_copy_only=False)]
+    text: Text = as_words(encoded.dictionary.to_pylist())[encoded.indices.to_numpy(zero_copy_only=False)]
     return text
 
 
@@ -243,6 +309,12 @@ def _without_fraction(column: Any) -> Any:
 
 
 def _decoded(file: str, content: bytes, encoding: str) -> str:
+    """The text of a file; a byte order mark says its encoding and is left out.
+
+    Raises:
+        RalmError: naming the line that is in another encoding.
+    """
+    encoding = encoding_of(content, encoding) if encoding == "utf-8" else encoding
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:

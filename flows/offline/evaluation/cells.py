@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ralm.models.model import Model
 from state.atomic_file import atomic_write
 
 Cell = dict[str, Any]
-"""``key`` (what it depends on), ``model``, ``group``, ``rng_seed``, and what ``worker`` adds."""
-CELL_FORMAT = 1
+"""``key`` (what it depends on), ``model``, ``group``, ``family``, ``rng_seed``, and what ``worker`` adds."""
+CELL_FORMAT = 2
 """Raised when figures are made in another way, which makes all cells be run again."""
 
 
@@ -33,6 +32,7 @@ class CellSpec:
         options: what the model is, as text.
         task: what is asked, as plain values.
         fingerprint: of the data.
+        family: of the model, in the catalogue.
     """
 
     kind: str
@@ -42,6 +42,7 @@ class CellSpec:
     options: str
     task: dict[str, Any]
     fingerprint: str
+    family: str = ""
 
     @property
     def key(self) -> dict[str, Any]:
@@ -60,8 +61,8 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def options_of(model: Model) -> str:
-    """What a new model is, as text: its class, and its ``config`` or else everything that its constructor kept."""
+def options_of(model: object) -> str:
+    """What a new model or ranker is, as text: its class, and its ``config`` or else all that its constructor kept."""
     state = getattr(model, "config", None)
     if state is None:
         state = sorted(vars(model).items())
@@ -88,7 +89,8 @@ def collect_cells(specs: Iterable[CellSpec], folder: Path) -> list[Cell]:
     """The results of all cells that are there, one for each model and rng_seed: what is cold beside what is not.
 
     Returns:
-        Cells with ``model``, ``group``, ``rng_seed``, the result of the task, and ``cold`` (None without one).
+        Cells with ``model``, ``group``, ``family``, ``rng_seed``, the result of the task, and ``cold`` (None
+        without one).
     """
     found: dict[tuple[str, int], Cell] = {}
     for spec in specs:
@@ -97,7 +99,11 @@ def collect_cells(specs: Iterable[CellSpec], folder: Path) -> list[Cell]:
             continue
         of = found.setdefault(
             (spec.model, spec.rng_seed),
-            {"model": spec.model, "group": spec.group, "rng_seed": spec.rng_seed, "figures": None, "cold": None},
+            {
+                **{name: getattr(spec, name) for name in ("model", "group", "family", "rng_seed")},
+                "figures": None,
+                "cold": None,
+            },
         )
         of.update({"cold": cell["result"]["cold"]} if spec.kind == "cold" else cell["result"])
     return list(found.values())

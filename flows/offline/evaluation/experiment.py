@@ -6,9 +6,10 @@ from rich.console import Console
 
 from flows.config.settings import Settings
 from flows.offline.datasets.layout import Dataset
+from flows.offline.evaluation.against import AGAINST_COLUMNS, against_rows
 from flows.offline.evaluation.cells import Cell, CellSpec, collect_cells, read_cell
 from flows.offline.evaluation.plan import Plan, cold_specs_of, plan_of, processes_of, specs_of
-from flows.offline.evaluation.report import command_of, markdown_report, metadata, short
+from flows.offline.evaluation.report import command_of, judged_note, markdown_report, metadata, short
 from flows.offline.evaluation.runner import Failure, run_cells
 from flows.offline.evaluation.table import COLD_COLUMNS, COLUMNS, cold_rows, rows_of, write_csv
 from flows.support.errors import ConfigError, RalmError
@@ -36,7 +37,7 @@ def run_experiment(settings: Settings, name: str, *, cold: bool, plots: bool, co
     except ValueError as error:
         msg = f"{name}: {error}"
         raise ConfigError(msg) from error
-    notes = []
+    notes = [judged_note(task)]
     specs = specs_of(plan, dataset.fingerprint())
     if cold and plan.protocol.cold_task(dataset, data) is None:
         notes.append("Cold items: too few items have 20 clickers, so that no curve of quality against seeds is made.")
@@ -96,6 +97,10 @@ def _write(
     if any(cell["cold"] for cell in cells):
         written.append(results / f"{stem}-cold.csv")
         write_csv(written[-1], COLD_COLUMNS, cold_rows(cells))
+    against = against_rows(cells)
+    if against:
+        written.append(results / f"{stem}-against.csv")
+        write_csv(written[-1], AGAINST_COLUMNS, against)
     if plots:
         from flows.offline.evaluation.plots import PLOTS, draw  # noqa: PLC0415 (matplotlib takes a second to import)
 

@@ -1,6 +1,7 @@
 """What an experiment is made of: data, split, models and rng_seeds, checked before anything runs, and its cells."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -10,9 +11,10 @@ from flows.config.fields import nearest, split_list
 from flows.config.settings import Settings
 from flows.offline.datasets.layout import Dataset, load
 from flows.offline.evaluation.cells import CellSpec, options_of
+from flows.offline.evaluation.stream_catalogue import StreamEntry
 from flows.support.errors import ConfigError
 from ralm.features import Interactions
-from ralm.models.catalogue import MAIN_GROUP, CatalogueEntry
+from ralm.models.catalogue import MAIN_GROUP, OURS, CatalogueEntry
 from ralm.models.model import SeedModel
 from ralm.protocol.cold import ColdTask, cold_task
 from ralm.protocol.split import Floors, item_split, time_split, user_split
@@ -71,8 +73,7 @@ class Plan:
         data: folder of the data set.
         protocol: what decides the task.
         catalogue: the module whose ``CATALOGUE`` names the models.
-        models: names of the models, in the order of the catalogue.
-        rng_seeds: one cell of each model for each of them.
+        runs: the rng_seeds of each model's runs, in the order of the catalogue.
         work: folder of the cells and of what models share.
     """
 
@@ -80,9 +81,13 @@ class Plan:
     data: Path
     protocol: Protocol
     catalogue: str
-    models: tuple[str, ...]
-    rng_seeds: tuple[int, ...]
+    runs: Mapping[str, tuple[int, ...]]
     work: Path
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models."""
+        return tuple(self.runs)
 
     @property
     def entries(self) -> dict[str, CatalogueEntry]:
@@ -98,17 +103,10 @@ def plan_of(settings: Settings, name: str) -> tuple[Plan, Dataset]:
         ConfigError: when the data set, a model or a group is not known, or the data cannot be split so.
         RalmError: when the data set cannot be read.
     """
-    folder = Path(settings.data_dir) / name
-    if not folder.is_dir():
-        there = sorted(path.parent.name for path in Path(settings.data_dir).glob("*/fields.json"))
-        msg = (
-            f"there is no data set {name} in {settings.data_dir} (there: {', '.join(there) or 'none'}); "
-            f"bring it first: ralm data {name} [--from FOLDER]"
-        )
-        raise ConfigError(msg)
-    chosen = chosen_models(settings.eval_models, entries(settings.eval_catalogue))
-    rng_seeds = _rng_seeds(settings.eval_rng_seeds)
-    dataset = load(folder)
+    dataset = loaded(settings, name)
+    runs = chosen_runs(
+        settings.eval_models, entries(settings.eval_catalogue), _rng_seeds("eval_rng_seeds", settings.eval_rng_seeds)
+    )
     split = settings.eval_split
     if split == "auto":
         split = "time" if dataset.timed else "user"
@@ -117,7 +115,25 @@ def plan_of(settings: Settings, name: str) -> tuple[Plan, Dataset]:
         raise ConfigError(msg)
     protocol = Protocol(split, settings.eval_cut, Floors(settings.eval_floor_clicks, settings.eval_floor_seeds))
     work = Path(settings.eval_work) / name
-    return Plan(name, folder, protocol, settings.eval_catalogue, chosen, rng_seeds, work), dataset
+    return Plan(name, Path(settings.data_dir) / name, protocol, settings.eval_catalogue, runs, work), dataset
+
+
+def loaded(settings: Settings, name: str) -> Dataset:
+    """The data set of a name.
+
+    Raises:
+        ConfigError: when there is none of that name.
+        RalmError: when it cannot be read.
+    """
+    folder = Path(settings.data_dir) / name
+    if not folder.is_dir():
+        there = sorted(path.parent.name for path in Path(settings.data_dir).glob("*/fields.json"))
+        msg = (
+            f"there is no data set {name} in {settings.data_dir} (there: {', '.join(there) or 'none'}); "
+            f"bring it first: ralm data {name} [--from FOLDER]"
+        )
+        raise ConfigError(msg)
+    return load(folder)
 
 
 def specs_of(plan: Plan, fingerprint: str) -> list[CellSpec]:
@@ -132,12 +148,13 @@ def specs_of(plan: Plan, fingerprint: str) -> list[CellSpec]:
 
 
 def cold_specs_of(plan: Plan, fingerprint: str) -> list[CellSpec]:
-    """The cells for cold items, of the main models: the variants of other groups differ elsewhere.
+    """The cells for cold items, of the main models and of ours: the variants of other groups differ elsewhere.
 
     They do not depend on the split but where the cut by time gives them.
     """
     asked = {"cut": plan.protocol.cut, "floors": plan.protocol.shown()["floors"]}
-    able = [name for name in plan.models if plan.entries[name].group == MAIN_GROUP and _answers_seeds(plan, name)]
+    curved = [name for name, entry in plan.entries.items() if entry.group == MAIN_GROUP or entry.family == OURS]
+    able = [name for name in curved if _answers_seeds(plan, name)]
     return _specs(plan, "cold", able, asked, fingerprint)
 
 
@@ -160,21 +177,38 @@ def entries(catalogue: str) -> dict[str, CatalogueEntry]:
     return found
 
 
-def chosen_models(text: str, known: dict[str, CatalogueEntry]) -> tuple[str, ...]:
-    """The names that a text of names and ``@groups`` stands for, in the order of the catalogue.
+def chosen_runs(
+    text: str, known: Mapping[str, CatalogueEntry | StreamEntry], rng_seeds: tuple[int, ...]
+) -> dict[str, tuple[int, ...]]:
+    """The models that a text of names, ``@groups`` and ``@families`` stands for, and the rng_seeds of each one's runs.
+
+    ``NAME:0`` or ``@group:0+1`` is run with those alone; what is named twice, with those of both.
+
+    Returns:
+        In the order of the catalogue.
 
     Raises:
         ConfigError: naming what is not known.
     """
-    groups = {f"@{entry.group}" for entry in known.values()}
-    asked = split_list(text) or ["all"]
-    for part in asked:
-        names = ["all", *known, *sorted(groups)]
-        if part in names:
-            continue
-        msg = f"there is no model {part!r}{nearest(part, names)}; there are {', '.join(names)}"
-        raise ConfigError(msg)
-    return tuple(name for name, entry in known.items() if "all" in asked or name in asked or f"@{entry.group}" in asked)
+    groups = {f"@{name}" for entry in known.values() for name in (entry.group, entry.family) if name}
+    names = ["all", *known, *sorted(groups)]
+    asked: dict[str, tuple[int, ...]] = {}
+    for part in split_list(text) or ["all"]:
+        name, colon, own = part.partition(":")
+        if name not in names:
+            msg = f"there is no model {name!r}{nearest(name, names)}; there are {', '.join(names)}"
+            raise ConfigError(msg)
+        asked[name] = (
+            *asked.get(name, ()),
+            *(_rng_seeds("eval_models", own.replace("+", ",")) if colon else rng_seeds),
+        )
+    runs = {
+        name: tuple(
+            sorted({seed for of in ("all", name, f"@{entry.group}", f"@{entry.family}") for seed in asked.get(of, ())})
+        )
+        for name, entry in known.items()
+    }
+    return {name: seeds for name, seeds in runs.items() if seeds}
 
 
 def processes_of(settings: Settings) -> int:
@@ -182,25 +216,27 @@ def processes_of(settings: Settings) -> int:
     return settings.eval_processes or len(os.sched_getaffinity(0))
 
 
-def _rng_seeds(text: str) -> tuple[int, ...]:
+def _rng_seeds(setting: str, text: str) -> tuple[int, ...]:
     parts = split_list(text)
     if (
         not parts
         or not all(part.isascii() and part.isdigit() for part in parts)
         or len({*map(int, parts)}) < len(parts)
     ):
-        msg = f"eval_rng_seeds = {text!r} must be different whole numbers with commas between, such as 0,1,2"
+        between = "commas" if setting == "eval_rng_seeds" else "plus signs"
+        msg = f"the rng_seeds {text!r} in {setting} must be different whole numbers with {between} between"
         raise ConfigError(msg)
     return tuple(int(part) for part in parts)
 
 
 def _specs(plan: Plan, kind: str, models: list[str], asked: dict[str, object], fingerprint: str) -> list[CellSpec]:
-    made = {name: plan.entries[name].make() for name in models}
+    of = plan.entries
+    made = {name: of[name].make() for name in models}
     order = sorted(models, key=lambda name: not hasattr(made[name], "use_store"))
     return [
-        CellSpec(kind, name, plan.entries[name].group, rng_seed, options_of(made[name]), asked, fingerprint)
+        CellSpec(kind, name, of[name].group, rng_seed, options_of(made[name]), asked, fingerprint, of[name].family)
         for name in order
-        for rng_seed in plan.rng_seeds
+        for rng_seed in plan.runs[name]
     ]
 
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flows.offline.evaluation.table import cold_rows, mean_and_sd
-from ralm.models.catalogue import MAIN_GROUP
+from ralm.models.catalogue import MAIN_GROUP, OURS
 from ralm.protocol.exposure import lorenz
 from ralm.protocol.negatives import NEGATIVE_KINDS
 
@@ -18,11 +18,19 @@ CONTROL = "activity"
 _PLAIN_K = 20
 """Clusters of the model that is called plainly ``ralm``."""
 _TITLES = {"uniform": "negatives drawn uniformly", "matched": "negatives as active as the positives"}
-_STYLES = ("-", "--", ":")
-"""Ten colours, then the same with another line."""
+_OUR_COLOURS = ("tab:orange", "tab:pink", "tab:red", "tab:brown", "gold", "salmon", "crimson", "peru")
+_OTHER_COLOURS = ("tab:blue", "tab:green", "tab:purple", "tab:cyan", "tab:olive", "navy")
+_STYLES = ("--", ":", "-.")
+"""Of the others: so many colours, then the same with another line."""
 _STAGE = "user tower"
-_COMPARED = {"youtube-dnn": "concatenation", "youtube-dnn-merge": "attention merge"}
-"""The two models that differ in nothing but how fields are put together."""
+_COMPARED = {
+    "youtube-dnn": "concatenation, m = 32",
+    "youtube-dnn-merge": "attention merge, m = 32",
+    "youtube-dnn-m128": "concatenation, m = 128",
+    "youtube-dnn-merge-m128": "attention merge, m = 128",
+}
+"""Models that differ in nothing but how fields are put together and in the length m of their embeddings."""
+_LEAST_COMPARED = 2
 _PANELS = {"loss": "loss, training", "val_loss": "loss, held-out clicks", "auc": "AUC, held-out clicks"}
 
 PLOTS = ("models", "k", "training", "exposure", "cold")
@@ -67,7 +75,8 @@ def _models(cells: list[dict[str, Any]]) -> Figure | None:
         strict=True,
     ):
         mean, spread = np.transpose([_mean_sd(main, name, of) for name in names])
-        colours = ["tab:gray" if name == CONTROL else "tab:blue" for name in names]
+        ours = _ours(main)
+        colours = ["tab:gray" if name == CONTROL else "tab:red" if name in ours else "tab:blue" for name in names]
         axes.barh(names, mean, xerr=spread, color=colours, ecolor="black", capsize=3)
         if CONTROL in names:
             axes.axvline(mean[names.index(CONTROL)], color="tab:gray", linestyle="--", linewidth=1)
@@ -85,24 +94,25 @@ def _zoomed(axes: Axes, mean: Any, spread: Any, title: str) -> None:
 
 
 def _k(cells: list[dict[str, Any]]) -> Figure | None:
-    """AUC against the number of clusters, and a line for all seeds unclustered."""
+    """AUC and precision against the number of clusters (figure 6), and a line for all seeds unclustered."""
     of_k = {k: name for name in _names(cells) if (k := _clusters(name))}
     if len(of_k) < 2:
         return None
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    for axes, kind in zip(figure.subplots(1, 2), NEGATIVE_KINDS, strict=True):
+    figure = Figure(figsize=(14, 4), layout="constrained")
+    shown = [(f"AUC, {_TITLES[kind]}", _auc(kind)) for kind in NEGATIVE_KINDS] + [("prec@10", _prec10)]
+    for axes, (title, of) in zip(figure.subplots(1, 3), shown, strict=True):
         counts = sorted(of_k)
-        mean, spread = np.transpose([_mean_sd(cells, of_k[k], _auc(kind)) for k in counts])
+        mean, spread = np.transpose([_mean_sd(cells, of_k[k], of) for k in counts])
         axes.errorbar(counts, mean, spread, marker="o", capsize=3, label="ralm, k-means")
         if "ralm-unclustered" in _names(cells):
-            mean_all, spread_all = _mean_sd(cells, "ralm-unclustered", _auc(kind))
+            mean_all, spread_all = _mean_sd(cells, "ralm-unclustered", of)
             axes.axhline(mean_all, color="tab:orange", linestyle="--", label="ralm, unclustered")
             axes.axhspan(mean_all - spread_all, mean_all + spread_all, color="tab:orange", alpha=0.15)
         axes.set_xscale("log")
         axes.set_xticks(counts, [str(k) for k in counts])
         axes.minorticks_off()
-        axes.set(xlabel="clusters k", ylabel="AUC")
-        axes.set_title(_TITLES[kind], fontsize=10)
+        axes.set(xlabel="clusters k")
+        axes.set_title(title, fontsize=10)
         axes.grid(alpha=0.3)
         axes.legend()
     return figure
@@ -116,17 +126,18 @@ def _clusters(name: str) -> int | None:
 
 
 def _training(cells: list[dict[str, Any]]) -> Figure | None:
-    """Loss and AUC of the user tower during training: attention merge against concatenation (section 5.1).
+    """Loss and AUC of the user tower during training: attention merge against concatenation (figure 5).
 
     A panel for each figure that was logged: a thin line for each run and a thick one for their mean.
 
     Returns:
-        None when not both of the compared models were run, or neither logged anything.
+        None when fewer than two of the compared models were run, or none logged anything.
     """
     logs = {model: [_of_stage(cell) for cell in cells if cell["model"] == model] for model in _COMPARED}
     logs = {model: [log for log in runs if log] for model, runs in logs.items()}
+    logs = {model: runs for model, runs in logs.items() if runs}
     panels = [key for key in _PANELS if all(any(key in log[0] for log in runs) for runs in logs.values())]
-    if not panels:
+    if len(logs) < _LEAST_COMPARED or not panels:
         return None
     figure = Figure(figsize=(4.6 * len(panels), 4), layout="constrained")
     for axes, key in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
@@ -157,11 +168,12 @@ def _exposure(cells: list[dict[str, Any]]) -> Figure | None:
         return None
     figure = Figure(figsize=(8, 5.5), layout="constrained")
     axes = figure.subplots()
-    for place, name in enumerate(_names(main)):
+    lines = _lines(main)
+    for name in _names(main):
         cell = next(cell for cell in main if cell["model"] == name)
         curve = lorenz(np.array(cell["exposure"]))
         share = np.linspace(0, 1, len(curve))
-        axes.plot(share, curve, label=f"{name} (Gini {cell['figures']['gini']:.2f})", **_line(place))
+        axes.plot(share, curve, label=f"{name} (Gini {cell['figures']['gini']:.2f})", **lines[name])
     axes.plot([0, 1], [0, 1], color="black", linewidth=0.8, label="all items alike")
     axes.set(xlabel="share of the items, least exposed first", ylabel="share of the exposure (best 10 of each user)")
     axes.grid(alpha=0.3)
@@ -170,22 +182,24 @@ def _exposure(cells: list[dict[str, Any]]) -> Figure | None:
 
 
 def _cold(cells: list[dict[str, Any]]) -> Figure | None:
-    """AUC and precision of cold items against their seeds."""
-    rows = cold_rows(cells)
+    """AUC and precision of cold items against their seeds, of the main models if any of them was run."""
+    curved = [cell for cell in cells if cell["cold"]]
+    curved = [cell for cell in curved if cell["group"] == MAIN_GROUP] or curved
+    rows = cold_rows(curved)
     if not rows:
         return None
-    one = next(cell["cold"] for cell in cells if cell.get("cold"))
+    one = curved[0]["cold"]
     figure = Figure(figsize=(13, 4.6), layout="constrained")
     panels = figure.subplots(1, 3)
-    models = list(dict.fromkeys(row["model"] for row in rows))
+    models, lines = list(dict.fromkeys(row["model"] for row in rows)), _lines(curved)
     turns = sorted({row["seeds"] for row in rows})
     for axes, kind, of in zip(panels, [*NEGATIVE_KINDS, NEGATIVE_KINDS[0]], ["auc", "auc", "prec10"], strict=True):
-        for place, model in enumerate(models):
+        for model in models:
             points = [row for row in rows if row["model"] == model and row["negatives"] == kind]
             at = [turns.index(row["seeds"]) for row in points]
             spread = [row[f"{of}_sd"] or 0.0 for row in points]
             axes.errorbar(
-                at, [row[of] for row in points], spread, marker="o", ms=4, capsize=3, label=model, **_line(place)
+                at, [row[of] for row in points], spread, marker="o", ms=4, capsize=3, label=model, **lines[model]
             )
         axes.set_xticks(range(len(turns)), [str(seeds) for seeds in turns])
         axes.set(xlabel="seeds of the item", ylabel="AUC within an item" if of == "auc" else "prec@10 among cold items")
@@ -209,5 +223,22 @@ def _mean_sd(cells: list[dict[str, Any]], name: str, of: Any) -> tuple[float, fl
     return mean, spread or 0.0
 
 
-def _line(place: int) -> dict[str, Any]:
-    return {"color": f"C{place % 10}", "linestyle": _STYLES[place // 10 % len(_STYLES)]}
+def _prec10(cell: dict[str, Any]) -> float:
+    return float(cell["figures"]["prec10"])
+
+
+def _ours(cells: list[dict[str, Any]]) -> set[str]:
+    return {cell["model"] for cell in cells if cell.get("family") == OURS}
+
+
+def _lines(cells: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """How each model's line is drawn: ours thick and whole, the others thin and broken, the control grey."""
+    ours, lines = _ours(cells), dict[str, dict[str, Any]]()
+    others = [name for name in _names(cells) if name not in ours and name != CONTROL]
+    for place, name in enumerate(name for name in _names(cells) if name in ours):
+        colour = _OUR_COLOURS[place % len(_OUR_COLOURS)]
+        lines[name] = {"color": colour, "linestyle": "-", "linewidth": 2.6, "zorder": 3}
+    for place, name in enumerate(others):
+        style = _STYLES[place // len(_OTHER_COLOURS) % len(_STYLES)]
+        lines[name] = {"color": _OTHER_COLOURS[place % len(_OTHER_COLOURS)], "linestyle": style, "linewidth": 1.2}
+    return {**lines, CONTROL: {"color": "tab:gray", "linestyle": "-", "linewidth": 1.2}}

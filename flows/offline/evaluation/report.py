@@ -9,18 +9,24 @@ from flows.config.fields import flag
 from flows.config.groups import names_of
 from flows.config.settings import Settings
 from flows.offline.datasets.layout import Dataset
+from flows.offline.evaluation.against import against_rows
 from flows.offline.evaluation.cells import Cell
 from flows.offline.evaluation.plan import Plan
 from flows.offline.evaluation.table import Row, cold_rows, rows_of, shown
 from flows.support.machine import processor
-from ralm.models.catalogue import MAIN_GROUP, CatalogueEntry
+from ralm.models.catalogue import MAIN_GROUP, OURS, CatalogueEntry
+from ralm.protocol.bootstrap import DRAWS
 from ralm.protocol.negatives import NEGATIVE_KINDS
 from ralm.protocol.task import Task
 
 CONTROLS = ("activity", "ralm")
 """Beside every comparison: the control, and the model that the variants are variants of."""
+OUR_CONTROLS = ("activity", "both")
+"""Beside variants of our own models."""
+LEAST_USERS = 100
+"""Fewer judged users are said to be too few."""
 _RANKED = ("prec10", "prec50", "ndcg10", "recall50")
-_SPREAD = ("coverage", "gini", "tail")
+_SPREAD = ("coverage", "gini", "tail", "categories", "entropy")
 _AUCS = tuple((name, kind) for name in ("auc", "auc_item") for kind in NEGATIVE_KINDS)
 _HEAD = {
     "auc": "AUC",
@@ -32,6 +38,8 @@ _HEAD = {
     "coverage": "coverage",
     "gini": "Gini",
     "tail": "tail",
+    "categories": "categories",
+    "entropy": "entropy",
 }
 _CUTS = {
     "time": "the first {share} of all clicks are learned from, later ones are asked for",
@@ -56,10 +64,22 @@ def metadata(plan: Plan, dataset: Dataset, task: Task, cells: list[Cell]) -> dic
         "judged": f"{len(task.users):,} users, {len(task.items):,} items, {int(task.wanted.sum()):,} positives",
         "floors": f"{floors.clicks} clicks of a user, {floors.seeds} seeds of an item, at most {floors.users:,} users",
         "left out": ", ".join(f"{count:,} {what}" for what, count in left_out.items()) or "nothing",
-        "rng_seeds": ", ".join(map(str, plan.rng_seeds)),
+        "rng_seeds": ", ".join(map(str, sorted({seed for seeds in plan.runs.values() for seed in seeds}))),
         "versions": ", ".join(f"{name} {version}" for name, version in _versions(cells)),
         "machine": processor(),
     }
+
+
+def judged_note(task: Task) -> str:
+    """How many users are judged, and what that means where they are few."""
+    users = len(task.users)
+    if users >= LEAST_USERS:
+        return f"{users:,} users are judged."
+    others = " and ".join(f"--eval-split {name}" for name in ("user", "items") if name != task.name)
+    return (
+        f"Only {users:,} users are judged: too few to tell models apart. Look at the intervals, not at the order; "
+        f"lower --eval-cut or the floors, or try {others}."
+    )
 
 
 def command_of(settings: Settings, name: str, options: Iterable[str] = ()) -> str:
@@ -93,7 +113,7 @@ def markdown_report(
     parts += ["", *(f"{note}\n" for note in notes)]
     for group in dict.fromkeys(entries[row["model"]].group for row in rows):
         parts += _group(group, rows, entries)
-    return "\n".join([*parts, *_cold(cells)]).rstrip() + "\n"
+    return "\n".join([*parts, *_cold(cells), *_against(cells)]).rstrip() + "\n"
 
 
 def short(cells: list[Cell]) -> Table:
@@ -112,7 +132,8 @@ def _group(group: str, rows: list[Row], entries: dict[str, CatalogueEntry]) -> l
     """The table of a group; the best of what has a best is bold (exposure has none: more even is not better)."""
     chosen = [pair for pair in _pairs(rows) if entries[pair[0]["model"]].group == group]
     if group != MAIN_GROUP:
-        chosen = [pair for pair in _pairs(rows) if pair[0]["model"] in CONTROLS] + chosen
+        controls = OUR_CONTROLS if entries[chosen[0][0]["model"]].family == OURS else CONTROLS
+        chosen = [pair for pair in _pairs(rows) if pair[0]["model"] in controls] + chosen
     columns = [[shown(pair[NEGATIVE_KINDS.index(kind)], name) for pair in chosen] for name, kind in _AUCS]
     values = [[pair[NEGATIVE_KINDS.index(kind)][name] for pair in chosen] for name, kind in _AUCS]
     columns += [[shown(row, name) for row, _ in chosen] for name in (*_RANKED, *_SPREAD)]
@@ -126,7 +147,7 @@ def _group(group: str, rows: list[Row], entries: dict[str, CatalogueEntry]) -> l
         for place, pair in enumerate(chosen)
     ]
     described = [f"- `{pair[0]['model']}`: {entries[pair[0]['model']].description}" for pair in chosen]
-    return [f"## {group}", "", *_table(["model", *heads, "seconds", "rng_seeds"], body), "", *described, ""]
+    return [f"## {group}", "", *markdown_table(["model", *heads, "seconds", "rng_seeds"], body), "", *described, ""]
 
 
 def _cold(cells: list[Cell]) -> list[str]:
@@ -145,8 +166,33 @@ def _cold(cells: list[Cell]) -> list[str]:
             [model, *(shown(row, figure) for row in rows if (row["model"], row["negatives"]) == (model, negatives))]
             for model in dict.fromkeys(row["model"] for row in rows)
         ]
-        parts += [f"{title}:", "", *_table(["model", *(f"{n} seeds" for n in given)], body), ""]
+        parts += [f"{title}:", "", *markdown_table(["model", *(f"{n} seeds" for n in given)], body), ""]
     return parts
+
+
+def _against(cells: list[Cell]) -> list[str]:
+    """A line for each figure: its best rival, and how much better or worse each of our models is."""
+    rows = against_rows(cells)
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    if not models:
+        return []
+    lines: dict[tuple[str, str], dict[str, str]] = {}
+    for row in rows:
+        name = {"auc": "AUC by item", "auc_item": "AUC by item"}.get(row["figure"], "prec@10")
+        seeds = f"{row['seeds']} seeds" if row["seeds"] else None
+        what = ", ".join(part for part in (name, row["negatives"], seeds) if part)
+        text = f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
+        is_clear = row["low"] > 0 or row["high"] < 0
+        line = lines.setdefault((row["asked"], what), {"rival": f"`{row['rival']}`"})
+        line[row["model"]] = f"**{text}**" if is_clear else text
+    head = ["asked", "figure", "best rival", *models]
+    body = [[*what, line["rival"], *(line.get(model, "") for model in models)] for what, line in lines.items()]
+    about = (
+        "What each of our models has above the best of the main models that are not ours, with the interval of 95% of "
+        f"{DRAWS:,} draws of a paired bootstrap over items (AUC) or users (precision); bold where it leaves 0 out. The "
+        "figures of several runs are averaged before."
+    )
+    return ["## Ours against the best of the others", "", about, "", *markdown_table(head, body, left=3), ""]
 
 
 def _pairs(rows: list[Row]) -> list[tuple[Row, Row]]:
@@ -154,8 +200,9 @@ def _pairs(rows: list[Row]) -> list[tuple[Row, Row]]:
     return list(zip(rows[:: len(NEGATIVE_KINDS)], rows[1 :: len(NEGATIVE_KINDS)], strict=True))
 
 
-def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
+def markdown_table(head: Sequence[str], body: Sequence[Sequence[str]], left: int = 1) -> list[str]:
+    """A table in Markdown, line by line; all columns but the first ``left`` are numbers."""
+    lines = [head, [*["---"] * left, *["---:"] * (len(head) - left)], *body]
     return ["| " + " | ".join(line) + " |" for line in lines]
 
 

@@ -11,7 +11,7 @@ from flows.offline.evaluation.cells import Cell
 from ralm.protocol.negatives import NEGATIVE_KINDS
 
 BY_NEGATIVES = ("auc", "auc_item")
-PLAIN = ("prec10", "prec50", "ndcg10", "recall50", "coverage", "gini", "tail")
+PLAIN = ("prec10", "prec50", "ndcg10", "recall50", "coverage", "gini", "tail", "categories", "entropy")
 FIGURES = (*BY_NEGATIVES, *PLAIN)
 COLUMNS = ("model", "negatives", *(f"{name}{end}" for name in FIGURES for end in ("", "_sd")), "seeds", "seconds")
 COLD_COLUMNS = ("model", "negatives", "seeds", "auc", "auc_sd", "prec10", "prec10_sd")

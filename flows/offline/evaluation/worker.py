@@ -14,11 +14,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from flows.offline.datasets.layout import Dataset, load
-from flows.offline.evaluation.cells import CellSpec, digest, options_of, write_cell
+from flows.offline.evaluation.cells import CELL_FORMAT, CellSpec, digest, options_of, write_cell
 from flows.offline.evaluation.plan import Plan
+from ralm.accuracy import Doubles
 from ralm.features import Interactions
+from ralm.models.fit_store import Arrays
 from ralm.models.model import Model, SeedModel
-from ralm.models.shared_tower import Arrays
 from ralm.progress import Report
 from ralm.protocol.cold import ColdTask, judge_cold
 from ralm.protocol.judge import judge
@@ -49,7 +50,7 @@ class CellWork:
             msg = f"{spec.model} is not what it was when the run began; start again"
             raise ValueError(msg)
         if hasattr(model, "use_store"):
-            model.use_store(TowerFiles(self._plan.work / f"towers-{digest([spec.fingerprint, spec.task])}"))
+            model.use_store(FitFiles(self._plan.work / f"fits-{digest([CELL_FORMAT, spec.fingerprint, spec.task])}"))
         result = self._cold(model, spec, report) if spec.kind == "cold" else self._task_cell(model, spec, report)
         write_cell(self._plan.work, spec, {**result, "versions": versions()})
 
@@ -83,10 +84,12 @@ class CellWork:
             msg = f"{spec.model} cannot answer for items that it has not learned of"
             raise ValueError(msg)
         scored = time.monotonic()
-        figures, exposed = judge(scores, task, spec.rng_seed)
+        judged = judge(scores, task, spec.rng_seed)
         return {
-            "figures": asdict(figures),
-            "exposure": exposed.tolist(),
+            "figures": asdict(judged.figures),
+            "exposure": judged.exposed.tolist(),
+            "by_item": {kind: _listed(aucs) for kind, aucs in judged.by_item.items()},
+            "by_user": _listed(judged.by_user),
             "log": list(getattr(model, "log", [])),
             "seconds_fit": fitted - began,
             "seconds_score": scored - fitted,
@@ -100,6 +103,8 @@ class CellWork:
         model.fit(cold.task.train, spec.rng_seed, report)
         report("scoring", 0, 1, float("nan"))
         points = judge_cold(model, cold, spec.rng_seed)
+        for point in points:
+            point.update({unit: _listed(point[unit]) for unit in ("by_item", "by_user")})
         left_out = ", ".join(f"{count:,} {what}" for what, count in cold.task.left_out.items() if count)
         return {
             "cold": {
@@ -123,7 +128,12 @@ def versions() -> dict[str, str]:
     return found
 
 
-class TowerFiles:
+def _listed(values: Doubles) -> list[float | None]:
+    """Numbers as JSON has them, six digits; None for NaN."""
+    return [None if np.isnan(value) else round(value, 6) for value in values.tolist()]
+
+
+class FitFiles:
     """Keeps arrays under keys, each a file in a folder that all workers share: a user tower is most of a training.
 
     Args:

@@ -24,7 +24,8 @@ from flows.config.fields import (
 from flows.config.groups import GROUPS, ClusteringSettings, names_of
 from flows.config.settings import Settings
 from flows.config.sources import default_file, load_settings
-from flows.offline.training import config_of
+from flows.offline.fitting import FitOptions
+from flows.offline.training import fit_options
 from flows.support.errors import ConfigError
 from flows.support.logs import masked
 from ralm.towers.training_config import TrainingConfig
@@ -145,7 +146,9 @@ def test_secrets_are_shown_nowhere() -> None:
         ("train_learning_rate", 0, "a number, above 0"),
         ("train_dropout", 1, "a number, at least 0, below 1"),
         ("train_merge", "sum", "one of attention, concat"),
-        ("train_prior", "maybe", "true or false"),
+        ("train_logq", "maybe", "true or false"),
+        ("prior", 1.5, "a number, at least 0, at most 1.0"),
+        ("encoder", "tower", "one of both, spectral, learned, paper"),
         ("security_protocol", "ssl", "one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"),
         ("topic_clicks", 5, "text"),
         ("kafka_options", "linger.ms=5", "a list of NAME=VALUE"),
@@ -273,9 +276,12 @@ def test_a_part_needs_only_its_group() -> None:
 
 
 def test_hyperparameters_are_settings_of_the_same_defaults_and_reach_the_training() -> None:
-    assert config_of(Settings()) == TrainingConfig()
-    config = config_of(load(train_dim=8, train_loss="plain", train_clusters=3, clusters=7, rng_seed=7))
-    assert config == TrainingConfig(dim=8, loss="plain", clusters=3, rng_seed=7)
+    assert fit_options(Settings()) == FitOptions()
+    given = {"train_dim": 8, "train_loss": "plain", "train_clusters": 3, "clusters": 7, "rng_seed": 7, "prior": 0.3}
+    options = fit_options(load(encoder="paper", train_local_weight=0, **given))
+    towers = TrainingConfig(dim=8, loss="plain", clusters=3)
+    assert options == FitOptions("paper", 0.0, towers, clusters=3, prior=0.3, rng_seed=7)
+    assert fit_options(load(clusters=7)).clusters == 7
 
 
 SERVICES = ("RALM", "RALM_SCORES", "RALM_METRICS", "RALM_RUN_1")
@@ -339,6 +345,7 @@ def test_an_empty_variable_leaves_what_the_file_says() -> None:
     "line",
     [
         'eval_catalogue = "evil"',
+        'eval_rankers = "evil"',
         'kafka_options = ["linger.ms=5", "plugin.library.paths=/tmp/evil.so"]',
         'kafka_options = ["ssl.engine.location=/tmp/evil.so"]',
         'kafka_options = ["ssl.providers=evil"]',

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from flows.messages.codec import centroids_key, decode_centroids, encode_centroids, split_centroids_key
 from flows.messages.rejects import REASONS, InvalidMessage
 from flows.messages.types import Centroids
-from ralm.scoring import AttentionWeights, ItemBlock, score
+from ralm.scoring import AttentionWeights, CountedForm, ItemBlock, score
 
 identifiers = st.text(min_size=1, max_size=256).filter(lambda text: len(text.encode()) <= 256)
 
@@ -120,10 +120,16 @@ def test_centroids_without_an_offset_are_of_an_older_version() -> None:
 def test_what_is_taken_has_a_score(number: float, k: int) -> None:
     arrays = {"centroids": np.full(3 * k, number, "f4").tobytes(), "global": np.full(3, number, "f4").tobytes()}
     message = decode_centroids(changed(k=k, counts=[1] * k, seeds=2**53 - 1, **arrays))
-    weights = AttentionWeights(*(np.ones(size, np.float32) for size in ((3, 3), (2, 3), (2,))), prior=0.1)
-    block = ItemBlock.of([message.centroids_array()], [message.global_array()], weights, [message.seeds])
-    for part in score(np.array([[1, -2, 3], [0, 0, 0]], "f4"), block, weights):
-        assert np.isfinite(part).all()
+    for form in (AttentionWeights(*(np.ones(size, "f4") for size in ((3, 3), (2, 3), (2,)))), CountedForm(3)):
+        block = ItemBlock.of(
+            [message.centroids_array()],
+            [message.global_array()],
+            form,
+            [message.seeds],
+            [np.array(message.counts)],
+        )
+        for part in score(np.array([[1, -2, 3], [0, 0, 0]], "f4"), block, form, 0.1):
+            assert np.isfinite(part).all()
 
 
 @given(place=st.integers(0, len(changed()) - 1), byte=st.integers(0, 255))

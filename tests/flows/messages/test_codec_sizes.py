@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flows.config.limits import MAX_IDENTIFIER_BYTES, MAX_TIME
 from flows.config.settings import Settings
 from flows.kafka.config import producer_config
 from flows.messages.codec import (
@@ -15,7 +16,7 @@ from flows.messages.codec import (
     most_clusters,
     shortened,
 )
-from flows.messages.types import MAX_IDENTIFIER_BYTES, MAX_TIME, Centroids, ScoredItem, Scores
+from flows.messages.types import Centroids, ScoredItem, Scores
 from flows.preflight.preflight import check_clusters
 from flows.support.errors import ConfigError
 

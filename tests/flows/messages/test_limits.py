@@ -7,13 +7,14 @@ from confluent_kafka import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flows.config.limits import MAX_IDENTIFIER_BYTES
 from flows.config.rules import doubtful
 from flows.config.settings import Settings
 from flows.kafka.config import consumer_config, producer_config
 from flows.messages.batches import RawBatch
 from flows.messages.codec import MAX_VALUE_BYTES, encode_message, encode_scores
 from flows.messages.decode import Decoded, Decoder
-from flows.messages.types import MAX_IDENTIFIER_BYTES, Request, ScoredItem, Scores
+from flows.messages.types import Request, ScoredItem, Scores
 
 LONGEST = "x" * MAX_IDENTIFIER_BYTES
 NOW = 1_764_000_000_000

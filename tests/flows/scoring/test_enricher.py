@@ -13,8 +13,8 @@ from flows.messages.types import Request
 from flows.scoring.enricher import Enricher
 from flows.scoring.live_index import IndexEntry, LiveIndex
 from monitoring import metrics
-from ralm.scoring import global_embedding
 from state.bundle.bundle import Bundle
+from state.user_keys import user_keys
 
 NOW = 1_800_000_000.0
 H = 8
@@ -22,13 +22,13 @@ H = 8
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Bundle:
-    return toy_bundle(tmp_path / "b", ["u1", "u2"], dim=H, prior=0.1)
+    return toy_bundle(tmp_path / "b", ["u1", "u2"], dim=H)
 
 
-def enricher(bundle: Bundle, timeout: int) -> Enricher:
-    index, centroids = LiveIndex(bundle.towers), np.random.default_rng(1).normal(size=(3, H)).astype("f4")
-    index.update({"a": IndexEntry(centroids, global_embedding(centroids, bundle.towers), 1000, 50)})
-    options = ScoringSettings(top_k=10, max_top_k=10, score_batch=2, request_timeout=f"{timeout}ms")
+def enricher(bundle: Bundle, timeout: int, **more: float) -> Enricher:
+    index, centroids = LiveIndex(bundle.form), np.random.default_rng(1).normal(size=(3, H)).astype("f4")
+    index.update({"a": IndexEntry(centroids, np.array([20, 20, 10]), centroids.mean(axis=0), 1000, 50)})
+    options = ScoringSettings(top_k=10, max_top_k=10, score_batch=2, request_timeout=f"{timeout}ms", **more)
     return Enricher(bundle, index, options, clock=lambda: NOW)
 
 
@@ -50,16 +50,34 @@ def test_no_timeout_and_no_broker_time_expire_nothing(bundle: Bundle) -> None:
 
 
 def test_a_score_holds_what_many_seeds_add(bundle: Bundle) -> None:
-    (out,) = enricher(bundle, timeout=0).answer(RequestBatch(0, [Request("r", "u1", 5000)], [0]))
-    (item,) = decode_scores(out.value or b"").scores
-    expected = 0.3 * item.global_ + 0.7 * item.local + 0.1 * np.log(51)
-    assert item.score == pytest.approx(expected, abs=1e-5)
+    requests = [Request("r", "u1", 5000, prior=prior) for prior in (None, 0.0, 0.5)]
+    for found, priors in ((enricher(bundle, 0), (0.1, 0.0, 0.5)), (enricher(bundle, 0, prior=0.3), (0.3, 0.0, 0.5))):
+        for out, prior in zip(found.answer(RequestBatch(0, requests, [0] * 3)), priors, strict=True):
+            (item,) = decode_scores(out.value or b"").scores
+            expected = 0.5 * item.global_part + 0.5 * item.local_part + prior * np.log(51)
+            assert item.score == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_users_own_clicks_count_where_activity_does(bundle: Bundle) -> None:
+    batch = RequestBatch(0, [Request("r", user, 5000) for user in ("u1", "u2")], [0, 0])
+    plain, active = (
+        [decode_scores(out.value or b"").scores[0].score for out in enricher(bundle, 0, activity=d).answer(batch)]
+        for d in (0.0, 0.2)
+    )
+    added = 0.2 * np.log1p(bundle.vectors.clicks[bundle.vectors.rows(user_keys(["u1", "u2"]))])
+    np.testing.assert_allclose(np.subtract(active, plain), added, atol=1e-6)
+    assert added[0] != added[1]
 
 
 def enricher_of_many(bundle: Bundle, names: list[str], most: int) -> Enricher:
-    index, rng = LiveIndex(bundle.towers), np.random.default_rng(2)
+    index, rng = LiveIndex(bundle.form), np.random.default_rng(2)
     centroids = rng.normal(size=(len(names), 1, H)).astype("f4")
-    index.update({name: IndexEntry(row, row[0], 1000, 50) for name, row in zip(names, centroids, strict=True)})
+    index.update(
+        {
+            name: IndexEntry(row, np.ones(1, np.int64), row[0], 1000, 50)
+            for name, row in zip(names, centroids, strict=True)
+        }
+    )
     options = ScoringSettings(top_k=most, max_top_k=most, score_batch=2, stale_after=0, request_timeout=0)
     return Enricher(bundle, index, options, clock=lambda: NOW)
 

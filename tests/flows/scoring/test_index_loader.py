@@ -18,10 +18,10 @@ from flows.messages.types import Centroids
 from flows.scoring.index_loader import IndexLoader
 from flows.scoring.live_index import LiveIndex
 from flows.support.errors import RalmError
-from ralm.scoring import AttentionWeights
+from ralm.scoring import CountedForm
 
 pytestmark = pytest.mark.broker
-WEIGHTS = AttentionWeights(*(np.ones(size, np.float32) for size in ((4, 4), (2, 4), (2,))))
+FORM = CountedForm(4)
 
 
 def centroids(item: str, dim: int = 4, **changes: Any) -> tuple[str, bytes]:
@@ -39,8 +39,8 @@ def centroids(item: str, dim: int = 4, **changes: Any) -> tuple[str, bytes]:
 
 @contextmanager
 def loading(settings: Settings) -> Any:
-    index = LiveIndex(WEIGHTS)
-    loader = IndexLoader(index, TopicNames.of(settings).centroids, consumer_config(settings), "v1", WEIGHTS)
+    index = LiveIndex(FORM)
+    loader = IndexLoader(index, TopicNames.of(settings).centroids, consumer_config(settings), "v1", FORM.dim)
     loader.start()
     try:
         yield index, loader

@@ -10,10 +10,11 @@ from confluent_kafka import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flows.config.limits import MAX_TIME
 from flows.messages.codec import encode_centroids
 from flows.messages.emission_order import EmissionOrder, order_headers, order_of_tombstone
 from flows.messages.rejects import REASONS, InvalidMessage
-from flows.messages.types import MAX_TIME, Centroids
+from flows.messages.types import Centroids
 from flows.scoring.index_updates import IndexUpdates, NewestEmissions
 from flows.scoring.live_index import IndexEntry
 from monitoring import metrics

@@ -17,6 +17,7 @@ def entry(number: int) -> IndexEntry:
     rng = np.random.default_rng(number)
     return IndexEntry(
         rng.normal(size=(1 + number % 5, H)).astype("f4"),
+        np.ones(1 + number % 5, np.int64),
         rng.normal(size=H).astype("f4"),
         window_end=number * 100,
         seeds=number,

@@ -21,11 +21,12 @@ def build(tmp_path: Path, pool: ClusteringPool) -> Iterator[Build]:
     def make(*, use: ClusteringPool = pool, disk: str = "s", **options: Any) -> SeedSetOperator:
         while opened:
             opened.pop().close()
-        opened.append(SeedStore.open(tmp_path / disk, topic="clicks", partition=0, capacity=20))
+        gap = options.get("ttl", 0)
+        opened.append(SeedStore.open(tmp_path / disk, topic="clicks", partition=0, capacity=20, max_gap=gap))
         return SeedSetOperator(
             opened[-1],
             use,
-            SeedSettings(max_seeds=20, item_ttl=f"{options.pop('ttl', 0)}ms", **WINDOWS, **options),
+            SeedSettings(max_seeds=20, item_ttl=f"{options.pop('ttl', 0)}ms", **{**WINDOWS, **options}),
         )
 
     yield make

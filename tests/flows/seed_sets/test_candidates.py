@@ -1,7 +1,4 @@
-"""The candidates topic as a law: the registry against the rule read off the messages, one after the other."""
-
-from collections.abc import Callable
-from dataclasses import dataclass
+"""The candidates topic as a law: the registry against the messages themselves, and what is served against the rule."""
 
 import numpy as np
 import pytest
@@ -9,109 +6,98 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.messages.batches import CandidateChange
-from flows.seed_sets.candidates import FOR_EVER, CandidateRegistry
+from flows.seed_sets.candidates import NOT_NAMED, CandidateRegistry, ServingRule
+from flows.seed_sets.item_table import ItemTable
+from state.store.layout import FOR_EVER, RETIRED
 from state.store.seed_store import CandidateEntry
 
-ITEMS = "abc"
-REMEMBER = 1000
-TIMES = st.integers(0, 5000)
-MESSAGES = st.lists(st.tuples(st.sampled_from(ITEMS), TIMES, st.none() | TIMES, st.booleans()), max_size=12).map(
+ITEMS = "abcdef"
+TIMES = st.integers(1, 5000)
+MESSAGES = st.lists(st.tuples(st.sampled_from(ITEMS), st.none() | TIMES, st.booleans()), max_size=20).map(
     lambda found: [
-        CandidateChange(offset, item, retired, None if retired else expires_at, sent)
-        for offset, (item, sent, expires_at, retired) in enumerate(sorted(found, key=lambda message: message[1]))
+        CandidateChange(offset, item, retired, None if retired else expires_at)
+        for offset, (item, expires_at, retired) in enumerate(found)
     ]
 )
+MOST = st.integers(1, 7)
 
 
-@dataclass
-class Oracle:
-    """What the messages on one item say, in the order of their times."""
-
-    named: bool = False
-    retired: bool = False
-    expires_at: int = FOR_EVER
-    ignored_until: int = -1
-
-    def read(self, message: CandidateChange) -> None:
-        ended = message.sent if self.retired else self.expires_at if self.expires_at <= message.sent else None
-        if message.retired:
-            self.expires_at = FOR_EVER
-        else:
-            self.expires_at = FOR_EVER if message.expires_at is None else message.expires_at
-            self.ignored_until = self.ignored_until if ended is None else ended or -1
-        self.named, self.retired = True, message.retired
+def said(message: CandidateChange) -> int:
+    if message.retired:
+        return RETIRED
+    return FOR_EVER if message.expires_at is None else message.expires_at
 
 
-def registry(messages: list[CandidateChange] = (), *, only_listed: bool = False) -> CandidateRegistry:  # type: ignore[assignment]
-    made = CandidateRegistry([], only_listed=only_listed, remember=REMEMBER)
+def registry(messages: list[CandidateChange], most: int) -> tuple[CandidateRegistry, dict[str, CandidateEntry]]:
+    """A registry that has read messages, and what is stored of it."""
+    made, stored = CandidateRegistry([], most), {}
     for message in messages:
-        made.apply(message)
-    return made
+        for item, entry in made.apply(message).items():
+            if entry is None:
+                del stored[item]
+            else:
+                stored[item] = entry
+    return made, stored
 
 
-def oracle(messages: list[CandidateChange], item: str) -> Oracle:
-    found = Oracle()
-    for message in messages:
-        if message.item_id == item:
-            found.read(message)
-    return found
+def known(found: CandidateRegistry) -> dict[str, int]:
+    return {item: found.expires_at(item) for item in ITEMS if found.expires_at(item) != NOT_NAMED}
 
 
-@given(MESSAGES, st.booleans(), TIMES)
-def test_the_registry_says_what_the_messages_say(messages: list[CandidateChange], only_listed: bool, now: int) -> None:
-    found = registry(messages, only_listed=only_listed)
-    for item in ITEMS:
-        expected = oracle(messages, item)
-        assert found.is_listed(item) == (expected.named and not expected.retired)
-        assert found.is_retired(item) == expected.retired
-        assert found.is_candidate(item) == (not expected.retired and (expected.named or not only_listed))
-        assert found.is_expired(item, now) == (expected.retired or expected.expires_at <= now)
-    assert sorted(found.expired(now)) == [item for item in ITEMS if found.is_expired(item, now)]
-    assert len(found) == len({message.item_id for message in messages})
+@given(MESSAGES, MOST)
+def test_the_last_message_on_an_item_holds_and_the_newest_are_known(messages: list[CandidateChange], most: int) -> None:
+    last = {message.item_id: message for message in messages}
+    newest = sorted(last.values(), key=lambda message: message.offset)[-most:]
+    found, _ = registry(messages, most)
+    assert known(found) == {message.item_id: said(message) for message in newest}
+    assert len(found) == len(newest)
 
 
-@given(MESSAGES, TIMES)
-def test_clicks_count_after_the_item_was_listed_again(messages: list[CandidateChange], now: int) -> None:
-    found = registry(messages).ignore_before([*ITEMS, "never named"], now)
-    if not messages:
-        assert found is None
-        return
-    assert found is not None
-    for item, time in zip(ITEMS, found.tolist(), strict=False):
-        expected = oracle(messages, item)
-        gone = expected.retired or expected.expires_at <= now
-        assert time == (FOR_EVER if gone else expected.ignored_until)
-    assert found[-1] == -1
-    assert found.dtype == np.int64
-
-
-@given(MESSAGES, st.integers(0, 12))
-def test_a_restart_between_two_messages_changes_nothing(messages: list[CandidateChange], at: int) -> None:
-    """What ``apply`` returns is what the store has: a registry made of it goes on as the first would."""
-    stored: dict[str, CandidateEntry] = {}
-    before = registry()
-    for message in messages[:at]:
-        stored[message.item_id] = before.apply(message)
-    after = CandidateRegistry(stored.items(), only_listed=False, remember=REMEMBER)
+@given(MESSAGES, MOST, st.integers(0, 20))
+def test_a_restart_between_two_messages_changes_nothing(messages: list[CandidateChange], most: int, at: int) -> None:
+    before, stored = registry(messages[:at], most)
+    after = CandidateRegistry(stored.items(), most)
     assert [after.apply(message) for message in messages[at:]] == [before.apply(message) for message in messages[at:]]
 
 
-@given(MESSAGES, TIMES)
-def test_what_is_forgotten_expired_long_ago_and_only_that(messages: list[CandidateChange], now: int) -> None:
-    found = registry(messages)
+@given(MESSAGES, MOST)
+def test_a_compacted_topic_read_anew_says_the_same(messages: list[CandidateChange], most: int) -> None:
     last = {message.item_id: message for message in messages}
-    ends = {
-        item: max(1, message.sent) if message.retired else oracle(messages, item).expires_at
-        for item, message in last.items()
-    }
-    forgotten = found.forget(now)
-    assert sorted(forgotten) == sorted(item for item, end in ends.items() if end + REMEMBER <= now)
-    assert len(found) == len(ends) - len(forgotten)
-    assert not any(found.is_expired(item, now) for item in forgotten)
+    compacted = [message for message in messages if last[message.item_id] is message]
+    assert known(registry(messages, most)[0]) == known(registry(compacted, most)[0])
 
 
-@pytest.mark.parametrize("ask", [CandidateRegistry.is_listed, CandidateRegistry.is_retired])
-def test_an_item_that_was_never_named_is_neither_listed_nor_retired(
-    ask: Callable[[CandidateRegistry, str], bool],
+def test_a_lower_bound_forgets_the_oldest_messages() -> None:
+    _, stored = registry([CandidateChange(n, item, False, None) for n, item in enumerate("abc")], 3)
+    found = CandidateRegistry(stored.items(), 1)
+    assert sorted(found.forget()) == ["a", "b"]
+    assert known(found) == {"c": FOR_EVER}
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([NOT_NAMED, RETIRED, FOR_EVER, 100, 2000]), st.integers(0, 5000)), max_size=9),
+    st.booleans(),
+    st.integers(0, 3000),
+    st.integers(0, 9000),
+)
+def test_what_is_served_follows_from_the_last_message_the_settings_and_the_last_click(
+    rows: list[tuple[int, int]], only_listed: bool, ttl: int, now: int
 ) -> None:
-    assert not ask(registry(), "a")
+    items = ItemTable()
+    numbers = np.array([items.number(str(n)) for n in range(len(rows))], np.int64)
+    for number, (expires_at, last_click) in zip(numbers.tolist(), rows, strict=True):
+        items.expires_at[number], items.last_click[number] = expires_at, last_click
+    found = ServingRule(only_listed=only_listed, item_ttl=ttl).served(items, numbers, now)
+    for served, (expires_at, last_click) in zip(found.tolist(), rows, strict=True):
+        if expires_at == NOT_NAMED:
+            assert served == (not only_listed and (not ttl or last_click + ttl >= now))
+        else:
+            assert served == (expires_at > now)
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "only_listed", "reason"),
+    [(RETIRED, False, "retired"), (1000, True, "expired"), (NOT_NAMED, True, "unlisted"), (NOT_NAMED, False, "idle")],
+)
+def test_why_an_item_is_not_served(expires_at: int, only_listed: bool, reason: str) -> None:
+    assert ServingRule(only_listed=only_listed, item_ttl=1).reason(expires_at) == reason

@@ -48,9 +48,12 @@ def test_a_closed_window_takes_what_it_touched_and_leaves_the_rest(marks: list[t
     }
 
 
-def test_idle_items_come_longest_idle_first() -> None:
+def test_idle_items_are_found_and_the_longest_idle_by_time_then_name() -> None:
     table = ItemTable()
     numbers = np.array([table.number(name) for name in ["old", "older", "new"]])
     table.click(numbers, np.array([11, 10, 90]))
-    assert list(table.idle_since(50)) == ["older", "old"]
+    assert table.idle_since(50) == ["old", "older"]
+    table.click(np.array([table.number("a tie")]), np.array([11]))
+    assert table.longest_idle(2) == ["older", "a tie"]
+    assert sorted(table.longest_idle(9)) == ["a tie", "new", "old", "older"]
     assert table.dirty_from[numbers[0]] == NEVER

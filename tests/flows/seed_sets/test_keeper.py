@@ -3,6 +3,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from operator_maker import (
@@ -15,7 +16,7 @@ from operator_maker import (
     settle,
     tombstone,
 )
-from seed_set_laws import IN_TIME, LAWS, TTL, Clicks, Disk, cut, oracle
+from seed_set_laws import IN_TIME, LAWS, MOST, RETENTION, TTL, Clicks, Disk, cut, oracle
 
 from flows.messages.batches import OutMessage
 from flows.messages.codec import decode_centroids, split_centroids_key
@@ -81,6 +82,23 @@ def test_a_write_between_epochs_forgets_nothing_that_is_on_its_way(build: Build)
     assert "a" in emitted(settle(build()))
 
 
+def test_what_a_crash_left_unsettled_is_read_again_however_slowly(build: Build) -> None:
+    operator = build()
+    operator.apply([batch(0, *FIRST)])
+    operator.snapshot()
+    operator.apply([batch(9, ("a", 9, 400), ("a", 10, 410))])
+    operator.snapshot()  # position 11, and only the first nine have settled
+    operator = build()
+    assert (operator._store.position, operator._store.meta.resume) == (11, 9)
+    for _ in range(3):  # nothing is read meanwhile: dead letters of what lies between may be missing
+        operator.snapshot()
+    assert operator._store.meta.resume == 9
+    operator.apply([batch(9, ("a", 9, 400))])
+    operator.snapshot()
+    operator.snapshot()
+    assert operator._store.meta.resume == 10
+
+
 def test_after_a_drain_nothing_is_read_or_sent_again(build: Build) -> None:
     operator = build(ttl=5000)
     operator.apply([batch(0, *FIRST), batch(9, ("z", 1, 1500)), batch(10, ("z", 2, 6600))])
@@ -126,24 +144,58 @@ def test_a_new_model_makes_every_items_centroids_anew(build: Build, tmp_path: Pa
     assert {split_centroids_key(message.key) for message in out} == {(other.model_version, "a")}
 
 
-def test_an_item_that_is_idle_is_evicted_and_may_come_back(build: Build) -> None:
+def gone(out: list[OutMessage]) -> set[str]:
+    """Items of which a tombstone is the last word."""
+    return {item for item, message in emitted(out).items() if message is None}
+
+
+def stored(operator: SeedSetOperator) -> dict[str, int]:
+    """How many seeds each item has in the store."""
+    return {item: len(operator._store.seeds(item)) for item, _ in operator._store.items()}
+
+
+def test_an_item_that_is_idle_is_served_no_more_keeps_its_seeds_and_may_come_back(build: Build) -> None:
     operator = build(ttl=5000)
     operator.apply([batch(0, *FIRST), batch(9, ("z", 1, 1500))])
     settle(operator)
     operator.snapshot()
     out = operator.apply([batch(10, ("z", 2, 6500))])
-    assert {item: message for item, message in emitted(out).items() if message is None} == dict.fromkeys("abc")
+    assert gone(out) == set("abc")
     operator.snapshot()
-    assert len(operator._store.seeds("a")) == 0
-    assert [item for item, _ in operator._store.items()] == ["z"]
+    assert stored(operator) == {"a": 5, "b": 1, "c": 3, "z": 2}
     again = build(ttl=5000)  # a crash before it was known that the tombstones were delivered: they come again
     out = again.apply([batch(11, ("z", 3, 6600)), batch(12, ("a", 9, 6700))])
-    assert {item for item, message in emitted(out).items() if message is None} == set("abc")
+    assert gone(out) == set("abc")
     again.snapshot()
-    assert len(again._store.seeds("a")) == 1
+    assert stored(again)["a"] == 1  # after so long a gap its set begins anew
     again.apply([batch(13, ("z", 4, 6800))])
     again.snapshot()
     assert emitted(build(ttl=5000).collect()) == {}
+
+
+def test_a_late_click_on_an_item_that_is_served_no_more_brings_it_back_with_all_its_seeds(build: Build) -> None:
+    operator = build(ttl=5000)
+    operator.apply([batch(0, *FIRST), batch(9, ("z", 1, 1500))])
+    settle(operator)
+    assert "a" in gone(operator.apply([batch(10, ("z", 2, 6500))]))
+    out = operator.apply([batch(11, ("a", 40, 4000), ("z", 3, 7500))]) + settle(operator)
+    message = emitted(out)["a"]
+    assert message is not None
+    assert (message.seeds, message.window_end > 6000) == (6, True)
+
+
+def test_seeds_are_forgotten_after_their_retention_and_a_crash_changes_nothing(build: Build) -> None:
+    options = {"ttl": 2000, "seeds_retention": "5s"}
+    operator = build(**options)
+    operator.apply([batch(0, *FIRST), batch(9, ("z", 1, 1500))])
+    settle(operator)
+    operator.snapshot()
+    assert gone(operator.apply([batch(10, ("z", 2, 6500))])) == set("abcz")
+    operator = build(**options)  # nothing of that was written
+    out = operator.apply([batch(5, *FIRST[5:], ("z", 1, 1500)), batch(10, ("z", 2, 6500))]) + settle(operator)
+    assert gone(out) == set("abcz")  # z for want of clicks until then
+    operator.snapshot()
+    assert stored(operator) == {"z": 1}
 
 
 def test_only_the_newest_seeds_are_kept(build: Build) -> None:
@@ -164,87 +216,150 @@ def test_a_drain_closes_nothing(build: Build) -> None:
     assert work(operator).pending == {}
 
 
-def test_a_crash_in_the_midst_of_an_eviction_leaves_no_ghost_of_an_evicted_item(build: Build) -> None:
-    operator = build(ttl=5000)
-    operator.apply([batch(0, *FIRST), batch(9, ("z", 1, 1500))])
-    settle(operator)
-    operator.snapshot()
-    operator.apply([batch(10, ("z", 2, 6500))])  # the batch before the eviction is written, the eviction is not
-    again = build(ttl=5000)
-    out = again.apply([batch(5, *FIRST[5:], ("z", 1, 1500)), batch(10, ("z", 2, 6500))]) + settle(again)
-    assert {item for item, message in emitted(out).items() if message is None} == set("abc")
-    again.snapshot()
-    assert [item for item, _ in again._store.items()] == ["z"]
-
-
-def test_a_tombstone_retires_an_item_and_its_clicks_are_refused(build: Build) -> None:
+def test_a_retired_item_is_served_no_more_and_its_clicks_are_kept(build: Build) -> None:
     operator = build()
     operator.apply([batch(0, *FIRST), batch(9, ("z", 1, 1500))])
     assert "a" in emitted(settle(operator))
-    out = operator.apply([tombstone(0, "a", sent=1600), batch(10, ("a", 7, 1550), ("a", 8, 9000))])
+    out = operator.apply([tombstone(0, "a"), batch(10, ("a", 7, 1550), ("a", 8, 9000))])
     assert emitted(out)["a"] is None
     operator.snapshot()
-    assert (operator._store.meta.candidates, len(operator._store.seeds("a"))) == (1, 0)
+    assert (operator._store.meta.candidates, stored(operator)["a"]) == (1, 7)
     operator = build()
-    operator.apply([batch(12, ("a", 9, 9100))])
-    # Listed anew, only what comes after counts.
-    operator.apply([listing(1, "a", sent=10_000), batch(13, ("a", 10, 9900), ("a", 11, 10_001))])
-    operator.snapshot()
-    assert operator._store.seeds("a").times.tolist() == [10_001]
+    # With each window that touches it, its tombstone comes again, and no centroids.
+    out = operator.apply([batch(12, ("a", 9, 9100), ("z", 2, 10_500))]) + settle(operator)
+    assert gone(out) == {"a"}
+    # Listed anew, it is clustered of all that was kept, and that is newer than any of its tombstones.
+    again = operator.apply([listing(1, "a"), batch(14, ("z", 3, 11_500))]) + settle(operator)
+    message = emitted(again)["a"]
+    assert message is not None
+    assert message.seeds == 8
+    told = orders(out + again, "a")
+    assert told == sorted(told)
+    assert not told[-1].retired
+
+
+def test_a_takedown_holds_however_long_ago_and_whoever_reads_the_topics_anew(build: Build) -> None:
+    later = [batch(9 + n, ("a", n, 1500 + n * 2000), ("z", n, 2600 + n * 2000)) for n in range(0, 10, 2)]
+    for disk, parts in (
+        ("live", [batch(0, *FIRST), tombstone(0, "a")]),
+        ("new", [tombstone(0, "a"), batch(0, *FIRST)]),
+    ):
+        operator = build(disk=disk, ttl=1500)
+        out = []
+        for part in (*parts, *later):
+            out += operator.apply([part]) + settle(operator)
+            operator.snapshot()
+        assert emitted(out)["a"] is None
+        assert not any(message.value for message in out if message.key and message.key.endswith(b"/a"))
 
 
 def test_a_tombstone_while_the_item_is_being_clustered(build: Build) -> None:
     operator = build()
     operator.apply([batch(0, *FIRST), batch(9, ("z", 1, 1500))])  # the window has closed, the pool works
-    out = operator.apply([tombstone(0, "a", sent=1600)])
-    assert "a" not in operator._pending
+    out = operator.apply([tombstone(0, "a")])
     assert emitted(out + settle(operator))["a"] is None
     operator.snapshot()
-    assert (len(operator._store.seeds("a")), operator._store.centroids("a")) == (0, None)
+    assert (stored(operator)["a"], operator._store.centroids("a")) == (5, None)
 
 
-def test_an_item_expires_when_its_time_is_over(build: Build) -> None:
+def test_an_item_expires_when_its_time_is_over_and_comes_back_when_that_is_put_off(build: Build) -> None:
     operator = build()
-    operator.apply([listing(0, "a", sent=0, expires_at=2000), batch(0, *FIRST)])
+    operator.apply([listing(0, "a", expires_at=2000), batch(0, *FIRST)])
     assert "a" in emitted(operator.apply([batch(9, ("z", 1, 1500))]) + settle(operator))
-    out = operator.apply([batch(10, ("a", 3, 2100), ("z", 1, 3500))]) + settle(operator)
-    assert emitted(out)["a"] is None
+    out = operator.apply([batch(10, ("a", 30, 2100), ("z", 1, 3500))]) + settle(operator)
+    assert gone(out) == {"a"}
     operator.snapshot()
-    assert sorted(item for item, _ in operator._store.items()) == ["b", "c", "z"]
+    assert stored(operator)["a"] == 6
+    out = operator.apply([listing(1, "a", expires_at=9000), batch(12, ("z", 1, 4500))]) + settle(operator)
+    message = emitted(out)["a"]
+    assert message is not None
+    assert message.seeds == 6
+
+
+def test_what_the_wall_clock_takes_away_comes_back_when_the_clicks_are_not_so_late(build: Build) -> None:
+    """An idle partition goes on with the clock, until a click says what time it is."""
+    operator = build(ttl=3000)
+    operator.apply([batch(0, *FIRST)])
+    assert "a" in emitted(operator.apply([batch(9, idle=1500)]) + settle(operator))
+    assert "a" in gone(operator.apply([batch(9, idle=9000)]))
+    out = operator.apply([batch(9, ("z", 1, 1200), ("z", 2, 2400))])
+    out += operator.apply([batch(11, ("z", 1, 3100))]) + settle(operator)
+    message = emitted(out)["a"]
+    assert message is not None
+    assert message.seeds == 5
+
+
+def test_how_long_a_partition_was_idle_is_known_after_a_restart_and_by_a_new_model(
+    build: Build, tmp_path: Path
+) -> None:
+    operator = build(ttl=5000)
+    operator.apply([batch(0, *FIRST, heard=10_000)])
+    operator.apply([batch(9, idle=3000, now=13_000)])
+    settle(operator)
+    operator.settled()
+    other = make_pool(tmp_path / "other", 1)
+    operator = build(use=other, ttl=5000)
+    assert operator._clock.closed == 0  # what only the clock said is no evidence
+    out = operator.apply([batch(9, idle=600, now=14_000)]) + settle(operator)
+    message = emitted(out)["a"]
+    assert message is not None
+    assert message.seeds == 5
+    operator.settled()
+    operator = build(use=other, ttl=5000)
+    assert gone(operator.apply([batch(9, idle=600, now=17_000)])) == set("abc")
+    other.close()
+
+
+def test_who_clicks_again_after_the_end_stays_a_seed_of_the_window(build: Build) -> None:
+    operator = build(allowed_lateness="1s")
+    operator.apply([batch(0, *FIRST)])
+    operator.apply([batch(9, *[("a", user, 1100 + user) for user in range(5)])])
+    out = operator.apply([batch(14, ("z", 1, 2000))]) + settle(operator)
+    message = emitted(out)["a"]
+    assert message is not None
+    assert (message.window_end, message.seeds) == (1000, 5)
+
+
+def test_centroids_of_a_set_that_a_gap_has_ended_are_taken_back(build: Build) -> None:
+    operator = build(ttl=5000, allowed_lateness="3s")
+    operator.apply([batch(0, *FIRST), batch(9, ("z", 1, 4500))])
+    assert "a" in emitted(settle(operator))
+    out = operator.apply([batch(10, ("a", 1, 5500), ("z", 2, 9500))]) + settle(operator)
+    assert gone(out) >= {"a"}
 
 
 def test_only_listed_items_are_clustered_if_so_set(build: Build) -> None:
     operator = build(candidates="listed")
     operator.apply([batch(0, *FIRST, *[("d", user, 300) for user in range(4)])])
-    out = operator.apply([listing(0, "d", sent=0), batch(13, ("z", 1, 1500))]) + settle(operator)
+    out = operator.apply([listing(0, "d"), batch(13, ("z", 1, 1500))]) + settle(operator)
     assert set(emitted(out)) == {"d"}
-    out = operator.apply([listing(1, "a", sent=0), batch(14, ("z", 1, 2500))]) + settle(operator)
+    out = operator.apply([listing(1, "a"), batch(14, ("z", 1, 2500))]) + settle(operator)
     assert set(emitted(out)) == {"a"}  # its seeds were kept meanwhile
 
 
 def test_a_listed_item_is_not_evicted_for_want_of_clicks(build: Build) -> None:
     operator = build(ttl=5000)
-    operator.apply([listing(0, "a", sent=0), batch(0, *FIRST), batch(9, ("z", 1, 1500))])
+    operator.apply([listing(0, "a"), batch(0, *FIRST), batch(9, ("z", 1, 1500))])
     settle(operator)
     out = operator.apply([batch(10, ("z", 2, 6500))])
     assert {item for item, message in emitted(out).items() if message is None} == {"b", "c"}
 
 
-def test_over_capacity_the_longest_idle_items_are_evicted(build: Build) -> None:
+def test_over_capacity_the_longest_idle_items_are_dropped_at_once(build: Build) -> None:
     operator = build(max_items=3)
-    operator.apply([batch(0, *[(name, 1, 100 + n) for n, name in enumerate("abcdef")])])
-    assert set(emitted(operator.apply([batch(6, ("z", 1, 1500))]))) == {"a", "b", "c"}
-    assert set(emitted(operator.apply([batch(7, ("z", 1, 2500))]))) == {"d"}
+    assert gone(operator.apply([batch(0, *[(name, 1, 100 + n) for n, name in enumerate("abcdef")])])) == set("abc")
+    assert gone(operator.apply([batch(6, ("z", 1, 1500))])) == {"d"}
     assert len(operator._writer.items) == 3
 
 
 def test_an_item_whose_turn_has_not_come_when_the_next_window_closes_is_shed_once_and_not_forgotten(
-    build: Build,
+    build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def shed() -> float:
         return metrics.RECLUSTERS.labels("shed")._value.get()
 
     operator, before = build(), shed()
+    monkeypatch.setattr(operator._pool, "slots", 8)
     names = [f"item-{n:03d}" for n in range(100)]
     operator.apply([batch(0, *[(name, user, 100) for name in names for user in range(3)])])
     operator.apply([batch(300, *[(name, 9, 1200) for name in names])])
@@ -283,16 +398,27 @@ def test_the_centroids_of_the_bundle_before_last_are_taken_back(build: Build, tm
 
 
 @LAWS
-@given(IN_TIME, st.lists(st.integers(1, 9), max_size=8), st.lists(st.booleans(), min_size=9, max_size=9))
-def test_crashes_and_batches_change_no_seed_set(
-    pool: ClusteringPool, clicks: Clicks, lengths: list[int], crashes: list[bool]
+@given(
+    IN_TIME,
+    st.lists(st.integers(1, 9), max_size=8),
+    st.lists(st.booleans(), min_size=9, max_size=9),
+    st.booleans(),
+    st.booleans(),
+)
+def test_crashes_batches_and_idleness_change_no_seed_set(
+    pool: ClusteringPool, clicks: Clicks, lengths: list[int], crashes: list[bool], idle: bool, crowded: bool
 ) -> None:
+    most = MOST if crowded else 10**6
+    options = {"seeds_retention": f"{RETENTION}ms", "max_items": most}
     with TemporaryDirectory() as folder:
-        disk = Disk(pool, Path(folder) / "s", TTL)
+        disk = Disk(pool, Path(folder) / "s", TTL, **options)
         operator, parts = disk.open(), cut(clicks, lengths)
         for number, crash in zip(range(len(parts)), crashes, strict=False):
             part = parts[number]
             operator.apply([part])
+            if idle:
+                operator.apply([batch(part.next_offset, idle=5000)])
+                settle(operator)
             if number % 3:
                 operator.snapshot()
             if crash:  # whatever was written; what is read again is all since the epoch that had settled
@@ -302,7 +428,7 @@ def test_crashes_and_batches_change_no_seed_set(
                     if again.next_offset > resume:
                         operator.apply([again])
         operator.snapshot()
-        assert disk.seeds() == oracle(clicks, TTL)
+        assert disk.seeds() == oracle(clicks, TTL, RETENTION, most)
         disk.close()
 
 

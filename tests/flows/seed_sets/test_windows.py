@@ -60,16 +60,35 @@ def test_a_late_click_counts_for_the_next_window() -> None:
     assert late == 2
 
 
-def test_an_idle_partition_moves_on_with_the_wall_clock() -> None:
+def test_an_idle_partition_reaches_windows_and_closes_none() -> None:
     clock = WindowClock(OPTIONS)
+
+    def reached(idle: int) -> int | None:
+        heartbeat = batch(idle=idle)
+        assert closes(clock, idle=idle) == []
+        return clock.reach(heartbeat)
+
     assert closes(clock, 1050) == [1000]
-    assert closes(clock, idle=49) == []
+    assert reached(49) is None
     assert clock.watermark == 1040
-    assert closes(clock, idle=60) == [1100]
-    assert clock.watermark == 1100
-    assert closes(clock, 1060) == []  # a click ends the idleness; what is closed stays closed
-    assert clock.watermark == 1050
-    assert clock.closed == 1100
+    assert reached(60) == 1100
+    assert (clock.watermark, clock.reached, clock.closed) == (1100, 1100, 1000)
+    assert clock.window_ends(times(1060)) == (times(1100), 0)  # nothing is late for its sake
+    assert closes(clock, 1060) == []  # a click ends the idleness
+    assert (clock.watermark, clock.reached) == (1050, 1000)
+    assert reached(60) == 1100
+
+
+def test_idleness_counts_from_when_the_newest_message_came_also_over_a_restart() -> None:
+    clock = WindowClock(OPTIONS)
+    for _ in clock.cut(replace(batch(1050), heard=7000)):
+        pass
+    assert clock.reach(replace(batch(idle=60), now=7310)) == 1300
+    again = WindowClock(OPTIONS, clock.newest, clock.closed, clock.heard)
+    assert again.reached == 1000
+    assert again.reach(replace(batch(idle=40), now=9000)) is None  # the reader has not waited long enough
+    assert again.reach(replace(batch(idle=60), now=7310)) == 1300
+    assert again.reach(replace(batch(idle=460), now=0)) == 1500  # the clock was set back
 
 
 def test_a_window_closes_before_the_click_that_closes_it_is_taken() -> None:

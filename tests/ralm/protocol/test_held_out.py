@@ -25,6 +25,8 @@ def test_vectors_that_know_the_groups_beat_both_baselines(planted: Interactions)
     assert figures.auc > 0.8
     assert abs(figures.auc_activity - 0.5) < 0.1
     assert figures.hit_rate > figures.hit_rate_popularity
+    assert 0 < figures.users <= planted.users
+    assert 0 < figures.hit_rate_error < 0.5
     assert figures == judge_held_out(planted, vectors, WEIGHTS, learned=learned, clusters=1, rng_seed=0)
 
 

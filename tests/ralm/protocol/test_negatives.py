@@ -34,7 +34,7 @@ def test_matched_negatives_are_near_in_activity(task: Task) -> None:
 
 def test_activity_tells_nothing_of_matched_negatives(task: Task) -> None:
     scores = np.repeat(task.activity[:, None].astype(np.float32), len(task.items), axis=1)
-    figures, _ = judge(scores, task, 0)
+    figures = judge(scores, task, 0).figures
     assert figures.auc["matched"] == pytest.approx(0.5, abs=0.03)
     assert figures.auc["uniform"] > 0.6
 

@@ -1,10 +1,13 @@
-"""The look-alike towers: the serving kernel scores as they do, whatever the order of clusters."""
+"""The look-alike towers: the serving kernel scores as they do, whatever the order of clusters; and the counted form."""
 
 import numpy as np
 import pytest
 import torch
 
-from ralm.scoring import ItemBlock, global_embedding, score
+from ralm.clustering import Clusters
+from ralm.encoders.encoder import unit
+from ralm.models.encoded import local_cosine
+from ralm.scoring import CountedForm, ItemBlock, global_embedding, score
 from ralm.towers.lookalike import LookalikeTowers, towers_of
 
 B, ITEMS, K, H = 6, 9, 5, 16
@@ -33,13 +36,29 @@ def test_the_serving_kernel_scores_as_the_towers_do(towers: LookalikeTowers) -> 
     found = towers.score(users, centroids, mask, seeds)
     weights = towers.attention_weights()
     own = [c[m].numpy() for c, m in zip(centroids, mask, strict=True)]
-    served = score(
-        users.numpy(), ItemBlock.of(own, [global_embedding(c, weights) for c in own], weights, seeds.numpy()), weights
-    )
+    block = ItemBlock.of(own, [global_embedding(c, weights) for c in own], weights, seeds.numpy())
+    served = score(users.numpy(), block, weights, towers.prior.item())
     for ours, theirs in zip(served, found, strict=True):
         np.testing.assert_allclose(ours, theirs.detach().numpy(), atol=1e-5)
-    again = towers_of(weights).score(users, centroids, mask, seeds).score
-    np.testing.assert_allclose(again.detach(), found.score.detach(), atol=1e-6)
+    again = towers_of(weights).score(users, centroids, mask)
+    np.testing.assert_allclose(again.local_part.detach(), found.local_part.detach(), atol=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.2])
+def test_torch_numpy_and_the_kernel_agree_on_the_counted_form(temperature: float) -> None:
+    rng = np.random.default_rng(4)
+    users, items = unit(rng.normal(size=(B, H))), [unit(rng.normal(size=(k, H))) for k in (1, 3, 7)]
+    counts, form = [rng.integers(1, 200, len(c)) for c in items], CountedForm(H, local_temperature=temperature)
+    globals_ = [global_embedding(c, form, n) for c, n in zip(items, counts, strict=True)]
+    served = score(users, ItemBlock.of(items, globals_, form, [5, 6, 7], counts), form, 0.1)
+    for place, (c, n) in enumerate(zip(items, counts, strict=True)):
+        u, C, N = torch.from_numpy(users), torch.from_numpy(c), torch.from_numpy(n).float()
+        local = torch.softmax(u @ C.T / temperature + N.log(), dim=1) @ C
+        mean = (N[:, None] * C).sum(0) / N.sum()
+        parts = [torch.cosine_similarity(u, e) for e in (mean.expand_as(u), local)]
+        expected = 0.5 * parts[0] + 0.5 * parts[1] + 0.1 * np.log1p(5 + place)
+        np.testing.assert_allclose(served.score[:, place], expected, atol=1e-5)
+        np.testing.assert_allclose(local_cosine(users, Clusters(c, n), temperature), parts[1], atol=1e-5)
 
 
 def test_pairs_score_as_the_matrix_does(towers: LookalikeTowers) -> None:

@@ -56,6 +56,6 @@ def test_a_piece_that_is_missing_is_noticed_and_its_item_can_be_retired(
     with pytest.raises(StoreError, match="32 of 40 are there"):
         store.seeds("item-0")
     assert any("32 of 40" in words for words in check_store(tmp_path / "s", N, lambda _: None).damages)
-    store.write(Changes(retired=["item-0"]), position=store.position, model_version="m")
+    store.write(Changes(evicted=["item-0"]), position=store.position, model_version="m")
     assert [key for key, _ in store._store.scan(b"") if key[:1] in b"BHPDIC"] == []
     store.close()

@@ -147,7 +147,7 @@ def test_a_crash_brings_no_delta_of_a_retired_item_back(tmp_path: Path) -> None:
         store.write(Changes(seeds=[("x", seeds)]), position=number + 1, model_version="m")
         if number % 3 == 2:
             store.merged_seeds("x")
-    store.write(Changes(retired=["x"]), position=9, model_version="m")
+    store.write(Changes(evicted=["x"]), position=9, model_version="m")
     crash_image(tmp_path / "s", tmp_path / "crashed")
     store.close()
     again = SeedStore.open(tmp_path / "crashed", topic="clicks", partition=3, capacity=N)
@@ -163,7 +163,7 @@ def test_values_that_are_no_seed_sets_are_refused(tmp_path: Path) -> None:
         store.write(Changes(seeds=[("x", bad)]), position=store.position + 1, model_version="m")
         with pytest.raises(StoreError, match="seeds of item 'x' are damaged"):
             store.seeds("x")
-        store.write(Changes(retired=["x"]), position=store.position, model_version="m")
+        store.write(Changes(evicted=["x"]), position=store.position, model_version="m")
     store._db.put(b"B\x00\x01x", b"123")
     with pytest.raises(StoreError, match="multiple of 16"):
         store.seeds("x")

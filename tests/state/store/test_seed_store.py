@@ -1,12 +1,15 @@
 """The seed store: what it says is the rule's answer, and it knows which clicks it has."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from store_history import N, epoch, open_store, same
 
-from ralm.seed_set import SeedSet
+from ralm.seed_set import SeedSet, WindowClicks, fold
 from state.store.seed_store import Changes, ItemRecord, SeedStore, StoreError
 
 
@@ -37,6 +40,50 @@ def test_every_set_is_the_rules_however_it_was_written_and_merged(
         assert same(store.seeds(f"item-{item}"), expected)
 
 
+WINDOW = 100
+CLICKS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 1499), st.integers(0, 2)), max_size=12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(CLICKS, st.booleans(), st.booleans()), max_size=8), st.sampled_from([0, 150, 400]))
+def test_a_set_as_of_a_windows_end_does_not_change_by_what_comes_or_is_folded_later(
+    epochs: list[tuple[list[tuple[int, int, int]], bool, bool]], max_gap: int
+) -> None:
+    """Epochs of clicks of open windows, some late; between them windows close, items are merged, stores reopened."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "s"
+
+        def opened() -> SeedStore:
+            return SeedStore.open(path, topic="clicks", partition=3, capacity=N, max_gap=max_gap)
+
+        store, everything, closed = opened(), [], 0
+        for number, (clicks, merge, reopen) in enumerate(epochs):
+            changes = Changes(items={"x": ItemRecord(1, 1)})
+            parts = {}
+            for user, time, late in clicks:
+                own = (time // WINDOW + 1) * WINDOW
+                closes = max(own, closed + WINDOW) + late * WINDOW
+                parts.setdefault((closes, own), []).append((user, time))
+            for ends, found in parts.items():
+                users, times = (np.array(column) for column in zip(*found, strict=True))
+                seeds = SeedSet.of_clicks(users.astype(np.uint64), times, N)
+                part = WindowClicks(*ends, int(times.min()), seeds)
+                changes.windows.append(("x", part))
+                everything.append(part)
+            store.write(changes, position=number, model_version="m")
+            as_of = closed + WINDOW * (number % 3)  # beyond what is closed, as where a partition is idle
+            expected = fold([], [part for part in everything if part.closes <= as_of], N, max_gap)[0]
+            if merge:
+                assert same(store.merged_seeds("x", closed=closed, until=as_of).seeds, expected)
+            assert same(store.seeds("x", until=as_of), expected)
+            assert same(store.seeds("x"), fold([], everything, N, max_gap)[0])
+            if reopen:
+                store.close()
+                store = opened()
+            closed += WINDOW
+        store.close()
+
+
 def test_evicted_seeds_are_counted_once(tmp_path: Path) -> None:
     store = open_store(tmp_path / "s")
     users = np.arange(2 * N, dtype=np.uint64)
@@ -65,7 +112,7 @@ def test_a_retired_item_is_gone_whole(tmp_path: Path) -> None:
         epoch(store, np.array([1, 2]), np.array([1, 2], np.uint64), np.array([1, 2]))
         store.merged_seeds("item-1")
     store.write(Changes(centroids={"item-1": b"x"}), position=6, model_version="m")
-    store.write(Changes(retired=["item-1"]), position=6, model_version="m")
+    store.write(Changes(evicted=["item-1"]), position=6, model_version="m")
     assert len(store.seeds("item-1")) == 0
     assert store.centroids("item-1") is None
     assert [name for name, _ in store.items()] == ["item-2"]

@@ -1,6 +1,7 @@
 """One's own data: the documented example, times, kinds of fields, and what is wrong with bad tables."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flows.cli.main import cli
 from flows.offline.datasets import prepare_dataset
-from flows.offline.datasets.layout import Dataset, load
+from flows.offline.datasets.layout import Dataset, load, save
+from flows.offline.datasets.tables import Table
+from flows.offline.datasets.times import times_ms
 from flows.support.errors import ConfigError, RalmError
 
 DOCUMENT = Path(__file__).parents[4] / "docs" / "data.md"
@@ -68,6 +73,16 @@ def test_users_and_items_without_tables_are_those_of_the_events(tmp_path: Path) 
         (("1970-01-01", "1970-01-02"), "", [0, 86_400_000]),
         (("1970-01-01 00:00:01.25", "1970-01-01T00:01"), "", [1250, 60_000]),
         (("1970-01-01T01:00:00+01:00", "1970-01-01T00:00:01Z"), "", [0, 1000]),
+        (("2024-11-24T08:00:00.123456789Z", "2024-11-24T08:00:01.5Z"), "", [1732435200123, 1732435201500]),
+        (("2024-11-24T08:00:00.9996Z", "2024-11-24T08:00:02Z"), "", [1732435201000, 1732435202000]),
+        (("2024-11-24 08:00:00 UTC", "2024-11-24 08:00:01 UTC"), "", [1732435200000, 1732435201000]),
+        (("1732440000.123", "1732440000.001"), "", [1732440000001, 1732440000123]),
+        (("1732440000123600000", "1732440000123400000"), 'time_unit = "ns"', [1732440000123, 1732440000124]),
+        (("20241124", "20241125"), "", [1732406400000, 1732492800000]),
+        (("20241124080000", "20241124080001"), "", [1732435200000, 1732435201000]),
+        (("20241124T080000Z", "20241124T080001.5Z"), "", [1732435200000, 1732435201500]),
+        (("24/11/2024 08:00", "25/11/2024 08:00"), 'time_format = "%d/%m/%Y %H:%M"', [1732435200000, 1732521600000]),
+        (("24Nov2024 +0100", "24Nov2024 +0000"), 'time_format = "%d%b%Y %z"', [1732402800000, 1732406400000]),
     ],
 )
 def test_times_as_people_write_them(tmp_path: Path, times: tuple[str, str], said: str, expected: list[int]) -> None:
@@ -92,7 +107,7 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     )
     pq.write_table(users, tmp_path / "users.parquet")
     data = own(tmp_path)
-    assert data.event_times.tolist() == [1, 2]
+    assert data.event_times.tolist() == [2, 3]
     assert data.user_ids.tolist() == ["7", "8"]
     assert {name: (kind, column.tolist()) for name, (kind, column) in data.fields.items()} == {
         "tags": ("multivalent", ["", "x|y"]),
@@ -101,6 +116,110 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
         "member": ("categorical", ["false", "true"]),
         "city": ("categorical", ["", "oslo"]),
     }
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@given(seconds=st.integers(0, 2_000_000_000), thousandths=st.integers(0, 999))
+def test_a_moment_is_the_same_ms_as_text_as_a_number_and_in_parquet(unit: str, seconds: int, thousandths: int) -> None:
+    ms = seconds * 1000 + thousandths
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+    columns = [
+        pa.array([moment.isoformat()]),
+        pa.array([f"{seconds}.{thousandths:03}"]) if unit == "s" else pa.array([f"{ms}{_ZEROS[unit]}"]),
+        pa.array([moment], pa.timestamp("us", "UTC")),
+        pa.array([seconds + thousandths / 1000]) if unit == "s" else pa.array([int(f"{ms}{_ZEROS[unit]}")]),
+    ]
+    for column in columns:
+        table = Table("events.csv", {"timestamp": column}, 2)
+        assert times_ms(table, "timestamp", unit).tolist() == [ms]
+
+
+_ZEROS = {"ms": "", "us": "000", "ns": "000000"}
+
+
+@pytest.mark.parametrize(
+    ("content", "users"),
+    [
+        (EVENTS.replace("\n", "\r").encode(), ["1", "2"]),
+        (EVENTS.replace("\n", "\r\n").encode(), ["1", "2"]),
+        (EVENTS.encode("utf-8-sig"), ["1", "2"]),
+        (EVENTS.replace(",", "\t").encode("utf-16"), ["1", "2"]),
+        (EVENTS.replace(",", ";").encode(), ["1", "2"]),
+        (b'"user\nid",user_id,item_id,timestamp\nq,1,a,100\nq,2,b,90\n', ["1", "2"]),
+        (b'user_id,item_id,timestamp\n"1\n1",a,100\n2,b,90\n', ["1\n1", "2"]),
+        (EVENTS.replace(",", " , ", 2).encode(), ["1", "2"]),
+    ],
+)
+def test_text_as_other_programs_write_it(tmp_path: Path, content: bytes, users: list[str]) -> None:
+    (tmp_path / "events.csv").write_bytes(content)
+    assert prepare_dataset("mine", tmp_path, tmp_path).user_ids.tolist() == users
+
+
+def test_a_byte_order_mark_before_the_description_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "data.toml").write_text('[columns]\nuser_id = "who"\n', encoding="utf-8-sig")
+    assert own(tmp_path, events=EVENTS.replace("user_id", "who")).user_ids.tolist() == ["1", "2"]
+
+
+def test_one_long_text_costs_its_own_length(tmp_path: Path) -> None:
+    rows = "".join(f"u{n},{'b' * 20_000 if n == 7 else 'a'}\n" for n in range(20_000))
+    data = own(tmp_path, events="user_id,item_id,timestamp\nu1,a,1\nu2,b,2\n", users=f"user_id,about\n{rows}")
+    save(data, tmp_path / "out")
+    assert (tmp_path / "out" / "users.npz").stat().st_size < 2_000_000
+    again = load(tmp_path / "out")
+    assert again.fingerprint() == data.fingerprint()
+    assert sorted(set(again.fields["about"][1].tolist())) == ["a", "b" * 20_000]
+
+
+def test_clicks_are_the_events_that_a_column_says(tmp_path: Path) -> None:
+    events = "user_id,item_id,timestamp,event,n\n1,a,1,view,1\n1,b,2,buy,1\n2,a,3,click,2\n2,c,4,click,1\n"
+    said = own(tmp_path, events=events, data='[filter]\nevent = ["buy", "click"]\nn = 1\n')
+    assert said.event_items.tolist() == ["b", "c"]
+    with pytest.raises(RalmError, match=r"no event has 'sold' as its event; it has 'buy', 'click', 'view'"):
+        own(tmp_path, events=events, data='filter = {event = "sold"}')
+    with pytest.raises(RalmError, match=r"events.csv, line 5: item_id is empty"):
+        own(tmp_path, events=events.replace("2,c,4", "2,,4"), data='filter = {event = "click"}')
+
+
+@pytest.mark.parametrize("words", [("true", "false"), ("Yes", "no"), ("T", "F")])
+def test_a_rating_may_say_yes_or_no(tmp_path: Path, words: tuple[str, str]) -> None:
+    yes, no = words
+    events = f"user_id,item_id,timestamp,rating\n1,a,1,{yes}\n1,b,2,{no}\n2,b,3,{yes}\n"
+    assert own(tmp_path, events=events).event_times.tolist() == [1000, 3000]
+    with pytest.raises(ConfigError, match="says least_rating, but 'rating' is true or false"):
+        own(tmp_path, events=events, data="least_rating = 3")
+
+
+def test_files_may_have_other_names_and_titles_are_kept(tmp_path: Path) -> None:
+    write(tmp_path, log=EVENTS, goods="item_id,title\nb,Bread\na,Äpfel\n")
+    files = '[files]\nevents = "log.csv"\nitems = "goods.csv"\n'
+    data = own(tmp_path, data=files)
+    assert data.titles is not None
+    assert data.titles.tolist() == ["Äpfel", "Bread"]
+    save(data, tmp_path / "out")
+    again = load(tmp_path / "out").titles
+    assert again is not None
+    assert again.tolist() == ["Äpfel", "Bread"]
+    with pytest.raises(RalmError, match=r"says that users are in people.csv, but"):
+        own(tmp_path, data=files + 'users = "people.csv"\n')
+
+
+def test_all_problems_are_said_at_once(tmp_path: Path) -> None:
+    long = "x" * 300
+    events = f"user_id,item_id,timestamp\n1,a,5\n{long},a,6\n2,,soon\n2,a,1969-01-01\n3,b,7\n"
+    with pytest.raises(RalmError) as caught:
+        own(
+            tmp_path,
+            events=events,
+            users="user_id,age\n1,0.5\n2,old\n2,1.5\n,2.5\n",
+            data='[kinds]\nage = "continuous"\n',
+        )
+    assert str(caught.value).splitlines() == [
+        "users.csv, line 3: field 'age' of user '2' is 'old', not a number",
+        "users.csv, line 5: user_id is empty",
+        "users.csv, line 4: user_id '2' is there twice",
+        "events.csv, line 4: item_id is empty",
+        "events.csv, line 4: timestamp is 'soon', not a number (and 1 more)",
+    ]
 
 
 @pytest.mark.parametrize(("different", "kind"), [(10, "categorical"), (11, "continuous")])
@@ -131,6 +250,29 @@ def test_events_without_times_are_said_to_be_so(tmp_path: Path) -> None:
         ({"events": EVENTS + "1,a,nan\n"}, r"events.csv, line 5: timestamp is nan, not a number"),
         ({"events": EVENTS + ",a,5\n"}, r"events.csv, line 5: user_id is empty"),
         ({"events": EVENTS + "\n1,a,5\n"}, r"events.csv, line 5: timestamp is missing"),
+        ({"events": EVENTS + "x" * 257 + ",a,5\n"}, r"line 5: user_id has 257 bytes; an identifier has 1 to 256"),
+        ({"events": EVENTS + "1," + "ü" * 129 + ",5\n"}, r"line 5: item_id has 258 bytes; an identifier has 1 to 256"),
+        ({"events": EVENTS + "1,a,-5\n"}, r"events.csv, line 5: timestamp is of 1969-12-31, before 1970: leave"),
+        (
+            {"events": "user_id,item_id,timestamp\n1,a,9999-12-31\n1,b,2024-01-01\n2,b,9999-12-31\n"},
+            r"events.csv, line 2: timestamp is of 9999-12-31, after 2099, .* \(and 1 more\): leave",
+        ),
+        (
+            {"events": "user_id,item_id,timestamp\n1,a,1732440000\n1,b,1732440001000\n"},
+            r"several units: 1732440000 of events.csv, line 2 looks like s, 1732440001000 of events.csv, line 3 looks",
+        ),
+        (
+            {"events": "user_id,item_id,timestamp\n1,a,2020-01-01\n2,b,2020-01-02\n3,b,1732440000\n"},
+            r"events.csv, line 4: timestamp is the number 1732440000 among times that are text",
+        ),
+        (
+            {"events": "user_id,item_id,timestamp\n1,a,20240101\n2,b,20241399\n"},
+            r"events.csv, line 3: timestamp is '20241399', not a time of the form %Y%m%d",
+        ),
+        (
+            {"events": EVENTS, "items": "item_id,categories\na," + "|".join(map(str, range(300))) + "\nb,x\n"},
+            r"mine: item 'a' has 300 categories; the most is 256",
+        ),
         ({"events": "user_id,user_id,item_id\n1,1,a\n"}, r"events.csv has two columns of the name 'user_id'"),
         ({"events": "user_id,item_id,timestamp\n1,a,1\n2,a,2\n"}, r"mine: there is only one item"),
         (

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from flows.cli import main as cli
 from flows.offline.datasets import SOURCES, prepare_dataset
 from flows.offline.datasets.layout import Dataset, load, save
+from flows.offline.fitting import FitOptions
 from flows.offline.training import Split, train_bundle
 from flows.support.errors import ConfigError, RalmError
 from ralm.towers.training_config import TrainingConfig
@@ -299,5 +300,10 @@ def test_users_of_whom_only_clicks_are_known_can_be_learned_from(tmp_path: Path)
     files = {"user_item.dat": "\n".join(rows), "item_category.dat": "1,0\n", "item_brand.dat": "2,0\n"}
     data = fetched("amazon", folder_of("amazon", tmp_path, **files))
     config = TrainingConfig(dim=8, field_dim=4, attention_size=4, epochs_user=1, epochs_lookalike=1, clusters=2)
-    details = train_bundle(data, split=Split(before=data.time_at(0.8)), path=tmp_path / "bundle", config=config)
+    details = train_bundle(
+        data,
+        split=Split(before=data.time_at(0.8)),
+        path=tmp_path / "bundle",
+        options=FitOptions("paper", towers=config),
+    )
     assert details["figures"]["positives"] > 0

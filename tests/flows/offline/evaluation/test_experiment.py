@@ -19,7 +19,9 @@ from flows.cli import main as cli
 from flows.offline.datasets.custom import prepare_custom
 from flows.offline.datasets.layout import save
 from flows.offline.evaluation.cells import options_of
+from flows.offline.evaluation.plan import chosen_runs
 from flows.offline.evaluation.table import COLD_COLUMNS, COLUMNS
+from ralm.models.catalogue import CATALOGUE as KNOWN
 from ralm.models.item_knn import ItemKnn
 
 CATALOGUE = """
@@ -170,6 +172,8 @@ def test_a_table_is_made_and_what_is_done_is_not_done_again(shop: Path, evaluate
         "`ralm evaluate shop --eval-models activity,item-knn --eval-catalogue my_models --eval-rng-seeds 0,1`" in report
     )
     assert "held out" in report
+    assert "users are judged" in report
+    assert "users are judged" in done.out
     assert "later clicks" in report
 
     before = {path.name: path.stat().st_mtime_ns for path in cells(shop)}
@@ -244,6 +248,7 @@ def test_a_model_that_needs_an_items_clicks_is_not_asked_for_held_out_items(shop
             "eval_split = 'odd' from the flag --eval-split cannot be used: it must be one of auto, time",
         ),
         (("--eval-rng-seeds", "0,0"), "shop", "must be different whole numbers"),
+        (("--eval-models", "item-knn:0+x"), "shop", "the rng_seeds '0,x' in eval_models must be different"),
         (("--eval-floor-seeds", "9999"), "shop", "choose another cut, or lower the floors of clicks and seeds"),
         (("--eval-catalogue", "no_such"), "shop", "eval_catalogue = 'no_such' must be a module"),
     ],
@@ -316,6 +321,16 @@ def test_a_stop_loses_only_what_is_in_progress(
         "--eval-models", "activity", "--eval-rng-seeds", "0", "--no-cold", "--eval-work", str(tmp_path), "--no-plots"
     )
     assert "1 of 1 cells are there already" in done.out
+
+
+def test_models_are_chosen_by_name_group_and_family_each_with_its_own_runs() -> None:
+    runs = chosen_runs("both,@paper:0,ralm-paper:1+2", KNOWN, (0, 1, 2))
+    assert runs["both"] == runs["ralm-paper"] == (0, 1, 2)
+    assert runs["ralm-paper-10"] == (0,)
+    assert set(runs) == {"both"} | {name for name, entry in KNOWN.items() if entry.group == "paper"}
+    assert list(runs) == [name for name in KNOWN if name in runs]
+    families = chosen_runs("@baselines:0,@towers:0,@ours:0", KNOWN, (0,))
+    assert families == chosen_runs("all", KNOWN, (0,))
 
 
 def test_changed_options_are_another_model() -> None:

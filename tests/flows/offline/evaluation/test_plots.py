@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flows.offline.evaluation.plots import draw
+from flows.offline.evaluation.plots import _lines, draw
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -41,6 +41,7 @@ MERGE = [
     cell("youtube-dnn", "merge", 0, log=training_log("loss")),
     cell("youtube-dnn-merge", "merge", 0, log=training_log("loss", "auc")),
 ]
+OURS = [cell("both", "main", 0, family="ours", cold=COLD), cell("lr", "main", 0, family="baselines", cold=COLD)]
 
 
 @pytest.mark.parametrize(
@@ -53,11 +54,22 @@ MERGE = [
         (MERGE, ["training"]),
         (MERGE[:1], []),
         ([cell("lr", "other", 0, cold=COLD)], ["cold"]),
+        ([*OURS, *MAIN], ["models", "exposure", "cold"]),
     ],
-    ids=["none", "main", "k", "one k", "merge", "no merge", "cold"],
+    ids=["none", "main", "k", "one k", "merge", "no merge", "cold", "ours"],
 )
 def test_what_is_drawn(tmp_path: Path, cells: list[dict[str, Any]], plots: list[str]) -> None:
     written = draw(cells, "shop", tmp_path / "results")
     assert [path.name for path in written] == [f"shop-{plot}.png" for plot in plots]
     assert sorted((tmp_path / "results").iterdir()) == sorted(written)
     assert all(path.read_bytes().startswith(PNG) for path in written)
+
+
+def test_our_lines_are_set_off_from_the_others() -> None:
+    others = [cell(f"rival-{n}", "main", 0, family="baselines") for n in range(9)]
+    lines = _lines([*OURS, *MAIN, *others])
+    assert lines["both"]["linestyle"] == "-"
+    assert all(line["linestyle"] != "-" for name, line in lines.items() if name not in ("both", "activity"))
+    assert all(line["linewidth"] < lines["both"]["linewidth"] for name, line in lines.items() if name != "both")
+    looks = [(line["color"], line["linestyle"]) for line in lines.values()]
+    assert len(set(looks)) == len(looks)

@@ -1,0 +1,26 @@
+"""Text of files as people's programs write them: with or without a byte order mark."""
+
+import codecs
+from pathlib import Path
+
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+
+
+def encoding_of(content: bytes, usual: str = "utf-8") -> str:
+    """The encoding that a byte order mark says, else the usual one.
+
+    >>> encoding_of(b"text"), encoding_of("text".encode("utf-16"))
+    ('utf-8', 'utf-16')
+    """
+    return next((encoding for mark, encoding in _MARKS if content.startswith(mark)), usual)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, without its byte order mark.
+
+    Raises:
+        OSError: when it cannot be read.
+        ValueError: when it is not in the encoding that it should be.
+    """
+    content = path.read_bytes()
+    return content.decode(encoding_of(content))
