@@ -77,7 +77,8 @@ def _read_file(file: Path) -> dict[str, Any]:
 
 def _refuse_code(file: Path | None, values: Mapping[str, Any]) -> None:
     """See that a file that nobody named loads no code."""
-    loads = ["eval_catalogue imports the module that it names"] if "eval_catalogue" in values else []
+    imports = ("eval_catalogue", "eval_rankers")
+    loads = [f"{name} imports the module that it names" for name in imports if name in values]
     options = values.get("kafka_options")
     loads += [words for each in (options if isinstance(options, list) else ()) if (words := code_in(str(each)))]
     if loads:

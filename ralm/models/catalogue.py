@@ -87,14 +87,6 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "learned-attention": _encoded(
         "encoder", "the linear encoder with count-weighted local attention", Learned(), alpha=0.5, beta=0.5
     ),
-    "learned-unweighted": _encoded(
-        "encoder",
-        "the linear encoder with local attention that does not count seeds",
-        Learned(),
-        alpha=0.5,
-        beta=0.5,
-        counted=False,
-    ),
     "spectral-neighbours": _encoded(
         "neighbours", "the closed form, and the overlaps of seed sets", Spectral(), neighbours=NEIGHBOUR_WEIGHTS
     ),
@@ -104,6 +96,14 @@ CATALOGUE: dict[str, CatalogueEntry] = {
         Both(),
         neighbours=NEIGHBOUR_WEIGHTS,
         trial=Both(Learned(steps=Both().trial_steps), weights=(1.0,)),
+    ),
+    "learned-unweighted": _encoded(
+        "encoder",
+        "the linear encoder with local attention that does not count seeds",
+        Learned(),
+        alpha=0.5,
+        beta=0.5,
+        counted=False,
     ),
     "both-prior": _encoded("encoder", "both encoders, and 0.1 log(1 + seeds)", Both(), prior=0.1),
     "both-prior-2": _encoded("encoder", "both encoders, and 0.2 log(1 + seeds)", Both(), prior=0.2),

@@ -108,19 +108,6 @@ class EncodedLookalike:
         scores += np.float32(config.activity) * self._activity[users, None]
         return scores.astype(np.float32)
 
-    def _encoded(self, clicks: Interactions, rng_seed: int, report: Report) -> Floats:
-        """All users' vectors, float32[users, h]: from the store if they are there, else learned and kept there."""
-        if self._store is None:
-            return _encoded(self.config.encoder, clicks, rng_seed, report)
-        key = fit_key("vectors", clicks, (self.config.encoder, rng_seed))
-        with self._store.lock(key):
-            kept = self._store.get(key)
-            if kept is None:
-                kept = {"vectors": _encoded(self.config.encoder, clicks, rng_seed, report)}
-                self._store.put(key, kept)
-        vectors: Floats = kept["vectors"]
-        return vectors
-
     def _chosen(self, clicks: Interactions, rng_seed: int, report: Report) -> float:
         """The lambda that tells held-out clickers from others best; the first where too little can be held out."""
         weights = self.config.neighbours
@@ -128,7 +115,7 @@ class EncodedLookalike:
             return weights[0]
         held_out = HeldOutClicks.of(clicks, np.random.default_rng(rng_seed))
         try:
-            vectors = _encoded(self.config.trial or self.config.encoder, held_out.train, rng_seed, report)
+            vectors = _vectors(self.config.trial or self.config.encoder, held_out.train, rng_seed, report)
         except ValueError:  # too little is left to fit it on
             return weights[0]
         neighbours = Neighbours(held_out.train)
@@ -147,6 +134,19 @@ class EncodedLookalike:
         values = [held_out.value_of(partial(scores, weight)) for weight in weights]
         return weights[int(np.argmax(np.nan_to_num(values, nan=-1.0)))]
 
+    def _encoded(self, clicks: Interactions, rng_seed: int, report: Report) -> Floats:
+        """All users' vectors, float32[users, h]: from the store if they are there, else learned and kept there."""
+        if self._store is None:
+            return _vectors(self.config.encoder, clicks, rng_seed, report)
+        key = fit_key("vectors", clicks, (self.config.encoder, rng_seed))
+        with self._store.lock(key):
+            kept = self._store.get(key)
+            if kept is None:
+                kept = {"vectors": _vectors(self.config.encoder, clicks, rng_seed, report)}
+                self._store.put(key, kept)
+        vectors: Floats = kept["vectors"]
+        return vectors
+
     def _local(self, vectors: Floats, seeds: SeedLists) -> Floats:
         """``cosine(z_u, E_local)`` of users float32[U, h] for all items, float32[U, I]; 0 without seeds."""
         cosines = np.zeros((len(vectors), seeds.items), np.float32)
@@ -161,7 +161,7 @@ class EncodedLookalike:
         return cosines
 
 
-def _encoded(recipe: EncoderRecipe, clicks: Interactions, rng_seed: int, report: Report) -> Floats:
+def _vectors(recipe: EncoderRecipe, clicks: Interactions, rng_seed: int, report: Report) -> Floats:
     """All users' vectors by an encoder that is fitted on the same clicks, float32[users, h]."""
     profiles = Profiles.of_clicks(clicks)
     encoder = recipe.fit(clicks, profiles, rng_seed, report)

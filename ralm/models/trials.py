@@ -24,9 +24,9 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from ralm.click_matrix import seed_matrix
-from ralm.encoders.encoder import EncoderRecipe, TableEncoder, unit
+from ralm.encoders.encoder import Encoder, EncoderRecipe, TableEncoder, unit
 from ralm.encoders.held_out_clicks import HeldOutClicks
-from ralm.encoders.histories import Histories
+from ralm.encoders.histories import LAST_ITEMS, Histories
 from ralm.encoders.learned import Learned
 from ralm.encoders.profiles import Profiles
 from ralm.encoders.spectral import Spectral
@@ -36,13 +36,11 @@ from ralm.models.encoded import EncodedConfig, EncodedLookalike
 from ralm.progress import Report, silent
 from ralm.seed_lists import SeedLists
 
-LAST_ITEMS = 5
-"""Items of a user that the short-term part looks at."""
 _CHUNK = 1 << 22
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedTable:
     """An encoder with what it was fitted on, and the vectors of all users, float32[users, h]."""
 
     encoder: TableEncoder
@@ -51,46 +49,57 @@ class Fitted:
     vectors: Floats
 
     @classmethod
-    def of(cls, recipe: EncoderRecipe, clicks: Interactions, rng_seed: int, report: Report) -> "Fitted":
+    def of(cls, recipe: EncoderRecipe, clicks: Interactions, rng_seed: int, report: Report) -> "FittedTable":
         """Fit.
 
         Raises:
             ValueError: when there is too little to fit on, or the encoder is no table of item vectors.
         """
         profiles, histories = Profiles.of_clicks(clicks), Histories.of_clicks(clicks)
-        encoder = recipe.fit(clicks, profiles, rng_seed, report)
-        if not isinstance(encoder, TableEncoder):
-            msg = f"{type(encoder).__name__} is no table of item vectors"
-            raise ValueError(msg)
+        encoder = table_of(recipe.fit(clicks, profiles, rng_seed, report))
         return cls(encoder, histories, profiles, encoder.encode(histories, profiles))
 
 
-Targets: TypeAlias = Callable[[Fitted, Ints, SeedLists, float, Ints | None], Floats]
+def table_of(encoder: Encoder) -> TableEncoder:
+    """The encoder, if it is a table of item vectors.
+
+    Raises:
+        ValueError: when it is none.
+    """
+    if not isinstance(encoder, TableEncoder):
+        msg = f"{type(encoder).__name__} is no table of item vectors"
+        raise ValueError(msg)
+    return encoder
+
+
+Targets: TypeAlias = Callable[[FittedTable, Ints, SeedLists, float, Ints | None], Floats]
 """Vectors of the users who are asked for, float32[U, h], from their numbers, then as `Means` takes it."""
-Means: TypeAlias = Callable[[Fitted, SeedLists, float, Ints | None], Floats]
+Means: TypeAlias = Callable[[FittedTable, SeedLists, float, Ints | None], Floats]
 """Vectors of items, float32[I, h], from their seeds, the parameter, and their numbers (None: the fit knows none)."""
 
 
-def plain_targets(fitted: Fitted, users: Ints, seeds: SeedLists, parameter: float, items: Ints | None) -> Floats:
+def plain_targets(fitted: FittedTable, users: Ints, seeds: SeedLists, parameter: float, items: Ints | None) -> Floats:
     """Users as the encoder has them."""
     del seeds, parameter, items
     return fitted.vectors[users]
 
 
-def plain_means(fitted: Fitted, seeds: SeedLists, parameter: float, items: Ints | None) -> Floats:
+def plain_means(fitted: FittedTable, seeds: SeedLists, parameter: float, items: Ints | None) -> Floats:
     """The mean of the seeds, of length 1."""
     del parameter, items
     return unit(seed_matrix(seeds, len(fitted.vectors)) @ fitted.vectors)
 
 
-def short_targets(fitted: Fitted, users: Ints, seeds: SeedLists, parameter: float, items: Ints | None) -> Floats:
+def short_targets(fitted: FittedTable, users: Ints, seeds: SeedLists, parameter: float, items: Ints | None) -> Floats:
     """``unit((1 - w) z_u + w z(last 5 items))``."""
     del seeds, items
     last = fitted.encoder.encode(fitted.histories.take(users).newest(LAST_ITEMS), fitted.profiles.take(users))
     return unit((1 - parameter) * fitted.vectors[users] + parameter * last)
 
 
-def own_mean_targets(fitted: Fitted, users: Ints, seeds: SeedLists, parameter: float, items: Ints | None) -> Floats:
+def own_mean_targets(
+    fitted: FittedTable, users: Ints, seeds: SeedLists, parameter: float, items: Ints | None
+) -> Floats:
     """Users whose sums have ``w |e| mean of the seeds`` more for each given item that they are a seed of.
 
     ``|e|`` is the mean length of the known items' vectors, for each part of the encoder. Items that the fit knows are
@@ -119,7 +128,7 @@ def own_mean_vectors(encoder: TableEncoder, means: Floats, parameter: float) -> 
     return rows
 
 
-def aged_means(fitted: Fitted, seeds: SeedLists, parameter: float, items: Ints | None) -> Floats:
+def aged_means(fitted: FittedTable, seeds: SeedLists, parameter: float, items: Ints | None) -> Floats:
     """Seeds weighed by ``exp(-w age)``, age 0 of an item's newest seed and 1 of its first, by their order."""
     del items
     place = np.arange(len(seeds.users)) - np.repeat(seeds.start[:-1], seeds.counts)
@@ -128,7 +137,7 @@ def aged_means(fitted: Fitted, seeds: SeedLists, parameter: float, items: Ints |
     return unit(csr_array((weights, seeds.users, seeds.start), (seeds.items, len(fitted.vectors))) @ fitted.vectors)
 
 
-def left_out_means(fitted: Fitted, seeds: SeedLists, parameter: float, items: Ints | None) -> Floats:
+def left_out_means(fitted: FittedTable, seeds: SeedLists, parameter: float, items: Ints | None) -> Floats:
     """Seeds as if they had never clicked the item: one subtraction each. An unknown item is in no sum."""
     if items is None or not parameter:
         return plain_means(fitted, seeds, parameter, items)
@@ -187,7 +196,7 @@ class TrialLookalike:
         """
         with threadpool_limits(1):
             self.parameter = self._chosen(clicks, rng_seed, report)
-            self._fitted = Fitted.of(self.config.encoder, clicks, rng_seed, report)
+            self._fitted = FittedTable.of(self.config.encoder, clicks, rng_seed, report)
         self._clicks = clicks
 
     def scores(self, users: Ints, items: Ints) -> Floats:
@@ -211,7 +220,7 @@ class TrialLookalike:
             return config.parameters[0]
         held_out = HeldOutClicks.of(clicks, np.random.default_rng(rng_seed))
         try:
-            fitted = Fitted.of(config.encoder, held_out.train, rng_seed, report)
+            fitted = FittedTable.of(config.encoder, held_out.train, rng_seed, report)
         except ValueError:  # too little is left to fit it on
             return config.parameters[0]
 

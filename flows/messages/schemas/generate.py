@@ -23,7 +23,7 @@ from monitoring.generated import write_or_check
 Schema: TypeAlias = dict[str, Any]
 
 FOLDER: Final = Path(__file__).parent
-PARTS: Final = FOLDER / "asyncapi.yaml"
+DOCUMENT: Final = FOLDER / "asyncapi.yaml"
 BUNDLE: Final = FOLDER / "asyncapi.bundle.yaml"
 TYPES: Final[dict[str, type[msgspec.Struct]]] = {
     "click": Click,
@@ -98,7 +98,7 @@ def _each(schema: Any, change: Callable[[Schema], Schema]) -> Any:
 
 def bundle() -> Schema:
     """The AsyncAPI document with all schemas in it, under ``components/schemas`` and by their titles."""
-    document: Schema = yaml.safe_load(PARTS.read_text(encoding="utf-8"))
+    document: Schema = yaml.safe_load(DOCUMENT.read_text(encoding="utf-8"))
     places: dict[str, str] = {}
     schemas: dict[str, Schema] = {}
     for name in TYPES:
@@ -121,7 +121,7 @@ def bundle() -> Schema:
 def main(arguments: Sequence[str]) -> int:
     """Write the files, or with ``--check`` compare them; returns the exit code."""
     files = {FOLDER / f"{name}.json": json.dumps(schema_of(name), indent=2) + "\n" for name in TYPES}
-    files[BUNDLE] = f"# Made from {PARTS.name} and the schemas beside it: python -m {_COMMAND}\n" + yaml.safe_dump(
+    files[BUNDLE] = f"# Made from {DOCUMENT.name} and the schemas beside it: python -m {_COMMAND}\n" + yaml.safe_dump(
         bundle(), sort_keys=False, width=120, allow_unicode=True
     )
     return max(write_or_check(path, text, arguments, _COMMAND) for path, text in files.items())

@@ -103,10 +103,10 @@ def plan_of(settings: Settings, name: str) -> tuple[Plan, Dataset]:
         ConfigError: when the data set, a model or a group is not known, or the data cannot be split so.
         RalmError: when the data set cannot be read.
     """
+    dataset = loaded(settings, name)
     runs = chosen_runs(
         settings.eval_models, entries(settings.eval_catalogue), _rng_seeds("eval_rng_seeds", settings.eval_rng_seeds)
     )
-    dataset = loaded(settings, name)
     split = settings.eval_split
     if split == "auto":
         split = "time" if dataset.timed else "user"
@@ -115,8 +115,7 @@ def plan_of(settings: Settings, name: str) -> tuple[Plan, Dataset]:
         raise ConfigError(msg)
     protocol = Protocol(split, settings.eval_cut, Floors(settings.eval_floor_clicks, settings.eval_floor_seeds))
     work = Path(settings.eval_work) / name
-    folder = Path(settings.data_dir) / name
-    return Plan(name, folder, protocol, settings.eval_catalogue, runs, work), dataset
+    return Plan(name, Path(settings.data_dir) / name, protocol, settings.eval_catalogue, runs, work), dataset
 
 
 def loaded(settings: Settings, name: str) -> Dataset:

@@ -23,7 +23,7 @@ class StreamEntry:
         make: makes it, untrained.
         group: `MAIN_GROUP`, or of which comparison it is.
         description: one line, for the table.
-        family: of whose kind it is; empty: of none.
+        family: as in ``ralm.models.catalogue``.
     """
 
     make: Callable[[], Ranker]

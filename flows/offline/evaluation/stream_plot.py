@@ -1,15 +1,12 @@
 """The plot of the streaming protocol: hit rates against the position in the session."""
 
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 
 from flows.offline.evaluation.stream_report import StreamResult
 from ralm.protocol.stream.replay import ITEM_GROUPS
 from ralm.protocol.stream.requests import ASKED_AFTER
-
-_STYLES = ("-", "--", ":")
 
 
 def draw_stream(result: StreamResult, name: str, folder: Path) -> Path:
@@ -21,7 +18,8 @@ def draw_stream(result: StreamResult, name: str, folder: Path) -> Path:
             rates = [result.rates[row, group, str(after)] for after in ASKED_AFTER]
             width = 3.0 if row == result.chosen else 1.3
             means = [rate.mean for rate in rates]
-            axes.plot(range(len(rates)), means, marker="o", ms=3, label=row, linewidth=width, **_line(place))
+            style = {"color": f"C{place % 10}", "linestyle": ("-", "--")[place // 10 % 2]}
+            axes.plot(range(len(rates)), means, marker="o", ms=3, label=row, linewidth=width, **style)
         axes.set_xticks(range(len(ASKED_AFTER)), [str(after + 1) for after in ASKED_AFTER])
         axes.set(xlabel="before the user's click number", ylabel="hit rate at 10", title=f"{group} items")
         axes.grid(alpha=0.3)
@@ -30,8 +28,3 @@ def draw_stream(result: StreamResult, name: str, folder: Path) -> Path:
     path = folder / f"{name}.png"
     figure.savefig(path, dpi=110)
     return path
-
-
-def _line(place: int) -> dict[str, Any]:
-    """Colour and line of the curve at a place, from 0."""
-    return {"color": f"C{place % 10}", "linestyle": _STYLES[place // 10 % len(_STYLES)]}

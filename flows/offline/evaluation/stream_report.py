@@ -26,7 +26,7 @@ from ralm.protocol.stream.requests import ASKED_AFTER
 
 REFERENCES = ("popularity", "item-knn")
 """What the chosen row is compared with."""
-PLAIN = "plain"
+PLAIN_ROW = "plain"
 """What each row of a catalogue of trials is compared with."""
 _STAGES: dict[str, Sequence[int]] = {
     "later": [after for after in ASKED_AFTER if after >= LATER],
@@ -34,8 +34,22 @@ _STAGES: dict[str, Sequence[int]] = {
     **{str(after): [after] for after in ASKED_AFTER},
 }
 """Parts of the session: from the sixth click on, all, and each position."""
-_COLUMNS = ("row", "prior", "neighbours", "extra", "group", "stage", "rate", "low", "high", "sd", "draws", "requests")
-_SHOWN_COLUMNS = ("row", "prior", "neighbours", "extra", *Shown.__dataclass_fields__)
+_COLUMNS = (
+    "row",
+    "prior",
+    "neighbours",
+    "extra",
+    "recent",
+    "group",
+    "stage",
+    "rate",
+    "low",
+    "high",
+    "sd",
+    "draws",
+    "requests",
+)
+_SHOWN_COLUMNS = ("row", "prior", "neighbours", "extra", "recent", *Shown.__dataclass_fields__)
 
 
 @dataclass(frozen=True)
@@ -84,13 +98,13 @@ class StreamResult:
 
     @cached_property
     def above_plain(self) -> dict[tuple[str, str], StreamRate]:
-        """How far each row is above `PLAIN` in each group, from the sixth click on; nothing where it is not a row."""
-        if PLAIN not in self.variants:
+        """How far each row is above `PLAIN_ROW` in each group, from the sixth click on; nothing without that row."""
+        if PLAIN_ROW not in self.variants:
             return {}
         return {
-            (row, group): self._resampled.rate(less(self._later(row, group), self._later(PLAIN, group)))
+            (row, group): self._resampled.rate(less(self._later(row, group), self._later(PLAIN_ROW, group)))
             for row in self.variants
-            if row != PLAIN
+            if row != PLAIN_ROW
             for group in ITEM_GROUPS
         }
 
@@ -198,11 +212,11 @@ def _markdown(
         ]
         yield from (*markdown_table(["row", "numbers", *ITEM_GROUPS], body), "")
     if result.above_plain:
-        yield from (f"## Above `{PLAIN}`, from the sixth click on", "")
+        yield from (f"## Above `{PLAIN_ROW}`, from the sixth click on", "")
         body = [
             [row, *(_shown_difference(result.above_plain[row, group]) for group in ITEM_GROUPS)]
             for row in result.variants
-            if row != PLAIN
+            if row != PLAIN_ROW
         ]
         yield from (*markdown_table(["row", *ITEM_GROUPS], body), "")
     for group in ("new", "all"):
@@ -254,7 +268,12 @@ def _of(variant: Variant) -> str:
     >>> _of(Variant("live", prior=0.1, neighbours=2.0))
     'g 0.1, lambda 2'
     """
-    numbers = (("g", variant.prior), ("lambda", variant.neighbours), ("parameter", variant.extra))
+    numbers = (
+        ("g", variant.prior),
+        ("lambda", variant.neighbours),
+        ("w", variant.recent),
+        ("parameter", variant.extra),
+    )
     return ", ".join(f"{name} {number:g}" for name, number in numbers if number) or "-"
 
 
