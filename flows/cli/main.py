@@ -23,10 +23,12 @@ COMMANDS = {
     "evaluate": "compare the model with its baselines",
     "topics": "create the topics, or show how they differ",
     "run": "run a dataflow",
+    "top": "show what a running flow does, on a terminal",
     "ask": "ask a running flow for a user's best items",
     "replay": "send clicks and requests from files to Kafka",
     "state": "inspect, verify, back up and restore the stores",
     "dead-letters": "list, explain and redrive dead letters",
+    "monitoring": "export rules, dashboards, consoles and runbooks",
     "bench": "measure throughput beside the bare client",
 }
 """What each command does; it is there if its module is."""

@@ -34,6 +34,7 @@ from flows.seed_sets.item_table import ItemTable
 from flows.seed_sets.keeper_state import OpenWork
 from flows.seed_sets.windows import WindowClock
 from monitoring import metrics
+from monitoring.recent_windows import WINDOWS
 from ralm.features import Ints
 from state.store.seed_store import SeedStore
 
@@ -248,11 +249,15 @@ class SeedSetOperator:
         shed = 0
         for number, window in zip(numbers.tolist(), windows.tolist(), strict=True):
             item_id = items.name(number)
-            shed += item_id in self._pending and item_id not in self._running
+            if item_id in self._pending and item_id not in self._running:
+                shed += 1
+                WINDOWS.settled(self._pending[item_id], "shed")
             # An item that waits keeps its place, so that the longest waiting is always next and none is forgotten.
             self._pending[item_id] = window
         metrics.RECLUSTERS.labels("shed").inc(shed)
-        metrics.WINDOWS_CLOSED.inc(len(np.unique(windows)))
+        ends, due = np.unique(windows, return_counts=True)
+        metrics.WINDOWS_CLOSED.inc(len(ends))
+        WINDOWS.closed(self._store.meta.partition, dict(zip(ends.tolist(), due.tolist(), strict=True)))
         return self._serve(np.flatnonzero(items.live), reached, touched=numbers)
 
     def _serve(self, numbers: Ints, now: int, touched: Ints | None = None) -> list[OutMessage]:
@@ -299,7 +304,8 @@ class SeedSetOperator:
     def _dropped(self, item_ids: list[str]) -> list[OutMessage]:
         """Items have been dropped with their seeds."""
         for item_id in item_ids:
-            self._pending.pop(item_id, None)
+            if (window := self._pending.pop(item_id, None)) is not None:
+                WINDOWS.settled(window, "evicted")
             running = self._running.pop(item_id, None)
             if running is not None and not running.cancel():
                 running.result()  # it may be tidying the very seeds that are to go
@@ -328,6 +334,7 @@ class SeedSetOperator:
         job, items = result.job, self._writer.items
         number = items.number(job.item_id)
         metrics.SEED_EVICTIONS.inc(result.evicted)
+        WINDOWS.settled(job.until, result.outcome)
         is_due = self._pending.get(job.item_id) == job.until
         if is_due:
             del self._pending[job.item_id]

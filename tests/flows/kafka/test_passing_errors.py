@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError
 from mock_cluster import MockCluster, Request, mock_cluster
-from prometheus_client import REGISTRY
 from waiting import wait_until
 
 from flows.config.settings import Settings
@@ -16,6 +15,7 @@ from flows.kafka.consumer import TopicReader
 from flows.kafka.errors import RETRIABLE, RIGHTS
 from flows.kafka.producer import Producer, ProducerRecord, SinkRole
 from flows.support.errors import RalmError
+from monitoring import metrics
 
 FAST = {
     "fetch.wait.max.ms": 10,
@@ -38,7 +38,7 @@ def cluster() -> Iterator[MockCluster]:
 
 
 def errors(client: str) -> float:
-    return REGISTRY.get_sample_value("ralm_kafka_errors_total", {"client": client}) or 0.0
+    return metrics.REGISTRY.get_sample_value("ralm_kafka_errors_total", {"kind": client}) or 0.0
 
 
 def reader_of(cluster: MockCluster) -> TopicReader:
