@@ -11,7 +11,7 @@ first = $(or $(firstword $(foreach python,$(1),$(shell $(python) -c '$(TRY)' >/d
 NO_PYTHON = No Python 3.12 or 3.11 with venv is here (tried: $(PYTHON)): install one (Debian, Ubuntu: apt-get install python3.12-venv, or python3.11-venv) or name it: make PYTHON=/path/to/python3.12
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo dashboards test quick check audit tests faults soak game-day bench fuzz lock clean prometheus kafka
+.PHONY: help venv demo dashboards test quick check audit tests faults soak game-day bench fuzz lock clean prometheus kafka contract
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -61,7 +61,7 @@ check: venv ## Lint, format, types, import rules
 audit: venv ## Dependencies: pins, lock, installed files; vulnerabilities where the data can be reached
 	$(BIN)/python .ci/dependencies.py audit
 
-tests: venv prometheus kafka ## The tests, with a real broker and real processes
+tests: venv prometheus kafka contract ## The tests, with a real broker and real processes
 	$(BIN)/python -m pytest $(PYTEST)
 
 prometheus: ## promtool, for the tests of the alert rules, where it may be installed
@@ -71,6 +71,9 @@ prometheus: ## promtool, for the tests of the alert rules, where it may be insta
 
 kafka: venv ## Apache Kafka's jars, for the integration tests, where Java 17 and Maven are
 	@$(BIN)/python -m tests.brokers.kafka_jars
+
+contract: venv ## AsyncAPI's parser and generator, for the tests of the messages' contract, where Node is
+	@$(BIN)/python -m tests.contract.node_modules
 
 faults: venv ## Five kills and each other fault once, against an independent oracle (docs/faults.md)
 	$(BIN)/python -m tests.faults --kills 5 --pause 5 $(FAULTS)

@@ -136,6 +136,7 @@ class Runtime:
             open=open_,
             beat=beat,
             idle=self.idle,
+            step_over=self.settings.step_over,
             **more,
         )
         source = KafkaSource(options)
@@ -380,7 +381,7 @@ def score_side(runtime: Runtime) -> ScoreSide:
     index = LiveIndex(bundle.form)
     topic, consumer = runtime.topic("centroids"), runtime.consumer("index")
     grown, mark = partial(runtime.watch.partitions, "centroids"), partial(runtime.marks.note, "centroids")
-    loader = IndexLoader(index, topic, consumer, bundle.version, bundle.form.dim, grown, mark)
+    loader = IndexLoader(index, topic, consumer, bundle.version, bundle.form.dim, grown, mark, s.step_over)
 
     def index_open() -> bool:
         if loader.failure is not None:

@@ -95,6 +95,11 @@ class SourceSettings(SettingGroup):
     )
     poll_batch: Positive = setting(10_000, "maximum messages per poll")
     queue_kbytes: Kbytes = setting(16_384, "read-ahead per partition, KiB")
+    step_over: Literal["none", "oversized", "all"] = setting(
+        "oversized",
+        "batches that cannot be read and become one dead letter that names their offsets; oversized: those that unfold "
+        "to more than the client takes, after 5 s; all: damaged ones too, after a minute; none: the flow stops",
+    )
 
 
 class MessageSettings(SettingGroup):

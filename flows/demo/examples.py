@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flows.demo.read_back import ReadBack
 from flows.demo.summary import first_of_each
 from flows.messages.types import Click, Request, Scores
 from flows.offline.datasets.layout import Dataset
+from flows.offline.datasets.words import Text
 from ralm.protocol.next_clicks import NEXT_CLICKS, PLACES
 
 USERS = 3
@@ -184,6 +184,6 @@ class Examples:
         return ", ".join(f"{name} {text}" for name, text in texts if text)
 
 
-def _row(ids: NDArray[np.str_], wanted: str) -> int | None:
-    row = int(np.searchsorted(ids, wanted))
-    return row if row < len(ids) and ids[row] == wanted else None
+def _row(ids: Text, wanted: str) -> int | None:
+    rows = np.flatnonzero(ids == wanted)
+    return int(rows[0]) if len(rows) else None

@@ -22,6 +22,7 @@ from flows.messages.batches import (
     RawBatch,
     RawMessage,
     RequestBatch,
+    UnreadableBatch,
     UnreadableHeaders,
     headers_of,
 )
@@ -284,6 +285,8 @@ def check_form(message: RawMessage, most: int) -> None:
     Raises:
         InvalidMessage: when it is not to be decoded.
     """
+    if isinstance(message, UnreadableBatch):
+        raise InvalidMessage("unreadable_batch", message.why)
     check_size(len(message), most)
     for name, value in headers_of(message):
         if name == "schema_version" and value != SCHEMA_VERSION.encode():

@@ -34,6 +34,7 @@ class IndexLoader(threading.Thread):
         dim: length of the bundle's vectors.
         partitions: says how many partitions the topic has now, as far as is known.
         mark: called with each message, by which the topic may be known again.
+        step_over: which batches that cannot be read are stepped over.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class IndexLoader(threading.Thread):
         dim: int,
         partitions: Callable[[], int] = lambda: 0,
         mark: Callable[[int, RawMessage], None] = lambda *_: None,
+        step_over: str = "none",
     ) -> None:
         super().__init__(name="index-loader", daemon=True)
         self._index = index
@@ -59,7 +61,7 @@ class IndexLoader(threading.Thread):
         self.failure: BaseException | None = None
         # Where the beginning is deleted while it is read, the index goes on with what is left: it keeps no position.
         config = {**consumer, "auto.offset.reset": "earliest"}
-        self._reader = TopicReader(topic, config, _POLL, client="index")
+        self._reader = TopicReader(topic, config, _POLL, client="index", step_over=step_over)
 
     def run(self) -> None:
         """Load, then follow; a failure is kept for the flow to raise."""

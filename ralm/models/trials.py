@@ -26,7 +26,7 @@ from torch import nn
 from ralm.click_matrix import seed_matrix
 from ralm.encoders.encoder import Encoder, EncoderRecipe, TableEncoder, unit
 from ralm.encoders.held_out_clicks import HeldOutClicks
-from ralm.encoders.histories import Histories
+from ralm.encoders.histories import LAST_ITEMS, Histories
 from ralm.encoders.learned import Learned
 from ralm.encoders.profiles import Profiles
 from ralm.encoders.spectral import Spectral
@@ -36,8 +36,6 @@ from ralm.models.encoded import EncodedConfig, EncodedLookalike
 from ralm.progress import Report, silent
 from ralm.seed_lists import SeedLists
 
-LAST_ITEMS = 5
-"""Items of a user that the short-term part looks at."""
 _CHUNK = 1 << 22
 
 

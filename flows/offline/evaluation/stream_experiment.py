@@ -25,7 +25,7 @@ from ralm.protocol.stream.rankers import Variant
 from ralm.protocol.stream.replay import Replayed, replay_stream
 
 PARTS = ("validation", "test")
-CHOSEN = "live + neighbours"
+CHOSEN = "+ neighbours"
 """How the rows end among which validation chooses the encoder."""
 
 

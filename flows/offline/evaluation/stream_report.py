@@ -34,8 +34,22 @@ _STAGES: dict[str, Sequence[int]] = {
     **{str(after): [after] for after in ASKED_AFTER},
 }
 """Parts of the session: from the sixth click on, all, and each position."""
-_COLUMNS = ("row", "prior", "neighbours", "extra", "group", "stage", "rate", "low", "high", "sd", "draws", "requests")
-_SHOWN_COLUMNS = ("row", "prior", "neighbours", "extra", *Shown.__dataclass_fields__)
+_COLUMNS = (
+    "row",
+    "prior",
+    "neighbours",
+    "extra",
+    "recent",
+    "group",
+    "stage",
+    "rate",
+    "low",
+    "high",
+    "sd",
+    "draws",
+    "requests",
+)
+_SHOWN_COLUMNS = ("row", "prior", "neighbours", "extra", "recent", *Shown.__dataclass_fields__)
 
 
 @dataclass(frozen=True)
@@ -254,7 +268,12 @@ def _of(variant: Variant) -> str:
     >>> _of(Variant("live", prior=0.1, neighbours=2.0))
     'g 0.1, lambda 2'
     """
-    numbers = (("g", variant.prior), ("lambda", variant.neighbours), ("parameter", variant.extra))
+    numbers = (
+        ("g", variant.prior),
+        ("lambda", variant.neighbours),
+        ("w", variant.recent),
+        ("parameter", variant.extra),
+    )
     return ", ".join(f"{name} {number:g}" for name, number in numbers if number) or "-"
 
 

@@ -1,4 +1,4 @@
-"""What was tried in the stream and not kept (``--eval-rankers flows.offline.evaluation.stream_trials``).
+"""What was tried in the stream (``--eval-rankers flows.offline.evaluation.stream_trials``); only ``short`` was kept.
 
 The trials of ``ralm/models/trials.py``, upon live vectors of the closed form; each row's parameter is chosen on
 validation, and 0 is among what is chosen from but where it says otherwise. ``refitted`` makes the closed form anew at
@@ -14,12 +14,12 @@ from scipy.sparse import csr_array
 from flows.offline.evaluation.stream_catalogue import RIVALS, STREAM_DIM, StreamEntry
 from flows.offline.evaluation.stream_catalogue import STREAM as KEPT
 from ralm.encoders.encoder import TableEncoder, unit
-from ralm.encoders.histories import Histories
+from ralm.encoders.histories import LAST_ITEMS, Histories
 from ralm.encoders.profiles import Profiles
 from ralm.encoders.spectral import Spectral
 from ralm.features import Floats, Ints
 from ralm.models.catalogue import MAIN_GROUP
-from ralm.models.trials import AGE_RATES, LAST_ITEMS, OWN_MEAN_SCALES, own_mean_vectors, table_of
+from ralm.models.trials import AGE_RATES, OWN_MEAN_SCALES, own_mean_vectors, table_of
 from ralm.progress import Report, silent
 from ralm.protocol.stream.cut import StreamCut
 from ralm.protocol.stream.looks import LookalikeGrid, LookalikeRanker
@@ -27,8 +27,8 @@ from ralm.protocol.stream.rankers import Variant
 from ralm.protocol.stream.window import AskedBatch, StreamWindow
 
 _DAY_MS = 86_400_000
-_GRID = LookalikeGrid(priors=(0.1, 0.2), neighbours=())
-_WITH_NEIGHBOURS = LookalikeGrid(priors=(0.1, 0.2), neighbours=(0.5, 2.0))
+_GRID = LookalikeGrid(priors=(0.1, 0.2), neighbours=(), recent=())
+_WITH_NEIGHBOURS = LookalikeGrid(priors=(0.1, 0.2), neighbours=(0.5, 2.0), recent=())
 _SHORT_WEIGHTS = (0.2, 0.4, 0.6, 0.8)
 
 

@@ -5,6 +5,9 @@
 ``nbr[u, i] = sum over the user's newest 20 items j of |S_i and S_j| / sqrt(|S_i| |S_j|)``: what vectors compress the
 seed sets themselves still know, from bounded sketches (``ralm/sketch.py``).
 
+A *session* outweighs a long history: ``z_u = unit((1 - w) z(all items) + w z(last 5 items))``, of who is asked for;
+seeds stay as they are.
+
 *Frozen* vectors are those of the clicks before the cut; *live* ones are made of all clicks before the request, and, of
 seeds, before the window. Seed sets move in both.
 """
@@ -17,7 +20,7 @@ from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
 from ralm.encoders.encoder import EncoderRecipe, unit
-from ralm.encoders.histories import MOST_ITEMS, Histories
+from ralm.encoders.histories import LAST_ITEMS, MOST_ITEMS, Histories
 from ralm.encoders.profiles import Profiles
 from ralm.features import Floats, Ints
 from ralm.models.neighbours import NEWEST_ITEMS, greatest_is_one
@@ -34,18 +37,21 @@ class LookalikeGrid:
 
     Attributes:
         priors: g.
-        neighbours: lambda; 0 is without.
+        neighbours: lambda, of rows with neighbours; none: there are no such rows.
+        recent: w, of rows in which the last items weigh more; none: there are no such rows.
     """
 
-    priors: tuple[float, ...] = (0.0, 0.1, 0.2)
+    priors: tuple[float, ...] = (0.1, 0.2)
     neighbours: tuple[float, ...] = (0.5, 1.0, 2.0)
+    recent: tuple[float, ...] = (0.3, 0.6)
 
 
 class LookalikeRanker:
     """Ranks by vectors of one encoder; on one numeric thread.
 
     Args:
-        name: of the encoder; the rows are ``NAME frozen``, ``NAME live`` and ``NAME live + neighbours``.
+        name: of the encoder; the rows are ``NAME frozen``, ``NAME live`` and ``NAME live, last 5``, the last two with
+            neighbours as well.
         recipe: how it is learned.
         grid: what validation chooses from.
         frozen: whether the row of frozen vectors is made.
@@ -96,16 +102,23 @@ class LookalikeRanker:
         prior = np.log1p(window.counts[window.live]).astype(np.float32)
         users = asked.requests.users
         with threadpool_limits(1):
-            live = self.targets(users, asked.histories.newest(MOST_ITEMS)) @ self.means.T  # (R, L)
+            targets = self.targets(users, asked.histories.newest(MOST_ITEMS))  # (R, h)
+            last = self.encode(users, asked.histories.newest(LAST_ITEMS))
+            live = targets @ self.means.T  # (R, L)
+            leaning = {w: unit((1 - w) * targets + w * last) @ self.means.T for w in self._grid.recent}
             frozen = self._frozen[users] @ self._frozen_means.T if self._with_frozen else None
             near = self._neighbours(asked) if self._grid.neighbours else np.zeros_like(live)
         for g in self._grid.priors:
             if frozen is not None:
                 yield Variant(f"{self.name} frozen", g), frozen + np.float32(g) * prior
-            score = live + np.float32(g) * prior
-            yield Variant(f"{self.name} live", g), score
-            for weight in self._grid.neighbours:
-                yield Variant(f"{self.name} live + neighbours", g, weight), score + np.float32(weight) * near
+            for w, cosines in {0.0: live, **leaning}.items():
+                row, score = (
+                    f"{self.name} live, last {LAST_ITEMS}" if w else f"{self.name} live",
+                    cosines + np.float32(g) * prior,
+                )
+                yield Variant(row, g, recent=w), score
+                for weight in self._grid.neighbours:
+                    yield Variant(f"{row} + neighbours", g, weight, recent=w), score + np.float32(weight) * near
 
     def encode(self, users: Ints, histories: Histories) -> Floats:
         """The vectors of users by their histories, float32[B, h]."""

@@ -28,12 +28,14 @@ class Variant:
         prior: g, weight of ``log(1 + seeds)``.
         neighbours: lambda, weight of the neighbours.
         extra: another parameter, of what is tried.
+        recent: w, weight of the user's last 5 items.
     """
 
     row: str
     prior: float = 0.0
     neighbours: float = 0.0
     extra: float = 0.0
+    recent: float = 0.0
 
 
 class Ranker(Protocol):

@@ -92,6 +92,16 @@ def test_live_vectors_follow_the_clicks_and_frozen_ones_do_not(
     assert not np.allclose(without[Variant("spectral live")], scores[Variant("spectral live")])
 
 
+def test_the_last_items_pull_the_vector(cut: StreamCut, window: StreamWindow, asked: AskedBatch) -> None:
+    grid = LookalikeGrid(priors=(0.5,), neighbours=(), recent=(1e-6, 1.0))
+    ranker = LookalikeRanker("spectral", Spectral(8), grid, frozen=False)
+    scores = scores_of(ranker, cut, window, asked)
+    last = dict(ranker.ranked(replace(asked, histories=asked.histories.newest(5))))
+    plain, row = Variant("spectral live", 0.5), "spectral live, last 5"
+    np.testing.assert_allclose(scores[Variant(row, 0.5, recent=1e-6)], scores[plain], atol=1e-4)
+    np.testing.assert_allclose(scores[Variant(row, 0.5, recent=1.0)], last[plain], atol=1e-5)
+
+
 @pytest.mark.parametrize("make", RANKERS)
 def test_what_comes_later_changes_no_answer(make: Callable[[], Ranker], cut: StreamCut) -> None:
     """The requests of the first days are hit and shown alike whether or not the last days' clicks are known."""

@@ -68,7 +68,7 @@ def test_new_items_are_shown_by_who_prefers_the_newest(rivals: Replayed) -> None
 
 def test_figures_are_means_over_draws_with_their_interval(rivals: Replayed, looks: Replayed) -> None:
     resampled = Resampled(120, resamples=300)
-    mine = judged_hits([looks, looks], Variant("spectral live"), "all")
+    mine = judged_hits([looks, looks], Variant("spectral live", 0.1), "all")
     theirs = judged_hits([rivals, rivals], Variant("random"), "all")
     figure = resampled.rate(mine)
     assert figure.mean == pytest.approx(mine[0][1].mean())
@@ -76,7 +76,9 @@ def test_figures_are_means_over_draws_with_their_interval(rivals: Replayed, look
     assert figure.requests == 2 * len(mine[0][0])
     gained = resampled.rate(less(mine, theirs))
     assert gained.mean == pytest.approx(mine[0][1].mean() - theirs[0][1].mean())
-    parts = [resampled.rate(judged_hits([looks], Variant("spectral live"), "all", [n])).requests for n in ASKED_AFTER]
+    parts = [
+        resampled.rate(judged_hits([looks], Variant("spectral live", 0.1), "all", [n])).requests for n in ASKED_AFTER
+    ]
     assert sum(parts) == len(mine[0][0])
 
 
