@@ -56,6 +56,7 @@ class Runtime:
         clock: notices that the wall clock was set back.
         idle: when the sources rest.
         brakes: the brake of each kind of topic that has a source.
+        replaced: partitions that the group has read and whose stores are not here.
     """
 
     settings: Settings
@@ -67,6 +68,7 @@ class Runtime:
     clock: ClockWatch = field(default_factory=ClockWatch)
     idle: IdleBackoff = field(default_factory=IdleBackoff)
     brakes: dict[str, DeadLetterBrake] = field(default_factory=dict)
+    replaced: set[int] = field(default_factory=set)
 
     def topic(self, kind: str) -> str:
         """The name of a kind of topic."""
@@ -139,10 +141,13 @@ class Runtime:
         latest = kind == "clicks" and state.is_new and s.start_from == "latest"
 
         def begin(facts: PartitionFacts, partition: int) -> int:
+            held = state.held(kind, partition)
+            if kind == "clicks" and held is None and facts.committed(partition) is not None:
+                self.replaced.add(partition)
             return begin_with_store(
                 facts,
                 partition,
-                state.held(kind, partition),
+                held,
                 start_from="latest" if latest else "earliest",
                 rebuild=s.rebuild,
                 new=state.is_new and not s.addresses,
@@ -257,6 +262,7 @@ class _Partitions:
 
     def __init__(self, runtime: Runtime) -> None:
         self._settings, self._topic, self._folder = runtime.settings, runtime.topic("clicks"), runtime.seeds_dir()
+        self._replaced = runtime.replaced
         self._pool = ClusteringPool(runtime.bundle, runtime.settings)
         self._stores: list[SeedStore] = []
         self._operators: list[SeedSetOperator] = []
@@ -268,7 +274,7 @@ class _Partitions:
         self._stores.append(store)
         if store.wal_truncated is not None:
             log.warning("the end of a store's log was dropped", partition=partition, why=store.wal_truncated)
-        made = SeedSetOperator(store, self._pool, self._settings)
+        made = SeedSetOperator(store, self._pool, self._settings, replaces=partition in self._replaced)
         self._operators.append(made)
         return made
 
