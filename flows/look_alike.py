@@ -6,7 +6,7 @@ from bytewax.dataflow import Dataflow
 from flows.engine.steps import enrich, keep_seed_sets, read_candidates, read_clicks, read_requests, write
 from flows.runtime import ScoreSide, SeedSide
 
-CONDITIONS = ("bundle", "index", "polling_clicks", "polling_requests", "dead_letter_brake")
+CONDITIONS = ("bundle", "index", "polling_clicks", "polling_requests", "dead_letter_brake", "topics")
 
 
 def look_alike(seeds: SeedSide, scores: ScoreSide) -> Dataflow:

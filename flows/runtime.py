@@ -6,7 +6,7 @@ A builder opens what its side needs, and ``close`` of the side releases it; the 
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,21 @@ from flows.engine.source import IdleBackoff, KafkaSource, SourceOptions
 from flows.engine.state_keys import worker_of
 from flows.engine.steps import OperatorFactory
 from flows.kafka.config import consumer_config, producer_config
-from flows.kafka.first_offset import FirstOffset, PartitionFacts, begin_with_group, begin_with_store
+from flows.kafka.first_offset import FirstOffset, PartitionFacts, begin_with_group
+from flows.kafka.probe import BrokerProbe
+from flows.kafka.topic_marks import TopicMarks, encode_mark
+from flows.kafka.topic_watch import TopicWatch
 from flows.kafka.topics import TopicNames
+from flows.messages.batches import RawMessage
 from flows.messages.brake import DeadLetterBrake
 from flows.messages.decode import Decoder
+from flows.messages.event_headers import EventHeaders
 from flows.scoring.enricher import Enricher
 from flows.scoring.index_loader import IndexLoader
 from flows.scoring.live_index import LiveIndex
 from flows.seed_sets.clustering import ClusteringPool
+from flows.seed_sets.first_positions import FirstPositions
+from flows.seed_sets.item_homes import ItemHomes
 from flows.seed_sets.keeper import SeedSetOperator
 from flows.seed_sets.repartition import follow_partitions
 from flows.seed_sets.state_facts import StateFacts
@@ -34,6 +41,9 @@ from flows.support.logs import get_logger
 from flows.support.signals import StopFlag
 from monitoring.health import Health
 from state.bundle.bundle import Bundle
+from state.directory import note_begun
+from state.owner_lock import file_lock
+from state.store.layout import TopicMark
 from state.store.seed_store import SeedStore, StoreError
 
 log = get_logger(__name__)
@@ -56,7 +66,8 @@ class Runtime:
         clock: notices that the wall clock was set back.
         idle: when the sources rest.
         brakes: the brake of each kind of topic that has a source.
-        replaced: partitions that the group has read and whose stores are not here.
+        watch: knows the topics that were there at the start, and what has become of them.
+        marks: by what each partition that is read is known again.
     """
 
     settings: Settings
@@ -68,7 +79,8 @@ class Runtime:
     clock: ClockWatch = field(default_factory=ClockWatch)
     idle: IdleBackoff = field(default_factory=IdleBackoff)
     brakes: dict[str, DeadLetterBrake] = field(default_factory=dict)
-    replaced: set[int] = field(default_factory=set)
+    watch: TopicWatch = field(default_factory=TopicWatch.blind)
+    marks: TopicMarks = field(default_factory=TopicMarks)
 
     def topic(self, kind: str) -> str:
         """The name of a kind of topic."""
@@ -99,10 +111,18 @@ class Runtime:
             if not polled:  # once: when the flow drains, the condition is not met any more
                 polled = True
                 self.begun.set()
+                if kind == "requests":
+                    self._note_requests_begun(source)
                 if kind != "candidates":  # that topic is optional
                     self.health.set(f"polling_{kind}", True)
 
         may_read, brake = more.pop("open", lambda: True), self._brake(kind)
+
+        def open_() -> bool:
+            self.watch.check(kind)
+            self.watch.check("centroids")
+            return may_read() and brake.open()
+
         options = SourceOptions(
             kind,
             self.topic(kind),
@@ -110,14 +130,22 @@ class Runtime:
             poll,
             self._begin(kind),
             self._is_to_end,
+            mark=partial(self._mark, kind),
             known=self._known(kind),
             mine=self._is_mine if kind in _STORED else lambda _: True,
-            open=lambda: may_read() and brake.open(),
+            open=open_,
             beat=beat,
             idle=self.idle,
+            step_over=self.settings.step_over,
             **more,
         )
-        return KafkaSource(options)
+        source = KafkaSource(options)
+        return source
+
+    @cached_property
+    def positions(self) -> FirstPositions:
+        """Where clicks and candidates begin."""
+        return FirstPositions(self.settings, self.state, self.topic("clicks"), self.marks)
 
     def _is_to_end(self) -> bool:
         """Whether the sources are to end: the flow drains, or is to begin anew since the clock was set back.
@@ -135,26 +163,31 @@ class Runtime:
 
     def _begin(self, kind: str) -> FirstOffset:
         s, state = self.settings, self.state
-        if kind not in _STORED:
-            return partial(begin_with_group, start_from=s.start_from)
-        # ``latest`` is for a very first start only; later, a partition without a position is a new one.
-        latest = kind == "clicks" and state.is_new and s.start_from == "latest"
+        if kind in _STORED:
+            return lambda facts, p: self.positions.begin(kind, facts, p, self.watch.topic_id(kind))
+        begun = bool(state.begun.get(kind))
 
         def begin(facts: PartitionFacts, partition: int) -> int:
-            held = state.held(kind, partition)
-            if kind == "clicks" and held is None and facts.committed(partition) is not None:
-                self.replaced.add(partition)
-            return begin_with_store(
-                facts,
-                partition,
-                held,
-                start_from="latest" if latest else "earliest",
-                rebuild=s.rebuild,
-                new=state.is_new and not s.addresses,
-                compacted=kind == "candidates",
-            )
+            topic_id = self.watch.topic_id(kind)
+            offset, mark = begin_with_group(facts, partition, start_from=s.start_from, begun=begun, topic_id=topic_id)
+            self.marks.set(kind, partition, mark)
+            return offset
 
         return begin
+
+    def _mark(self, kind: str, partition: int, message: RawMessage | None) -> str:
+        """Remember by what a partition is known again."""
+        if message is not None:
+            self.marks.note(kind, partition, message)
+        return encode_mark(self.marks.of(kind, partition))
+
+    def _note_requests_begun(self, source: KafkaSource) -> None:
+        state_dir = Path(self.settings.state_dir)
+        try:
+            with file_lock(state_dir / "partitions.lock"):
+                note_begun(state_dir, "requests", source.partitions())
+        except (OSError, StoreError) as error:
+            raise RalmError(f"{state_dir} cannot be written: {error}") from error
 
     def _known(self, kind: str) -> int:
         """How many partitions of a topic the state knows."""
@@ -190,7 +223,7 @@ class Runtime:
 class SeedSide:
     """The parts from clicks to centroids; ``operator`` makes a partition's operator, on a store of its own.
 
-    ``settled`` is called once the dataflow has ended by itself, and ``close`` always.
+    ``prepare`` is called before the dataflow starts, ``settled`` once it has ended by itself, and ``close`` always.
     """
 
     decoder: Decoder
@@ -199,6 +232,7 @@ class SeedSide:
     operator: OperatorFactory
     centroids: KafkaSink
     dead_letters: KafkaSink
+    prepare: Callable[[], None]
     settled: Callable[[], None]
     close: Callable[[], None]
 
@@ -207,7 +241,7 @@ class SeedSide:
 class ScoreSide:
     """The parts from requests to scores; the live index is loading already.
 
-    ``settled`` is called once the dataflow has ended by itself, and ``close`` always.
+    ``prepare`` is called before the dataflow starts, ``settled`` once it has ended by itself, and ``close`` always.
     """
 
     decoder: Decoder
@@ -215,6 +249,7 @@ class ScoreSide:
     enricher: Enricher
     scores: KafkaSink
     dead_letters: KafkaSink
+    prepare: Callable[[], None]
     settled: Callable[[], None]
     close: Callable[[], None]
 
@@ -235,6 +270,16 @@ def seed_side(runtime: Runtime) -> SeedSide:
 
     clicks = runtime.source("clicks", s.poll_batch, counted=follow, after=after)
 
+    def prepare() -> None:
+        mine = {"clicks": clicks.partitions(), "candidates": candidates.partitions()}
+        for kind, source in (("clicks", clicks), ("candidates", candidates)):
+            bounds = {partition: source.facts.bounds(partition) for partition in mine[kind]}
+            source.facts.expect(runtime.positions.held_marks(kind, bounds))
+            for partition in mine[kind]:
+                runtime.positions.begin(kind, source.facts, partition, runtime.watch.topic_id(kind))
+        runtime.positions.fix(mine["clicks"])
+        partitions.prepare()
+
     def settled() -> None:
         partitions.settled()
         clicks.settled()
@@ -252,6 +297,7 @@ def seed_side(runtime: Runtime) -> SeedSide:
         operator=partitions.operator,
         centroids=runtime.sink("centroids"),
         dead_letters=runtime.sink("dead_letters"),
+        prepare=prepare,
         settled=settled,
         close=close,
     )
@@ -261,11 +307,25 @@ class _Partitions:
     """The operators of a process and their stores; nothing is opened before an operator is asked for."""
 
     def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
         self._settings, self._topic, self._folder = runtime.settings, runtime.topic("clicks"), runtime.seeds_dir()
-        self._replaced = runtime.replaced
-        self._pool = ClusteringPool(runtime.bundle, runtime.settings)
+        self._nothing_emitted = False
+        headers = EventHeaders.by_settings("centroids", runtime.bundle.version, runtime.settings)
+        self._pool = ClusteringPool(runtime.bundle, runtime.settings, headers=headers)
         self._stores: list[SeedStore] = []
         self._operators: list[SeedSetOperator] = []
+        self._homes = ItemHomes(self._topic)
+
+    def prepare(self) -> None:
+        """Look whether the centroids topic holds anything.
+
+        Raises:
+            RalmError: when the broker does not say.
+        """
+        topic = self._runtime.topic("centroids")
+        probe = BrokerProbe(self._runtime.consumer("centroids"))
+        bounds = probe.bounds(topic, probe.partitions(topic)[topic])
+        self._nothing_emitted = all(first == end for first, end in bounds.values())
 
     def operator(self, partition: int) -> SeedSetOperator:
         """Open a partition's store and make its operator."""
@@ -274,9 +334,28 @@ class _Partitions:
         self._stores.append(store)
         if store.wal_truncated is not None:
             log.warning("the end of a store's log was dropped", partition=partition, why=store.wal_truncated)
-        made = SeedSetOperator(store, self._pool, self._settings, replaces=partition in self._replaced)
+        made = SeedSetOperator(
+            store,
+            self._pool,
+            self._settings,
+            topics=partial(self._topics, partition),
+            emit_all=self._nothing_emitted or self._other_centroids(store.meta.centroids_id),
+            replaces=store.work is None and not self._nothing_emitted,
+        )
+        made.join(self._homes)
         self._operators.append(made)
         return made
+
+    def _topics(self, partition: int) -> dict[str, TopicMark | str]:
+        """By what the topics are known again, as a store's ``StoreMeta`` has it."""
+        marks, centroids_id = self._runtime.marks, self._runtime.watch.topic_id("centroids")
+        found = {f"{kind}_mark": marks.of(kind, partition) for kind in _STORED}
+        return {**found, **({"centroids_id": centroids_id} if centroids_id else {})}
+
+    def _other_centroids(self, before: str) -> bool:
+        """Whether the centroids topic is not the one that was written to before."""
+        now = self._runtime.watch.topic_id("centroids")
+        return bool(before and now and before != now)
 
     def settled(self) -> None:
         """Write that all that was sent has been delivered."""
@@ -302,7 +381,8 @@ def score_side(runtime: Runtime) -> ScoreSide:
     s, bundle = runtime.settings, runtime.bundle
     index = LiveIndex(bundle.form)
     topic, consumer = runtime.topic("centroids"), runtime.consumer("index")
-    loader = IndexLoader(index, topic, consumer, bundle.version, bundle.form.dim)
+    grown, mark = partial(runtime.watch.partitions, "centroids"), partial(runtime.marks.note, "centroids")
+    loader = IndexLoader(index, topic, consumer, bundle.version, bundle.form.dim, grown, mark, s.step_over)
 
     def index_open() -> bool:
         if loader.failure is not None:
@@ -322,9 +402,10 @@ def score_side(runtime: Runtime) -> ScoreSide:
     return ScoreSide(
         runtime.decoder(),
         requests=requests,
-        enricher=Enricher(bundle, index, s),
+        enricher=Enricher(bundle, index, s, headers=EventHeaders.by_settings("scores", bundle.version, s)),
         scores=runtime.sink("scores"),
         dead_letters=runtime.sink("dead_letters"),
+        prepare=lambda: None,
         settled=requests.settled,
         close=close,
     )

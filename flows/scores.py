@@ -5,7 +5,7 @@ from bytewax.dataflow import Dataflow
 from flows.engine.steps import enrich, read_requests, write
 from flows.runtime import ScoreSide
 
-CONDITIONS = ("bundle", "index", "polling_requests", "dead_letter_brake")
+CONDITIONS = ("bundle", "index", "polling_requests", "dead_letter_brake", "topics")
 
 
 def scores(side: ScoreSide) -> Dataflow:

@@ -6,7 +6,7 @@ from bytewax.dataflow import Dataflow
 from flows.engine.steps import keep_seed_sets, read_candidates, read_clicks, write
 from flows.runtime import SeedSide
 
-CONDITIONS = ("bundle", "polling_clicks", "dead_letter_brake")
+CONDITIONS = ("bundle", "polling_clicks", "dead_letter_brake", "topics")
 
 
 def seeds(side: SeedSide) -> Dataflow:

@@ -78,6 +78,11 @@ READY = _gauge(
     "ralm_ready", "1 while the condition for being ready is met, 0 while it is not; /-/ready says why.", "condition"
 )
 
+DRAINED_STOPS = _counter(
+    "ralm_drained_stops_total",
+    "Stops of this process that were drains, as its state directory has counted them; other restarts are crashes.",
+)
+
 # What comes in
 
 MESSAGES_READ = _counter(
@@ -124,6 +129,9 @@ CLICKS = _counter(
     at_0={"outcome": CLICK_OUTCOMES},
 )
 LATE_CLICKS = _counter("ralm_late_clicks_total", "Clicks whose window was closed; they join the seed set all the same.")
+SPLIT_ITEMS = _counter(
+    "ralm_split_items_total", "Items whose clicks came to two partitions: their producers use different partitioners."
+)
 WATERMARK = _gauge(
     "ralm_watermark_timestamp_seconds",
     "The event time before which no click is expected any more, Unix time, seconds.",

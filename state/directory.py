@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +78,42 @@ def partition_counts(state_dir: Path) -> list[int]:
     return sorted(mark.partitions) if mark is not None and mark.partitions else [stores] if stores else []
 
 
+def noted_counts(state_dir: Path) -> list[int]:
+    """How many partitions the clicks topic had at each time, as it is noted; empty where nothing is.
+
+    Raises:
+        StoreError: when the mark cannot be read.
+    """
+    mark = _read_mark(state_dir)
+    return [] if mark is None else mark.partitions
+
+
+def begun_partitions(state_dir: Path, kind: str) -> frozenset[int]:
+    """The partitions of ``clicks`` or ``requests`` of which it is fixed here where the first start began.
+
+    Raises:
+        StoreError: when the mark cannot be read.
+    """
+    mark = _read_mark(state_dir)
+    return frozenset() if mark is None else frozenset(mark.begun.get(kind, ()))
+
+
+def note_begun(state_dir: Path, kind: str, partitions: Iterable[int]) -> None:
+    """Note that it is fixed where the first start began in partitions of ``clicks`` or ``requests``.
+
+    Only an owner of the directory may call it, and no two at once.
+
+    Raises:
+        StoreError: when the mark cannot be read.
+        OSError: when it cannot be written.
+    """
+    mark = _read_mark(state_dir)
+    counts, begun = ([], {}) if mark is None else (mark.partitions, mark.begun)
+    more = sorted({*begun.get(kind, ()), *partitions})
+    if more != begun.get(kind, []):
+        write_format(state_dir, partitions=counts, begun={**begun, kind: more})
+
+
 def note_partition_count(state_dir: Path, now: int) -> list[int]:
     """Note how many partitions the clicks topic has now; returns every count so far, ascending.
 
@@ -90,7 +126,7 @@ def note_partition_count(state_dir: Path, now: int) -> list[int]:
     counts = sorted({*partition_counts(state_dir), now})
     mark = _read_mark(state_dir)
     if mark is None or mark.partitions != counts:
-        write_format(state_dir, partitions=counts)
+        write_format(state_dir, partitions=counts, begun={} if mark is None else mark.begun)
     return counts
 
 
@@ -101,17 +137,20 @@ class _Mark:
     format: int
     partitions: list[int]
     backup: dict[str, int] | None
+    begun: dict[str, list[int]]
 
 
 def _read_mark(state_dir: Path) -> _Mark | None:
     try:
         mark = json.loads((state_dir / NAME).read_bytes())
-        found = _Mark(mark["format"], mark.get("partitions", []), mark.get("backup"))
-        if type(found.format) is not int or type(found.partitions) is not list:
+        found = _Mark(mark["format"], mark.get("partitions", []), mark.get("backup"), mark.get("begun", {}))
+        if (type(found.format), type(found.partitions), type(found.begun)) != (int, list, dict):
+            raise TypeError
+        if any(type(at) is not int for partitions in found.begun.values() for at in partitions):
             raise TypeError
         if any(type(count) is not int or count < 1 for count in found.partitions):
             raise ValueError
-        if found.format == STATE_FORMAT and mark.keys() - {"format", "partitions", "backup"}:
+        if found.format == STATE_FORMAT and mark.keys() - {"format", "partitions", "backup", "begun"}:
             raise ValueError
         if found.backup is not None and any(type(at) is not int for at in found.backup.values()):
             raise TypeError
@@ -194,12 +233,19 @@ def _counts_before(state_dir: Path) -> list[int]:
     return partition_counts(state_dir)
 
 
-def write_format(state_dir: Path, *, partitions: Sequence[int] = (), backup: Mapping[int, int] | None = None) -> None:
+def write_format(
+    state_dir: Path,
+    *,
+    partitions: Sequence[int] = (),
+    backup: Mapping[int, int] | None = None,
+    begun: Mapping[str, Sequence[int]] | None = None,
+) -> None:
     """Write the mark of this version's format, whatever is there.
 
     Args:
         state_dir: the directory, made if there is none.
         partitions: how many partitions the clicks topic had at each time.
+        begun: the partitions of each kind of topic of which it is fixed where the first start began.
         backup: of a backup the position of each store in it, by partition.
 
     Raises:
@@ -207,6 +253,8 @@ def write_format(state_dir: Path, *, partitions: Sequence[int] = (), backup: Map
     """
     state_dir.mkdir(parents=True, exist_ok=True)
     mark: dict[str, object] = {"format": STATE_FORMAT, "partitions": list(partitions)}
+    if begun:
+        mark["begun"] = {kind: list(given) for kind, given in begun.items()}
     if backup is not None:
         mark["backup"] = {f"{partition:05d}": position for partition, position in backup.items()}
     with atomic_write(state_dir / NAME) as work:

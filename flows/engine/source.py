@@ -94,6 +94,8 @@ class SourceOptions:
         beat: called at each poll, as a sign of life.
         idle: when to rest; shared by all sources of a process.
         optional: whether the topic may be missing.
+        mark: called with the partition and the last message of each batch; returns a word to commit beside the offset.
+        step_over: which batches that cannot be read are stepped over.
         partner: a topic that must have as many partitions, so that an item's messages meet.
         counted: called with how many partitions there are, before any is read.
     """
@@ -111,6 +113,8 @@ class SourceOptions:
     beat: Callable[[], None] = lambda: None
     idle: IdleBackoff = field(default_factory=IdleBackoff)
     optional: bool = False
+    mark: Callable[[int, RawMessage | None], str] = lambda *_: ""
+    step_over: str = "none"
     partner: str | None = None
     counted: Callable[[int], None] = lambda _: None
 
@@ -123,9 +127,15 @@ class KafkaSource(FixedPartitionedSource[RawBatch, None]):
 
     def __init__(self, options: SourceOptions) -> None:
         self._options = options
-        self._reader = TopicReader(options.topic, options.consumer, options.poll)
+        self._reader = TopicReader(options.topic, options.consumer, options.poll, step_over=options.step_over)
+        self._mine: list[int] | None = None
         self._waited_for: set[int] = set()
         self._parts: list[PartitionReader] = []
+
+    @property
+    def facts(self) -> TopicReader:
+        """What the broker says of the partitions."""
+        return self._reader
 
     def list_parts(self) -> list[str]:
         """The names of this process's partitions.
@@ -133,6 +143,20 @@ class KafkaSource(FixedPartitionedSource[RawBatch, None]):
         Raises:
             RalmError: when the broker does not answer, has no such topic, or its partitions are not those that were.
         """
+        return [f"{self._options.kind}/{partition:05d}" for partition in self.partitions()]
+
+    def partitions(self) -> list[int]:
+        """This process's partitions; the topic is looked at once.
+
+        Raises:
+            RalmError: when the broker does not answer, has no such topic, or its partitions are not those that were.
+        """
+        if self._mine is None:
+            self._mine = self._look()
+            self._waited_for = set(self._mine)
+        return self._mine
+
+    def _look(self) -> list[int]:
         options, counts = self._options, self._reader.partition_counts()
         count = counts.get(options.topic, 0)
         if not count and not (options.optional and not options.known):
@@ -154,9 +178,7 @@ class KafkaSource(FixedPartitionedSource[RawBatch, None]):
         if options.known and count > options.known:
             log.info("the topic has grown", topic=options.topic, partitions=count, new=count - options.known)
         options.counted(count)
-        mine = [partition for partition in range(count) if options.mine(partition)]
-        self._waited_for = set(mine)
-        return [f"{options.kind}/{partition:05d}" for partition in mine]
+        return [partition for partition in range(count) if options.mine(partition)]
 
     @report_failure
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> "PartitionReader":
@@ -173,7 +195,8 @@ class KafkaSource(FixedPartitionedSource[RawBatch, None]):
 
     def settled(self) -> None:
         """Commit what was read, once the dataflow has ended by itself."""
-        self._reader.commit_all({part.partition: part.position for part in self._parts})
+        marks = {part.partition: part.mark for part in self._parts}
+        self._reader.commit_all({part.partition: part.position for part in self._parts}, marks)
 
     def close(self) -> None:
         """Leave the group and close the client."""
@@ -201,12 +224,13 @@ class PartitionReader(StatefulSourcePartition[RawBatch, None]):
         self._reader = reader
         self.partition = partition
         self._tell_end = at_end
-        self._settling: int | None = None
+        self._settling: tuple[int, str] | None = None
         self._last_message = self._last_batch = time.monotonic()
         self._stood_at_end: float | None = None
         self._last_lag = self._last_look = 0.0
         reader.add(partition, options.begin(reader, partition))
         self._sent = reader.position(partition)
+        self.mark = options.mark(partition, None)
         options.idle.opened()
 
     @report_failure
@@ -239,6 +263,7 @@ class PartitionReader(StatefulSourcePartition[RawBatch, None]):
             self._tell_end(self.partition)
         if messages:
             self._last_message = now
+            self.mark = options.mark(self.partition, messages[-1])
         elif position == self._sent and (not at_end or (now - self._last_batch) * 1000 < HEARTBEAT_MS):
             return []
         # Also what moves the position without a message goes to the seed sets: else it would be read again and again.
@@ -279,8 +304,8 @@ class PartitionReader(StatefulSourcePartition[RawBatch, None]):
     def snapshot(self) -> None:
         """Commit what was read until the epoch before: the engine lets an epoch end once that one has settled."""
         if self._settling is not None:
-            self._reader.commit(self.partition, self._settling)
-        self._settling = self.position
+            self._reader.commit(self.partition, *self._settling)
+        self._settling = (self.position, self.mark)
 
     def close(self) -> None:
         """Stop reading; the client goes on until the dataflow has ended, since the last epoch has not settled yet."""

@@ -1,11 +1,18 @@
-"""Where a partition is read from when a process starts: on from the store, or from what the group has committed."""
+"""Where a partition is read from when a process starts: on from the store, or from what the group has committed.
+
+A topic that was deleted and made anew has the name of the old one and other messages at the same offsets. It is known
+by its id, and where a broker gives none by evidence: it ends before our position, or the message that we remember of it
+has another time.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
+from flows.kafka.topic_marks import decode_mark, encode_mark, is_within
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
+from state.store.layout import NO_MARK, TopicMark
 
 log = get_logger(__name__)
 
@@ -25,8 +32,16 @@ class PartitionFacts(Protocol):
         """The offset that the group has committed, None without one."""
         ...
 
-    def commit(self, partition: int, offset: int) -> None:
-        """Commit an offset to the group."""
+    def committed_mark(self, partition: int) -> str:
+        """What was committed beside the offset that was asked for last."""
+        ...
+
+    def message_time(self, partition: int, offset: int) -> int | None:
+        """The time of the message at an offset, ms; None where it is not there, or the broker does not say."""
+        ...
+
+    def commit(self, partition: int, offset: int, mark: str = "") -> None:
+        """Commit an offset to the group, and a word beside it."""
         ...
 
 
@@ -41,85 +56,161 @@ class HeldOffsets:
     Attributes:
         resume: where to read on; negative where nothing that was read has settled, for the beginning.
         position: the offset after the last message that is in the store.
+        mark: by what the topic is known again.
     """
 
     resume: int
     position: int
+    mark: TopicMark = NO_MARK
 
 
-def begin_with_store(
-    facts: PartitionFacts,
-    partition: int,
-    held: HeldOffsets | None,
-    *,
-    start_from: str,
-    rebuild: Rebuild,
-    new: bool,
-    compacted: bool = False,
-) -> int:
+class Beginning(NamedTuple):
+    """Where to begin.
+
+    Attributes:
+        offset: the offset.
+        anew: whether the store must say so at once: it is the first position, or another one than the store has.
+    """
+
+    offset: int
+    anew: bool
+
+
+def why_another(facts: PartitionFacts, partition: int, position: int, mark: TopicMark, topic_id: str) -> str:
+    """Why a partition's messages are not those that were read up to a position; empty where nothing says so.
+
+    Args:
+        facts: what the broker says.
+        partition: the partition.
+        position: the offset after the last message that was read.
+        mark: what is remembered of the topic that it was read from.
+        topic_id: the id of the topic that is there now; empty where the broker gives none.
+    """
+    bounds = facts.bounds(partition)
+    known = bool(mark.topic_id and topic_id)
+    if known and mark.topic_id != topic_id:
+        return f"the topic was made anew: its id is {topic_id}, and was {mark.topic_id}"
+    cause = "its end was lost, as when a replica that lags takes the lead" if known else "the topic was made anew"
+    if bounds[1] < position:
+        return f"it ends at offset {bounds[1]}, and was read up to {position}: {cause}"
+    if is_within(mark, bounds):
+        time = facts.message_time(partition, mark.offset)
+        if time is not None and time != mark.time:
+            return f"its message at offset {mark.offset} is of {time} ms, and was of {mark.time} ms: {cause}"
+    return ""
+
+
+@dataclass(frozen=True)
+class BeginRules:
+    """By what it is decided where a topic begins that a store is filled from.
+
+    Attributes:
+        start_from: where a partition that was never read begins: ``earliest`` or ``latest``.
+        rebuild: what to do where messages that a store lacks were deleted: ``complete`` refuses, ``partial`` goes on.
+        new: whether all begins anew here, so that a missing store lacks nothing.
+        lost: whether this state directory has had the partition, so that a missing store was lost.
+        compacted: whether the topic forgets what was overwritten, so that its first offset says nothing.
+        topic_id: the topic's id; empty where the broker gives none.
+    """
+
+    start_from: str
+    rebuild: Rebuild
+    new: bool = False
+    lost: bool = False
+    compacted: bool = False
+    topic_id: str = ""
+
+
+def begin_with_store(facts: PartitionFacts, partition: int, held: HeldOffsets | None, rules: BeginRules) -> Beginning:
     """Where to begin in a topic that a store is filled from.
 
     Args:
         facts: what the broker says.
         partition: the partition.
         held: what the store says; None where there is no store.
-        start_from: where a partition that was never read begins: ``earliest`` or ``latest``.
-        rebuild: what to do where messages that a store lacks were deleted: ``complete`` refuses, ``partial`` goes on.
-        new: whether all begins anew here, so that a missing store lacks nothing.
-        compacted: whether the topic forgets what was overwritten, so that its first offset says nothing.
+        rules: by what it is decided.
 
     Raises:
         RalmError: when messages that the store lacks are gone, or the topic is not the one that it was filled from.
     """
-    first, end = facts.bounds(partition)
-    where = f"{facts.topic}[{partition}]"
     if held is None:
-        if new or compacted or facts.committed(partition) is None:
-            return end if start_from == "latest" else first
-        if first > 0:
-            lost = f"{where}: it was read before, and its store is not in this state directory"
-            _accept(rebuild, f"{lost}; the topic has no more than what follows offset {first}", first)
-        log.info("a store that is not here is rebuilt", topic=facts.topic, partition=partition, offset=first)
+        return Beginning(_begin_without(facts, partition, rules), True)
+    first, _ = facts.bounds(partition)
+    where = f"{facts.topic}[{partition}]"
+    why = why_another(facts, partition, held.position, held.mark, rules.topic_id)
+    if why and rules.compacted:
+        # What it said is kept: a takedown holds until the item is listed again. So nothing is lost by reading on.
+        log.warning("another topic than before is read from its beginning", what=where, why=why, offset=first)
+        return Beginning(first, True)
+    if why:
+        _accept_another(rules.rebuild, f"{where} is not what the store was filled from: {why}", held.position, first)
+        return Beginning(first, True)
+    if held.resume >= 0 and first > held.position and not rules.compacted:
+        lost = f"{where}: the store has messages up to offset {held.position}, the topic those from {first}"
+        _accept(rules.rebuild, lost, first)
+    return Beginning(max(first, held.resume), False)
+
+
+def _begin_without(facts: PartitionFacts, partition: int, rules: BeginRules) -> int:
+    """Where to begin without a store."""
+    first, end = facts.bounds(partition)
+    if rules.compacted:
         return first
-    if end < held.position:
-        msg = (
-            f"{where} ends at offset {end}, but the state has messages up to {held.position}: the topic was made anew, "
-            "or this is another cluster. Point bootstrap_servers and topic_prefix to the right one, or move the state "
-            "directory away to begin with this topic."
-        )
-        raise RalmError(msg)
-    if held.resume >= 0 and first > held.position and not compacted:
-        _accept(
-            rebuild,
-            f"{where}: the store has messages up to offset {held.position}, the topic those from {first}",
-            first,
-        )
-    return max(first, held.resume)
+    where = f"{facts.topic}[{partition}]"
+    read = rules.lost or facts.committed(partition) is not None
+    if read and first > 0 and not rules.new:
+        what = f"{where}: it was read before, and its store is not in this state directory"
+        _accept(rules.rebuild, f"{what}; the topic has no more than what follows offset {first}", first)
+    elif not read and rules.start_from == "latest":
+        return end
+    elif first > 0:
+        log.warning("the topic lacks its beginning: seed sets are made of what it still has", what=where, offset=first)
+    if read:
+        log.info("a store that is not here is rebuilt", topic=facts.topic, partition=partition, offset=first)
+    return first
 
 
-def begin_with_group(facts: PartitionFacts, partition: int, *, start_from: str) -> int:
+def begin_with_group(
+    facts: PartitionFacts, partition: int, *, start_from: str, begun: bool = False, topic_id: str = ""
+) -> tuple[int, TopicMark]:
     """Where to begin in a topic that fills no store: where the group has got to.
 
     Where that is first decided it is committed at once, so that it is decided once. That messages have expired
-    meanwhile is said, and no reason to stop.
+    meanwhile, or that the topic was made anew, is said, and no reason to stop.
+
+    Args:
+        facts: what the broker says.
+        partition: the partition.
+        start_from: where a topic that was never read begins: ``earliest`` or ``latest``.
+        begun: whether the topic was read before: then what the group says nothing of is read from its beginning.
+        topic_id: the topic's id; empty where the broker gives none.
+
+    Returns:
+        The offset, and by what the topic is known again.
     """
     first, end = facts.bounds(partition)
     committed = facts.committed(partition)
+    fresh = TopicMark(topic_id)
     if committed is None:
-        begin = end if start_from == "latest" else first
-        facts.commit(partition, begin)
-        return begin
-    if first <= committed <= end:
-        return committed
-    why = "expired before they were read" if committed < first else "are others: the topic was made anew"
+        begin = end if start_from == "latest" and not begun else first
+        facts.commit(partition, begin, encode_mark(fresh))
+        return begin, fresh
+    mark = decode_mark(facts.committed_mark(partition))
+    why = why_another(facts, partition, committed, mark, topic_id)
+    if not why and first <= committed:
+        return committed, mark._replace(topic_id=topic_id or mark.topic_id)
+    gone = {"expired": first - committed} if not why else {}
     log.warning(
-        f"messages {why}; going on from the beginning of what the topic has",
+        "messages are gone; going on from the beginning of what the topic has",
         topic=facts.topic,
         partition=partition,
         committed=committed,
         offset=first,
+        why=why or "they expired before they were read",
+        **gone,
     )
-    return first
+    facts.commit(partition, first, encode_mark(fresh))
+    return first, fresh
 
 
 def _accept(rebuild: Rebuild, lost: str, first: int) -> None:
@@ -129,5 +220,18 @@ def _accept(rebuild: Rebuild, lost: str, first: int) -> None:
     msg = (
         f"{lost}; what lies between was deleted. Put the partition's store back (from the process that had it, or from "
         "a backup), or go on with what the topic still has: --rebuild partial."
+    )
+    raise RalmError(msg)
+
+
+def _accept_another(rebuild: Rebuild, what: str, position: int, first: int) -> None:
+    if rebuild == "partial":
+        log.warning("the store is kept, and the topic is read from its beginning", what=what, offset=first)
+        return
+    msg = (
+        f"{what}. If bootstrap_servers or topic_prefix name the wrong cluster, mend that. Else start once with "
+        "--rebuild partial: all seed sets are kept, and this topic is read from its beginning, so that nothing is lost "
+        f"but what the old one had from offset {position} on. To begin with this topic alone, move the state directory "
+        "away. Nothing was changed."
     )
     raise RalmError(msg)

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec, TopicMetadata
 
 from flows.kafka.errors import is_lasting, no_broker, no_topic, refusal_advice
@@ -15,8 +16,24 @@ ASK_TIMEOUT_S = 15.0
 """How long an answer of the broker may take."""
 _ASK_AGAIN_S = 1.0
 _RETRY_S = 0.1
+_NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
+"""Sixteen zero bytes, which a broker says that knows topics by their names only."""
+_MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001 (its public name)
 _EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True)
+class TopicIdentity:
+    """By what a topic differs from another one of its name.
+
+    Attributes:
+        topic_id: its id; empty where the broker gives none.
+        partitions: how many it has; 0 where there is no such topic.
+    """
+
+    topic_id: str = ""
+    partitions: int = 0
 
 
 class BrokerProbe:
@@ -81,6 +98,25 @@ class BrokerProbe:
         if missing:
             raise RalmError(no_topic(self.servers, missing))
         return {name: sorted(found[name].partitions) for name in topics}
+
+    def identities(self, topics: Iterable[str]) -> dict[str, TopicIdentity]:
+        """The identity of each topic; those of which the broker does not say whether they exist are left out."""
+        asked = list(topics)
+        found = {}
+        for name, answer in (
+            self.admin.describe_topics(TopicCollection(asked), request_timeout=self._timeout).items() if asked else ()
+        ):
+            try:
+                described = answer.result(self._timeout + 5.0)
+            except KafkaException as error:
+                if error.args[0].code() in _MISSING:
+                    found[name] = TopicIdentity()
+            except TimeoutError:
+                pass
+            else:
+                topic_id = str(described.topic_id)
+                found[name] = TopicIdentity("" if topic_id == _NO_ID else topic_id, len(described.partitions))
+        return found
 
     def offsets(self, topic: str, partitions: Iterable[int], spec: OffsetSpec) -> dict[int, int]:
         """An offset of each partition, asked for at once; ends are those of committed messages.

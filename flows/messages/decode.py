@@ -22,6 +22,7 @@ from flows.messages.batches import (
     RawBatch,
     RawMessage,
     RequestBatch,
+    UnreadableBatch,
     UnreadableHeaders,
     headers_of,
 )
@@ -152,13 +153,12 @@ class Decoder:
         return CandidateChange(offset, candidate.item_id, candidate.retired, candidate.expires_at)
 
     def _request(self, message: RawMessage, now: int) -> Request:
-        request, most = decode_request(message.value()), self._limits.max_candidates
+        request = decode_request(message.value())
         kind, at = message.timestamp()
         clock = at if kind == APPEND_TIME else now
         if request.ts - clock > self._limits.max_future:
             raise _ahead(request.ts, clock, kind)
-        if request.candidates is not None and len(request.candidates) > most:
-            raise InvalidMessage("too_many_candidates", f"{len(request.candidates)} candidates; the most is {most}")
+        check_candidates(request, self._limits)
         _check_key(message, request.user_id)
         return request
 
@@ -258,14 +258,36 @@ def most_bytes(kind: str, limits: MessageSettings) -> int:
     return limits.max_message_bytes + (limits.max_candidates * MAX_CANDIDATE_BYTES if kind == "requests" else 0)
 
 
+def check_size(size: int, most: int) -> None:
+    """Check how many bytes a value has.
+
+    Raises:
+        InvalidMessage: when they are too many.
+    """
+    if size > most:
+        raise InvalidMessage("oversized", f"{size} bytes; the most is {most}")
+
+
+def check_candidates(request: Request, limits: MessageSettings) -> None:
+    """Check how many candidates a request names.
+
+    Raises:
+        InvalidMessage: when they are too many.
+    """
+    if request.candidates is not None and len(request.candidates) > limits.max_candidates:
+        most = limits.max_candidates
+        raise InvalidMessage("too_many_candidates", f"{len(request.candidates)} candidates; the most is {most}")
+
+
 def check_form(message: RawMessage, most: int) -> None:
     """Check size and schema version, before a value is decoded.
 
     Raises:
         InvalidMessage: when it is not to be decoded.
     """
-    if len(message) > most:
-        raise InvalidMessage("oversized", f"{len(message)} bytes; the most is {most}")
+    if isinstance(message, UnreadableBatch):
+        raise InvalidMessage("unreadable_batch", message.why)
+    check_size(len(message), most)
     for name, value in headers_of(message):
         if name == "schema_version" and value != SCHEMA_VERSION.encode():
             shown = f"{value[:64]!r}" if value else "none"

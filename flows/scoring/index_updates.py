@@ -7,7 +7,7 @@ owner that was slow, cannot bring old centroids back. What cannot be used is cou
 import time
 from collections.abc import Callable
 
-from flows.messages.batches import RawMessage, headers_of
+from flows.messages.batches import RawMessage, UnreadableBatch, headers_of
 from flows.messages.codec import decode_centroids, split_centroids_key
 from flows.messages.emission_order import EmissionOrder, order_of_centroids, order_of_tombstone
 from flows.messages.rejects import InvalidMessage
@@ -88,6 +88,8 @@ class IndexUpdates:
     def take(self, message: RawMessage) -> None:
         """Take a message, whatever is in it."""
         try:
+            if isinstance(message, UnreadableBatch):
+                raise InvalidMessage("unreadable_batch", message.why)
             model_version, item_id = split_centroids_key(message.key())
             if model_version != self._model_version:
                 return

@@ -58,6 +58,7 @@ class SeedSetWriter:
         position: the offset after the last click that was taken in.
         candidates: the same of the candidates topic.
         beside: asked at each write for what else is written: arguments of ``SeedStore.write``.
+        on_new: called with each item whose first click has come.
     """
 
     def __init__(self, store: SeedStore, options: SeedSettings) -> None:
@@ -81,6 +82,7 @@ class SeedSetWriter:
         self.position = store.position
         self.candidates = store.meta.candidates
         self.beside: Callable[[], dict[str, Any]] = dict
+        self.on_new: Callable[[str], None] = lambda _: None
 
     def apply_clicks(self, batch: ClickBatch, clock: WindowClock) -> ApplyResult:
         """Apply clicks, but for those before ``position``: what they led to is in the store too.
@@ -203,6 +205,7 @@ class SeedSetWriter:
         """Take clicks for which there is room; returns how many are late."""
         known = self.items.find(batch.item_ids)
         for place in np.flatnonzero(known < 0).tolist():
+            self.on_new(batch.item_ids[place])
             known[place] = self._new(batch.item_ids[place])
         numbers = known[batch.items]
         closes, late = clock.window_ends(batch.times)

@@ -43,7 +43,7 @@ class ItemTable:
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def __contains__(self, item_id: str) -> bool:
+    def __contains__(self, item_id: object) -> bool:
         return item_id in self._numbers
 
     def number(self, item_id: str) -> int:

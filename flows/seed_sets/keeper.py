@@ -14,7 +14,7 @@ sent counts as delivered at the second snapshot after it, and reading is resumed
 what lies between is read again, its dead letters are sent again, and its clicks, which the store has, are passed over.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,10 +28,12 @@ from flows.messages.emission_order import order_headers
 from flows.seed_sets.candidates import ServingRule
 from flows.seed_sets.clustering import ClusteringJob, ClusteringPool, ClusteringResult, is_of_model
 from flows.seed_sets.intake import SeedSetWriter
+from flows.seed_sets.item_homes import ItemHomes
 from flows.seed_sets.keeper_state import OpenWork
 from flows.seed_sets.partition_metrics import PartitionMetrics
 from flows.seed_sets.windows import WindowClock
 from monitoring import metrics
+from monitoring.recent_windows import WINDOWS
 from ralm.features import Ints
 from state.store.seed_store import SeedStore
 
@@ -48,6 +50,8 @@ class SeedSetOperator:
         store: the partition's seed sets.
         pool: where clustering runs.
         options: how seed sets and windows are kept.
+        topics: by what the topics are known again, as attributes of ``StoreMeta``.
+        emit_all: whether the centroids topic does not have what was emitted, so that all of it is due again.
         replaces: whether a new store takes the place of another, which has emitted centroids.
 
     Raises:
@@ -55,11 +59,20 @@ class SeedSetOperator:
     """
 
     def __init__(
-        self, store: SeedStore, pool: ClusteringPool, options: SeedSettings, *, replaces: bool = False
+        self,
+        store: SeedStore,
+        pool: ClusteringPool,
+        options: SeedSettings,
+        topics: Callable[[], Mapping[str, Any]] = dict,
+        *,
+        emit_all: bool = False,
+        replaces: bool = False,
     ) -> None:
         self._store = store
         self._pool = pool
         self._options = options
+        self._topics = topics
+        self._emit_all = emit_all
         self._writer = SeedSetWriter(store, options)
         self._rule = ServingRule(only_listed=options.candidates == "listed", item_ttl=options.item_ttl)
         self._running: dict[str, Future[ClusteringResult]] = {}
@@ -71,6 +84,8 @@ class SeedSetOperator:
         self._startup_messages: list[OutMessage] = []
         self._unwritten = False  # clicks that the pool must see before it clusters their items
         self._resume_at = (store.meta.resume, store.meta.resume_candidates)
+        # What this process has read: after a crash the store is ahead of it for a while.
+        self._read_clicks, self._read_candidates = self._resume_at
         self._reached: tuple[int, int] | None = None  # at the last snapshot
         self._pending: dict[str, int] = {}
         self._sent: dict[str, int] = {}  # since the last snapshot
@@ -86,6 +101,12 @@ class SeedSetOperator:
         self._writer.beside = self._beside
         self._resume(work)
 
+    def join(self, homes: ItemHomes) -> None:
+        """Have it noticed if an item of this partition is another's too."""
+        partition = self._store.meta.partition
+        homes.add(partition, self._writer.items)
+        self._writer.on_new = lambda item_id: homes.note(partition, item_id)
+
     def apply(self, batches: "list[ClickBatch | CandidateBatch]") -> list[OutMessage]:
         """Apply clicks and candidates and close windows; emits centroids and tombstones."""
         out, self._startup_messages = self._startup_messages, []
@@ -97,6 +118,7 @@ class SeedSetOperator:
                 if closed is not None:
                     out += self._close(closed)
                 out += self._apply_clicks(part)
+            self._read_clicks = batch.next_offset
             if self._replaces and self._has_caught_up(batch):
                 out += self._take_over(batch.now)
             reached = self._clock.reach(batch)
@@ -138,7 +160,7 @@ class SeedSetOperator:
         self._writer.ack_tombstones(self._acked)
         self._write()
         self._settling, self._sent = self._sent, {}
-        self._reached = (self._writer.position, self._writer.candidates)
+        self._reached = (self._read_clicks, self._read_candidates)
         self._acked, self._in_flight = self._in_flight, []
         self._older = self._older[:1] if self._versions_in_flight else self._older
         self._versions_in_flight = True
@@ -164,6 +186,7 @@ class SeedSetOperator:
             "resume_candidates": resume_candidates,
             "model_version": self._pool.model_version,
             "older_versions": self._older,
+            **self._topics(),
         }
 
     def _resume(self, work: OpenWork | None) -> None:
@@ -173,8 +196,9 @@ class SeedSetOperator:
             numbers = items.find(names)
             known = numbers >= 0
             items.dirty_from[numbers[known]], items.dirty_to[numbers[known]] = first[known], last[known]
-        if work is None or self._store.meta.model_version != self._pool.model_version:
-            # Nothing is known of what was emitted, or it was made by another model: cluster every item again.
+        other_model = self._store.meta.model_version != self._pool.model_version
+        if work is None or other_model or self._emit_all:
+            # Nothing is known of what was emitted, or it was made by another model, or is gone: cluster all again.
             everything = np.flatnonzero(items.live & ~items.withdrawn)
             items.mark(everything, self._clock.window_ends(items.last_click[everything])[0])
         unacked = self._store.unacked_tombstones()
@@ -212,6 +236,7 @@ class SeedSetOperator:
             if writer.apply_candidate(change) and change.item_id in writer.items:
                 out += self._serve(writer.items.find([change.item_id]), self._clock.reached)
         writer.candidates = max(writer.candidates, batch.next_offset)
+        self._read_candidates = batch.next_offset
         return out
 
     def _close(self, closed: int) -> list[OutMessage]:
@@ -229,11 +254,15 @@ class SeedSetOperator:
         shed = 0
         for number, window in zip(numbers.tolist(), windows.tolist(), strict=True):
             item_id = items.name(number)
-            shed += item_id in self._pending and item_id not in self._running
+            if item_id in self._pending and item_id not in self._running:
+                shed += 1
+                WINDOWS.settled(self._pending[item_id], "shed")
             # An item that waits keeps its place, so that the longest waiting is always next and none is forgotten.
             self._pending[item_id] = window
         metrics.RECLUSTERS.labels("shed").inc(shed)
-        metrics.WINDOWS_CLOSED.inc(len(np.unique(windows)))
+        ends, due = np.unique(windows, return_counts=True)
+        metrics.WINDOWS_CLOSED.inc(len(ends))
+        WINDOWS.closed(self._store.meta.partition, dict(zip(ends.tolist(), due.tolist(), strict=True)))
         return self._serve(np.flatnonzero(items.live), reached, touched=numbers)
 
     def _serve(self, numbers: Ints, now: int, touched: Ints | None = None) -> list[OutMessage]:
@@ -286,7 +315,8 @@ class SeedSetOperator:
     def _dropped(self, item_ids: list[str]) -> list[OutMessage]:
         """Items have been dropped with their seeds."""
         for item_id in item_ids:
-            self._pending.pop(item_id, None)
+            if (window := self._pending.pop(item_id, None)) is not None:
+                WINDOWS.settled(window, "evicted")
             running = self._running.pop(item_id, None)
             if running is not None and not running.cancel():
                 running.result()  # it may be tidying the very seeds that are to go
@@ -316,6 +346,7 @@ class SeedSetOperator:
         job, items = result.job, self._writer.items
         number = items.number(job.item_id)
         metrics.SEED_EVICTIONS.inc(result.evicted)
+        WINDOWS.settled(job.until, result.outcome)
         is_due = self._pending.get(job.item_id) == job.until
         if is_due:
             del self._pending[job.item_id]
@@ -333,7 +364,7 @@ class SeedSetOperator:
         metrics.CENTROIDS_TIME.set_to_current_time()
         items.emitted[number], items.unsure[number] = job.window_end, False
         self._sent[job.item_id] = job.until
-        headers = [*_HEADERS, ("model_version", self._pool.model_version.encode())]
+        headers = self._pool.headers_of(job)
         return [OutMessage(centroids_key(self._pool.model_version, job.item_id), result.centroids, headers)]
 
     def _is_emitted(self, item_id: str) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flows.kafka.first_offset import HeldOffsets
 from flows.support.errors import RalmError
-from state.directory import mark_format, partition_counts, store_paths
+from state.directory import begun_partitions, mark_format, noted_counts, partition_counts, store_paths
 from state.store.layout import NOTHING_SETTLED, StoreError, StoreMeta
 from state.store.seed_store import NothingWrittenError, SeedStore
 
@@ -19,10 +19,14 @@ class StateFacts:
     Attributes:
         partitions: the most partitions that the clicks topic has had, 0 when nothing ran here yet.
         stores: what each store knows of itself, by partition.
+        first_count: how many partitions the clicks topic had at first, 0 when that is not noted.
+        begun: the partitions of each kind of topic of which it is fixed where the first start began.
     """
 
     partitions: int = 0
     stores: Mapping[int, StoreMeta] = field(default_factory=dict)
+    first_count: int = 0
+    begun: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
     @property
     def is_new(self) -> bool:
@@ -40,13 +44,23 @@ class StateFacts:
         if meta is None:
             return None
         if kind == "clicks":
-            return HeldOffsets(meta.resume, meta.position)
-        return HeldOffsets(meta.resume_candidates, meta.candidates)
+            return HeldOffsets(meta.resume, meta.position, meta.clicks_mark)
+        return HeldOffsets(meta.resume_candidates, meta.candidates, meta.candidates_mark)
+
+    def was_lost(self, partition: int) -> bool:
+        """Whether this directory knows a partition, and has no store of it."""
+        return partition in self.begun.get("clicks", ()) and partition not in self.stores
+
+    def is_first(self, partition: int) -> bool:
+        """Whether nothing here says that a partition of clicks was begun, nor that it came when the topic grew."""
+        grown = 0 < self.first_count <= partition
+        return not grown and partition not in self.stores and partition not in self.begun.get("clicks", ())
 
     def is_filled(self, partition: int) -> bool:
         """Whether anything that a partition's store holds has settled."""
         meta = self.stores.get(partition)
-        return meta is not None and meta.resume != NOTHING_SETTLED
+        # Where clicks begin is fixed before any is read; candidates say when a first epoch has settled.
+        return meta is not None and meta.resume_candidates != NOTHING_SETTLED
 
 
 def open_state_dir(state_dir: Path) -> StateFacts:
@@ -62,7 +76,9 @@ def open_state_dir(state_dir: Path) -> StateFacts:
             meta = _meta(path)
             if meta is not None:
                 stores[partition] = meta
-        return StateFacts(max(partition_counts(state_dir), default=0), stores)
+        counts, noted = partition_counts(state_dir), noted_counts(state_dir)
+        begun = {kind: found for kind in ("clicks", "requests") if (found := begun_partitions(state_dir, kind))}
+        return StateFacts(max(counts, default=0), stores, min(noted, default=0), begun)
     except StoreError as error:
         raise RalmError(str(error)) from error
     except OSError as error:

@@ -37,13 +37,24 @@ HEALTHY = [
         "scorers ignore centroids of another version.",
         {"{{instance}} {{flow}} {{version}} model {{model_version}}": here("ralm_build_info")},
         6,
-        "number",
+        "names",
     ),
     Panel(
         "How long has each process been running?",
         "dtdurations",
         "A saw-tooth means that it starts again and again; see the runbook RalmRestarting.",
         {"{{instance}}": f"time() - {here('process_start_time_seconds')}"},
+    ),
+    Panel(
+        "How often did each process start within the hour?",
+        "short",
+        "Starts, and those that followed a drain: releases. Starts without a drain are crashes; more than two in half "
+        "an hour wake somebody: RalmRestarting.",
+        {
+            "{{instance}} starts": f"changes({here('process_start_time_seconds')}[1h])",
+            "{{instance}} after a drain": f"max_over_time({here('ralm_drained_stops_total')}[1h]) - "
+            f"min_over_time({here('ralm_drained_stops_total')}[1h])",
+        },
     ),
     Panel(
         "How much processor does each process use?",

@@ -1,6 +1,6 @@
 """What is being rejected? Dead letters, late clicks, clusterings without centroids, cut answers, refused writes."""
 
-from monitoring.panels.base import Panel, here, rate
+from monitoring.panels.base import RARE, Panel, here, rate
 
 REJECTED = [
     Panel(
@@ -13,8 +13,9 @@ REJECTED = [
     Panel(
         "Why are messages rejected?",
         "mps",
-        "By topic and reason. A new reason all at once is a changed producer: send it one example.",
-        {"{{topic_kind}} {{reason}}": f"{rate('ralm_dead_letters_total', 'topic_kind, reason')} > 0"},
+        "By topic and reason, over 15 minutes; empty where all can be used. "
+        "A new reason all at once is a changed producer: send it one example.",
+        {"{{topic_kind}} {{reason}}": f"{rate('ralm_dead_letters_total', 'topic_kind, reason', RARE)} > 0"},
     ),
     Panel(
         "Which topics are not read?",
@@ -28,14 +29,17 @@ REJECTED = [
         "How many clicks are late?",
         "cps",
         "They still become seeds, one window later. Many: raise the allowed lateness, or a producer sends in bulk.",
-        {"{{instance}}": rate("ralm_late_clicks_total", "instance")},
+        {
+            "late {{instance}}": rate("ralm_late_clicks_total", "instance"),
+            "items in two partitions {{instance}}": rate("ralm_split_items_total", "instance"),
+        },
     ),
     Panel(
         "What becomes of clusterings?",
         "cps",
         "failed: the log has why; tried again when the next window closes. no_vectors: users whom the bundle does not "
         "know, train anew. too_few_seeds: items with little traffic.",
-        {"{{outcome}}": rate("ralm_reclusters_total", "outcome")},
+        {"{{outcome}}": rate("ralm_reclusters_total", "outcome", RARE)},
     ),
     Panel(
         "How many answers are cut?",

@@ -73,6 +73,23 @@ class ManifestFingerprint(NamedTuple):
 NO_FINGERPRINT = ManifestFingerprint(0, 0, 0)
 
 
+class TopicMark(NamedTuple):
+    """By what the partition of a topic is known again, should the topic be made anew under its name.
+
+    Attributes:
+        topic_id: the topic's id; empty where the broker gives none.
+        offset: of a message that was read from it, -1 before the first.
+        time: that message's time, ms since the epoch.
+    """
+
+    topic_id: str = ""
+    offset: int = -1
+    time: int = 0
+
+
+NO_MARK = TopicMark()
+
+
 @dataclass(frozen=True)
 class StoreMeta:
     """What a store knows of itself.
@@ -90,6 +107,9 @@ class StoreMeta:
         format: the version of the layout.
         epoch: how many batches were written since the store was made.
         manifest: RocksDB's MANIFEST as it was before the last batch.
+        clicks_mark: by what the clicks topic is known again.
+        candidates_mark: the same of the candidates topic.
+        centroids_id: id of the topic to which the centroids went; empty where the broker gives none.
     """
 
     topic: str
@@ -103,6 +123,9 @@ class StoreMeta:
     format: int = STATE_FORMAT
     epoch: int = 0
     manifest: ManifestFingerprint = NO_FINGERPRINT
+    clicks_mark: TopicMark = NO_MARK
+    candidates_mark: TopicMark = NO_MARK
+    centroids_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -229,18 +252,26 @@ def decode_meta(path: Path, value: bytes) -> StoreMeta:
             at = {"resume": found["position"], "resume_candidates": found["candidates"]}
             found |= {"format": STATE_FORMAT, **at}
         found |= {"manifest": ManifestFingerprint(*found["manifest"]), "older_versions": tuple(found["older_versions"])}
+        found |= {name: TopicMark._make(found[name]) for name in ("clicks_mark", "candidates_mark") if name in found}
         meta = StoreMeta(**found)
     except (KeyError, TypeError):
         raise _damaged_meta(path, value) from None
-    numbers = (meta.partition, meta.position, meta.candidates, meta.epoch, *meta.manifest)
-    resume = (meta.resume, meta.resume_candidates)
-    texts = (meta.topic, meta.model_version, *meta.older_versions)
-    if any(type(n) is not int or n < 0 for n in numbers) or any(type(t) is not str for t in texts):
-        raise _damaged_meta(path, value)
-    reach = (meta.position, meta.candidates)
-    if any(type(n) is not int or not NOTHING_SETTLED <= n <= end for n, end in zip(resume, reach, strict=True)):
+    if not _is_sound(meta):
         raise _damaged_meta(path, value)
     return meta
+
+
+def _is_sound(meta: StoreMeta) -> bool:
+    """Whether everything in it is of its type and within its bounds."""
+    marks = (meta.clicks_mark, meta.candidates_mark)
+    numbers = (meta.partition, meta.position, meta.candidates, meta.epoch, *meta.manifest)
+    lower = (meta.resume, meta.resume_candidates, *(mark.offset for mark in marks))
+    texts = (meta.topic, meta.model_version, *meta.older_versions, meta.centroids_id, *(m.topic_id for m in marks))
+    if any(type(n) is not int for n in (*numbers, *lower, *(mark.time for mark in marks))):
+        return False
+    if any(type(text) is not str for text in texts) or min(numbers) < 0 or min(lower) < NOTHING_SETTLED:
+        return False
+    return meta.resume <= meta.position and meta.resume_candidates <= meta.candidates
 
 
 def _damaged_meta(path: Path, value: bytes) -> StoreError:

@@ -57,7 +57,13 @@ class Told:
     def committed(self, _: int) -> int | None:
         return None
 
-    def commit(self, *_: int) -> None:
+    def committed_mark(self, _: int) -> str:
+        return ""
+
+    def message_time(self, *_: int) -> None:
+        return None
+
+    def commit(self, *_: Any) -> None:
         pass
 
 
@@ -66,7 +72,7 @@ class Loader:
 
     made: ClassVar["list[Loader]"] = []
 
-    def __init__(self, index: LiveIndex, *_: Any) -> None:
+    def __init__(self, index: LiveIndex, *_: Any, **__: Any) -> None:
         self.index = index
         self.failure: Exception | None = None
         self.calls: list[str] = []
@@ -115,11 +121,17 @@ def test_the_score_side_takes_requests_once_its_index_is_loaded(runtime: Runtime
 
 def test_latest_is_for_a_very_first_start_only(runtime: Runtime) -> None:
     starts = [
-        [with_state(runtime, state, start_from="latest")._begin(kind)(Told(), 0) for kind in KINDS]
-        for state in (StateFacts(), StateFacts(4), StateFacts(0, {1: StoreMeta("clicks", 1)}))
+        [with_state(runtime, state, start_from="latest", rebuild="partial")._begin(kind)(Told(), 0) for kind in KINDS]
+        for state in (
+            StateFacts(),
+            StateFacts(2, {1: StoreMeta("clicks", 1)}),  # it was killed when it had fixed one partition only
+            StateFacts(4, {}, 4, {"clicks": frozenset({0}), "requests": frozenset({0})}),
+            StateFacts(4, {0: StoreMeta("clicks", 0)}, 4, {"clicks": frozenset({0}), "requests": frozenset({1})}),
+        )
     ]
-    # Requests have no store: where they begin is for the group to say.
-    assert starts == [[9, 3, 9], [3, 3, 9], [3, 3, 9]]
+    assert starts == [[9, 3, 9], [9, 3, 9], [3, 3, 3], [3, 3, 3]]
+    grown = with_state(runtime, StateFacts(4, {}, 4), start_from="latest")
+    assert grown._begin("clicks")(Told(), 4) == 3
 
 
 def test_a_store_says_where_to_read_on(runtime: Runtime) -> None:

@@ -127,7 +127,7 @@ class MovingTopic(EmptyTopic):
     def position(self, _: int) -> int:
         return self.at
 
-    def commit(self, partition: int, offset: int) -> None:
+    def commit(self, partition: int, offset: int, _: str) -> None:
         self.committed.append((partition, offset))
 
 

@@ -4,8 +4,16 @@ from typing import Any
 
 import pytest
 
-from flows.kafka.first_offset import HeldOffsets, begin_with_group, begin_with_store
+from flows.kafka.first_offset import (
+    Beginning,
+    BeginRules,
+    HeldOffsets,
+    begin_with_group,
+    begin_with_store,
+)
+from flows.kafka.topic_marks import decode_mark, encode_mark
 from flows.support.errors import RalmError
+from state.store.layout import NO_MARK, TopicMark
 
 
 class Facts:
@@ -13,8 +21,10 @@ class Facts:
 
     topic = "clicks"
 
-    def __init__(self, first: int, end: int, committed: int | None = None) -> None:
-        self._bounds, self._committed = (first, end), committed
+    def __init__(
+        self, first: int, end: int, committed: int | None = None, mark: TopicMark = NO_MARK, time: int | None = None
+    ) -> None:
+        self._bounds, self._committed, self._mark, self._time = (first, end), committed, mark, time
         self.told: list[tuple[int, int]] = []
 
     def bounds(self, _: int) -> tuple[int, int]:
@@ -23,13 +33,25 @@ class Facts:
     def committed(self, _: int) -> int | None:
         return self._committed
 
-    def commit(self, partition: int, offset: int) -> None:
+    def committed_mark(self, _: int) -> str:
+        return encode_mark(self._mark)
+
+    def message_time(self, _: int, offset: int) -> int | None:
+        assert self._bounds[0] <= offset < self._bounds[1]
+        return self._time
+
+    def commit(self, partition: int, offset: int, mark: str = "") -> None:
+        assert decode_mark(mark).offset == -1
         self.told.append((partition, offset))
 
 
+def beginning(facts: Facts, held: HeldOffsets | None = None, **options: Any) -> Beginning:
+    given: dict[str, Any] = {"start_from": "earliest", "rebuild": "complete", **options}
+    return begin_with_store(facts, 2, held, BeginRules(**given))
+
+
 def begin(facts: Facts, held: HeldOffsets | None = None, **options: Any) -> int:
-    given = {"start_from": "earliest", "rebuild": "complete", "new": False, **options}
-    return begin_with_store(facts, 2, held, **given)
+    return beginning(facts, held, **options).offset
 
 
 @pytest.mark.parametrize(
@@ -53,15 +75,55 @@ def test_messages_that_a_store_lacks_and_the_topic_has_no_more_are_refused(capsy
     assert begin(Facts(9, 20), HeldOffsets(5, 8), compacted=True) == 9
 
 
-def test_a_topic_that_ends_before_the_store_is_another(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(RalmError, match=r"ends at offset 7, but the state has messages up to 8: the topic was made an"):
+def test_a_topic_that_ends_before_the_store_is_another() -> None:
+    with pytest.raises(RalmError, match=r"ends at offset 7, and was read up to 8: the topic was made anew"):
         begin(Facts(0, 7), HeldOffsets(5, 8))
-    assert begin(Facts(0, 8), HeldOffsets(5, 8)) == 5
+    assert beginning(Facts(0, 8), HeldOffsets(5, 8)) == (5, False)
+
+
+OLD, NEW = TopicMark("old", 6, 1000), TopicMark("new")
+
+
+@pytest.mark.parametrize(
+    ("facts", "mark", "topic_id", "why"),
+    [
+        (Facts(2, 20), OLD, "new", "its id is new, and was old"),
+        (Facts(2, 7), OLD, "old", "its end was lost, as when a replica that lags takes the lead"),
+        (Facts(2, 20, time=999), OLD, "old", "message at offset 6 is of 999 ms, and was of 1000 ms: its end was lost"),
+        (Facts(2, 20, time=999), OLD._replace(topic_id=""), "", "the topic was made anew"),
+        (Facts(2, 20, time=999), OLD._replace(topic_id=""), "new", "the topic was made anew"),
+    ],
+)
+def test_another_topic_than_the_store_was_filled_from_is_refused_or_read_from_its_beginning(
+    facts: Facts, mark: TopicMark, topic_id: str, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = HeldOffsets(5, 8, mark)
+    with pytest.raises(RalmError, match="not what the store was filled from") as refused:
+        begin(facts, held, topic_id=topic_id)
+    assert why in str(refused.value)
+    assert "--rebuild partial: all seed sets are kept" in str(refused.value)
+    assert beginning(facts, held, topic_id=topic_id, rebuild="partial") == (2, True)
+    # What the candidates topic said is kept, and nothing is lost by reading it from its beginning.
+    assert beginning(facts, held, topic_id=topic_id, compacted=True) == (2, True)
+    assert why in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("facts", "topic_id"),
+    [
+        (Facts(2, 20, time=1000), "old"),
+        (Facts(2, 20, time=1000), ""),
+        (Facts(2, 20), "old"),  # the message was compacted away, or does not come
+        (Facts(7, 20), "old"),  # it has expired
+    ],
+)
+def test_the_topic_that_the_store_was_filled_from_is_known_again(facts: Facts, topic_id: str) -> None:
+    assert beginning(facts, HeldOffsets(5, 8, OLD), topic_id=topic_id) == (max(5, facts.bounds(2)[0]), False)
 
 
 @pytest.mark.parametrize(("start_from", "expected"), [("earliest", 3), ("latest", 20)])
 def test_a_partition_that_was_never_read_begins_as_it_is_set(start_from: str, expected: int) -> None:
-    assert begin(Facts(3, 20), start_from=start_from) == expected
+    assert beginning(Facts(3, 20), start_from=start_from) == (expected, True)
 
 
 def test_a_store_that_lies_elsewhere_is_rebuilt_if_the_topic_has_all_of_it() -> None:
@@ -71,24 +133,41 @@ def test_a_store_that_lies_elsewhere_is_rebuilt_if_the_topic_has_all_of_it() -> 
     assert begin(Facts(3, 20, committed=8), rebuild="partial") == 3
     assert begin(Facts(3, 20, committed=8), compacted=True) == 3
     assert begin(Facts(3, 20, committed=8), new=True) == 3  # the state was moved away, to begin anew
+    assert begin(Facts(3, 20, committed=8), new=True, start_from="latest") == 3  # which is for a first start
+    with pytest.raises(RalmError, match="its store is not in this state directory"):
+        begin(Facts(3, 20), lost=True)  # of which the group has forgotten
 
 
 def test_requests_go_on_where_the_group_is() -> None:
-    facts = Facts(3, 20, committed=8)
-    assert begin_with_group(facts, 2, start_from="latest") == 8
+    facts = Facts(3, 20, committed=8, mark=OLD, time=1000)
+    assert begin_with_group(facts, 2, start_from="latest", topic_id="old") == (8, OLD)
+    assert begin_with_group(Facts(3, 20, committed=8), 2, start_from="latest") == (8, NO_MARK)
     assert not facts.told
 
 
-@pytest.mark.parametrize(("start_from", "expected"), [("earliest", 3), ("latest", 20)])
-def test_where_requests_begin_is_decided_once(start_from: str, expected: int) -> None:
+@pytest.mark.parametrize(
+    ("start_from", "begun", "expected"),
+    [("earliest", False, 3), ("latest", False, 20), ("earliest", True, 3), ("latest", True, 3)],
+)
+def test_where_requests_begin_is_decided_once(start_from: str, begun: bool, expected: int) -> None:
     facts = Facts(3, 20)
-    assert begin_with_group(facts, 2, start_from=start_from) == expected
+    found = begin_with_group(facts, 2, start_from=start_from, begun=begun, topic_id="new")
+    assert found == (expected, NEW)
     assert facts.told == [(2, expected)]
 
 
-@pytest.mark.parametrize(("committed", "why"), [(2, "expired"), (21, "made anew")])
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        (Facts(3, 20, 2), "expired"),
+        (Facts(3, 20, 21), "made anew"),
+        (Facts(3, 20, 8, OLD), "its id is new"),
+        (Facts(3, 20, 8, OLD._replace(topic_id=""), 999), "made anew"),
+    ],
+)
 def test_requests_that_are_gone_are_told_and_stop_nothing(
-    committed: int, why: str, capsys: pytest.CaptureFixture[str]
+    facts: Facts, why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert begin_with_group(Facts(3, 20, committed), 2, start_from="latest") == 3
+    assert begin_with_group(facts, 2, start_from="latest", topic_id="new") == (3, NEW)
+    assert facts.told == [(2, 3)]
     assert why in "".join(capsys.readouterr())

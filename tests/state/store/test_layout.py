@@ -24,6 +24,7 @@ from state.store.layout import (
     StoreError,
     StoreKey,
     StoreMeta,
+    TopicMark,
     decode_candidate_entry,
     decode_head,
     decode_meta,
@@ -120,7 +121,9 @@ META = StoreMeta("clicks", 3, 7, 8, 6, -1, "m", ("l", "k"), epoch=5, manifest=Ma
 
 
 def test_what_a_store_knows_of_itself_comes_back(tmp_path: Path) -> None:
-    assert decode_meta(tmp_path, encode_meta(META)) == META
+    marks = {"clicks_mark": TopicMark("x", 6, 1000), "candidates_mark": TopicMark(), "centroids_id": "y"}
+    for meta in (META, replace(META, **marks)):
+        assert decode_meta(tmp_path, encode_meta(meta)) == meta
 
 
 @pytest.mark.parametrize(
@@ -130,6 +133,10 @@ def test_what_a_store_knows_of_itself_comes_back(tmp_path: Path) -> None:
         ({"partition": "3"}, "does not say what it is"),
         ({"manifest": [1, 2]}, "does not say what it is"),
         ({"older_versions": [1]}, "does not say what it is"),
+        ({"clicks_mark": ["x", 1]}, "does not say what it is"),
+        ({"clicks_mark": ["x", -2, 0]}, "does not say what it is"),
+        ({"candidates_mark": [1, 1, 0]}, "does not say what it is"),
+        ({"centroids_id": None}, "does not say what it is"),
         ({"resume": 8}, "does not say what it is"),
         ({"resume_candidates": -2}, "does not say what it is"),
         ({"strange": 1}, "does not say what it is"),

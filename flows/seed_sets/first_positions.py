@@ -1,0 +1,108 @@
+"""Where this process begins to read the topics that its stores are filled from; fixed in a store before any is read."""
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flows.config.settings import Settings
+from flows.kafka.first_offset import Beginning, BeginRules, PartitionFacts, begin_with_store
+from flows.kafka.topic_marks import TopicMarks, is_within
+from flows.seed_sets.state_facts import StateFacts
+from flows.support.errors import RalmError
+from state.directory import note_begun
+from state.owner_lock import file_lock
+from state.store.layout import NO_MARK, NOTHING_SETTLED
+from state.store.seed_store import Changes, SeedStore, StoreError
+
+
+@dataclass
+class FirstPositions:
+    """Decides where the partitions of clicks and candidates begin, each once.
+
+    What is decided for the first time, or other than a store has it, is written to the store at once: ``--start-from
+    latest`` holds for the first start only, however soon a crash comes after it.
+
+    Attributes:
+        settings: the settings.
+        state: what the state directory held when the process started.
+        topic: the clicks topic.
+        marks: of what was read; those of the stores are added.
+    """
+
+    settings: Settings
+    state: StateFacts
+    topic: str
+    marks: TopicMarks = field(default_factory=TopicMarks)
+    _decided: dict[tuple[str, int], Beginning] = field(default_factory=dict)
+
+    def begin(self, kind: str, facts: PartitionFacts, partition: int, topic_id: str) -> int:
+        """The offset at which a partition of ``clicks`` or ``candidates`` begins.
+
+        Raises:
+            RalmError: when messages that the store lacks are gone, or the topic is not the one that it was filled from.
+        """
+        if (kind, partition) not in self._decided:
+            self._decided[kind, partition] = self._decide(kind, facts, partition, topic_id)
+        return self._decided[kind, partition].offset
+
+    def fix(self, partitions: list[int]) -> None:
+        """Write to the stores what was decided.
+
+        Raises:
+            RalmError: when a store, or the note of it, cannot be written.
+        """
+        state_dir = Path(self.settings.state_dir)
+        try:
+            with file_lock(state_dir / "partitions.lock"):
+                for partition in partitions:
+                    self._fix(state_dir, partition)
+                note_begun(state_dir, "clicks", partitions)
+        except StoreError as error:
+            raise RalmError(str(error)) from error
+        except OSError as error:
+            msg = f"{state_dir} cannot be written: {error}. Once that is mended, start again: nothing is lost."
+            raise RalmError(msg) from error
+
+    def held_marks(self, kind: str, bounds: Mapping[int, tuple[int, int]]) -> dict[int, int]:
+        """The offsets of the messages by which stores know a topic again, of those that it may have, by partition."""
+        marks = {p: held.mark for p in bounds if (held := self.state.held(kind, p)) is not None}
+        return {partition: mark.offset for partition, mark in marks.items() if is_within(mark, bounds[partition])}
+
+    def _decide(self, kind: str, facts: PartitionFacts, partition: int, topic_id: str) -> Beginning:
+        s, state = self.settings, self.state
+        held = state.held(kind, partition)
+        # ``latest`` is for a very first start only; later, a partition without a position is a new one.
+        latest = kind == "clicks" and s.start_from == "latest" and state.is_first(partition)
+        rules = BeginRules(
+            "latest" if latest else "earliest",
+            s.rebuild,
+            new=state.is_new and not s.addresses,
+            lost=state.was_lost(partition),
+            compacted=kind == "candidates",
+            topic_id=topic_id,
+        )
+        decided = begin_with_store(facts, partition, held, rules)
+        same = NO_MARK if held is None or decided.anew else held.mark
+        if not is_within(same, facts.bounds(partition)):
+            same = NO_MARK._replace(topic_id=same.topic_id)
+        self.marks.set(kind, partition, same._replace(topic_id=topic_id or same.topic_id))
+        return decided
+
+    def _fix(self, state_dir: Path, partition: int) -> None:
+        clicks, candidates = (self._decided.get((kind, partition)) for kind in ("clicks", "candidates"))
+        begun = self.state.held("clicks", partition) is not None
+        changed: dict[str, Any] = {}
+        position = None
+        if clicks is not None and clicks.anew:
+            position = clicks.offset
+            changed |= {"resume": clicks.offset, "clicks_mark": self.marks.of("clicks", partition)}
+        if candidates is not None and candidates.anew and begun:
+            resume = {"candidates": candidates.offset, "resume_candidates": NOTHING_SETTLED}
+            changed |= {**resume, "candidates_mark": self.marks.of("candidates", partition)}
+        if not changed:
+            return
+        path, capacity = state_dir / "seeds" / f"{partition:05d}", self.settings.max_seeds
+        with closing(SeedStore.open(path, topic=self.topic, partition=partition, capacity=capacity)) as store:
+            store.write(Changes(), position=store.position if position is None else position, **changed)

@@ -1,0 +1,184 @@
+"""Topics that are made anew, deleted or grown, under a flow and while it is stopped: noticed, said, handled."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+from brokers.topics import wait_for_topics
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from scenario import is_final, last_centroids, oracle, send_clicks, send_request, stored
+from waiting import wait_until
+
+from flows.config.flow_process import free_port
+
+pytestmark = [pytest.mark.broker, pytest.mark.embedded_too]
+
+
+COMPACTED = ("candidates", "centroids")
+
+
+def some_clicks(item: str, users: range) -> list[dict[str, object]]:
+    now = int(time.time() * 1000) - 3000
+    return [{"user_id": f"user-{user}", "item_id": item, "ts": now + user} for user in users]
+
+
+def delete(client: Any, *kinds: str) -> None:
+    admin = AdminClient({"bootstrap.servers": client.servers})
+    for done in admin.delete_topics([client.prefix + kind for kind in kinds]).values():
+        done.result(20)
+    wait_until(lambda: not {client.prefix + kind for kind in kinds} & set(admin.list_topics(timeout=10).topics))
+
+
+def make(client: Any, *kinds: str, partitions: int = 4) -> None:
+    admin = AdminClient({"bootstrap.servers": client.servers})
+    config = {kind: {"cleanup.policy": "compact" if kind in COMPACTED else "delete"} for kind in kinds}
+    new = [NewTopic(client.prefix + kind, partitions, 1, config=config[kind]) for kind in kinds]
+    for done in admin.create_topics(new).values():
+        done.result(20)
+    wait_for_topics(client.servers, [client.prefix + kind for kind in kinds])
+
+
+def make_anew(client: Any, *kinds: str, partitions: int = 4) -> Any:
+    """Delete topics and make them again; a new client, since the old one does not know of it."""
+    delete(client, *kinds)
+    make(client, *kinds, partitions=partitions)
+    return type(client)(client.servers, client.prefix)
+
+
+def ready(port: int) -> dict[str, Any]:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=10) as page:
+            found = json.load(page)
+    except HTTPError as error:
+        found = json.load(error)
+    except OSError:
+        return {"ready": False, "conditions": {}}
+    return dict(found)
+
+
+def test_clicks_made_anew_while_stopped_are_refused_and_then_read_with_all_seeds_kept(
+    client: Any, flow: Callable[..., Any]
+) -> None:
+    old, new = some_clicks("old", range(50)), some_clicks("new", range(80)) + some_clicks("newer", range(90))
+    running = flow()
+    running.start()
+    send_clicks(client, old)
+    wait_until(lambda: is_final(client, oracle(old, 10**9), least=3))
+    assert running.stop() == [0]
+    client = make_anew(client, "clicks")
+    send_clicks(client, new)
+    assert running.start().wait(120) == 1
+    assert "is not what the store was filled from" in running.log_text()
+    assert stored(running.home) == oracle(old, 10**9)
+    running.processes.clear()
+    running.environment["RALM_REBUILD"] = "partial"
+    running.start()
+    wait_until(lambda: is_final(client, oracle(old + new, 10**9), least=3))
+    assert running.stop() == [0]
+    assert stored(running.home) == oracle(old + new, 10**9)
+    del running.environment["RALM_REBUILD"]  # it was for once
+    running.start()
+    send_clicks(client, more := some_clicks("old", range(50, 60)))
+    wait_until(lambda: is_final(client, oracle(old + new + more, 10**9), least=3))
+    assert running.stop() == [0]
+
+
+def test_requests_and_candidates_made_anew_while_stopped_are_read_from_their_beginning(
+    client: Any, flow: Callable[..., Any]
+) -> None:
+    running, made = flow(start_from="latest"), some_clicks("one", range(40))
+    port = free_port("127.0.0.1", 0)
+    running.environment["RALM_METRICS_PORT"] = str(port)
+    running.start()
+    wait_until(lambda: ready(port)["ready"])
+    send_clicks(client, made)
+    client.send("candidates", "gone", None)
+    for number in range(5):
+        send_request(client, number, "user-1", int(time.time() * 1000))
+    client.flush()
+    wait_until(lambda: len(client.read("scores")) >= 5 and is_final(client, oracle(made, 10**9), least=3))
+    assert running.stop() == [0]
+    client = make_anew(client, "requests", "candidates")
+    client.send("candidates", "one", None)  # it is taken down
+    for number in range(100, 140):
+        send_request(client, number, "user-1", int(time.time() * 1000))
+    client.flush()
+    running.start()
+    answered = {f"r{number}" for number in (*range(5), *range(100, 140))}
+    wait_until(lambda: {json.loads(m.value())["request_id"] for m in client.read("scores")} == answered)
+    wait_until(lambda: any(m.value() is None for m in client.read("centroids")))
+    assert running.stop() == [0]
+
+
+def test_centroids_made_anew_while_stopped_are_sent_again(client: Any, flow: Callable[..., Any]) -> None:
+    running, made = flow(), some_clicks("one", range(40)) + some_clicks("two", range(30))
+    running.start()
+    send_clicks(client, made)
+    wait_until(lambda: is_final(client, oracle(made, 10**9), least=3))
+    assert running.stop() == [0]
+    client = make_anew(client, "centroids", partitions=3)
+    running.start()
+    wait_until(lambda: set(last_centroids(client)) == {"one", "two"})
+    assert running.stop() == [0]
+
+
+@pytest.mark.parametrize("kind", ["clicks", "centroids"])
+def test_a_topic_made_anew_under_a_flow_ends_it(client: Any, flow: Callable[..., Any], kind: str) -> None:
+    running, made = flow(), some_clicks("one", range(40))
+    process = running.start()
+    send_clicks(client, made)
+    wait_until(lambda: is_final(client, oracle(made, 10**9), least=3))
+    client = make_anew(client, kind)
+    if kind == "clicks":
+        send_clicks(client, some_clicks("one", range(100)))
+    assert process.wait(60) == 1
+    running.processes.clear()
+    assert f"the topic {client.prefix}{kind} was made anew while the flow ran" in running.log_text()
+
+
+def test_a_flow_says_what_becomes_of_its_topics_and_is_not_ready(client: Any, flow: Callable[..., Any]) -> None:
+    running, port = flow(), free_port("127.0.0.1", 0)
+    running.environment["RALM_METRICS_PORT"] = str(port)
+    process = running.start()
+    wait_until(lambda: ready(port)["ready"])
+    assert ready(port)["conditions"]["topics"]["ok"]
+    admin = AdminClient({"bootstrap.servers": client.servers})
+    for done in admin.create_partitions([NewPartitions(client.prefix + "requests", 6)]).values():
+        done.result(20)
+    wait_until(lambda: "requests has grown from 4 to 6 partitions" in str(ready(port)["conditions"]["topics"]))
+    delete(client, "clicks")
+    wait_until(lambda: "clicks is gone: somebody deleted it" in str(ready(port)["conditions"]["topics"]))
+    assert not ready(port)["ready"]
+    make(client, "clicks")
+    assert process.wait(60) == 1
+    running.processes.clear()
+
+
+def test_a_scorer_reads_partitions_that_the_centroids_topic_gets(client: Any, flow: Callable[..., Any]) -> None:
+    running, made = flow(), some_clicks("one", range(40))
+    running.start()
+    send_clicks(client, made)
+    wait_until(lambda: is_final(client, oracle(made, 10**9), least=3))
+    admin = AdminClient({"bootstrap.servers": client.servers})
+    for done in admin.create_partitions([NewPartitions(client.prefix + "centroids", 9)]).values():
+        done.result(20)
+    found: set[str] = set()
+    number = 0
+
+    def all_are_served() -> bool:
+        nonlocal number
+        number += 1
+        send_request(client, number, "user-1", int(time.time() * 1000))
+        client.flush()
+        for message in client.read("scores"):
+            found.update(score["item_id"] for score in json.loads(message.value()).get("scores", []))
+        return items <= found
+
+    items = {f"item-{n}" for n in range(12)}
+    send_clicks(type(client)(client.servers, client.prefix), [c for i in items for c in some_clicks(i, range(10))])
+    wait_until(all_are_served)
+    assert running.stop() == [0]

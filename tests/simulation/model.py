@@ -1,0 +1,132 @@
+"""What the README and the decisions 18 and 19 promise, and nothing of how it is done: what must have come in the end.
+
+It reads a partition's two logs once, in the order of their offsets, and keeps every click.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+Seeds = dict[int, int]
+"""Of each user's key the time of its newest click."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The settings, ms."""
+
+    window: int
+    lateness: int
+    idle_after: int
+    max_seeds: int
+    item_ttl: int
+    retention: int
+    max_items: int
+    max_listings: int
+    only_listed: bool
+    min_seeds: int
+    max_future: int
+
+
+@dataclass(frozen=True)
+class Click:
+    """A good message of the clicks topic: when it came by the broker's clock, and what it says."""
+
+    came: int
+    item: str
+    user: int
+    ts: int
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A good message of the candidates topic."""
+
+    item: str
+    retired: bool
+    expires_at: int | None
+
+
+@dataclass
+class Model:
+    """A partition: ``listings`` in the order of their offsets, and clicks as they are taken, in that order."""
+
+    rules: Rules
+    listings: list[Listing] = field(default_factory=list)
+    heard: int = 0
+    """When the newest message of the clicks topic came, good or not."""
+
+    def __post_init__(self) -> None:
+        self.newest, self.closed = 0, 0
+        self.kept: dict[str, list[tuple[int, int, Click]]] = {}  # with the window that folds it in, and its own
+
+    def _floor(self, time: int) -> int:
+        return time // self.rules.window * self.rules.window
+
+    def _last(self, item: str) -> int:
+        return max(click.ts for _, _, click in self.kept[item])
+
+    def take(self, click: Click) -> None:
+        """Take the next good click."""
+        rules = self.rules
+        self.newest = max(self.newest, min(click.ts, click.came))  # no click moves the watermark beyond the clock
+        passed = self._floor(self.newest - rules.lateness)
+        if passed > self.closed:
+            self.closed = passed
+            if rules.retention:
+                gone = [item for item in self.kept if self._last(item) < self.closed - rules.retention]
+                for item in gone:
+                    del self.kept[item]
+        if click.item not in self.kept and len(self.kept) >= rules.max_items:
+            longest_idle = sorted(self.kept, key=lambda item: (self._last(item), item))
+            for item in longest_idle[: max(1, rules.max_items // 64)]:
+                del self.kept[item]
+        own = self._floor(click.ts) + rules.window
+        folded = own if own > self.closed else self.closed + rules.window  # a late click goes with the next window
+        self.kept.setdefault(click.item, []).append((folded, own, click))
+
+    def seeds(self, item: str, until: int | None = None) -> Seeds:
+        """An item's set as of a window's end, or of all its clicks."""
+        windows: dict[tuple[int, int], list[Click]] = {}
+        for folded, own, click in self.kept.get(item, ()):
+            if until is None or folded <= until:
+                windows.setdefault((folded, own), []).append(click)
+        found: Seeds = {}
+        for end in sorted(windows):
+            first = min(click.ts for click in windows[end])
+            if self.rules.item_ttl and found and first - max(found.values()) > self.rules.item_ttl:
+                found = {}
+            for click in windows[end]:
+                found[click.user] = max(click.ts, found.get(click.user, 0))
+        newest = sorted(found.items(), key=lambda seed: (seed[1], seed[0]))[-self.rules.max_seeds :]
+        return dict(newest)
+
+    def reached(self, now: int) -> int:
+        """The end of the last window that the partition has reached once it was idle until ``now``."""
+        idle = now - self.heard
+        if not self.newest or idle < self.rules.idle_after:
+            return self.closed
+        return max(self.closed, self._floor(self.newest - self.rules.lateness + idle))
+
+    def is_served(self, item: str, now: int) -> bool:
+        """Whether an item is served as of an event time."""
+        rules, said = self.rules, self._remembered().get(item)
+        if said is not None:
+            return not said.retired and (said.expires_at is None or said.expires_at > now)
+        return not rules.only_listed and (not rules.item_ttl or self._last(item) >= now - rules.item_ttl)
+
+    def _remembered(self) -> dict[str, Listing]:
+        last: dict[str, Listing] = {}
+        for listing in self.listings:
+            last.pop(listing.item, None)
+            last[listing.item] = listing
+        return dict(list(last.items())[-self.rules.max_listings :])
+
+    def index(self, now: int) -> dict[str, Seeds]:
+        """What can be scored once all is quiet: of each item the set that its centroids were made of."""
+        end = self.reached(now)
+        sets = {item: self.seeds(item, end) for item in self.kept if self.is_served(item, end)}
+        return {item: seeds for item, seeds in sets.items() if len(seeds) >= self.rules.min_seeds}
+
+    def items(self) -> Iterable[str]:
+        """The items of which anything is kept."""
+        return self.kept

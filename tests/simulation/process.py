@@ -1,0 +1,237 @@
+"""One life of a process: the real source, decoder, operators and store, with the engine and the pool played."""
+
+import zlib
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from flows.config.groups import MessageSettings, SeedSettings
+from flows.engine.source import IdleBackoff, PartitionReader, SourceOptions
+from flows.kafka.first_offset import Beginning, BeginRules, HeldOffsets, begin_with_store
+from flows.messages.batches import OutMessage
+from flows.messages.codec import encode_centroids
+from flows.messages.decode import Decoder
+from flows.messages.event_headers import EventHeaders
+from flows.messages.types import Centroids
+from flows.seed_sets import clustering
+from flows.seed_sets.clustering import ClusteringJob, ClusteringPool, ClusteringResult
+from flows.seed_sets.keeper import SeedSetOperator
+from ralm.seed_set import SeedSet
+from state.store.changes import Changes
+from state.store.layout import NOTHING_SETTLED
+from state.store.seed_store import SeedStore
+
+from .disk import Disk
+from .world import Reader, World
+
+DIM = 3
+
+
+def digest(seeds: dict[int, int]) -> np.ndarray:
+    """What stands for a set's centroids: numbers that another set has not, float32[3]."""
+    crc = zlib.crc32(repr(sorted(seeds.items())).encode())
+    return np.array([(crc & 0xFFFF) / 65536, (crc >> 16) / 65536, len(seeds)], np.float32)
+
+
+class PlayedPool(ClusteringPool):
+    """The pool in the same thread: jobs end when the schedule says, in any order, and some of them fail."""
+
+    def __init__(self, model_version: str, min_seeds: int, rng: Random, told: "list[Clustered]") -> None:
+        self.model_version, self.slots = model_version, 3
+        self._headers = EventHeaders("centroids", model_version)
+        self._min_seeds, self._rng, self._told = min_seeds, rng, told
+        self._waiting: list[Any] = []
+        self.failures = 0
+
+    def submit(self, store: SeedStore, job: ClusteringJob) -> "Future[ClusteringResult]":
+        entry = clustering._Entry(store, job, Future())
+        self._waiting.append(entry)
+        return entry.future
+
+    def step(self, count: int) -> None:
+        """End so many jobs."""
+        for _ in range(min(count, len(self._waiting))):
+            entry = self._waiting.pop(self._rng.randrange(len(self._waiting)))
+            if entry.future.set_running_or_notify_cancel() and self._read(entry):
+                self._do([entry], 0.0)
+
+    def _start(self, store: SeedStore, item_id: str) -> None:
+        """Afresh: the digest has no start."""
+
+    def _cluster(self, work: list[Any]) -> None:
+        (entry,) = work
+        entry.outcome, entry.centroids = self._clustered(entry.store, entry.job, entry.seeds)
+
+    def _clustered(
+        self, store: SeedStore, job: ClusteringJob, seeds: SeedSet
+    ) -> tuple[clustering.ClusteringOutcome, bytes | None]:
+        given = dict(zip(seeds.users.tolist(), seeds.times.tolist(), strict=True))
+        self._told.append(Clustered(store.meta.partition, job.item_id, job.until, store.position, given))
+        if not job.served:
+            return "unlisted", None
+        if len(seeds) < self._min_seeds:
+            return "too_few_seeds", None
+        if self.failures:
+            self.failures -= 1
+            return "failed", None
+        numbers = digest(given)
+        message = Centroids.of(
+            item_id=job.item_id,
+            model_version=self.model_version,
+            window_end=job.window_end,
+            seeds=len(seeds),
+            counts=np.array([len(seeds)]),
+            centroids=numbers.reshape(1, DIM),
+            global_=numbers,
+            clicks_offset=job.clicks_offset,
+        )
+        return "emitted", encode_centroids(message)
+
+
+@dataclass(frozen=True)
+class Clustered:
+    """What a job of the pool was given: an item's set as of a window's end, and of the clicks before an offset."""
+
+    partition: int
+    item: str
+    until: int
+    position: int
+    seeds: dict[int, int]
+
+
+@dataclass
+class Part:
+    """A partition of this process."""
+
+    number: int
+    store: SeedStore
+    operator: SeedSetOperator
+    clicks: PartitionReader
+    candidates: PartitionReader
+    queue: list[Any]
+
+
+class Process:
+    """A process from its start to its crash.
+
+    Args:
+        world: the topics and the clock.
+        disks: by partition.
+        settings: of seeds and windows.
+        model_version: the bundle's.
+        min_seeds: fewest seeds of centroids.
+        step: called between any two things that the process does; it may raise ``Crash``.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        disks: list[Disk],
+        settings: SeedSettings,
+        pool: PlayedPool,
+        step: Callable[[], None],
+    ) -> None:
+        self._world, self._disks, self._settings, self.pool, self._step = world, disks, settings, pool, step
+        self._decoder = Decoder(MessageSettings(), tell=False)
+        self.last_idle: dict[int, int] = {}
+        self.parts = [self._open(number) for number in range(len(disks))]
+
+    def _open(self, number: int) -> Part:
+        world, disk = self._world, self._disks[number]
+        meta = disk.meta()
+        held = {"clicks": None, "candidates": None}
+        if meta is not None:
+            held["clicks"] = HeldOffsets(meta.resume, meta.position, meta.clicks_mark)
+            held["candidates"] = HeldOffsets(meta.resume_candidates, meta.candidates, meta.candidates_mark)
+        readers = {kind: Reader(world, kind) for kind in ("clicks", "candidates")}
+        begun: dict[str, Beginning] = {}
+        for kind, reader in readers.items():
+            rules = BeginRules("earliest", "complete", compacted=kind == "candidates")
+            begun[kind] = begin_with_store(reader, number, held[kind], rules)
+        store = disk.open(number, self._settings.max_seeds, self._settings.item_ttl)
+        if begun["clicks"].anew:  # as FirstPositions.fix does
+            first = {"resume": begun["clicks"].offset, "resume_candidates": NOTHING_SETTLED}
+            store.write(Changes(), position=begun["clicks"].offset, **first)
+        # As a process looks when it starts: whether anything was emitted by whoever had the partition before.
+        replaces = store.work is None and any(world.topics["centroids"].logs)
+        operator = SeedSetOperator(store, self.pool, self._settings, replaces=replaces)
+        parts = {
+            kind: PartitionReader(
+                SourceOptions(
+                    kind,
+                    kind,
+                    {},
+                    1000,
+                    lambda *_, at=begun[kind].offset: at,
+                    lambda: False,
+                    idle=IdleBackoff(lambda _: None),
+                ),
+                readers[kind],  # type: ignore[arg-type]
+                number,
+            )
+            for kind in readers
+        }
+        return Part(number, store, operator, parts["clicks"], parts["candidates"], [])
+
+    def poll(self, part: Part, kind: str) -> None:
+        """The source hands a batch on; the operator may get it later."""
+        source: PartitionReader = getattr(part, kind)
+        for raw in source.next_batch():
+            decoded = getattr(self._decoder, kind)(raw)
+            self._send("dead_letters", decoded.dead_letters)
+            part.queue.append(decoded.good)
+            if kind == "clicks" and raw.idle:
+                self.last_idle[part.number] = raw.now
+        self._step()
+
+    def apply(self, part: Part) -> None:
+        """The operator takes what waits."""
+        batches, part.queue = part.queue, []
+        if batches:
+            self._send("centroids", part.operator.apply(batches))
+            self._step()
+
+    def collect(self, part: Part, jobs: int) -> None:
+        """The pool ends jobs, and the operator is notified, if it wants to be."""
+        self.pool.step(jobs)
+        self._step()
+        if part.operator.notify_at() is not None:
+            self._send("centroids", part.operator.collect())
+            self._step()
+
+    def end_epoch(self) -> None:
+        """As the engine ends an epoch: what is on its way arrives, all are asked for a snapshot, and the sinks flush."""
+        for part in self.parts:
+            part.clicks.snapshot()
+            part.candidates.snapshot()
+        for part in self.parts:
+            self.apply(part)
+            part.operator.snapshot()
+            self._step()
+        self._world.deliver()
+        self._step()
+
+    def drain(self) -> None:
+        """As a process ends that was told to."""
+        self.end_epoch()
+        for part in self.parts:
+            part.operator.settled()
+            for source in (part.clicks, part.candidates):
+                source._reader.commit(part.number, source.position, source.mark)
+            part.store.close()
+
+    def is_busy(self) -> bool:
+        """Whether anything is still to be clustered or sent."""
+        return bool(self.pool._waiting) or any(
+            part.queue or part.operator.notify_at() is not None for part in self.parts
+        )
+
+    def _send(self, kind: str, messages: list[OutMessage]) -> None:
+        self._world.waiting += [(kind, message) for message in messages]
+
+
+__all__ = ["PlayedPool", "Process", "digest"]

@@ -1,0 +1,380 @@
+"""A schedule: everything that happens in a world, drawn from one number; and what is wrong in the end."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+from unittest.mock import patch
+
+from flows.config.groups import SeedSettings
+from flows.messages.codec import split_centroids_key
+from flows.scoring.index_updates import IndexUpdates
+from state.user_keys import user_keys
+
+from .disk import Crash, Disk, simulated_disks
+from .model import Click, Listing, Model, Rules
+from .process import DIM, Clustered, PlayedPool, Process, digest
+from .world import Record, World
+
+USERS = [f"u{number}" for number in range(24)]
+KEYS = dict(zip(USERS, user_keys(USERS).tolist(), strict=True))
+ITEMS = [f"i{number}" for number in range(10)]
+_MAX_FUTURE = 300_000
+
+
+@dataclass
+class Outcome:
+    """What came of a schedule: what is wrong, and what happened in it."""
+
+    number: int
+    wrong: list[str] = field(default_factory=list)
+    happened: dict[str, int] = field(default_factory=dict)
+
+    def count(self, what: str, more: int = 1) -> None:
+        """Note that something happened."""
+        self.happened[what] = self.happened.get(what, 0) + more
+
+
+def run(number: int) -> Outcome:
+    """Play a schedule."""
+    world_time = patch("flows.engine.source.time")
+    with simulated_disks(), world_time as played:
+        return _Schedule(number, played).run()
+
+
+class _Loader:
+    """A scorer's index, filled from the centroids topic in any order of its partitions."""
+
+    def __init__(self, world: World, model_version: str) -> None:
+        self._world = world
+        self._updates = IndexUpdates("centroids", model_version, DIM, world.clock.time)
+        self._position: dict[int, int] = {}
+        self._index: dict[str, Any] = {}
+
+    def read(self, most: int = 10**9) -> None:
+        """Read at most so many messages of each partition, in an order that chance has."""
+        logs = self._world.topics["centroids"].logs
+        order = list(range(len(logs)))
+        self._world.rng.shuffle(order)
+        for partition in order:
+            at = self._position.get(partition, 0)
+            for record in logs[partition][at : at + most]:
+                if record is not None:
+                    self._updates.take(record)
+            self._position[partition] = min(len(logs[partition]), at + most)
+        self._index.update(self._updates.drain())
+
+    def index(self) -> dict[str, list[float]]:
+        """The items that can be scored, and what their centroids are."""
+        return {item: entry.centroids[0].tolist() for item, entry in self._index.items() if entry is not None}
+
+
+class _Schedule:
+    def __init__(self, number: int, played_time: Any) -> None:
+        self.rng = rng = Random(number)
+        self.outcome = Outcome(number)
+        self.rules = Rules(
+            window=1000,
+            lateness=rng.choice([0, 300, 2000]),
+            idle_after=rng.choice([0, 500, 2000]),
+            max_seeds=rng.choice([3, 8, 1000]),
+            item_ttl=rng.choice([0, 1500, 4000, 20_000]),
+            retention=rng.choice([0, 8000, 40_000]),
+            max_items=rng.choice([3, 6, 1000]),
+            max_listings=rng.choice([3, 1000]),
+            only_listed=rng.random() < 0.3,
+            min_seeds=rng.choice([1, 2, 3]),
+            max_future=_MAX_FUTURE,
+        )
+        if self.rules.item_ttl == 0:
+            self.rules = Rules(**{**vars(self.rules), "retention": 0})
+        else:
+            self.rules = Rules(
+                **{**vars(self.rules), "retention": max(self.rules.retention, self.rules.item_ttl)}
+                if (self.rules.retention)
+                else vars(self.rules)
+            )
+        r = self.rules
+        self.settings = SeedSettings(
+            window=f"{r.window}ms",
+            allowed_lateness=f"{r.lateness}ms",
+            idle_after=f"{r.idle_after}ms",
+            max_seeds=r.max_seeds,
+            item_ttl=f"{r.item_ttl}ms",
+            seeds_retention=f"{r.retention}ms",
+            max_items=r.max_items,
+            max_listings=r.max_listings,
+            candidates="listed" if r.only_listed else "clicked",
+        )
+        self.partitions = rng.choice([1, 1, 2])
+        self.world = World(rng, self.partitions, rng.choice([1, 3]))
+        clock = self.world.clock
+        played_time.monotonic, played_time.time_ns = clock.monotonic, clock.time_ns
+        self.disks = [Disk() for _ in range(self.partitions)]
+        self.bad: set[tuple[str, int, int]] = set()
+        self.versions = 1
+        self.crashes_left = rng.choice([0, 1, 3, 6])
+        self.steps: int | None = None
+        self.loader = _Loader(self.world, "m1")
+        self.clustered: list[Clustered] = []
+        # How often what happens is drawn for the schedule, so that each is of a kind of its own.
+        kinds = (
+            "produce",
+            "list",
+            "poll",
+            "apply",
+            "collect",
+            "epoch",
+            "clock",
+            "jump",
+            "end",
+            "grow",
+            "compact",
+            "load",
+        )
+        usual = (3, 0.6, 6, 4, 4, 1.5, 3, 0.1, 0.25, 0.05, 0.1, 0.5)
+        self.weights = {kind: weight * rng.choice([0.3, 1, 3]) for kind, weight in zip(kinds, usual, strict=True)}
+        self.fast = rng.choice([0.0, 0.02])
+        self.late = rng.choice([0.02, 0.3])
+
+    def run(self) -> Outcome:
+        for _ in range(self.rng.choice([1, 2, 4])):
+            self._life(self.rng.randrange(20, 120), last=False)
+        self.world.clock.wrong_by = 0
+        process = self._life(0, last=True)
+        assert process is not None
+        self._check(process)
+        return self.outcome
+
+    def _life(self, things: int, *, last: bool) -> Process | None:
+        """A process until it ends; the last one until all is quiet."""
+        rng, crashes = self.rng, self.crashes_left > 0 and not last and self.rng.random() < 0.8
+        for disk in self.disks:
+            if disk.meta() is not None and rng.random() < 0.05:
+                disk.lose()
+                self.outcome.count("stores lost")
+        if rng.random() < 0.2:
+            self.versions += 1
+            self.loader = _Loader(self.world, f"m{self.versions}")
+            self.outcome.count("models")
+        self.steps = rng.randrange(1, 150) if crashes and rng.random() < 0.5 else None
+        for disk in self.disks:
+            at = rng.randrange(1, 30) if crashes and rng.random() < 0.5 else None
+            disk.crash_at, disk.after = None if at is None else disk.writes + at, rng.random() < 0.5
+        try:
+            pool = PlayedPool(f"m{self.versions}", self.rules.min_seeds, rng, self.clustered)
+            process = Process(self.world, self.disks, self.settings, pool, self._step)
+            for _ in range(things):
+                self._thing(process)
+            if last:
+                self._settle(process)
+                return process
+            if rng.random() < 0.5:
+                process.drain()
+                self.outcome.count("drains")
+            else:
+                self._crash()
+        except Crash:
+            self._crash()
+        return None
+
+    def _crash(self) -> None:
+        rng = self.rng
+        self.crashes_left -= 1
+        self.outcome.count("crashes")
+        if rng.random() < 0.5:  # what was on its way arrives, or the first of it
+            self.world.deliver(rng.randint(0, len(self.world.waiting)))
+        self.world.waiting.clear()
+        if rng.random() < 0.5:
+            self.outcome.count("power cuts")
+            for disk in self.disks:
+                disk.power_cut(rng)
+        for disk in self.disks:
+            disk.crash_at = None
+
+    def _step(self) -> None:
+        if self.steps is not None:
+            self.steps -= 1
+            if self.steps <= 0:
+                raise Crash
+
+    def _thing(self, process: Process) -> None:
+        """One thing that happens."""
+        rng, part = self.rng, self.rng.choice(process.parts)
+        (kind,) = rng.choices(list(self.weights), list(self.weights.values()))
+        if kind == "produce":
+            self._produce(rng.randrange(1, 12))
+        elif kind == "list":
+            self._list()
+        elif kind == "poll":
+            process.poll(part, rng.choice(["clicks", "clicks", "candidates"]))
+        elif kind == "apply":
+            process.apply(part)
+        elif kind == "collect":
+            process.pool.failures += rng.random() < 0.05
+            process.collect(part, rng.randrange(4))
+        elif kind == "epoch":
+            process.end_epoch()
+        elif kind == "clock":
+            self.world.clock.now += rng.choice([1, 100, 600, 600, 3000])
+        elif kind == "jump":
+            self.world.clock.wrong_by = rng.choice([0, 5000, -5000, 3_600_000, -3_600_000])
+            self.outcome.count("clock jumps")
+        elif kind == "load":
+            self.loader.read(rng.randrange(1, 20))
+        elif kind == "grow":
+            self.world.topics["centroids"].grow(rng.randrange(1, 3))
+            self.outcome.count("growth")
+        elif kind == "compact":
+            kind = rng.choice(["candidates", "centroids"])
+            self.world.topics[kind].compact(rng.randrange(len(self.world.topics[kind].logs)))
+        elif kind == "end" and self.world.waiting:
+            self.world.deliver(rng.randint(0, len(self.world.waiting)))  # the producer sends in the background
+
+    def _produce(self, count: int) -> None:
+        rng = self.rng
+        for _ in range(count):
+            number = rng.randrange(len(ITEMS)) if rng.random() < 0.4 else rng.randrange(3)
+            now, value = self.world.clock.now, rng.random()
+            ts = now - (rng.randrange(200) if value > self.late else rng.randrange(15_000))
+            if value > 1 - self.fast:
+                ts = now + rng.randrange(5000)
+            click: dict[str, Any] = {"user_id": rng.choice(USERS), "item_id": ITEMS[number], "ts": ts}
+            partition = number % self.partitions
+            if rng.random() < 0.02:
+                click["ts"] = rng.choice([ts // 1000, now + 2 * _MAX_FUTURE, "x"])
+                self.bad.add(("clicks", partition, len(self.world.topics["clicks"].logs[partition])))
+            self.world.click(partition, ITEMS[number], click)
+
+    def _list(self) -> None:
+        rng, number = self.rng, self.rng.randrange(len(ITEMS))
+        partition, item, now = number % self.partitions, ITEMS[number], self.world.clock.now
+        value = rng.choice(
+            [
+                {"item_id": item},
+                {"item_id": item},
+                {"item_id": item, "retired": True},
+                {"item_id": item, "expires_at": now + rng.randrange(-2000, 8000)},
+                None,
+            ]
+        )
+        if rng.random() < 0.03:
+            value = {"item_id": 1.5}
+            self.bad.add(("candidates", partition, len(self.world.topics["candidates"].logs[partition])))
+        self.world.candidate(partition, item, value)
+
+    def _settle(self, process: Process) -> None:
+        """A last click in each partition, then silence until nothing is to be done any more."""
+        for partition in range(self.partitions):
+            item = ITEMS[partition]
+            now = self.world.clock.now
+            self.world.click(partition, item, {"user_id": USERS[0], "item_id": item, "ts": now})
+        rules = self.rules
+        quiet = rules.lateness + rules.idle_after + 4 * rules.window + self.rng.choice([0, 3000, 6000, 30_000])
+        ends = [len(log) for log in self.world.topics["clicks"].logs]
+        until = None
+        process.pool.failures += self.rng.random() < 0.3
+        for _ in range(2000):
+            for part in process.parts:
+                process.poll(part, "clicks")
+                process.poll(part, "candidates")
+                process.apply(part)
+                process.collect(part, 5)
+            read = all(part.clicks.position == end for part, end in zip(process.parts, ends, strict=True))
+            read &= all(part.candidates._reader.lag(part.number) == 0 for part in process.parts)
+            if read and until is None:
+                until = self.world.clock.now + quiet
+            if until is not None and self.world.clock.now >= until and not process.is_busy():
+                break
+            if until is None or self.world.clock.now < until:
+                self.world.clock.now += 200
+            if self.rng.random() < 0.2:
+                process.end_epoch()
+        else:
+            self.outcome.wrong.append("it never comes to rest")
+        for _ in range(3):
+            process.end_epoch()
+
+    # What must hold
+
+    def _good(self, kind: str, partition: int) -> list[Record]:
+        """The good messages of a partition that are there."""
+        log = self.world.topics[kind].logs[partition]
+        return [r for r in log if r is not None and (kind, partition, r._offset) not in self.bad]
+
+    def _models(self) -> Iterator[Model]:
+        for partition in range(self.partitions):
+            listings = [_listing(record) for record in self._good("candidates", partition)]
+            last = self.world.topics["clicks"].logs[partition][-1]
+            assert last is not None
+            model = Model(self.rules, listings, last._at)
+            given = sorted((c for c in self.clustered if c.partition == partition), key=lambda c: c.position)
+            for record in self._good("clicks", partition):
+                while given and given[0].position <= record._offset:
+                    self._check_clustered(given.pop(0), model)
+                model.take(_click(record))
+            for each in given:
+                self._check_clustered(each, model)
+            yield model
+
+    def _check_clustered(self, given: Clustered, model: Model) -> None:
+        """Whether a set that was clustered is that of its window's end."""
+        expected = model.seeds(given.item, given.until)
+        if given.seeds != expected:
+            self.outcome.wrong.append(f"{given} was clustered, not {expected}")
+
+    def _check(self, process: Process) -> None:
+        wrong, expected = self.outcome.wrong, dict[str, list[float]]()
+        for part, model in zip(process.parts, self._models(), strict=True):
+            self.outcome.count("clicks", len(self._good("clicks", part.number)))
+            stored = {item: part.store.seeds(item) for item, _ in part.store.items()}
+            found = {item: dict(zip(s.users.tolist(), s.times.tolist(), strict=True)) for item, s in stored.items()}
+            wanted = {item: model.seeds(item) for item in model.items()}
+            for item in sorted(found.keys() | wanted.keys()):
+                if found.get(item) != wanted.get(item):
+                    wrong.append(f"seeds of {item}: {found.get(item)}, not {wanted.get(item)}")
+            now = process.last_idle.get(part.number, 0)
+            expected |= {item: digest(seeds).tolist() for item, seeds in model.index(now).items()}
+            meta = part.store.meta
+            ends = tuple(len(self.world.topics[kind].logs[part.number]) for kind in ("clicks", "candidates"))
+            if (meta.position, meta.resume, meta.candidates, meta.resume_candidates) != (*ends[:1] * 2, *ends[1:] * 2):
+                wrong.append(f"partition {part.number} ends at {ends}, and its store says {meta}")
+            if part.store.unacked_tombstones():
+                wrong.append(f"tombstones of {part.store.unacked_tombstones()} are not acknowledged")
+        self._check_index("the scorer that read along", self.loader, expected)
+        self._check_index("a scorer that starts", _Loader(self.world, f"m{self.versions}"), expected)
+        self.outcome.count("items served", len(expected))
+        lettered = {_source(r) for r in self.world.topics["dead_letters"].logs[0] if r is not None}
+        compacted = {place for place in self.bad - lettered if place[0] == "candidates"}
+        if lettered - self.bad or self.bad - lettered - compacted:
+            wrong.append(f"dead letters of {sorted(lettered - self.bad)}, none of {sorted(self.bad - lettered)}")
+        self.outcome.count("dead letters", len(lettered))
+
+    def _check_index(self, who: str, loader: _Loader, expected: dict[str, list[float]]) -> None:
+        loader.read()
+        found = loader.index()
+        for item in sorted(found.keys() | expected.keys()):
+            if found.get(item) != expected.get(item):
+                self.outcome.wrong.append(f"{who} has {found.get(item)} of {item}, not {expected.get(item)}")
+
+
+def _click(record: Record) -> Click:
+    import json  # noqa: PLC0415
+
+    said = json.loads(record._value or b"")
+    return Click(record._at, said["item_id"], KEYS[said["user_id"]], said["ts"])
+
+
+def _listing(record: Record) -> Listing:
+    import json  # noqa: PLC0415
+
+    said = {"retired": True} if record._value is None else json.loads(record._value)
+    return Listing((record._key or b"").decode(), said.get("retired", False), said.get("expires_at"))
+
+
+def _source(record: Record) -> tuple[str, int, int]:
+    said = {name: (value or b"").decode() if isinstance(value, bytes) else value for name, value in record._headers}
+    return str(said["topic"]), int(str(said["partition"])), int(str(said["offset"]))
+
+
+__all__ = ["Outcome", "run", "split_centroids_key"]
