@@ -11,7 +11,7 @@ first = $(or $(firstword $(foreach python,$(1),$(shell $(python) -c '$(TRY)' >/d
 NO_PYTHON = No Python 3.12 or 3.11 with venv is here (tried: $(PYTHON)): install one (Debian, Ubuntu: apt-get install python3.12-venv, or python3.11-venv) or name it: make PYTHON=/path/to/python3.12
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test quick check audit tests faults soak bench fuzz lock clean prometheus kafka contract
+.PHONY: help venv demo dashboards test quick check audit tests faults soak game-day bench fuzz lock clean prometheus kafka contract
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,9 @@ $(DEMO_VENV)/.installed: setup.py pyproject.toml requirements-demo.lock $(wildca
 
 demo: $(DEMO_INSTALLED) ## The whole system on real clicks, in an environment without torch: train, stream, score, summary
 	$(dir $(DEMO_INSTALLED))bin/ralm demo $(DEMO)
+
+dashboards: venv prometheus ## The demo with clicks of now, and Prometheus with rules, alerts and dashboards beside it
+	$(BIN)/ralm demo --live --dashboards $(DEMO)
 
 test: check audit tests ## Every check: lint, types, import rules, dependencies, tests
 
@@ -77,6 +80,9 @@ faults: venv ## Five kills and each other fault once, against an independent ora
 
 soak: venv ## The same for long: fifty kills and each other fault once or more (SOAK=--rng-seed=7 ...)
 	$(BIN)/python -m tests.faults --kills 50 --pause 20 --json .ralm/soak.json $(SOAK)
+
+game-day: venv prometheus ## Faults against a running flow: each shows its alert in a real Prometheus, and no other page
+	$(BIN)/python -m tests.game_day $(GAME_DAY)
 
 bench: venv ## How fast clicks are taken in, beside the raw client
 	$(BIN)/ralm bench ingest $(BENCH)

@@ -223,9 +223,9 @@ class BundleSettings(SettingGroup):
 
 
 class MetricsSettings(SettingGroup):
-    """Where metrics and health are served."""
+    """Where status page, metrics and health are served."""
 
-    metrics_host: str = setting("127.0.0.1", "address that serves /metrics, /-/healthy and /-/ready")
+    metrics_host: str = setting("127.0.0.1", "address that serves the status page, /metrics, /-/healthy and /-/ready")
     metrics_port: Port = setting(9464, "its port; process i uses this + i; 0: any free port")
 
 
@@ -349,6 +349,11 @@ class AllSettings(
     EvaluateSettings,
 ):
     """Every setting, before the rules between settings are applied."""
+
+
+def group_of(setting_name: str) -> str | None:
+    """The group of a setting; None for what is no setting."""
+    return _GROUP_OF.get(setting_name)
 
 
 def names_of(*groups: str) -> list[str]:

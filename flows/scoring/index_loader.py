@@ -2,11 +2,11 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flows.kafka.consumer import TopicReader
-from flows.messages.batches import RawMessage
+from flows.messages.batches import NO_TIMESTAMP, RawMessage
 from flows.scoring.index_updates import IndexUpdates
 from flows.scoring.live_index import IndexEntry, LiveIndex
 from flows.support.errors import RalmError
@@ -17,6 +17,7 @@ log = get_logger(__name__)
 
 _POLL = 2000
 _TIMEOUT_S = 0.2
+_LAG_EVERY_S = 1.0
 
 
 class IndexLoader(threading.Thread):
@@ -53,6 +54,7 @@ class IndexLoader(threading.Thread):
         self._updates = IndexUpdates(topic, model_version, dim)
         self._stopping = threading.Event()
         self._newest = 0
+        self._last_lag = 0.0
         self._partitions = partitions
         self._mark = mark
         self._read = 0
@@ -85,6 +87,7 @@ class IndexLoader(threading.Thread):
             self._follow_growth()
             messages = self._reader.take_all(_TIMEOUT_S)
             metrics.MESSAGES_READ.labels("centroids").inc(len(messages))
+            self._report(messages)
             for message in messages:
                 self._mark(message.partition() or 0, message)
                 self._updates.take(message)
@@ -96,6 +99,18 @@ class IndexLoader(threading.Thread):
                 if not self._index.loaded.is_set():
                     log.info("live index loaded", items=self._index.view.size)
                     self._index.loaded.set()
+
+    def _report(self, messages: Sequence[RawMessage]) -> None:
+        metrics.LAST_POLL.labels("centroids").set_to_current_time()
+        for message in messages:
+            known, stamp = message.timestamp()
+            if known != NO_TIMESTAMP:
+                metrics.KAFKA_POSITION_TIME.labels("centroids", str(message.partition())).set(stamp / 1000)
+        if time.monotonic() - self._last_lag >= _LAG_EVERY_S:
+            self._last_lag = time.monotonic()
+            for part in range(self._read):
+                if (lag := self._reader.lag(part)) is not None:
+                    metrics.KAFKA_LAG.labels("centroids", str(part)).set(lag)
 
     def _follow_growth(self) -> None:
         """Read partitions that were added too: of an item's messages the newest counts, wherever it lies."""

@@ -153,15 +153,14 @@ class ClusteringPool:
         work: list[_Entry] = []
         rows = 0
         while len(work) < self._most_jobs and rows < _MOST_ROWS and (entry := self._next()) is not None:
-            try:
-                self._read(entry)
-            except BaseException as error:
-                entry.future.set_exception(error)
-                continue
-            work.append(entry)
-            rows += min(len(entry.seeds), self._options.cluster_sample)
-        if not work:
-            return
+            if self._read(entry):
+                work.append(entry)
+                rows += min(len(entry.seeds), self._options.cluster_sample)
+        if work:
+            self._do(work, began)
+
+    def _do(self, work: "list[_Entry]", began: float) -> None:
+        """Cluster what has been read, and end its jobs."""
         try:
             self._cluster(work)
         except Exception:
@@ -184,11 +183,17 @@ class ClusteringPool:
                 return entry
         return None
 
-    def _read(self, entry: "_Entry") -> None:
+    def _read(self, entry: "_Entry") -> bool:
+        """Read what a job needs of its store; a store that cannot be read ends it."""
         store, job = entry.store, entry.job
-        closed = min(job.closed, job.until)
-        entry.seeds, entry.evicted = store.merged_seeds(job.item_id, closed=closed, until=job.until)
-        entry.start = self._start(store, job.item_id) if job.served else None
+        try:
+            closed = min(job.closed, job.until)
+            entry.seeds, entry.evicted = store.merged_seeds(job.item_id, closed=closed, until=job.until)
+            entry.start = self._start(store, job.item_id) if job.served else None
+        except BaseException as error:
+            entry.future.set_exception(error)
+            return False
+        return True
 
     def _cluster(self, work: "list[_Entry]") -> None:
         """Give each entry its outcome and its centroids; what raises leaves the rest failed."""

@@ -155,10 +155,11 @@ def test_a_second_run_finds_the_same_and_stays_until_it_is_stopped(demo: Demo, f
         assert process.poll() is None, said
         check_that_it_is_the_same(demo, first)
         assert "held-out figures" not in said  # the bundle is used again
-        url = re.search(r"http://\S+/metrics", said)
+        url = re.search(r"http://\S+/", said)
         assert url is not None
-        with urlopen(url[0], timeout=60) as page:
-            assert b"ralm_clicks_total" in page.read()
+        for path, word in (("", b"status.js"), ("metrics", b"ralm_clicks_total")):
+            with urlopen(url[0] + path, timeout=60) as page:
+                assert word in page.read()
         with demo.start("--days", "2") as other:  # the folder is taken
             assert other.wait(120) == 1
         assert "another demo runs in" in demo.output.read_text()

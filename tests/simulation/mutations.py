@@ -53,9 +53,11 @@ def _() -> Iterator[Any]:
 @mutation("a window asks a set that has only the newest clicks")
 def _() -> Iterator[Any]:
     """Who clicked again after a window's end was no seed of it: what was hot was never clustered."""
-    real = ClusteringPool._run
+    real = ClusteringPool._read
 
-    def run(self: Any, store: Any, job: Any) -> Any:
+    def read(self: Any, entry: Any) -> Any:
+        store = entry.store
+
         def newest_only(item: str, *, closed: int, until: int) -> Any:
             seeds = store.seeds(item)
             before = seeds.times < until
@@ -65,9 +67,13 @@ def _() -> Iterator[Any]:
         class Store:
             meta, position, merged_seeds = store.meta, store.position, staticmethod(newest_only)
 
-        return real(self, Store(), job)
+        entry.store = Store()
+        try:
+            return real(self, entry)
+        finally:
+            entry.store = store
 
-    yield patch.object(ClusteringPool, "_run", run)
+    yield patch.object(ClusteringPool, "_read", read)
 
 
 @mutation("idleness is evidence")

@@ -15,7 +15,9 @@ from flows.kafka.first_offset import Beginning, BeginRules, HeldOffsets, begin_w
 from flows.messages.batches import OutMessage
 from flows.messages.codec import encode_centroids
 from flows.messages.decode import Decoder
+from flows.messages.event_headers import EventHeaders
 from flows.messages.types import Centroids
+from flows.seed_sets import clustering
 from flows.seed_sets.clustering import ClusteringJob, ClusteringPool, ClusteringResult
 from flows.seed_sets.keeper import SeedSetOperator
 from ralm.seed_set import SeedSet
@@ -40,32 +42,42 @@ class PlayedPool(ClusteringPool):
 
     def __init__(self, model_version: str, min_seeds: int, rng: Random, told: "list[Clustered]") -> None:
         self.model_version, self.slots = model_version, 3
+        self._headers = EventHeaders("centroids", model_version)
         self._min_seeds, self._rng, self._told = min_seeds, rng, told
-        self._waiting: list[tuple[Future[ClusteringResult], SeedStore, ClusteringJob]] = []
+        self._waiting: list[Any] = []
         self.failures = 0
 
     def submit(self, store: SeedStore, job: ClusteringJob) -> "Future[ClusteringResult]":
-        future: Future[ClusteringResult] = Future()
-        self._waiting.append((future, store, job))
-        return future
+        entry = clustering._Entry(store, job, Future())
+        self._waiting.append(entry)
+        return entry.future
 
     def step(self, count: int) -> None:
         """End so many jobs."""
         for _ in range(min(count, len(self._waiting))):
-            future, store, job = self._waiting.pop(self._rng.randrange(len(self._waiting)))
-            if future.set_running_or_notify_cancel():
-                future.set_result(self._run(store, job))
+            entry = self._waiting.pop(self._rng.randrange(len(self._waiting)))
+            if entry.future.set_running_or_notify_cancel() and self._read(entry):
+                self._do([entry], 0.0)
 
-    def _cluster(self, store: SeedStore, job: ClusteringJob, seeds: SeedSet) -> ClusteringResult:
+    def _start(self, store: SeedStore, item_id: str) -> None:
+        """Afresh: the digest has no start."""
+
+    def _cluster(self, work: list[Any]) -> None:
+        (entry,) = work
+        entry.outcome, entry.centroids = self._clustered(entry.store, entry.job, entry.seeds)
+
+    def _clustered(
+        self, store: SeedStore, job: ClusteringJob, seeds: SeedSet
+    ) -> tuple[clustering.ClusteringOutcome, bytes | None]:
         given = dict(zip(seeds.users.tolist(), seeds.times.tolist(), strict=True))
         self._told.append(Clustered(store.meta.partition, job.item_id, job.until, store.position, given))
         if not job.served:
-            return ClusteringResult(job, "unlisted", len(seeds))
+            return "unlisted", None
         if len(seeds) < self._min_seeds:
-            return ClusteringResult(job, "too_few_seeds", len(seeds))
+            return "too_few_seeds", None
         if self.failures:
             self.failures -= 1
-            return ClusteringResult(job, "failed", len(seeds))
+            return "failed", None
         numbers = digest(given)
         message = Centroids.of(
             item_id=job.item_id,
@@ -77,7 +89,7 @@ class PlayedPool(ClusteringPool):
             global_=numbers,
             clicks_offset=job.clicks_offset,
         )
-        return ClusteringResult(job, "emitted", len(seeds), encode_centroids(message))
+        return "emitted", encode_centroids(message)
 
 
 @dataclass(frozen=True)
@@ -144,7 +156,9 @@ class Process:
         if begun["clicks"].anew:  # as FirstPositions.fix does
             first = {"resume": begun["clicks"].offset, "resume_candidates": NOTHING_SETTLED}
             store.write(Changes(), position=begun["clicks"].offset, **first)
-        operator = SeedSetOperator(store, self.pool, self._settings)
+        # As a process looks when it starts: whether anything was emitted by whoever had the partition before.
+        replaces = store.work is None and any(world.topics["centroids"].logs)
+        operator = SeedSetOperator(store, self.pool, self._settings, replaces=replaces)
         parts = {
             kind: PartitionReader(
                 SourceOptions(

@@ -1,5 +1,7 @@
 """A clustering that fails is not forgotten, and not tried without end."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -221,3 +223,19 @@ def test_without_the_compiled_form_the_pool_says_so_and_clusters_all_the_same(
     assert "without its compiled form" in told.out + told.err
     assert results(pool, store, many_items(store, 1))[0].outcome == "emitted"
     pool.close()
+
+
+_SERVE = """
+import sys
+import numpy as np
+import flows.look_alike, flows.run
+from ralm.clustering import cluster
+assert len(cluster(np.random.default_rng(0).normal(size=(99, 8)).astype("f4"), 20, rng_seed=0).counts) == 20
+assert not {"sklearn", "torch"} & set(sys.modules), "a flow starts seconds later"
+"""
+
+
+@pytest.mark.skipif(not is_compiled(), reason="the compiled k-means was not built here")
+def test_a_flow_does_without_scikit_learn_until_it_needs_it() -> None:
+    done = subprocess.run([sys.executable, "-c", _SERVE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
