@@ -340,6 +340,7 @@ class _Partitions:
             self._settings,
             topics=partial(self._topics, partition),
             emit_all=self._nothing_emitted or self._other_centroids(store.meta.centroids_id),
+            replaces=store.work is None and not self._nothing_emitted,
         )
         made.join(self._homes)
         self._operators.append(made)

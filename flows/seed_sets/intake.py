@@ -78,6 +78,7 @@ class SeedSetWriter:
             number = self._new(item_id)
             self.items.last_click[number], self.items.seeds[number] = record.last_click, record.seeds
             self.items.emitted[number], self.items.withdrawn[number] = record.emitted, record.withdrawn
+            self.items.unsure[number] = record.unsure
         self.position = store.position
         self.candidates = store.meta.candidates
         self.beside: Callable[[], dict[str, Any]] = dict
@@ -176,7 +177,9 @@ class SeedSetWriter:
         items = self.items
         for number in self._changed:
             last, seeds, emitted = (int(column[number]) for column in (items.last_click, items.seeds, items.emitted))
-            changes.items[items.name(number)] = ItemRecord(last, seeds, emitted, bool(items.withdrawn[number]))
+            changes.items[items.name(number)] = ItemRecord(
+                last, seeds, emitted, bool(items.withdrawn[number]), bool(items.unsure[number])
+            )
         self._changed.clear()
         more = {"position": self.position, "candidates": self.candidates, **self.beside()}
         before = {**vars(self._store.meta), "work": self._store.work}

@@ -135,14 +135,17 @@ class ItemRecord:
     Attributes:
         last_click: event time of its last click, ms.
         seeds: its seeds at the last merge.
-        emitted: the greatest window end that its centroids and tombstones have said so far, ms; 0 before the first.
+        emitted: the least window end that its next message may say, ms: that of its last centroids, or 1 ms after that
+            of its last tombstone; 0 before the first.
         withdrawn: whether it is served no more, since it is retired, expired, not listed or idle.
+        unsure: whether the centroids topic may hold some of it that this store does not know of.
     """
 
     last_click: int
     seeds: int
     emitted: int = 0
     withdrawn: bool = False
+    unsure: bool = False
 
 
 class CandidateEntry(NamedTuple):
@@ -297,7 +300,7 @@ def refusal_of_format(what: str, found: int) -> str:
 
 def encode_record(record: ItemRecord) -> bytes:
     """The value of ``I``."""
-    return _RECORD.pack(record.last_click, record.seeds, record.emitted, record.withdrawn)
+    return _RECORD.pack(record.last_click, record.seeds, record.emitted, record.withdrawn + 2 * record.unsure)
 
 
 def decode_record(value: bytes, item: str) -> ItemRecord:
@@ -309,9 +312,9 @@ def decode_record(value: bytes, item: str) -> ItemRecord:
     if len(value) == _RECORD_2.size:
         value += bytes(_RECORD.size - len(value))
     if len(value) == _RECORD.size:
-        last_click, seeds, emitted, withdrawn = _RECORD.unpack(value)
-        if 0 <= last_click < MAX_STORED_TIME and seeds >= 0 and emitted >= 0 and withdrawn in (0, 1):
-            return ItemRecord(last_click, seeds, emitted, bool(withdrawn))
+        last_click, seeds, emitted, flags = _RECORD.unpack(value)
+        if 0 <= last_click < MAX_STORED_TIME and seeds >= 0 and emitted >= 0 and 0 <= flags <= 3:
+            return ItemRecord(last_click, seeds, emitted, bool(flags & 1), bool(flags & 2))
     msg = f"the record of item {item!r} is damaged: {value[:32].hex()} does not hold times and a count. {WAY_OUT}"
     raise StoreError(msg)
 

@@ -156,7 +156,9 @@ class Process:
         if begun["clicks"].anew:  # as FirstPositions.fix does
             first = {"resume": begun["clicks"].offset, "resume_candidates": NOTHING_SETTLED}
             store.write(Changes(), position=begun["clicks"].offset, **first)
-        operator = SeedSetOperator(store, self.pool, self._settings)
+        # As a process looks when it starts: whether anything was emitted by whoever had the partition before.
+        replaces = store.work is None and any(world.topics["centroids"].logs)
+        operator = SeedSetOperator(store, self.pool, self._settings, replaces=replaces)
         parts = {
             kind: PartitionReader(
                 SourceOptions(
