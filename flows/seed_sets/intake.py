@@ -5,7 +5,7 @@ and from nothing else, so that taking the same clicks in again, from a crash or 
 sets; the candidates topic decides only what is served.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +57,7 @@ class SeedSetWriter:
         registry: what the candidates topic says.
         position: the offset after the last click that was taken in.
         candidates: the same of the candidates topic.
+        emitted_before: what the centroids topic holds of items that are not known yet: the greatest window end, ms.
         beside: asked at each write for what else is written: arguments of ``SeedStore.write``.
         on_new: called with each item whose first click has come.
     """
@@ -73,11 +74,13 @@ class SeedSetWriter:
         self._told = False
         self.registry = CandidateRegistry(store.candidates(), options.max_listings)
         self._changes.candidates.update(dict.fromkeys(self.registry.forget()))
+        self.emitted_before: Mapping[str, int] = {}
         self.items = ItemTable()
         for item_id, record in store.items():
             number = self._new(item_id)
             self.items.last_click[number], self.items.seeds[number] = record.last_click, record.seeds
             self.items.emitted[number], self.items.withdrawn[number] = record.emitted, record.withdrawn
+            self.items.unsure[number] = record.unsure
         self.position = store.position
         self.candidates = store.meta.candidates
         self.beside: Callable[[], dict[str, Any]] = dict
@@ -176,7 +179,9 @@ class SeedSetWriter:
         items = self.items
         for number in self._changed:
             last, seeds, emitted = (int(column[number]) for column in (items.last_click, items.seeds, items.emitted))
-            changes.items[items.name(number)] = ItemRecord(last, seeds, emitted, bool(items.withdrawn[number]))
+            changes.items[items.name(number)] = ItemRecord(
+                last, seeds, emitted, bool(items.withdrawn[number]), bool(items.unsure[number])
+            )
         self._changed.clear()
         more = {"position": self.position, "candidates": self.candidates, **self.beside()}
         before = {**vars(self._store.meta), "work": self._store.work}
@@ -213,9 +218,11 @@ class SeedSetWriter:
         return late
 
     def _new(self, item_id: str) -> int:
-        """A number for an item that has none, with what the candidates topic says."""
-        number = self.items.number(item_id)
+        """A number for an item that has none, with what the topics of candidates and of centroids say."""
+        number, emitted = self.items.number(item_id), self.emitted_before.get(item_id)
         self.items.expires_at[number] = self.registry.expires_at(item_id)
+        if emitted is not None:
+            self.items.emitted[number], self.items.unsure[number] = emitted + 1, True
         return number
 
     def _room(self, batch: ClickBatch) -> int:

@@ -14,7 +14,6 @@ sent counts as delivered at the second snapshot after it, and reading is resumed
 what lies between is read again, its dead letters are sent again, and its clicks, which the store has, are passed over.
 """
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
@@ -26,12 +25,12 @@ from flows.config.groups import SeedSettings
 from flows.messages.batches import CandidateBatch, ClickBatch, Headers, OutMessage
 from flows.messages.codec import SCHEMA_VERSION, centroids_key
 from flows.messages.emission_order import order_headers
-from flows.seed_sets.candidates import CandidateRegistry, ItemEnd, ServingRule
+from flows.seed_sets.candidates import ServingRule
 from flows.seed_sets.clustering import ClusteringJob, ClusteringPool, ClusteringResult, is_of_model
 from flows.seed_sets.intake import SeedSetWriter
 from flows.seed_sets.item_homes import ItemHomes
-from flows.seed_sets.item_table import ItemTable
 from flows.seed_sets.keeper_state import OpenWork
+from flows.seed_sets.partition_metrics import PartitionMetrics
 from flows.seed_sets.windows import WindowClock
 from monitoring import metrics
 from monitoring.recent_windows import WINDOWS
@@ -42,8 +41,6 @@ _LOOK_AGAIN = timedelta(milliseconds=20)
 _HEADERS: Headers = [("schema_version", SCHEMA_VERSION.encode())]
 
 _TOO_LITTLE = ("too_few_seeds", "no_vectors")
-_EVERY_S = 0.5
-"""Counting items and seeds scans all of them, which is too much for every poll."""
 
 
 class SeedSetOperator:
@@ -55,6 +52,7 @@ class SeedSetOperator:
         options: how seed sets and windows are kept.
         topics: by what the topics are known again, as attributes of ``StoreMeta``.
         emit_all: whether the centroids topic does not have what was emitted, so that all of it is due again.
+        emitted_before: where a new store takes the place of another: what that has emitted (``note_emitted``).
 
     Raises:
         RalmError: when what the store says is still to be done cannot be read.
@@ -68,6 +66,7 @@ class SeedSetOperator:
         topics: Callable[[], Mapping[str, Any]] = dict,
         *,
         emit_all: bool = False,
+        emitted_before: Mapping[str, int] | None = None,
     ) -> None:
         self._store = store
         self._pool = pool
@@ -77,6 +76,7 @@ class SeedSetOperator:
         self._writer = SeedSetWriter(store, options)
         self._rule = ServingRule(only_listed=options.candidates == "listed", item_ttl=options.item_ttl)
         self._running: dict[str, Future[ClusteringResult]] = {}
+        self._again: set[str] = set()  # running, and due again since
         self._acked: list[str] = []
         self._in_flight: list[str] = []
         self._metrics = PartitionMetrics(store.meta.partition)
@@ -92,6 +92,10 @@ class SeedSetOperator:
         self._sent: dict[str, int] = {}  # since the last snapshot
         self._settling: dict[str, int] = {}  # in the epoch before that
         items, work = self._writer.items, None if store.work is None else OpenWork.decode(store.work)
+        self._made_at = 0
+        # An item is born as of later than what was said of it, and with centroids that may have to be taken back.
+        self._replaces = emitted_before is not None
+        self._writer.emitted_before = emitted_before or {}
         if work is None:
             self._clock = WindowClock(options, int(items.last_click.max()) if len(items) else None)
         else:
@@ -118,6 +122,8 @@ class SeedSetOperator:
                     out += self._close(closed)
                 out += self._apply_clicks(part)
             self._read_clicks = batch.next_offset
+            if self._replaces and self._has_caught_up(batch):
+                self._replaces, self._writer.emitted_before = False, {}
             reached = self._clock.reach(batch)
             if reached is not None:
                 out += self._reach(reached)
@@ -181,6 +187,7 @@ class SeedSetOperator:
             "resume_candidates": resume_candidates,
             "model_version": self._pool.model_version,
             "older_versions": self._older,
+            "replaces": self._replaces,
             **self._topics(),
         }
 
@@ -252,6 +259,8 @@ class SeedSetOperator:
             if item_id in self._pending and item_id not in self._running:
                 shed += 1
                 WINDOWS.settled(self._pending[item_id], "shed")
+            if item_id in self._running:
+                self._again.add(item_id)
             # An item that waits keeps its place, so that the longest waiting is always next and none is forgotten.
             self._pending[item_id] = window
         metrics.RECLUSTERS.labels("shed").inc(shed)
@@ -261,45 +270,37 @@ class SeedSetOperator:
         return self._serve(np.flatnonzero(items.live), reached, touched=numbers)
 
     def _serve(self, numbers: Ints, now: int, touched: Ints | None = None) -> list[OutMessage]:
-        """Serve what is to be served as of ``now`` (event time, ms), and withdraw the rest.
-
-        What has gone and is clicked all the same gets its tombstone again with each window: whoever filled the store
-        anew does not know what the topic of centroids holds of it.
-        """
+        """Serve what is to be served as of ``now`` (event time, ms), and withdraw the rest."""
         items = self._writer.items
         served, withdrawn = self._rule.served(items, numbers, now), items.withdrawn[numbers]
-        back = numbers[served & withdrawn]
-        items.withdrawn[back] = False
+        back, gone = numbers[served & withdrawn], numbers[~served & ~withdrawn]
+        items.withdrawn[back], items.withdrawn[gone] = False, True
+        self._writer.changed([*back.tolist(), *gone.tolist()])
         self._cluster_anew(back if touched is None else np.setdiff1d(back, touched))
-        gone = numbers[~served & ~withdrawn]
-        items.withdrawn[gone] = True
-        self._writer.changed(gone.tolist())
-        untold = gone if touched is None else np.union1d(gone, touched[items.withdrawn[touched]])
-        ended = set(gone.tolist())
         told = []
-        for number in untold.tolist():
-            item_id, reason = items.name(number), self._rule.reason(int(items.expires_at[number]))
-            if number in ended:
-                metrics.ITEMS_ENDED.labels(reason).inc()
-            if self._is_to_tell(number, reason, first=number in ended):
-                told.append(item_id)
-        self._writer.withdraw(told)
-        self._in_flight += told
-        return self._tombstones(told)
+        for number in gone.tolist():
+            reason = self._rule.reason(int(items.expires_at[number]))
+            metrics.ITEMS_ENDED.labels(reason).inc()
+            if reason != "unlisted" or items.emitted[number]:  # what was never listed was never served
+                told.append(items.name(number))
+        return self._withdraw(told)
 
-    def _is_to_tell(self, number: int, reason: ItemEnd, *, first: bool) -> bool:
-        """Whether an item that is not served gets a tombstone: what was never listed nor served needs none."""
-        if reason == "unlisted":
-            return first and self._writer.items.emitted[number] > 0
-        return first or reason != "idle"
+    def _withdraw(self, item_ids: list[str]) -> list[OutMessage]:
+        """Take the centroids of items back; their seeds stay."""
+        self._writer.withdraw(item_ids)
+        self._in_flight += item_ids
+        return self._tombstones(item_ids)
 
     def _cluster_anew(self, numbers: Ints) -> None:
-        """Have items clustered with the next window, as of later than their tombstones."""
-        items, end = self._writer.items, self._clock.next_end()
-        said = items.emitted[numbers]
-        items.emitted[numbers] = np.where(said < end, said, said + self._options.window)
-        items.mark(numbers, np.full(len(numbers), end))
+        """Have items clustered with the next window."""
+        items = self._writer.items
+        items.mark(numbers, np.full(len(numbers), self._clock.next_end()))
         self._writer.changed(numbers.tolist())
+
+    def _has_caught_up(self, batch: ClickBatch) -> bool:
+        """Whether all clicks were read that there were when the store was made: none is left, or later ones came."""
+        self._made_at = self._made_at or batch.now
+        return batch.idle > 0 or 0 < self._made_at <= self._clock.closed
 
     def _dropped(self, item_ids: list[str]) -> list[OutMessage]:
         """Items have been dropped with their seeds."""
@@ -307,6 +308,7 @@ class SeedSetOperator:
             if (window := self._pending.pop(item_id, None)) is not None:
                 WINDOWS.settled(window, "evicted")
             running = self._running.pop(item_id, None)
+            self._again.discard(item_id)
             if running is not None and not running.cancel():
                 running.result()  # it may be tidying the very seeds that are to go
         self._in_flight += item_ids
@@ -326,7 +328,8 @@ class SeedSetOperator:
         if item_id in items:
             number = items.number(item_id)
             window_end = max(window_end, int(items.emitted[number]))
-            items.emitted[number] = window_end
+            # What comes after a tombstone is later, though no click came between them.
+            items.emitted[number], items.unsure[number] = window_end + 1, False
             self._writer.changed([number])
         return [*_HEADERS, *order_headers(window_end, self._writer.position)]
 
@@ -335,7 +338,8 @@ class SeedSetOperator:
         number = items.number(job.item_id)
         metrics.SEED_EVICTIONS.inc(result.evicted)
         WINDOWS.settled(job.until, result.outcome)
-        is_due = self._pending.get(job.item_id) == job.until
+        is_due = self._pending.get(job.item_id) == job.until and job.item_id not in self._again
+        self._again.discard(job.item_id)
         if is_due:
             del self._pending[job.item_id]
         if items.withdrawn[number]:  # meanwhile, or from the start
@@ -344,15 +348,13 @@ class SeedSetOperator:
         self._writer.clustered(job.item_id, result.seeds, result.centroids)
         if result.outcome == "failed" and is_due:  # once a window: at once, it would fail at once again
             items.mark(items.find([job.item_id]), np.array([self._clock.next_end()]))
-        if result.outcome in _TOO_LITTLE and self._is_emitted(job.item_id):
+        if is_due and result.outcome in _TOO_LITTLE and (items.unsure[number] or self._is_emitted(job.item_id)):
             # Its set has ended by a gap: what the centroids were made of is not there any more.
-            self._writer.withdraw([job.item_id])
-            self._in_flight.append(job.item_id)
-            return self._tombstones([job.item_id])
+            return self._withdraw([job.item_id])
         if result.centroids is None:
             return []
         metrics.CENTROIDS_TIME.set_to_current_time()
-        items.emitted[number] = job.window_end
+        items.emitted[number], items.unsure[number] = job.window_end, False
         self._sent[job.item_id] = job.until
         headers = self._pool.headers_of(job)
         return [OutMessage(centroids_key(self._pool.model_version, job.item_id), result.centroids, headers)]
@@ -365,42 +367,3 @@ class SeedSetOperator:
     def _write(self) -> None:
         self._unwritten = False
         self._writer.write()
-
-
-class PartitionMetrics:
-    """The metrics of one partition.
-
-    Args:
-        partition: the Kafka partition.
-        clock: seconds that only go forward.
-    """
-
-    def __init__(self, partition: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._label = str(partition)
-        self._clock = clock
-        self._last = -_EVERY_S
-
-    def update(
-        self, items: ItemTable, registry: CandidateRegistry, pending: Mapping[str, int], clock: WindowClock
-    ) -> None:
-        """Set the gauges, at most every ``_EVERY_S`` seconds."""
-        now = self._clock()
-        if now - self._last < _EVERY_S:
-            return
-        self._last = now
-        metrics.ITEMS.labels(self._label).set(len(items))
-        metrics.SEEDS.labels(self._label).set(int(items.seeds[items.live].sum()))
-        metrics.DIRTY_ITEMS.labels(self._label).set(len(items.dirty()))
-        metrics.PENDING_ITEMS.labels(self._label).set(len(pending))
-        metrics.LISTINGS.labels(self._label).set(len(registry))
-        if clock.watermark is not None:
-            metrics.WATERMARK.labels(self._label).set(clock.watermark / 1000)
-
-    def window_end(self, closed: int) -> None:
-        """Set the end of the last closed window, ms."""
-        metrics.WINDOW_END.labels(self._label).set(closed / 1000)
-
-    def snapshot(self) -> None:
-        """Set the time of the last snapshot; the next ``update`` sets all gauges."""
-        self._last = -_EVERY_S
-        metrics.SNAPSHOT_TIME.labels(self._label).set_to_current_time()

@@ -104,6 +104,7 @@ class StoreMeta:
         resume_candidates: the same of the candidates topic.
         model_version: the bundle whose centroids were last written; empty before the first.
         older_versions: bundles before it whose centroids may still be in their topic, newest first.
+        replaces: whether it takes the place of a lost one and has not caught up with the clicks topic yet.
         format: the version of the layout.
         epoch: how many batches were written since the store was made.
         manifest: RocksDB's MANIFEST as it was before the last batch.
@@ -120,6 +121,7 @@ class StoreMeta:
     resume_candidates: int = NOTHING_SETTLED
     model_version: str = ""
     older_versions: tuple[str, ...] = ()
+    replaces: bool = False
     format: int = STATE_FORMAT
     epoch: int = 0
     manifest: ManifestFingerprint = NO_FINGERPRINT
@@ -135,14 +137,17 @@ class ItemRecord:
     Attributes:
         last_click: event time of its last click, ms.
         seeds: its seeds at the last merge.
-        emitted: the greatest window end that its centroids and tombstones have said so far, ms; 0 before the first.
+        emitted: the least window end that its next message may say, ms: that of its last centroids, or 1 ms after that
+            of its last tombstone; 0 before the first.
         withdrawn: whether it is served no more, since it is retired, expired, not listed or idle.
+        unsure: whether the centroids topic may hold some of it that this store does not know of.
     """
 
     last_click: int
     seeds: int
     emitted: int = 0
     withdrawn: bool = False
+    unsure: bool = False
 
 
 class CandidateEntry(NamedTuple):
@@ -266,7 +271,12 @@ def _is_sound(meta: StoreMeta) -> bool:
     texts = (meta.topic, meta.model_version, *meta.older_versions, meta.centroids_id, *(m.topic_id for m in marks))
     if any(type(n) is not int for n in (*numbers, *lower, *(mark.time for mark in marks))):
         return False
-    if any(type(text) is not str for text in texts) or min(numbers) < 0 or min(lower) < NOTHING_SETTLED:
+    if (
+        type(meta.replaces) is not bool
+        or any(type(text) is not str for text in texts)
+        or min(numbers) < 0
+        or min(lower) < NOTHING_SETTLED
+    ):
         return False
     return meta.resume <= meta.position and meta.resume_candidates <= meta.candidates
 
@@ -297,7 +307,7 @@ def refusal_of_format(what: str, found: int) -> str:
 
 def encode_record(record: ItemRecord) -> bytes:
     """The value of ``I``."""
-    return _RECORD.pack(record.last_click, record.seeds, record.emitted, record.withdrawn)
+    return _RECORD.pack(record.last_click, record.seeds, record.emitted, record.withdrawn + 2 * record.unsure)
 
 
 def decode_record(value: bytes, item: str) -> ItemRecord:
@@ -309,9 +319,9 @@ def decode_record(value: bytes, item: str) -> ItemRecord:
     if len(value) == _RECORD_2.size:
         value += bytes(_RECORD.size - len(value))
     if len(value) == _RECORD.size:
-        last_click, seeds, emitted, withdrawn = _RECORD.unpack(value)
-        if 0 <= last_click < MAX_STORED_TIME and seeds >= 0 and emitted >= 0 and withdrawn in (0, 1):
-            return ItemRecord(last_click, seeds, emitted, bool(withdrawn))
+        last_click, seeds, emitted, flags = _RECORD.unpack(value)
+        if 0 <= last_click < MAX_STORED_TIME and seeds >= 0 and emitted >= 0 and 0 <= flags <= 3:
+            return ItemRecord(last_click, seeds, emitted, bool(flags & 1), bool(flags & 2))
     msg = f"the record of item {item!r} is damaged: {value[:32].hex()} does not hold times and a count. {WAY_OUT}"
     raise StoreError(msg)
 

@@ -18,7 +18,9 @@ def build(tmp_path: Path, pool: ClusteringPool) -> Iterator[Build]:
     """Builds operators on one store, as a restart does."""
     opened: list[SeedStore] = []
 
-    def make(*, use: ClusteringPool = pool, disk: str = "s", **options: Any) -> SeedSetOperator:
+    def make(
+        *, use: ClusteringPool = pool, disk: str = "s", emitted_before: Any = None, **options: Any
+    ) -> SeedSetOperator:
         while opened:
             opened.pop().close()
         gap = options.get("ttl", 0)
@@ -27,6 +29,7 @@ def build(tmp_path: Path, pool: ClusteringPool) -> Iterator[Build]:
             opened[-1],
             use,
             SeedSettings(max_seeds=20, item_ttl=f"{options.pop('ttl', 0)}ms", **{**WINDOWS, **options}),
+            emitted_before=emitted_before,
         )
 
     yield make
