@@ -45,8 +45,9 @@ def why_none_live(facts: Mapping[str, Any]) -> str:
     """Why no item is live, as a sentence that says what to look at next.
 
     Args:
-        facts: ``clicks_read``, ``clicks_lag``, ``items``, ``pending``, ``next_end`` (ISO time of the next window's end, or empty), ``outcomes`` of clusterings,
-            ``min_seeds``, ``centroids_read``; those of clicks are None in a process that reads none.
+        facts: ``clicks_read``, ``clicks_lag``, ``items``, ``pending``, ``next_end`` (ISO time of the next window's end,
+            or empty), ``outcomes`` of clusterings, ``min_seeds``, ``centroids_read``; those of clicks are None in a
+            process that reads none.
     """
     if facts["clicks_read"] is None:
         if facts["centroids_read"]:

@@ -34,7 +34,7 @@ COMMANDS = {
 """What each command does; it is there if its module is."""
 _EXTRAS = {
     **dict.fromkeys(("implicit", "matplotlib", "filelock"), "evaluate"),
-    "noida_db": "demo",
+    "noida_db": "broker",
     "pyarrow": "data",
     "torch": "train",
 }
@@ -86,8 +86,8 @@ def main() -> None:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
-        without = " (`--encoder spectral` does without)" if extra == "train" else ""
-        _end(f"this command needs {error.name}{without}: pip install '.[{extra}]' in the project's folder", 2)
+        without = "; --encoder spectral needs none" if extra == "train" else ""
+        _end(f"this command needs {error.name}: pip install '.[{extra}]' in the project's folder{without}", 2)
     except ConfigError as error:
         _end(str(error), 2)
     except FlowFailedError as error:

@@ -31,11 +31,14 @@ from flows.messages.codec import SCHEMA_VERSION, decode_candidate, decode_click,
 from flows.messages.dead_letter import cut_key, cut_value, dead_letter_headers
 from flows.messages.rejects import InvalidMessage, likely_unit
 from flows.messages.types import MAX_CANDIDATE_BYTES, Click, Request
+from flows.support.log_limit import LogLimit
 from flows.support.logs import get_logger
 from monitoring import metrics
 from state.user_keys import user_keys
 
 log = get_logger(__name__)
+_lines = LogLimit()
+"""Of dead letters, which whoever may write to a topic can make; the topic has them all, and the metrics count them."""
 
 _B = TypeVar("_B")
 _M = TypeVar("_M")
@@ -196,8 +199,12 @@ class Decoder:
         value, cut = cut_value(message.value(), room - len(key or b""))
         if self._tell:
             metrics.DEAD_LETTERS.labels(raw.kind, invalid.reason).inc()
+            left_out = _lines.passes((raw.kind, invalid.reason))
+            if left_out is None:
+                return OutMessage(key, value, headers + key_cut + cut)
             log.warning(
                 "dead letter",
+                **({"more_like_it": left_out} if left_out else {}),
                 topic=raw.topic,
                 partition=raw.partition,
                 offset=message.offset(),

@@ -12,10 +12,12 @@ from flows.messages.codec import decode_centroids, split_centroids_key
 from flows.messages.emission_order import EmissionOrder, order_of_centroids, order_of_tombstone
 from flows.messages.rejects import InvalidMessage
 from flows.scoring.live_index import IndexEntry
+from flows.support.log_limit import LogLimit
 from flows.support.logs import get_logger
 from monitoring import metrics
 
 log = get_logger(__name__)
+_lines = LogLimit()
 
 REMEMBERED = 100_000
 """Tombstones that are remembered, so that older centroids which come after them bring no item back: about 20 MB."""
@@ -98,8 +100,12 @@ class IndexUpdates:
                 raise InvalidMessage("future_time", f"window_end {order.window_end} is more than a day ahead")
         except InvalidMessage as invalid:
             metrics.DEAD_LETTERS.labels("centroids", invalid.reason).inc()
+            left_out = _lines.passes(invalid.reason)
+            if left_out is None:
+                return
             log.warning(
                 "unusable centroids",
+                **({"more_like_it": left_out} if left_out else {}),
                 topic=self._topic,
                 partition=message.partition(),
                 offset=message.offset(),

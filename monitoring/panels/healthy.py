@@ -13,7 +13,7 @@ HEALTHY = [
         bad_below=1,
     ),
     Panel(
-        "Which conditions for being ready are not met?",
+        "Is each condition for being ready met?",
         "short",
         "1 is met. 0 for more than some minutes: curl /-/ready says why; see the runbook RalmNotReady.",
         {"{{instance}} {{condition}}": here("ralm_ready")},

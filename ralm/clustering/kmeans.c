@@ -270,7 +270,7 @@ static int cluster_one(const float *vectors, int64_t n, int64_t h, int64_t k, co
     return DONE;
   }
   transpose(n, h, w);
-  double lowest = INFINITY;
+  double lowest = NAN; // no attempt has been made
   int64_t cold = cold_starts(n, starts > 0);
   for (int64_t attempt = starts > 0 ? -1 : 0; attempt < cold; attempt++) {
     int64_t have = 0;
@@ -280,7 +280,7 @@ static int cluster_one(const float *vectors, int64_t n, int64_t h, int64_t k, co
     }
     have = plus_plus(n, h, k, have, &state, w);
     double inertia = lloyd(n, h, have, w);
-    if (inertia < lowest) {
+    if (!(inertia >= lowest)) { // the first one too, and one whose squares leave float32
       lowest = inertia;
       memset(w->count + have, 0, (k - have) * 8);
       memcpy(w->best, w->centre, have * h * 4);

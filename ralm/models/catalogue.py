@@ -37,12 +37,14 @@ class CatalogueEntry:
         group: `MAIN_GROUP`, or of which comparison it is: ``merge``, ``k``, ``clustering``, ``loss``, ...
         description: one line, for the table and the help.
         family: one of the families, or nothing; what is not ours is a rival of ours.
+        has_curve: whether it is asked for cold items as well, although it is neither of the main group nor ours.
     """
 
     make: Callable[[], Model]
     group: str
     description: str
     family: str = ""
+    has_curve: bool = False
 
 
 def _baseline(make: Callable[[], Model], description: str) -> CatalogueEntry:
@@ -54,8 +56,8 @@ def _ralm(group: str, description: str, config: TrainingConfig | None = None, **
     return CatalogueEntry(lambda: LookalikeModel(changed), group, description, TOWERS)
 
 
-def _printed(description: str, **changes: Any) -> CatalogueEntry:
-    return _ralm("paper", f"RALM as printed, {description}", PAPER, **changes)
+def _printed(description: str, *, has_curve: bool = False, **changes: Any) -> CatalogueEntry:
+    return replace(_ralm("paper", f"RALM as printed, {description}", PAPER, **changes), has_curve=has_curve)
 
 
 def _youtube(group: str, description: str, config: TrainingConfig | None = None, **changes: Any) -> CatalogueEntry:
@@ -130,9 +132,9 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "ralm-near": _ralm("loss", "RALM that learns only from users as just before the click", far=0.0),
     "ralm-temperature": _ralm("loss", "RALM with a local attention of temperature 0.1", local_temperature=0.1),
     "ralm-seed-dropout": _ralm("loss", "RALM that learns with a fifth of the seeds left out", seed_dropout=0.2),
-    "ralm-paper": _printed("one negative for a positive"),
+    "ralm-paper": _printed("one negative for a positive", has_curve=True),
     "ralm-paper-average": _printed("one negative, the mean of all seeds", clusters=1),
-    "ralm-paper-prelu": _printed("one negative, PReLU", activation="prelu"),
+    "ralm-paper-prelu": _printed("one negative, PReLU", has_curve=True, activation="prelu"),
     "ralm-paper-prelu-average": _printed("one negative, PReLU, the mean of all seeds", activation="prelu", clusters=1),
     "ralm-paper-10": _printed("ten negatives for a positive", lookalike_negatives=10),
     "ralm-paper-10-average": _printed("ten negatives, the mean of all seeds", lookalike_negatives=10, clusters=1),

@@ -76,4 +76,7 @@ def test_an_encoder_that_needs_torch_says_which_extra_brings_it(tmp_path: Path) 
     )
     done = without_torch(code, str(tmp_path))
     assert done.returncode == 2
-    assert "this command needs torch (`--encoder spectral` does without): pip install '.[train]'" in done.stderr
+    assert (
+        "this command needs torch: pip install '.[train]' in the project's folder; --encoder spectral needs none"
+        in done.stderr
+    )

@@ -26,7 +26,7 @@ _ORDER_SEED = 0
 """Fixes the order that clicks without times are put in."""
 
 
-def shortened(line: str) -> str:
+def without_middle(line: str) -> str:
     """A line of a message, without the middle where what it names is very long."""
     return line if len(line) <= _LONG else f"{line[: _LONG // 2]}...{line[-_LONG // 2 :]}"
 
@@ -46,7 +46,7 @@ class Problems:
         try:
             return step()
         except RalmError as error:
-            lines = [shortened(line) for line in str(error).splitlines()]
+            lines = [without_middle(line) for line in str(error).splitlines()]
             self.lines += [line for line in lines if line not in self.lines]
             return None
 

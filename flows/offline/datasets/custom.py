@@ -27,7 +27,7 @@ from flows.offline.datasets.assemble import (
     assemble,
     known,
     mentioned,
-    shortened,
+    without_middle,
 )
 from flows.offline.datasets.layout import SEPARATOR, Dataset
 from flows.offline.datasets.source_files import table_file
@@ -182,10 +182,10 @@ def describe(folder: Path) -> Description:
         return Description.model_validate(tomllib.loads(read_text(path)))
     except ValidationError as error:
         wrongs = {".".join(str(part) for part in wrong["loc"]): wrong["msg"] for wrong in reversed(error.errors())}
-        msg = "\n".join(shortened(f"{path}: {key}: {words}") for key, words in reversed(wrongs.items()))
+        msg = "\n".join(without_middle(f"{path}: {key}: {words}") for key, words in reversed(wrongs.items()))
         raise ConfigError(msg) from None
     except (OSError, ValueError, RecursionError) as error:
-        msg = shortened(f"{path} cannot be read: {error}")
+        msg = without_middle(f"{path} cannot be read: {error}")
         raise ConfigError(msg) from error
 
 
@@ -225,7 +225,7 @@ def _check_against(described: Description, tables: list[Table], events: Table) -
         if name not in events.columns
     ]
     if wrong:
-        raise ConfigError("\n".join(map(shortened, wrong)))
+        raise ConfigError("\n".join(map(without_middle, wrong)))
 
 
 def _filtered(events: Table, wanted: Mapping[str, Any]) -> Table:

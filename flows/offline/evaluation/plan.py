@@ -148,12 +148,13 @@ def specs_of(plan: Plan, fingerprint: str) -> list[CellSpec]:
 
 
 def cold_specs_of(plan: Plan, fingerprint: str) -> list[CellSpec]:
-    """The cells for cold items, of the main models and of ours: the variants of other groups differ elsewhere.
+    """The cells for cold items, of the main models, ours and the best printed forms: other variants differ elsewhere.
 
     They do not depend on the split but where the cut by time gives them.
     """
     asked = {"cut": plan.protocol.cut, "floors": plan.protocol.shown()["floors"]}
-    curved = [name for name, entry in plan.entries.items() if entry.group == MAIN_GROUP or entry.family == OURS]
+    of = plan.entries
+    curved = [name for name in of if of[name].group == MAIN_GROUP or of[name].family == OURS or of[name].has_curve]
     able = [name for name in curved if _answers_seeds(plan, name)]
     return _specs(plan, "cold", able, asked, fingerprint)
 

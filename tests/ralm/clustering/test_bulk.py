@@ -187,6 +187,17 @@ class TestCompiled:
         best = KMeans(20, n_init=10, random_state=0).fit(vectors).inertia_ if judged else np.inf
         return inertia(vectors, centroids) / best, centroids
 
+    @pytest.mark.parametrize("length", [1e-30, 1e15, 1e25, 1e37])
+    def test_vectors_whose_squares_leave_float32_are_clustered_all_the_same(self, length: float) -> None:
+        rng = np.random.default_rng(6)
+        before = cluster(rng.normal(size=(90, 12)).astype("f4"), 9, rng_seed=0)
+        vectors = (rng.normal(size=(90, 12)) * length).astype("f4")
+        for start in (None, before.centroids):
+            found = cluster(vectors, 9, rng_seed=0, start=start)
+            assert found.counts.sum() == 90
+            mean = (found.centroids.astype("f8") * found.counts[:, None]).sum(axis=0) / 90
+            np.testing.assert_allclose(mean, vectors.astype("f8").mean(axis=0), atol=1e-4 * length)
+
     def test_each_centroid_is_the_mean_of_its_members(self) -> None:
         vectors = groups(np.random.default_rng(9), [60] * 5, dim=16)
         found = cluster(vectors, 5, rng_seed=0)
