@@ -95,7 +95,7 @@ class SeedSetOperator:
         self._made_at = 0
         # An item is born as of later than what was said of it, and with centroids that may have to be taken back.
         self._replaces = emitted_before is not None
-        self._writer.emitted_before = emitted_before or {}
+        self._writer.emitted_before = dict(emitted_before or {})
         if work is None:
             self._clock = WindowClock(options, int(items.last_click.max()) if len(items) else None)
         else:
@@ -323,7 +323,10 @@ class SeedSetOperator:
 
     def _tombstone_headers(self, item_id: str) -> Headers:
         """As of the last window that closed, and no earlier than what was emitted of the item."""
-        items, window_end = self._writer.items, self._clock.closed
+        items, last = self._writer.items, self._writer.last_emitted.pop(item_id, 0)
+        window_end = max(self._clock.closed, last)
+        if item_id in self._writer.emitted_before:  # it may be born again
+            self._writer.emitted_before[item_id] = window_end
         if item_id in items:
             number = items.number(item_id)
             window_end = max(window_end, int(items.emitted[number]))
