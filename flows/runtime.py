@@ -4,7 +4,7 @@ A builder opens what its side needs, and ``close`` of the side releases it; the 
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from flows.engine.steps import OperatorFactory
 from flows.kafka.config import consumer_config, producer_config
 from flows.kafka.first_offset import FirstOffset, PartitionFacts, begin_with_group
 from flows.kafka.probe import BrokerProbe
+from flows.kafka.range_reader import read_to_end
 from flows.kafka.topic_marks import TopicMarks, encode_mark
 from flows.kafka.topic_watch import TopicWatch
 from flows.kafka.topics import TopicNames
@@ -30,6 +31,7 @@ from flows.scoring.enricher import Enricher
 from flows.scoring.index_loader import IndexLoader
 from flows.scoring.live_index import LiveIndex
 from flows.seed_sets.clustering import ClusteringPool
+from flows.seed_sets.emitted_before import note_emitted
 from flows.seed_sets.first_positions import FirstPositions
 from flows.seed_sets.item_homes import ItemHomes
 from flows.seed_sets.keeper import SeedSetOperator
@@ -278,7 +280,7 @@ def seed_side(runtime: Runtime) -> SeedSide:
             for partition in mine[kind]:
                 runtime.positions.begin(kind, source.facts, partition, runtime.watch.topic_id(kind))
         runtime.positions.fix(mine["clicks"])
-        partitions.prepare()
+        partitions.prepare(mine["clicks"])
 
     def settled() -> None:
         partitions.settled()
@@ -310,14 +312,15 @@ class _Partitions:
         self._runtime = runtime
         self._settings, self._topic, self._folder = runtime.settings, runtime.topic("clicks"), runtime.seeds_dir()
         self._nothing_emitted = False
+        self._emitted: dict[str, int] = {}
         headers = EventHeaders.by_settings("centroids", runtime.bundle.version, runtime.settings)
         self._pool = ClusteringPool(runtime.bundle, runtime.settings, headers=headers)
         self._stores: list[SeedStore] = []
         self._operators: list[SeedSetOperator] = []
         self._homes = ItemHomes(self._topic)
 
-    def prepare(self) -> None:
-        """Look whether the centroids topic holds anything.
+    def prepare(self, mine: Sequence[int]) -> None:
+        """Look whether the centroids topic holds anything; and what, where a store of ``mine`` is filled anew.
 
         Raises:
             RalmError: when the broker does not say.
@@ -326,6 +329,10 @@ class _Partitions:
         probe = BrokerProbe(self._runtime.consumer("centroids"))
         bounds = probe.bounds(topic, probe.partitions(topic)[topic])
         self._nothing_emitted = all(first == end for first, end in bounds.values())
+        if not self._nothing_emitted and any(self._runtime.state.is_anew(partition) for partition in mine):
+            messages = read_to_end(self._settings, topic)
+            note_emitted(messages, self._runtime.bundle.version, self._emitted)
+            log.info("a store is filled anew; what was emitted before is known", items=len(self._emitted))
 
     def operator(self, partition: int) -> SeedSetOperator:
         """Open a partition's store and make its operator."""
@@ -340,7 +347,7 @@ class _Partitions:
             self._settings,
             topics=partial(self._topics, partition),
             emit_all=self._nothing_emitted or self._other_centroids(store.meta.centroids_id),
-            replaces=store.work is None and not self._nothing_emitted,
+            emitted_before=self._emitted if self._runtime.state.is_anew(partition) and self._emitted else None,
         )
         made.join(self._homes)
         self._operators.append(made)

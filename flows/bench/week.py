@@ -101,7 +101,9 @@ def simulate(folder: Path, plan: WeekPlan, progress: Callable[[str], None]) -> t
                 SeedStore.open(folder / "store", topic="clicks", partition=0, capacity=plan.max_seeds, max_gap=_TTL)
             )
         )
-        options = SeedSettings(max_seeds=plan.max_seeds, item_ttl=_TTL // 1000, window=_WINDOW // 1000)
+        options = SeedSettings(
+            max_seeds=plan.max_seeds, item_ttl=_TTL // 1000, seeds_retention=_TTL // 1000, window=_WINDOW // 1000
+        )
         operator = SeedSetOperator(store, pool, options)
         for number, batch in enumerate(_windows(plan, rng)):
             began = time.perf_counter()

@@ -27,6 +27,8 @@ _PASSING = {
     errno.EIO: "look at the disk",
 }
 _NO_THREAD = "can't start new thread"
+_NO_MEMORY = ("failed to map segment", "annot allocate memory", "error return without exception set", "bad_alloc")
+"""What is said where memory ends while a library is loaded, or within one."""
 
 
 def system_failure(error: BaseException) -> tuple[str, int] | None:
@@ -41,6 +43,10 @@ def system_failure(error: BaseException) -> tuple[str, int] | None:
     """
     if isinstance(error, MemoryError):
         return f"out of memory{f': {error}' if str(error) else ''} (give it more, and run it again)", 1
+    if isinstance(error, ImportError | SystemError | RuntimeError) and any(sign in str(error) for sign in _NO_MEMORY):
+        return f"out of memory, it seems: {error} (give it more, and run it again)", 1
+    if isinstance(error, ImportError) and "shared object" in str(error):
+        return f"a library cannot be loaded: {error} (ulimit -n says how many files may be open)", 1
     if isinstance(error, RuntimeError) and _NO_THREAD in str(error):
         return f"{_NO_THREAD} ({_PASSING[errno.EAGAIN]})", 1
     if not isinstance(error, OSError) or error.errno is None:

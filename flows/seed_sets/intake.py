@@ -57,6 +57,8 @@ class SeedSetWriter:
         registry: what the candidates topic says.
         position: the offset after the last click that was taken in.
         candidates: the same of the candidates topic.
+        emitted_before: what the centroids topic holds of items that are not known yet: the greatest window end, ms.
+        last_emitted: of items that were dropped and whose tombstones are not made yet, as in ``ItemTable.emitted``.
         beside: asked at each write for what else is written: arguments of ``SeedStore.write``.
         on_new: called with each item whose first click has come.
     """
@@ -73,6 +75,8 @@ class SeedSetWriter:
         self._told = False
         self.registry = CandidateRegistry(store.candidates(), options.max_listings)
         self._changes.candidates.update(dict.fromkeys(self.registry.forget()))
+        self.emitted_before: dict[str, int] = {}
+        self.last_emitted: dict[str, int] = {}
         self.items = ItemTable()
         for item_id, record in store.items():
             number = self._new(item_id)
@@ -141,6 +145,7 @@ class SeedSetWriter:
             if kept.any()
         ]
         self._changed.difference_update(numbers.tolist())
+        self.last_emitted.update(zip(item_ids, self.items.emitted[numbers].tolist(), strict=True))
         for item_id in item_ids:
             self.items.forget(item_id)
             self._changes.centroids.pop(item_id, None)
@@ -216,9 +221,11 @@ class SeedSetWriter:
         return late
 
     def _new(self, item_id: str) -> int:
-        """A number for an item that has none, with what the candidates topic says."""
-        number = self.items.number(item_id)
+        """A number for an item that has none, with what the topics of candidates and of centroids say."""
+        number, emitted = self.items.number(item_id), self.emitted_before.get(item_id)
         self.items.expires_at[number] = self.registry.expires_at(item_id)
+        if emitted is not None:
+            self.items.emitted[number], self.items.unsure[number] = emitted + 1, True
         return number
 
     def _room(self, batch: ClickBatch) -> int:

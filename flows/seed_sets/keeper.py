@@ -52,7 +52,7 @@ class SeedSetOperator:
         options: how seed sets and windows are kept.
         topics: by what the topics are known again, as attributes of ``StoreMeta``.
         emit_all: whether the centroids topic does not have what was emitted, so that all of it is due again.
-        replaces: whether a new store takes the place of another, which has emitted centroids.
+        emitted_before: where a new store takes the place of another: what that has emitted (``note_emitted``).
 
     Raises:
         RalmError: when what the store says is still to be done cannot be read.
@@ -66,7 +66,7 @@ class SeedSetOperator:
         topics: Callable[[], Mapping[str, Any]] = dict,
         *,
         emit_all: bool = False,
-        replaces: bool = False,
+        emitted_before: Mapping[str, int] | None = None,
     ) -> None:
         self._store = store
         self._pool = pool
@@ -76,6 +76,7 @@ class SeedSetOperator:
         self._writer = SeedSetWriter(store, options)
         self._rule = ServingRule(only_listed=options.candidates == "listed", item_ttl=options.item_ttl)
         self._running: dict[str, Future[ClusteringResult]] = {}
+        self._again: set[str] = set()  # running, and due again since
         self._acked: list[str] = []
         self._in_flight: list[str] = []
         self._metrics = PartitionMetrics(store.meta.partition)
@@ -92,7 +93,9 @@ class SeedSetOperator:
         self._settling: dict[str, int] = {}  # in the epoch before that
         items, work = self._writer.items, None if store.work is None else OpenWork.decode(store.work)
         self._made_at = 0
-        self._replaces = replaces if work is None else work.replaces
+        # An item is born as of later than what was said of it, and with centroids that may have to be taken back.
+        self._replaces = emitted_before is not None
+        self._writer.emitted_before = dict(emitted_before or {})
         if work is None:
             self._clock = WindowClock(options, int(items.last_click.max()) if len(items) else None)
         else:
@@ -120,7 +123,7 @@ class SeedSetOperator:
                 out += self._apply_clicks(part)
             self._read_clicks = batch.next_offset
             if self._replaces and self._has_caught_up(batch):
-                out += self._take_over(batch.now)
+                self._replaces, self._writer.emitted_before = False, {}
             reached = self._clock.reach(batch)
             if reached is not None:
                 out += self._reach(reached)
@@ -179,13 +182,12 @@ class SeedSetOperator:
         pending = {item: window for item, window in (self._settling | self._sent).items() if item in items}
         resume, resume_candidates = self._resume_at
         return {
-            "work": OpenWork(
-                clock.newest, clock.closed, clock.heard, self._replaces, marks, pending | self._pending
-            ).encode(),
+            "work": OpenWork(clock.newest, clock.closed, clock.heard, marks, pending | self._pending).encode(),
             "resume": resume,
             "resume_candidates": resume_candidates,
             "model_version": self._pool.model_version,
             "older_versions": self._older,
+            "replaces": self._replaces,
             **self._topics(),
         }
 
@@ -199,8 +201,7 @@ class SeedSetOperator:
         other_model = self._store.meta.model_version != self._pool.model_version
         if work is None or other_model or self._emit_all:
             # Nothing is known of what was emitted, or it was made by another model, or is gone: cluster all again.
-            everything = np.flatnonzero(items.live & ~items.withdrawn)
-            items.mark(everything, self._clock.window_ends(items.last_click[everything])[0])
+            self._cluster_anew(np.flatnonzero(items.live & ~items.withdrawn))
         unacked = self._store.unacked_tombstones()
         self._in_flight += unacked
         # One that is served again since would lose its centroids to the tombstone that is sent again: it is clustered
@@ -257,6 +258,8 @@ class SeedSetOperator:
             if item_id in self._pending and item_id not in self._running:
                 shed += 1
                 WINDOWS.settled(self._pending[item_id], "shed")
+            if item_id in self._running:
+                self._again.add(item_id)
             # An item that waits keeps its place, so that the longest waiting is always next and none is forgotten.
             self._pending[item_id] = window
         metrics.RECLUSTERS.labels("shed").inc(shed)
@@ -288,9 +291,9 @@ class SeedSetOperator:
         return self._tombstones(item_ids)
 
     def _cluster_anew(self, numbers: Ints) -> None:
-        """Have items clustered with the next window."""
+        """Have items clustered with the next window, or their last click's where an idle partition is ahead."""
         items = self._writer.items
-        items.mark(numbers, np.full(len(numbers), self._clock.next_end()))
+        items.mark(numbers, self._clock.window_ends(items.last_click[numbers])[0])
         self._writer.changed(numbers.tolist())
 
     def _has_caught_up(self, batch: ClickBatch) -> bool:
@@ -298,26 +301,13 @@ class SeedSetOperator:
         self._made_at = self._made_at or batch.now
         return batch.idle > 0 or 0 < self._made_at <= self._clock.closed
 
-    def _take_over(self, now: int) -> list[OutMessage]:
-        """A store that was filled anew has caught up: say of every item what holds, as of later than what was said.
-
-        What the store before has emitted is not known, but that it was of no later window than that of the newest
-        click, or of the wall clock then, if that took over too.
-        """
-        self._replaces, items = False, self._writer.items
-        live = np.flatnonzero(items.live)
-        times = np.array([now, (self._clock.newest or 0) + self._options.window])
-        items.emitted[live] = np.maximum(items.emitted[live], self._clock.own_ends(times).max())
-        items.unsure[live] = True
-        self._cluster_anew(live[~items.withdrawn[live]])
-        return self._withdraw([items.name(number) for number in live[items.withdrawn[live]].tolist()])
-
     def _dropped(self, item_ids: list[str]) -> list[OutMessage]:
         """Items have been dropped with their seeds."""
         for item_id in item_ids:
             if (window := self._pending.pop(item_id, None)) is not None:
                 WINDOWS.settled(window, "evicted")
             running = self._running.pop(item_id, None)
+            self._again.discard(item_id)
             if running is not None and not running.cancel():
                 running.result()  # it may be tidying the very seeds that are to go
         self._in_flight += item_ids
@@ -333,7 +323,10 @@ class SeedSetOperator:
 
     def _tombstone_headers(self, item_id: str) -> Headers:
         """As of the last window that closed, and no earlier than what was emitted of the item."""
-        items, window_end = self._writer.items, self._clock.closed
+        items, last = self._writer.items, self._writer.last_emitted.pop(item_id, 0)
+        window_end = max(self._clock.closed, last)
+        if item_id in self._writer.emitted_before:  # it may be born again
+            self._writer.emitted_before[item_id] = window_end
         if item_id in items:
             number = items.number(item_id)
             window_end = max(window_end, int(items.emitted[number]))
@@ -347,16 +340,22 @@ class SeedSetOperator:
         number = items.number(job.item_id)
         metrics.SEED_EVICTIONS.inc(result.evicted)
         WINDOWS.settled(job.until, result.outcome)
-        is_due = self._pending.get(job.item_id) == job.until
+        is_due = self._pending.get(job.item_id) == job.until and job.item_id not in self._again
+        self._again.discard(job.item_id)
         if is_due:
             del self._pending[job.item_id]
+        was_emitted = self._is_emitted(job.item_id) if result.outcome in _TOO_LITTLE else False
+        if result.centroids is None or items.withdrawn[number]:
+            # What was sent before need not be made again: it is out of date, and the store may not have its seeds.
+            self._sent.pop(job.item_id, None)
+            self._settling.pop(job.item_id, None)
         if items.withdrawn[number]:  # meanwhile, or from the start
             self._writer.clustered(job.item_id, result.seeds, None)
             return []
         self._writer.clustered(job.item_id, result.seeds, result.centroids)
         if result.outcome == "failed" and is_due:  # once a window: at once, it would fail at once again
-            items.mark(items.find([job.item_id]), np.array([self._clock.next_end()]))
-        if is_due and result.outcome in _TOO_LITTLE and (items.unsure[number] or self._is_emitted(job.item_id)):
+            self._cluster_anew(items.find([job.item_id]))
+        if is_due and result.outcome in _TOO_LITTLE and (items.unsure[number] or was_emitted):
             # Its set has ended by a gap: what the centroids were made of is not there any more.
             return self._withdraw([job.item_id])
         if result.centroids is None:

@@ -56,6 +56,11 @@ class StateFacts:
         grown = 0 < self.first_count <= partition
         return not grown and partition not in self.stores and partition not in self.begun.get("clicks", ())
 
+    def is_anew(self, partition: int) -> bool:
+        """Whether a partition's store is made anew, or still on the way from that to where the clicks are."""
+        meta = self.stores.get(partition)
+        return meta is None or not meta.model_version or meta.replaces
+
     def is_filled(self, partition: int) -> bool:
         """Whether anything that a partition's store holds has settled."""
         meta = self.stores.get(partition)

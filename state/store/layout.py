@@ -104,6 +104,7 @@ class StoreMeta:
         resume_candidates: the same of the candidates topic.
         model_version: the bundle whose centroids were last written; empty before the first.
         older_versions: bundles before it whose centroids may still be in their topic, newest first.
+        replaces: whether it takes the place of a lost one and has not caught up with the clicks topic yet.
         format: the version of the layout.
         epoch: how many batches were written since the store was made.
         manifest: RocksDB's MANIFEST as it was before the last batch.
@@ -120,6 +121,7 @@ class StoreMeta:
     resume_candidates: int = NOTHING_SETTLED
     model_version: str = ""
     older_versions: tuple[str, ...] = ()
+    replaces: bool = False
     format: int = STATE_FORMAT
     epoch: int = 0
     manifest: ManifestFingerprint = NO_FINGERPRINT
@@ -269,7 +271,12 @@ def _is_sound(meta: StoreMeta) -> bool:
     texts = (meta.topic, meta.model_version, *meta.older_versions, meta.centroids_id, *(m.topic_id for m in marks))
     if any(type(n) is not int for n in (*numbers, *lower, *(mark.time for mark in marks))):
         return False
-    if any(type(text) is not str for text in texts) or min(numbers) < 0 or min(lower) < NOTHING_SETTLED:
+    if (
+        type(meta.replaces) is not bool
+        or any(type(text) is not str for text in texts)
+        or min(numbers) < 0
+        or min(lower) < NOTHING_SETTLED
+    ):
         return False
     return meta.resume <= meta.position and meta.resume_candidates <= meta.candidates
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.messages.schemas.generate import BUNDLE, PARTS
+from flows.messages.schemas.generate import BUNDLE
+from flows.messages.schemas.generate import DOCUMENT as PARTS
 
 from .node_modules import HERE, NodeUnavailableError, bring_packages
 

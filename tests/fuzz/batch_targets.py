@@ -54,6 +54,8 @@ def raw_messages(rng: Random, value: Callable[[Random], bytes], identifier: str)
 
 
 def _raw_message(rng: Random, value: Callable[[Random], bytes], identifier: str) -> dict[str, Any]:
+    if rng.random() < 0.01:
+        return {"key": None, "value": None, "headers": [], "timestamp": (0, -1), "hole": False}
     data = None if rng.random() < 0.05 else value(rng)
     headers: Any = [(text(rng), rng.choice((None, b"", b"1", rng.randbytes(5)))) for _ in range(rng.randrange(3))]
     if rng.random() < 0.4:

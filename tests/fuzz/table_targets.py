@@ -67,22 +67,23 @@ def tables(rng: Random) -> dict[str, bytes]:
 
 def _table(rng: Random, names: list[str], most: int) -> bytes:
     separator, end = rng.choice(_SEPARATORS), rng.choice(_ENDS)
-    time = rng.choice(_TIMES)
-    rows = [[_cell(rng, name, time) for name in names] for _ in range(rng.randrange(most + 1))]
+    time, odd = rng.choice(_TIMES[:6]), rng.choice((0.0, 0.0, 0.2))
+    rows = [[_cell(rng, name, time, odd, row) for name in names] for row in range(rng.randrange(most + 1))]
     content = end.join(separator.join(row) for row in [names, *rows]).encode("utf-8", "replace")
     if rng.random() < 0.1:
         content = content.decode("utf-8", "replace").encode(rng.choice(("utf-8-sig", "utf-16", "latin-1")), "replace")
-    return mutated(rng, content) if rng.random() < 0.5 else content
+    return mutated(rng, content) if rng.random() < 0.3 else content
 
 
-def _cell(rng: Random, name: str, time: str) -> str:
+def _cell(rng: Random, name: str, time: str, odd: float, row: int) -> str:
+    strange = rng.random() < odd
     if name == "timestamp":
-        return time if rng.random() < 0.9 else rng.choice(_TIMES)
+        return rng.choice(_TIMES) if strange else time
     if name in ("rating", "age"):
-        return rng.choice(("5", "4.5", "true", "no", "", "1e400", str(number(rng))))
+        return rng.choice(("true", "no", "", "1e400", str(number(rng)))) if strange else rng.choice(("5", "4.5"))
     if name in ("user_id", "item_id"):
-        return rng.choice(("a", "b", "c", text(rng), "x" * 300))
-    return rng.choice(("x|y", "", '"a\nb"', rng.choice(TEXTS)))
+        return rng.choice((text(rng), "x" * 300)) if strange else "abcdefgh"[row]
+    return rng.choice((*TEXTS, '"a\nb"')) if strange else rng.choice(("x|y", "", "z"))
 
 
 def lines(make: Callable[[Random], bytes]) -> Callable[[Random], bytes]:

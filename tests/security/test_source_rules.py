@@ -137,6 +137,7 @@ HANDED_ON = {
     "flows/kafka/consumer.py": "config",
     "flows/kafka/producer.py": "config",
     "flows/kafka/probe.py": "config",
+    "flows/kafka/topic_watch.py": "config",
     "flows/engine/sink.py": "self._config",
 }
 """Where settings come as an argument, and its name."""
@@ -191,7 +192,7 @@ def test_every_kafka_client_has_the_settings_of_flows_kafka() -> None:
 def test_those_who_hand_settings_on_get_them_from_flows_kafka() -> None:
     """Whoever makes a reader, a sink or a loader gives it one of the functions' results."""
     makers = {
-        *("TopicReader", "RangeReader", "BrokerProbe", "Producer"),
+        *("TopicReader", "RangeReader", "BrokerProbe", "BrokerAsker", "Producer"),
         *("KafkaSource", "KafkaSink", "IndexLoader", "SourceOptions"),
     }
     for path in modules("flows"):

@@ -19,6 +19,7 @@ from flows.messages.event_headers import EventHeaders
 from flows.messages.types import Centroids
 from flows.seed_sets import clustering
 from flows.seed_sets.clustering import ClusteringJob, ClusteringPool, ClusteringResult
+from flows.seed_sets.emitted_before import note_emitted
 from flows.seed_sets.keeper import SeedSetOperator
 from ralm.seed_set import SeedSet
 from state.store.changes import Changes
@@ -156,9 +157,11 @@ class Process:
         if begun["clicks"].anew:  # as FirstPositions.fix does
             first = {"resume": begun["clicks"].offset, "resume_candidates": NOTHING_SETTLED}
             store.write(Changes(), position=begun["clicks"].offset, **first)
-        # As a process looks when it starts: whether anything was emitted by whoever had the partition before.
-        replaces = store.work is None and any(world.topics["centroids"].logs)
-        operator = SeedSetOperator(store, self.pool, self._settings, replaces=replaces)
+        emitted: dict[str, int] | None = None
+        if meta is None or not meta.model_version or meta.replaces:  # as the process looks when it starts
+            records = (record for log in world.topics["centroids"].logs for record in log if record is not None)
+            note_emitted(records, self.pool.model_version, emitted := {})
+        operator = SeedSetOperator(store, self.pool, self._settings, emitted_before=emitted or None)
         parts = {
             kind: PartitionReader(
                 SourceOptions(

@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -24,6 +25,7 @@ from flows.admin.dead_letters.topic import Filters, read_records
 from flows.config.settings import Settings
 from flows.kafka.producer import Producer, ProducerRecord
 from flows.kafka.range_reader import ReadProgress, read_to_end
+from flows.kafka.single_messages import SingleMessages
 from flows.kafka.topics import TopicNames
 from flows.messages.dead_letter import DeadLetter, ForeignRecord, Record, RedriveReceipt, receipt_of
 from flows.messages.rejects import InvalidMessage
@@ -47,12 +49,14 @@ class RedriveOptions:
         limit: the most letters; None is all.
         dry_run: send nothing.
         set_key: give letters that were refused for their key the key that their value says.
+        unproven: send letters too whose original is not in its topic any more, or is another message.
     """
 
     filters: Filters
     limit: int | None = None
     dry_run: bool = False
     set_key: bool = False
+    unproven: bool = False
 
 
 @dataclass
@@ -65,6 +69,7 @@ class RedriveSummary:
         refused: letters that would be refused again, by the reason now.
         cut: letters that are not whole.
         unroutable: letters whose topic is not one that this deployment reads, by topic.
+        unproven: letters whose original is not in its topic, or not the same.
         superseded: candidates whose item has a newer message.
         foreign_records: messages of the topic that are not dead letters.
         beyond: letters that were not looked at because of the limit.
@@ -74,6 +79,7 @@ class RedriveSummary:
     already: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     cut: int = 0
+    unproven: int = 0
     unroutable: Counter[str] = field(default_factory=Counter)
     superseded: int = 0
     foreign_records: int = 0
@@ -112,17 +118,37 @@ def redrive(
     for record in read_records(settings, since, reading):
         survey.add(record)
     survey.finish(settings)
-    messages = _messages(read_records(settings, since, sending), survey, options.limit, on_letter)
-    if options.dry_run:
-        for _ in messages:
-            pass
-    else:
-        _deliver(settings, messages, [*acceptance.kinds], now)
+    with SingleMessages(settings) as originals:
+        prove = (lambda _: "") if options.unproven else partial(_why_unproven, originals)
+        messages = _messages(read_records(settings, since, sending), survey, options.limit, on_letter, prove)
+        if options.dry_run:
+            for _ in messages:
+                pass
+        else:
+            _deliver(settings, messages, [*acceptance.kinds], now)
     return survey.summary
 
 
+def _why_unproven(originals: SingleMessages, letter: DeadLetter) -> str:
+    """Why a letter may be forged; empty where what it says that it was lies in its topic.
+
+    Whoever may write dead letters could have them sent to topics that he may not write, with the rights of whoever
+    redrives. So nothing is sent that was not in the very topic before.
+    """
+    original = originals.at(letter.topic, letter.source_partition, letter.source_offset)
+    if original is None:
+        return f"what it came from, {letter.source}, is not there any more, so that it could be forged (--unproven)"
+    if (original.key(), original.value()) != (letter.key, letter.value):
+        return f"it is forged: {letter.source} holds another message"
+    return ""
+
+
 def _messages(
-    records: Iterable[Record], survey: "_Survey", limit: int | None, on_letter: LetterCallback
+    records: Iterable[Record],
+    survey: "_Survey",
+    limit: int | None,
+    on_letter: LetterCallback,
+    prove: Callable[[DeadLetter], str],
 ) -> Iterator[_Redriven]:
     """What is to be sent of the records of the second reading."""
     summary = survey.summary
@@ -133,6 +159,8 @@ def _messages(
             summary.beyond += 1
             continue
         key, why_not = survey.judge(letter)
+        if not why_not and (why_not := prove(letter)):
+            summary.unproven += 1
         on_letter(letter, why_not)
         if not why_not:
             summary.sent[letter.topic] += 1

@@ -139,15 +139,19 @@ def explain(settings: Settings, partition: int, offset: int, most: int) -> None:
 @click.option("--limit", type=click.IntRange(1), help="send at most so many")
 @click.option("--dry-run", is_flag=True, help="only say of each letter what would be done")
 @click.option("--set-key", is_flag=True, help="of null_key and key_mismatch: send with the key that the value says")
+@click.option("--unproven", is_flag=True, help="send letters too whose original has expired or is another message")
 @with_settings("kafka", "messages")
-def send(settings: Settings, filters: Filters, limit: int | None, dry_run: bool, set_key: bool) -> None:
+def send(
+    settings: Settings, filters: Filters, limit: int | None, *, dry_run: bool, set_key: bool, unproven: bool
+) -> None:
     """Send dead letters again to the topic where they were read, once the cause is fixed.
 
     Bytes, key and headers are the original's, and so is the order. Each is checked first with the present settings:
-    what would be refused again stays, as does what is not whole. What was redriven is noted in the dead-letter
+    what would be refused again stays, as does what is not whole, and what is not, or not any more, in the topic that it
+    says it came from. What was redriven is noted in the dead-letter
     topic, so that a second run does not send it again.
     """
-    options = RedriveOptions(filters, limit, dry_run, set_key)
+    options = RedriveOptions(filters, limit, dry_run, set_key, unproven)
 
     def on_letter(letter: DeadLetter, why_not: str) -> None:
         done = printable(f"stays: {why_not}", 300) if why_not else "would go back"
@@ -177,8 +181,12 @@ def _said(summary: RedriveSummary, *, dry_run: bool) -> Iterator[str]:
         yield f"{summary.already:,} were redriven before"
     for reason, number in sorted(summary.refused.items()):
         yield f"{number:,} would be refused again: {reason}"
-    if summary.cut:
-        yield f"{summary.cut:,} are not whole, and cannot be redriven"
+    counted = {
+        "are not whole, and cannot be redriven": summary.cut,
+        "are not, or not any more, in the topic that they say they came from: look at them with --dry-run, and send "
+        "them with --unproven if you trust whoever may write dead letters": summary.unproven,
+    }
+    yield from (f"{number:,} {words}" for words, number in counted.items() if number)
     for topic, number in sorted(summary.unroutable.items()):
         yield f"{number:,} are of the topic {printable(topic)}, which is not managed by this deployment"
     if summary.superseded:

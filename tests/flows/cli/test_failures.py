@@ -30,6 +30,9 @@ def refused(number: int, name: str | None = "some/file") -> OSError:
         (refused(errno.ENOTCONN), 1, "some/file: Transport endpoint is not connected"),
         (OSError(errno.EXDEV, "Invalid cross-device link", "a", None, "b"), 1, "a -> b: Invalid cross-device link"),
         (MemoryError(), 1, "out of memory (give it more"),
+        (ImportError("x.so: failed to map segment from shared object"), 1, "out of memory, it seems: x.so"),
+        (SystemError("error return without exception set"), 1, "out of memory, it seems"),
+        (ImportError("x.so: cannot open shared object file: Too many open files"), 1, "a library cannot be loaded"),
         (RuntimeError("can't start new thread"), 1, "can't start new thread (let it have more processes"),
     ],
 )
@@ -61,7 +64,9 @@ def test_an_allocation_that_is_too_large_is_said() -> None:
     assert code == 1
 
 
-@pytest.mark.parametrize("error", [ValueError("x"), RuntimeError("x"), OSError("no number"), KeyError("k")])
+@pytest.mark.parametrize(
+    "error", [ValueError("x"), RuntimeError("x"), OSError("no number"), KeyError("k"), ImportError("name")]
+)
 def test_a_mistake_of_the_program_is_not_hidden(error: Exception) -> None:
     assert system_failure(error) is None
 

@@ -316,7 +316,8 @@ def test_a_store_that_replaces_a_lost_one_says_of_each_item_what_holds_as_of_lat
     out = operator.apply([batch(0, *FIRST, now=900), batch(9, ("z", 1, 1500), now=1500)]) + settle(operator)
     out += operator.apply([batch(10, idle=9000, now=10_500)])  # withdrawn for want of clicks
     operator.settled()
-    again = build(disk="new", replaces=True, ttl=5000)
+    emitted_before = {item: max(orders(out, item)).window_end for item in "abc"}
+    again = build(disk="new", emitted_before=emitted_before, ttl=5000)
     found = again.apply([listing(0, "a"), tombstone(1, "c"), batch(0, *FIRST, ("z", 1, 1500), now=11_000)])
     more = [batch(10, ("z", 2, 11_000 + n * 1000), now=11_000 + n * 1000) for n in range(4)] if busy else []
     for part in [*more, batch(14, idle=600, now=16_000), batch(14, idle=2000, now=17_500)]:

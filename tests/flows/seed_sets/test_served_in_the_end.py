@@ -55,6 +55,7 @@ class World:
         self.topic = Topic()
         self.out: list[list[OutMessage]] = [[], []]  # of the epoch before, and of this one
         self.at = self.told = self.wall = self.read = 0
+        self.anew = False
         self.came: list[int] = []  # when each click came to its topic
         self.operator = disk.open()
 
@@ -109,12 +110,17 @@ class World:
             self.disk.close()
             rmtree(self.disk.folder)
             self.wall += 8000
-        self.operator: SeedSetOperator = self.disk.open(replaces=lost_too)
+        self.operator: SeedSetOperator = self.disk.open(self._emitted() if lost_too or self.anew else None)
+        self.anew = self.anew or lost_too
         meta = self.operator._store.meta
         self.at, self.told, self.read = max(0, meta.resume), max(0, meta.resume_candidates), self.wall
         if lost_too:  # a new store gets the candidates first
             self.take(self.changes[:there])
             self.told = there
+
+    def _emitted(self) -> dict[str, int]:
+        """What a store that is filled anew is told of the topic."""
+        return {item: order.window_end for item, (order, _) in self.topic.newest.items()}
 
     def finish(self, idle: int) -> None:
         """Read all, and then nothing for so long (ms)."""

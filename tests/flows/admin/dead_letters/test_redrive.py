@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, Self
 
 import pytest
@@ -15,7 +16,7 @@ from flows.admin.dead_letters.redrive import RedriveOptions, RedriveSummary, red
 from flows.admin.dead_letters.topic import Filters
 from flows.config.settings import Settings
 from flows.kafka.producer import ProducerRecord
-from flows.messages.dead_letter import ForeignRecord, RedriveReceipt
+from flows.messages.dead_letter import DeadLetter, ForeignRecord, RedriveReceipt
 from flows.messages.rejects import InvalidMessage
 from flows.support.errors import RalmError
 
@@ -106,12 +107,41 @@ class FakeProducer:
             raise RalmError(msg)
 
 
+class Same:
+    """Topics that have what the letters say that they had."""
+
+    def __init__(self, records: list[Any]) -> None:
+        letters = [one for one in records if isinstance(one, DeadLetter)]
+        self._found = {(one.topic, one.source_partition, one.source_offset): one for one in letters}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def at(self, topic: str, partition: int, offset: int) -> Any:
+        found = self._found.get((topic, partition, offset))
+        return found and SimpleNamespace(key=lambda: found.key, value=lambda: found.value)
+
+
+def test_what_its_topic_does_not_hold_stays(back: Callable[..., RedriveSummary]) -> None:
+    forged = letter(0)
+    for there in ([], [letter(0, value=b"{}")]):
+        for unproven in (False, True):
+            summary = back([forged], originals=lambda _, there=there: Same(there), unproven=unproven)
+            assert (summary.unproven, summary.sent.total()) == ((0, 1) if unproven else (1, 0))
+    assert back([forged]).sent == {"clicks": 1}
+
+
 def redrive_records(monkeypatch: pytest.MonkeyPatch, records: list[Any], **options: Any) -> RedriveSummary:
     """Redrive what a topic has, with a fake producer."""
     FakeProducer.sent.clear()
     monkeypatch.setattr("flows.admin.dead_letters.redrive.Producer", FakeProducer)
     monkeypatch.setattr("flows.admin.dead_letters.redrive.read_records", lambda *_: iter(records))
     filters = options.pop("filters", Filters())
+    originals = options.pop("originals", lambda _: Same(records))
+    monkeypatch.setattr("flows.admin.dead_letters.redrive.SingleMessages", originals)
     return redrive(Settings(), RedriveOptions(filters, **options), lambda: NOW)
 
 

@@ -1,0 +1,31 @@
+"""What the centroids topic holds already, for a store that is filled anew in place of a lost one."""
+
+from collections.abc import Iterable
+
+from flows.messages.batches import RawMessage, UnreadableHeaders, headers_of
+from flows.messages.codec import decode_centroids, split_centroids_key
+from flows.messages.emission_order import order_of_centroids, order_of_tombstone
+from flows.messages.rejects import InvalidMessage
+
+
+def note_emitted(messages: Iterable[RawMessage], model_version: str, found: dict[str, int]) -> None:
+    """Note the greatest window end (ms) that messages of the centroids topic say of each item.
+
+    Args:
+        messages: the messages; what cannot be read is no scorer's either, and passed over.
+        model_version: the model whose centroids count.
+        found: by item; added to.
+    """
+    for message in messages:
+        try:
+            version, item_id = split_centroids_key(message.key())
+            value = message.value()
+            if version != model_version:
+                continue
+            if value is None:
+                order = order_of_tombstone(headers_of(message))
+            else:
+                order = order_of_centroids(decode_centroids(value), value)
+        except (InvalidMessage, UnreadableHeaders):
+            continue
+        found[item_id] = max(found.get(item_id, 0), 0 if order is None else order.window_end)
