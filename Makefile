@@ -44,8 +44,8 @@ $(DEMO_VENV)/.installed: setup.py pyproject.toml requirements-demo.lock $(wildca
 demo: $(DEMO_INSTALLED) ## The whole system on real clicks, in an environment without torch: train, stream, score, summary
 	$(dir $(DEMO_INSTALLED))bin/ralm demo $(DEMO)
 
-dashboards: venv prometheus ## The demo with clicks of now, and Prometheus with rules, alerts and dashboards beside it
-	$(BIN)/ralm demo --live --dashboards $(DEMO)
+dashboards: $(DEMO_INSTALLED) prometheus ## The demo with clicks of now, and Prometheus with rules and dashboards beside it
+	$(dir $(DEMO_INSTALLED))bin/ralm demo --live --dashboards $(DEMO)
 
 test: check audit tests ## Every check: lint, types, import rules, dependencies, tests
 

@@ -5,7 +5,7 @@ and from nothing else, so that taking the same clicks in again, from a crash or 
 sets; the candidates topic decides only what is served.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,6 +58,7 @@ class SeedSetWriter:
         position: the offset after the last click that was taken in.
         candidates: the same of the candidates topic.
         emitted_before: what the centroids topic holds of items that are not known yet: the greatest window end, ms.
+        last_emitted: of items that were dropped and whose tombstones are not made yet, as in ``ItemTable.emitted``.
         beside: asked at each write for what else is written: arguments of ``SeedStore.write``.
         on_new: called with each item whose first click has come.
     """
@@ -74,7 +75,8 @@ class SeedSetWriter:
         self._told = False
         self.registry = CandidateRegistry(store.candidates(), options.max_listings)
         self._changes.candidates.update(dict.fromkeys(self.registry.forget()))
-        self.emitted_before: Mapping[str, int] = {}
+        self.emitted_before: dict[str, int] = {}
+        self.last_emitted: dict[str, int] = {}
         self.items = ItemTable()
         for item_id, record in store.items():
             number = self._new(item_id)
@@ -143,6 +145,7 @@ class SeedSetWriter:
             if kept.any()
         ]
         self._changed.difference_update(numbers.tolist())
+        self.last_emitted.update(zip(item_ids, self.items.emitted[numbers].tolist(), strict=True))
         for item_id in item_ids:
             self.items.forget(item_id)
             self._changes.centroids.pop(item_id, None)

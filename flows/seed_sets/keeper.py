@@ -95,7 +95,7 @@ class SeedSetOperator:
         self._made_at = 0
         # An item is born as of later than what was said of it, and with centroids that may have to be taken back.
         self._replaces = emitted_before is not None
-        self._writer.emitted_before = emitted_before or {}
+        self._writer.emitted_before = dict(emitted_before or {})
         if work is None:
             self._clock = WindowClock(options, int(items.last_click.max()) if len(items) else None)
         else:
@@ -201,8 +201,7 @@ class SeedSetOperator:
         other_model = self._store.meta.model_version != self._pool.model_version
         if work is None or other_model or self._emit_all:
             # Nothing is known of what was emitted, or it was made by another model, or is gone: cluster all again.
-            everything = np.flatnonzero(items.live & ~items.withdrawn)
-            items.mark(everything, self._clock.window_ends(items.last_click[everything])[0])
+            self._cluster_anew(np.flatnonzero(items.live & ~items.withdrawn))
         unacked = self._store.unacked_tombstones()
         self._in_flight += unacked
         # One that is served again since would lose its centroids to the tombstone that is sent again: it is clustered
@@ -292,9 +291,9 @@ class SeedSetOperator:
         return self._tombstones(item_ids)
 
     def _cluster_anew(self, numbers: Ints) -> None:
-        """Have items clustered with the next window."""
+        """Have items clustered with the next window, or their last click's where an idle partition is ahead."""
         items = self._writer.items
-        items.mark(numbers, np.full(len(numbers), self._clock.next_end()))
+        items.mark(numbers, self._clock.window_ends(items.last_click[numbers])[0])
         self._writer.changed(numbers.tolist())
 
     def _has_caught_up(self, batch: ClickBatch) -> bool:
@@ -324,7 +323,10 @@ class SeedSetOperator:
 
     def _tombstone_headers(self, item_id: str) -> Headers:
         """As of the last window that closed, and no earlier than what was emitted of the item."""
-        items, window_end = self._writer.items, self._clock.closed
+        items, last = self._writer.items, self._writer.last_emitted.pop(item_id, 0)
+        window_end = max(self._clock.closed, last)
+        if item_id in self._writer.emitted_before:  # it may be born again
+            self._writer.emitted_before[item_id] = window_end
         if item_id in items:
             number = items.number(item_id)
             window_end = max(window_end, int(items.emitted[number]))
@@ -342,13 +344,18 @@ class SeedSetOperator:
         self._again.discard(job.item_id)
         if is_due:
             del self._pending[job.item_id]
+        was_emitted = self._is_emitted(job.item_id) if result.outcome in _TOO_LITTLE else False
+        if result.centroids is None or items.withdrawn[number]:
+            # What was sent before need not be made again: it is out of date, and the store may not have its seeds.
+            self._sent.pop(job.item_id, None)
+            self._settling.pop(job.item_id, None)
         if items.withdrawn[number]:  # meanwhile, or from the start
             self._writer.clustered(job.item_id, result.seeds, None)
             return []
         self._writer.clustered(job.item_id, result.seeds, result.centroids)
         if result.outcome == "failed" and is_due:  # once a window: at once, it would fail at once again
-            items.mark(items.find([job.item_id]), np.array([self._clock.next_end()]))
-        if is_due and result.outcome in _TOO_LITTLE and (items.unsure[number] or self._is_emitted(job.item_id)):
+            self._cluster_anew(items.find([job.item_id]))
+        if is_due and result.outcome in _TOO_LITTLE and (items.unsure[number] or was_emitted):
             # Its set has ended by a gap: what the centroids were made of is not there any more.
             return self._withdraw([job.item_id])
         if result.centroids is None:

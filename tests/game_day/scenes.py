@@ -51,14 +51,16 @@ def _pause(stage: Stage) -> None:
 
 
 def _again(stage: Stage, number: signal.Signals) -> None:
-    # A start takes as long as ever while the rules are quick: in their time requests would wait for minutes.
+    # A start takes as long as ever while the rules are quick: in their time requests would wait for minutes, those of
+    # the last epoch, which a crash repeats, among them; and the first clustering has to be compiled each time.
     stage.asking = False
+    stage.play(8)
     for _ in range(4):
         flow = stage.flows["look-alike"]
         flow.send(number)
         flow.stop()
         stage.start("look-alike", state_dir=str(stage.folder / "state-0"))
-        stage.play(3)
+        stage.play(12)
 
 
 def _crashes(stage: Stage) -> None:

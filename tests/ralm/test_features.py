@@ -64,3 +64,27 @@ def test_the_earlier_part_of_each_user_is_earlier(clicks: list[tuple[int, int, i
         assert first[mine].sum() >= np.ceil(mine.sum() * share)
         if not first[mine].all():
             assert data.clicks_time[mine & first].max() < data.clicks_time[mine & ~first].min()
+
+
+def test_histories_do_not_depend_on_how_far_apart_times_are() -> None:
+    users, clicks = 200_000, 600_000
+    rng = np.random.default_rng(0)
+    user, order = np.sort(rng.integers(0, users, clicks)), np.arange(clicks)
+    near = np.where(order % 3 == 0, order, order + 2_000_000)
+    far = np.where(order % 3 == 0, order, order + 253_402_214_400_000)
+    found = []
+    for times in (near, far):
+        sorted_by_time = np.lexsort((times, user))
+        data = Interactions(
+            user[sorted_by_time],
+            order[sorted_by_time] % 97,
+            times[sorted_by_time],
+            {},
+            {},
+            np.zeros((users, 0), np.float32),
+            np.zeros((97, 1), np.int64),
+            1,
+        )
+        asked = np.arange(0, users, 50)
+        found.append(ClickHistories(data, 5).items_before(asked, np.full(len(asked), times.max())))
+    np.testing.assert_array_equal(found[0], found[1])

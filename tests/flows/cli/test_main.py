@@ -165,8 +165,8 @@ def test_bad_configuration_exits_with_2(
     [
         (ConfigError("no bundle"), 2, "ralm: no bundle\n"),
         (RalmError("no broker"), 1, "ralm: no broker\n"),
-        (ModuleNotFoundError(name="torch"), 2, "(`--encoder spectral` does without): pip install '.[train]'"),
-        (ModuleNotFoundError(name="noida_db.cli"), 2, "pip install '.[demo]'"),
+        (ModuleNotFoundError(name="torch"), 2, "--encoder spectral needs none"),
+        (ModuleNotFoundError(name="noida_db.cli"), 2, "pip install '.[broker]'"),
     ],
 )
 def test_each_failure_has_its_exit_code(
