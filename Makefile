@@ -11,7 +11,7 @@ first = $(or $(firstword $(foreach python,$(1),$(shell $(python) -c '$(TRY)' >/d
 NO_PYTHON = No Python 3.12 or 3.11 with venv is here (tried: $(PYTHON)): install one (Debian, Ubuntu: apt-get install python3.12-venv, or python3.11-venv) or name it: make PYTHON=/path/to/python3.12
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test quick check audit tests faults soak bench fuzz lock clean prometheus kafka
+.PHONY: help venv demo test quick check audit tests faults simulate soak bench fuzz lock clean prometheus kafka
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -61,6 +61,9 @@ kafka: venv ## Apache Kafka's jars, for the integration tests, where Java 17 and
 
 faults: venv ## Five kills and each other fault once, against an independent oracle (docs/faults.md)
 	$(BIN)/python -m tests.faults --kills 5 --pause 5 $(FAULTS)
+
+simulate: venv ## 20,000 random schedules of the seed side in one thread, against a model (SIMULATE=--schedule=7 plays one again)
+	$(BIN)/python -m tests.simulation $(SIMULATE)
 
 soak: venv ## The same for long: fifty kills and each other fault once or more (SOAK=--rng-seed=7 ...)
 	$(BIN)/python -m tests.faults --kills 50 --pause 20 --json .ralm/soak.json $(SOAK)

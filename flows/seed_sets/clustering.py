@@ -31,15 +31,16 @@ class ClusteringJob:
 
     Attributes:
         item_id: the item.
-        until: the window's end, ms.
-        window_end: what the centroids say as their window's end, ms: no less than what was said of the item before.
+        window: end of the window that made it due, ms.
+        window_end: the end as of which the set is asked, and which the centroids say, ms: no less than what was said of
+            the item before.
         served: one that is not served is only tidied.
         clicks_offset: offset after the last click that is in the store; what comes of the job is as of it.
         closed: windows until here are closed, ms: no click for them can come any more.
     """
 
     item_id: str
-    until: int
+    window: int
     window_end: int
     served: bool = True
     clicks_offset: int = 0
@@ -107,8 +108,8 @@ class ClusteringPool:
 
     def _run(self, store: SeedStore, job: ClusteringJob) -> ClusteringResult:
         with metrics.RECLUSTER_SECONDS.time():
-            closed = min(job.closed, job.until)
-            seeds, evicted = store.merged_seeds(job.item_id, closed=closed, until=job.until)
+            closed = min(job.closed, job.window_end)
+            seeds, evicted = store.merged_seeds(job.item_id, closed=closed, until=job.window_end)
             try:
                 result = self._cluster(store, job, seeds)
             except StoreError:

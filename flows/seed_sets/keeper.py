@@ -76,6 +76,7 @@ class SeedSetOperator:
         self._writer = SeedSetWriter(store, options)
         self._rule = ServingRule(only_listed=options.candidates == "listed", item_ttl=options.item_ttl)
         self._running: dict[str, Future[ClusteringResult]] = {}
+        self._due_again: set[str] = set()  # of those that run: what came since may not be in it
         self._acked: list[str] = []
         self._in_flight: list[str] = []
         self._metrics = PartitionMetrics(store.meta.partition)
@@ -140,6 +141,7 @@ class SeedSetOperator:
     def _job(self, item_id: str, window: int) -> ClusteringJob:
         items = self._writer.items
         number = items.number(item_id)
+        # As of no earlier window than what was said of the item: a partition that was idle may have been further.
         window_end = max(window, int(items.emitted[number]))
         # The store's position is synced: what a crash loses is not said to be in centroids.
         position, served = self._store.position, not items.withdrawn[number]
@@ -251,6 +253,8 @@ class SeedSetOperator:
             shed += item_id in self._pending and item_id not in self._running
             # An item that waits keeps its place, so that the longest waiting is always next and none is forgotten.
             self._pending[item_id] = window
+            if item_id in self._running:
+                self._due_again.add(item_id)
         metrics.RECLUSTERS.labels("shed").inc(shed)
         metrics.WINDOWS_CLOSED.inc(len(np.unique(windows)))
         return self._serve(np.flatnonzero(items.live), reached, touched=numbers)
@@ -293,13 +297,19 @@ class SeedSetOperator:
         items, end = self._writer.items, self._clock.next_end()
         said = items.emitted[numbers]
         items.emitted[numbers] = np.where(said < end, said, said + self._options.window)
-        items.mark(numbers, np.full(len(numbers), end))
+        self._mark_next(numbers)
         self._writer.changed(numbers.tolist())
+
+    def _mark_next(self, numbers: Ints) -> None:
+        """Have items clustered with the next window, be it closed or reached: as of then, and of no earlier one."""
+        for end in (self._clock.next_end(), self._clock.next_reached()):
+            self._writer.items.mark(numbers, np.full(len(numbers), end))
 
     def _dropped(self, item_ids: list[str]) -> list[OutMessage]:
         """Items have been dropped with their seeds."""
         for item_id in item_ids:
             self._pending.pop(item_id, None)
+            self._due_again.discard(item_id)
             running = self._running.pop(item_id, None)
             if running is not None and not running.cancel():
                 running.result()  # it may be tidying the very seeds that are to go
@@ -328,7 +338,11 @@ class SeedSetOperator:
         job, items = result.job, self._writer.items
         number = items.number(job.item_id)
         metrics.SEED_EVICTIONS.inc(result.evicted)
-        is_due = self._pending.get(job.item_id) == job.until
+        for sent in (self._settling, self._sent):
+            if job.item_id in sent:  # the job has folded what came until then: no earlier window can be asked again
+                sent[job.item_id] = max(sent[job.item_id], job.window_end)
+        is_due = self._pending.get(job.item_id) == job.window and job.item_id not in self._due_again
+        self._due_again.discard(job.item_id)
         if is_due:
             del self._pending[job.item_id]
         if items.withdrawn[number]:  # meanwhile, or from the start
@@ -336,7 +350,7 @@ class SeedSetOperator:
             return []
         self._writer.clustered(job.item_id, result.seeds, result.centroids)
         if result.outcome == "failed" and is_due:  # once a window: at once, it would fail at once again
-            items.mark(items.find([job.item_id]), np.array([self._clock.next_end()]))
+            self._mark_next(items.find([job.item_id]))
         if result.outcome in _TOO_LITTLE and self._is_emitted(job.item_id):
             # Its set has ended by a gap: what the centroids were made of is not there any more.
             self._writer.withdraw([job.item_id])
@@ -346,7 +360,7 @@ class SeedSetOperator:
             return []
         metrics.CENTROIDS_TIME.set_to_current_time()
         items.emitted[number] = job.window_end
-        self._sent[job.item_id] = job.until
+        self._sent[job.item_id] = job.window_end
         headers = [*_HEADERS, ("model_version", self._pool.model_version.encode())]
         return [OutMessage(centroids_key(self._pool.model_version, job.item_id), result.centroids, headers)]
 

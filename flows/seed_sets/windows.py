@@ -110,6 +110,10 @@ class WindowClock:
         """The end of the window that closes next, ms."""
         return self._floor(self.closed) + self._options.window
 
+    def next_reached(self) -> int:
+        """The end of the window that the partition reaches next, ms."""
+        return self._floor(max(self.closed, self.reached)) + self._options.window
+
     def _floor(self, time: int) -> int:
         return time // self._options.window * self._options.window
 

@@ -58,7 +58,7 @@ class PlayedPool(ClusteringPool):
 
     def _cluster(self, store: SeedStore, job: ClusteringJob, seeds: SeedSet) -> ClusteringResult:
         given = dict(zip(seeds.users.tolist(), seeds.times.tolist(), strict=True))
-        self._told.append(Clustered(store.meta.partition, job.item_id, job.until, store.position, given))
+        self._told.append(Clustered(store.meta.partition, job.item_id, job.window_end, store.position, given))
         if not job.served:
             return ClusteringResult(job, "unlisted", len(seeds))
         if len(seeds) < self._min_seeds:
@@ -190,7 +190,7 @@ class Process:
             self._step()
 
     def end_epoch(self) -> None:
-        """As the engine ends an epoch: what is on its way arrives, all are asked for a snapshot, and the sinks flush."""
+        """As the engine ends an epoch: what is on its way arrives, all snapshot, and then the sinks flush."""
         for part in self.parts:
             part.clicks.snapshot()
             part.candidates.snapshot()
