@@ -5,8 +5,9 @@ the other. It is seen by a process that has both partitions.
 """
 
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from itertools import count
+from typing import Protocol
 
 from flows.support.logs import get_logger
 from monitoring import metrics
@@ -14,6 +15,12 @@ from monitoring import metrics
 log = get_logger(__name__)
 
 _SAY_EVERY_S = 60.0
+
+
+class KnownItems(Protocol):
+    """The items of a partition."""
+
+    def __contains__(self, item_id: str, /) -> bool: ...
 
 
 class ItemHomes:
@@ -27,11 +34,11 @@ class ItemHomes:
     def __init__(self, topic: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._topic = topic
         self._clock = clock
-        self._items: dict[int, Container[str]] = {}
+        self._items: dict[int, KnownItems] = {}
         self._numbers = count(1)
         self._said: float | None = None
 
-    def add(self, partition: int, items: Container[str]) -> None:
+    def add(self, partition: int, items: KnownItems) -> None:
         """Know the items of a partition; they may change."""
         self._items = {**self._items, partition: items}
 
