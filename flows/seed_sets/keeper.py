@@ -252,7 +252,8 @@ class SeedSetOperator:
             item_id = items.name(number)
             shed += item_id in self._pending and item_id not in self._running
             # An item that waits keeps its place, so that the longest waiting is always next and none is forgotten.
-            self._pending[item_id] = window
+            # And no window that an idle partition had reached is taken back.
+            self._pending[item_id] = max(window, self._pending.get(item_id, 0))
             if item_id in self._running:
                 self._due_again.add(item_id)
         metrics.RECLUSTERS.labels("shed").inc(shed)
@@ -351,8 +352,9 @@ class SeedSetOperator:
         self._writer.clustered(job.item_id, result.seeds, result.centroids)
         if result.outcome == "failed" and is_due:  # once a window: at once, it would fail at once again
             self._mark_next(items.find([job.item_id]))
-        if result.outcome in _TOO_LITTLE and self._is_emitted(job.item_id):
-            # Its set has ended by a gap: what the centroids were made of is not there any more.
+        if result.outcome in _TOO_LITTLE and job.item_id not in self._pending and self._is_emitted(job.item_id):
+            # Its set has ended by a gap: what the centroids were made of is not there any more. (If it is due again,
+            # a tombstone as of now would be as new as what comes of that.)
             self._writer.withdraw([job.item_id])
             self._in_flight.append(job.item_id)
             return self._tombstones([job.item_id])
