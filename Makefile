@@ -11,7 +11,7 @@ first = $(or $(firstword $(foreach python,$(1),$(shell $(python) -c '$(TRY)' >/d
 NO_PYTHON = No Python 3.12 or 3.11 with venv is here (tried: $(PYTHON)): install one (Debian, Ubuntu: apt-get install python3.12-venv, or python3.11-venv) or name it: make PYTHON=/path/to/python3.12
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test quick check audit tests faults simulate soak bench fuzz lock clean prometheus kafka
+.PHONY: help venv demo dashboards test quick check audit tests faults simulate soak game-day bench fuzz lock clean prometheus kafka contract
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -23,7 +23,7 @@ PIP_INSTALL_LOCKED := $(PIP_INSTALL) --no-deps --require-hashes --only-binary :a
 
 # First what has hashes, then whichever build of torch the index offers, then what a CUDA build needs besides; nothing
 # is left for the last command to bring.
-$(INSTALLED): pyproject.toml constraints.txt requirements.lock requirements-cuda.lock
+$(INSTALLED): setup.py pyproject.toml constraints.txt requirements.lock requirements-cuda.lock $(wildcard ralm/clustering/kmeans*)
 	$(call first,$(PYTHON),$(NO_PYTHON)) -m venv $(VENV)
 	$(PIP_INSTALL_LOCKED) -r requirements.lock
 	$(PIP_INSTALL) --no-deps --only-binary :all: -c constraints.txt torch
@@ -31,8 +31,21 @@ $(INSTALLED): pyproject.toml constraints.txt requirements.lock requirements-cuda
 	PYTHONWARNINGS=ignore $(PIP_INSTALL) --upgrade-strategy only-if-needed --no-build-isolation -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: venv ## The whole system on real clicks: train, stream, score, summary
-	$(BIN)/ralm demo $(DEMO)
+# The demo and serving need no torch and no tools: a small environment will do, unless the one for development is there.
+DEMO_VENV := $(VENV)-demo
+DEMO_INSTALLED := $(if $(wildcard $(INSTALLED)),$(INSTALLED),$(DEMO_VENV)/.installed)
+
+$(DEMO_VENV)/.installed: setup.py pyproject.toml requirements-demo.lock $(wildcard ralm/clustering/kmeans*)
+	$(call first,$(PYTHON),$(NO_PYTHON)) -m venv $(DEMO_VENV)
+	$(DEMO_VENV)/bin/pip install --disable-pip-version-check --quiet --no-deps --require-hashes --only-binary :all: -r requirements-demo.lock
+	PYTHONWARNINGS=ignore $(DEMO_VENV)/bin/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(DEMO_INSTALLED) ## The whole system on real clicks, in an environment without torch: train, stream, score, summary
+	$(dir $(DEMO_INSTALLED))bin/ralm demo $(DEMO)
+
+dashboards: venv prometheus ## The demo with clicks of now, and Prometheus with rules, alerts and dashboards beside it
+	$(BIN)/ralm demo --live --dashboards $(DEMO)
 
 test: check audit tests ## Every check: lint, types, import rules, dependencies, tests
 
@@ -48,7 +61,7 @@ check: venv ## Lint, format, types, import rules
 audit: venv ## Dependencies: pins, lock, installed files; vulnerabilities where the data can be reached
 	$(BIN)/python .ci/dependencies.py audit
 
-tests: venv prometheus kafka ## The tests, with a real broker and real processes
+tests: venv prometheus kafka contract ## The tests, with a real broker and real processes
 	$(BIN)/python -m pytest $(PYTEST)
 
 prometheus: ## promtool, for the tests of the alert rules, where it may be installed
@@ -59,6 +72,9 @@ prometheus: ## promtool, for the tests of the alert rules, where it may be insta
 kafka: venv ## Apache Kafka's jars, for the integration tests, where Java 17 and Maven are
 	@$(BIN)/python -m tests.brokers.kafka_jars
 
+contract: venv ## AsyncAPI's parser and generator, for the tests of the messages' contract, where Node is
+	@$(BIN)/python -m tests.contract.node_modules
+
 faults: venv ## Five kills and each other fault once, against an independent oracle (docs/faults.md)
 	$(BIN)/python -m tests.faults --kills 5 --pause 5 $(FAULTS)
 
@@ -67,6 +83,9 @@ simulate: venv ## 20,000 random schedules of the seed side in one thread, agains
 
 soak: venv ## The same for long: fifty kills and each other fault once or more (SOAK=--rng-seed=7 ...)
 	$(BIN)/python -m tests.faults --kills 50 --pause 20 --json .ralm/soak.json $(SOAK)
+
+game-day: venv prometheus ## Faults against a running flow: each shows its alert in a real Prometheus, and no other page
+	$(BIN)/python -m tests.game_day $(GAME_DAY)
 
 bench: venv ## How fast clicks are taken in, beside the raw client
 	$(BIN)/ralm bench ingest $(BENCH)
@@ -84,7 +103,8 @@ lock: venv ## Pin what pyproject.toml asks for, with hashes (UPGRADE=1: the newe
 	$(COMPILE) --output-file $(VENV)-lock/main.txt $(VENV)-lock/main.in
 	$(COMPILE) -c $(VENV)-lock/main.txt --output-file $(VENV)-lock/cuda.txt $(VENV)-lock/cuda.in
 	$(BIN)/python .ci/dependencies.py pins $(VENV)-lock
+	$(BIN)/python .ci/dependencies.py demo
 	rm -rf $(VENV)-lock
 
 clean: ## Remove what was made (not .ralm, which holds data, bundles and state)
-	rm -rf $(VENV) $(VENV)-lock .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(VENV)-demo $(VENV)-lock .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

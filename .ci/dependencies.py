@@ -1,14 +1,14 @@
-"""The pinned dependencies: makes constraints.txt and the two locks, and sees that they and the environment agree.
+"""The pinned dependencies: makes constraints.txt and the three locks, and sees that they and the environment agree.
 
 torch has a build for the CPU and builds for CUDA, all of one version. constraints.txt pins what either needs;
 requirements.lock has the hashes of what both need, requirements-cuda.lock of what the CUDA build of the public index
-needs besides. torch itself is pinned without a hash.
+needs besides, requirements-demo.lock of those alone that the demo needs. torch itself is pinned without a hash.
 
 ``ask FOLDER [upgrade]`` writes there what pip-compile is to resolve, ``pins FOLDER`` takes what it resolved and writes
-the pins and the locks. ``build`` prints which build of torch is installed, cpu or cuda. ``step`` exits with 1 when
-pins, locks and pyproject.toml are not in step. ``audit`` exits with 1 when these and what is installed are not in step,
-when an installed file is not what its package brought, or when pip-audit knows of a vulnerability; where pip-audit
-cannot reach its data it says so.
+the pins and the locks, ``demo`` the demo's lock from them. ``build`` prints which build of torch is installed, cpu or
+cuda. ``step`` exits with 1 when pins, locks and pyproject.toml are not in step. ``audit`` exits with 1 when these and
+what is installed are not in step, when an installed file is not what its package brought, or when pip-audit knows of a
+vulnerability; where pip-audit cannot reach its data it says so.
 """
 
 import base64
@@ -18,7 +18,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -27,16 +27,18 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
-CONSTRAINTS, LOCK, CUDA_LOCK = (
-    ROOT / name for name in ("constraints.txt", "requirements.lock", "requirements-cuda.lock")
+CONSTRAINTS, LOCK, CUDA_LOCK, DEMO_LOCK = (
+    ROOT / name for name in ("constraints.txt", "requirements.lock", "requirements-cuda.lock", "requirements-demo.lock")
 )
+BUILD = "setuptools"
+"""What builds our own package, besides what it needs."""
 OURS = "ralm-streaming"
 UNHASHED = {"torch": "one version has builds for CPU and for each CUDA, from several places, so no hash fits all"}
 WRONG_RECORDS = {"noida-db": "WHEEL"}
 """A file that is not as the package's own RECORD has it in the published wheel, whose hash is in the lock."""
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s\\;]+)")
 _SHA256 = re.compile(r"--hash=sha256:[0-9a-f]{64}\b")
-_HEADER = "# {packages} with the hashes of all its files; made by `make lock`, used by `make venv`.\n"
+_HEADER = "# {packages} with the hashes of all its files; made by `make lock`, used by `make {used}`.\n"
 _OLDEST = {"python_version": "3.11", "python_full_version": "3.11.0", "extra": ""}
 _LINUX = {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "x86_64", **_OLDEST}
 _MAC = {"sys_platform": "darwin", "platform_system": "Darwin", "platform_machine": "arm64", **_OLDEST}
@@ -150,17 +152,25 @@ def write_pins(main: str, cuda: str, torch: str) -> None:
         (CUDA_LOCK, besides, "Every package that only the CUDA build of torch needs,"),
     ):
         text = "".join(f"{packages[name][1]}\n" for name in sorted(packages))
-        path.write_text(_HEADER.format(packages=of) + (why if path == LOCK else "") + text)
+        path.write_text(_HEADER.format(packages=of, used="venv") + (why if path == LOCK else "") + text)
     versions = {name: version for name, (version, _) in (every | besides).items()} | pins(torch)
     CONSTRAINTS.write_text("".join(f"{name}=={versions[name]}\n" for name in sorted(versions)))
 
 
-def asked_for(pyproject: str) -> list[Requirement]:
-    """What pyproject.toml asks for with the extra dev, its own extras unfolded."""
+def demo_lock(every: dict[str, tuple[str, str]], packages: Iterable[str]) -> str:
+    """The lock of the demo's environment: those blocks of ``requirements.lock`` that its packages need."""
+    names = sorted({*packages, BUILD})
+    return _HEADER.format(packages="Every package of the extra demo", used="demo") + "".join(
+        f"{every[name][1]}\n" for name in names
+    )
+
+
+def asked_for(pyproject: str, extra: str = "dev") -> list[Requirement]:
+    """What pyproject.toml asks for with an extra, its own extras unfolded."""
     project = tomllib.loads(pyproject)["project"]
     extras = project["optional-dependencies"]
     asked = [Requirement(text) for text in project["dependencies"]]
-    waiting = ["dev"]
+    waiting = [extra]
     while waiting:
         for each in map(Requirement, extras[waiting.pop()]):
             if canonicalize_name(each.name) == OURS:
@@ -168,6 +178,18 @@ def asked_for(pyproject: str) -> list[Requirement]:
             else:
                 asked.append(each)
     return asked
+
+
+def demo_out_of_step(pyproject: str, lock: str, demo: str) -> Iterator[str]:
+    """What the demo's lock does not agree on with the other files."""
+    every, small = blocks(lock), blocks(demo)
+    for name in sorted(small):
+        if every.get(name) != small[name]:
+            yield f"{name} is in requirements-demo.lock otherwise than in requirements.lock"
+    for name in sorted(
+        {BUILD, *(canonicalize_name(each.name) for each in asked_for(pyproject, "demo"))} - small.keys()
+    ):
+        yield f"the demo needs {name}, which is not in requirements-demo.lock"
 
 
 def out_of_step(pyproject: str, constraints: str, lock: str, cuda_lock: str) -> Iterator[str]:
@@ -283,10 +305,15 @@ def _files() -> tuple[str, str, str, str]:
     return pyproject, constraints, lock, cuda_lock
 
 
+def _all_out_of_step() -> list[str]:
+    pyproject, _, lock, _ = files = _files()
+    return [*out_of_step(*files), *demo_out_of_step(pyproject, lock, DEMO_LOCK.read_text())]
+
+
 def audit() -> int:
     """Say what is wrong, and exit with 1 if anything is."""
-    files = pyproject, constraints, _, cuda_lock = _files()
-    wrong = list(out_of_step(*files))
+    pyproject, constraints, _, cuda_lock = _files()
+    wrong = _all_out_of_step()
     try:
         packages = needed(asked_for(pyproject))
     except PackageNotFoundError as error:
@@ -314,12 +341,15 @@ if __name__ == "__main__":
             write_asked(Path(folder), upgrade=bool(upgrade))
         case ["pins", folder]:
             write_pins(*((Path(folder) / name).read_text() for name in ("main.txt", "cuda.txt", "torch.txt")))
+        case ["demo"]:
+            wanted = needed(asked_for((ROOT / "pyproject.toml").read_text(), "demo"))
+            DEMO_LOCK.write_text(demo_lock(blocks(LOCK.read_text()), wanted))
         case ["build"]:
             print(build(distribution("torch"), CUDA_LOCK.read_text()))  # noqa: T201
         case ["step"]:
-            wrong = list(out_of_step(*_files()))
+            wrong = _all_out_of_step()
             sys.exit("\n".join([*wrong, "run `make lock`"]) if wrong else 0)
         case ["audit"]:
             sys.exit(audit())
         case _:
-            sys.exit("usage: dependencies.py ask FOLDER [upgrade] | pins FOLDER | build | step | audit")
+            sys.exit("usage: dependencies.py ask FOLDER [upgrade] | pins FOLDER | demo | build | step | audit")

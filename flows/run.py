@@ -22,12 +22,14 @@ from flows.preflight.preflight import look
 from flows.preflight.topics import TopicUse
 from flows.runtime import Runtime, ScoreSide, SeedSide, score_side, seed_side
 from flows.seed_sets.state_facts import open_state_dir
+from flows.support.drain_count import DrainCount
 from flows.support.errors import ConfigError, RalmError
 from flows.support.logs import get_logger
 from flows.support.signals import StopFlag, watch_for_signals
 from monitoring import metrics
 from monitoring.health import Health
 from monitoring.health_server import HealthServer, serve
+from monitoring.status import Facts, StatusReport
 from state.bundle.bundle import Bundle
 from state.owner_lock import OwnedElsewhereError, OwnerLock
 
@@ -100,14 +102,18 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
         except OwnedElsewhereError as error:
             raise RalmError(str(error)) from error
         open_state_dir(Path(settings.state_dir))
+        drains = DrainCount(Path(settings.state_dir), settings.process_id)
         port = settings.metrics_port and settings.metrics_port + settings.process_id
-        server = stack.enter_context(closing(_serve(health, settings.metrics_host, port)))
+        status = StatusReport(health, _facts(name, settings, bundle, version))
+        server = stack.enter_context(closing(_serve(health, settings.metrics_host, port, status)))
         begun = threading.Event()
         if settings.addresses:
             watch_for_signals(begun.is_set)
         if _stopped(stopping, name):
+            drains.drained()
             return
         log.info("starting", flow=name, model_version=bundle.version, metrics=f"{settings.metrics_host}:{server.port}")
+        stack.callback(status.start(log.info))
         while True:
             state, marks = open_state_dir(Path(settings.state_dir)), TopicMarks()
             with closing(_watch(spec, settings, health, marks)) as watch:
@@ -119,6 +125,7 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
                 break
             back = f"{runtime.clock.set_back_by:.0f} s"
             log.warning("the wall clock was set back: what was read is settled, and the flow begins anew", back=back)
+        drains.drained()
     log.info("drained", flow=name)
 
 
@@ -153,6 +160,27 @@ def _stopped(stopping: StopFlag, name: str) -> bool:
     return stopping.is_set()
 
 
+def _facts(name: str, settings: Settings, bundle: Bundle, version: str) -> Facts:
+    """What the status page says that does not change."""
+    topics = FLOWS[name].topics
+    return Facts(
+        flow=name,
+        version=version,
+        topics={kind: getattr(TopicNames.of(settings), kind) for kind in (*topics.reads, *topics.writes)},
+        reads=topics.reads,
+        writes=topics.writes,
+        model={
+            "model_version": bundle.version,
+            "users": len(bundle.vectors),
+            "dimensions": bundle.form.dim,
+            "bundle": settings.bundle,
+        },
+        store={"directory": settings.state_dir},
+        window_ms=settings.window,
+        min_seeds=settings.min_seeds,
+    )
+
+
 def _watch(spec: FlowSpec, settings: Settings, health: Health, marks: TopicMarks) -> TopicWatch:
     """What watches the flow's topics; what is there now is what is watched."""
     names = TopicNames.of(settings)
@@ -171,9 +199,9 @@ def _watch(spec: FlowSpec, settings: Settings, health: Health, marks: TopicMarks
     return watch
 
 
-def _serve(health: Health, host: str, port: int) -> HealthServer:
+def _serve(health: Health, host: str, port: int, status: StatusReport) -> HealthServer:
     try:
-        return serve(health, host, port)
+        return serve(health, host, port, status=status)
     except OSError as error:
         raise ConfigError(str(error)) from error
 

@@ -25,6 +25,7 @@ from flows.kafka.topics import TopicNames
 from flows.messages.batches import RawMessage
 from flows.messages.brake import DeadLetterBrake
 from flows.messages.decode import Decoder
+from flows.messages.event_headers import EventHeaders
 from flows.scoring.enricher import Enricher
 from flows.scoring.index_loader import IndexLoader
 from flows.scoring.live_index import LiveIndex
@@ -135,6 +136,7 @@ class Runtime:
             open=open_,
             beat=beat,
             idle=self.idle,
+            step_over=self.settings.step_over,
             **more,
         )
         source = KafkaSource(options)
@@ -308,7 +310,8 @@ class _Partitions:
         self._runtime = runtime
         self._settings, self._topic, self._folder = runtime.settings, runtime.topic("clicks"), runtime.seeds_dir()
         self._nothing_emitted = False
-        self._pool = ClusteringPool(runtime.bundle, runtime.settings)
+        headers = EventHeaders.by_settings("centroids", runtime.bundle.version, runtime.settings)
+        self._pool = ClusteringPool(runtime.bundle, runtime.settings, headers=headers)
         self._stores: list[SeedStore] = []
         self._operators: list[SeedSetOperator] = []
         self._homes = ItemHomes(self._topic)
@@ -337,6 +340,7 @@ class _Partitions:
             self._settings,
             topics=partial(self._topics, partition),
             emit_all=self._nothing_emitted or self._other_centroids(store.meta.centroids_id),
+            replaces=store.work is None and not self._nothing_emitted,
         )
         made.join(self._homes)
         self._operators.append(made)
@@ -378,7 +382,7 @@ def score_side(runtime: Runtime) -> ScoreSide:
     index = LiveIndex(bundle.form)
     topic, consumer = runtime.topic("centroids"), runtime.consumer("index")
     grown, mark = partial(runtime.watch.partitions, "centroids"), partial(runtime.marks.note, "centroids")
-    loader = IndexLoader(index, topic, consumer, bundle.version, bundle.form.dim, grown, mark)
+    loader = IndexLoader(index, topic, consumer, bundle.version, bundle.form.dim, grown, mark, s.step_over)
 
     def index_open() -> bool:
         if loader.failure is not None:
@@ -398,7 +402,7 @@ def score_side(runtime: Runtime) -> ScoreSide:
     return ScoreSide(
         runtime.decoder(),
         requests=requests,
-        enricher=Enricher(bundle, index, s),
+        enricher=Enricher(bundle, index, s, headers=EventHeaders.by_settings("scores", bundle.version, s)),
         scores=runtime.sink("scores"),
         dead_letters=runtime.sink("dead_letters"),
         prepare=lambda: None,

@@ -19,8 +19,9 @@ from grafana_foundation_sdk.models.common import (
 )
 
 from monitoring.generated import write_or_check
-from monitoring.panels import ROWS
+from monitoring.panels import MARKS, ROWS
 from monitoring.panels.base import Panel
+from monitoring.panels.marks import Mark
 
 _PATH = Path(__file__).parent / "dashboards" / "ralm.json"
 _SOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
@@ -47,6 +48,8 @@ def render() -> str:
     )
     for variable in _variables():
         board.with_variable(variable)
+    for mark in MARKS:
+        board.annotation(_annotation(mark))
     number = 0
     for title, panels in ROWS.items():
         board.with_row(build.Row(title))
@@ -77,21 +80,33 @@ def _label_values(label: str, of: str, *, several: bool) -> build.QueryVariable:
     return variable
 
 
+def _annotation(mark: Mark) -> build.AnnotationQuery:
+    return (
+        build.AnnotationQuery()
+        .name(mark.title)
+        .datasource(_SOURCE)
+        .enable(True)
+        .icon_color(mark.colour)
+        .expr(mark.expr)
+    )
+
+
 def _panel(panel: Panel) -> stat.Panel | timeseries.Panel:
-    builder = _number() if panel.shape == "number" else _lines(panel)
+    builder = _lines(panel) if panel.shape == "lines" else _number(panel)
     builder.title(panel.title).description(panel.description).unit(panel.unit).datasource(_SOURCE)
     builder.span(panel.width).height(_HEIGHT).thresholds(_thresholds(panel))
     for place, (legend, expr) in enumerate(panel.queries.items()):
         target = (
             prometheus.Dataquery().expr(expr).legend_format(legend).ref_id(chr(ord("A") + place)).datasource(_SOURCE)
         )
-        builder.with_target(target.instant() if panel.shape == "number" else target.range())
+        builder.with_target(target.range() if panel.shape == "lines" else target.instant())
     return builder
 
 
-def _number() -> stat.Panel:
+def _number(panel: Panel) -> stat.Panel:
     last = common.ReduceDataOptions().calcs(["lastNotNull"])
-    number = stat.Panel().reduce_options(last).text_mode(BigValueTextMode.VALUE_AND_NAME)
+    text = BigValueTextMode.NAME if panel.shape == "names" else BigValueTextMode.VALUE_AND_NAME
+    number = stat.Panel().reduce_options(last).text_mode(text)
     return number.graph_mode(BigValueGraphMode.NONE).color_mode(BigValueColorMode.BACKGROUND)
 
 

@@ -1,4 +1,4 @@
-"""The small HTTP server of metrics and health: three pages, whoever asks, and nothing that a client does blocks it.
+"""The small HTTP server of status page, metrics and health: whoever asks, nothing that a client does blocks it.
 
 A client has ten seconds for its question and for taking the answer; of more than a few clients at once the oldest is
 hung up on. So a client that says nothing, or says it slowly, costs neither a page nor a thread that stays.
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
 from io import BufferedIOBase
 from socketserver import TCPServer
 from types import TracebackType
@@ -24,6 +25,7 @@ from prometheus_client.exposition import choose_encoder
 
 from monitoring.health import Health
 from monitoring.metrics import REGISTRY
+from monitoring.status import StatusReport
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,17 @@ MAX_QUESTION_BYTES = 16_384
 CLIENT_S = 10.0
 """Seconds that a client has, from its connection to the last byte of its answer."""
 _JSON = "application/json; charset=utf-8"
+_FILES = {
+    "/": ("status.html", "text/html; charset=utf-8"),
+    "/status.css": ("status.css", "text/css; charset=utf-8"),
+    "/status.js": ("status.js", "text/javascript; charset=utf-8"),
+}
+"""The status page: what lies in the package, and nothing else."""
+_NOTHING = "default-src 'none'; frame-ancestors 'none'"
+_OWN_FILES = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
 
 
 class HealthServer:
@@ -65,9 +78,14 @@ class HealthServer:
 
 
 def serve(
-    health: Health, host: str, port: int, registry: CollectorRegistry = REGISTRY, client_s: float = CLIENT_S
+    health: Health,
+    host: str,
+    port: int,
+    registry: CollectorRegistry = REGISTRY,
+    client_s: float = CLIENT_S,
+    status: StatusReport | None = None,
 ) -> HealthServer:
-    """Answer ``/metrics``, ``/-/healthy`` and ``/-/ready`` on a thread of its own.
+    """Answer ``/``, ``/metrics``, ``/-/status``, ``/-/healthy`` and ``/-/ready`` on a thread of its own.
 
     Args:
         health: what to report.
@@ -75,12 +93,13 @@ def serve(
         port: the port, 0 for any free one.
         registry: the metrics to show.
         client_s: seconds that a client has.
+        status: what the status page shows; by default health and metrics alone.
 
     Raises:
         OSError: when the address cannot be listened on.
     """
     with _said(host, port):
-        return HealthServer(_Server((host, port), health, registry, client_s))
+        return HealthServer(_Server((host, port), health, status or StatusReport(health), registry, client_s))
 
 
 def check_address(host: str, port: int) -> None:
@@ -120,9 +139,18 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 2 * MAX_CLIENTS
 
-    def __init__(self, address: tuple[str, int], health: Health, registry: CollectorRegistry, client_s: float) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        health: Health,
+        status: StatusReport,
+        registry: CollectorRegistry,
+        client_s: float,
+    ) -> None:
         self.address_family = _family(address[0])
         self.health = health
+        self.status = status
+        self.files = {path: (kind, _file(name)) for path, (name, kind) in _FILES.items()}
         self.registry = registry
         self._client_s = client_s
         self._lock = threading.Lock()
@@ -238,7 +266,11 @@ class _Handler(BaseHTTPRequestHandler):
                 return _verdict(*self.server.health.report())
             case "/-/ready":
                 return _verdict(*self.server.health.ready())
-        return _problem(HTTPStatus.NOT_FOUND, "there are /metrics, /-/healthy and /-/ready")
+            case "/-/status":
+                return HTTPStatus.OK, _JSON, json.dumps(self.server.status.report(), indent=2).encode() + b"\n"
+            case path if path in self.server.files:
+                return HTTPStatus.OK, *self.server.files[path]
+        return _problem(HTTPStatus.NOT_FOUND, "there are /, /metrics, /-/status, /-/healthy and /-/ready")
 
     def _reply(
         self, status: HTTPStatus, content_type: str, body: bytes, *, with_body: bool = True, allow: str = ""
@@ -248,7 +280,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "no-store")
         self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+        self.send_header("Content-Security-Policy", _OWN_FILES if content_type.startswith("text/html") else _NOTHING)
         self.send_header("Connection", "close")
         if allow:
             self.send_header("Allow", allow)
@@ -258,6 +290,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the standard library's name)
         log.debug(format, *args)
+
+
+def _file(name: str) -> bytes:
+    return (files("monitoring") / "page" / name).read_bytes()
 
 
 def _verdict(ok: bool, report: dict[str, Any]) -> tuple[HTTPStatus, str, bytes]:

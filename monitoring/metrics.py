@@ -78,6 +78,11 @@ READY = _gauge(
     "ralm_ready", "1 while the condition for being ready is met, 0 while it is not; /-/ready says why.", "condition"
 )
 
+DRAINED_STOPS = _counter(
+    "ralm_drained_stops_total",
+    "Stops of this process that were drains, as its state directory has counted them; other restarts are crashes.",
+)
+
 # What comes in
 
 MESSAGES_READ = _counter(

@@ -72,11 +72,11 @@ class Disk:
         self.pool, self.folder = pool, folder
         self.store: SeedStore | None = None
 
-    def open(self) -> SeedSetOperator:
+    def open(self, *, replaces: bool = False) -> SeedSetOperator:
         self.close()
         gap = self.options.item_ttl
         self.store = SeedStore.open(self.folder, topic="clicks", partition=0, capacity=CAPACITY, max_gap=gap)
-        return SeedSetOperator(self.store, self.pool, self.options)
+        return SeedSetOperator(self.store, self.pool, self.options, replaces=replaces)
 
     def seeds(self) -> Seeds:
         assert self.store is not None

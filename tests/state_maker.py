@@ -16,7 +16,7 @@ def make_state(path: Path, rng_seed: int = 0, *, epochs: int = 12) -> dict[int, 
     write_format(path, partitions=[4])
     positions = {}
     nothing: np.ndarray[tuple[int], np.dtype[np.int64]] = np.empty(0, np.int64)
-    work = OpenWork(5, 0, None, ([], nothing, nothing), {"item-1": 5})
+    work = OpenWork(5, 0, None, False, ([], nothing, nothing), {"item-1": 5})
     for partition in (0, 3):
         writer = Writer(path / "seeds" / f"{partition:05d}", rng_seed + partition, partition)
         writer.epochs(epochs + partition)

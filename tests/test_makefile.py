@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MAKE = shutil.which("make") or "make"
-FILES = ("Makefile", "pyproject.toml", "constraints.txt", "requirements.lock", "requirements-cuda.lock")
+FILES = ("Makefile", "setup.py", "pyproject.toml", "constraints.txt", "requirements.lock", "requirements-cuda.lock")
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("flows", "ralm", "state", "monitoring")
 ONE_MEANING = {
+    "CATALOGUE": "the models of a module that --eval-catalogue names",
+    "STREAM": "the rankers of a module that --eval-rankers names",
     "CONDITIONS": "what must hold before a diagram's flow is ready",
     "command": "the click command of a module of flows/cli/commands",
     "log": "a module's logger",

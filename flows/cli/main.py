@@ -23,13 +23,22 @@ COMMANDS = {
     "evaluate": "compare the model with its baselines",
     "topics": "create the topics, or show how they differ",
     "run": "run a dataflow",
+    "top": "show what a running flow does, on a terminal",
+    "ask": "ask a running flow for a user's best items",
     "replay": "send clicks and requests from files to Kafka",
     "state": "inspect, verify, back up and restore the stores",
     "dead-letters": "list, explain and redrive dead letters",
+    "monitoring": "export rules, dashboards, consoles and runbooks",
     "bench": "measure throughput beside the bare client",
 }
 """What each command does; it is there if its module is."""
-_EXTRAS = dict.fromkeys(("torch", "pyarrow", "implicit", "matplotlib", "filelock"), "train") | {"noida_db": "broker"}
+_EXTRAS = {
+    **dict.fromkeys(("implicit", "matplotlib", "filelock"), "evaluate"),
+    "noida_db": "broker",
+    "pyarrow": "data",
+    "torch": "train",
+}
+"""Which extra brings what a command may miss."""
 
 
 def _module(name: str) -> str:
@@ -77,7 +86,8 @@ def main() -> None:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
-        _end(f"this command needs {error.name}: pip install '.[{extra}]' in the project's folder", 2)
+        without = "; --encoder spectral needs none" if extra == "train" else ""
+        _end(f"this command needs {error.name}: pip install '.[{extra}]' in the project's folder{without}", 2)
     except ConfigError as error:
         _end(str(error), 2)
     except FlowFailedError as error:

@@ -12,12 +12,15 @@ from pydantic.fields import FieldInfo
 
 from flows.config.environment import passed_over
 from flows.config.fields import PREFIX, flag, is_list, metavar, shown_value, variable
-from flows.config.groups import GROUPS, names_of
+from flows.config.groups import GROUPS, group_of, names_of
 from flows.config.settings import Settings
-from flows.config.sources import default_file, load_settings
+from flows.config.sources import default_file, load_settings, origins
 from flows.support.logs import get_logger, set_up_logs
 
 log = get_logger(__name__)
+
+ORIGINS = "ralm.origins"
+"""Key of the context's ``meta`` for where each setting came from; a setting that is not in it has its default."""
 
 
 class _Once:
@@ -40,7 +43,18 @@ class _Once:
 
 
 class OnceCommand(_Once, click.Command):
-    """A command whose options may be given once."""
+    """A command whose options may be given once; its help shows settings by what they are for."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options: the command's own, then each group of settings under its name."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None and isinstance(param, click.Option):
+                sections.setdefault(_section(param), []).append(record)
+        for title in sorted(sections, key=_place):
+            with formatter.section(title):
+                formatter.write_dl(sections[title])
 
 
 class OnceGroup(_Once, click.Group):
@@ -68,6 +82,7 @@ def with_settings(*taken: str) -> Callable[[Callable[..., None]], Callable[..., 
             file = config or default_file()
             given_flags = {name: v for name, v in flags.items() if v not in (None, ())}
             settings = load_settings(file, given_flags, unasked=config is None)
+            click.get_current_context().meta[ORIGINS] = origins(file, given_flags)
             set_up_logs(settings.log_level, settings.log_format, settings.secrets())
             if file is not None and config is None:
                 log.info("settings are read from a file in the working folder", file=str(file.absolute()))
@@ -88,6 +103,26 @@ def with_settings(*taken: str) -> Callable[[Callable[..., None]], Callable[..., 
         )(decorated)
 
     return decorate
+
+
+_OWN, _ALL = "Options", "Every command"
+
+
+def _section(param: click.Parameter) -> str:
+    """The heading under which the help shows an option."""
+    group = group_of(param.name or "")
+    if param.name == "config" or "--help" in param.opts or group == "logs":
+        return _ALL
+    return _OWN if group is None else _title(group)
+
+
+def _title(group: str) -> str:
+    return f"{group}: {(GROUPS[group].__doc__ or '').partition('.')[0]}".replace("`", "")
+
+
+def _place(title: str) -> int:
+    """Where a heading stands: the command's own options first, the groups as in docs/settings.md."""
+    return [_OWN, *(_title(group) for group in GROUPS), _ALL].index(title)
 
 
 def _check_kafka(settings: Settings) -> None:

@@ -95,6 +95,11 @@ class SourceSettings(SettingGroup):
     )
     poll_batch: Positive = setting(10_000, "maximum messages per poll")
     queue_kbytes: Kbytes = setting(16_384, "read-ahead per partition, KiB")
+    step_over: Literal["none", "oversized", "all"] = setting(
+        "oversized",
+        "batches that cannot be read and become one dead letter that names their offsets; oversized: those that unfold "
+        "to more than the client takes, after 5 s; all: damaged ones too, after a minute; none: the flow stops",
+    )
 
 
 class MessageSettings(SettingGroup):
@@ -108,6 +113,15 @@ class MessageSettings(SettingGroup):
     )
     max_candidates: Positive = setting(10_000, "a request with more candidates becomes a dead letter")
     dead_letter_max_bytes: MessageBytes = setting(900_000, "dead letters are cut to this size")
+
+
+class EventSettings(SettingGroup):
+    """What the headers of answers and centroids say besides version, model and content type."""
+
+    cloudevents: bool = setting(False, "give answers and centroids the headers of CloudEvents 1.0 (binary mode)")
+    cloudevents_source: Annotated[str, Field(min_length=1)] = setting(
+        "urn:ralm-streaming", "their ce_source, a URI; one for each deployment"
+    )
 
 
 class BrakeSettings(SettingGroup):
@@ -188,7 +202,7 @@ class ScoringSettings(SettingGroup):
 
     prior: Weight = setting(
         0.1,
-        "weight of log(1 + seeds) in a score: more favours what many click, 0 is taste alone; a request may override",
+        "weight of log(1 + seeds) in a score: more favours what many click, 0 is taste alone; requests may override it",
     )
     activity: Weight = setting(
         0.0,
@@ -209,9 +223,9 @@ class BundleSettings(SettingGroup):
 
 
 class MetricsSettings(SettingGroup):
-    """Where metrics and health are served."""
+    """Where status page, metrics and health are served."""
 
-    metrics_host: str = setting("127.0.0.1", "address that serves /metrics, /-/healthy and /-/ready")
+    metrics_host: str = setting("127.0.0.1", "address that serves the status page, /metrics, /-/healthy and /-/ready")
     metrics_port: Port = setting(9464, "its port; process i uses this + i; 0: any free port")
 
 
@@ -237,6 +251,7 @@ class DataSettings(SettingGroup):
     data_dir: str = setting(".ralm/data", "directory of the data sets")
 
 
+EncoderName: TypeAlias = Literal["both", "spectral", "learned", "paper"]
 _NOT_SET = ("rng_seed", "prior")
 """Fields of ``TrainingConfig`` that are no settings of training: clustering shares the one, scoring has the other."""
 
@@ -245,7 +260,7 @@ _NOT_SET = ("rng_seed", "prior")
 class TrainSettings(SettingGroup):
     """What `ralm train` makes, and how; `train_*` but the first two are hyperparameters of the encoder `paper`."""
 
-    encoder: Literal["both", "spectral", "learned", "paper"] = setting(
+    encoder: EncoderName = setting(
         "both",
         "what makes users' vectors; spectral: a closed form, needs no torch; learned: trained on what is served; both: "
         "side by side; paper: the paper's towers, whose vectors cannot follow a user's clicks",
@@ -277,6 +292,13 @@ class EvaluateSettings(SettingGroup):
     )
     eval_catalogue: str = setting("ralm.models.catalogue", "module whose CATALOGUE names the models")
     eval_rng_seeds: str = setting("0,1,2", "train each model once with each of these rng_seeds, comma separated")
+    eval_stream_cut: Annotated[float, NO_BOOL, Field(gt=0, lt=1)] = setting(
+        0.7, "with --protocol stream: share of the clicks before the stream"
+    )
+    eval_draws: Positive = setting(5, "with --protocol stream: draws of the items that are new in the stream")
+    eval_rankers: str = setting(
+        "flows.offline.evaluation.stream_catalogue", "with --protocol stream: module whose STREAM names the rankers"
+    )
     eval_results: str = setting("docs/results", "directory of tables and plots")
     eval_work: str = setting(".ralm/evaluate", "directory of finished runs, which are not repeated")
     eval_processes: Natural = setting(0, "models trained at the same time, each on one thread; 0: one per core")
@@ -287,6 +309,7 @@ GROUPS: dict[str, type[SettingGroup]] = {
     "topics": TopicSettings,
     "source": SourceSettings,
     "messages": MessageSettings,
+    "events": EventSettings,
     "brake": BrakeSettings,
     "state": StateSettings,
     "windows": WindowSettings,
@@ -311,6 +334,7 @@ class AllSettings(
     TopicSettings,
     SourceSettings,
     MessageSettings,
+    EventSettings,
     BrakeSettings,
     StateSettings,
     SeedSettings,
@@ -325,6 +349,11 @@ class AllSettings(
     EvaluateSettings,
 ):
     """Every setting, before the rules between settings are applied."""
+
+
+def group_of(setting_name: str) -> str | None:
+    """The group of a setting; None for what is no setting."""
+    return _GROUP_OF.get(setting_name)
 
 
 def names_of(*groups: str) -> list[str]:

@@ -21,12 +21,14 @@ Every setting can be given in four places; the first that gives it wins:
 
 Durations are written `250ms`, `5s`, `5m`, `1h` or `7d`; a bare number is seconds. An unknown name and a value that is
 not allowed are refused with exit code 2 before anything is touched. `ralm run FLOW --check` prints the settings in
-force. In the environment, several `kafka_options` are joined by commas.
+force and where each came from; `ralm run --help` shows them by what they are for. In the environment, several
+`kafka_options` are joined by commas. Your shell completes commands and flags once it was told to, for bash with
+`eval "$(_RALM_COMPLETE=bash_source ralm)"` in `~/.bashrc` (`zsh_source`, `fish_source` for the others).
 
 An empty variable is taken as if it were not set (compose files render an unset variable so); a flag or a key may be
 empty. Where a Kubernetes Service is called `ralm`, `ralm-metrics` or the like, the platform sets variables such as
 `RALM_SERVICE_HOST` and `RALM_METRICS_PORT=tcp://...`; they are recognised by name and value, and passed over. Both are
-said in the log. What loads code (`eval_catalogue`, and of `kafka_options` `plugin.library.paths`,
+said in the log. What loads code (`eval_catalogue`, `eval_rankers`, and of `kafka_options` `plugin.library.paths`,
 `ssl.engine.location`, `ssl.providers` and `sasl.kerberos.kinit.cmd`) is refused from a `ralm.toml` that was not named.
 
 This page is made by `python -m flows.config.reference`.

@@ -3,7 +3,7 @@
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,16 +55,34 @@ def load_settings(
         raise ConfigError("\n".join(unknown))
     from_environment = given_variables(environment)
     given = dict(flags or {})
-    origin = {
-        **{name: f"{name} in {file}" for name in from_file},
-        **{name: f"the variable {variable(name)}" for name in from_environment},
-        **{name: f"the flag {flag(name)}" for name in given},
-    }
+    origin = _origins(file, from_file, from_environment, given)
     values = {**from_file, **_split_lists(from_environment), **given}
     try:
         return Settings(**values)
     except ValidationError as error:
         raise ConfigError("\n".join(line for part in error.errors() for line in _say(part, values, origin))) from None
+
+
+def origins(
+    file: Path | None = None, flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Where each setting that has not its default came from, in words; takes what ``load_settings`` takes.
+
+    Raises:
+        ConfigError: when the file cannot be read.
+    """
+    environment = os.environ if environment is None else environment
+    return _origins(file, {} if file is None else _read_file(file), given_variables(environment), dict(flags or {}))
+
+
+def _origins(
+    file: Path | None, from_file: Iterable[str], from_environment: Iterable[str], given: Iterable[str]
+) -> dict[str, str]:
+    return {
+        **{name: f"{name} in {file}" for name in from_file},
+        **{name: f"the variable {variable(name)}" for name in from_environment},
+        **{name: f"the flag {flag(name)}" for name in given},
+    }
 
 
 def _read_file(file: Path) -> dict[str, Any]:
@@ -77,7 +95,8 @@ def _read_file(file: Path) -> dict[str, Any]:
 
 def _refuse_code(file: Path | None, values: Mapping[str, Any]) -> None:
     """See that a file that nobody named loads no code."""
-    loads = ["eval_catalogue imports the module that it names"] if "eval_catalogue" in values else []
+    imports = ("eval_catalogue", "eval_rankers")
+    loads = [f"{name} imports the module that it names" for name in imports if name in values]
     options = values.get("kafka_options")
     loads += [words for each in (options if isinstance(options, list) else ()) if (words := code_in(str(each)))]
     if loads:

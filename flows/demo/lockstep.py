@@ -75,7 +75,7 @@ class Lockstep:
         self._bad_producer = Producer.of_tool(settings)
         self._request_id = msgspec.json.Decoder(_RequestId)
         self._answers = TopicReader(self._names.scores, consumer_config(settings), IN_FLIGHT)
-        self._answers.add_all()
+        self._answers.add_all(at_end=True)
 
     def close(self) -> None:
         """Release the clients."""

@@ -1,10 +1,12 @@
 """What the demo needs before it begins: data, a bundle, and the settings of its flow."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from flows.config.flow_process import free_port
-from flows.config.groups import names_of
 from flows.config.settings import Settings
 from flows.demo.story import CUT, users_left_out
 from flows.offline.datasets import prepare_dataset
@@ -14,7 +16,7 @@ from flows.support.errors import RalmError
 from flows.support.progress import bars, working
 
 DATA = "ml100k"
-_FLOW = {
+REPLAY = {
     "window": "2d",
     "idle_after": "1h",  # longer than the demo: no window closes for want of clicks
     "min_seeds": 5,
@@ -56,11 +58,13 @@ def prepare_demo(settings: Settings, folder: Path) -> Prepared:
     return Prepared(data, cut, len(left_out))
 
 
-def flow_settings(given: Settings, folder: Path, bootstrap_servers: str) -> Settings:
-    """The settings of the demo's flow: defaults, what fits the data, and places under the folder."""
-    trained = {name: getattr(given, name) for name in names_of("train")}
+def flow_settings(
+    given: Settings, folder: Path, bootstrap_servers: str, fitting: Mapping[str, Any] = MappingProxyType(REPLAY)
+) -> Settings:
+    """The settings of the demo's flow: defaults, what fits the clicks, and places under the folder."""
     places = {
         "bootstrap_servers": bootstrap_servers,
+        "prior": given.prior,
         "rng_seed": given.rng_seed,
         "state_dir": str(folder / "state"),
         "bundle": str(folder / "bundle"),
@@ -70,14 +74,17 @@ def flow_settings(given: Settings, folder: Path, bootstrap_servers: str) -> Sett
         "log_level": given.log_level,
         "log_format": given.log_format,
     }
-    return Settings.model_validate({**trained, **_FLOW, **places})
+    return Settings.model_validate({**fitting, **places})
 
 
 def _data(folder: Path) -> Dataset:
     try:
-        return load(folder / DATA)
-    except RalmError:
-        with working(f"preparing {DATA}"):
-            data = prepare_dataset(DATA, folder / "downloads")
-            save(data, folder / DATA)
-        return data
+        data = load(folder / DATA)
+        if data.titles is not None:
+            return data
+    except RalmError:  # it is not there yet
+        pass
+    with working(f"preparing {DATA}"):
+        data = prepare_dataset(DATA, folder / "downloads")
+        save(data, folder / DATA)
+    return data

@@ -10,18 +10,15 @@ Rankings and next clicks are then restricted to these items, and requests with n
 """
 
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.messages.types import Click, Request, Scores
-from ralm.accuracy import hit_rate
-from ralm.protocol.exposure import TAIL
-
-BEST = 10
-"""Places of a ranking that are looked at, and next clicks that are hits."""
+from ralm.features import Floats, Ints
+from ralm.protocol.next_clicks import NEXT_CLICKS, Bools, hits_by_group, judged_requests, tail_of
 
 
 @dataclass(frozen=True)
@@ -39,24 +36,8 @@ class HitRate:
     requests: int
 
 
-class _Hits:
-    """Which of the best places of two rankings were hits, a row for each judged request."""
-
-    def __init__(self) -> None:
-        self._scored: list[list[bool]] = []
-        self._popular: list[list[bool]] = []
-
-    def add(self, scored: Sequence[str], popular: Sequence[str], wanted: Collection[str]) -> None:
-        for rows, ranking in ((self._scored, scored), (self._popular, popular)):
-            best = [item in wanted for item in ranking[:BEST]]
-            rows.append(best + [False] * (BEST - len(best)))
-
-    def rate(self) -> HitRate:
-        return HitRate(hit_rate(np.array(self._scored)), hit_rate(np.array(self._popular)), len(self._scored))
-
-
 class RankingJudge:
-    """Judges answers; requests must come in the order of their windows.
+    """Judges answers, as ``ralm.protocol.next_clicks`` says; requests must come in the order of their windows.
 
     Args:
         clicks: the clicks that were replayed, in event-time order.
@@ -68,13 +49,12 @@ class RankingJudge:
     def __init__(
         self, clicks: Sequence[Click], history: Sequence[Click], catalogue: Sequence[str], window: int
     ) -> None:
-        self._all_items, self._tail = _Hits(), _Hits()
-        self._clicks = clicks
-        self._times = [click.ts for click in clicks]
+        self._numbers = {item: number for number, item in enumerate(sorted(catalogue))}
         self._window = window
-        self._catalogue = catalogue
-        self._replayed: Counter[str] = Counter()
-        self._ever = Counter(click.item_id for click in history)
+        self._times = [click.ts for click in clicks]
+        self._items = self._numbered(click.item_id for click in clicks)
+        self._ever = np.bincount(self._numbered(click.item_id for click in history), minlength=len(self._numbers))
+        self._replayed = np.zeros_like(self._ever)
         self._counted = 0
         self._of_user: dict[str, list[Click]] = {}
         for click in clicks:
@@ -82,37 +62,56 @@ class RankingJudge:
         self._had: dict[str, set[str]] = {}
         for click in history:
             self._had.setdefault(click.user_id, set()).add(click.item_id)
-        self._popular: list[str] = []
-        self._in_tail: frozenset[str] = frozenset()
+        self._groups: dict[str, Bools] = {}
+        self._hits: dict[str, list[tuple[bool, bool]]] = {"all": [], "tail": []}
         self._start = -1
 
     @property
     def all_items(self) -> HitRate:
         """Hit rates over all items."""
-        return self._all_items.rate()
+        return self._rate("all")
 
     @property
     def tail(self) -> HitRate:
         """Hit rates over the tail."""
-        return self._tail.rate()
+        return self._rate("tail")
 
     def see(self, request: Request, answer: Scores) -> None:
         """Judge the answer to a request; one without scores is passed over, and so is one that no click follows."""
         self._move_to(request.ts // self._window * self._window)
         mine = self._of_user.get(request.user_id, [])
         place = bisect_left(mine, request.ts, key=lambda click: click.ts)
-        wanted = {click.item_id for click in mine[place : place + BEST]}
-        if answer.status != "ok" or not wanted:
+        wanted = self._among(click.item_id for click in mine[place : place + NEXT_CLICKS])
+        if answer.status != "ok" or not wanted.any():
             return
-        known = self._had.get(request.user_id, set()) | {click.item_id for click in mine[:place]}
-        named = None if request.candidates is None else set(request.candidates)
-        scored = [item.item_id for item in answer.scores if item.item_id not in known]
-        popular = [item for item in self._popular if item not in known and (named is None or item in named)]
-        self._all_items.add(scored, popular, wanted)
-        wanted &= self._in_tail
-        if wanted:
-            scored, popular = ([item for item in ranking if item in self._in_tail] for ranking in (scored, popular))
-            self._tail.add(scored, popular, wanted)
+        new = ~self._among(self._had.get(request.user_id, set()) | {click.item_id for click in mine[:place]})
+        named = new if request.candidates is None else new & self._among(request.candidates)
+        answered = self._numbered(item.item_id for item in answer.scores)
+        scored: Floats = np.zeros(len(self._numbers), np.float32)
+        scored[answered] = -np.arange(len(answered))
+        listed = np.isin(np.arange(len(scored)), answered)
+        popular = self._replayed.astype(np.float32)
+        of_scores, of_popularity = (
+            hits_by_group(scores[None], allowed[None], wanted[None], self._groups)
+            for scores, allowed in ((scored, listed & new), (popular, named & (self._replayed > 0)))
+        )
+        for name, judged in judged_requests(wanted[None], self._groups).items():
+            if judged[0]:
+                self._hits[name].append((bool(of_scores[name][0]), bool(of_popularity[name][0])))
+
+    def _rate(self, group: str) -> HitRate:
+        rows = np.array(self._hits[group], float).reshape(-1, 2)
+        scored, popular = rows.mean(axis=0).tolist() if len(rows) else (float("nan"), float("nan"))
+        return HitRate(scored, popular, len(rows))
+
+    def _numbered(self, items: Iterable[str]) -> Ints:
+        return np.array([self._numbers[item] for item in items], np.int64)
+
+    def _among(self, items: Iterable[str]) -> NDArray[np.bool_]:
+        """Which of the catalogue's items are among some, bool[I]; names that it does not have are passed over."""
+        found = np.zeros(len(self._numbers), bool)
+        found[[self._numbers[item] for item in items if item in self._numbers]] = True
+        return found
 
     def _move_to(self, start: int) -> None:
         """Count the clicks before a window's start."""
@@ -120,14 +119,8 @@ class RankingJudge:
             return
         self._start = start
         until = bisect_left(self._times, start)
-        new = Counter(click.item_id for click in self._clicks[self._counted : until])
+        new: Ints = np.bincount(self._items[self._counted : until], minlength=len(self._numbers))
         self._counted = until
         self._replayed += new
         self._ever += new
-        self._popular = _by_count(self._replayed, self._replayed)
-        self._in_tail = frozenset(_by_count(self._catalogue, self._ever)[round((1 - TAIL) * len(self._catalogue)) :])
-
-
-def _by_count(items: Iterable[str], counts: Counter[str]) -> list[str]:
-    """The most clicked first; of equally clicked ones the lesser name."""
-    return sorted(items, key=lambda item: (-counts[item], item))
+        self._groups = {"all": np.ones(len(self._ever), bool), "tail": tail_of(self._ever)}

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from flows.config.settings import Settings
+from flows.demo.examples import ItemExample, UserExample
 from flows.demo.lockstep import IN_FLIGHT
 from flows.demo.summary import DemoSummary
 from flows.support.metrics_page import MetricsPage
@@ -23,6 +26,7 @@ class RunFacts:
         min_seeds: seeds that an item needs.
         left_out: users without a vector.
         bad_messages: sent on purpose.
+        encoder: of the bundle.
     """
 
     data: str
@@ -31,6 +35,10 @@ class RunFacts:
     min_seeds: int
     left_out: int
     bad_messages: int
+    encoder: str
+
+
+_NEWCOMERS = ("know their profile and no click", "are that of the mean user, since spectral knows clicks alone")
 
 
 def broken(summary: DemoSummary, bad_messages: int, page: MetricsPage | None) -> Iterator[str]:
@@ -66,6 +74,40 @@ def print_summary(console: Console, summary: DemoSummary, run: RunFacts) -> None
         console.print(f"[dim]{text}[/]")
 
 
+def print_examples(console: Console, users: list[UserExample], item: ItemExample | None, distinct: int) -> None:
+    """Print users and films by name."""
+    console.print()
+    console.rule("[bold]By name[/]", align="left")
+    for user in users:
+        console.print(f"[bold]User {user.user_id}[/] ({escape(user.profile)})", highlight=False)
+        console.print(f"  liked last  {escape('; '.join(user.liked))}", highlight=False)
+        best = (f"{escape(title)}{' [green]✓[/]' if clicked else ''}" for title, clicked in user.best)
+        console.print(f"  best now    {'; '.join(best)}", highlight=False)
+    if users:
+        console.print("[dim]✓: among the user's next 10 clicks.[/]")
+    if item is not None:
+        console.print()
+        console.print(_story_of(item), highlight=False)
+    console.print(f"[dim]{distinct:,} different films stand in the best tens of all answers.[/]")
+
+
+def _story_of(item: ItemExample) -> str:
+    lines = [
+        f"[bold]A film that training never saw[/]: {escape(item.title)}",
+        f"  {_day(item.first_click)}  its first click",
+        f"  {_day(item.clustered)}  a window closes, {item.seeds} users have clicked it: it gets its first centroids",
+    ]
+    for one in item.recommended:
+        clicked = ", who clicked it soon [green]✓[/]" if one.clicked else ""
+        lines.append(f"  {_day(one.ts)}  it is number {one.place} for user {one.user_id}{clicked}")
+    lines.append(f"  in all {item.times} times among somebody's best ten; {item.came_true} of these clicked it soon")
+    return "\n".join(lines)
+
+
+def _day(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%d %b %Y %H:%M")
+
+
 def _notes(summary: DemoSummary, run: RunFacts) -> Iterator[str]:
     yield ""
     yield (
@@ -76,7 +118,7 @@ def _notes(summary: DemoSummary, run: RunFacts) -> Iterator[str]:
     )
     yield (
         f"{summary.new_users} of the {summary.users} users came after the training. {run.left_out} of these were "
-        "kept out of the bundle (the unknown ones); the others' vectors know their profile and no click."
+        f"kept out of the bundle (the unknown ones); the others' vectors {_NEWCOMERS[run.encoder == 'spectral']}."
     )
     usual = Settings.model_fields["min_seeds"].default
     yield (

@@ -14,20 +14,26 @@ from rich.console import Console
 
 from flows.config.fields import format_duration
 from flows.config.flow_process import FlowProcess
+from flows.config.groups import EncoderName
 from flows.config.settings import Settings
+from flows.demo.dashboards import Prometheus
+from flows.demo.examples import Examples
+from flows.demo.live import LIVE, LiveTraffic
 from flows.demo.lockstep import last_page, replay_in_lockstep
-from flows.demo.prepare import Prepared, flow_settings, prepare_demo
+from flows.demo.prepare import REPLAY, Prepared, flow_settings, prepare_demo
 from flows.demo.read_back import ReadBack, read_back
-from flows.demo.report import RunFacts, broken, print_summary
+from flows.demo.report import RunFacts, broken, print_examples, print_summary
 from flows.demo.story import Window, bad_messages, cut_into_windows
 from flows.demo.summary import DemoSummary, summarise
 from flows.kafka.admin import make_topics
 from flows.kafka.embedded_broker import EmbeddedBroker
+from flows.kafka.producer import Producer
 from flows.kafka.topics import TopicNames
 from flows.messages.codec import encode_scores
 from flows.messages.types import Click
 from flows.support.errors import RalmError
-from flows.support.progress import bars
+from flows.support.metrics_page import ScrapeError
+from flows.support.progress import bars, working
 from state.owner_lock import file_lock
 
 _BEST = 10
@@ -41,11 +47,17 @@ class DemoOptions:
         folder: everything it makes lies here.
         keep: leave broker and flow running until Ctrl-C.
         days: replay only so many days; None is all.
+        encoder: what makes users' vectors.
+        live: send clicks and requests of the present time instead, without an end.
+        dashboards: start Prometheus beside it; goes with ``live``.
     """
 
     folder: Path
     keep: bool = False
     days: int | None = None
+    encoder: EncoderName = "spectral"
+    live: bool = False
+    dashboards: bool = False
 
 
 def run_demo(settings: Settings, options: DemoOptions, console: Console) -> None:
@@ -57,10 +69,13 @@ def run_demo(settings: Settings, options: DemoOptions, console: Console) -> None
     folder = options.folder
     with _alone(folder):
         _clear(folder)
-        prepared = prepare_demo(settings, folder)
+        prepared = prepare_demo(settings.model_copy(update={"encoder": options.encoder}), folder)
         with EmbeddedBroker(folder / "broker") as broker:
-            running = flow_settings(settings, folder, broker.bootstrap_servers)
+            running = flow_settings(settings, folder, broker.bootstrap_servers, LIVE if options.live else REPLAY)
             make_topics(running)
+            if options.live:
+                _live(console, prepared, running, options)
+                return
             windows = cut_into_windows(
                 prepared.data,
                 cut=prepared.cut,
@@ -71,6 +86,43 @@ def run_demo(settings: Settings, options: DemoOptions, console: Console) -> None
             )
             with FlowProcess("look-alike", running, config=folder / "ralm.toml", log=folder / "flow.log") as flow:
                 _run(console, options, prepared, running, windows, flow)
+
+
+def _live(console: Console, prepared: Prepared, settings: Settings, options: DemoOptions) -> None:
+    folder = options.folder
+    with ExitStack() as stack:
+        flow = stack.enter_context(
+            FlowProcess("look-alike", settings, config=folder / "ralm.toml", log=folder / "flow.log")
+        )
+        with working("starting the flow"):
+            flow.wait_ready()
+        lines = {
+            "status page": flow.server.home,
+            "broker": settings.bootstrap_servers,
+            "settings": f"{folder / 'ralm.toml'}: ralm top --config {folder / 'ralm.toml'}",
+            "log": f"{flow.log}",
+        }
+        if options.dashboards:
+            target = f"{settings.metrics_host}:{settings.metrics_port}"
+            prometheus = stack.enter_context(Prometheus(folder / "prometheus", [target]))
+            prometheus.wait_ready()
+            lines["dashboards"] = prometheus.console
+        for name, text in lines.items():
+            console.print(f"[bold]{name:<13}[/]{text}", soft_wrap=True, highlight=False)
+        console.print("Clicks and requests of the present time flow until Ctrl-C.")
+        try:
+            traffic = LiveTraffic(prepared.data, TopicNames.of(settings), rng_seed=settings.rng_seed)
+            traffic.run(Producer.of_tool(settings), lambda: _has_live_items(flow))
+        except KeyboardInterrupt:
+            console.print("stopping")
+        flow.drain()
+
+
+def _has_live_items(flow: FlowProcess) -> bool:
+    try:
+        return flow.page().total("ralm_index_items") > 0
+    except ScrapeError:
+        return False
 
 
 def _run(
@@ -93,9 +145,12 @@ def _run(
         page = last_page(flow)
         topics = read_back(settings)
         summary = _summary(topics, prepared, settings)
+        examples = Examples(topics, prepared.data, prepared.cut)
+        by_name = examples.users(), examples.item(), examples.distinct()
         progress.remove_task(reading)
     _write(options.folder, summary, topics)
-    print_summary(console, summary, _facts(prepared, settings, len(bad)))
+    print_summary(console, summary, _facts(prepared, settings, len(bad), options.encoder))
+    print_examples(console, *by_name)
     if page is None:
         console.print("The flow's metrics did not answer: its own counts of items and clicks were not compared.")
     wrong = list(broken(summary, len(bad), page))
@@ -104,7 +159,7 @@ def _run(
         raise RalmError(msg)
     _places(console, options, settings, flow)
     if options.keep:
-        _keep(console, settings, flow)
+        _keep(console, options.folder, settings, flow)
     flow.drain()
 
 
@@ -115,7 +170,7 @@ def _summary(topics: ReadBack, prepared: Prepared, settings: Settings) -> DemoSu
     return summarise(topics, history, data.item_ids.tolist(), settings.window)
 
 
-def _facts(prepared: Prepared, settings: Settings, bad: int) -> RunFacts:
+def _facts(prepared: Prepared, settings: Settings, bad: int, encoder: str) -> RunFacts:
     return RunFacts(
         prepared.data.name,
         datetime.fromtimestamp(prepared.cut / 1000, UTC).strftime("%-d %B %Y"),
@@ -123,6 +178,7 @@ def _facts(prepared: Prepared, settings: Settings, bad: int) -> RunFacts:
         settings.min_seeds,
         prepared.left_out,
         bad,
+        encoder,
     )
 
 
@@ -141,16 +197,17 @@ def _places(console: Console, options: DemoOptions, settings: Settings, flow: Fl
         "figures": f"{folder / 'summary.json'}",
         "scores": f"{folder / 'scores.jsonl'} (the best {_BEST} of each answer; whole in the topic scores)",
         "store": f"{settings.state_dir}: ralm state show --config {folder / 'ralm.toml'}",
-        "metrics": flow.server.url if options.keep else "ralm demo --keep leaves the flow running and shows its page",
+        "status page": flow.server.home if options.keep else "ralm demo --live shows a flow at work, with its page",
         "log": f"{flow.log}",
     }
     for name, text in lines.items():
-        console.print(f"[bold]{name:<9}[/]{text}", soft_wrap=True, highlight=False)
+        console.print(f"[bold]{name:<13}[/]{text}", soft_wrap=True, highlight=False)
 
 
-def _keep(console: Console, settings: Settings, flow: FlowProcess) -> None:
+def _keep(console: Console, folder: Path, settings: Settings, flow: FlowProcess) -> None:
     console.print(
-        f"\nThe flow runs on: {flow.server.url}, broker {settings.bootstrap_servers}. Ctrl-C stops both.",
+        f"\nThe flow runs on: {flow.server.home}, broker {settings.bootstrap_servers}. Ctrl-C stops both.\n"
+        f"Ask it: ralm ask 13 --config {folder / 'ralm.toml'}",
         soft_wrap=True,
         highlight=False,
     )

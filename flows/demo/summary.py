@@ -98,8 +98,8 @@ def summarise(topics: ReadBack, history: Sequence[Click], catalogue: Sequence[st
     """
     clicks = sorted(topics.clicks, key=lambda sent: (sent.message.ts, sent.message.user_id, sent.message.item_id))
     users = {sent.message.user_id for sent in clicks}
-    requests = _first_of_each(topics.requests)
-    answers = _first_of_each(topics.answers)
+    requests = first_of_each(topics.requests)
+    answers = first_of_each(topics.answers)
     answered = {key: answers[key] for key in requests if key in answers}
     judge = RankingJudge([sent.message for sent in clicks], history, catalogue, window)
     for key in sorted(answered, key=lambda key: (requests[key].message.ts, key)):
@@ -134,7 +134,7 @@ def summarise(topics: ReadBack, history: Sequence[Click], catalogue: Sequence[st
     )
 
 
-def _first_of_each(sent: Iterable[Sent[_Asked]]) -> dict[str, Sent[_Asked]]:
+def first_of_each(sent: Iterable[Sent[_Asked]]) -> dict[str, Sent[_Asked]]:
     """The first message of each request: a repeated one is the same question, or the same answer, again."""
     first: dict[str, Sent[_Asked]] = {}
     for one in sent:

@@ -95,6 +95,7 @@ class SourceOptions:
         idle: when to rest; shared by all sources of a process.
         optional: whether the topic may be missing.
         mark: called with the partition and the last message of each batch; returns a word to commit beside the offset.
+        step_over: which batches that cannot be read are stepped over.
         partner: a topic that must have as many partitions, so that an item's messages meet.
         counted: called with how many partitions there are, before any is read.
     """
@@ -113,6 +114,7 @@ class SourceOptions:
     idle: IdleBackoff = field(default_factory=IdleBackoff)
     optional: bool = False
     mark: Callable[[int, RawMessage | None], str] = lambda *_: ""
+    step_over: str = "none"
     partner: str | None = None
     counted: Callable[[int], None] = lambda _: None
 
@@ -125,7 +127,7 @@ class KafkaSource(FixedPartitionedSource[RawBatch, None]):
 
     def __init__(self, options: SourceOptions) -> None:
         self._options = options
-        self._reader = TopicReader(options.topic, options.consumer, options.poll)
+        self._reader = TopicReader(options.topic, options.consumer, options.poll, step_over=options.step_over)
         self._mine: list[int] | None = None
         self._waited_for: set[int] = set()
         self._parts: list[PartitionReader] = []

@@ -12,9 +12,20 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from flows.kafka.errors import is_end, is_gone, is_lasting, is_unreadable, no_topic, reason
+from flows.kafka.errors import (
+    ends_a_flow,
+    is_end,
+    is_gone,
+    is_oversized,
+    is_unreadable,
+    no_topic,
+    reason,
+    waiting_for,
+)
 from flows.kafka.outage_log import outage_log
 from flows.kafka.probe import ASK_TIMEOUT_S, BrokerProbe
+from flows.kafka.step_over import StepOver
+from flows.messages.batches import RawMessage, UnreadableBatch
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from monitoring import metrics
@@ -24,6 +35,11 @@ log = get_logger(__name__)
 
 _UNREADABLE_S = 60.0
 """So long a batch that cannot be read is fetched again: a connection or one replica may have damaged it."""
+_OVERSIZED_S = 5.0
+"""So long one that is sound but cannot be unfolded: its checksum is right, so nothing on the way has damaged it."""
+_GONE_S = 60.0
+"""So long an offset beyond the partition's end is asked for again: a new leader may lag."""
+_ASK_AGAIN_S = 1.0
 _CLOSE_TIMEOUT_S = 3.0
 _TIMES_S = 5.0
 
@@ -39,17 +55,32 @@ class _Partition:
         messages: what waits to be taken, in offset order.
         at_end: whether the client has reported the end after the last message.
         failure: why it cannot be read on.
-        unreadable: the position at which a batch cannot be read, and since when.
+        unreadable: the offset at which a batch cannot be read, and since when.
+        stepping: the search for the end of such a batch.
+        gone: since when the broker does not have the offset that is to be read next.
+        ask_again: when to ask for it again.
     """
 
     position: int
     fetched: int
-    messages: list[Message] = field(default_factory=list)
+    messages: list[RawMessage] = field(default_factory=list)
     at_end: bool = False
     failure: str | None = None
     unreadable: tuple[int, float] | None = None
+    stepping: StepOver | None = None
+    gone: float | None = None
+    ask_again: float | None = None
 
-    def take(self) -> list[Message]:
+    def note(self, message: Message, *, is_end: bool) -> None:
+        """A message that waits from now on, or in its place the partition's end."""
+        offset = message.offset() or 0
+        if not is_end:
+            self.messages.append(message)
+        self.fetched = max(self.fetched, offset) if is_end else offset + 1
+        self.at_end = is_end
+        self.gone = None
+
+    def take(self) -> list[RawMessage]:
         """What waits; the position moves behind it."""
         taken, self.messages = self.messages, []
         self.position = self.fetched
@@ -65,6 +96,7 @@ class TopicReader:
         poll: most messages a poll takes; what waits to be taken is bounded by a few times as many.
         clock: seconds that never go back.
         client: what the metrics call it.
+        step_over: which batches that cannot be read are stepped over: ``none``, ``oversized`` or ``all``.
     """
 
     def __init__(
@@ -74,10 +106,12 @@ class TopicReader:
         poll: int,
         clock: Callable[[], float] = time.monotonic,
         client: str = "source",
+        step_over: str = "none",
     ) -> None:
         self.topic = topic
         self._clock = clock
         self._client = client
+        self._step_over = step_over
         self._config = config
         self._poll = poll
         self._lock = threading.Lock()
@@ -150,13 +184,19 @@ class TopicReader:
             partition: its number.
             position: the offset to begin at.
         """
+        self._add(partition, position)
+        log.info("reading", topic=self.topic, partition=partition, offset=position)
+
+    def _add(self, partition: int, position: int) -> None:
         with self._lock:
             self._partitions[partition] = _Partition(position, position)
             self._consumer.incremental_assign([self._place(partition, position)])
-        log.info("reading", topic=self.topic, partition=partition, offset=position)
 
-    def add_all(self) -> dict[int, int]:
-        """Begin to read all partitions that the topic has now, from their beginnings.
+    def add_all(self, *, at_end: bool = False) -> dict[int, int]:
+        """Begin to read all partitions that the topic has now.
+
+        Args:
+            at_end: from their ends instead of their beginnings, as a tool does that waits for an answer.
 
         Returns:
             The end of each at this moment.
@@ -165,11 +205,14 @@ class TopicReader:
             RalmError: when the broker does not answer or has no such topic.
         """
         self._ask_bounds()
-        for partition, (first, _) in self._bounds.items():
-            self.add(partition, first)
+        for partition, (first, end) in self._bounds.items():
+            if at_end:
+                self._add(partition, end)
+            else:
+                self.add(partition, first)
         return {partition: end for partition, (_, end) in self._bounds.items()}
 
-    def take(self, partition: int) -> list[Message]:
+    def take(self, partition: int) -> list[RawMessage]:
         """The partition's waiting messages, in offset order; polls when none waits.
 
         Raises:
@@ -178,10 +221,11 @@ class TopicReader:
         with self._lock:
             mine = self._partitions[partition]
             if not mine.messages and mine.failure is None:
+                self._ask_again(partition, mine)
                 self._deal(self._consumer.consume(self._poll, timeout=0))
             return self._taken(mine)
 
-    def take_all(self, timeout_s: float) -> list[Message]:
+    def take_all(self, timeout_s: float) -> list[RawMessage]:
         """The waiting messages of all partitions, in offset order of each.
 
         Args:
@@ -191,6 +235,8 @@ class TopicReader:
             RalmError: when a partition cannot be read on.
         """
         with self._lock:
+            for partition, mine in self._partitions.items():
+                self._ask_again(partition, mine)
             self._deal(self._consumer.consume(self._poll, timeout=timeout_s))
             return [message for mine in self._partitions.values() for message in self._taken(mine)]
 
@@ -267,56 +313,141 @@ class TopicReader:
     def _probe(self) -> BrokerProbe:
         return BrokerProbe(self._config, on_error=lambda _: self._count_error())
 
-    def _taken(self, mine: _Partition) -> list[Message]:
+    def _taken(self, mine: _Partition) -> list[RawMessage]:
         taken = mine.take()
         if not taken and mine.failure is not None:
             raise RalmError(mine.failure)
         return taken
 
     def _deal(self, polled: list[Message]) -> None:
+        sought: set[int | None] = set()
+        """Partitions of which the rest of what was polled comes again."""
         for message in polled:
-            error, partition, offset = message.error(), message.partition(), message.offset()
+            error, partition = message.error(), message.partition()
+            if partition in sought:
+                continue
             mine = None if partition is None else self._partitions.get(partition)
             if mine is None:
                 if error is not None:
                     self._on_error(error)
-            elif error is None:
-                mine.messages.append(message)
-                mine.fetched = (offset or 0) + 1
-                mine.at_end = False
-            elif is_end(error):
-                mine.fetched = max(mine.fetched, offset or 0)
-                mine.at_end = True
+                    continue
+            elif error is None or is_end(error):
+                if self._goes_back(mine, partition or 0):
+                    sought.add(partition)
+                else:
+                    mine.note(message, is_end=error is not None)
             else:
                 self._fail_or_wait(error, partition or 0, mine)
+                if mine.stepping is not None:
+                    sought.add(partition)
                 continue
             outage_log.answered()
 
     def _fail_or_wait(self, error: KafkaError, partition: int, mine: _Partition) -> None:
-        where = f"{self.topic}[{partition}] at offset {mine.position}"
+        where = f"{self.topic}[{partition}] at offset {mine.fetched}"
+        if is_unreadable(error) and self._steps(error, partition, mine):
+            return
         if is_gone(error):
-            mine.failure = (
-                f"{where}: the broker no longer has that offset ({error.str()}). Messages were deleted before they "
-                "were read, or the topic was made anew. Restore what is missing, or accept the gap: move the state "
-                "directory away, and the flow starts from what the topic still has."
-            )
+            self._is_gone(error, partition, mine)
         elif is_unreadable(error) and self._unreadable_for(mine) > _UNREADABLE_S:
             mine.failure = (
                 f"{where}: the batch there cannot be read, and has not changed in {_UNREADABLE_S:.0f} s "
-                f"({error.str()}). Compare the replicas' disks and put a good one in the lead. If there is none, "
-                "delete the partition's records up to the end of that batch (kafka-delete-records), move the state "
-                "directory away and start with --rebuild partial: the flow begins with what the topic still has."
+                f"({error.str()}). Compare the replicas' disks and put a good one in the lead. If there is none, start "
+                f"with --step-over {'oversized' if is_oversized(error) else 'all'}: the batch becomes a dead letter "
+                "that names its offsets, and what follows it is read. Nothing else is lost."
             )
-        elif is_lasting(error):
+        elif ends_a_flow(error):
             mine.failure = f"{where} cannot be read: {error.str()}. Mend that at the broker and start again."
         else:
-            self._on_error(error, where)
+            self._on_error(error, where + waiting_for(error, "Read", self.topic))
+
+    def _is_gone(self, error: KafkaError, partition: int, mine: _Partition) -> None:
+        """Find out whether an offset is gone for good: a new leader may lag, and a broker may be wrong once."""
+        now = self._clock()
+        mine.gone = now if mine.gone is None else mine.gone
+        try:
+            first, end = self._probe().bounds(self.topic, [partition])[partition]
+        except RalmError:  # no answer: it is asked again
+            first, end = mine.fetched, mine.fetched
+        where = f"{self.topic}[{partition}]"
+        if first > mine.fetched:
+            mine.failure = (
+                f"{where}: the messages from offset {mine.fetched} to {first - 1} were deleted before they were read "
+                f"(retention, or kafka-delete-records). Keep the state directory, and start with --rebuild partial: "
+                f"the flow goes on at offset {first}, and loses nothing but those messages."
+            )
+        elif end < mine.fetched and now - mine.gone > _GONE_S:
+            mine.failure = (
+                f"{where} ends at offset {end} and was read up to {mine.fetched}: a replica that lacked the last "
+                "messages was put in the lead (unclean leader election), or the topic was made anew. Keep the state "
+                "directory, which has what the topic has lost. If a better replica is left, put it in the lead and "
+                "start again; else start once with --rebuild partial: all seed sets are kept, and the topic is read "
+                "from its beginning."
+            )
+        else:
+            self._on_error(error, f"{where} at offset {mine.fetched}, of {first} to {end}: asked for again")
+            mine.ask_again = now + _ASK_AGAIN_S
+
+    def _ask_again(self, partition: int, mine: _Partition) -> None:
+        """Go back to where a partition is to be read, once it is time: after such an error the client stays away."""
+        if mine.ask_again is not None and self._clock() >= mine.ask_again:
+            mine.ask_again = None
+            try:
+                # A seek alone does not wake the client up here.
+                self._consumer.incremental_unassign([self._place(partition)])
+                self._consumer.incremental_assign([self._place(partition, mine.fetched)])
+            except KafkaException as error:
+                self._on_error(error.args[0])
+                mine.ask_again = self._clock() + _ASK_AGAIN_S
 
     def _unreadable_for(self, mine: _Partition) -> float:
         now = self._clock()
-        if mine.unreadable is None or mine.unreadable[0] != mine.position:
-            mine.unreadable = (mine.position, now)
+        if mine.unreadable is None or mine.unreadable[0] != mine.fetched:
+            mine.unreadable = (mine.fetched, now)
         return now - mine.unreadable[1]
+
+    def _steps(self, error: KafkaError, partition: int, mine: _Partition) -> bool:
+        """Step on over a batch that stays unreadable; false where that is not wanted, or not yet."""
+        if mine.stepping is None:
+            oversized = is_oversized(error)
+            wanted = self._step_over == "all" or (self._step_over == "oversized" and oversized)
+            if not wanted or self._unreadable_for(mine) <= (_OVERSIZED_S if oversized else _UNREADABLE_S):
+                return False
+            mine.stepping = StepOver(mine.fetched, error.str())
+        else:
+            mine.stepping.unreadable(self._end(partition))
+        self._count_error()
+        probe = mine.stepping.probe
+        self._consumer.seek(self._place(partition, mine.fetched if self._found_the_end(mine, partition) else probe))
+        return True
+
+    def _goes_back(self, mine: _Partition, partition: int) -> bool:
+        """What came can be read; whether it lies behind offsets that were not asked for yet, and so comes again."""
+        stepping = mine.stepping
+        if stepping is None:
+            return False
+        stepping.readable(self._end(partition))
+        if self._found_the_end(mine, partition):
+            return False
+        self._consumer.seek(self._place(partition, stepping.probe))
+        return True
+
+    def _found_the_end(self, mine: _Partition, partition: int) -> bool:
+        """Put a stand-in for the batch among the messages, once it is known where it ends."""
+        stepping = mine.stepping
+        if stepping is None or stepping.found is None:
+            return False
+        first, end = stepping.first, stepping.found
+        where = f"offset {first}" if end == first + 1 else f"offsets {first} to {end - 1}"
+        why = f"{where} of {self.topic}[{partition}] cannot be read, and were stepped over: {stepping.why}"
+        log.error("a batch that cannot be read is stepped over", topic=self.topic, partition=partition, why=why)
+        mine.messages.append(UnreadableBatch(partition, first, end - 1, why))
+        mine.fetched, mine.stepping, mine.unreadable = end, None, None
+        return True
+
+    def _end(self, partition: int) -> int:
+        _, high = self._consumer.get_watermark_offsets(self._place(partition), cached=True)
+        return int(high)
 
     def _on_error(self, error: KafkaError, where: str | None = None) -> None:
         self._count_error()

@@ -1,6 +1,7 @@
 """What the client's errors mean, and what to do about them. Pure: asks nobody anything."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 
@@ -30,16 +31,16 @@ _KAFKA_DEFAULT = 1_048_588
 # The names with an underscore are the public ones of the library.
 _GONE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)  # noqa: SLF001
 _UNREADABLE = (KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION, KafkaError._NOT_IMPLEMENTED)  # noqa: SLF001
-_LEADERLESS = (
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.REPLICA_NOT_AVAILABLE,
-    KafkaError.FENCED_LEADER_EPOCH,
-    KafkaError.UNKNOWN_LEADER_EPOCH,
-    KafkaError.OFFSET_NOT_AVAILABLE,
-    KafkaError.REQUEST_TIMED_OUT,
+_OVERSIZED = (KafkaError._BAD_COMPRESSION, KafkaError._NOT_IMPLEMENTED)  # noqa: SLF001
+RETRIABLE: Final = frozenset(
+    {2, 3, 5, 6, 7, 8, 9, 13, 14, 15, 16, 19, 20, 41, 51, 56, 70, 71, 72, 74, 75, 78, 80, 83, 88, 89, 100, 103, 106}
 )
-"""Pass by themselves; the admin client does not mark its errors as retriable."""
+"""Codes of brokers' errors that pass by themselves (Kafka's protocol: "retriable"); the client does not mark all of
+them. From 2, a damaged message, to 106, a fetch session that does not know a topic's id."""
+RIGHTS: Final = frozenset({29, 30, 31, 53, 58, 65})
+"""Codes of what a user may not do, or of who he is: what was given may be taken away for a while."""
+_NEVER = frozenset({17, 33, 34, 35, 42, 43, 76})
+"""Codes of what a broker will not do whoever asks and whenever: other versions, other forms."""
 _UNREACHABLE = (
     KafkaError._TRANSPORT,  # noqa: SLF001
     KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
@@ -65,9 +66,29 @@ def is_unreadable(error: KafkaError) -> bool:
     return error.code() in _UNREADABLE
 
 
+def is_oversized(error: KafkaError) -> bool:
+    """Whether a batch, whose checksum is right, cannot be unfolded: it is too large, or not compressed as it says."""
+    return error.code() in _OVERSIZED
+
+
 def is_lasting(error: KafkaError) -> bool:
-    """Whether it does not pass by itself: what the broker refuses for good. Codes below 0 are the client's own."""
-    return error.fatal() or not (error.retriable() or error.code() < 0 or error.code() in _LEADERLESS)
+    """Whether a command need not wait: what the broker refuses. Codes below 0 are the client's own."""
+    return error.fatal() or not (error.retriable() or error.code() < 0 or error.code() in RETRIABLE)
+
+
+def ends_a_flow(error: KafkaError) -> bool:
+    """Whether a flow that has begun cannot wait until it passes; a start has seen that all rights were there."""
+    return error.fatal() or error.code() in _NEVER
+
+
+def may_be_taken_later(error: KafkaError) -> bool:
+    """Whether a message that was not taken may be taken when it is sent again: nothing is wrong with itself."""
+    return error.code() in RETRIABLE | RIGHTS and not error.fatal()
+
+
+def waiting_for(error: KafkaError, right: str, topic: str) -> str:
+    """What to add to where an error came up: for a right that is missing, which."""
+    return f": waiting until this user has {right} on {topic} again" if error.code() in RIGHTS else ""
 
 
 def is_unreachable(error: KafkaError) -> bool:

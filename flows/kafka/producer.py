@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 from flows.config.settings import Settings
 from flows.kafka.config import producer_config
-from flows.kafka.errors import delivery_advice, not_taken, too_long
+from flows.kafka.errors import delivery_advice, may_be_taken_later, not_taken, too_long, waiting_for
 from flows.kafka.outage_log import outage_log
 from flows.kafka.probe import BrokerProbe
 from flows.messages.batches import Headers
@@ -24,6 +24,9 @@ _FULL_S = 0.1
 """So long it waits for room while its queue is full."""
 _GRACE_S = 5.0
 """So long after the delivery timeout the client must have said what became of a message."""
+_REFUSED_S = 300.0
+"""So long a flow sends a message again that the broker refuses for what passes, such as a right that was taken away."""
+_AGAIN_S = 1.0
 _SCHEMA_HEADERS: Headers = [("schema_version", SCHEMA_VERSION.encode())]
 
 
@@ -98,6 +101,9 @@ class Producer:
         self._topic = ""
         self._failure = ""
         self._fatal = ""
+        self._again: list[ProducerRecord] = []
+        self._refused: tuple[float, float] | None = None
+        """Since when messages are refused for what may pass, and when they are sent again."""
         self._producer = confluent_kafka.Producer({**config, "error_cb": self._on_error})
 
     @classmethod
@@ -122,6 +128,7 @@ class Producer:
         """
         self._topic = record.topic
         self._raise_failure()
+        self._send_again()
         while not self._queued(record):
             self.poll(_FULL_S)
             self._role.beat()
@@ -146,8 +153,13 @@ class Producer:
             RalmError: when a message was not taken, or it has not become known within the timeout.
         """
         deadline = self._clock() + self._timeout + _GRACE_S
-        while left := self._flush(max(0.0, min(_SLICE_S, deadline - self._clock()))):
-            if self._clock() >= deadline:
+        while left := self._flush(max(0.0, min(_SLICE_S, deadline - self._clock()))) + len(self._again):
+            if self._again:  # how long that may last is seen to where they are refused
+                self.poll(min(_SLICE_S, _AGAIN_S))
+                self._send_again()
+                self._raise_failure()
+                deadline = self._clock() + self._timeout + _GRACE_S
+            elif self._clock() >= deadline:
                 self._count_failed(left)
                 msg = not_taken(self._topic, left, self._timeout)
                 raise RalmError(f"{self._failure or msg} {self._role.retry}".rstrip())
@@ -184,14 +196,41 @@ class Producer:
 
     def _done(self, record: ProducerRecord, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            self._fail(record, "was not delivered", error)
+            if not self._waits(record, error):
+                self._fail(record, "was not delivered", error)
             return
         self.delivered += 1
+        if not self._again:
+            self._refused = None
         outage_log.answered()
         if self._role.kind is not None:
             metrics.MESSAGES_WRITTEN.labels(self._role.kind).inc()
         if self._on_delivery is not None:
             self._on_delivery(record, message)
+
+    def _waits(self, record: ProducerRecord, error: KafkaError) -> bool:
+        """Whether a message of a flow is sent again later; a command says at once what is wrong."""
+        now = self._clock()
+        if self._role.kind is None or not may_be_taken_later(error):
+            return False
+        since = now if self._refused is None else self._refused[0]
+        if now - since > max(_REFUSED_S, self._timeout):
+            return False
+        self._refused = since, now + _AGAIN_S
+        self._again.append(record)
+        metrics.POLL_ERRORS.labels("sink").inc()
+        outage_log.error(error, f"{record.topic}{waiting_for(error, 'Write', record.topic)}")
+        return True
+
+    def _send_again(self) -> None:
+        """Send what was refused once more, when it is time."""
+        if not self._again or self._refused is None or self._clock() < self._refused[1]:
+            return
+        waiting, self._again = self._again, []
+        for place, record in enumerate(waiting):
+            if not self._queued(record):
+                self._again = waiting[place:]
+                break
 
     def _fail(self, record: ProducerRecord, what: str, error: KafkaError) -> None:
         self._count_failed(1)

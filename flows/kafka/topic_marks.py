@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from flows.messages.batches import RawMessage
+from flows.messages.batches import RawMessage, UnreadableBatch
 from state.store.layout import NO_MARK, TopicMark
 
 
@@ -61,6 +61,8 @@ class TopicMarks:
 
     def note(self, kind: str, partition: int, message: RawMessage) -> None:
         """Note a message that was read."""
+        if isinstance(message, UnreadableBatch):
+            return  # its time is not known, and cannot be asked for
         before = self.of(kind, partition)
         if before.topic_id or before.offset < 0:
             self.set(kind, partition, TopicMark(before.topic_id, message.offset() or 0, message.timestamp()[1]))

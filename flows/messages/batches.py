@@ -50,6 +50,50 @@ class RawMessage(Protocol):
 
 
 @dataclass(frozen=True)
+class UnreadableBatch:
+    """Stands for the messages of offsets that cannot be read; a message without key and value.
+
+    Attributes:
+        of: the partition.
+        first: the first of the offsets.
+        last: the last of them.
+        why: the client's words.
+    """
+
+    of: int
+    first: int
+    last: int
+    why: str
+
+    def __len__(self) -> int:
+        return 0
+
+    def key(self) -> bytes | None:
+        """None."""
+        return None
+
+    def value(self) -> bytes | None:
+        """None."""
+        return None
+
+    def headers(self) -> Headers:
+        """None are known."""
+        return []
+
+    def timestamp(self) -> tuple[int, int]:
+        """It is not known."""
+        return NO_TIMESTAMP, 0
+
+    def partition(self) -> int:
+        """The partition."""
+        return self.of
+
+    def offset(self) -> int:
+        """The first of the offsets."""
+        return self.first
+
+
+@dataclass(frozen=True)
 class RawBatch:
     """Messages of one partition as the broker gave them; never leaves the worker that read it.
 

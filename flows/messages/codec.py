@@ -93,6 +93,7 @@ def decode_request(value: bytes | None) -> Request:
         request.ts,
         None if candidates is None else [_identifier("candidates", item) for item in candidates],
         request.top_k,
+        request.prior,
     )
 
 

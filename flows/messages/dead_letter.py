@@ -245,7 +245,8 @@ def read_record(message: RawMessage) -> Record:
 
 def receipt_of(offsets: list[int], time_ms: int) -> tuple[bytes, Headers]:
     """Value and headers of a receipt for letters of one partition, redriven at a time (ms since the epoch)."""
-    headers: Headers = [("schema_version", SCHEMA_VERSION.encode()), (RECEIPT, b"redriven")]
+    version = ("schema_version", SCHEMA_VERSION.encode())
+    headers: Headers = [version, (RECEIPT, b"redriven"), ("content-type", b"application/json")]
     return _json.encode(Receipt(sorted(offsets), time_ms)), headers
 
 

@@ -22,6 +22,7 @@ from flows.messages.batches import (
     RawBatch,
     RawMessage,
     RequestBatch,
+    UnreadableBatch,
     UnreadableHeaders,
     headers_of,
 )
@@ -30,11 +31,14 @@ from flows.messages.codec import SCHEMA_VERSION, decode_candidate, decode_click,
 from flows.messages.dead_letter import cut_key, cut_value, dead_letter_headers
 from flows.messages.rejects import InvalidMessage, likely_unit
 from flows.messages.types import MAX_CANDIDATE_BYTES, Click, Request
+from flows.support.log_limit import LogLimit
 from flows.support.logs import get_logger
 from monitoring import metrics
 from state.user_keys import user_keys
 
 log = get_logger(__name__)
+_lines = LogLimit()
+"""Of dead letters, which whoever may write to a topic can make; the topic has them all, and the metrics count them."""
 
 _B = TypeVar("_B")
 _M = TypeVar("_M")
@@ -152,13 +156,12 @@ class Decoder:
         return CandidateChange(offset, candidate.item_id, candidate.retired, candidate.expires_at)
 
     def _request(self, message: RawMessage, now: int) -> Request:
-        request, most = decode_request(message.value()), self._limits.max_candidates
+        request = decode_request(message.value())
         kind, at = message.timestamp()
         clock = at if kind == APPEND_TIME else now
         if request.ts - clock > self._limits.max_future:
             raise _ahead(request.ts, clock, kind)
-        if request.candidates is not None and len(request.candidates) > most:
-            raise InvalidMessage("too_many_candidates", f"{len(request.candidates)} candidates; the most is {most}")
+        check_candidates(request, self._limits)
         _check_key(message, request.user_id)
         return request
 
@@ -196,8 +199,12 @@ class Decoder:
         value, cut = cut_value(message.value(), room - len(key or b""))
         if self._tell:
             metrics.DEAD_LETTERS.labels(raw.kind, invalid.reason).inc()
+            left_out = _lines.passes((raw.kind, invalid.reason))
+            if left_out is None:
+                return OutMessage(key, value, headers + key_cut + cut)
             log.warning(
                 "dead letter",
+                **({"more_like_it": left_out} if left_out else {}),
                 topic=raw.topic,
                 partition=raw.partition,
                 offset=message.offset(),
@@ -258,14 +265,36 @@ def most_bytes(kind: str, limits: MessageSettings) -> int:
     return limits.max_message_bytes + (limits.max_candidates * MAX_CANDIDATE_BYTES if kind == "requests" else 0)
 
 
+def check_size(size: int, most: int) -> None:
+    """Check how many bytes a value has.
+
+    Raises:
+        InvalidMessage: when they are too many.
+    """
+    if size > most:
+        raise InvalidMessage("oversized", f"{size} bytes; the most is {most}")
+
+
+def check_candidates(request: Request, limits: MessageSettings) -> None:
+    """Check how many candidates a request names.
+
+    Raises:
+        InvalidMessage: when they are too many.
+    """
+    if request.candidates is not None and len(request.candidates) > limits.max_candidates:
+        most = limits.max_candidates
+        raise InvalidMessage("too_many_candidates", f"{len(request.candidates)} candidates; the most is {most}")
+
+
 def check_form(message: RawMessage, most: int) -> None:
     """Check size and schema version, before a value is decoded.
 
     Raises:
         InvalidMessage: when it is not to be decoded.
     """
-    if len(message) > most:
-        raise InvalidMessage("oversized", f"{len(message)} bytes; the most is {most}")
+    if isinstance(message, UnreadableBatch):
+        raise InvalidMessage("unreadable_batch", message.why)
+    check_size(len(message), most)
     for name, value in headers_of(message):
         if name == "schema_version" and value != SCHEMA_VERSION.encode():
             shown = f"{value[:64]!r}" if value else "none"

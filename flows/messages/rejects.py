@@ -20,6 +20,7 @@ Reason: TypeAlias = Literal[
     "key_mismatch",
     "unsupported_schema_version",
     "too_many_candidates",
+    "unreadable_batch",
 ]
 """Why a message can become a dead letter."""
 REASONS: Final[frozenset[str]] = frozenset(get_args(Reason))

@@ -36,7 +36,9 @@ Prior = Annotated[
 ]
 Cosine = Annotated[
     float,
-    Meta(description="cosine of the user's vector with this part of the item; local is 0 where the bundle's beta is 0"),
+    Meta(
+        description="cosine of the user's vector and this part of the item; local_part is 0 if the bundle's beta is 0"
+    ),
 ]
 Version = Annotated[str, Meta(description="the bundle that made it")]
 Status: TypeAlias = Literal["ok", "unknown_user", "no_candidates", "expired"]
@@ -72,28 +74,34 @@ class Request(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     prior: Prior | None = None
 
 
-class ScoredItem(msgspec.Struct, frozen=True, gc=False, rename={"global_": "global"}):
+class ScoredItem(msgspec.Struct, frozen=True, gc=False):
     """How much a user looks like an item's seeds."""
 
     item_id: str
     score: Annotated[
-        float, Meta(description="alpha x global + beta x local + prior x log(1 + seeds) + activity x log(1 + clicks)")
+        float,
+        Meta(description="alpha global_part + beta local_part + prior log(1 + seeds) + activity log(1 + clicks)"),
     ]
-    global_: Cosine
-    local: Cosine
+    global_part: Cosine
+    local_part: Cosine
     window_end: Annotated[Time, Meta(description="of the centroids it was made with, milliseconds since the epoch")]
 
 
 class Scores(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The answer to a request; key: user_id. Answers to one request_id are the same question: keep one."""
+    """The answer to a request; key: user_id. Answers to one request_id are to the same question: keep one.
+
+    Every field but truncated is always there; lists may be empty.
+    """
 
     request_id: str
     user_id: str
     status: Annotated[
         Status,
         Meta(
-            description="unknown_user: the bundle has no vector of the user; no_candidates: no candidate has centroids;"
-            " expired: the request waited too long"
+            title="AnswerStatus",
+            description="ok: use the scores; unknown_user: the bundle has no vector of the user, fall back; "
+            "no_candidates: no candidate has centroids yet, fall back; expired: the request waited too long, ask again "
+            "if somebody still waits",
         ),
     ]
     model_version: Version
@@ -174,7 +182,7 @@ class DeadLetterHeaders(msgspec.Struct, frozen=True, omit_defaults=True):
     topic: Annotated[str, Meta(description="where it was read")]
     partition: _DIGITS
     offset: _DIGITS
-    reason: Reason
+    reason: Annotated[Reason, Meta(title="DeadLetterReason", description="why it was refused")]
     detail: Annotated[str, Meta(description="for people")]
     time: Annotated[_DIGITS, Meta(description="when it was refused, milliseconds since the epoch")]
     original_bytes: Annotated[_DIGITS | None, Meta(description="length of the value, where it had to be cut")] = None

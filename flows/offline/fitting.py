@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.config.groups import EncoderName
 from ralm.encoders.encoder import EncoderPart, EncoderRecipe, TableEncoder
 from ralm.encoders.histories import Histories
 from ralm.encoders.profiles import Profiles
@@ -16,8 +17,6 @@ from ralm.progress import Report, silent
 from ralm.scoring import CountedForm, ScoreForm
 from ralm.towers.training_config import TrainingConfig
 from state.bundle.vectors import UserSums
-
-EncoderName: TypeAlias = Literal["both", "spectral", "learned", "paper"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class FitOptions:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedVectors:
     """What a fit gives of all users.
 
     Attributes:
@@ -75,7 +74,9 @@ class Fitted:
     log: list[dict[str, float | int | str]] = field(default_factory=list)
 
 
-def fit(clicks: Interactions, options: FitOptions, folder: Path, identity: str, report: Report = silent) -> Fitted:
+def fit(
+    clicks: Interactions, options: FitOptions, folder: Path, identity: str, report: Report = silent
+) -> FittedVectors:
     """Learn from all clicks.
 
     Args:
@@ -100,7 +101,7 @@ def fit(clicks: Interactions, options: FitOptions, folder: Path, identity: str, 
     kept = part if part.any() else part[:, :0]
     form = CountedForm(encoder.dim, 1.0 - options.local_weight, options.local_weight)
     base = UserSums(sums.astype(np.float32), kept, histories.items.astype(np.int32), histories.start.astype(np.uint64))
-    return Fitted(form, vectors, histories, encoder.parts, base)
+    return FittedVectors(form, vectors, histories, encoder.parts, base)
 
 
 def _recipe(name: EncoderName) -> EncoderRecipe:
@@ -126,7 +127,9 @@ def _both() -> EncoderRecipe:
     return Both()
 
 
-def _fit_towers(clicks: Interactions, options: FitOptions, folder: Path, identity: str, report: Report) -> Fitted:
+def _fit_towers(
+    clicks: Interactions, options: FitOptions, folder: Path, identity: str, report: Report
+) -> FittedVectors:
     from flows.offline.checkpoint import FileCheckpoint  # noqa: PLC0415 (brings torch)
     from ralm.towers.training import train  # noqa: PLC0415 (brings torch)
 
@@ -139,7 +142,7 @@ def _fit_towers(clicks: Interactions, options: FitOptions, folder: Path, identit
         for name, tensor in module.state_dict().items()
     }
     histories = Histories.of_clicks(clicks, config.history_length)
-    return Fitted(trained.towers.attention_weights(), vectors, histories, towers=towers, log=list(trained.log))
+    return FittedVectors(trained.towers.attention_weights(), vectors, histories, towers=towers, log=list(trained.log))
 
 
 def _plain(value: Any) -> Any:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.config.groups import ScoringSettings
-from flows.messages.batches import Headers, OutMessage, RequestBatch
-from flows.messages.codec import MAX_VALUE_BYTES, SCHEMA_VERSION, encode_scores, shortened
+from flows.messages.batches import OutMessage, RequestBatch
+from flows.messages.codec import MAX_VALUE_BYTES, encode_scores, shortened
+from flows.messages.event_headers import EventHeaders
 from flows.messages.types import Request, ScoredItem, Scores, Status
 from flows.scoring.live_index import IndexView, LiveIndex
 from monitoring import metrics
@@ -44,19 +45,22 @@ class Enricher:
         index: the live index.
         options: how requests are answered.
         clock: seconds since the epoch.
+        headers: of the answers; None: without those of CloudEvents.
     """
 
     def __init__(
-        self, bundle: Bundle, index: LiveIndex, options: ScoringSettings, clock: Callable[[], float] = time.time
+        self,
+        bundle: Bundle,
+        index: LiveIndex,
+        options: ScoringSettings,
+        clock: Callable[[], float] = time.time,
+        headers: EventHeaders | None = None,
     ) -> None:
         self._clock = clock
         self._bundle = bundle
         self._index = index
         self._options = options
-        self._headers: Headers = [
-            ("schema_version", SCHEMA_VERSION.encode()),
-            ("model_version", bundle.version.encode()),
-        ]
+        self._headers = headers or EventHeaders("scores", bundle.version)
 
     def answer(self, batch: RequestBatch) -> list[OutMessage]:
         """One answer for each request, in their order."""
@@ -68,7 +72,8 @@ class Enricher:
                 answers = self._score(batch.requests[chunk], expired, self._index.view)
             now = self._clock()
             for answer, sent in zip(answers, batch.sent[chunk], strict=True):
-                out.append(OutMessage(answer.user_id.encode(), _encoded(answer), self._headers))
+                headers = self._headers.of(answer.request_id, answer.user_id)
+                out.append(OutMessage(answer.user_id.encode(), _encoded(answer), headers))
                 if sent:
                     metrics.REQUEST_AGE_SECONDS.observe(max(0.0, now - sent / 1000))
         return out

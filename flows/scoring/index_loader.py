@@ -2,11 +2,11 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flows.kafka.consumer import TopicReader
-from flows.messages.batches import RawMessage
+from flows.messages.batches import NO_TIMESTAMP, RawMessage
 from flows.scoring.index_updates import IndexUpdates
 from flows.scoring.live_index import IndexEntry, LiveIndex
 from flows.support.errors import RalmError
@@ -17,6 +17,7 @@ log = get_logger(__name__)
 
 _POLL = 2000
 _TIMEOUT_S = 0.2
+_LAG_EVERY_S = 1.0
 
 
 class IndexLoader(threading.Thread):
@@ -33,6 +34,7 @@ class IndexLoader(threading.Thread):
         dim: length of the bundle's vectors.
         partitions: says how many partitions the topic has now, as far as is known.
         mark: called with each message, by which the topic may be known again.
+        step_over: which batches that cannot be read are stepped over.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class IndexLoader(threading.Thread):
         dim: int,
         partitions: Callable[[], int] = lambda: 0,
         mark: Callable[[int, RawMessage], None] = lambda *_: None,
+        step_over: str = "none",
     ) -> None:
         super().__init__(name="index-loader", daemon=True)
         self._index = index
@@ -51,13 +54,14 @@ class IndexLoader(threading.Thread):
         self._updates = IndexUpdates(topic, model_version, dim)
         self._stopping = threading.Event()
         self._newest = 0
+        self._last_lag = 0.0
         self._partitions = partitions
         self._mark = mark
         self._read = 0
         self.failure: BaseException | None = None
         # Where the beginning is deleted while it is read, the index goes on with what is left: it keeps no position.
         config = {**consumer, "auto.offset.reset": "earliest"}
-        self._reader = TopicReader(topic, config, _POLL, client="index")
+        self._reader = TopicReader(topic, config, _POLL, client="index", step_over=step_over)
 
     def run(self) -> None:
         """Load, then follow; a failure is kept for the flow to raise."""
@@ -83,6 +87,7 @@ class IndexLoader(threading.Thread):
             self._follow_growth()
             messages = self._reader.take_all(_TIMEOUT_S)
             metrics.MESSAGES_READ.labels("centroids").inc(len(messages))
+            self._report(messages)
             for message in messages:
                 self._mark(message.partition() or 0, message)
                 self._updates.take(message)
@@ -94,6 +99,18 @@ class IndexLoader(threading.Thread):
                 if not self._index.loaded.is_set():
                     log.info("live index loaded", items=self._index.view.size)
                     self._index.loaded.set()
+
+    def _report(self, messages: Sequence[RawMessage]) -> None:
+        metrics.LAST_POLL.labels("centroids").set_to_current_time()
+        for message in messages:
+            known, stamp = message.timestamp()
+            if known != NO_TIMESTAMP:
+                metrics.KAFKA_POSITION_TIME.labels("centroids", str(message.partition())).set(stamp / 1000)
+        if time.monotonic() - self._last_lag >= _LAG_EVERY_S:
+            self._last_lag = time.monotonic()
+            for part in range(self._read):
+                if (lag := self._reader.lag(part)) is not None:
+                    metrics.KAFKA_LAG.labels("centroids", str(part)).set(lag)
 
     def _follow_growth(self) -> None:
         """Read partitions that were added too: of an item's messages the newest counts, wherever it lies."""

@@ -7,15 +7,17 @@ owner that was slow, cannot bring old centroids back. What cannot be used is cou
 import time
 from collections.abc import Callable
 
-from flows.messages.batches import RawMessage, headers_of
+from flows.messages.batches import RawMessage, UnreadableBatch, headers_of
 from flows.messages.codec import decode_centroids, split_centroids_key
 from flows.messages.emission_order import EmissionOrder, order_of_centroids, order_of_tombstone
 from flows.messages.rejects import InvalidMessage
 from flows.scoring.live_index import IndexEntry
+from flows.support.log_limit import LogLimit
 from flows.support.logs import get_logger
 from monitoring import metrics
 
 log = get_logger(__name__)
+_lines = LogLimit()
 
 REMEMBERED = 100_000
 """Tombstones that are remembered, so that older centroids which come after them bring no item back: about 20 MB."""
@@ -88,6 +90,8 @@ class IndexUpdates:
     def take(self, message: RawMessage) -> None:
         """Take a message, whatever is in it."""
         try:
+            if isinstance(message, UnreadableBatch):
+                raise InvalidMessage("unreadable_batch", message.why)
             model_version, item_id = split_centroids_key(message.key())
             if model_version != self._model_version:
                 return
@@ -96,8 +100,12 @@ class IndexUpdates:
                 raise InvalidMessage("future_time", f"window_end {order.window_end} is more than a day ahead")
         except InvalidMessage as invalid:
             metrics.DEAD_LETTERS.labels("centroids", invalid.reason).inc()
+            left_out = _lines.passes(invalid.reason)
+            if left_out is None:
+                return
             log.warning(
                 "unusable centroids",
+                **({"more_like_it": left_out} if left_out else {}),
                 topic=self._topic,
                 partition=message.partition(),
                 offset=message.offset(),

@@ -58,6 +58,7 @@ class SeedSetWriter:
         position: the offset after the last click that was taken in.
         candidates: the same of the candidates topic.
         beside: asked at each write for what else is written: arguments of ``SeedStore.write``.
+        floor: the greatest window end that was said of an item that has been dropped since, ms.
         on_new: called with each item whose first click has come.
     """
 
@@ -78,7 +79,9 @@ class SeedSetWriter:
             number = self._new(item_id)
             self.items.last_click[number], self.items.seeds[number] = record.last_click, record.seeds
             self.items.emitted[number], self.items.withdrawn[number] = record.emitted, record.withdrawn
+            self.items.unsure[number] = record.unsure
         self.position = store.position
+        self.floor = store.meta.emitted_floor
         self.candidates = store.meta.candidates
         self.beside: Callable[[], dict[str, Any]] = dict
         self.on_new: Callable[[str], None] = lambda _: None
@@ -132,6 +135,8 @@ class SeedSetWriter:
         if not item_ids:
             return
         numbers = self.items.find(item_ids)
+        # Items are born again as of later than what was said of them, of which nothing else is left.
+        self.floor = max(self.floor, int(self.items.emitted[numbers].max()))
         # What was clicked before goes with the rest; what comes after stays.
         stays = [~np.isin(part[0], numbers) for part in self._buffer]
         self._buffer = [
@@ -176,7 +181,9 @@ class SeedSetWriter:
         items = self.items
         for number in self._changed:
             last, seeds, emitted = (int(column[number]) for column in (items.last_click, items.seeds, items.emitted))
-            changes.items[items.name(number)] = ItemRecord(last, seeds, emitted, bool(items.withdrawn[number]))
+            changes.items[items.name(number)] = ItemRecord(
+                last, seeds, emitted, bool(items.withdrawn[number]), bool(items.unsure[number])
+            )
         self._changed.clear()
         more = {"position": self.position, "candidates": self.candidates, **self.beside()}
         before = {**vars(self._store.meta), "work": self._store.work}
@@ -203,7 +210,8 @@ class SeedSetWriter:
         known = self.items.find(batch.item_ids)
         for place in np.flatnonzero(known < 0).tolist():
             self.on_new(batch.item_ids[place])
-            known[place] = self._new(batch.item_ids[place])
+            known[place] = number = self._new(batch.item_ids[place])
+            self.items.emitted[number] = max(self.floor, int(self.items.emitted[number]))
         numbers = known[batch.items]
         closes, late = clock.window_ends(batch.times)
         self._buffer.append((numbers, batch.users, batch.times, closes, clock.own_ends(batch.times)))

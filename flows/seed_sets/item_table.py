@@ -1,4 +1,4 @@
-"""What a partition keeps in memory of each of its items, in columns: 50 bytes an item and its name."""
+"""What a partition keeps in memory of each of its items, in columns: 51 bytes an item and its name."""
 
 from collections.abc import Iterable
 
@@ -16,9 +16,11 @@ class ItemTable:
     Attributes:
         last_click: event time of the newest click, int64[capacity], ms.
         seeds: seeds at the last merge, int64[capacity].
-        emitted: the greatest window end that its centroids and tombstones have said, int64[capacity], ms; or 0.
+        emitted: the least window end that its next message may say, int64[capacity], ms: that of its last centroids,
+            or 1 ms after that of its last tombstone; or 0.
         expires_at: what the candidates topic says of it, int64[capacity]: see ``CandidateRegistry.expires_at``.
         withdrawn: whether it is served no more, bool[capacity].
+        unsure: whether the topic may hold centroids of it that the store does not know of, bool[capacity].
         dirty_from: end of the first window that touched the item since it was clustered, int64[capacity]; or NEVER.
         dirty_to: end of the last such window, int64[capacity]; 0 when there is none.
         live: whether the number is in use, bool[capacity].
@@ -33,6 +35,7 @@ class ItemTable:
         self.emitted = np.zeros(0, np.int64)
         self.expires_at = np.zeros(0, np.int64)
         self.withdrawn = np.zeros(0, bool)
+        self.unsure = np.zeros(0, bool)
         self.dirty_from = np.full(0, NEVER)
         self.dirty_to = np.zeros(0, np.int64)
         self.live = np.zeros(0, bool)
@@ -40,7 +43,7 @@ class ItemTable:
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def __contains__(self, item_id: str) -> bool:
+    def __contains__(self, item_id: object) -> bool:
         return item_id in self._numbers
 
     def number(self, item_id: str) -> int:
@@ -59,6 +62,7 @@ class ItemTable:
         self._numbers[item_id] = number
         self.last_click[number], self.seeds[number] = 0, 0
         self.emitted[number], self.expires_at[number], self.withdrawn[number] = 0, -1, False
+        self.unsure[number] = False
         self.dirty_from[number], self.dirty_to[number] = NEVER, 0
         self.live[number] = True
         return number
@@ -131,6 +135,7 @@ class ItemTable:
         self.emitted = np.concatenate([self.emitted, np.zeros(more, np.int64)])
         self.expires_at = np.concatenate([self.expires_at, np.zeros(more, np.int64)])
         self.withdrawn = np.concatenate([self.withdrawn, np.zeros(more, bool)])
+        self.unsure = np.concatenate([self.unsure, np.zeros(more, bool)])
         self.dirty_from = np.concatenate([self.dirty_from, np.full(more, NEVER)])
         self.dirty_to = np.concatenate([self.dirty_to, np.zeros(more, np.int64)])
         self.live = np.concatenate([self.live, np.zeros(more, bool)])

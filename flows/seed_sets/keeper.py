@@ -14,7 +14,6 @@ sent counts as delivered at the second snapshot after it, and reading is resumed
 what lies between is read again, its dead letters are sent again, and its clicks, which the store has, are passed over.
 """
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
@@ -26,14 +25,15 @@ from flows.config.groups import SeedSettings
 from flows.messages.batches import CandidateBatch, ClickBatch, Headers, OutMessage
 from flows.messages.codec import SCHEMA_VERSION, centroids_key
 from flows.messages.emission_order import order_headers
-from flows.seed_sets.candidates import CandidateRegistry, ItemEnd, ServingRule
+from flows.seed_sets.candidates import ServingRule
 from flows.seed_sets.clustering import ClusteringJob, ClusteringPool, ClusteringResult, is_of_model
 from flows.seed_sets.intake import SeedSetWriter
 from flows.seed_sets.item_homes import ItemHomes
-from flows.seed_sets.item_table import ItemTable
 from flows.seed_sets.keeper_state import OpenWork
+from flows.seed_sets.partition_metrics import PartitionMetrics
 from flows.seed_sets.windows import WindowClock
 from monitoring import metrics
+from monitoring.recent_windows import WINDOWS
 from ralm.features import Ints
 from state.store.seed_store import SeedStore
 
@@ -41,8 +41,6 @@ _LOOK_AGAIN = timedelta(milliseconds=20)
 _HEADERS: Headers = [("schema_version", SCHEMA_VERSION.encode())]
 
 _TOO_LITTLE = ("too_few_seeds", "no_vectors")
-_EVERY_S = 0.5
-"""Counting items and seeds scans all of them, which is too much for every poll."""
 
 
 class SeedSetOperator:
@@ -54,6 +52,7 @@ class SeedSetOperator:
         options: how seed sets and windows are kept.
         topics: by what the topics are known again, as attributes of ``StoreMeta``.
         emit_all: whether the centroids topic does not have what was emitted, so that all of it is due again.
+        replaces: whether a new store takes the place of another, which has emitted centroids.
 
     Raises:
         RalmError: when what the store says is still to be done cannot be read.
@@ -67,6 +66,7 @@ class SeedSetOperator:
         topics: Callable[[], Mapping[str, Any]] = dict,
         *,
         emit_all: bool = False,
+        replaces: bool = False,
     ) -> None:
         self._store = store
         self._pool = pool
@@ -92,6 +92,8 @@ class SeedSetOperator:
         self._sent: dict[str, int] = {}  # since the last snapshot
         self._settling: dict[str, int] = {}  # in the epoch before that
         items, work = self._writer.items, None if store.work is None else OpenWork.decode(store.work)
+        self._made_at = 0
+        self._replaces = replaces if work is None else work.replaces
         if work is None:
             self._clock = WindowClock(options, int(items.last_click.max()) if len(items) else None)
         else:
@@ -118,6 +120,8 @@ class SeedSetOperator:
                     out += self._close(closed)
                 out += self._apply_clicks(part)
             self._read_clicks = batch.next_offset
+            if self._replaces and self._has_caught_up(batch):
+                out += self._take_over(batch.now)
             reached = self._clock.reach(batch)
             if reached is not None:
                 out += self._reach(reached)
@@ -177,11 +181,14 @@ class SeedSetOperator:
         pending = {item: window for item, window in (self._settling | self._sent).items() if item in items}
         resume, resume_candidates = self._resume_at
         return {
-            "work": OpenWork(clock.newest, clock.closed, clock.heard, marks, pending | self._pending).encode(),
+            "work": OpenWork(
+                clock.newest, clock.closed, clock.heard, self._replaces, marks, pending | self._pending
+            ).encode(),
             "resume": resume,
             "resume_candidates": resume_candidates,
             "model_version": self._pool.model_version,
             "older_versions": self._older,
+            "emitted_floor": self._writer.floor,
             **self._topics(),
         }
 
@@ -250,54 +257,44 @@ class SeedSetOperator:
         shed = 0
         for number, window in zip(numbers.tolist(), windows.tolist(), strict=True):
             item_id = items.name(number)
-            shed += item_id in self._pending and item_id not in self._running
+            if item_id in self._pending and item_id not in self._running:
+                shed += 1
+                WINDOWS.settled(self._pending[item_id], "shed")
             # An item that waits keeps its place, so that the longest waiting is always next and none is forgotten.
             # And no window that an idle partition had reached is taken back.
             self._pending[item_id] = max(window, self._pending.get(item_id, 0))
             if item_id in self._running:
                 self._due_again.add(item_id)
         metrics.RECLUSTERS.labels("shed").inc(shed)
-        metrics.WINDOWS_CLOSED.inc(len(np.unique(windows)))
+        ends, due = np.unique(windows, return_counts=True)
+        metrics.WINDOWS_CLOSED.inc(len(ends))
+        WINDOWS.closed(self._store.meta.partition, dict(zip(ends.tolist(), due.tolist(), strict=True)))
         return self._serve(np.flatnonzero(items.live), reached, touched=numbers)
 
     def _serve(self, numbers: Ints, now: int, touched: Ints | None = None) -> list[OutMessage]:
-        """Serve what is to be served as of ``now`` (event time, ms), and withdraw the rest.
-
-        What has gone and is clicked all the same gets its tombstone again with each window: whoever filled the store
-        anew does not know what the topic of centroids holds of it.
-        """
+        """Serve what is to be served as of ``now`` (event time, ms), and withdraw the rest."""
         items = self._writer.items
         served, withdrawn = self._rule.served(items, numbers, now), items.withdrawn[numbers]
-        back = numbers[served & withdrawn]
-        items.withdrawn[back] = False
+        back, gone = numbers[served & withdrawn], numbers[~served & ~withdrawn]
+        items.withdrawn[back], items.withdrawn[gone] = False, True
+        self._writer.changed([*back.tolist(), *gone.tolist()])
         self._cluster_anew(back if touched is None else np.setdiff1d(back, touched))
-        gone = numbers[~served & ~withdrawn]
-        items.withdrawn[gone] = True
-        self._writer.changed(gone.tolist())
-        untold = gone if touched is None else np.union1d(gone, touched[items.withdrawn[touched]])
-        ended = set(gone.tolist())
         told = []
-        for number in untold.tolist():
-            item_id, reason = items.name(number), self._rule.reason(int(items.expires_at[number]))
-            if number in ended:
-                metrics.ITEMS_ENDED.labels(reason).inc()
-            if self._is_to_tell(number, reason, first=number in ended):
-                told.append(item_id)
-        self._writer.withdraw(told)
-        self._in_flight += told
-        return self._tombstones(told)
+        for number in gone.tolist():
+            reason = self._rule.reason(int(items.expires_at[number]))
+            metrics.ITEMS_ENDED.labels(reason).inc()
+            if reason != "unlisted" or items.emitted[number]:  # what was never listed was never served
+                told.append(items.name(number))
+        return self._withdraw(told)
 
-    def _is_to_tell(self, number: int, reason: ItemEnd, *, first: bool) -> bool:
-        """Whether an item that is not served gets a tombstone: what was never listed nor served needs none."""
-        if reason == "unlisted":
-            return first and self._writer.items.emitted[number] > 0
-        return first or reason != "idle"
+    def _withdraw(self, item_ids: list[str]) -> list[OutMessage]:
+        """Take the centroids of items back; their seeds stay."""
+        self._writer.withdraw(item_ids)
+        self._in_flight += item_ids
+        return self._tombstones(item_ids)
 
     def _cluster_anew(self, numbers: Ints) -> None:
-        """Have items clustered with the next window, as of later than their tombstones."""
-        items, end = self._writer.items, self._clock.next_end()
-        said = items.emitted[numbers]
-        items.emitted[numbers] = np.where(said < end, said, said + self._options.window)
+        """Have items clustered with the next window."""
         self._mark_next(numbers)
         self._writer.changed(numbers.tolist())
 
@@ -306,10 +303,30 @@ class SeedSetOperator:
         for end in (self._clock.next_end(), self._clock.next_reached()):
             self._writer.items.mark(numbers, np.full(len(numbers), end))
 
+    def _has_caught_up(self, batch: ClickBatch) -> bool:
+        """Whether all clicks were read that there were when the store was made: none is left, or later ones came."""
+        self._made_at = self._made_at or batch.now
+        return batch.idle > 0 or 0 < self._made_at <= self._clock.closed
+
+    def _take_over(self, now: int) -> list[OutMessage]:
+        """A store that was filled anew has caught up: say of every item what holds, as of later than what was said.
+
+        What the store before has emitted is not known, but that it was of no later window than that of the newest
+        click, or of the wall clock then, if that took over too.
+        """
+        self._replaces, items = False, self._writer.items
+        live = np.flatnonzero(items.live)
+        times = np.array([now, (self._clock.newest or 0) + self._options.window])
+        items.emitted[live] = np.maximum(items.emitted[live], self._clock.own_ends(times).max())
+        items.unsure[live] = True
+        self._cluster_anew(live[~items.withdrawn[live]])
+        return self._withdraw([items.name(number) for number in live[items.withdrawn[live]].tolist()])
+
     def _dropped(self, item_ids: list[str]) -> list[OutMessage]:
         """Items have been dropped with their seeds."""
         for item_id in item_ids:
-            self._pending.pop(item_id, None)
+            if (window := self._pending.pop(item_id, None)) is not None:
+                WINDOWS.settled(window, "evicted")
             self._due_again.discard(item_id)
             running = self._running.pop(item_id, None)
             if running is not None and not running.cancel():
@@ -327,11 +344,12 @@ class SeedSetOperator:
 
     def _tombstone_headers(self, item_id: str) -> Headers:
         """As of the last window that closed, and no earlier than what was emitted of the item."""
-        items, window_end = self._writer.items, self._clock.closed
+        items, window_end = self._writer.items, max(self._clock.closed, self._writer.floor)
         if item_id in items:
             number = items.number(item_id)
             window_end = max(window_end, int(items.emitted[number]))
-            items.emitted[number] = window_end
+            # What comes after a tombstone is later, though no click came between them.
+            items.emitted[number], items.unsure[number] = window_end + 1, False
             self._writer.changed([number])
         return [*_HEADERS, *order_headers(window_end, self._writer.position)]
 
@@ -339,6 +357,7 @@ class SeedSetOperator:
         job, items = result.job, self._writer.items
         number = items.number(job.item_id)
         metrics.SEED_EVICTIONS.inc(result.evicted)
+        WINDOWS.settled(job.window, result.outcome)
         for sent in (self._settling, self._sent):
             if job.item_id in sent:  # the job has folded what came until then: no earlier window can be asked again
                 sent[job.item_id] = max(sent[job.item_id], job.window_end)
@@ -352,18 +371,16 @@ class SeedSetOperator:
         self._writer.clustered(job.item_id, result.seeds, result.centroids)
         if result.outcome == "failed" and is_due:  # once a window: at once, it would fail at once again
             self._mark_next(items.find([job.item_id]))
-        if result.outcome in _TOO_LITTLE and job.item_id not in self._pending and self._is_emitted(job.item_id):
+        if is_due and result.outcome in _TOO_LITTLE and (items.unsure[number] or self._is_emitted(job.item_id)):
             # Its set has ended by a gap: what the centroids were made of is not there any more. (If it is due again,
             # a tombstone as of now would be as new as what comes of that.)
-            self._writer.withdraw([job.item_id])
-            self._in_flight.append(job.item_id)
-            return self._tombstones([job.item_id])
+            return self._withdraw([job.item_id])
         if result.centroids is None:
             return []
         metrics.CENTROIDS_TIME.set_to_current_time()
-        items.emitted[number] = job.window_end
+        items.emitted[number], items.unsure[number] = job.window_end, False
         self._sent[job.item_id] = job.window_end
-        headers = [*_HEADERS, ("model_version", self._pool.model_version.encode())]
+        headers = self._pool.headers_of(job)
         return [OutMessage(centroids_key(self._pool.model_version, job.item_id), result.centroids, headers)]
 
     def _is_emitted(self, item_id: str) -> bool:
@@ -374,42 +391,3 @@ class SeedSetOperator:
     def _write(self) -> None:
         self._unwritten = False
         self._writer.write()
-
-
-class PartitionMetrics:
-    """The metrics of one partition.
-
-    Args:
-        partition: the Kafka partition.
-        clock: seconds that only go forward.
-    """
-
-    def __init__(self, partition: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._label = str(partition)
-        self._clock = clock
-        self._last = -_EVERY_S
-
-    def update(
-        self, items: ItemTable, registry: CandidateRegistry, pending: Mapping[str, int], clock: WindowClock
-    ) -> None:
-        """Set the gauges, at most every ``_EVERY_S`` seconds."""
-        now = self._clock()
-        if now - self._last < _EVERY_S:
-            return
-        self._last = now
-        metrics.ITEMS.labels(self._label).set(len(items))
-        metrics.SEEDS.labels(self._label).set(int(items.seeds[items.live].sum()))
-        metrics.DIRTY_ITEMS.labels(self._label).set(len(items.dirty()))
-        metrics.PENDING_ITEMS.labels(self._label).set(len(pending))
-        metrics.LISTINGS.labels(self._label).set(len(registry))
-        if clock.watermark is not None:
-            metrics.WATERMARK.labels(self._label).set(clock.watermark / 1000)
-
-    def window_end(self, closed: int) -> None:
-        """Set the end of the last closed window, ms."""
-        metrics.WINDOW_END.labels(self._label).set(closed / 1000)
-
-    def snapshot(self) -> None:
-        """Set the time of the last snapshot; the next ``update`` sets all gauges."""
-        self._last = -_EVERY_S
-        metrics.SNAPSHOT_TIME.labels(self._label).set_to_current_time()

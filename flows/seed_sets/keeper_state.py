@@ -17,6 +17,7 @@ class _Wire(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     newest: _Natural | None
     closed: _Natural
     heard: _Natural | None
+    replaces: bool
     dirty_items: list[str]
     dirty_from: bytes
     dirty_to: bytes
@@ -35,6 +36,7 @@ class OpenWork:
         newest: greatest event time seen, ms, or None.
         closed: end of the last closed window, ms.
         heard: the clock when the newest message came, ms, or None.
+        replaces: whether the store takes the place of another, and has not caught up with the topic yet.
         dirty: items touched since their clustering, with the first and last window that did: int64[n] each, ms.
         pending: items of closed windows whose centroids may not have been delivered yet, with their window.
     """
@@ -42,6 +44,7 @@ class OpenWork:
     newest: int | None
     closed: int
     heard: int | None
+    replaces: bool
     dirty: tuple[list[str], Ints, Ints]
     pending: dict[str, int]
 
@@ -49,7 +52,9 @@ class OpenWork:
         """As MessagePack."""
         items, first, last = self.dirty
         columns = (first.astype("<i8").tobytes(), last.astype("<i8").tobytes())
-        return _encoder.encode(_Wire(self.newest, self.closed, self.heard, items, *columns, self.pending))
+        return _encoder.encode(
+            _Wire(self.newest, self.closed, self.heard, self.replaces, items, *columns, self.pending)
+        )
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -67,4 +72,4 @@ class OpenWork:
         except (msgspec.DecodeError, ValueError, TypeError) as error:
             msg = f"what a store says is still to be done cannot be read: {error}. {WAY_OUT}"
             raise RalmError(msg) from error
-        return cls(wire.newest, wire.closed, wire.heard, (wire.dirty_items, first, last), wire.pending)
+        return cls(wire.newest, wire.closed, wire.heard, wire.replaces, (wire.dirty_items, first, last), wire.pending)

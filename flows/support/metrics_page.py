@@ -1,12 +1,14 @@
 """Reads the metrics page of a running flow."""
 
-from collections.abc import Iterable
+import json
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from flows.support.errors import RalmError
+from monitoring.samples import Samples
 
 _TIMEOUT_S = 10.0
 
@@ -15,11 +17,8 @@ class ScrapeError(RalmError):
     """The page could not be read this time; the next scrape may succeed."""
 
 
-@dataclass(frozen=True)
-class MetricsPage:
-    """All samples of a page: name and labels, and the value."""
-
-    samples: list[tuple[str, dict[str, str], float]]
+class MetricsPage(Samples):
+    """All samples of a page."""
 
     @classmethod
     def parse(cls, text: str) -> "MetricsPage":
@@ -29,21 +28,7 @@ class MetricsPage:
         >>> page.total("ralm_items"), page.by("ralm_items", "partition")
         (7.0, {'0': 3.0, '1': 4.0})
         """
-        families = text_string_to_metric_families(text)
-        return cls([(s.name, s.labels, float(s.value)) for family in families for s in family.samples])
-
-    def values(self, name: str, **labels: str) -> Iterable[tuple[dict[str, str], float]]:
-        """The samples of a name that have these labels."""
-        wanted = labels.items()
-        return ((found, value) for sample, found, value in self.samples if sample == name and wanted <= found.items())
-
-    def total(self, name: str, **labels: str) -> float:
-        """The sum over all samples of a name that have these labels."""
-        return sum(value for _, value in self.values(name, **labels))
-
-    def by(self, name: str, label: str) -> dict[str, float]:
-        """The values of a name by one of its labels."""
-        return {found[label]: value for found, value in self.values(name)}
+        return cls.of(text_string_to_metric_families(text))
 
 
 @dataclass(frozen=True)
@@ -52,6 +37,11 @@ class MetricsServer:
 
     host: str
     port: int
+
+    @property
+    def home(self) -> str:
+        """The address of the status page."""
+        return f"http://{self.host}:{self.port}/"
 
     @property
     def url(self) -> str:
@@ -77,6 +67,19 @@ class MetricsServer:
         except OSError as error:
             return False, str(error)
         return status == 200, text
+
+    def status(self) -> dict[str, Any]:
+        """What the status page shows, as the flow says it.
+
+        Raises:
+            OSError: when the server does not answer.
+        """
+        code, text = self._get("/-/status")
+        if code != 200:
+            msg = f"http://{self.host}:{self.port}/-/status answers {code}"
+            raise OSError(msg)
+        report: dict[str, Any] = json.loads(text)
+        return report
 
     def _get(self, path: str) -> tuple[int, str]:
         connection = HTTPConnection(self.host, self.port, timeout=_TIMEOUT_S)

@@ -19,7 +19,7 @@ class Panel:
         description: how to read it and what to do.
         queries: PromQL by legend; of numbers only the first is drawn large.
         width: of 24.
-        shape: lines over time, or a number of now.
+        shape: lines over time, a number of now, or the legends of what there is now.
         bad_from: drawn red from here on.
         bad_below: drawn red below this.
     """
@@ -29,9 +29,13 @@ class Panel:
     description: str
     queries: dict[str, str]
     width: int = 8
-    shape: Literal["lines", "number"] = "lines"
+    shape: Literal["lines", "number", "names"] = "lines"
     bad_from: float | None = None
     bad_below: float | None = None
+
+
+RARE = "15m"
+"""Over which rates of what happens once a window are taken: three of the default windows, so that none is missed."""
 
 
 def here(metric: str) -> str:
@@ -44,18 +48,18 @@ def age(metric: str, by: str) -> str:
     return f"time() - min by ({by}) ({here(metric)} > 0)"
 
 
-def rate(metric: str, by: str) -> str:
+def rate(metric: str, by: str, over: str = "$__rate_interval") -> str:
     """Increase a second of a counter, by group."""
-    return f"sum by ({by}) (rate({here(metric)}[$__rate_interval]))"
+    return f"sum by ({by}) (rate({here(metric)}[{over}]))"
 
 
-def _quantile(share: float, histogram: str) -> str:
-    return f"histogram_quantile({share}, sum by (le) (rate({here(histogram + '_bucket')}[$__rate_interval])))"
+def _quantile(share: float, histogram: str, over: str) -> str:
+    return f"histogram_quantile({share}, sum by (le) (rate({here(histogram + '_bucket')}[{over}])))"
 
 
-def quantiles(histogram: str) -> dict[str, str]:
+def quantiles(histogram: str, over: str = "$__rate_interval") -> dict[str, str]:
     """Median and 99th percentile."""
-    return {"median": _quantile(0.5, histogram), "p99": _quantile(0.99, histogram)}
+    return {"median": _quantile(0.5, histogram, over), "p99": _quantile(0.99, histogram, over)}
 
 
 def share(part: str) -> str:

@@ -1,6 +1,6 @@
 """Is it fast? The way of a request, and the times of the work that can hold it up."""
 
-from monitoring.panels.base import Panel, quantiles, rate
+from monitoring.panels.base import RARE, Panel, quantiles, rate
 
 FAST = [
     Panel(
@@ -22,6 +22,18 @@ FAST = [
         quantiles("ralm_score_duration_seconds"),
     ),
     Panel(
+        "Which share of the answers is slow?",
+        "percentunit",
+        "Later than a second after the request. The objective allows 1%; 14.4% for an hour, or 6% for six, wakes "
+        "somebody: RalmScoresSlow.",
+        {
+            "5 minutes": 'job:ralm_answers_slow:ratio_rate5m{job="$job"}',
+            "hour": 'job:ralm_answers_slow:ratio_rate1h{job="$job"}',
+            "6 hours": 'job:ralm_answers_slow:ratio_rate6h{job="$job"}',
+        },
+        bad_from=0.144,
+    ),
+    Panel(
         "How many requests are answered?",
         "reqps",
         "By status. unknown_user: not in the bundle, train anew or look at the identifiers. no_candidates: the "
@@ -39,7 +51,7 @@ FAST = [
         "s",
         "Milliseconds for a thousand seeds, some tenths for a million. Higher: the store's disk is slow or the "
         "processor is full.",
-        quantiles("ralm_recluster_duration_seconds"),
+        quantiles("ralm_recluster_duration_seconds", RARE),
     ),
     Panel(
         "How long does a synced write of the store take?",

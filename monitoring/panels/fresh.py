@@ -15,6 +15,18 @@ FRESH = [
         bad_from=300,
     ),
     Panel(
+        "For which share of the time did answers not follow the clicks?",
+        "percentunit",
+        "Items waited for clustering, clusterings failed, or centroids did not arrive. The objective allows 1%; 14.4% "
+        "of an hour, or 6% of six, wakes somebody: RalmCentroidsStale.",
+        {
+            "5 minutes": 'job:ralm_centroids_stale:ratio_avg5m{job="$job"}',
+            "hour": 'job:ralm_centroids_stale:ratio_avg1h{job="$job"}',
+            "6 hours": 'job:ralm_centroids_stale:ratio_avg6h{job="$job"}',
+        },
+        bad_from=0.144,
+    ),
+    Panel(
         "How far is event time behind the clock?",
         "s",
         "About the allowed lateness (10 s) is usual; much more is usual only in a replay. A line that rises "

@@ -13,7 +13,7 @@ HEALTHY = [
         bad_below=1,
     ),
     Panel(
-        "Which conditions for being ready are not met?",
+        "Is each condition for being ready met?",
         "short",
         "1 is met. 0 for more than some minutes: curl /-/ready says why; see the runbook RalmNotReady.",
         {"{{instance}} {{condition}}": here("ralm_ready")},
@@ -37,13 +37,24 @@ HEALTHY = [
         "scorers ignore centroids of another version.",
         {"{{instance}} {{flow}} {{version}} model {{model_version}}": here("ralm_build_info")},
         6,
-        "number",
+        "names",
     ),
     Panel(
         "How long has each process been running?",
         "dtdurations",
         "A saw-tooth means that it starts again and again; see the runbook RalmRestarting.",
         {"{{instance}}": f"time() - {here('process_start_time_seconds')}"},
+    ),
+    Panel(
+        "How often did each process start within the hour?",
+        "short",
+        "Starts, and those that followed a drain: releases. Starts without a drain are crashes; more than two in half "
+        "an hour wake somebody: RalmRestarting.",
+        {
+            "{{instance}} starts": f"changes({here('process_start_time_seconds')}[1h])",
+            "{{instance}} after a drain": f"max_over_time({here('ralm_drained_stops_total')}[1h]) - "
+            f"min_over_time({here('ralm_drained_stops_total')}[1h])",
+        },
     ),
     Panel(
         "How much processor does each process use?",

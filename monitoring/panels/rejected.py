@@ -1,6 +1,6 @@
 """What is being rejected? Dead letters, late clicks, clusterings without centroids, cut answers, refused writes."""
 
-from monitoring.panels.base import Panel, here, rate
+from monitoring.panels.base import RARE, Panel, here, rate
 
 REJECTED = [
     Panel(
@@ -13,8 +13,9 @@ REJECTED = [
     Panel(
         "Why are messages rejected?",
         "mps",
-        "By topic and reason. A new reason all at once is a changed producer: send it one example.",
-        {"{{topic_kind}} {{reason}}": f"{rate('ralm_dead_letters_total', 'topic_kind, reason')} > 0"},
+        "By topic and reason, over 15 minutes; empty where all can be used. "
+        "A new reason all at once is a changed producer: send it one example.",
+        {"{{topic_kind}} {{reason}}": f"{rate('ralm_dead_letters_total', 'topic_kind, reason', RARE)} > 0"},
     ),
     Panel(
         "Which topics are not read?",
@@ -38,7 +39,7 @@ REJECTED = [
         "cps",
         "failed: the log has why; tried again when the next window closes. no_vectors: users whom the bundle does not "
         "know, train anew. too_few_seeds: items with little traffic.",
-        {"{{outcome}}": rate("ralm_reclusters_total", "outcome")},
+        {"{{outcome}}": rate("ralm_reclusters_total", "outcome", RARE)},
     ),
     Panel(
         "How many answers are cut?",

@@ -1,6 +1,6 @@
 """Where is it stuck? What waits, what moves, and when each part last did."""
 
-from monitoring.panels.base import Panel, age, here, rate
+from monitoring.panels.base import RARE, Panel, age, here, rate
 
 STUCK = [
     Panel(
@@ -59,7 +59,7 @@ STUCK = [
         "Replayed clicks come after a restart only. Windows close once in five minutes for each partition with clicks.",
         {
             "clicks {{outcome}}": rate("ralm_clicks_total", "outcome"),
-            "windows": f"sum(rate({here('ralm_windows_closed_total')}[$__rate_interval]))",
+            "windows": f"sum(rate({here('ralm_windows_closed_total')}[{RARE}]))",
         },
     ),
     Panel(

@@ -4,7 +4,9 @@ An encoder is worth how well the mean of an item's seeds tells later clickers fr
 two figures, over items that the fit never saw and over those that it did.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -30,6 +32,9 @@ _NEAR = 10
 """Places in the order of activity, up and down, among which a negative is drawn."""
 _TRIES = 8
 
+PairScorer: TypeAlias = Callable[[SeedLists, Ints, Ints], Floats]
+"""From seeds of I items, items (places among them) and users, int64[n] each, to scores, float32[n]."""
+
 
 @dataclass(frozen=True)
 class _Questions:
@@ -40,14 +45,11 @@ class _Questions:
     clicker: Ints
     other: Ints
 
-    def auc(self, vectors: Floats) -> float:
-        """The mean over the items of the AUC within the item, from user vectors float32[U, h]; NaN of no pair."""
+    def auc(self, scores: PairScorer) -> float:
+        """The mean over the items of the AUC within the item; NaN of no pair."""
         if not len(self.item):
             return float("nan")
-        means = unit(seed_matrix(self.seeds, len(vectors)) @ vectors)  # (I, h)
-        positive, negative = (
-            np.einsum("nh,nh->n", vectors[users], means[self.item]) for users in (self.clicker, self.other)
-        )
+        positive, negative = (scores(self.seeds, self.item, users) for users in (self.clicker, self.other))
         return float(grouped_auc(positive, negative, self.item).mean())
 
 
@@ -83,7 +85,17 @@ class HeldOutClicks:
 
     def value(self, vectors: Floats) -> float:
         """The mean AUC of user vectors, float32[U, h], over both kinds of questions that there are; NaN of none."""
-        figures = [figure for kind in (self.unseen, self.seen) if np.isfinite(figure := kind.auc(vectors))]
+
+        def cosines(seeds: SeedLists, item: Ints, users: Ints) -> Floats:
+            means = unit(seed_matrix(seeds, len(vectors)) @ vectors)  # (I, h)
+            found: Floats = np.einsum("nh,nh->n", vectors[users], means[item])
+            return found
+
+        return self.value_of(cosines)
+
+    def value_of(self, scores: PairScorer) -> float:
+        """The same of anything that scores pairs of a user and an item given by its seeds."""
+        figures = [figure for kind in (self.unseen, self.seen) if np.isfinite(figure := kind.auc(scores))]
         return float(np.mean(figures)) if figures else float("nan")
 
 

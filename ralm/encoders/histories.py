@@ -9,6 +9,8 @@ from ralm.features import Interactions, Ints
 
 MOST_ITEMS = 300
 """M, the newest distinct items that count, in training as in use."""
+LAST_ITEMS = 5
+"""A user's newest items that tell what its session is about."""
 
 
 @dataclass(frozen=True)

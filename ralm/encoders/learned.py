@@ -77,8 +77,12 @@ class Learned:
         """
         with deterministic():
             training = _Training(self, clicks, profiles, torch.Generator().manual_seed(rng_seed))
+            self.start(training.parameters.item, clicks)
             training.run(report)
             return TableEncoder((training.parameters.part(),))
+
+    def start(self, items: nn.Parameter, clicks: Interactions) -> None:
+        """Where the item vectors, float32 (I, h), begin: as they were drawn, unless a variant changes them."""
 
 
 class _Parameters(nn.Module):

@@ -20,6 +20,8 @@ from ralm.models.yahoo import YahooLookalike
 from ralm.models.youtube_dnn import YouTubeDnn
 from ralm.towers.training_config import PAPER, TrainingConfig
 
+NEIGHBOUR_WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""lambda, to choose from; beside a cosine that is compared between users it must be smaller than within one user."""
 MAIN_GROUP = "main"
 """The group of the models that are compared with one another; each other group is a comparison of variants."""
 BASELINES, TOWERS, OURS = "baselines", "towers", "ours"
@@ -84,6 +86,16 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     ),
     "learned-attention": _encoded(
         "encoder", "the linear encoder with count-weighted local attention", Learned(), alpha=0.5, beta=0.5
+    ),
+    "spectral-neighbours": _encoded(
+        "neighbours", "the closed form, and the overlaps of seed sets", Spectral(), neighbours=NEIGHBOUR_WEIGHTS
+    ),
+    "both-neighbours": _encoded(
+        "neighbours",
+        "both encoders, and the overlaps of seed sets",
+        Both(),
+        neighbours=NEIGHBOUR_WEIGHTS,
+        trial=Both(Learned(steps=Both().trial_steps), weights=(1.0,)),
     ),
     "learned-unweighted": _encoded(
         "encoder",

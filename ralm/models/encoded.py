@@ -1,6 +1,7 @@
 """A look-alike model upon any encoder: an item is its seeds' unit vectors, as a count-weighted mean and as clusters.
 
 ``score = alpha cosine(z_u, E_global) + beta cosine(z_u, E_local) + g log(1 + seeds) + d log(1 + clicks of u)``
+``+ lambda nbr`` (``neighbours.py``)
 
 * ``E_global`` is the mean of all seeds, which is the mean of the centroids c_k weighted by how many seeds n_k each
   stands for.
@@ -10,6 +11,7 @@
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -17,10 +19,12 @@ from threadpoolctl import threadpool_limits
 from ralm.click_matrix import seed_matrix
 from ralm.clustering import Clusters, cluster
 from ralm.encoders.encoder import EncoderRecipe, unit
+from ralm.encoders.held_out_clicks import HeldOutClicks
 from ralm.encoders.histories import Histories
 from ralm.encoders.profiles import Profiles
 from ralm.features import Floats, Interactions, Ints
 from ralm.models.fit_store import FitStore, fit_key
+from ralm.models.neighbours import Neighbours
 from ralm.progress import Report, silent
 from ralm.seed_lists import SeedLists
 
@@ -41,6 +45,9 @@ class EncodedConfig:
         counted: whether log n_k is in those logits; without it this is the paper's unweighted mean.
         prior: g, weight of an item's seeds. Raises precision and lowers the share of the tail.
         activity: d, weight of a user's clicks; for ranking users for an item.
+        neighbours: lambda, weights of the neighbours, of which one is chosen on clicks held out of the fit; none: they
+            are left out.
+        trial: the encoder that lambda is chosen with; None: ``encoder``.
     """
 
     encoder: EncoderRecipe
@@ -51,6 +58,8 @@ class EncodedConfig:
     counted: bool = True
     prior: float = 0.0
     activity: float = 0.0
+    neighbours: tuple[float, ...] = ()
+    trial: EncoderRecipe | None = None
 
 
 class EncodedLookalike:
@@ -75,6 +84,8 @@ class EncodedLookalike:
             ValueError: when the encoder has too little to learn from.
         """
         with threadpool_limits(1):
+            self._neighbours = Neighbours(clicks) if self.config.neighbours else None
+            self._weight = self._chosen(clicks, rng_seed, report) if self.config.neighbours else 0.0
             self._vectors = self._encoded(clicks, rng_seed, report)  # (users, h)
         self._activity = np.log1p(np.bincount(clicks.clicks_user, minlength=clicks.users)).astype(np.float32)
         self._clicks = clicks
@@ -91,27 +102,50 @@ class EncodedLookalike:
             scores: Floats = config.alpha * (vectors @ unit(means).T)  # (U, I)
             if config.beta:
                 scores += config.beta * self._local(vectors, seeds)
+            if self._neighbours is not None and self._weight:
+                scores += np.float32(self._weight) * self._neighbours.near(users, seeds)
         scores += np.float32(config.prior) * np.log1p(seeds.counts).astype(np.float32)
         scores += np.float32(config.activity) * self._activity[users, None]
         return scores.astype(np.float32)
 
+    def _chosen(self, clicks: Interactions, rng_seed: int, report: Report) -> float:
+        """The lambda that tells held-out clickers from others best; the first where too little can be held out."""
+        weights = self.config.neighbours
+        if len(weights) == 1:
+            return weights[0]
+        held_out = HeldOutClicks.of(clicks, np.random.default_rng(rng_seed))
+        try:
+            vectors = _vectors(self.config.trial or self.config.encoder, held_out.train, rng_seed, report)
+        except ValueError:  # too little is left to fit it on
+            return weights[0]
+        neighbours = Neighbours(held_out.train)
+
+        parts: dict[tuple[int, int], tuple[Floats, Floats]] = {}  # the same few questions are put to every weight
+
+        def scores(weight: float, seeds: SeedLists, item: Ints, users: Ints) -> Floats:
+            key = (id(seeds), id(users))
+            if key not in parts:
+                means = unit(seed_matrix(seeds, len(vectors)) @ vectors)
+                cosines = self.config.alpha * np.einsum("nh,nh->n", vectors[users], means[item])
+                parts[key] = (cosines.astype(np.float32), neighbours.near_pairs(users, item, seeds))
+            cosine, near = parts[key]
+            return cosine + np.float32(weight) * near
+
+        values = [held_out.value_of(partial(scores, weight)) for weight in weights]
+        return weights[int(np.argmax(np.nan_to_num(values, nan=-1.0)))]
+
     def _encoded(self, clicks: Interactions, rng_seed: int, report: Report) -> Floats:
         """All users' vectors, float32[users, h]: from the store if they are there, else learned and kept there."""
         if self._store is None:
-            return self._learned(clicks, rng_seed, report)
+            return _vectors(self.config.encoder, clicks, rng_seed, report)
         key = fit_key("vectors", clicks, (self.config.encoder, rng_seed))
         with self._store.lock(key):
             kept = self._store.get(key)
             if kept is None:
-                kept = {"vectors": self._learned(clicks, rng_seed, report)}
+                kept = {"vectors": _vectors(self.config.encoder, clicks, rng_seed, report)}
                 self._store.put(key, kept)
         vectors: Floats = kept["vectors"]
         return vectors
-
-    def _learned(self, clicks: Interactions, rng_seed: int, report: Report) -> Floats:
-        profiles = Profiles.of_clicks(clicks)
-        encoder = self.config.encoder.fit(clicks, profiles, rng_seed, report)
-        return encoder.encode(Histories.of_clicks(clicks), profiles)
 
     def _local(self, vectors: Floats, seeds: SeedLists) -> Floats:
         """``cosine(z_u, E_local)`` of users float32[U, h] for all items, float32[U, I]; 0 without seeds."""
@@ -125,6 +159,14 @@ class EncodedLookalike:
                 some = slice(start, start + rows)
                 cosines[some, item] = local_cosine(vectors[some], clusters, self.config.temperature)
         return cosines
+
+
+def _vectors(recipe: EncoderRecipe, clicks: Interactions, rng_seed: int, report: Report) -> Floats:
+    """All users' vectors by an encoder that is fitted on the same clicks, float32[users, h]."""
+    profiles = Profiles.of_clicks(clicks)
+    encoder = recipe.fit(clicks, profiles, rng_seed, report)
+    vectors: Floats = encoder.encode(Histories.of_clicks(clicks), profiles)
+    return vectors
 
 
 def local_cosine(users: Floats, clusters: Clusters, temperature: float = 1.0) -> Floats:

@@ -1,6 +1,7 @@
 """A bundle's arrays: NumPy's own files, which say type, byte order and shape; mapped, and checked before use."""
 
 import stat
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,9 @@ def mapped(file: Path, kinds: tuple[str, ...], shape: tuple[int, ...]) -> NDArra
         OSError: when it cannot be read.
     """
     try:
-        array: NDArray[Any] = open_memmap(file, mode="r")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # a header of old, or a shape that overflows: none that is written here
+            array: NDArray[Any] = open_memmap(file, mode="r")
     except OSError:
         raise
     except Exception as error:  # the format's reader raises what its parsers raise

@@ -109,6 +109,7 @@ class StoreMeta:
         manifest: RocksDB's MANIFEST as it was before the last batch.
         clicks_mark: by what the clicks topic is known again.
         candidates_mark: the same of the candidates topic.
+        emitted_floor: the greatest window end that was said of an item that has been dropped since, ms.
         centroids_id: id of the topic to which the centroids went; empty where the broker gives none.
     """
 
@@ -126,6 +127,7 @@ class StoreMeta:
     clicks_mark: TopicMark = NO_MARK
     candidates_mark: TopicMark = NO_MARK
     centroids_id: str = ""
+    emitted_floor: int = 0
 
 
 @dataclass(frozen=True)
@@ -135,14 +137,17 @@ class ItemRecord:
     Attributes:
         last_click: event time of its last click, ms.
         seeds: its seeds at the last merge.
-        emitted: the greatest window end that its centroids and tombstones have said so far, ms; 0 before the first.
+        emitted: the least window end that its next message may say, ms: that of its last centroids, or 1 ms after that
+            of its last tombstone; 0 before the first.
         withdrawn: whether it is served no more, since it is retired, expired, not listed or idle.
+        unsure: whether the centroids topic may hold some of it that this store does not know of.
     """
 
     last_click: int
     seeds: int
     emitted: int = 0
     withdrawn: bool = False
+    unsure: bool = False
 
 
 class CandidateEntry(NamedTuple):
@@ -261,7 +266,7 @@ def decode_meta(path: Path, value: bytes) -> StoreMeta:
 def _is_sound(meta: StoreMeta) -> bool:
     """Whether everything in it is of its type and within its bounds."""
     marks = (meta.clicks_mark, meta.candidates_mark)
-    numbers = (meta.partition, meta.position, meta.candidates, meta.epoch, *meta.manifest)
+    numbers = (meta.partition, meta.position, meta.candidates, meta.epoch, meta.emitted_floor, *meta.manifest)
     lower = (meta.resume, meta.resume_candidates, *(mark.offset for mark in marks))
     texts = (meta.topic, meta.model_version, *meta.older_versions, meta.centroids_id, *(m.topic_id for m in marks))
     if any(type(n) is not int for n in (*numbers, *lower, *(mark.time for mark in marks))):
@@ -297,7 +302,7 @@ def refusal_of_format(what: str, found: int) -> str:
 
 def encode_record(record: ItemRecord) -> bytes:
     """The value of ``I``."""
-    return _RECORD.pack(record.last_click, record.seeds, record.emitted, record.withdrawn)
+    return _RECORD.pack(record.last_click, record.seeds, record.emitted, record.withdrawn + 2 * record.unsure)
 
 
 def decode_record(value: bytes, item: str) -> ItemRecord:
@@ -309,9 +314,9 @@ def decode_record(value: bytes, item: str) -> ItemRecord:
     if len(value) == _RECORD_2.size:
         value += bytes(_RECORD.size - len(value))
     if len(value) == _RECORD.size:
-        last_click, seeds, emitted, withdrawn = _RECORD.unpack(value)
-        if 0 <= last_click < MAX_STORED_TIME and seeds >= 0 and emitted >= 0 and withdrawn in (0, 1):
-            return ItemRecord(last_click, seeds, emitted, bool(withdrawn))
+        last_click, seeds, emitted, flags = _RECORD.unpack(value)
+        if 0 <= last_click < MAX_STORED_TIME and seeds >= 0 and emitted >= 0 and 0 <= flags <= 3:
+            return ItemRecord(last_click, seeds, emitted, bool(flags & 1), bool(flags & 2))
     msg = f"the record of item {item!r} is damaged: {value[:32].hex()} does not hold times and a count. {WAY_OUT}"
     raise StoreError(msg)
 

@@ -18,6 +18,7 @@ from state.store.rocks import cannot_open, holds_data, in_words, make_options
 _DATA = ("*.sst", "*.log", "MANIFEST-*", "CURRENT")
 _TRIES = 10
 _WAIT_S = 0.1
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (a fallback, in which a folder with an unused name is made)
 
 
 class ReadOnlySnapshot:
@@ -100,14 +101,28 @@ def _files(path: Path) -> list[Path]:
 
 def _scratch(path: Path) -> TemporaryDirectory[str]:
     """A folder with links to a store's files."""
-    try:
-        made = TemporaryDirectory(prefix="ralm-snapshot-")
-        for file in _files(path):
-            (Path(made.name) / file.name).symlink_to(file.resolve())
-    except OSError as error:
-        msg = f"the store in {path} cannot be looked at, for which a folder for temporary files is needed: {error}"
-        raise StoreError(msg) from error
-    return made
+    refusals = []
+    # The root may be read-only and the folders for temporary files gone, as in a container: what can be written then is
+    # shared memory or the state directory, in which no flow minds a folder of another name.
+    for folder in (None, _SHARED_MEMORY, path.parent.parent):
+        try:
+            made = TemporaryDirectory(prefix="ralm-snapshot-", dir=folder)
+        except OSError as error:
+            refusals.append(str(error))
+            continue
+        try:
+            for file in _files(path):
+                (Path(made.name) / file.name).symlink_to(file.resolve())
+        except OSError as error:
+            refusals.append(str(error))
+            made.cleanup()
+            continue
+        return made
+    msg = (
+        f"the store in {path} cannot be looked at, for which a folder for a few links is needed: "
+        f"{'; '.join(refusals)}. Set TMPDIR to a folder that can be written"
+    )
+    raise StoreError(msg)
 
 
 def _look(path: Path) -> list[tuple[str, int]]:

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from brokers.kafka_jars import KafkaUnavailableError, bring_jars, find_java
 from waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -50,11 +51,24 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Program:
     return ["node", str(home / "ask_for_scores.mjs")]
 
 
-@pytest.fixture(params=["python", "node"])
+@pytest.fixture(scope="session")
+def java() -> Program:
+    """The program for Java, with the jars that Apache Kafka brings for the tests."""
+    try:
+        program = find_java()
+        jars = bring_jars()
+    except KafkaUnavailableError as error:
+        pytest.skip(f"{error}: the example for Java was NOT run")
+    if shutil.which("javac") is None:
+        pytest.skip("there is no Java compiler: the example for Java was NOT run")
+    return [program, "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*", str(EXAMPLES / "java" / "AskForScores.java")]
+
+
+@pytest.fixture(params=["python", "node", "java"])
 def ask(request: pytest.FixtureRequest) -> Program:
     """A program that asks for scores."""
-    if request.param == "node":
-        program: Program = request.getfixturevalue("node")
+    if request.param != "python":
+        program: Program = request.getfixturevalue(request.param)
         return program
     return [sys.executable, str(EXAMPLES / "ask_for_scores.py")]
 
@@ -89,12 +103,19 @@ def test_clicks_become_scores_and_every_status_is_read(
     assert cold.startswith("cold   nowhere  (")
 
 
+def test_a_request_that_waited_too_long_is_told_from_the_others(
+    client: Any, flow: Callable[..., Any], ask: Program
+) -> None:
+    flow(request_timeout="1ms").start()
+    assert run(ask, client.servers, client.prefix, "user-1").startswith("the request waited too long")
+
+
 def test_what_is_amiss_is_said_in_a_line(broker: str, ask: Program, produce: Program) -> None:
     prefix = f"t{uuid4().hex[:8]}."
     missing = f"there is no topic {prefix}%s at {broker}: make it with `ralm topics`, or mend the prefix\n"
     assert run(ask, broker, prefix, "user-1", code=1) == missing % "requests"
     assert run(produce, broker, prefix, code=1) == missing % "clicks"
-    assert "ask_for_scores" in run(ask, broker, code=1)
+    assert "BROKERS PREFIX USER" in run(ask, broker, code=1)
     assert "produce_clicks" in run(produce, broker, code=1)
 
 

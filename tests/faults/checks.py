@@ -167,7 +167,7 @@ def _problems(
         yield f"status {answer['status']}, though the bundle {'has' if vector is not None else 'lacks'} the user"
     for scored in answer["scores"] if vector is not None else []:
         emitted = journal.emissions.get((scored["item_id"], scored["window_end"]), [])
-        if not any(abs(_cosine(vector, made.embedding) - scored["global"]) < SCORE_TOLERANCE for made in emitted):
+        if not any(abs(_cosine(vector, made.embedding) - scored["global_part"]) < SCORE_TOLERANCE for made in emitted):
             yield f"item {scored['item_id'][:20]!r} was scored with centroids that nobody emitted"
 
 

@@ -41,7 +41,7 @@ def journal() -> Journal:
     made.emissions = {("item", 1000): [emission]}
     made.requests = {"r0": (5000, {"request_id": "r0", "user_id": "a"})}
     cosine = float(VECTORS[user_key("a")] @ mean[0] / np.linalg.norm(mean[0]))
-    score = {"item_id": "item", "score": 0.5, "global": cosine, "local": 0.1, "window_end": 1000}
+    score = {"item_id": "item", "score": 0.5, "global_part": cosine, "local_part": 0.1, "window_end": 1000}
     made.answers = {"r0": [answer(scores=[score])]}
     made.bad, made.dead = {}, {}
     return made
@@ -121,8 +121,8 @@ def test_an_unanswered_request_is_found(journal: Journal) -> None:
         {"model_version": "w"},
         {"status": "unknown_user"},
         {"status": "expired"},
-        {"scores": [{"item_id": "item", "score": 0.5, "global": -0.9, "local": 0.1, "window_end": 1000}]},
-        {"scores": [{"item_id": "item", "score": 0.5, "global": 0.1, "local": 0.1, "window_end": 2000}]},
+        {"scores": [{"item_id": "item", "score": 0.5, "global_part": -0.9, "local_part": 0.1, "window_end": 1000}]},
+        {"scores": [{"item_id": "item", "score": 0.5, "global_part": 0.1, "local_part": 0.1, "window_end": 2000}]},
     ],
 )
 def test_a_wrong_answer_is_found(journal: Journal, change: dict[str, Any]) -> None:

@@ -72,7 +72,7 @@ class Loader:
 
     made: ClassVar["list[Loader]"] = []
 
-    def __init__(self, index: LiveIndex, *_: Any) -> None:
+    def __init__(self, index: LiveIndex, *_: Any, **__: Any) -> None:
         self.index = index
         self.failure: Exception | None = None
         self.calls: list[str] = []

@@ -12,7 +12,7 @@ from flows.admin.dead_letters.show import as_json, explanation, row
 from flows.config.groups import MessageSettings
 from flows.config.limits import MAX_TIME, MIN_EVENT_TIME
 from flows.config.settings import Settings
-from flows.messages.batches import CandidateBatch, ClickBatch, OutMessage, RawBatch, RequestBatch
+from flows.messages.batches import CandidateBatch, ClickBatch, OutMessage, RawBatch, RequestBatch, UnreadableBatch
 from flows.messages.dead_letter import DeadLetter, RedriveReceipt, read_record, receipt_of
 from flows.messages.decode import Decoded, Decoder
 from flows.messages.rejects import REASONS
@@ -75,9 +75,16 @@ def _key(data: bytes | None, name: str) -> bytes:
 
 
 def _message(topic: str, offset: int, given: dict[str, Any]) -> Any:
+    if _stand_in(given):
+        return UnreadableBatch(1, offset, offset, "not to be unfolded")
     kept = {name: given[name] for name in ("key", "value", "headers", "timestamp")}
     message = Message(topic=topic, partition=1, offset=offset, **kept)
     return Holed(message) if given["hole"] else message
+
+
+def _stand_in(given: dict[str, Any]) -> bool:
+    """Whether a batch that cannot be read stands in a message's place."""
+    return given["key"] is None and given["value"] is None and not given["headers"]
 
 
 def _batch_check(kind: str) -> Check:

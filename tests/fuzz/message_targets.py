@@ -51,7 +51,8 @@ def request_bytes(rng: Random) -> bytes:
 
 def scores_bytes(rng: Random) -> bytes:
     """An answer, or nearly."""
-    item = b'{"item_id":"i","score":%d.5,"global":0.1,"local":1e-3,"window_end":%s}' % (rng.randrange(9), time(rng))
+    parts = (rng.randrange(9), time(rng))
+    item = b'{"item_id":"i","score":%d.5,"global_part":0.1,"local_part":1e-3,"window_end":%s}' % parts
     status = rng.choice((b'"ok"', b'"unknown_user"', b'"expired"', b'"fine"'))
     pairs = [("request_id", quoted(rng)), ("user_id", quoted(rng)), ("status", status), ("model_version", quoted(rng))]
     pairs += [("scored_at", time(rng)), ("scores", b"[" + b",".join([item] * rng.randrange(3)) + b"]")]
@@ -137,7 +138,7 @@ def _request_holds(request: Request) -> None:
 
 def _scores_hold(scores: Scores) -> None:
     assert 0 <= scores.scored_at <= MAX_TIME
-    assert all(np.isfinite([item.score, item.global_, item.local]).all() for item in scores.scores)
+    assert all(np.isfinite([item.score, item.global_part, item.local_part]).all() for item in scores.scores)
 
 
 def _centroids_hold(message: Centroids) -> None:

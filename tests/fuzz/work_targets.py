@@ -11,7 +11,7 @@ from flows.support.errors import RalmError
 from .mutation import mutated, number, text
 from .target import Check, Target, said
 
-_FIELDS = 7
+_FIELDS = 8
 
 
 def open_work(rng: Random) -> bytes:
@@ -20,7 +20,9 @@ def open_work(rng: Random) -> bytes:
     windows = np.array([rng.randrange(2**53) for _ in items], np.int64)
     pending = {text(rng): rng.randrange(2**53) for _ in range(rng.randrange(3))}
     newest = rng.choice((None, 5))
-    state = OpenWork(newest, rng.randrange(99), rng.choice((None, 7)), (items, windows, windows), pending)
+    state = OpenWork(
+        newest, rng.randrange(99), rng.choice((None, 7)), rng.random() < 0.5, (items, windows, windows), pending
+    )
     data = state.encode()
     if rng.random() < 0.3:
         parts = msgspec.msgpack.decode(data)

@@ -14,6 +14,8 @@ from clients import PlainClient
 from scenario import USERS
 from toys import toy_bundle
 
+TITLES = {"item-1": "The [first] film"}
+"""Of the only item that has one."""
 TOPICS = ("clicks", "candidates", "requests", "centroids", "scores", "dead-letters")
 
 
@@ -26,7 +28,7 @@ def client(broker: str) -> PlainClient:
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of random weights and vectors."""
-    return toy_bundle(tmp_path_factory.mktemp("bundle") / "bundle", USERS, dim=24, scale=0.3).path
+    return toy_bundle(tmp_path_factory.mktemp("bundle") / "bundle", USERS, dim=24, titles=TITLES).path
 
 
 class Flow:

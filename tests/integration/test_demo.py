@@ -38,18 +38,6 @@ KEYS = {
     "latency_p50_ms",
     "latency_p99_ms",
 }
-SMALL = [
-    "--train-dim",
-    "8",
-    "--train-field-dim",
-    "4",
-    "--train-attention-size",
-    "4",
-    "--train-epochs-user",
-    "1",
-    "--train-epochs-lookalike",
-    "1",
-]
 
 
 def made_up() -> Dataset:
@@ -65,7 +53,10 @@ def made_up() -> Dataset:
         "age": ("continuous", rng.integers(18, 80, 200).astype(np.float32)),
     }
     categories = np.array(["odd" if 30 <= v < 60 else "even" for v in range(80)])
-    return Dataset("made-up", user_ids[users], item_ids[items], times, user_ids, fields, item_ids, categories)
+    titles = np.array([f"Film {v}" for v in range(80)])
+    return Dataset(
+        "made-up", user_ids[users], item_ids[items], times, user_ids, fields, item_ids, categories, titles=titles
+    )
 
 
 class Demo:
@@ -87,7 +78,7 @@ class Demo:
         }
         with self.output.open("wb") as output:
             return subprocess.Popen(
-                [*command, "--metrics-port", "0", *SMALL, *more], stdout=output, stderr=output, cwd=self.folder, env=env
+                [*command, "--metrics-port", "0", *more], stdout=output, stderr=output, cwd=self.folder, env=env
             )
 
     def run(self, *more: str) -> str:
@@ -115,7 +106,6 @@ def children(folder: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     pytest.importorskip("noida_db", reason="needs the embedded broker: install the extra 'broker'")
-    pytest.importorskip("torch", reason="needs torch: install the extra 'train'")
     return Demo(tmp_path_factory.mktemp("demo"))
 
 
@@ -152,23 +142,24 @@ def test_it_ends_with_a_summary_that_adds_up(first: Left) -> None:
     answers = [json.loads(line) for line in first.files["scores.jsonl"].splitlines()]
     assert len({answer["request_id"] for answer in answers}) == figures["requests"]
     assert all(len(answer["scores"]) <= 10 for answer in answers)
-    for word in ("look-alike", "popularity", "dead letters", "ralm state show", "summary.json"):
+    for word in ("look-alike", "popularity", "dead letters", "ralm state show", "summary.json", "By name"):
         assert word in first.said
 
 
 def test_a_second_run_finds_the_same_and_stays_until_it_is_stopped(demo: Demo, first: Left) -> None:
-    assert "user tower" in first.said  # the bar of training
+    assert "spectral" in first.said  # the bar of training
     process = demo.start("--days", str(DAYS), "--keep")
     try:
         wait_until(lambda: "Ctrl-C stops both" in demo.output.read_text() or process.poll() is not None)
         said = demo.output.read_text()
         assert process.poll() is None, said
         check_that_it_is_the_same(demo, first)
-        assert "user tower" not in said  # the bundle is used again
-        url = re.search(r"http://\S+/metrics", said)
+        assert "held-out figures" not in said  # the bundle is used again
+        url = re.search(r"http://\S+/", said)
         assert url is not None
-        with urlopen(url[0], timeout=60) as page:
-            assert b"ralm_clicks_total" in page.read()
+        for path, word in (("", b"status.js"), ("metrics", b"ralm_clicks_total")):
+            with urlopen(url[0] + path, timeout=60) as page:
+                assert word in page.read()
         with demo.start("--days", "2") as other:  # the folder is taken
             assert other.wait(120) == 1
         assert "another demo runs in" in demo.output.read_text()

@@ -92,8 +92,8 @@ def test_clicks_become_scores_that_equal_the_torch_models(
         for item in answer["scores"]:
             found = centroids[item["item_id"], item["window_end"]]
             global_, local = counted_parts(vector, found)
-            assert item["global"] == pytest.approx(global_, abs=1e-5)
-            assert item["local"] == pytest.approx(local, abs=1e-5)
+            assert item["global_part"] == pytest.approx(global_, abs=1e-5)
+            assert item["local_part"] == pytest.approx(local, abs=1e-5)
             prior = 0.1 if asked_all else 0.4
             assert item["score"] == pytest.approx(0.5 * global_ + 0.5 * local + prior * np.log1p(found.seeds), abs=1e-5)
     assert seen == {f"r{number}" for number in range(60)}

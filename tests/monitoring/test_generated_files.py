@@ -1,11 +1,14 @@
 """What code makes and is committed is what the code makes."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
-from monitoring import dashboard, reference
+from monitoring import console, dashboard, reference
 from monitoring.generated import write_or_check
+from monitoring.panels import MARKS, ROWS
 
 
 def test_the_dashboard_is_up_to_date() -> None:
@@ -40,3 +43,22 @@ def test_a_readme_without_its_marks_is_refused() -> None:
 
 def test_the_dashboard_is_the_same_each_time() -> None:
     assert dashboard.render() == dashboard.render()
+
+
+def test_the_console_is_up_to_date() -> None:
+    assert console.main(["--check"]) == 0
+
+
+def test_the_console_holds_every_panel_mark_and_runbook_and_no_action_of_a_template() -> None:
+    page = console.console()
+    assert "{" * 2 not in page
+    found = re.search(r'<script type="application/json" id="made">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    made = json.loads(found[1])
+    assert {row["title"]: len(row["panels"]) for row in made["rows"]} == {
+        name: len(each) for name, each in ROWS.items()
+    }
+    queries = [query for row in made["rows"] for panel in row["panels"] for query in panel["queries"]]
+    assert {"legend": "{{instance}}", "expr": 'up{job="$job",instance=~"$instance"}'} in queries
+    assert [mark["title"] for mark in made["marks"]] == [mark.title for mark in MARKS]
+    assert made["runbooks"].keys() == {path.stem for path in (Path(console.__file__).parent / "runbooks").glob("*.md")}

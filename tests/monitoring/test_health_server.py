@@ -143,7 +143,7 @@ def test_metrics_are_ours_by_default(server: HealthServer) -> None:
     assert b"ralm_heartbeat_timestamp_seconds" in ask(server, "/metrics")[1]
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/-/healthy", "/-/ready", "/nothing"])
+@pytest.mark.parametrize("path", ["/metrics", "/-/healthy", "/-/ready", "/nothing", "/", "/status.js"])
 def test_head_is_get_without_the_body(server: HealthServer, path: str) -> None:
     get, body = ask(server, path)
     head, nothing = ask(server, path, "HEAD")
@@ -153,11 +153,13 @@ def test_head_is_get_without_the_body(server: HealthServer, path: str) -> None:
         assert int(head.headers["Content-Length"]) == len(body)
 
 
-@pytest.mark.parametrize("path", ["/", "/metrics/", "/-/", "/-/healthy/x", "/../etc/passwd", "/[", "/favicon.ico", "*"])
+@pytest.mark.parametrize(
+    "path", ["/status", "/status.html", "/metrics/", "/-/", "/-/healthy/x", "/../etc/passwd", "/[", "/favicon.ico", "*"]
+)
 def test_everything_else_is_not_found(server: HealthServer, path: str) -> None:
     response, body = ask(server, path)
     assert response.status == 404
-    assert json.loads(body) == {"error": "there are /metrics, /-/healthy and /-/ready"}
+    assert json.loads(body) == {"error": "there are /, /metrics, /-/status, /-/healthy and /-/ready"}
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
@@ -264,7 +266,15 @@ def test_nonsense_is_refused_without_repeating_it(server: HealthServer, said: by
 
 
 def test_every_answer_has_the_same_careful_headers(server: HealthServer) -> None:
-    for path, method in (("/metrics", "GET"), ("/-/ready", "GET"), ("/x", "GET"), ("/metrics", "POST"), ("/", "BREW")):
+    for path, method in (
+        ("/metrics", "GET"),
+        ("/-/status", "GET"),
+        ("/", "GET"),
+        ("/-/ready", "GET"),
+        ("/x", "GET"),
+        ("/metrics", "POST"),
+        ("/", "BREW"),
+    ):
         headers = dict(ask(server, path, method)[0].headers)
         assert headers["Server"].strip() == "ralm"
         assert (headers["Cache-Control"], headers["X-Content-Type-Options"]) == ("no-store", "nosniff")

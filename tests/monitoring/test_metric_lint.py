@@ -15,7 +15,7 @@ from monitoring.reference import our_metrics
 BOUNDED = {
     "outcome": 6,
     "topic_kind": 4,
-    "reason": 14,
+    "reason": 15,
     "kind": 3,
     "status": 4,
     "condition": 8,

@@ -13,9 +13,15 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
-PYPROJECT, CONSTRAINTS, LOCK, CUDA_LOCK = (
+PYPROJECT, CONSTRAINTS, LOCK, CUDA_LOCK, DEMO_LOCK = (
     (ROOT / name).read_text()
-    for name in ("pyproject.toml", "constraints.txt", "requirements.lock", "requirements-cuda.lock")
+    for name in (
+        "pyproject.toml",
+        "constraints.txt",
+        "requirements.lock",
+        "requirements-cuda.lock",
+        "requirements-demo.lock",
+    )
 )
 HASH = "--hash=sha256:" + "0" * 64
 SMALL = """
@@ -43,10 +49,21 @@ def test_they_are_in_step(dependencies: Any) -> None:
     assert len(dependencies.blocks(LOCK)) > 80
     assert "triton" in dependencies.blocks(CUDA_LOCK)
     assert "torch" in dependencies.pins(CONSTRAINTS)
+    assert list(dependencies.demo_out_of_step(PYPROJECT, LOCK, DEMO_LOCK)) == []
+
+
+def test_the_demos_environment_is_a_small_part_of_all_without_torch(dependencies: Any) -> None:
+    small = dependencies.blocks(DEMO_LOCK)
+    assert not {"torch", "matplotlib", "implicit", "pytest"} & small.keys()
+    needed = dependencies.needed(dependencies.asked_for(PYPROJECT, "demo"))
+    assert small.keys() == {*needed, "setuptools"}
+    assert dependencies.demo_lock(dependencies.blocks(LOCK), needed) == DEMO_LOCK
+    without = DEMO_LOCK.replace("noida-db==", "other==")
+    assert any("the demo needs noida-db" in said for said in dependencies.demo_out_of_step(PYPROJECT, LOCK, without))
 
 
 def test_nothing_of_this_machine_is_in_them() -> None:
-    for text in (CONSTRAINTS, LOCK, CUDA_LOCK):
+    for text in (CONSTRAINTS, LOCK, CUDA_LOCK, DEMO_LOCK):
         assert not re.search(r"://|file:|\+cpu|--(extra-)?index|--find-links|--trusted-host|(?<!\w)/", text)
 
 

@@ -15,10 +15,10 @@ from flows.kafka.first_offset import Beginning, BeginRules, HeldOffsets, begin_w
 from flows.messages.batches import OutMessage
 from flows.messages.codec import encode_centroids
 from flows.messages.decode import Decoder
+from flows.messages.event_headers import EventHeaders
 from flows.messages.types import Centroids
-from flows.seed_sets.clustering import ClusteringJob, ClusteringPool, ClusteringResult
+from flows.seed_sets.clustering import ClusteringJob, ClusteringPool, ClusteringResult, _Entry
 from flows.seed_sets.keeper import SeedSetOperator
-from ralm.seed_set import SeedSet
 from state.store.changes import Changes
 from state.store.layout import NOTHING_SETTLED
 from state.store.seed_store import SeedStore
@@ -40,44 +40,51 @@ class PlayedPool(ClusteringPool):
 
     def __init__(self, model_version: str, min_seeds: int, rng: Random, told: "list[Clustered]") -> None:
         self.model_version, self.slots = model_version, 3
+        self._headers = EventHeaders("centroids", model_version)
         self._min_seeds, self._rng, self._told = min_seeds, rng, told
-        self._waiting: list[tuple[Future[ClusteringResult], SeedStore, ClusteringJob]] = []
+        self.waiting: list[_Entry] = []
         self.failures = 0
 
     def submit(self, store: SeedStore, job: ClusteringJob) -> "Future[ClusteringResult]":
-        future: Future[ClusteringResult] = Future()
-        self._waiting.append((future, store, job))
-        return future
+        entry = _Entry(store, job, Future())
+        self.waiting.append(entry)
+        return entry.future
 
     def step(self, count: int) -> None:
         """End so many jobs."""
-        for _ in range(min(count, len(self._waiting))):
-            future, store, job = self._waiting.pop(self._rng.randrange(len(self._waiting)))
-            if future.set_running_or_notify_cancel():
-                future.set_result(self._run(store, job))
+        for _ in range(min(count, len(self.waiting))):
+            entry = self.waiting.pop(self._rng.randrange(len(self.waiting)))
+            if entry.future.set_running_or_notify_cancel() and self._read(entry):
+                self._do([entry], 0.0)
 
-    def _cluster(self, store: SeedStore, job: ClusteringJob, seeds: SeedSet) -> ClusteringResult:
+    def _start(self, *_: object) -> None:
+        return None
+
+    def _cluster(self, work: "list[_Entry]") -> None:
+        (entry,) = work
+        job, seeds = entry.job, entry.seeds
         given = dict(zip(seeds.users.tolist(), seeds.times.tolist(), strict=True))
-        self._told.append(Clustered(store.meta.partition, job.item_id, job.window_end, store.position, given))
+        meta = entry.store.meta
+        self._told.append(Clustered(meta.partition, job.item_id, job.window_end, meta.position, given))
         if not job.served:
-            return ClusteringResult(job, "unlisted", len(seeds))
-        if len(seeds) < self._min_seeds:
-            return ClusteringResult(job, "too_few_seeds", len(seeds))
-        if self.failures:
+            entry.outcome = "unlisted"
+        elif len(seeds) < self._min_seeds:
+            entry.outcome = "too_few_seeds"
+        elif self.failures:
             self.failures -= 1
-            return ClusteringResult(job, "failed", len(seeds))
-        numbers = digest(given)
-        message = Centroids.of(
-            item_id=job.item_id,
-            model_version=self.model_version,
-            window_end=job.window_end,
-            seeds=len(seeds),
-            counts=np.array([len(seeds)]),
-            centroids=numbers.reshape(1, DIM),
-            global_=numbers,
-            clicks_offset=job.clicks_offset,
-        )
-        return ClusteringResult(job, "emitted", len(seeds), encode_centroids(message))
+        else:
+            numbers = digest(given)
+            message = Centroids.of(
+                item_id=job.item_id,
+                model_version=self.model_version,
+                window_end=job.window_end,
+                seeds=len(seeds),
+                counts=np.array([len(seeds)]),
+                centroids=numbers.reshape(1, DIM),
+                global_=numbers,
+                clicks_offset=job.clicks_offset,
+            )
+            entry.outcome, entry.centroids = "emitted", encode_centroids(message)
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,9 @@ class Process:
         if begun["clicks"].anew:  # as FirstPositions.fix does
             first = {"resume": begun["clicks"].offset, "resume_candidates": NOTHING_SETTLED}
             store.write(Changes(), position=begun["clicks"].offset, **first)
-        operator = SeedSetOperator(store, self.pool, self._settings)
+        # As a process looks when it starts: whether anything was emitted by whoever had the partition before.
+        replaces = store.work is None and any(world.topics["centroids"].logs)
+        operator = SeedSetOperator(store, self.pool, self._settings, replaces=replaces)
         parts = {
             kind: PartitionReader(
                 SourceOptions(
@@ -212,7 +221,7 @@ class Process:
 
     def is_busy(self) -> bool:
         """Whether anything is still to be clustered or sent."""
-        return bool(self.pool._waiting) or any(
+        return bool(self.pool.waiting) or any(
             part.queue or part.operator.notify_at() is not None for part in self.parts
         )
 

@@ -76,6 +76,12 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "The header schema_version names a version that this flow does not read.",
         "Run a version of the flow that reads it, and redrive with that version; or set the producer back.",
     ),
+    "unreadable_batch": Explanation(
+        "The Kafka client cannot read the batch at these offsets: it unfolds to too much, or is damaged.",
+        "Its messages are not in this letter. Find out who wrote them and have them sent again; of a damaged batch "
+        "another replica may have a whole copy.",
+        "step_over",
+    ),
     "too_many_candidates": Explanation(
         "The request names more candidates than max_candidates.",
         "If such requests are meant, raise max_candidates, restart the flow, and redrive: they are answered then. "

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 import click
 from rich.table import Table
 
+from flows.bench.clustering import PoolFigures, measure_forms, measure_pools
 from flows.bench.idle import measure_idle
 from flows.bench.ingest import measure_ingest
 from flows.bench.store import measure_store
@@ -123,3 +124,47 @@ def store(seeds: int, churns: int, items: int, generations: int, folder: str | N
         highlight=False,
         soft_wrap=True,
     )
+
+
+@command.command("clustering")
+@click.option("--seeds", type=click.IntRange(2), default=300, show_default=True, help="seeds of an item")
+@click.option("--items", type=click.IntRange(10), default=1000, show_default=True, help="items through the pool")
+@click.option("--users", type=click.IntRange(1000), default=1_000_000, show_default=True, help="users of the bundle")
+@click.option("--dim", type=click.IntRange(1), default=128, show_default=True, help="numbers of a vector")
+def clustering(seeds: int, items: int, users: int, dim: int) -> None:
+    """Clusterings a second, compiled beside scikit-learn, alone and beside a busy interpreter."""
+    console = output()
+    forms = Table("seeds", "form", "ms an item", "inertia", "warm, ms", "inertia")
+    with TemporaryDirectory(prefix="ralm-bench-") as folder, console.status("starting") as status:
+        for size, sets in _SETS.items():
+            status.update(f"clustering sets of {size:,}")
+            for form in measure_forms(size, sets, 20, dim):
+                found = [(form.ms, 2), (form.inertia, 3), (form.warm_ms, 2), (form.warm_inertia, 3)]
+                cells = ["" if value is None else f"{value:.{digits}f}" for value, digits in found]
+                forms.add_row(f"{size:,}", form.name, *cells)
+        pools = measure_pools(Path(folder), seeds=seeds, items=items, users=users, dim=dim, progress=status.update)
+    console.print("k-means alone, processor time of one thread; inertia over that of KMeans with 10 starts")
+    console.print(forms)
+    console.print(f"the pool's whole way, {seeds:,} seeds an item, {users:,} users; items/s")
+    console.print(_pool_table(pools))
+    console.print(f"on             {describe_machine()}", highlight=False, soft_wrap=True)
+
+
+_SETS = {30: 200, 100: 200, 300: 200, 1000: 50, 10_000: 5, 50_000: 2}
+"""Sets of each size that `ralm bench clustering` measures."""
+
+
+def _pool_table(pools: list[PoolFigures]) -> Table:
+    table = Table("beside", "items", "compiled", "one at a time, mini-batch", "ratio")
+    for busy in (False, True):
+        fast, slow = (
+            next(pool for pool in pools if (pool.name, pool.busy) == (name, busy))
+            for name in ("compiled", "mini-batch")
+        )
+        for kind, one, other in (
+            ("cold", fast.cold_per_s, slow.cold_per_s),
+            ("warm", fast.warm_per_s, slow.warm_per_s),
+        ):
+            beside = "a busy interpreter" if busy else "nothing"
+            table.add_row(beside, kind, f"{one:,.0f}", f"{other:,.0f}", f"{one / other:.1f}")
+    return table

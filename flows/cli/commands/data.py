@@ -4,14 +4,18 @@ import re
 from pathlib import Path
 
 import click
+from rich.table import Table
+from rich.text import Text
 
+from flows.admin.dead_letters.show import printable
 from flows.cli.options import OnceCommand, with_settings
 from flows.cli.output import output
 from flows.config.settings import Settings
 from flows.offline.datasets import SOURCES, prepare_dataset
 from flows.offline.datasets.layout import save
-from flows.support.errors import ConfigError
+from flows.support.errors import ConfigError, RalmError
 from flows.support.progress import working
+from state.atomic_file import atomic_write
 
 _DOWNLOADS = "downloads"
 
@@ -22,17 +26,21 @@ _DOWNLOADS = "downloads"
     help=f"""Bring the data set NAME into the common layout under the data folder.
 
     Known names: {", ".join(SOURCES)}. All but ml100k are read from files that you have to get yourself, in the folder
-    of --from. Any other NAME is data of your own in that folder (see docs/data.md).
+    of --from. Any other NAME is data of your own in that folder (see docs/data.md); --init looks at its tables, writes
+    data.toml there, shows what it took each column for, and goes on if nothing is wrong.
     """,
 )
 @click.argument("name")
 @click.option("--from", "folder", type=click.Path(path_type=Path), metavar="FOLDER", help="folder with the files")
+@click.option("--init", is_flag=True, help="guess what the tables of your own data are, and write data.toml")
 @with_settings("data")
-def command(settings: Settings, name: str, folder: Path | None) -> None:
+def command(settings: Settings, name: str, folder: Path | None, *, init: bool) -> None:
     """Bring a data set into the common layout."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name == _DOWNLOADS:
         msg = f"{name!r} cannot be the name of a data set: letters, digits, '.', '_' and '-', and not {_DOWNLOADS}"
         raise ConfigError(msg)
+    if init:
+        _describe(name, folder)
     place = Path(settings.data_dir)
     with working(f"preparing {name}"):
         dataset = prepare_dataset(name, place / _DOWNLOADS, folder)
@@ -44,3 +52,23 @@ def command(settings: Settings, name: str, folder: Path | None) -> None:
         f"user fields: {fields or 'none'}; item categories: {'yes' if (dataset.categories != '').any() else 'none'}",
         sep="\n",
     )
+
+
+def _describe(name: str, folder: Path | None) -> None:
+    """Write a first ``data.toml`` and show what it says."""
+    if name in SOURCES or folder is None:
+        msg = "--init is for data of your own: give it another name, and say --from FOLDER"
+        raise ConfigError(msg)
+    from flows.offline.datasets.first_description import describe_first  # noqa: PLC0415 (needs pyarrow)
+
+    with working(f"looking at {folder}"):
+        found = describe_first(folder)
+    with atomic_write(folder / "data.toml") as file:
+        file.write_text(found.text, encoding="utf-8")
+    table = Table("file", "column", "type", "distinct", "missing", "taken as", box=None, pad_edge=False)
+    for facts, taken in found.columns:
+        shown = (facts.file, facts.name, facts.type, f"{facts.distinct:,}", f"{facts.missing:,}", taken)
+        table.add_row(*(Text(printable(value)) for value in shown))
+    output().print(table, "", *map(printable, found.notes), f"written: {folder / 'data.toml'}", sep="\n")
+    if found.problems:
+        raise RalmError("\n".join(found.problems))

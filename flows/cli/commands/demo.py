@@ -8,12 +8,14 @@ import click
 
 from flows.cli.options import OnceCommand, with_settings
 from flows.cli.output import output
+from flows.config.groups import EncoderName
 from flows.config.settings import Settings
+from flows.support.errors import ConfigError
 from flows.support.progress import working
 
 
 @click.command("demo", cls=OnceCommand)
-@click.option("--keep", is_flag=True, help="leave broker and flow running until Ctrl-C, to look at the metrics page")
+@click.option("--keep", is_flag=True, help="leave broker and flow running until Ctrl-C, to look at its status page")
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -21,18 +23,35 @@ from flows.support.progress import working
     show_default=True,
     help="where everything goes; data and bundle are used again",
 )
+@click.option("--live", is_flag=True, help="send clicks and requests of the present time until Ctrl-C instead")
+@click.option("--dashboards", is_flag=True, help="with --live: start Prometheus beside it, with rules and dashboards")
 @click.option("--days", type=click.IntRange(min=1), help="replay only so many days of clicks  [default: all]")
-@with_settings("train", "metrics", "rng_seed")
-def command(settings: Settings, keep: bool, folder: Path, days: int | None) -> None:
+@click.option(
+    "--encoder",
+    type=click.Choice(["spectral", "both", "learned", "paper"]),
+    default="spectral",
+    show_default=True,
+    help="what makes users' vectors; all but spectral need the extra train",
+)
+@with_settings("metrics", "prior", "rng_seed")
+def command(
+    settings: Settings, keep: bool, live: bool, dashboards: bool, folder: Path, days: int | None, encoder: EncoderName
+) -> None:
     """Train on real clicks, start an embedded broker and the dataflow, replay the later clicks, and sum up.
 
-    Needs the extras train and broker. The demo has settings of its own for the stream; they are in FOLDER/ralm.toml.
+    With --live it shows a flow at work, for its status page and for dashboards (make dashboards).
+
+    Needs the extra demo, and no torch. The demo has settings of its own for the stream; they are in FOLDER/ralm.toml.
     """
+    if dashboards and not live:
+        msg = "--dashboards goes with --live: the replay is of another year, and over in a minute"
+        raise ConfigError(msg)
     with working("loading"):
-        from flows.demo.run import DemoOptions, run_demo  # noqa: PLC0415 (brings torch)
+        from flows.demo.run import DemoOptions, run_demo  # noqa: PLC0415 (what comes first is a line for who waits)
 
     def stop(_: int, __: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
-    run_demo(settings, DemoOptions(folder, keep, days), output(markup=True, width=120))
+    options = DemoOptions(folder, keep, days, encoder, live, dashboards)
+    run_demo(settings, options, output(markup=True, width=120))

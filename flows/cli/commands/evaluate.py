@@ -13,10 +13,17 @@ from flows.support.progress import working
 
 @click.command("evaluate", cls=OnceCommand)
 @click.argument("name")
+@click.option(
+    "--protocol",
+    type=click.Choice(["ranking", "stream"]),
+    default="ranking",
+    show_default=True,
+    help="ranking: models on a held-out part; stream: clicks replayed in order, with new items and live vectors",
+)
 @click.option("--cold/--no-cold", default=True, help="quality against seeds, for items that nothing is learned of")
 @click.option("--plots/--no-plots", default=True, help="draw what was found")
 @with_settings("data", "evaluate")
-def command(settings: Settings, name: str, cold: bool, plots: bool) -> None:
+def command(settings: Settings, name: str, protocol: str, cold: bool, plots: bool) -> None:
     """Compare all models on the data set NAME of the data folder (see `ralm data`); write tables and plots.
 
     What was run before is not run again; Ctrl-C or a kill loses what is in progress, no more. Exits with 1 when a
@@ -24,9 +31,13 @@ def command(settings: Settings, name: str, cold: bool, plots: bool) -> None:
     """
     with working(f"loading {name}"):
         from flows.offline.evaluation.experiment import run_experiment  # noqa: PLC0415 (brings torch)
+        from flows.offline.evaluation.stream_experiment import run_stream  # noqa: PLC0415 (brings torch)
 
     def stop(_: int, __: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
+    if protocol == "stream":
+        run_stream(settings, name, plots=plots, console=output())
+        return
     run_experiment(settings, name, cold=cold, plots=plots, console=output())

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from flows.admin.replay import Pace, replay
-from flows.admin.replay_files import Events, load_clicks, load_requests
+from flows.admin.replay_files import Door, Events, load_clicks, load_requests
 from flows.cli.options import OnceCommand, with_settings
 from flows.config.settings import Settings
 from flows.kafka.producer import Producer
@@ -40,7 +40,8 @@ def _speed(_: click.Context, __: click.Parameter, value: str) -> float | None:
 def command(settings: Settings, clicks: Path | None, requests: Path | None, speed: float | None) -> None:
     """Send clicks (keyed by item) and requests (keyed by user) from files to Kafka, in the order of their event times.
 
-    Files need not be sorted. A line that cannot be used is found before anything is sent. Exits with 1 if anything was
+    Files need not be sorted, and may be pipes (/dev/stdin). A line that a flow would refuse is found before anything is
+    sent. Exits with 1 if anything was
     not delivered. A request is sent before a click of the same moment.
     """
     if clicks is None and requests is None:
@@ -48,12 +49,13 @@ def command(settings: Settings, clicks: Path | None, requests: Path | None, spee
         raise ConfigError(msg)
     names = TopicNames.of(settings)
     producer = Producer.of_tool(settings)
+    door = Door(settings, time.time_ns() // 1_000_000, speed)
     with bars() as shown:
         streams: list[Events] = []
         if requests is not None:
-            streams.append(load_requests(requests, names.requests, shown.counter(f"checking {requests.name}")))
+            streams.append(load_requests(requests, names.requests, door, shown.counter(f"checking {requests.name}")))
         if clicks is not None:
-            streams.append(load_clicks(clicks, names.clicks, shown.counter(f"checking {clicks.name}")))
+            streams.append(load_clicks(clicks, names.clicks, door, shown.counter(f"checking {clicks.name}")))
         producer.check_topics(
             *([names.requests] if requests is not None else []), *([names.clicks] if clicks is not None else [])
         )

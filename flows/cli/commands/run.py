@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 import click
 
-from flows.cli.options import OnceCommand, with_settings
+from flows.cli.options import ORIGINS, OnceCommand, with_settings
 from flows.config.settings import Settings
 from flows.preflight.findings import Verdict
 from flows.preflight.preflight import look
@@ -26,7 +26,7 @@ _ANSWER_S = 5.0
 @click.option(
     "--check",
     is_flag=True,
-    help="print the settings in force, secrets masked, look at all that the flow needs, and stop",
+    help="print the settings in force and where each came from, look at all that the flow needs, and stop",
 )
 @with_settings(*_GROUPS)
 def command(settings: Settings, flow: str, check: bool) -> None:
@@ -43,7 +43,8 @@ def command(settings: Settings, flow: str, check: bool) -> None:
         run_flow(flow, settings, version("ralm-streaming"))
         ignore_stops()
         return
-    click.echo(f"{settings.shown((*_GROUPS, 'logs'))}\n")
+    origins = click.get_current_context().meta[ORIGINS]
+    click.echo(f"{settings.shown((*_GROUPS, 'logs'), origins)}\n")
     report, _ = look(FLOWS[flow].topics, settings, answer_s=_ANSWER_S)
     for line in report.lines():
         click.echo(masked(line))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from rich.table import Table
 
 from flows.admin.state.backup import backup, restore
@@ -22,6 +23,7 @@ from flows.support.errors import RalmError
 from ralm.seed_set import SeedSet
 from state.directory import refuse_cut_off, store_paths
 from state.store.seed_store import SeedStore, StoreError
+from state.user_keys import user_keys
 
 
 @click.group("state", cls=OnceGroup)
@@ -67,17 +69,32 @@ def _row(store: SeedStore) -> dict[str, Any]:
 @command.command("item")
 @click.argument("item_id")
 @click.option("--seeds", "most", type=click.IntRange(0), default=10, show_default=True, help="newest seeds to show")
+@click.option("--user", "user_id", metavar="USER", help="say too whether this user is a seed, and since which click")
 @with_settings("state")
-def item(settings: Settings, item_id: str, most: int) -> None:
+def item(settings: Settings, item_id: str, most: int, user_id: str | None) -> None:
     """One item as JSON: its seeds (user keys in hexadecimal), newest first, and its last centroids."""
     with _in_words():
         for store in _stores(settings):
             if len(seeds := store.seeds(item_id)):
                 centroids = store.centroids(item_id)
-                click.echo(json.dumps(_shown(item_id, store.meta.partition, seeds, centroids, most), indent=2))
+                shown = _shown(item_id, store.meta.partition, seeds, centroids, most)
+                if user_id is not None:
+                    shown["user"] = _as_seed(user_id, seeds)
+                click.echo(json.dumps(shown, indent=2))
                 return
     msg = f"no store under {settings.state_dir} has seeds of item {item_id!r}"
     raise RalmError(msg)
+
+
+def _as_seed(user_id: str, seeds: SeedSet) -> dict[str, Any]:
+    """Whether a user is among some seeds: the click that made it one, and how many seeds are newer."""
+    key = user_keys([user_id])
+    found = np.flatnonzero(seeds.users == key[0])
+    user: dict[str, Any] = {"user_id": user_id, "user_key": f"{int(key[0]):016x}", "is_seed": len(found) > 0}
+    if len(found):
+        ts = int(seeds.times[found[0]])
+        user |= {"ts": ts, "time": _time(ts), "newer_seeds": int((seeds.times > ts).sum())}
+    return user
 
 
 def _shown(item_id: str, partition: int, seeds: SeedSet, centroids: bytes | None, most: int) -> dict[str, Any]:

@@ -21,8 +21,14 @@ Columns = dict[str, tuple[str, NDArray[Any]]]
 """Kind and values of each field."""
 CATEGORIES = "categories"
 TITLE = "title"
+_LONG = 600
 _ORDER_SEED = 0
 """Fixes the order that clicks without times are put in."""
+
+
+def without_middle(line: str) -> str:
+    """A line of a message, without the middle where what it names is very long."""
+    return line if len(line) <= _LONG else f"{line[: _LONG // 2]}...{line[-_LONG // 2 :]}"
 
 
 class Problems:
@@ -40,7 +46,8 @@ class Problems:
         try:
             return step()
         except RalmError as error:
-            self.lines += [line for line in str(error).splitlines() if line not in self.lines]
+            lines = [without_middle(line) for line in str(error).splitlines()]
+            self.lines += [line for line in lines if line not in self.lines]
             return None
 
     def say(self) -> None:

@@ -27,6 +27,7 @@ from flows.offline.datasets.assemble import (
     assemble,
     known,
     mentioned,
+    without_middle,
 )
 from flows.offline.datasets.layout import SEPARATOR, Dataset
 from flows.offline.datasets.source_files import table_file
@@ -44,16 +45,25 @@ MOST_CODES = 10
 
 
 class Names(BaseModel):
-    """What the columns are called in the files."""
+    """What the columns are called in the files; of several names, in each table the first that it has."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    user_id: str = "user_id"
-    item_id: str = "item_id"
-    timestamp: str = "timestamp"
-    rating: str = "rating"
-    categories: str = CATEGORIES
-    title: str = TITLE
+    user_id: str | list[str] = "user_id"
+    item_id: str | list[str] = "item_id"
+    timestamp: str | list[str] = "timestamp"
+    rating: str | list[str] = "rating"
+    categories: str | list[str] = CATEGORIES
+    title: str | list[str] = TITLE
+
+    def of(self, table: Table) -> dict[str, str]:
+        """What a table calls each."""
+        called = {}
+        for name in type(self).model_fields:
+            said = getattr(self, name)
+            names = [said] if isinstance(said, str) else said
+            called[name] = next((each for each in names if each in table.columns), [*names, name][0])
+        return called
 
 
 class Files(BaseModel):
@@ -172,10 +182,10 @@ def describe(folder: Path) -> Description:
         return Description.model_validate(tomllib.loads(read_text(path)))
     except ValidationError as error:
         wrongs = {".".join(str(part) for part in wrong["loc"]): wrong["msg"] for wrong in reversed(error.errors())}
-        msg = "\n".join(f"{path}: {key}: {words}" for key, words in reversed(wrongs.items()))
+        msg = "\n".join(without_middle(f"{path}: {key}: {words}") for key, words in reversed(wrongs.items()))
         raise ConfigError(msg) from None
     except (OSError, ValueError, RecursionError) as error:
-        msg = f"{path} cannot be read: {error}"
+        msg = without_middle(f"{path} cannot be read: {error}")
         raise ConfigError(msg) from error
 
 
@@ -215,7 +225,7 @@ def _check_against(described: Description, tables: list[Table], events: Table) -
         if name not in events.columns
     ]
     if wrong:
-        raise ConfigError("\n".join(wrong))
+        raise ConfigError("\n".join(map(without_middle, wrong)))
 
 
 def _filtered(events: Table, wanted: Mapping[str, Any]) -> Table:
@@ -253,7 +263,8 @@ def _table(folder: Path, name: str, described: Description) -> Table | None:
     if not path.is_file():
         msg = f"{DESCRIPTION} says that {name} are in {said}, but {folder} has no such file"
         raise RalmError(msg)
-    return replace(read_table(path, described.separator), aliases=described.columns.model_dump())
+    table = read_table(path, described.separator)
+    return replace(table, aliases=described.columns.of(table))
 
 
 def _users(table: Table | None, events: Table, described: Description) -> Known:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.config.limits import END_OF_DATA_TIME, MAX_IDENTIFIER_BYTES, identifier_fault
-from flows.offline.datasets.words import Text, among, as_words, digestible, pack, unpack
+from flows.offline.datasets.words import Text, among, as_words, digestible, pack, places_in, unpack
 from flows.support.errors import RalmError
 from ralm.features import Interactions, Ints
 
@@ -105,8 +105,8 @@ class Dataset:
 
     def interactions(self) -> Interactions:
         """The data as dense numbers: user u is ``user_ids[u]``, item i is ``item_ids[i]``."""
-        users = np.searchsorted(self.user_ids, self.event_users)
-        items = np.searchsorted(self.item_ids, self.event_items)
+        users = places_in(self.user_ids, self.event_users)
+        items = places_in(self.item_ids, self.event_items)
         order = np.lexsort((items, self.event_times, users))
         categorical, multivalent, continuous = {}, {}, []
         for name, (kind, column) in self.fields.items():
@@ -209,8 +209,8 @@ def _day(ms: int) -> str:
 def save(dataset: Dataset, folder: Path) -> None:
     """Write a data set in the common layout."""
     folder.mkdir(parents=True, exist_ok=True)
-    users = np.searchsorted(dataset.user_ids, dataset.event_users)
-    items = np.searchsorted(dataset.item_ids, dataset.event_items)
+    users = places_in(dataset.user_ids, dataset.event_users)
+    items = places_in(dataset.item_ids, dataset.event_items)
     np.savez(folder / "events.npz", user=users, item=items, time=dataset.event_times)
     columns = {name: column for name, (_, column) in dataset.fields.items()}
     np.savez(folder / "users.npz", **pack({"id": dataset.user_ids, **columns}))
@@ -283,9 +283,9 @@ def _widest(column: Text) -> tuple[int, int] | None:
 
 def _codes(column: Text) -> tuple[Ints, int]:
     """Codes 1 and up; 0 is for an empty value."""
-    values = np.unique(column[column != ""])
-    codes = np.where(column == "", 0, np.searchsorted(values, column) + 1)
-    return codes.astype(np.int64), len(values) + 1
+    values, codes = np.unique(column, return_inverse=True)
+    named = len(values) > 0 and values[0] == ""  # the empty value comes first
+    return (codes + (0 if named else 1)).astype(np.int64), len(values) + (0 if named else 1)
 
 
 def _ragged_codes(column: Text) -> tuple[Ints, int]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ralm.models.model import Model
 from state.atomic_file import atomic_write
 
 Cell = dict[str, Any]
@@ -62,8 +61,8 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def options_of(model: Model) -> str:
-    """What a new model is, as text: its class, and its ``config`` or else everything that its constructor kept."""
+def options_of(model: object) -> str:
+    """What a new model or ranker is, as text: its class, and its ``config`` or else all that its constructor kept."""
     state = getattr(model, "config", None)
     if state is None:
         state = sorted(vars(model).items())

@@ -11,6 +11,7 @@ from flows.config.fields import nearest, split_list
 from flows.config.settings import Settings
 from flows.offline.datasets.layout import Dataset, load
 from flows.offline.evaluation.cells import CellSpec, options_of
+from flows.offline.evaluation.stream_catalogue import StreamEntry
 from flows.support.errors import ConfigError
 from ralm.features import Interactions
 from ralm.models.catalogue import MAIN_GROUP, OURS, CatalogueEntry
@@ -102,18 +103,10 @@ def plan_of(settings: Settings, name: str) -> tuple[Plan, Dataset]:
         ConfigError: when the data set, a model or a group is not known, or the data cannot be split so.
         RalmError: when the data set cannot be read.
     """
-    folder = Path(settings.data_dir) / name
-    if not folder.is_dir():
-        there = sorted(path.parent.name for path in Path(settings.data_dir).glob("*/fields.json"))
-        msg = (
-            f"there is no data set {name} in {settings.data_dir} (there: {', '.join(there) or 'none'}); "
-            f"bring it first: ralm data {name} [--from FOLDER]"
-        )
-        raise ConfigError(msg)
+    dataset = loaded(settings, name)
     runs = chosen_runs(
         settings.eval_models, entries(settings.eval_catalogue), _rng_seeds("eval_rng_seeds", settings.eval_rng_seeds)
     )
-    dataset = load(folder)
     split = settings.eval_split
     if split == "auto":
         split = "time" if dataset.timed else "user"
@@ -122,7 +115,25 @@ def plan_of(settings: Settings, name: str) -> tuple[Plan, Dataset]:
         raise ConfigError(msg)
     protocol = Protocol(split, settings.eval_cut, Floors(settings.eval_floor_clicks, settings.eval_floor_seeds))
     work = Path(settings.eval_work) / name
-    return Plan(name, folder, protocol, settings.eval_catalogue, runs, work), dataset
+    return Plan(name, Path(settings.data_dir) / name, protocol, settings.eval_catalogue, runs, work), dataset
+
+
+def loaded(settings: Settings, name: str) -> Dataset:
+    """The data set of a name.
+
+    Raises:
+        ConfigError: when there is none of that name.
+        RalmError: when it cannot be read.
+    """
+    folder = Path(settings.data_dir) / name
+    if not folder.is_dir():
+        there = sorted(path.parent.name for path in Path(settings.data_dir).glob("*/fields.json"))
+        msg = (
+            f"there is no data set {name} in {settings.data_dir} (there: {', '.join(there) or 'none'}); "
+            f"bring it first: ralm data {name} [--from FOLDER]"
+        )
+        raise ConfigError(msg)
+    return load(folder)
 
 
 def specs_of(plan: Plan, fingerprint: str) -> list[CellSpec]:
@@ -167,7 +178,7 @@ def entries(catalogue: str) -> dict[str, CatalogueEntry]:
 
 
 def chosen_runs(
-    text: str, known: Mapping[str, CatalogueEntry], rng_seeds: tuple[int, ...]
+    text: str, known: Mapping[str, CatalogueEntry | StreamEntry], rng_seeds: tuple[int, ...]
 ) -> dict[str, tuple[int, ...]]:
     """The models that a text of names, ``@groups`` and ``@families`` stands for, and the rng_seeds of each one's runs.
 

@@ -147,7 +147,7 @@ def _group(group: str, rows: list[Row], entries: dict[str, CatalogueEntry]) -> l
         for place, pair in enumerate(chosen)
     ]
     described = [f"- `{pair[0]['model']}`: {entries[pair[0]['model']].description}" for pair in chosen]
-    return [f"## {group}", "", *_table(["model", *heads, "seconds", "rng_seeds"], body), "", *described, ""]
+    return [f"## {group}", "", *markdown_table(["model", *heads, "seconds", "rng_seeds"], body), "", *described, ""]
 
 
 def _cold(cells: list[Cell]) -> list[str]:
@@ -166,7 +166,7 @@ def _cold(cells: list[Cell]) -> list[str]:
             [model, *(shown(row, figure) for row in rows if (row["model"], row["negatives"]) == (model, negatives))]
             for model in dict.fromkeys(row["model"] for row in rows)
         ]
-        parts += [f"{title}:", "", *_table(["model", *(f"{n} seeds" for n in given)], body), ""]
+        parts += [f"{title}:", "", *markdown_table(["model", *(f"{n} seeds" for n in given)], body), ""]
     return parts
 
 
@@ -192,7 +192,7 @@ def _against(cells: list[Cell]) -> list[str]:
         f"{DRAWS:,} draws of a paired bootstrap over items (AUC) or users (precision); bold where it leaves 0 out. The "
         "figures of several runs are averaged before."
     )
-    return ["## Ours against the best of the others", "", about, "", *_table(head, body, left=3), ""]
+    return ["## Ours against the best of the others", "", about, "", *markdown_table(head, body, left=3), ""]
 
 
 def _pairs(rows: list[Row]) -> list[tuple[Row, Row]]:
@@ -200,7 +200,8 @@ def _pairs(rows: list[Row]) -> list[tuple[Row, Row]]:
     return list(zip(rows[:: len(NEGATIVE_KINDS)], rows[1 :: len(NEGATIVE_KINDS)], strict=True))
 
 
-def _table(head: Sequence[str], body: Sequence[Sequence[str]], left: int = 1) -> list[str]:
+def markdown_table(head: Sequence[str], body: Sequence[Sequence[str]], left: int = 1) -> list[str]:
+    """A table in Markdown, line by line; all columns but the first ``left`` are numbers."""
     lines = [head, [*["---"] * left, *["---:"] * (len(head) - left)], *body]
     return ["| " + " | ".join(line) + " |" for line in lines]
 

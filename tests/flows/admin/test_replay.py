@@ -1,7 +1,10 @@
 """Replay: order, pace, what is refused before anything is sent, and what arrives."""
 
+import codecs
 import json
+import os
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.admin.replay import Pace, in_time_order, replay
-from flows.admin.replay_files import Events, load_clicks, load_requests
+from flows.admin.replay_files import Door, Events, load_clicks, load_requests
 from flows.cli.main import main
+from flows.config.groups import MessageSettings
 from flows.kafka.producer import Producer, ProducerRecord
 from flows.offline.datasets.layout import Dataset, save
 from flows.support.errors import ConfigError, RalmError
 
 NOW = 1_764_000_000_000
+DOOR = Door(MessageSettings(), NOW + 10**6)
 
 
 def events(topic: str, times: list[int]) -> Events:
@@ -88,7 +93,7 @@ def test_lines_are_sorted_keyed_and_sent_as_they_stand(tmp_path: Path) -> None:
     late = b'{"item_id":"late","user_id":1,"ts":%d, "more":[1]}' % (NOW + 6)
     early = b'{"item_id":7,"user_id":1,"ts":%d}' % NOW
     file.write_bytes(late + b"\r\n\n " + early)
-    found = load_clicks(file, "clicks")
+    found = load_clicks(file, "clicks", DOOR)
     assert [found.message(n) for n in range(len(found))] == [
         ProducerRecord("clicks", b"7", early),
         ProducerRecord("clicks", b"late", late),
@@ -99,7 +104,7 @@ def test_requests_are_keyed_by_user(tmp_path: Path) -> None:
     file = write_lines(
         tmp_path / "requests.jsonl", [{"request_id": "r", "user_id": "ü", "ts": NOW, "candidates": ["i"]}]
     )
-    assert load_requests(file, "requests").message(0).key == "ü".encode()
+    assert load_requests(file, "requests", DOOR).message(0).key == "ü".encode()
 
 
 @pytest.mark.parametrize(
@@ -110,26 +115,69 @@ def test_a_bad_line_is_named_before_anything_is_sent(tmp_path: Path, line: bytes
     file = tmp_path / "clicks.jsonl"
     file.write_bytes(json.dumps(click("a", 1)).encode() + b"\n" + line + b"\n")
     with pytest.raises(ConfigError, match=rf"clicks\.jsonl, line 2: {reason}"):
-        load_clicks(file, "clicks")
+        load_clicks(file, "clicks", DOOR)
 
 
-def test_an_empty_file_is_said(tmp_path: Path) -> None:
-    file = tmp_path / "clicks.jsonl"
-    file.touch()
-    with pytest.raises(ConfigError, match="cannot be read"):
-        load_clicks(file, "clicks")
+@pytest.mark.parametrize("content", [b"", b"\n", b" \r\n\r\n", codecs.BOM_UTF8])
+def test_a_file_without_a_message_has_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "clicks.jsonl").write_bytes(content)
+    assert len(load_clicks(tmp_path / "clicks.jsonl", "clicks", DOOR)) == 0
+
+
+@pytest.mark.parametrize(("before", "end"), [(codecs.BOM_UTF8, b"\n"), (b"", b"\r"), (b"", b"\r\n")])
+def test_lines_as_other_programs_write_them(tmp_path: Path, before: bytes, end: bytes) -> None:
+    lines = [json.dumps(click(f"i{n}", n)).encode() for n in range(3)]
+    (tmp_path / "clicks.jsonl").write_bytes(before + end.join(lines))
+    found = load_clicks(tmp_path / "clicks.jsonl", "clicks", DOOR)
+    assert [found.message(n).value for n in range(3)] == lines
+
+
+def test_a_pipe_is_read(tmp_path: Path) -> None:
+    line = json.dumps(click("i", 1)).encode()
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(line + b"\n" + line,))
+    writer.start()
+    assert len(load_clicks(tmp_path / "pipe", "clicks", DOOR)) == 2
+    writer.join()
+
+
+def test_what_a_flow_would_refuse_is_found_before_anything_is_sent(tmp_path: Path) -> None:
+    limits = DOOR.limits
+    good = click("i", 1)
+    asked = {"request_id": "r", "user_id": "u", "ts": NOW}
+    for number, (row, words) in enumerate(
+        [
+            (good | {"user_id": "x" * 257}, "bad_identifier"),
+            (good | {"more": "x" * limits.max_message_bytes}, "oversized: "),
+            (good | {"ts": DOOR.now + limits.max_future + 1}, "future_time: "),
+            (good | {"ts": 1_732_440_000}, "bad_time: .*looks like seconds"),
+            (asked | {"candidates": ["i"] * (limits.max_candidates + 1)}, "too_many_candidates"),
+        ]
+    ):
+        file = write_lines(tmp_path / f"{number}.jsonl", [asked if "request_id" in row else good, row])
+        load = load_requests if "request_id" in row else load_clicks
+        with pytest.raises(ConfigError, match=f"line 2: {words}"):
+            load(file, "topic", DOOR)
+
+
+def test_a_click_of_tomorrow_may_be_sent_tomorrow(tmp_path: Path) -> None:
+    day = 86_400_000
+    file = write_lines(tmp_path / "c.jsonl", [click("i", 10**6), click("i", 10**6 + 2 * day)])
+    with pytest.raises(ConfigError, match="line 2: future_time"):
+        load_clicks(file, "clicks", DOOR)
+    assert len(load_clicks(file, "clicks", replace(DOOR, speed=1.0))) == 2
 
 
 def test_a_data_sets_folder_gives_its_clicks(tmp_path: Path) -> None:
     texts = np.array(["u1", "u2"])
     data = Dataset("d", texts, np.array(["i2", "i1"]), NOW + np.array([5, 8]), texts, {}, np.array(["i1", "i2"]), texts)
     save(data, tmp_path / "d")
-    found = load_clicks(tmp_path / "d", "clicks")
+    found = load_clicks(tmp_path / "d", "clicks", DOOR)
     assert found.times.tolist() == [NOW + 5, NOW + 8]
     message = found.message(1)
     assert (message.key, json.loads(message.value or b"")) == (b"i1", click("i1", 8, "u2"))
     with pytest.raises(ConfigError, match="common layout"):
-        load_clicks(tmp_path, "clicks")
+        load_clicks(tmp_path, "clicks", DOOR)
 
 
 def test_a_data_set_in_seconds_is_refused_and_one_without_times_begins_in_the_year_2000(tmp_path: Path) -> None:
@@ -137,9 +185,9 @@ def test_a_data_set_in_seconds_is_refused_and_one_without_times_begins_in_the_ye
     data = Dataset("d", texts, texts, seconds, texts, {}, texts, texts)
     save(data, tmp_path / "timed")
     with pytest.raises(ConfigError, match="2 events lie before March 1973"):
-        load_clicks(tmp_path / "timed", "clicks")
+        load_clicks(tmp_path / "timed", "clicks", DOOR)
     save(replace(data, event_times=np.array([0, 1]), timed=False), tmp_path / "untimed")
-    assert load_clicks(tmp_path / "untimed", "clicks").times.tolist() == [946_684_800_000, 946_684_800_001]
+    assert load_clicks(tmp_path / "untimed", "clicks", DOOR).times.tolist() == [946_684_800_000, 946_684_800_001]
 
 
 @pytest.mark.broker

@@ -345,6 +345,7 @@ def test_an_empty_variable_leaves_what_the_file_says() -> None:
     "line",
     [
         'eval_catalogue = "evil"',
+        'eval_rankers = "evil"',
         'kafka_options = ["linger.ms=5", "plugin.library.paths=/tmp/evil.so"]',
         'kafka_options = ["ssl.engine.location=/tmp/evil.so"]',
         'kafka_options = ["ssl.providers=evil"]',

@@ -69,7 +69,7 @@ def test_a_batch_that_stays_unreadable_stops_the_flow_in_words(
     clock.now = 59.0
     assert reader.take(3) == []
     clock.now = 61.0
-    with pytest.raises(RalmError, match=r"clicks\[3\] at offset 7.*kafka-delete-records"):
+    with pytest.raises(RalmError, match=r"clicks\[3\] at offset 7.*--step-over (all|oversized)"):
         reader.take(3)
 
 
@@ -79,7 +79,7 @@ def test_a_batch_that_cannot_be_read_somewhere_else_has_a_minute_of_its_own(
     reader, next_poll = polled
     next_poll[:] = [Failed(KafkaError._BAD_MSG)]
     assert reader.take(3) == []
-    reader._partitions[3].position = 9
+    reader._partitions[3].fetched = 9
     clock.now = 61.0
     assert reader.take(3) == []
 
@@ -89,8 +89,57 @@ def test_what_passes_is_waited_for_and_what_does_not_is_raised(polled: tuple[Top
     next_poll[:] = [Failed(KafkaError._TRANSPORT)]
     assert reader.take(3) == []
     next_poll[:] = [Failed(KafkaError.TOPIC_AUTHORIZATION_FAILED)]
+    assert reader.take(3) == []
+    next_poll[:] = [Failed(KafkaError.UNSUPPORTED_VERSION)]
     with pytest.raises(RalmError, match="cannot be read"):
         reader.take(3)
+
+
+class Bounds:
+    """What the broker says that it has."""
+
+    def __init__(self, first: int, end: int) -> None:
+        self.both = first, end
+
+    def bounds(self, *_: Any) -> dict[int, tuple[int, int]]:
+        return {3: self.both}
+
+
+@pytest.mark.parametrize(
+    ("first", "end", "words"),
+    [
+        (9, 20, r"offset 7 to 8 were deleted.*Keep the state directory.*--rebuild partial.*goes on at offset 9"),
+        (0, 5, r"ends at offset 5 and was read up to 7.*Keep the state directory.*--rebuild partial"),
+    ],
+)
+def test_offsets_that_are_gone_cost_no_store(
+    first: int, end: int, words: str, polled: tuple[TopicReader, list[Any]], clock: HandClock, monkeypatch: Any
+) -> None:
+    reader, next_poll = polled
+    monkeypatch.setattr(reader, "_probe", lambda: Bounds(first, end))
+    next_poll[:] = [Failed(KafkaError._AUTO_OFFSET_RESET)]
+
+    def take_for_two_minutes() -> None:
+        for _ in range(3):
+            assert reader.take(3) == []
+            clock.now += 40.0
+
+    with pytest.raises(RalmError, match=words):
+        take_for_two_minutes()
+
+
+def test_an_offset_that_a_new_leader_lacks_for_a_while_is_waited_for(
+    polled: tuple[TopicReader, list[Any]], clock: HandClock, monkeypatch: Any
+) -> None:
+    reader, next_poll = polled
+    broker = Bounds(0, 5)
+    monkeypatch.setattr(reader, "_probe", lambda: broker)
+    next_poll[:] = [Failed(KafkaError._AUTO_OFFSET_RESET)]
+    assert reader.take(3) == []
+    broker.both = 0, 9
+    for _ in range(9):
+        clock.now += 20.0
+        assert reader.take(3) == []
 
 
 def test_a_consumer_is_closed() -> None:

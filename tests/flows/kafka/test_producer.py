@@ -99,6 +99,7 @@ def test_a_broker_that_takes_nothing_ends_the_wait_with_advice() -> None:
 )
 def test_what_was_not_delivered_is_said_with_what_to_do(code: int, words: str) -> None:
     refused = producer_to(SilentBroker(0.0), [])
+    refused._refused = (-301.0, 0.0)  # for more than five minutes
     refused._done(record(), KafkaError(code), Message(topic="t.scores", key=b"u-1"))
     broken = producer_to(SilentBroker(0.0, KafkaError(code)), [])
     for producer, what in ((refused, "not delivered"), (broken, "cannot be sent")):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flows.config.groups import MAX_PRIOR
 from flows.config.limits import MAX_TIME, MIN_EVENT_TIME
 from flows.messages.codec import (
     decode_candidate,
@@ -37,7 +38,7 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=8,
 )
-FIELDS = ["user_id", "item_id", "request_id", "ts", "expires_at", "candidates", "top_k"]
+FIELDS = ["user_id", "item_id", "request_id", "ts", "expires_at", "candidates", "top_k", "prior"]
 nearly = st.dictionaries(
     st.sampled_from(FIELDS), st.integers() | identifiers | anything | st.lists(identifiers | st.integers()), min_size=2
 )
@@ -97,6 +98,7 @@ def test_a_candidate_comes_through(candidate: Candidate) -> None:
         times,
         st.none() | st.lists(identifiers, max_size=5),
         st.none() | st.integers(1, 2**31 - 1),
+        st.none() | st.floats(0, MAX_PRIOR),
     )
 )
 def test_a_request_comes_through(request: Request) -> None:
@@ -121,7 +123,7 @@ numbers = st.floats(allow_nan=False, allow_infinity=False)
 )
 def test_an_answer_comes_through(scores: Scores) -> None:
     assert decode_scores(encode_scores(scores)) == scores
-    assert all("global" in item for item in json.loads(encode_scores(scores))["scores"])
+    assert all("global_part" in item for item in json.loads(encode_scores(scores))["scores"])
 
 
 CLICK = b'{"user_id": %b, "item_id": "i", "ts": %b}'
@@ -269,3 +271,15 @@ def test_decoding_a_click_takes_no_longer_than_the_standard_decoder_that_checks_
     value = b'{"user_id": "user-123456", "item_id": "item-98765", "ts": 1732440000000, "referrer": "front"}'
     ours, plain = (min(timeit.repeat(lambda f=f: f(value), number=1000, repeat=50)) for f in (decode_click, json.loads))
     assert ours < plain
+
+
+@pytest.mark.parametrize("prior", [-0.1, 1.01, 1e400, "0.1", True, float("nan")])
+def test_a_prior_beyond_its_bounds_is_refused(prior: Any) -> None:
+    value = json.dumps({"request_id": "r", "user_id": "u", "ts": NOW, "prior": prior}).encode()
+    assert rejected(decode_request, value).reason in ("wrong_type", "not_json")
+
+
+@pytest.mark.parametrize("prior", [0, 1, 0.25, None])
+def test_a_prior_within_its_bounds_is_taken(prior: Any) -> None:
+    value = json.dumps({"request_id": "r", "user_id": "u", "ts": NOW, "prior": prior}).encode()
+    assert decode_request(value).prior == prior

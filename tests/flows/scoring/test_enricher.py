@@ -54,7 +54,7 @@ def test_a_score_holds_what_many_seeds_add(bundle: Bundle) -> None:
     for found, priors in ((enricher(bundle, 0), (0.1, 0.0, 0.5)), (enricher(bundle, 0, prior=0.3), (0.3, 0.0, 0.5))):
         for out, prior in zip(found.answer(RequestBatch(0, requests, [0] * 3)), priors, strict=True):
             (item,) = decode_scores(out.value or b"").scores
-            expected = 0.5 * item.global_ + 0.5 * item.local + prior * np.log(51)
+            expected = 0.5 * item.global_part + 0.5 * item.local_part + prior * np.log(51)
             assert item.score == pytest.approx(expected, abs=1e-5)
 
 

@@ -18,7 +18,7 @@ def build(tmp_path: Path, pool: ClusteringPool) -> Iterator[Build]:
     """Builds operators on one store, as a restart does."""
     opened: list[SeedStore] = []
 
-    def make(*, use: ClusteringPool = pool, disk: str = "s", **options: Any) -> SeedSetOperator:
+    def make(*, use: ClusteringPool = pool, disk: str = "s", replaces: bool = False, **options: Any) -> SeedSetOperator:
         while opened:
             opened.pop().close()
         gap = options.get("ttl", 0)
@@ -27,6 +27,7 @@ def build(tmp_path: Path, pool: ClusteringPool) -> Iterator[Build]:
             opened[-1],
             use,
             SeedSettings(max_seeds=20, item_ttl=f"{options.pop('ttl', 0)}ms", **{**WINDOWS, **options}),
+            replaces=replaces,
         )
 
     yield make

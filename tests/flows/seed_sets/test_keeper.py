@@ -3,6 +3,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from operator_maker import (
@@ -309,6 +310,22 @@ def test_how_long_a_partition_was_idle_is_known_after_a_restart_and_by_a_new_mod
     other.close()
 
 
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_store_that_replaces_a_lost_one_says_of_each_item_what_holds_as_of_later(build: Build, busy: bool) -> None:
+    operator = build(ttl=5000)
+    out = operator.apply([batch(0, *FIRST, now=900), batch(9, ("z", 1, 1500), now=1500)]) + settle(operator)
+    out += operator.apply([batch(10, idle=9000, now=10_500)])  # withdrawn for want of clicks
+    operator.settled()
+    again = build(disk="new", replaces=True, ttl=5000)
+    found = again.apply([listing(0, "a"), tombstone(1, "c"), batch(0, *FIRST, ("z", 1, 1500), now=11_000)])
+    more = [batch(10, ("z", 2, 11_000 + n * 1000), now=11_000 + n * 1000) for n in range(4)] if busy else []
+    for part in [*more, batch(14, idle=600, now=16_000), batch(14, idle=2000, now=17_500)]:
+        found += again.apply([part]) + settle(again)
+    newest = {item: max(orders(out + found, item)) for item in "abc"}
+    assert {item: order.retired for item, order in newest.items()} == {"a": False, "b": True, "c": True}
+    assert newest["a"] > max(orders(out, "a"))
+
+
 def test_who_clicks_again_after_the_end_stays_a_seed_of_the_window(build: Build) -> None:
     operator = build(allowed_lateness="1s")
     operator.apply([batch(0, *FIRST)])
@@ -352,12 +369,13 @@ def test_over_capacity_the_longest_idle_items_are_dropped_at_once(build: Build) 
 
 
 def test_an_item_whose_turn_has_not_come_when_the_next_window_closes_is_shed_once_and_not_forgotten(
-    build: Build,
+    build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def shed() -> float:
         return metrics.RECLUSTERS.labels("shed")._value.get()
 
     operator, before = build(), shed()
+    monkeypatch.setattr(operator._pool, "slots", 8)
     names = [f"item-{n:03d}" for n in range(100)]
     operator.apply([batch(0, *[(name, user, 100) for name in names for user in range(3)])])
     operator.apply([batch(300, *[(name, 9, 1200) for name in names])])

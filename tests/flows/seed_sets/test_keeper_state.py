@@ -18,6 +18,7 @@ NATURAL = st.integers(0, 2**63 - 1)
     st.none() | NATURAL,
     NATURAL,
     st.none() | NATURAL,
+    st.booleans(),
     st.dictionaries(st.text(max_size=9), st.tuples(NATURAL, NATURAL), max_size=9),
     st.dictionaries(st.text(max_size=9), NATURAL, max_size=9),
 )
@@ -25,12 +26,14 @@ def test_what_is_to_be_done_comes_back_as_it_was(
     newest: int | None,
     closed: int,
     heard: int | None,
+    replaces: bool,
     dirty: Mapping[str, tuple[int, int]],
     pending: dict[str, int],
 ) -> None:
     first, last = (np.array([windows[n] for windows in dirty.values()], np.int64) for n in range(2))
-    found = OpenWork.decode(OpenWork(newest, closed, heard, (list(dirty), first, last), pending).encode())
-    assert (found.newest, found.closed, found.heard, found.pending) == (newest, closed, heard, pending)
+    found = OpenWork.decode(OpenWork(newest, closed, heard, replaces, (list(dirty), first, last), pending).encode())
+    assert (found.newest, found.closed, found.heard) == (newest, closed, heard)
+    assert (found.replaces, found.pending) == (replaces, pending)
     assert found.dirty[0] == list(dirty)
     np.testing.assert_array_equal(found.dirty[1], first)
     np.testing.assert_array_equal(found.dirty[2], last)
@@ -42,9 +45,9 @@ def test_what_is_to_be_done_comes_back_as_it_was(
         b"",
         b"nonsense",
         msgspec.msgpack.encode([0, 1, 2]),
-        msgspec.msgpack.encode([None, -1, None, [], b"", b"", {}]),
-        msgspec.msgpack.encode([None, 0, None, ["a"], b"", b"", {}]),
-        msgspec.msgpack.encode([None, 0, None, ["a"], b"123", b"12345678", {}]),
+        msgspec.msgpack.encode([None, -1, None, False, [], b"", b"", {}]),
+        msgspec.msgpack.encode([None, 0, None, False, ["a"], b"", b"", {}]),
+        msgspec.msgpack.encode([None, 0, None, False, ["a"], b"123", b"12345678", {}]),
     ],
 )
 def test_what_is_invalid_is_refused_with_the_remedy(data: bytes) -> None:

@@ -70,7 +70,7 @@ def test_what_is_no_key_is_refused(key: bytes) -> None:
 
 @given(TIMES, NATURAL, NATURAL, NATURAL)
 def test_records_entries_and_heads_come_back(time: int, one: int, two: int, three: int) -> None:
-    record, entry = ItemRecord(time, one, two, bool(three % 2)), CandidateEntry(one, two)
+    record, entry = ItemRecord(time, one, two, bool(three % 2), bool(three & 2)), CandidateEntry(one, two)
     head = BaseHead(1 + one % (2**32 - 1), 1 + two % 1000, 1000 + three % 2**62)
     assert decode_record(encode_record(record), "a") == record
     assert decode_candidate_entry(encode_candidate_entry(entry), "a") == entry

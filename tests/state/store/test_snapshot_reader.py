@@ -1,12 +1,17 @@
 """Reading, checking and copying a store beside the process that writes it."""
 
+import errno
+import tempfile
 import threading
 from pathlib import Path
 
+import pytest
 from store_history import N, Writer, state_of
 
+from state.store import snapshot_reader
 from state.store.check import check_store
 from state.store.copy import copy_store
+from state.store.layout import StoreError
 from state.store.seed_store import SeedStore
 
 
@@ -42,3 +47,24 @@ def test_readers_see_one_moment_while_files_come_and_go(tmp_path: Path) -> None:
         stop.set()
         thread.join()
         writer.store.close()
+
+
+def test_without_a_folder_for_temporary_files_the_state_directory_takes_the_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state" / "seeds" / "00000"
+    Writer(path, 3).epochs(2)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    monkeypatch.setattr(snapshot_reader, "_SHARED_MEMORY", tmp_path / "gone-too")
+    assert check_store(path, N, lambda _: None).damages == []
+    assert [file.name for file in (tmp_path / "state").iterdir()] == ["seeds"]
+    refuse_everywhere(monkeypatch)
+    with pytest.raises(StoreError, match="Set TMPDIR to a folder that can be written"):
+        snapshot_reader.ReadOnlySnapshot(path)
+
+
+def refuse_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(snapshot_reader, "TemporaryDirectory", refuse)

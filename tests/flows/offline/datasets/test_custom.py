@@ -170,6 +170,19 @@ def test_one_long_text_costs_its_own_length(tmp_path: Path) -> None:
     assert sorted(set(again.fields["about"][1].tolist())) == ["a", "b" * 20_000]
 
 
+def test_long_identifiers_are_told_apart(tmp_path: Path) -> None:
+    users = [f"{n * 7919 % 997:08}-0000-4000-8000-{n:012}" for n in range(300)]
+    events = "".join(f"{users[n % 300]},item-of-the-shop-number-{n * 31 % 50:04},{n}\n" for n in range(2000))
+    data = own(tmp_path, events="user_id,item_id,timestamp\n" + events)
+    save(data, tmp_path / "out")
+    again = load(tmp_path / "out")
+    for found in (data, again):
+        assert found.event_users.tolist() == [users[n % 300] for n in range(2000)]
+        numbers = found.interactions()
+        clicked = sorted(zip(numbers.clicks_time.tolist(), numbers.clicks_user.tolist(), strict=True))
+        assert [found.user_ids[user] for _, user in clicked] == [users[n % 300] for n in range(2000)]
+
+
 def test_clicks_are_the_events_that_a_column_says(tmp_path: Path) -> None:
     events = "user_id,item_id,timestamp,event,n\n1,a,1,view,1\n1,b,2,buy,1\n2,a,3,click,2\n2,c,4,click,1\n"
     said = own(tmp_path, events=events, data='[filter]\nevent = ["buy", "click"]\nn = 1\n')

@@ -58,7 +58,7 @@ class NoSeeds:
 CATALOGUE = {
     "activity": KNOWN["activity"],
     "item-knn": KNOWN["item-knn"],
-    "ralm": CatalogueEntry(lambda: LookalikeModel(SMALL), "main", "small"),
+    "ralm": CatalogueEntry(lambda: LookalikeModel(SMALL), "main", "small", "ours"),
     "failing": CatalogueEntry(Failing, "broken", "raises"),
     "killed": CatalogueEntry(Killed, "broken", "dies"),
     "slow": CatalogueEntry(Slow, "slow", "sleeps"),
@@ -209,6 +209,18 @@ def test_the_look_alike_model_misses_no_floor(shop: Path, evaluate: Run) -> None
         curve = [row for row in csv.DictReader(file) if (row["model"], row["negatives"]) == ("ralm", "matched")]
     assert float(curve[0]["auc"]) == 0.5
     assert float(curve[-1]["auc"]) > 0.75
+
+    with (shop / "ralm" / "shop-against.csv").open() as file:
+        against = list(csv.DictReader(file))
+    assert {(row["asked"], row["figure"]) for row in against} == {
+        ("warm", "auc_item"),
+        ("warm", "prec10"),
+        ("cold", "auc"),
+        ("cold", "prec10"),
+    }
+    assert {(row["model"], row["rival"]) for row in against} == {("ralm", "activity")}
+    assert all(float(row["low"]) > 0 for row in against if row["negatives"] == "matched")
+    assert "## Ours against the best of the others" in (shop / "ralm" / "shop.md").read_text()
 
 
 @pytest.mark.slow

@@ -1,0 +1,54 @@
+"""``ralm top``: the status page's numbers on a terminal."""
+
+import sys
+import time
+from contextlib import suppress
+
+import click
+from rich.console import RenderableType
+from rich.live import Live
+
+from flows.cli.options import OnceCommand, with_settings
+from flows.cli.output import output
+from flows.cli.top_view import no_answer, top_view
+from flows.config.settings import Settings
+from flows.support.errors import RalmError
+from flows.support.metrics_page import MetricsServer
+
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (what a flow that listens on all addresses is asked at)
+
+
+@click.command("top", cls=OnceCommand)
+@click.option("--once", is_flag=True, help="print it once and stop; exits with 1 if the flow does not answer")
+@click.option(
+    "--every", type=click.FloatRange(0.2, 3600), default=2.0, show_default=True, help="seconds between two looks"
+)
+@with_settings("metrics", "process_id")
+def command(settings: Settings, once: bool, every: float) -> None:
+    """Show what a running flow reads, serves and skips: its status page, on a terminal.
+
+    It asks the flow at --metrics-host and --metrics-port (+ --process-id); a flow that took any free port has logged
+    it. Ctrl-C ends it.
+    """
+    host, port = _ANY.get(settings.metrics_host, settings.metrics_host), settings.metrics_port + settings.process_id
+    server = MetricsServer(host, port)
+    console = output(width=120)
+    if once or not sys.stdout.isatty():
+        try:
+            console.print(top_view(server.status(), f"{host}:{port}"))
+        except (OSError, ValueError) as error:
+            msg = f"no flow answers at {server.home}: {error}"
+            raise RalmError(msg) from error
+        return
+    with suppress(KeyboardInterrupt), Live(_view(server), console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            live.update(_view(server), refresh=True)
+            time.sleep(every)
+
+
+def _view(server: MetricsServer) -> RenderableType:
+    address = f"{server.host}:{server.port}"
+    try:
+        return top_view(server.status(), address)
+    except (OSError, ValueError) as error:
+        return no_answer(address, str(error))

@@ -1,0 +1,289 @@
+"""A first ``data.toml`` for a folder of one's own data, guessed from headers and values, with what was seen."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flows.offline.datasets.custom import DESCRIPTION, is_boolean, kind_of
+from flows.offline.datasets.source_files import table_file
+from flows.offline.datasets.survey import TABLE_SUFFIXES, ColumnFacts, Look, is_free_text, look_at
+from flows.offline.datasets.times import times_ms
+from flows.support.errors import ConfigError, RalmError
+
+_TABLE_WORDS = {
+    "events": ("event", "click", "interaction", "rating", "log", "order", "transaction", "view", "purchase", "play"),
+    "users": ("user", "customer", "member", "people", "person", "account", "visitor", "client", "reader"),
+    "items": ("item", "product", "article", "movie", "film", "book", "catalog", "content", "goods", "song", "video"),
+}
+_KEYS = {"users": "user_id", "items": "item_id"}
+_NO_CLICK = ("impression", "skip", "remove", "dislike", "refund", "return", "cancel", "error", "logout", "hide", "view")
+"""Events that say little for an item, or something against it; views count where there is nothing better."""
+_MOST_EVENTS = 20
+_FORMS = [
+    f"{day}{clock}"
+    for day in (
+        *("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d", "%Y.%m.%d", "%d-%m-%Y", "%m-%d-%Y", "%d/%m/%y", "%m/%d/%y"),
+        *("%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y"),
+    )
+    for clock in ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S")
+] + ["%a %b %d %H:%M:%S %z %Y", "%a, %d %b %Y %H:%M:%S %z", "%d/%b/%Y:%H:%M:%S %z", "%Y-%m-%d-%H-%M-%S"]
+_MOST_NUMBERS = 1000
+"""More rows that each have a whole number of their own are numbered."""
+_USUAL_MOST = 5
+_USUAL_SHARE = 0.8
+"""Of ratings of 1 to 5, those from 4 on are clicks; of others, those from this share of the greatest on."""
+
+
+@dataclass
+class FirstDescription:
+    """What was guessed.
+
+    Attributes:
+        text: of ``data.toml``.
+        columns: what each column holds, and what it is taken as.
+        notes: what a person should look at.
+        problems: what cannot be used.
+    """
+
+    text: str = ""
+    columns: list[tuple[ColumnFacts, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def describe_first(folder: Path) -> FirstDescription:
+    """Guess what the tables of a folder are.
+
+    Raises:
+        ConfigError: when the folder has no table, or a description already.
+    """
+    if (folder / DESCRIPTION).exists():
+        msg = f"{folder / DESCRIPTION} is there already: take it away to have another guessed, or leave --init out"
+        raise ConfigError(msg)
+    if not folder.is_dir():
+        msg = f"{folder} is no folder"
+        raise ConfigError(msg)
+    looks, problems = look_at(folder)
+    if not looks:
+        msg = f"{folder} has no table ({', '.join(TABLE_SUFFIXES)}) that can be read"
+        raise ConfigError("\n".join([msg, *problems]))
+    return _Guess(folder, looks, problems).description()
+
+
+class _Guess:
+    """Puts a description together, table by table."""
+
+    def __init__(self, folder: Path, looks: list[Look], problems: list[str]) -> None:
+        self._found = FirstDescription(problems=problems)
+        self._folder, self._looks = folder, looks
+        self._taken: dict[tuple[str, str], str] = {}
+        self._names: dict[str, list[str]] = {}
+        self._top: dict[str, Any] = {}
+        self._kinds: dict[str, str] = {}
+        self._filter: dict[str, list[str]] = {}
+
+    def description(self) -> FirstDescription:
+        tables = self._tables()
+        events = tables.get("events")
+        if events is None:
+            self._found.problems.append(
+                "no table has a column of users and one of items: say in data.toml what they are called ([columns]) "
+                "and which file has the events ([files])"
+            )
+        else:
+            self._events(events)
+        if (users := tables.get("users")) is not None:
+            self._users(users)
+        if (items := tables.get("items")) is not None:
+            for role in ("categories", "title"):
+                self._name(items, role, items.first_like(role))
+        self._found.text = "".join(self._lines(tables))
+        for look in self._looks:
+            for name, facts in look.columns.items():
+                self._found.columns.append((facts, self._taken.get((look.table.file, name), "not used")))
+        return self._found
+
+    def _tables(self) -> dict[str, Look]:
+        """Which table is which, and the columns of ids."""
+        tables: dict[str, Look] = {}
+        both = [look for look in self._looks if look.first_like("user_id") and look.first_like("item_id")]
+        if both:
+            tables["events"] = max(both, key=lambda look: (_is_called(look, "events"), len(look.table)))
+            for role in _KEYS.values():
+                self._name(tables["events"], role, tables["events"].first_like(role))
+        for kind, role in _KEYS.items():
+            keyed = [(look, key) for look in self._looks if look not in tables.values() and (key := _key(look, kind))]
+            if keyed:
+                look, key = max(keyed, key=lambda one: (_is_called(one[0], kind), len(one[0].table)))
+                tables[kind] = look
+                self._name(look, role, key)
+        for look in self._looks:
+            if look not in tables.values():
+                self._found.notes.append(f"{look.path.name} is not used: it is neither events, nor users, nor items")
+        return tables
+
+    def _name(self, look: Look, role: str, column: str | None) -> None:
+        if column is None or (look.table.file, column) in self._taken:
+            return
+        self._taken[look.table.file, column] = role
+        names = self._names.setdefault(role, [])
+        if column not in names:
+            names.append(column)
+
+    def _events(self, events: Look) -> None:
+        self._time(events)
+        free = (name for name in events.columns if (events.table.file, name) not in self._taken)
+        rating = events.first_like("rating")
+        if rating is not None and rating in free:
+            self._rating(events, rating)
+        self._event(events)
+
+    def _time(self, events: Look) -> None:
+        times = [name for name, facts in events.columns.items() if facts.type == "time"]
+        column = events.first_like("timestamp") or (times[0] if times else None)
+        if column is None:
+            self._top["timed"] = False
+            self._found.notes.append(f"{events.path.name} has no times: clicks are put in a random order")
+            return
+        self._name(events, "timestamp", column)
+        fits = list(_time_forms(events, column))
+        self._top |= fits[0] if fits else {}
+        if len(fits) > 1:
+            self._found.notes.append(
+                f"{column} may be {' or '.join(str(fit['time_format']) for fit in fits)}: look at time_format"
+            )
+
+    def _rating(self, events: Look, rating: str) -> None:
+        column = events.table.column(rating)
+        if not is_boolean(column):
+            try:
+                most = float(events.table.numbers(rating).max())
+            except RalmError:
+                return  # it is said when the data are brought
+            if most != _USUAL_MOST:
+                self._top["least_rating"] = ceil(most * _USUAL_SHARE) if most > 1 else most
+                self._found.notes.append(f"{rating} goes up to {most:g}: look at least_rating")
+        self._name(events, "rating", rating)
+
+    def _event(self, events: Look) -> None:
+        column = events.first_like("event")
+        if column is None or (events.table.file, column) in self._taken:
+            return
+        if not 1 < events.columns[column].distinct <= _MOST_EVENTS:
+            return
+        words = [word for word in np.unique(events.table.text(column)).tolist() if word]
+        wanted = [word for word in words if not any(bad in word.lower() for bad in _NO_CLICK)]
+        self._filter[column] = wanted or words
+        self._taken[events.table.file, column] = "filter"
+        self._found.notes.append(f"{column} is one of {', '.join(words)}: look at which of them are clicks ([filter])")
+
+    def _users(self, users: Look) -> None:
+        for name, facts in users.columns.items():
+            if (users.table.file, name) in self._taken:
+                continue
+            kind, why = _kind(users, name, facts)
+            self._kinds[name] = kind
+            self._taken[users.table.file, name] = f"{kind}: {why}" if why else kind
+            if why:
+                self._found.notes.append(f"{name} is {'left out' if kind == 'ignore' else kind}: {why}")
+
+    def _lines(self, tables: dict[str, Look]) -> Iterator[str]:
+        yield "# Guessed from the headers and values of the tables: see docs/data.md, and change what is not so.\n"
+        for key, value in self._top.items():
+            yield f"{key} = {json.dumps(value, ensure_ascii=False)}\n"
+        files = {kind: look.path.name for kind, look in tables.items() if table_file(self._folder, kind) != look.path}
+        names: dict[str, Any] = {
+            role: columns[0] if len(columns) == 1 else columns
+            for role, columns in self._names.items()
+            if columns != [role]
+        }
+        for section, values in (
+            ("files", files),
+            ("columns", names),
+            ("filter", self._filter),
+            ("kinds", self._kinds),
+        ):
+            if values:
+                yield f"\n[{section}]\n"
+            for key, value in values.items():
+                yield f"{_toml_key(key)} = {json.dumps(value, ensure_ascii=False)}\n"
+
+
+def _is_called(look: Look, kind: str) -> bool:
+    stem = look.path.stem.lower()
+    return any(word in stem for word in _TABLE_WORDS[kind])
+
+
+def _key(look: Look, kind: str) -> str | None:
+    """The column that tells a table's users or items apart; None if it has none."""
+    other = next(each for each in _KEYS if each != kind)
+    named = look.first_like(_KEYS[kind])
+    if named is not None and look.columns[named].is_unique:
+        return named
+    if named is None and _is_called(look, kind) and not _is_called(look, other):
+        return next((name for name, facts in look.columns.items() if "id" in name.lower() and facts.is_unique), None)
+    return named if named is not None and _is_called(look, kind) else None
+
+
+def _time_forms(events: Look, column: str) -> Iterator[dict[str, Any]]:
+    """What ``data.toml`` must say for a column of times to be read; nothing where it needs to say nothing."""
+    try:
+        times_ms(events.table, column)
+    except RalmError as error:
+        unit = next((each for each in ("us", "ns") if f'time_unit = "{each}"' in str(error)), None)
+        if unit:
+            yield {"time_unit": unit}
+            return
+        if "not a time" not in str(error) and "neither a number" not in str(error):
+            return
+    else:
+        yield {}
+        return
+    sample = events.table.only(np.arange(len(events.table)) < 100)
+    for form in _FORMS:
+        if _is_form(sample, column, form) and _is_form(events.table, column, form):
+            yield {"time_format": form}
+
+
+def _is_form(table: Any, column: str, form: str) -> bool:
+    try:
+        times_ms(table, column, form=form)
+    except RalmError:
+        return False
+    return True
+
+
+def _kind(users: Look, name: str, facts: ColumnFacts) -> tuple[str, str]:
+    """The kind of a user field, and what a person should know of it."""
+    if not facts.distinct or (facts.distinct == 1 and not facts.missing):
+        return "ignore", "it is the same for all" if facts.distinct else "it is empty"
+    if set(name) & set("./\\") or name in ("id", "file", "items", "categories"):
+        return "ignore", "a field cannot be called so"
+    kind = kind_of(users.table, name)
+    if kind == "continuous" and any(word in name.lower() for word in ("zip", "post", "code", "plz", "_id")):
+        kind = "categorical"
+    why = _too_telling(kind, facts)
+    return ("ignore", why) if why else (kind, "")
+
+
+def _too_telling(kind: str, facts: ColumnFacts) -> str:
+    """Why a column is no field, although its values could be one; empty if it is one."""
+    if kind == "continuous":
+        if facts.is_unique and facts.type == "whole number" and facts.rows > _MOST_NUMBERS:
+            return f"an identifier in disguise: {facts.distinct:,} different whole numbers"
+        if facts.missing:
+            return f"a continuous field, of which {facts.missing:,} values are missing: fill them in to use it"
+        return ""
+    if facts.type != "list" and facts.is_identifying:
+        return f"an identifier in disguise: {facts.distinct:,} different values in {facts.rows:,} rows"
+    return f"free text of up to {facts.longest:,} characters" if is_free_text(facts) else ""
+
+
+def _toml_key(name: str) -> str:
+    bare = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
+    return name if bare else json.dumps(name, ensure_ascii=False)

@@ -1,0 +1,366 @@
+// k-means of many sets of vectors in one call that needs no interpreter: ralm/clustering/native.py loads it with ctypes.
+//
+// Lane = vector: LANES vectors of a set lie side by side, transposed ([blocks][h][LANES]), so that their distances to a
+// centre are sums over h and none across lanes. Every sum is made in one order whatever the width of the registers, and
+// the compiler may not contract a product and a sum (-ffp-contract=off): the same input gives the same bits on every
+// processor. Which width is used is decided when a call begins.
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LANES 16
+#define TRIALS 4       // candidates of each step of k-means++
+#define STEPS 30       // most steps of Lloyd's algorithm
+#define TOLERANCE 1e-4 // it ends once a step lowers the inertia by a smaller share
+#define SEEDED 4096    // vectors that k-means++ looks at
+
+#define WIDTH 4
+#define CENTRES 4
+#define TARGET
+#define NAME(x) x##_4
+#include "kmeans_kernel.h"
+
+#ifdef __x86_64__
+#define WIDTH 8
+#define CENTRES 4
+#define TARGET __attribute__((target("avx2")))
+#define NAME(x) x##_8
+#include "kmeans_kernel.h"
+
+#define WIDTH 16
+#define CENTRES 8
+#define TARGET __attribute__((target("avx512f")))
+#define NAME(x) x##_16
+#include "kmeans_kernel.h"
+#endif
+
+enum status { DONE = 0, NOT_FINITE = 1, NO_MEMORY = 2 };
+
+typedef struct {
+  void (*distances)(int64_t, int64_t, const float *, float *const *, const float *const *);
+  void (*nearest)(int64_t, int64_t, int64_t, const float *, const float *, const float *, float *, int32_t *);
+  void (*add)(int64_t, int64_t, const float *, const int32_t *, double *);
+} Kernel;
+
+typedef struct {
+  uint64_t hash;
+  int64_t row;
+} Key;
+
+// What the work on one set needs, sized for the largest set of a call. `padded` is n up to a multiple of LANES.
+typedef struct {
+  Kernel kernel;
+  float *x;                                        // the vectors in order, [n][h]
+  float *t;                                        // the same, [padded / LANES][h][LANES], zero behind the last
+  float *square, *near, *distance, *trial[TRIALS]; // [padded]
+  int32_t *label, *last;                           // [padded]
+  float *centre, *best;                            // [k][h]
+  double *sum;                                     // [k][h]
+  float *centre_square;                            // [k]
+  int64_t *count, *best_count;                     // [k]
+  Key *key;                                        // [n]
+  uint64_t *factor;                                // [h]
+} Work;
+
+static int64_t padded(int64_t n) { return (n + LANES - 1) / LANES * LANES; }
+
+static uint64_t splitmix(uint64_t *state) {
+  uint64_t z = (*state += 0x9e3779b97f4a7c15ULL);
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+  return z ^ (z >> 31);
+}
+
+static double uniform(uint64_t *state) { return (double)(splitmix(state) >> 11) * (1.0 / 9007199254740992.0); }
+
+static int by_hash(const void *a, const void *b) {
+  const Key *p = a, *q = b;
+  if (p->hash != q->hash)
+    return p->hash < q->hash ? -1 : 1;
+  return p->row < q->row ? -1 : p->row > q->row;
+}
+
+// Copy the vectors in an order that their contents alone decide, each of length 1 if asked for. 0: one is not finite.
+static int take(const float *from, int64_t n, int64_t h, int unit, Work *w) {
+  for (int64_t i = 0; i < n; i++) {
+    const float *row = from + i * h;
+    uint64_t hash = 0;
+    int odd = 0;
+    for (int64_t d = 0; d < h; d++) {
+      float value = row[d] + 0.f; // -0 and 0 are the same
+      uint32_t bits;
+      memcpy(&bits, &value, 4);
+      odd |= (bits & 0x7f800000) == 0x7f800000;
+      hash += w->factor[d] * bits;
+    }
+    if (odd)
+      return 0;
+    w->key[i] = (Key){hash, i};
+  }
+  qsort(w->key, n, sizeof(Key), by_hash);
+  for (int64_t i = 0; i < n; i++) {
+    const float *row = from + w->key[i].row * h;
+    float *to = w->x + i * h;
+    double length = 0;
+    if (unit)
+      for (int64_t d = 0; d < h; d++) length += (double)row[d] * row[d];
+    double scale = length > 0 ? 1 / sqrt(length) : 1;
+    for (int64_t d = 0; d < h; d++) to[d] = (float)(row[d] * scale) + 0.f;
+  }
+  return 1;
+}
+
+static void transpose(int64_t n, int64_t h, Work *w) {
+  for (int64_t i = 0; i < padded(n); i++) {
+    float *to = w->t + i / LANES * LANES * h + i % LANES, square = 0;
+    const float *row = w->x + i * h;
+    for (int64_t d = 0; d < h; d++) {
+      float value = i < n ? row[d] : 0;
+      to[d * LANES] = value;
+      square += value * value;
+    }
+    w->square[i] = square;
+  }
+}
+
+// k-means++ with TRIALS candidates a step, on the first vectors; `have` centres are there. Returns how many there are
+// then: fewer than k where fewer vectors are distinct.
+static int64_t plus_plus(int64_t n, int64_t h, int64_t k, int64_t have, uint64_t *state, Work *w) {
+  int64_t m = n < SEEDED ? n : SEEDED, lanes = padded(m);
+  const float *tried[TRIALS];
+  if (!have) {
+    memcpy(w->centre, w->x + (int64_t)(uniform(state) * (double)m) * h, h * 4);
+    have = 1;
+  }
+  for (int64_t i = 0; i < lanes; i++) w->near[i] = i < m ? INFINITY : 0; // padding is never drawn
+  for (int64_t j = 0; j < have; j += TRIALS) {
+    for (int q = 0; q < TRIALS; q++) tried[q] = w->centre + (j + q < have ? j + q : j) * h;
+    w->kernel.distances(lanes, h, w->t, w->trial, tried);
+    for (int q = 0; q < TRIALS; q++)
+      for (int64_t i = 0; i < lanes; i++) w->near[i] = w->trial[q][i] < w->near[i] ? w->trial[q][i] : w->near[i];
+  }
+  for (; have < k; have++) {
+    double sum = 0;
+    for (int64_t i = 0; i < m; i++) sum += w->near[i];
+    if (!(sum > 0))
+      break;
+    for (int q = 0; q < TRIALS; q++) {
+      double left = uniform(state) * sum;
+      int64_t drawn = 0;
+      for (int64_t i = 0; i < m && left >= 0; i++)
+        if (w->near[i] > 0) { // one that is a centre already is not drawn, however the sum was rounded
+          drawn = i;
+          left -= w->near[i];
+        }
+      tried[q] = w->x + drawn * h;
+    }
+    w->kernel.distances(lanes, h, w->t, w->trial, tried);
+    int chosen = 0;
+    float lowest = INFINITY;
+    for (int q = 0; q < TRIALS; q++) {
+      float part[LANES] = {0}, potential = 0;
+      for (int64_t i = 0; i < lanes; i += LANES)
+        for (int lane = 0; lane < LANES; lane++) {
+          float trial = w->trial[q][i + lane], near = w->near[i + lane];
+          part[lane] += w->trial[q][i + lane] = trial < near ? trial : near;
+        }
+      for (int lane = 0; lane < LANES; lane++) potential += part[lane];
+      if (potential < lowest) {
+        lowest = potential;
+        chosen = q;
+      }
+    }
+    memcpy(w->centre + have * h, tried[chosen], h * 4);
+    memcpy(w->near, w->trial[chosen], lanes * 4);
+  }
+  return have;
+}
+
+// The nearest centre of each vector and its squared distance; returns their sum, the inertia.
+static double assign(int64_t n, int64_t h, int64_t k, Work *w) {
+  for (int64_t j = 0; j < k; j++) {
+    const float *c = w->centre + j * h;
+    float part[LANES] = {0}, square = 0;
+    int64_t d = 0;
+    for (; d + LANES <= h; d += LANES)
+      for (int lane = 0; lane < LANES; lane++) part[lane] += c[d + lane] * c[d + lane];
+    for (; d < h; d++) square += c[d] * c[d];
+    for (int lane = 0; lane < LANES; lane++) square += part[lane];
+    w->centre_square[j] = square;
+  }
+  w->kernel.nearest(padded(n), h, k, w->t, w->centre, w->centre_square, w->distance, w->label);
+  double inertia = 0;
+  for (int64_t i = 0; i < n; i++) {
+    float distance = w->distance[i] + w->square[i];
+    w->distance[i] = distance > 0 ? distance : 0;
+    inertia += w->distance[i];
+  }
+  return inertia;
+}
+
+// Count the members of each cluster, and give an empty one the vector that is farthest from its centre.
+static void count_members(int64_t n, int64_t k, Work *w) {
+  memset(w->count, 0, k * 8);
+  for (int64_t i = 0; i < n; i++) w->count[w->label[i]]++;
+  for (int64_t j = 0; j < k; j++) {
+    if (w->count[j])
+      continue;
+    int64_t far = -1;
+    float most = 0;
+    for (int64_t i = 0; i < n; i++)
+      if (w->distance[i] > most && w->count[w->label[i]] > 1) {
+        most = w->distance[i];
+        far = i;
+      }
+    if (far < 0)
+      return;
+    w->count[w->label[far]]--;
+    w->label[far] = (int32_t)j;
+    w->count[j] = 1;
+    w->distance[far] = 0;
+  }
+}
+
+static void means(int64_t n, int64_t h, int64_t k, Work *w) {
+  memset(w->sum, 0, k * h * 8);
+  w->kernel.add(n, h, w->x, w->label, w->sum);
+  for (int64_t j = 0; j < k; j++)
+    if (w->count[j])
+      for (int64_t d = 0; d < h; d++) w->centre[j * h + d] = (float)(w->sum[j * h + d] / (double)w->count[j]);
+}
+
+// Lloyd's algorithm from the centres that are there; afterwards each is the mean of those that were nearest to it.
+static double lloyd(int64_t n, int64_t h, int64_t k, Work *w) {
+  double before = INFINITY, inertia = 0;
+  memset(w->last, 0xff, n * 4);
+  for (int step = 0; step < STEPS; step++) {
+    inertia = assign(n, h, k, w);
+    count_members(n, k, w);
+    if (!memcmp(w->label, w->last, n * 4))
+      break; // the centres are the means of these members already
+    memcpy(w->last, w->label, n * 4);
+    means(n, h, k, w);
+    if (before - inertia < TOLERANCE * inertia)
+      break;
+    before = inertia;
+  }
+  return inertia;
+}
+
+// How many k-means++ starts a set gets. A small one is cheap, and chance decides more in it.
+static int64_t cold_starts(int64_t n, int warm) {
+  int64_t starts = n <= 64 ? 24 : n <= 128 ? 8 : n <= 512 ? 2 : 1;
+  return warm ? starts / 2 : starts;
+}
+
+static int cluster_one(const float *vectors, int64_t n, int64_t h, int64_t k, const float *start, int64_t starts,
+                       uint64_t state, int unit, float *centroids, int64_t *counts, Work *w) {
+  if (!take(vectors, n, h, unit, w))
+    return NOT_FINITE;
+  int64_t distinct = 0; // equal vectors are neighbours in the order of their hashes
+  for (int64_t i = 0; i < n && distinct <= k; i++)
+    distinct += !i || memcmp(w->x + i * h, w->x + (i - 1) * h, h * 4);
+  if (distinct <= k) {
+    for (int64_t i = 0, j = -1; i < n; i++) {
+      if (!i || memcmp(w->x + i * h, w->x + (i - 1) * h, h * 4))
+        memcpy(centroids + ++j * h, w->x + i * h, h * 4);
+      counts[j]++;
+    }
+    return DONE;
+  }
+  transpose(n, h, w);
+  double lowest = NAN; // no attempt has been made
+  int64_t cold = cold_starts(n, starts > 0);
+  for (int64_t attempt = starts > 0 ? -1 : 0; attempt < cold; attempt++) {
+    int64_t have = 0;
+    if (attempt < 0) {
+      have = starts < k ? starts : k;
+      memcpy(w->centre, start, have * h * 4);
+    }
+    have = plus_plus(n, h, k, have, &state, w);
+    double inertia = lloyd(n, h, have, w);
+    if (!(inertia >= lowest)) { // the first one too, and one whose squares leave float32
+      lowest = inertia;
+      memset(w->count + have, 0, (k - have) * 8);
+      memcpy(w->best, w->centre, have * h * 4);
+      memcpy(w->best_count, w->count, k * 8);
+    }
+  }
+  for (int64_t j = 0, to = 0; j < k; j++)
+    if (w->best_count[j]) {
+      memcpy(centroids + to * h, w->best + j * h, h * 4);
+      counts[to++] = w->best_count[j];
+    }
+  return DONE;
+}
+
+static void *part(char **at, size_t bytes) {
+  char *here = *at;
+  *at += (bytes + 63) / 64 * 64;
+  return here;
+}
+
+// Divide memory among the parts of the work; returns how much they need, so that NULL asks.
+static size_t lay_out(Work *w, char *memory, int64_t n, int64_t h, int64_t k) {
+  char *at = memory;
+  size_t lanes = padded(n);
+  w->x = part(&at, n * h * 4);
+  w->t = part(&at, lanes * h * 4);
+  w->square = part(&at, lanes * 4);
+  w->near = part(&at, lanes * 4);
+  w->distance = part(&at, lanes * 4);
+  for (int q = 0; q < TRIALS; q++) w->trial[q] = part(&at, lanes * 4);
+  w->label = part(&at, lanes * 4);
+  w->last = part(&at, lanes * 4);
+  w->centre = part(&at, k * h * 4);
+  w->best = part(&at, k * h * 4);
+  w->sum = part(&at, k * h * 8);
+  w->centre_square = part(&at, k * 4);
+  w->count = part(&at, k * 8);
+  w->best_count = part(&at, k * 8);
+  w->key = part(&at, n * sizeof(Key));
+  w->factor = part(&at, h * 8);
+  return at - memory;
+}
+
+// The widest kernel that the processor has, of at most `most` floats.
+static Kernel kernel_of(int32_t most) {
+#ifdef __x86_64__
+  if (most >= 16 && __builtin_cpu_supports("avx512f"))
+    return (Kernel){distances_16, nearest_16, add_16};
+  if (most >= 8 && __builtin_cpu_supports("avx2"))
+    return (Kernel){distances_8, nearest_8, add_8};
+#endif
+  (void)most;
+  return (Kernel){distances_4, nearest_4, add_4};
+}
+
+// Cluster `sets` sets of vectors [offsets[sets]][h]: set i is offsets[i] up to offsets[i + 1], not empty, and
+// starts[start_offsets[i]] up to starts[start_offsets[i + 1]] are the centres that it starts from; none: k-means++.
+//
+// centroids [sets][k][h] and counts [sets][k] come as zeros; clusters with members come first. status [sets] says what
+// became of each set. `width` bounds the width of the registers, for tests.
+void ralm_cluster_many(const float *vectors, const int64_t *offsets, int64_t sets, int64_t h, int64_t k,
+                       const float *starts, const int64_t *start_offsets, uint64_t seed, int32_t unit, int32_t width,
+                       float *centroids, int64_t *counts, int32_t *status) {
+  int64_t most = 1;
+  for (int64_t i = 0; i < sets; i++)
+    if (offsets[i + 1] - offsets[i] > most)
+      most = offsets[i + 1] - offsets[i];
+  Work w;
+  void *memory = NULL;
+  if (posix_memalign(&memory, 64, lay_out(&w, NULL, most, h, k))) {
+    for (int64_t i = 0; i < sets; i++) status[i] = NO_MEMORY;
+    return;
+  }
+  lay_out(&w, memory, most, h, k);
+  w.kernel = kernel_of(width);
+  uint64_t state = 0;
+  for (int64_t d = 0; d < h; d++) w.factor[d] = splitmix(&state) | 1;
+  for (int64_t i = 0; i < sets; i++)
+    status[i] = cluster_one(vectors + offsets[i] * h, offsets[i + 1] - offsets[i], h, k, starts + start_offsets[i] * h,
+                            start_offsets[i + 1] - start_offsets[i], seed, unit, centroids + i * k * h, counts + i * k,
+                            &w);
+  free(memory);
+}

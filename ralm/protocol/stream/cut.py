@@ -1,0 +1,96 @@
+"""What of a stream is learned from: the clicks before one moment, but those on some items that are withheld.
+
+The withheld items, a fifth of those with 20 clicks or more, have no click in what is learned from; their clicks before
+the cut are dropped altogether, so that they appear in the stream as new ones, without a seed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ralm.features import Interactions
+
+WITHHELD = 0.2
+"""Share of the items with enough clicks that is withheld."""
+_LEAST_CLICKS = 20
+"""Clicks that such an item must have."""
+_HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True)
+class StreamCut:
+    """One draw of a stream.
+
+    Attributes:
+        kept: the clicks that are learned from or streamed, the first of each user and item.
+        learned: the clicks that are learned from.
+        withheld: items that are new in the stream, bool[I].
+        at: the cut, ms; later clicks, and those of that moment, are streamed.
+    """
+
+    kept: Interactions
+    learned: Interactions
+    withheld: NDArray[np.bool_]
+    at: int
+
+
+def cut_stream(data: Interactions, share: float, draw: int) -> StreamCut:
+    """Cut a data set.
+
+    Args:
+        data: all clicks, with times.
+        share: of the clicks that lies before the cut.
+        draw: fixes which items are withheld.
+
+    Raises:
+        ValueError: when one side of the cut is empty, or too few items have enough clicks to withhold any.
+    """
+    data = first_clicks(data)
+    times = np.sort(data.clicks_time)
+    at = int(times[min(len(times) - 1, int(len(times) * share))]) if len(times) else 0
+    before = data.clicks_time < at
+    able = np.flatnonzero(np.bincount(data.clicks_item, minlength=data.items) >= _LEAST_CLICKS)
+    withheld = np.zeros(data.items, bool)
+    rng = np.random.default_rng(draw)
+    withheld[rng.choice(able, int(len(able) * WITHHELD), replace=False)] = True
+    learned = before & ~withheld[data.clicks_item]
+    if not learned.any() or before.all() or not withheld.any():
+        msg = (
+            f"a cut at {share:g} leaves {int(learned.sum())} clicks to learn from and {int((~before).sum())} to "
+            f"stream, with {int(withheld.sum())} new items; {len(able)} items have {_LEAST_CLICKS} clicks"
+        )
+        raise ValueError(msg)
+    return StreamCut(data.only(learned | ~before), data.only(learned), withheld, at)
+
+
+def first_clicks(data: Interactions) -> Interactions:
+    """The first click of each user on each item; clicks that come again are dropped."""
+    order = np.lexsort((data.clicks_time, data.clicks_item, data.clicks_user))
+    users, items = data.clicks_user[order], data.clicks_item[order]
+    again = np.zeros(len(order), bool)
+    again[1:] = (users[1:] == users[:-1]) & (items[1:] == items[:-1])
+    first = np.ones(len(order), bool)
+    first[order[again]] = False
+    return data.only(first)
+
+
+def coarseness(data: Interactions) -> str:
+    """A sentence on what the times do not tell, when they are whole days, hours or parts of them; else empty.
+
+    A request can stand only between two moments: clicks of one moment have no order. So position in the session means
+    little where a moment is as long as a session.
+    """
+    if not len(data.clicks_time):
+        return ""
+    unit = int(np.gcd.reduce(data.clicks_time - data.clicks_time.min()))
+    if unit and unit < _HOUR_MS:
+        return ""
+    same = np.zeros(len(data.clicks_time), bool)
+    same[1:] = (data.clicks_user[1:] == data.clicks_user[:-1]) & (data.clicks_time[1:] == data.clicks_time[:-1])
+    name = f"times of {unit / 86_400_000:g} days" if unit >= 86_400_000 else f"times of {unit / _HOUR_MS:g} hours"
+    return (
+        f"The clicks have {name if unit else 'one time'}: {same.mean():.0%} of them have the same time as another of "
+        "their user, and their order within it is not known. Requests stand before such a group of clicks, never "
+        "within it, so that these figures say nothing of what happens in the middle of a session."
+    )

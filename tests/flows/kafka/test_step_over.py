@@ -1,0 +1,97 @@
+"""Stepping over batches that cannot be read: where they end, and that what follows is read."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from hand_clock import HandClock
+from hypothesis import given
+from hypothesis import strategies as st
+from waiting import wait_until
+
+from flows.config.groups import MessageSettings
+from flows.config.settings import Settings
+from flows.kafka.config import consumer_config
+from flows.kafka.consumer import TopicReader
+from flows.kafka.step_over import StepOver
+from flows.kafka.topics import TopicNames
+from flows.messages.batches import RawBatch, UnreadableBatch
+from flows.messages.decode import Decoder
+
+
+def end_of(first: int, bad: Callable[[int], bool], end: int, told: int) -> tuple[int, int]:
+    """Where a search ends, and how many offsets were asked for."""
+    search, asked = StepOver(first, "why"), 0
+    while search.found is None:
+        asked += 1
+        if bad(search.probe):
+            search.unreadable(told)
+        else:
+            search.readable(told)
+        assert asked < 200
+        assert search.probe <= end
+    return search.found, asked
+
+
+@given(st.integers(0, 2**40), st.integers(1, 100_000), st.integers(0, 1000))
+def test_the_end_of_a_batch_is_found_exactly(first: int, length: int, behind: int) -> None:
+    end = first + length + behind
+    found, asked = end_of(first, lambda offset: offset < first + length, end, end)
+    assert found == first + length
+    assert asked <= length + 1
+    assert asked <= 100
+
+
+@given(st.lists(st.integers(1, 3), min_size=1, max_size=8))
+def test_readable_batches_among_unreadable_ones_are_kept(lengths: list[int]) -> None:
+    """Of batches that follow one another the first, third, and so on cannot be read."""
+    bad = [offset for number, length in enumerate(lengths) for offset in [number % 2 == 0] * length]
+    found, _ = end_of(0, lambda offset: offset < len(bad) and bad[offset], len(bad), len(bad))
+    assert found == lengths[0]
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("count", [1, 40])
+def test_a_batch_that_unfolds_to_too_much_is_stepped_over(
+    count: int, topics: Callable[..., Settings], client: Any
+) -> None:
+    settings = topics(partitions=1)
+    name = TopicNames.of(settings).clicks
+    client.send_all(name, [("k", b"before")])
+    config = {"bootstrap.servers": settings.bootstrap_servers, "compression.codec": "zstd", "linger.ms": 200}
+    bomb = Producer({**config, "message.max.bytes": 100_000_000, "batch.size": 100_000_000})
+    for _ in range(count):
+        bomb.produce(name, b"a" * (4_000_000 // count), b"k")
+    assert bomb.flush(30) == 0
+    client.send_all(name, [("k", b"behind"), ("k", b"last")])
+
+    small = {
+        "message.max.bytes": 400_000,
+        "fetch.max.bytes": 400_000,
+        "receive.message.max.bytes": 500_000,
+        "fetch.error.backoff.ms": 10,
+    }
+    clock = HandClock()
+    reader = TopicReader(name, {**consumer_config(settings), **small}, 10, clock, step_over="oversized")
+    reader.add(0, 0)
+    taken: list[Any] = []
+
+    def all_is_read() -> bool:
+        taken.extend(reader.take(0))
+        clock.now += 1.0
+        return bool(reader.at_end(0))
+
+    wait_until(all_is_read)
+    reader.close()
+    (gap,) = [message for message in taken if isinstance(message, UnreadableBatch)]
+    assert [message.value() for message in taken] == [b"before", None, b"behind", b"last"]
+    assert (gap.first, gap.last) == (1, count)
+    assert [message.offset() for message in taken] == [0, 1, count + 1, count + 2]
+    raw = RawBatch("clicks", name, 0, [gap], count + 1, 0, 0)
+    (letter,) = Decoder(MessageSettings()).clicks(raw).dead_letters
+    headers = dict(letter.headers)
+    assert headers["reason"] == b"unreadable_batch"
+    offsets = "offset 1" if count == 1 else f"offsets 1 to {count}"
+    assert f"{offsets} of {name}[0] cannot be read".encode() in headers["detail"]
+    assert (letter.key, letter.value) == (None, None)
