@@ -28,7 +28,7 @@ def test_a_schedule_is_the_same_each_time() -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", sorted(MUTATIONS))
 def test_an_old_fault_is_found(name: str) -> None:
-    assert found_by(name, range(400), run) is not None
+    assert found_by(name, range(1000), run) is not None
 
 
 def test_sums_go_on_from_run_to_run(tmp_path: Path) -> None:
