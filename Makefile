@@ -11,7 +11,7 @@ first = $(or $(firstword $(foreach python,$(1),$(shell $(python) -c '$(TRY)' >/d
 NO_PYTHON = No Python 3.12 or 3.11 with venv is here (tried: $(PYTHON)): install one (Debian, Ubuntu: apt-get install python3.12-venv, or python3.11-venv) or name it: make PYTHON=/path/to/python3.12
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo dashboards test quick check audit tests faults soak game-day bench fuzz lock clean prometheus kafka contract
+.PHONY: help venv demo dashboards test quick check audit tests faults simulate kills soak game-day bench fuzz lock clean prometheus kafka contract
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -77,6 +77,14 @@ contract: venv ## AsyncAPI's parser and generator, for the tests of the messages
 
 faults: venv ## Five kills and each other fault once, against an independent oracle (docs/faults.md)
 	$(BIN)/python -m tests.faults --kills 5 --pause 5 $(FAULTS)
+
+KILLS := $(BIN)/python -m tests.faults --faults kill --kills 150 --rng-seed 14 --pause 5 --processes 1,2
+kills: venv kafka ## 150 kills on the embedded broker and 150 on Apache Kafka; run it again to go on where it was cut off
+	$(KILLS) --broker embedded --resume .ralm/kills-embedded.json
+	$(KILLS) --broker kafka --resume .ralm/kills-kafka.json
+
+simulate: venv ## 20,000 random schedules of the seed side in one thread, against a model (SIMULATE=--schedule=7 plays one again)
+	$(BIN)/python -m tests.simulation $(SIMULATE)
 
 soak: venv ## The same for long: fifty kills and each other fault once or more (SOAK=--rng-seed=7 ...)
 	$(BIN)/python -m tests.faults --kills 50 --pause 20 --json .ralm/soak.json $(SOAK)

@@ -1,7 +1,7 @@
 """Compares what the flow has made with what must be true; each check says in words what is wrong."""
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,15 +27,15 @@ class Stored:
     seeds: dict[str, Seeds]
 
 
-def read_stores(state_dir: Path) -> Stored:
-    """Read every store, beside a running flow or without one.
+def read_stores(state_dir: Path, mine: Callable[[int], bool] = lambda _: True) -> Stored:
+    """Read every store of these partitions, beside a running flow or without one.
 
     Raises:
         StoreError: when a store is damaged.
     """
     folder, all_of_them = state_dir / "seeds", Stored({}, {})
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        one = read_store(path)
+        one = read_store(path) if mine(int(path.name)) else Stored({}, {})
         all_of_them.positions.update(one.positions)
         all_of_them.seeds.update(one.seeds)
     return all_of_them

@@ -66,6 +66,9 @@ class Cluster:
     Args:
         settings: of each process, without its number and addresses.
         home: folder for their settings and logs.
+
+    Attributes:
+        hosts: the state directory of each process, as if on hosts of their own; empty while they share one.
     """
 
     def __init__(self, settings: Settings, home: Path) -> None:
@@ -74,6 +77,7 @@ class Cluster:
         self.processes: list[FlowUnderTest] = []
         self.environment: dict[str, str] = {}
         self.count = 1
+        self.hosts: list[Path] = []
         self._starts = 0
 
     @property
@@ -89,7 +93,9 @@ class Cluster:
         addresses = ",".join(f"{_HOST}:{port}" for port in ports)
         for number in range(self.count):
             port = free_port(_HOST, 0) - number
-            more = {"process_id": number, "addresses": addresses, "metrics_port": port}
+            more: dict[str, object] = {"process_id": number, "addresses": addresses, "metrics_port": port}
+            if self.hosts:
+                more["state_dir"] = str(self.hosts[number])
             name = f"start-{self._starts:03d}-{number}"
             made = FlowUnderTest(self.settings.model_copy(update=more), self.home, name, self.environment)
             self.processes.append(made)

@@ -1,12 +1,13 @@
 """Plans a run from its ``rng_seed``, makes the faults round by round, and counts."""
 
+import json
 import shutil
 import tempfile
 import time
 import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -14,8 +15,10 @@ from typing import Any
 from uuid import uuid4
 
 from flows.kafka.embedded_broker import EmbeddedBroker
+from tests.brokers.apache_kafka import ApacheKafka
+from tests.brokers.choice import EMBEDDED, KAFKA
 
-from . import damage, disk, faults, wall_clock  # noqa: F401 (they register their faults)
+from . import damage, disk, faults, hosts, wall_clock  # noqa: F401 (they register their faults)
 from .registry import REGISTRY
 from .scene import GaveUpError, Limits, Scene
 from .tally import Tally
@@ -39,6 +42,9 @@ class Plan:
         limits: how long things may take.
         folder: where it all lies; None is a folder of its own under the system's temporary one.
         keep: keep the folder of a good run too.
+        broker: ``embedded`` or ``kafka``, of the run's own.
+        processes: how many processes a round may have.
+        resume: file in which the run keeps how far it has come, and from which it goes on.
         servers: brokers that run already, to be shared with others: no fault of the broker can be made on them. Without
             it the run has an embedded broker of its own.
     """
@@ -51,7 +57,16 @@ class Plan:
     limits: Limits = field(default_factory=Limits)
     folder: Path | None = None
     keep: bool = False
+    broker: str = EMBEDDED
+    processes: tuple[int, ...] = (1, 2)
+    resume: Path | None = None
     servers: str = ""
+
+    def key(self) -> dict[str, Any]:
+        """What must be the same for a run to be gone on with."""
+        limits = (self.limits.settle, self.limits.pause, self.limits.portion)
+        what = (self.rng_seed, list(self.faults), self.kills, self.repeat, self.broker, list(self.processes))
+        return {"what": list(what), "limits": list(limits)}
 
 
 def run(plan: Plan, told: Told = lambda *_: None) -> tuple[Tally, Path]:
@@ -66,24 +81,53 @@ def run(plan: Plan, told: Told = lambda *_: None) -> tuple[Tally, Path]:
     """
     folder = plan.folder or Path(tempfile.mkdtemp(prefix="ralm-faults-"))
     folder.mkdir(parents=True, exist_ok=True)
-    tally, started = Tally(), time.monotonic()
+    started = time.monotonic()
+    tally, done, rounds = _begun(plan)
     order = _order(plan, tally)
+    before = tally.seconds
     with _broker(plan, folder) as broker:
         world = World.make(folder, broker, f"f{uuid4().hex[:8]}." if plan.servers else "", plan.rng_seed)
-        done = rounds = 0
         while done < len(order) and not _late(plan, started):
             rounds += 1
             done = _round(plan, world, tally, order, done, rounds, told, started)
-    tally.seconds = round(time.monotonic() - started, 1)
+            tally.seconds = round(before + time.monotonic() - started, 1)
+            _keep(plan, tally, done, rounds)
     told("done", done, len(order), tally)
     if not tally.wrong and not plan.keep:
         shutil.rmtree(folder, ignore_errors=True)
     return tally, folder
 
 
+def _begun(plan: Plan) -> tuple[Tally, int, int]:
+    """How far a run has come that was cut off: its counts, faults that are done, and rounds.
+
+    Raises:
+        ValueError: when the file is of another run.
+    """
+    if plan.resume is None or not plan.resume.exists():
+        return Tally(), 0, 0
+    kept = json.loads(plan.resume.read_text())
+    if kept["key"] != plan.key():
+        msg = f"{plan.resume} is of another run ({kept['key']}): give the same options, or another file"
+        raise ValueError(msg)
+    return Tally(**kept["tally"]), kept["done"], kept["rounds"]
+
+
+def _keep(plan: Plan, tally: Tally, done: int, rounds: int) -> None:
+    if plan.resume is None:
+        return
+    plan.resume.parent.mkdir(parents=True, exist_ok=True)
+    work = plan.resume.with_suffix(".new")
+    kept = {"key": plan.key(), "done": done, "rounds": rounds, "tally": asdict(tally)}
+    work.write_text(json.dumps(kept, indent=2) + "\n")
+    work.replace(plan.resume)
+
+
 def _broker(plan: Plan, folder: Path) -> AbstractContextManager[Any]:
     if plan.servers:
         return nullcontext(SimpleNamespace(bootstrap_servers=plan.servers))
+    if plan.broker == KAFKA:
+        return ApacheKafka(folder / "broker")
     return EmbeddedBroker(folder / "broker")
 
 
@@ -108,7 +152,7 @@ def _round(
     scene = Scene(world, f"round-{number:02d}", rng, tally, plan.limits, shift=-hours)
     try:
         scene.portion()
-        scene.start(rng.choice([1, 2]))
+        scene.start(rng.choice(plan.processes))
         scene.settle()
         for name in order[done : done + _ROUND]:
             if _late(plan, started):
@@ -118,7 +162,7 @@ def _round(
             tally.faults[name] = tally.faults.get(name, 0) + 1
             before = tally.wrong
             REGISTRY[name].strike(scene)
-            if tally.wrong > before:
+            if tally.wrong > before or scene.over:
                 break  # what is wrong would be counted again after each fault
         else:
             scene.fault = "last drain"

@@ -72,6 +72,8 @@ class Scene:
     shift: int = 0
     fault: str = "start"
     clock_is_back: bool = False
+    over: bool = False
+    """Whether no other fault of the round may follow."""
     redriven: set[Place] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -172,7 +174,11 @@ class Scene:
         self.read_on()
         self.tally.checks += 1
         try:
-            wrong = wrong_seed_sets(read_stores(self.state), self.oracle)
+            wrong = [
+                text
+                for state in self.cluster.hosts or [self.state]
+                for text in wrong_seed_sets(read_stores(state), self.oracle)
+            ]
         except StoreError as error:
             wrong = [f"the stores cannot be read: {error}"]
         self.tally.seed_sets += len(wrong)
@@ -212,7 +218,7 @@ class Scene:
         """What is not as it must be, by the count that it belongs to; later checks wait for the earlier ones."""
         self.read_on()
         try:
-            stored: Stored = read_stores(self.state)
+            stored = self._stored()
         except StoreError as error:
             return {"unreadable": [str(error)]}
         late = behind(stored, self.oracle)
@@ -224,6 +230,18 @@ class Scene:
             "unanswered": unanswered(self.journal),
             "dead_letters": self._wrong_dead_letters(),
         }
+
+    def _stored(self) -> Stored:
+        """What the stores hold that are written to: of several state directories each process has its partitions."""
+        hosts = self.cluster.hosts
+        if not hosts:
+            return read_stores(self.state)
+        owned = [read_stores(host, lambda p, n=n: p % len(hosts) == n) for n, host in enumerate(hosts)]
+        merged = Stored({}, {})
+        for each in owned:
+            merged.positions.update(each.positions)
+            merged.seeds.update(each.seeds)
+        return merged
 
     def _count(self, found: dict[str, list[str]]) -> Ended | None:
         """Add to the tally; a store that cannot be read is as if the flow had said so, and it is stopped for that."""

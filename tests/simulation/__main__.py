@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from flows.support.logs import set_up_logs
 from flows.support.progress import bars
 
 from .mutations import MUTATIONS
@@ -26,6 +27,7 @@ from .sums import Sums
 @click.option("--mutation", type=click.Choice(sorted(MUTATIONS)), help="with an old fault put back; keeps no sums")
 def main(schedule: int | None, schedules: int, first: int | None, sums: Path, mutation: str | None) -> None:
     """Play random schedules of the seed side and the loader, and compare with what is promised."""
+    set_up_logs("error")
     with MUTATIONS[mutation]() if mutation else _nothing():
         if schedule is not None:
             sys.exit(_say(run(schedule), alone=True))

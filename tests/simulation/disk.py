@@ -1,4 +1,4 @@
-"""A disk that keeps what was synced, and a store on it: RocksDB's place is taken by a dict, the store itself is real."""
+"""A disk that keeps what was synced, and a store on it: a dict takes the place of RocksDB, the store is real."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

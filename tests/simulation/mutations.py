@@ -5,6 +5,7 @@ Each is a fault that this project has had, as small as it can be said now.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -55,23 +56,12 @@ def _() -> Iterator[Any]:
     """Who clicked again after a window's end was no seed of it: what was hot was never clustered."""
     real = ClusteringPool._read
 
-    def read(self: Any, entry: Any) -> Any:
-        store = entry.store
-
-        def newest_only(item: str, *, closed: int, until: int) -> Any:
-            seeds = store.seeds(item)
-            before = seeds.times < until
-            store.merged_seeds(item, closed=closed, until=until)
-            return type(seeds)(seeds.users[before], seeds.times[before]), 0
-
-        class Store:
-            meta, position, merged_seeds = store.meta, store.position, staticmethod(newest_only)
-
-        entry.store = Store()
-        try:
-            return real(self, entry)
-        finally:
-            entry.store = store
+    def read(self: Any, entry: Any) -> bool:
+        done = real(self, entry)
+        seeds = entry.store.seeds(entry.job.item_id)
+        before = seeds.times < entry.job.window_end
+        entry.seeds = type(seeds)(seeds.users[before], seeds.times[before])
+        return done
 
     yield patch.object(ClusteringPool, "_read", read)
 
@@ -212,7 +202,7 @@ def _() -> Iterator[Any]:
     def decode(cls: type[OpenWork], data: bytes) -> OpenWork:
         work: OpenWork = real(cls, data)
         none = (list[str](), np.zeros(0, np.int64), np.zeros(0, np.int64))
-        return OpenWork(work.newest, work.closed, work.heard, none, {})
+        return replace(work, dirty=none, pending={})
 
     yield patch.object(OpenWork, "decode", classmethod(decode))
 

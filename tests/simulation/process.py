@@ -207,7 +207,7 @@ class Process:
             self._step()
 
     def end_epoch(self) -> None:
-        """As the engine ends an epoch: what is on its way arrives, all are asked for a snapshot, and the sinks flush."""
+        """As the engine ends an epoch: what is on its way arrives, all are asked for a snapshot, the sinks flush."""
         for part in self.parts:
             part.clicks.snapshot()
             part.candidates.snapshot()

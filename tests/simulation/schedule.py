@@ -1,5 +1,6 @@
 """A schedule: everything that happens in a world, drawn from one number; and what is wrong in the end."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
@@ -7,19 +8,33 @@ from typing import Any
 from unittest.mock import patch
 
 from flows.config.groups import SeedSettings
-from flows.messages.codec import split_centroids_key
 from flows.scoring.index_updates import IndexUpdates
 from state.user_keys import user_keys
 
 from .disk import Crash, Disk, simulated_disks
 from .model import Click, Listing, Model, Rules
-from .process import DIM, Clustered, PlayedPool, Process, digest
+from .process import DIM, Clustered, Part, PlayedPool, Process, digest
 from .world import Record, World
 
 USERS = [f"u{number}" for number in range(24)]
 KEYS = dict(zip(USERS, user_keys(USERS).tolist(), strict=True))
 ITEMS = [f"i{number}" for number in range(10)]
 _MAX_FUTURE = 300_000
+USUAL = {
+    "produce": 3,
+    "list": 0.6,
+    "poll": 6,
+    "apply": 4,
+    "collect": 4,
+    "epoch": 1.5,
+    "clock": 3,
+    "jump": 0.1,
+    "deliver": 0.25,
+    "grow": 0.05,
+    "compact": 0.1,
+    "load": 0.5,
+}
+"""How often something happens, beside the rest."""
 
 
 @dataclass
@@ -73,27 +88,21 @@ class _Schedule:
     def __init__(self, number: int, played_time: Any) -> None:
         self.rng = rng = Random(number)
         self.outcome = Outcome(number)
+        item_ttl = rng.choice([0, 1500, 4000, 20_000])
+        retention = rng.choice([0, 8000, 40_000])
         self.rules = Rules(
             window=1000,
             lateness=rng.choice([0, 300, 2000]),
             idle_after=rng.choice([0, 500, 2000]),
             max_seeds=rng.choice([3, 8, 1000]),
-            item_ttl=rng.choice([0, 1500, 4000, 20_000]),
-            retention=rng.choice([0, 8000, 40_000]),
+            item_ttl=item_ttl,
+            retention=item_ttl and retention and max(item_ttl, retention),
             max_items=rng.choice([3, 6, 1000]),
             max_listings=rng.choice([3, 1000]),
             only_listed=rng.random() < 0.3,
             min_seeds=rng.choice([1, 2, 3]),
             max_future=_MAX_FUTURE,
         )
-        if self.rules.item_ttl == 0:
-            self.rules = Rules(**{**vars(self.rules), "retention": 0})
-        else:
-            self.rules = Rules(
-                **{**vars(self.rules), "retention": max(self.rules.retention, self.rules.item_ttl)}
-                if (self.rules.retention)
-                else vars(self.rules)
-            )
         r = self.rules
         self.settings = SeedSettings(
             window=f"{r.window}ms",
@@ -118,22 +127,7 @@ class _Schedule:
         self.loader = _Loader(self.world, "m1")
         self.clustered: list[Clustered] = []
         # How often what happens is drawn for the schedule, so that each is of a kind of its own.
-        kinds = (
-            "produce",
-            "list",
-            "poll",
-            "apply",
-            "collect",
-            "epoch",
-            "clock",
-            "jump",
-            "end",
-            "grow",
-            "compact",
-            "load",
-        )
-        usual = (3, 0.6, 6, 4, 4, 1.5, 3, 0.1, 0.25, 0.05, 0.1, 0.5)
-        self.weights = {kind: weight * rng.choice([0.3, 1, 3]) for kind, weight in zip(kinds, usual, strict=True)}
+        self.weights = {kind: weight * rng.choice([0.3, 1, 3]) for kind, weight in USUAL.items()}
         self.fast = rng.choice([0.0, 0.02])
         self.late = rng.choice([0.02, 0.3])
 
@@ -148,21 +142,11 @@ class _Schedule:
 
     def _life(self, things: int, *, last: bool) -> Process | None:
         """A process until it ends; the last one until all is quiet."""
-        rng, crashes = self.rng, self.crashes_left > 0 and not last and self.rng.random() < 0.8
-        for disk in self.disks:
-            if disk.meta() is not None and rng.random() < 0.05:
-                disk.lose()
-                self.outcome.count("stores lost")
-        if rng.random() < 0.2:
-            self.versions += 1
-            self.loader = _Loader(self.world, f"m{self.versions}")
-            self.outcome.count("models")
-        self.steps = rng.randrange(1, 150) if crashes and rng.random() < 0.5 else None
-        for disk in self.disks:
-            at = rng.randrange(1, 30) if crashes and rng.random() < 0.5 else None
-            disk.crash_at, disk.after = None if at is None else disk.writes + at, rng.random() < 0.5
+        rng = self.rng
+        self._between_lives(crashes=self.crashes_left > 0 and not last and rng.random() < 0.8)
         try:
-            pool = PlayedPool(f"m{self.versions}", self.rules.min_seeds, rng, self.clustered)
+            told = self.clustered
+            pool = PlayedPool(f"m{self.versions}", self.rules.min_seeds, rng, told)
             process = Process(self.world, self.disks, self.settings, pool, self._step)
             for _ in range(things):
                 self._thing(process)
@@ -177,6 +161,22 @@ class _Schedule:
         except Crash:
             self._crash()
         return None
+
+    def _between_lives(self, *, crashes: bool) -> None:
+        """What happens before a start, and when the process will die."""
+        rng = self.rng
+        for disk in self.disks:
+            if disk.meta() is not None and rng.random() < 0.05:
+                disk.lose()
+                self.outcome.count("stores lost")
+        if rng.random() < 0.2:
+            self.versions += 1
+            self.loader = _Loader(self.world, f"m{self.versions}")
+            self.outcome.count("models")
+        self.steps = rng.randrange(1, 150) if crashes and rng.random() < 0.5 else None
+        for disk in self.disks:
+            at = rng.randrange(1, 30) if crashes and rng.random() < 0.5 else None
+            disk.crash_at, disk.after = None if at is None else disk.writes + at, rng.random() < 0.5
 
     def _crash(self) -> None:
         rng = self.rng
@@ -200,40 +200,50 @@ class _Schedule:
 
     def _thing(self, process: Process) -> None:
         """One thing that happens."""
-        rng, part = self.rng, self.rng.choice(process.parts)
-        (kind,) = rng.choices(list(self.weights), list(self.weights.values()))
-        if kind == "produce":
-            self._produce(rng.randrange(1, 12))
-        elif kind == "list":
-            self._list()
-        elif kind == "poll":
+        (kind,) = self.rng.choices(list(self.weights), list(self.weights.values()))
+        part = self.rng.choice(process.parts)
+        if kind in ("poll", "apply", "collect", "epoch"):
+            self._work(kind, process, part)
+        else:
+            getattr(self, f"_{kind}")()
+
+    def _work(self, kind: str, process: Process, part: Part) -> None:
+        """The process does something."""
+        rng = self.rng
+        if kind == "poll":
             process.poll(part, rng.choice(["clicks", "clicks", "candidates"]))
         elif kind == "apply":
             process.apply(part)
         elif kind == "collect":
             process.pool.failures += rng.random() < 0.05
             process.collect(part, rng.randrange(4))
-        elif kind == "epoch":
+        else:
             process.end_epoch()
-        elif kind == "clock":
-            self.world.clock.now += rng.choice([1, 100, 600, 600, 3000])
-        elif kind == "jump":
-            self.world.clock.wrong_by = rng.choice([0, 5000, -5000, 3_600_000, -3_600_000])
-            self.outcome.count("clock jumps")
-        elif kind == "load":
-            self.loader.read(rng.randrange(1, 20))
-        elif kind == "grow":
-            self.world.topics["centroids"].grow(rng.randrange(1, 3))
-            self.outcome.count("growth")
-        elif kind == "compact":
-            kind = rng.choice(["candidates", "centroids"])
-            self.world.topics[kind].compact(rng.randrange(len(self.world.topics[kind].logs)))
-        elif kind == "end" and self.world.waiting:
-            self.world.deliver(rng.randint(0, len(self.world.waiting)))  # the producer sends in the background
 
-    def _produce(self, count: int) -> None:
+    def _clock(self) -> None:
+        self.world.clock.now += self.rng.choice([1, 100, 600, 600, 3000])
+
+    def _jump(self) -> None:
+        self.world.clock.wrong_by = self.rng.choice([0, 5000, -5000, 3_600_000, -3_600_000])
+        self.outcome.count("clock jumps")
+
+    def _load(self) -> None:
+        self.loader.read(self.rng.randrange(1, 20))
+
+    def _grow(self) -> None:
+        self.world.topics["centroids"].grow(self.rng.randrange(1, 3))
+        self.outcome.count("growth")
+
+    def _compact(self) -> None:
+        topic = self.world.topics[self.rng.choice(["candidates", "centroids"])]
+        topic.compact(self.rng.randrange(len(topic.logs)))
+
+    def _deliver(self) -> None:
+        self.world.deliver(self.rng.randint(0, len(self.world.waiting)))  # the producer sends in the background
+
+    def _produce(self) -> None:
         rng = self.rng
-        for _ in range(count):
+        for _ in range(rng.randrange(1, 12)):
             number = rng.randrange(len(ITEMS)) if rng.random() < 0.4 else rng.randrange(3)
             now, value = self.world.clock.now, rng.random()
             ts = now - (rng.randrange(200) if value > self.late else rng.randrange(15_000))
@@ -270,19 +280,13 @@ class _Schedule:
             now = self.world.clock.now
             self.world.click(partition, item, {"user_id": USERS[0], "item_id": item, "ts": now})
         rules = self.rules
-        quiet = rules.lateness + rules.idle_after + 4 * rules.window + self.rng.choice([0, 3000, 6000, 30_000])
+        quiet = rules.lateness + rules.idle_after + 9 * rules.window + self.rng.choice([0, 3000, 6000, 30_000])
         ends = [len(log) for log in self.world.topics["clicks"].logs]
         until = None
         process.pool.failures += self.rng.random() < 0.3
         for _ in range(2000):
-            for part in process.parts:
-                process.poll(part, "clicks")
-                process.poll(part, "candidates")
-                process.apply(part)
-                process.collect(part, 5)
-            read = all(part.clicks.position == end for part, end in zip(process.parts, ends, strict=True))
-            read &= all(part.candidates._reader.lag(part.number) == 0 for part in process.parts)
-            if read and until is None:
+            self._turn(process)
+            if until is None and self._has_read_all(process, ends):
                 until = self.world.clock.now + quiet
             if until is not None and self.world.clock.now >= until and not process.is_busy():
                 break
@@ -294,6 +298,17 @@ class _Schedule:
             self.outcome.wrong.append("it never comes to rest")
         for _ in range(3):
             process.end_epoch()
+
+    def _turn(self, process: Process) -> None:
+        for part in process.parts:
+            process.poll(part, "clicks")
+            process.poll(part, "candidates")
+            process.apply(part)
+            process.collect(part, 5)
+
+    def _has_read_all(self, process: Process, ends: list[int]) -> bool:
+        read = all(part.clicks.position == end for part, end in zip(process.parts, ends, strict=True))
+        return read and all(part.candidates._reader.lag(part.number) == 0 for part in process.parts)
 
     # What must hold
 
@@ -359,15 +374,11 @@ class _Schedule:
 
 
 def _click(record: Record) -> Click:
-    import json  # noqa: PLC0415
-
     said = json.loads(record._value or b"")
     return Click(record._at, said["item_id"], KEYS[said["user_id"]], said["ts"])
 
 
 def _listing(record: Record) -> Listing:
-    import json  # noqa: PLC0415
-
     said = {"retired": True} if record._value is None else json.loads(record._value)
     return Listing((record._key or b"").decode(), said.get("retired", False), said.get("expires_at"))
 
@@ -375,6 +386,3 @@ def _listing(record: Record) -> Listing:
 def _source(record: Record) -> tuple[str, int, int]:
     said = {name: (value or b"").decode() if isinstance(value, bytes) else value for name, value in record._headers}
     return str(said["topic"]), int(str(said["partition"])), int(str(said["offset"]))
-
-
-__all__ = ["Outcome", "run", "split_centroids_key"]

@@ -1,0 +1,44 @@
+"""200 schedules of the simulation, and old faults put back; ``make simulate`` plays 20,000 more at each run."""
+
+from pathlib import Path
+
+import pytest
+
+from .mutations import MUTATIONS, found_by
+from .schedule import Outcome, run
+from .sums import Sums
+
+SCHEDULES = 200
+_SOME = 20
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("first", range(0, SCHEDULES, _SOME))
+def test_what_is_promised_holds_under_every_schedule(first: int) -> None:
+    wrong = [(outcome.number, outcome.wrong) for outcome in map(run, range(first, first + _SOME)) if outcome.wrong]
+    assert not wrong, "again: python -m tests.simulation --schedule NUMBER"
+
+
+def test_a_schedule_is_the_same_each_time() -> None:
+    assert run(7) == run(7)
+    assert run(7).happened != run(8).happened
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", sorted(MUTATIONS))
+def test_an_old_fault_is_found(name: str) -> None:
+    assert found_by(name, range(1000), run) is not None
+
+
+def test_sums_go_on_from_run_to_run(tmp_path: Path) -> None:
+    file = tmp_path / "sums" / "sums.json"
+    sums = Sums.read(file)
+    sums.add(Outcome(3, ["seeds"], {"crashes": 2}))
+    sums.add(Outcome(4, [], {"crashes": 1, "clicks": 1000}))
+    sums.next = 5
+    sums.write(file)
+    again = Sums.read(file)
+    assert again == sums
+    assert again.line() == "2 schedules, 1 wrong; 1,000 clicks, 3 crashes"
+    assert again.wrong == [3]
