@@ -40,8 +40,9 @@ class ClusteringJob:
 
     Attributes:
         item_id: the item.
-        until: the window's end, ms.
-        window_end: what the centroids say as their window's end, ms: no less than what was said of the item before.
+        until: end of the window that made it due, ms.
+        window_end: the end as of which the set is asked, and which the centroids say, ms: no less than what was said of
+            the item before.
         served: one that is not served is only tidied.
         clicks_offset: offset after the last click that is in the store; what comes of the job is as of it.
         closed: windows until here are closed, ms: no click for them can come any more.
@@ -187,8 +188,8 @@ class ClusteringPool:
         """Read what a job needs of its store; a store that cannot be read ends it."""
         store, job = entry.store, entry.job
         try:
-            closed = min(job.closed, job.until)
-            entry.seeds, entry.evicted = store.merged_seeds(job.item_id, closed=closed, until=job.until)
+            closed = min(job.closed, job.window_end)
+            entry.seeds, entry.evicted = store.merged_seeds(job.item_id, closed=closed, until=job.window_end)
             entry.start = self._start(store, job.item_id) if job.served else None
         except BaseException as error:
             entry.future.set_exception(error)

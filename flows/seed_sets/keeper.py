@@ -101,6 +101,9 @@ class SeedSetOperator:
         else:
             self._clock = WindowClock(options, work.newest, work.closed, work.heard)
             self._pending = {item: window for item, window in work.pending.items() if item in items}
+            # Their centroids may have been sent before a crash: a tombstone is as of no earlier than those.
+            numbers, windows = items.find(list(self._pending)), np.fromiter(self._pending.values(), np.int64)
+            items.emitted[numbers] = np.maximum(items.emitted[numbers], windows)
         self._writer.beside = self._beside
         self._resume(work)
 
@@ -261,7 +264,8 @@ class SeedSetOperator:
             if item_id in self._running:
                 self._again.add(item_id)
             # An item that waits keeps its place, so that the longest waiting is always next and none is forgotten.
-            self._pending[item_id] = window
+            # And no window that an idle partition had reached is taken back.
+            self._pending[item_id] = max(window, self._pending.get(item_id, 0))
         metrics.RECLUSTERS.labels("shed").inc(shed)
         ends, due = np.unique(windows, return_counts=True)
         metrics.WINDOWS_CLOSED.inc(len(ends))
@@ -362,7 +366,7 @@ class SeedSetOperator:
             return []
         metrics.CENTROIDS_TIME.set_to_current_time()
         items.emitted[number], items.unsure[number] = job.window_end, False
-        self._sent[job.item_id] = job.until
+        self._sent[job.item_id] = job.window_end
         headers = self._pool.headers_of(job)
         return [OutMessage(centroids_key(self._pool.model_version, job.item_id), result.centroids, headers)]
 

@@ -71,7 +71,7 @@ class PlayedPool(ClusteringPool):
         self, store: SeedStore, job: ClusteringJob, seeds: SeedSet
     ) -> tuple[clustering.ClusteringOutcome, bytes | None]:
         given = dict(zip(seeds.users.tolist(), seeds.times.tolist(), strict=True))
-        self._told.append(Clustered(store.meta.partition, job.item_id, job.until, store.position, given))
+        self._told.append(Clustered(store.meta.partition, job.item_id, job.window_end, store.position, given))
         if not job.served:
             return "unlisted", None
         if len(seeds) < self._min_seeds:
