@@ -125,7 +125,7 @@ def _fill(settings: Settings, clicks: int) -> int:
 def _read_raw(settings: Settings, clicks: int) -> float:
     """Messages a second with the client and nothing else, from the first to the last."""
     topic = TopicNames.of(settings).clicks
-    consumer = Consumer(consumer_config(settings, **{"group.id": f"raw-{uuid4().hex}"}))
+    consumer = Consumer(consumer_config(settings, **{"group.id": f"raw-{uuid4().hex}", "enable.auto.commit": False}))
     places = [TopicPartition(topic, part, OFFSET_BEGINNING) for part in range(settings.partitions)]
     consumer.assign(places)
     first = consumer.consume(1, timeout=30.0)
