@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+from flows.seed_sets.keeper_state import OpenWork
 from flows.seed_sets.partitioners import PARTITIONERS, Partitioner
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
@@ -137,27 +138,49 @@ def _move(seeds: Path, topic: str, way: tuple[int, int], names: list[str], capac
             for partition in way
         )
         records, entries, there_already = dict(source.items()), dict(source.candidates()), dict(target.items())
+        unacked = set(source.unacked_tombstones())
+        versions = [meta.model_version for meta in (target.meta, source.meta)]
+        versions += [*target.meta.older_versions, *source.meta.older_versions]
+        older_versions = tuple(dict.fromkeys(version for version in versions if version))
+        theirs = None if source.work is None else OpenWork.decode(source.work)
+        sent = {} if theirs is None else theirs.pending
         for batch in _batches(names, records):
+            here = [name for name in batch if name in records]
             there = Changes(
-                seeds=[(name, source.seeds(name, until=0)) for name in batch if name in records],
+                seeds=[(name, source.seeds(name, until=0)) for name in here],
                 windows=[(name, clicks) for name in batch for clicks in source.open_windows(name)],
-                items={name: _both(records[name], there_already.get(name)) for name in batch if name in records},
+                items={name: _both(records[name], there_already.get(name), sent.get(name, 0)) for name in here},
                 candidates={name: entries[name] for name in batch if name in entries},
+                withdrawn=[name for name in batch if name in unacked],
             )
-            # Without a model's name the target makes all its centroids anew: those of the moved may have been due.
-            target.write(there, position=target.position, model_version="")
-            source.write(Changes(evicted=batch, candidates=dict.fromkeys(batch)), position=source.position)
-            source.write(Changes(acked=batch), position=source.position)
+            mine = None if target.work is None else OpenWork.decode(target.work)
+            target.write(
+                there,
+                position=target.position,
+                work=None if theirs is None else theirs.handed_over(here, mine).encode(),
+                # Without a model's name the target makes all its centroids anew: those of the moved may have been due.
+                model_version="",
+                older_versions=older_versions,
+            )
+            source.write(Changes(moved=batch, candidates=dict.fromkeys(batch)), position=source.position)
 
 
-def _both(one: ItemRecord, other: ItemRecord | None) -> ItemRecord:
-    """The record of a moved item; what is emitted of it next counts as later: offsets begin anew in its partition."""
+def _both(one: ItemRecord, other: ItemRecord | None, sent: int) -> ItemRecord:
+    """The record of a moved item; what is emitted of it next counts as later: offsets begin anew in its partition.
+
+    Args:
+        one: the record where it was.
+        other: the record where it goes, if it is there already.
+        sent: the window of what may have been sent of it since its record was written, ms, or 0.
+    """
     last = other or one
+    emitted = max(one.emitted, last.emitted, sent)
     return ItemRecord(
         max(one.last_click, last.last_click),
         max(one.seeds, last.seeds),
-        max(one.emitted, last.emitted) + 1,
+        emitted + 1,
         one.withdrawn and last.withdrawn,
+        one.unsure or last.unsure or emitted > 0,
     )
 
 
