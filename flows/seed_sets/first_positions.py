@@ -81,6 +81,7 @@ class FirstPositions:
             new=state.is_new and not s.addresses,
             lost=state.was_lost(partition),
             compacted=kind == "candidates",
+            grown=state.has_grown,
             topic_id=topic_id,
         )
         decided = begin_with_store(facts, partition, held, rules)
