@@ -26,6 +26,8 @@ log = get_logger(__name__)
 
 _BATCH_SEEDS = 2_000_000
 """Seeds that are moved in one write."""
+_REMOVED = ".removed-"
+"""Begins the name of a store that is being removed."""
 _WAY_OUT = "Look for a full or failing disk and start again once it is mended: nothing is lost."
 
 
@@ -59,8 +61,9 @@ def follow_partitions(state_dir: Path, topic: str, now: int, capacity: int, part
                 if why_not:
                     log.warning(f"the topic has grown, and {why_not}", topic=topic, partitions=now)
             if gone:
-                _remove_stores(seeds, now)
                 forget_partitions(state_dir, now)
+            if seeds.is_dir():
+                _remove_stores(seeds, now)
     except StoreError as error:
         raise RalmError(str(error)) from error
     except OSError as error:
@@ -104,10 +107,12 @@ def _bring_home(seeds: Path, topic: str, counts: list[int], now: int, capacity: 
 
 
 def _remove_stores(seeds: Path, now: int) -> None:
-    """Remove the stores of partitions that are no more; nothing is in them."""
+    """Remove the stores of partitions that are no more, once nothing is in them; a start that was cut off too."""
     for partition, path in _stores(seeds).items():
         if partition >= now and not _items(path):
-            shutil.rmtree(path)
+            path.rename(path.with_name(f"{_REMOVED}{path.name}"))  # half a store would be a damaged one
+    for path in seeds.glob(f"{_REMOVED}*"):
+        shutil.rmtree(path)
 
 
 def _items(path: Path) -> list[str]:

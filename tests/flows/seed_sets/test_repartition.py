@@ -2,8 +2,10 @@
 
 import errno
 import os
-from contextlib import closing
+import shutil
+from contextlib import closing, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -184,6 +186,29 @@ def test_of_a_topic_with_fewer_partitions_all_comes_home_and_the_stores_that_are
     assert begun_partitions(tmp_path, "clicks") == {0, 1, 2}
     follow_partitions(tmp_path, "clicks", 5, 100)
     assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 5) for n in NAMES}
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_a_start_that_is_cut_off_while_it_removes_stores_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    fill(tmp_path, {name: crc32(name.encode(), 4) for name in NAMES}, 4)
+    remove, removed = shutil.rmtree, []
+
+    def cut_off(path: Path) -> None:
+        if len(removed) == after - 1:
+            (path / "CURRENT").unlink(missing_ok=True)
+            msg = "cut off"
+            raise OSError(msg)
+        removed.append(remove(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(repartition, "shutil", SimpleNamespace(rmtree=cut_off))
+        with pytest.raises(RalmError, match="cut off") if after < 3 else nullcontext():
+            follow_partitions(tmp_path, "clicks", 2, 100)
+    follow_partitions(tmp_path, "clicks", 2, 100)
+    assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: crc32(n.encode(), 2) for n in NAMES}
+    assert sorted(path.name for path in (tmp_path / "seeds").iterdir()) == ["00000", "00001"]
 
 
 def test_fewer_partitions_are_refused_where_a_store_is_missing_or_nothing_tells_where_items_go(tmp_path: Path) -> None:
