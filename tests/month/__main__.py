@@ -34,6 +34,13 @@ _MOST_SHOWN = 50
     help="days between two new bundles, with a SIGKILL between them; 0: one process to the end",
 )
 @click.option("--times", type=click.IntRange(1), default=1, show_default=True, help="messages of the last third's days")
+@click.option(
+    "--spans",
+    type=click.IntRange(1),
+    default=4,
+    show_default=True,
+    help="parts of a day, each taken in before the next",
+)
 @click.option("--processes", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--rng-seed", type=click.IntRange(0), default=1, show_default=True, help="fixes all messages")
 @click.option("--broker", type=click.Choice([EMBEDDED, KAFKA]), default=EMBEDDED, show_default=True)

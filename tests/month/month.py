@@ -29,12 +29,10 @@ from .sample import Sample, files_in, on_the_broker, sums, taken
 from .traffic import SpanTraffic
 
 _PARTITIONS, _MORE_PARTITIONS = 4, 6
-_SPANS = 4
-"""A day's messages are sent in so many parts, each taken in before the next: windows of each are clustered."""
 _REQUESTS = 0.05
 _BAD = 0.01
 """Requests and bad messages to each click."""
-_CATCH_UP_S = 30.0
+_CATCH_UP_S = 120.0
 _LOOK_AGAIN_S = 0.05
 _DIM = 16
 
@@ -110,8 +108,8 @@ class Month:
         for day in range(1, self.plan.days + 1):
             if self.plan.drains(day):
                 self._change(grow=self.plan.grows(day))
-            for span in range(_SPANS):
-                if self.plan.kills(day) and span == _SPANS // 2:
+            for span in range(self.plan.spans):
+                if self.plan.kills(day) and span == self.plan.spans // 2:
                     self.cluster.kill()
                     self._start()
                 self._span(day, span)
@@ -127,9 +125,9 @@ class Month:
 
     def _span(self, day: int, span: int) -> None:
         plan, load = self.plan, self.plan.load(day)
-        since = self.start + (day - 1) * DAY + span * DAY // _SPANS
-        until = since + DAY // _SPANS
-        clicks = plan.clicks * load // _SPANS
+        since = self.start + (day - 1) * DAY + span * DAY // plan.spans
+        until = since + DAY // plan.spans
+        clicks = plan.clicks * load // plan.spans
         bad = round(_BAD * clicks)
         self.traffic.span(since, until, self._users(), clicks, round(_REQUESTS * clicks), bad)
         for notice in self.cast.said(since, until):

@@ -25,6 +25,7 @@ class Plan:
         period: days after which the same is done again (a drain with a new bundle, a SIGKILL): a third is made of whole
             periods, so that processes of the same age are compared. 0: one process from the first day to the last.
         times: how many times as many clicks, requests and bad messages the days of the last third have.
+        spans: a day's messages are sent in so many parts, each taken in before the next: windows of each are clustered.
         processes: of the flow.
     """
 
@@ -34,11 +35,12 @@ class Plan:
     rng_seed: int = 0
     period: int = 5
     times: int = 1
+    spans: int = 4
     processes: int = 1
 
     def __post_init__(self) -> None:
-        if self.days % 3 or (self.period and self.third % self.period):
-            msg = f"{self.days} days are not three parts of whole periods of {self.period} days"
+        if self.period < 0 or self.period in {1, 2} or self.days % 3 or (self.period and self.third % self.period):
+            msg = f"{self.days} days are not three parts of whole periods of {self.period} days (0, or 3 or more)"
             raise ValueError(msg)
 
     @property
@@ -60,8 +62,8 @@ class Plan:
         return bool(self.period) and day > 1 and day % self.period == 1
 
     def kills(self, day: int) -> bool:
-        """Whether there is a SIGKILL at noon."""
-        return bool(self.period) and day % self.period == (self.period + 1) // 2
+        """Whether there is a SIGKILL in the middle of a day."""
+        return bool(self.period) and day % self.period == self.period // 2 + 1
 
     def grows(self, day: int) -> bool:
         """Whether partitions are added on a day: once, before the thirds that are compared."""
