@@ -131,6 +131,8 @@ def _process(s: AllSettings) -> Iterator[Broken]:
     servers, addresses = split_list(s.bootstrap_servers), split_list(s.addresses)
     if not servers or not all(_ADDRESS.fullmatch(part) for part in servers):
         yield "bootstrap_servers must be host:port, several separated by commas", ("bootstrap_servers",)
+    if not s.group_id.strip():
+        yield "group_id must not be empty", ("group_id",)
     if not all((match := _ADDRESS.fullmatch(part)) and match[3] for part in addresses):
         yield "addresses must be host:port of every process, separated by commas", ("addresses",)
     if len(set(addresses)) < len(addresses):
