@@ -3,8 +3,8 @@
 ``nbr[u, i] = sum over the user's newest 20 items j of |S_i and S_j| / sqrt(|S_i| |S_j|)``
 
 A hash that stands in both sketches below both thresholds is a shared member (``ralm/sketch.py``). So that no sketch is
-compared with each other one, all counted hashes lie in one ascending list with the slots that have them: those of a
-user's items are looked up in it, and what is found is counted by slot.
+compared with each other one, all counted hashes lie in one ascending list with the slots that have them: those of the
+users' items are looked up in it, and a sparse product counts what is found by slot.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from ralm.sketch import SKETCH_CAPACITY, Sketch
 NEWEST_ITEMS = 20
 """A user's items that are compared with an item; all of them gain nothing."""
 _MOST_NUMBERS = 1 << 22
-"""Numbers in one intermediate array: 32 MiB of 64 bits."""
+"""Numbers in one intermediate matrix: 32 MiB with their columns."""
 _LOW = np.uint64(0xFFFFFFFF)
 _UP = np.uint64(32)
 
@@ -90,41 +90,44 @@ class LiveSketches:
             float32[R, n]; 0 where either has no sketch.
         """
         users, wide = len(start) - 1, len(targets)
-        near = np.zeros((users, wide))
-        if not wide:
-            return near.astype(np.float32)
+        near = np.zeros((users, wide), np.float32)
+        if not wide or not len(newest):
+            return near
         items, which = np.unique(newest, return_inverse=True)  # (J)
-        clicked = csr_array((np.ones(len(which)), which, start), (users, len(items))).tocsc()
-        column = np.full(len(self), -1, np.int64)
+        clicked = csr_array((np.ones(len(which), np.float32), which, start), (users, len(items))).tocsc()
+        flat = _ragged(self.hashes[items], self.counted[items])[0]
+        wanted, place = np.unique(flat, return_inverse=True)  # (W)
+        known = np.concatenate([[0], np.cumsum(self.counted[items])])
+        of_items = csr_array((np.ones(len(flat), np.float32), place, known), (len(items), len(wanted)))
+        of_targets = self._holders(wanted, targets)  # (W, n)
+        for part in _parts(np.minimum(of_items @ np.diff(of_targets.indptr), wide)):
+            near += (clicked[:, part] @ self._cosines(of_items[part] @ of_targets, items[part], targets)).toarray()
+        return near
+
+    def _holders(self, wanted: NDArray[np.uint32], targets: Ints) -> csr_array:
+        """Which targets hold each of W hashes: CSR float32[W, n]."""
+        column = np.full(len(self), -1, np.int32)
         column[targets] = np.arange(len(targets))
-        flat, owner = _ragged(self.hashes[items], self.counted[items])  # every wanted hash, and whose of the J
-        wanted = flat.astype(np.uint64) << _UP
-        first, end = np.searchsorted(self.places, wanted), np.searchsorted(self.places, wanted | _LOW, side="right")
-        found = np.bincount(owner, end - first, minlength=len(items))
-        for part in _parts(np.maximum(found, wide)):
-            mine, some = slice(*np.searchsorted(owner, [part.start, part.stop])), items[part]
-            shared = self._shared(first[mine], end[mine], owner[mine] - part.start, column, (len(some), wide))
-            shared /= np.minimum(self.tau[some][:, None], self.tau[targets])
-            shared /= np.sqrt(np.maximum(self.sizes[some], 1))[:, None]
-            near += clicked[:, part] @ shared
-        near /= np.sqrt(np.maximum(self.sizes[targets], 1))
-        return near.astype(np.float32)
-
-    def _shared(self, first: Ints, end: Ints, owner: Ints, column: Ints, shape: tuple[int, int]) -> NDArray[np.float64]:
-        """How many counted hashes items share with each column, float64[shape].
-
-        Args:
-            first: of each hash of the items where it begins among the places, int64[m].
-            end: and where it ends.
-            owner: the item of each hash.
-            column: of each slot, -1: of none.
-            shape: items and columns.
-        """
+        low = wanted.astype(np.uint64) << _UP
+        first, end = np.searchsorted(self.places, low), np.searchsorted(self.places, low | _LOW, side="right")
         counts = end - first
-        at = np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+        start = np.concatenate([[0], np.cumsum(counts)])
+        at = np.repeat(first - start[:-1], counts) + np.arange(start[-1])
         columns = column[(self.places[at] & _LOW).astype(np.int64)]
-        cells = np.repeat(owner, counts) * shape[1] + columns
-        return np.bincount(cells[columns >= 0], minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
+        held = columns >= 0
+        start = np.concatenate([[0], np.cumsum(held)])[start]
+        columns = columns[held]
+        return csr_array((np.ones(len(columns), np.float32), columns, start), (len(wanted), len(targets)))
+
+    def _cosines(self, shared: csr_array, items: Ints, targets: Ints) -> csr_array:
+        """``|S_i and S_j| / sqrt(|S_i| |S_j|)`` from how many counted hashes are shared, CSR float32[J, n]."""
+        rows = np.repeat(np.arange(len(items)), np.diff(shared.indptr))
+        tau_j, tau_i = self.tau[items].astype(np.float32), self.tau[targets].astype(np.float32)
+        length_j, length_i = (np.sqrt(np.maximum(self.sizes[s], 1)).astype(np.float32) for s in (items, targets))
+        shared.data /= np.minimum(tau_j[rows], tau_i[shared.indices])
+        shared.data /= length_j[rows]
+        shared.data /= length_i[shared.indices]
+        return shared
 
 
 def greatest_is_one(near: np.ndarray, allowed: np.ndarray) -> Floats:
