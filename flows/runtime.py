@@ -397,7 +397,7 @@ class _Partitions:
 def score_side(runtime: Runtime) -> ScoreSide:
     """Build the parts from requests to scores, and begin to load the live index."""
     s, bundle = runtime.settings, runtime.bundle
-    index = LiveIndex(bundle.form)
+    index = LiveIndex(bundle.form, sketched=s.neighbours > 0)
     topic, consumer = runtime.topic("centroids"), runtime.consumer("index")
     grown, mark = partial(runtime.watch.partitions, "centroids"), partial(runtime.marks.note, "centroids")
     loader = IndexLoader(index, topic, consumer, bundle.version, bundle.form.dim, grown, mark, s.step_over)
