@@ -50,8 +50,14 @@ from state.store.seed_store import SeedStore, StoreError
 
 log = get_logger(__name__)
 
-_STORED = ("clicks", "candidates")
+STORED = ("clicks", "candidates")
 """The topics that stores are filled from."""
+
+
+def is_mine(settings: Settings, partition: int) -> bool:
+    """Whether this process has a partition's operator, and so its store."""
+    processes, workers = len(split_list(settings.addresses)) or 1, settings.workers
+    return worker_of(partition, processes * workers) // workers == (settings.process_id if processes > 1 else 0)
 
 
 @dataclass(frozen=True)
@@ -134,7 +140,8 @@ class Runtime:
             self._is_to_end,
             mark=partial(self._mark, kind),
             known=self._known(kind),
-            mine=self._is_mine if kind in _STORED else lambda _: True,
+            may_shrink=self.settings.rebuild == "partial",
+            mine=partial(is_mine, self.settings) if kind in STORED else lambda _: True,
             open=open_,
             beat=beat,
             idle=self.idle,
@@ -165,7 +172,7 @@ class Runtime:
 
     def _begin(self, kind: str) -> FirstOffset:
         s, state = self.settings, self.state
-        if kind in _STORED:
+        if kind in STORED:
             return lambda facts, p: self.positions.begin(kind, facts, p, self.watch.topic_id(kind))
         begun = bool(state.begun.get(kind))
 
@@ -196,12 +203,6 @@ class Runtime:
         told = kind == "clicks" or (kind == "candidates" and self.state.has_candidates)
         return self.state.partitions if told else 0
 
-    def _is_mine(self, partition: int) -> bool:
-        """Whether this process has a partition's operator, and so its store."""
-        s = self.settings
-        processes = len(split_list(s.addresses)) or 1
-        return worker_of(partition, processes * s.workers) // s.workers == (s.process_id if processes > 1 else 0)
-
     def _brake(self, kind: str) -> DeadLetterBrake:
         def on_change() -> None:
             why = "; ".join(each.why for each in self.brakes.values() if each.why)
@@ -215,10 +216,15 @@ class Runtime:
         """A decoder that tells the brakes of what is refused."""
         return Decoder(self.settings, on_batch=lambda raw, refused: self.brakes[raw.kind].count(raw, refused))
 
-    def sink(self, kind: str) -> KafkaSink:
-        """The sink of a kind of topic."""
+    def sink(self, kind: str, delivered: Callable[[int, RawMessage], None] | None = None) -> KafkaSink:
+        """The sink of a kind of topic.
+
+        Args:
+            kind: what the topic is in the contract.
+            delivered: called with the partition and each message that the broker has taken.
+        """
         s = self.settings
-        return KafkaSink(kind, self.topic(kind), producer_config(s), s.delivery_timeout, self.health.beat)
+        return KafkaSink(kind, self.topic(kind), producer_config(s), s.delivery_timeout, self.health.beat, delivered)
 
 
 @dataclass(frozen=True)
@@ -264,6 +270,7 @@ def seed_side(runtime: Runtime) -> SeedSide:
     candidates = runtime.source("candidates", s.poll_batch, optional=optional, partner=clicks_topic)
 
     def follow(now: int) -> None:
+        runtime.positions.fewer = now < runtime.state.partitions
         follow_partitions(Path(s.state_dir), clicks_topic, now, s.max_seeds, s.partitioner)
 
     def after(partition: int) -> bool:
@@ -297,7 +304,7 @@ def seed_side(runtime: Runtime) -> SeedSide:
         clicks=clicks,
         candidates=candidates,
         operator=partitions.operator,
-        centroids=runtime.sink("centroids"),
+        centroids=runtime.sink("centroids", partial(runtime.marks.note, "centroids")),
         dead_letters=runtime.sink("dead_letters"),
         prepare=prepare,
         settled=settled,
@@ -367,7 +374,7 @@ class _Partitions:
     def _topics(self, partition: int) -> dict[str, TopicMark | str]:
         """By what the topics are known again, as a store's ``StoreMeta`` has it."""
         marks, centroids_id = self._runtime.marks, self._runtime.watch.topic_id("centroids")
-        found = {f"{kind}_mark": marks.of(kind, partition) for kind in _STORED}
+        found = {f"{kind}_mark": marks.of(kind, partition) for kind in STORED}
         return {**found, **({"centroids_id": centroids_id} if centroids_id else {})}
 
     def _other_centroids(self, before: str) -> bool:

@@ -480,8 +480,8 @@ class TopicReader:
 
 def message_times(
     topic: str, config: dict[str, Any], offsets: Mapping[int, int], timeout_s: float = _TIMES_S
-) -> dict[int, int]:
-    """The times of single messages, ms since the epoch; those that are not there, or do not come in time, are left out.
+) -> dict[int, int | None]:
+    """The times of single messages, ms since the epoch; None for one that is not there. What does not come is left out.
 
     Args:
         topic: the topic.
@@ -489,7 +489,7 @@ def message_times(
         offsets: of the messages, by partition.
         timeout_s: how long to wait for them all.
     """
-    found: dict[int, int] = {}
+    found: dict[int, int | None] = {}
     if not offsets:
         return found
     quiet = {"error_cb": lambda _: None, "log_level": 0, "fetch.message.max.bytes": 1024}
@@ -501,9 +501,10 @@ def message_times(
         while left and time.monotonic() < until:
             for message in consumer.consume(100, timeout=0.1):
                 partition = message.partition() or 0
-                wanted = left.pop(partition, None)
-                if wanted is not None and message.error() is None and message.offset() == wanted:
-                    found[partition] = message.timestamp()[1]
+                wanted, error = left.pop(partition, None), message.error()
+                if wanted is not None and (error is None or is_end(error)):
+                    is_it = error is None and message.offset() == wanted
+                    found[partition] = message.timestamp()[1] if is_it else None
     finally:
         close_with_timeout(consumer, topic)
     return found

@@ -1,6 +1,6 @@
 """What is still to be done of a partition, as its store holds it beside the seed sets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Self
 
 import msgspec
@@ -8,7 +8,8 @@ import numpy as np
 
 from flows.support.errors import RalmError
 from ralm.features import Ints
-from state.store.layout import WAY_OUT
+from state.store.layout import WAY_OUT, ItemRecord
+from state.store.seed_store import SeedStore
 
 _Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
@@ -73,3 +74,21 @@ class OpenWork:
             raise RalmError(msg) from error
         dirty = (wire.dirty_items, first, last)
         return cls(wire.newest, wire.closed, wire.heard, dirty, wire.pending, wire.dropped_until)
+
+
+def least_window_ends(store: SeedStore) -> dict[str, ItemRecord]:
+    """The records of a store's items, for offsets that begin anew.
+
+    Emissions of an item are ordered by window end and offset. What is emitted next says a later window end than all
+    that was, what may have been sent before a crash included, so that no offset is compared with one of before.
+
+    Raises:
+        RalmError: when what is still to be done cannot be read.
+        StoreError: when a record is damaged.
+    """
+    pending = {} if store.work is None else OpenWork.decode(store.work).pending
+    found = {}
+    for item, record in store.items():
+        last = max(record.emitted, pending.get(item, 0))
+        found[item] = replace(record, emitted=last + 1 if last else 0)
+    return found

@@ -196,8 +196,9 @@ def _differences(answers: list[dict[str, Any]], journal: Journal) -> Iterator[st
 
 
 def _made_once(journal: Journal, item: dict[str, Any]) -> bool:
+    """Whether all centroids of the item that say this window's end are the same in what a score follows from."""
     made = journal.emissions.get((item["item_id"], item["window_end"]), [])
-    return len({emission.means.tobytes() for emission in made}) <= 1
+    return len({(each.means.tobytes(), each.counts.tobytes(), each.seeds) for each in made}) <= 1
 
 
 def wrong_dead_letters(journal: Journal, allowed: Collection[Place]) -> list[str]:

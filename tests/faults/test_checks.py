@@ -1,5 +1,6 @@
 """The checks find what is wrong, and nothing where all is right."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,17 @@ def test_answers_that_differ_are_found(journal: Journal) -> None:
     first = journal.answers["r0"][0]
     journal.answers["r0"].append(first | {"scores": [first["scores"][0] | {"score": 0.7}]})
     assert len(answers(journal)) == 1
+
+
+@pytest.mark.parametrize("change", [{"seeds": 4}, {"counts": np.array([4])}, {"means": np.array([[0.5, 0.1]])}])
+def test_answers_may_differ_where_the_window_was_clustered_again_with_more_clicks(
+    journal: Journal, change: dict[str, Any]
+) -> None:
+    first = journal.answers["r0"][0]
+    journal.answers["r0"].append(first | {"scores": [first["scores"][0] | {"score": 0.7}]})
+    made = journal.emissions["item", 1000]
+    made.append(replace(made[0], **change))
+    assert not answers(journal)
 
 
 def test_wrong_dead_letters_are_found(journal: Journal) -> None:

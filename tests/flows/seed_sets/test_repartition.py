@@ -11,11 +11,12 @@ import pytest
 from store_history import uninitialised
 
 from flows.seed_sets import repartition
+from flows.seed_sets.keeper_state import OpenWork
 from flows.seed_sets.partitioners import PARTITIONERS, crc32, murmur2
 from flows.seed_sets.repartition import follow_partitions
 from flows.support.errors import RalmError
 from ralm.seed_set import SeedSet
-from state.directory import partition_counts, write_format
+from state.directory import begun_partitions, note_begun, partition_counts, write_format
 from state.store.seed_store import CandidateEntry, Changes, ItemRecord, SeedStore, StoreError
 
 NAMES = [f"item-{number}" for number in range(60)]
@@ -180,6 +181,75 @@ def test_items_go_where_their_clicks_come_now_not_where_they_came_with_the_most_
     write_format(tmp_path, partitions=[4, 6])
     follow_partitions(tmp_path, "clicks", 5, 100)  # of a topic that was made anew
     assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: crc32(n.encode(), 5) for n in NAMES}
+
+
+@pytest.mark.parametrize("partitioner", PARTITIONERS)
+def test_of_a_topic_with_fewer_partitions_all_comes_home_and_the_stores_that_are_left_over_go(
+    tmp_path: Path, partitioner: str
+) -> None:
+    choose = PARTITIONERS[partitioner]
+    fill(tmp_path, {name: choose(name.encode(), 4) for name in NAMES}, 4)
+    note_begun(tmp_path, "clicks", range(4))
+    before = found(tmp_path)
+    follow_partitions(tmp_path, "clicks", 3, 100)
+    after = found(tmp_path)
+    assert {name: place for name, (place, _, _) in after.items()} == {n: choose(n.encode(), 3) for n in NAMES}
+    assert {name: rest for name, (_, *rest) in after.items()} == {name: rest for name, (_, *rest) in before.items()}
+    assert sorted(path.name for path in (tmp_path / "seeds").iterdir()) == ["00000", "00001", "00002"]
+    assert partition_counts(tmp_path) == [3], "the state knows three now, and takes them for all there were"
+    assert begun_partitions(tmp_path, "clicks") == {0, 1, 2}
+    follow_partitions(tmp_path, "clicks", 5, 100)
+    assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 5) for n in NAMES}
+
+
+def test_fewer_partitions_are_refused_where_a_store_is_missing_or_nothing_tells_where_items_go(tmp_path: Path) -> None:
+    fill(tmp_path, {name: crc32(name.encode(), 4) for name in NAMES}, 4)
+    aside = (tmp_path / "seeds" / "00003").rename(tmp_path / "aside")
+    before = found(tmp_path)
+    write_format(tmp_path, partitions=[4])
+    with pytest.raises(RalmError, match=r"has 2 partitions, and had 4: the stores of partitions 3 are not in this"):
+        follow_partitions(tmp_path, "clicks", 2, 100)
+    assert found(tmp_path) == before
+    aside.rename(tmp_path / "seeds" / "00003")
+    follow_partitions(tmp_path, "clicks", 2, 100)
+    assert len(found(tmp_path)) == len(NAMES)
+    odd = tmp_path / "odd"
+    fill(odd, {name: number % 4 for number, name in enumerate(NAMES)}, 4)
+    before = found(odd)
+    with pytest.raises(RalmError, match="nothing tells where its producers send an item"):
+        follow_partitions(odd, "clicks", 2, 100)
+    assert found(odd) == before
+
+
+def test_a_tombstone_that_was_not_delivered_moves_with_its_item(tmp_path: Path) -> None:
+    fill(tmp_path, {name: crc32(name.encode(), 4) for name in NAMES}, 4)
+    name = next(n for n in NAMES if crc32(n.encode(), 4) == 3)
+    dropped = next(n for n in map(str, range(99)) if crc32(n.encode(), 4) == 3)
+    with closing(SeedStore.open(tmp_path / "seeds" / "00003", topic="clicks", partition=3, capacity=100)) as store:
+        gone = {name: ItemRecord(2000, 3, 7001, withdrawn=True)}
+        store.write(Changes(withdrawn=[name, dropped], items=gone), position=60)
+    follow_partitions(tmp_path, "clicks", 3, 100)
+    unacked = {}
+    for path in sorted((tmp_path / "seeds").iterdir()):
+        with closing(SeedStore.inspect(path)) as store:
+            unacked |= dict.fromkeys(store.unacked_tombstones(), store.meta.partition)
+    assert unacked == {n: crc32(n.encode(), 3) for n in (name, dropped)}
+
+
+def test_what_is_emitted_of_a_moved_item_next_is_later_than_what_may_have_been_sent(tmp_path: Path) -> None:
+    name = next(n for n in NAMES if crc32(n.encode(), 2) != crc32(n.encode(), 3))
+    fill(tmp_path, {name: crc32(name.encode(), 2)}, 2)
+    home = crc32(name.encode(), 2)
+    none = np.zeros(0, np.int64)
+    with closing(
+        SeedStore.open(tmp_path / "seeds" / f"{home:05d}", topic="clicks", partition=home, capacity=9)
+    ) as store:
+        work = OpenWork(9000, 8000, None, ([], none, none), {name: 8000})
+        store.write(Changes(items={name: ItemRecord(2000, 1, 7000)}), position=60, work=work.encode())
+    follow_partitions(tmp_path, "clicks", 3, 100)
+    there = tmp_path / "seeds" / f"{crc32(name.encode(), 3):05d}"
+    with closing(SeedStore.inspect(there)) as store:
+        assert dict(store.items())[name] == ItemRecord(2000, 1, 8001, unsure=True)
 
 
 def test_a_start_that_cannot_write_the_note_leaves_it_as_it_was(
