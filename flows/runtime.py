@@ -4,7 +4,7 @@ A builder opens what its side needs, and ``close`` of the side releases it; the 
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from flows.scoring.enricher import Enricher
 from flows.scoring.index_loader import IndexLoader
 from flows.scoring.live_index import LiveIndex
 from flows.seed_sets.clustering import ClusteringPool
-from flows.seed_sets.emitted_before import note_emitted
+from flows.seed_sets.emitted_before import EmittedBefore, note_emitted
 from flows.seed_sets.first_positions import FirstPositions
 from flows.seed_sets.item_homes import ItemHomes
 from flows.seed_sets.keeper import SeedSetOperator
@@ -287,7 +287,7 @@ def seed_side(runtime: Runtime) -> SeedSide:
             for partition in mine[kind]:
                 runtime.positions.begin(kind, source.facts, partition, runtime.watch.topic_id(kind))
         runtime.positions.fix(mine["clicks"])
-        partitions.prepare(mine["clicks"])
+        partitions.prepare({partition: clicks.facts.bounds(partition)[1] for partition in mine["clicks"]})
 
     def settled() -> None:
         partitions.settled()
@@ -320,23 +320,28 @@ class _Partitions:
         self._settings, self._topic, self._folder = runtime.settings, runtime.topic("clicks"), runtime.seeds_dir()
         self._nothing_emitted = False
         self._emitted: dict[str, int] = {}
+        self._clicks_ends: Mapping[int, int] = {}
         headers = EventHeaders.by_settings("centroids", runtime.bundle.version, runtime.settings)
         self._pool = ClusteringPool(runtime.bundle, runtime.settings, headers=headers)
         self._stores: list[SeedStore] = []
         self._operators: list[SeedSetOperator] = []
         self._homes = ItemHomes(self._topic)
 
-    def prepare(self, mine: Sequence[int]) -> None:
-        """Look whether the centroids topic holds anything; and what, where a store of ``mine`` is filled anew.
+    def prepare(self, clicks_ends: Mapping[int, int]) -> None:
+        """Look whether the centroids topic holds anything; and what, where a store is filled anew.
+
+        Args:
+            clicks_ends: the partitions of this process, and where their clicks end.
 
         Raises:
             RalmError: when the broker does not say.
         """
+        self._clicks_ends = clicks_ends
         topic = self._runtime.topic("centroids")
         probe = BrokerProbe(self._runtime.consumer("centroids"))
         bounds = probe.bounds(topic, probe.partitions(topic)[topic])
         self._nothing_emitted = all(first == end for first, end in bounds.values())
-        if not self._nothing_emitted and any(self._runtime.state.is_anew(partition) for partition in mine):
+        if not self._nothing_emitted and any(map(self._runtime.state.is_anew, clicks_ends)):
             messages = read_to_end(self._settings, topic)
             note_emitted(messages, self._runtime.bundle.version, self._emitted)
             log.info("a store is filled anew; what was emitted before is known", items=len(self._emitted))
@@ -354,11 +359,17 @@ class _Partitions:
             self._settings,
             topics=partial(self._topics, partition),
             emit_all=self._nothing_emitted or self._other_centroids(store.meta.centroids_id),
-            emitted_before=self._emitted if self._runtime.state.is_anew(partition) and self._emitted else None,
+            emitted_before=self._emitted_before(partition),
         )
         made.join(self._homes)
         self._operators.append(made)
         return made
+
+    def _emitted_before(self, partition: int) -> EmittedBefore | None:
+        end = self._clicks_ends.get(partition)
+        if end is None or not self._emitted or not self._runtime.state.is_anew(partition):
+            return None
+        return EmittedBefore(self._emitted, end)
 
     def _topics(self, partition: int) -> dict[str, TopicMark | str]:
         """By what the topics are known again, as a store's ``StoreMeta`` has it."""
@@ -393,7 +404,7 @@ class _Partitions:
 def score_side(runtime: Runtime) -> ScoreSide:
     """Build the parts from requests to scores, and begin to load the live index."""
     s, bundle = runtime.settings, runtime.bundle
-    index = LiveIndex(bundle.form)
+    index = LiveIndex(bundle.form, sketched=s.neighbours > 0)
     topic, consumer = runtime.topic("centroids"), runtime.consumer("index")
     grown, mark = partial(runtime.watch.partitions, "centroids"), partial(runtime.marks.note, "centroids")
     loader = IndexLoader(index, topic, consumer, bundle.version, bundle.form.dim, grown, mark, s.step_over)

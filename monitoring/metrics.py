@@ -195,6 +195,10 @@ INDEX_WINDOW_END = _gauge(
     "ralm_index_newest_window_end_timestamp_seconds",
     "The newest window end among the live index's centroids, event time, seconds.",
 )
+INDEX_UNSKETCHED = _gauge(
+    "ralm_index_unsketched_items",
+    "Items in the live index whose centroids have no sketch, of which neighbours says nothing; 0 without that setting.",
+)
 REQUESTS = _counter("ralm_requests_total", "Requests answered, by status.", at_0={"status": REQUEST_STATUSES})
 PAIRS = _counter("ralm_scored_pairs_total", "Pairs of user and item scored.")
 COLD = _counter("ralm_cold_answers_total", "Answers that name at least one cold item.")

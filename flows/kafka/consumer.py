@@ -16,6 +16,7 @@ from flows.kafka.errors import (
     ends_a_flow,
     is_end,
     is_gone,
+    is_of_group,
     is_oversized,
     is_unreadable,
     no_topic,
@@ -41,6 +42,7 @@ _GONE_S = 60.0
 """So long an offset beyond the partition's end is asked for again: a new leader may lag."""
 _ASK_AGAIN_S = 1.0
 _CLOSE_TIMEOUT_S = 3.0
+_SOURCE = "source"
 _TIMES_S = 5.0
 
 
@@ -95,7 +97,7 @@ class TopicReader:
         config: librdkafka's settings.
         poll: most messages a poll takes; what waits to be taken is bounded by a few times as many.
         clock: seconds that never go back.
-        client: what the metrics call it.
+        client: what the metrics call it; a source, which commits to the group, unless another.
         step_over: which batches that cannot be read are stepped over: ``none``, ``oversized`` or ``all``.
     """
 
@@ -105,7 +107,7 @@ class TopicReader:
         config: dict[str, Any],
         poll: int,
         clock: Callable[[], float] = time.monotonic,
-        client: str = "source",
+        client: str = _SOURCE,
         step_over: str = "none",
     ) -> None:
         self.topic = topic
@@ -343,11 +345,19 @@ class TopicReader:
                 continue
             outage_log.answered()
 
+    def _group_refused(self, error: KafkaError) -> None:
+        """A source waits until it may commit again; who commits nothing needs no group."""
+        if self._client == _SOURCE:
+            group = f"the group {self._config.get('group.id')}"
+            self._on_error(error, f"{self.topic}{waiting_for(error, 'Read', group)}")
+
     def _fail_or_wait(self, error: KafkaError, partition: int, mine: _Partition) -> None:
         where = f"{self.topic}[{partition}] at offset {mine.fetched}"
         if is_unreadable(error) and self._steps(error, partition, mine):
             return
-        if is_gone(error):
+        if is_of_group(error):
+            self._group_refused(error)
+        elif is_gone(error):
             self._is_gone(error, partition, mine)
         elif is_unreadable(error) and self._unreadable_for(mine) > _UNREADABLE_S:
             mine.failure = (

@@ -15,6 +15,7 @@ import numpy as np
 from flows.config.limits import MAX_IDENTIFIER_BYTES
 from flows.messages.rejects import InvalidMessage, classify_error, classify_json_error
 from flows.messages.types import MAX_NUMBER, Candidate, Centroids, Click, Request, Scores
+from ralm.sketch import SKETCH_CAPACITY
 
 SCHEMA_VERSION: Final = "1"
 _SHORT: Final = MAX_IDENTIFIER_BYTES // 4 + 1
@@ -31,8 +32,9 @@ _M = TypeVar("_M")
 MAX_VALUE_BYTES: Final = 900_000
 """Most bytes of the value of an answer or of centroids: key and headers fit beside it into 1,000,000, the least that
 the producer's ``message.max.bytes`` is, and a topic takes that unless somebody has set it lower."""
-_CENTROIDS_ROOM: Final = 2_000
-"""Bytes of a message of centroids besides its vectors and counts, and more: identifiers of 256 bytes, names, times."""
+_CENTROIDS_ROOM: Final = 2_000 + 4 * SKETCH_CAPACITY
+"""Bytes of a message of centroids besides its vectors and counts, and more: identifiers of 256 bytes, names, times, and
+the sketch, whether there is one or not."""
 _COUNT_BYTES: Final = 9
 
 
@@ -157,6 +159,21 @@ def _check_centroids(message: Centroids) -> None:
     for numbers in (message.centroids_array(), message.global_array()):
         if not (np.abs(numbers) <= MAX_NUMBER).all():  # NaN is not either
             raise InvalidMessage("wrong_type", f"a number is not finite, or beyond {MAX_NUMBER:g}")
+    _check_sketch(message)
+
+
+def _check_sketch(message: Centroids) -> None:
+    """See that a sketch is one of so many seeds; whose it is only its maker knows."""
+    size, rest = divmod(len(message.sketch), 4)
+    if rest or size > SKETCH_CAPACITY:
+        raise InvalidMessage(
+            "wrong_type", f"a sketch of {len(message.sketch)} bytes; it has 4 for each of {SKETCH_CAPACITY} or fewer"
+        )
+    if size > message.seeds:
+        raise InvalidMessage("wrong_type", f"a sketch of {size} members, but {message.seeds} seeds")
+    hashes = message.sketch_array()
+    if not (hashes[1:] > hashes[:-1]).all():
+        raise InvalidMessage("wrong_type", "the hashes of the sketch are not ascending, or not distinct")
 
 
 def centroids_key(model_version: str, item_id: str) -> bytes:
@@ -209,7 +226,7 @@ def most_clusters(dim: int) -> int:
     """The most centroids of ``dim`` numbers that certainly fit into a message (0: not even one does).
 
     >>> most_clusters(128)
-    1722
+    1721
     """
     return max(0, (MAX_VALUE_BYTES - _CENTROIDS_ROOM - 4 * dim) // (4 * dim + _COUNT_BYTES))
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from flows.config.groups import MAX_CLUSTERS, MAX_PRIOR
 from flows.config.limits import MAX_IDENTIFIER_BYTES, MAX_TIME, MIN_EVENT_TIME
 from flows.messages.rejects import Reason
+from ralm.sketch import SKETCH_CAPACITY, Hashes
 
 MAX_CANDIDATE_BYTES: Final = MAX_IDENTIFIER_BYTES + 3
 """Most bytes of a candidate in a request, with its quotes and a comma."""
@@ -80,17 +81,30 @@ class ScoredItem(msgspec.Struct, frozen=True, gc=False):
     item_id: str
     score: Annotated[
         float,
-        Meta(description="alpha global_part + beta local_part + prior log(1 + seeds) + activity log(1 + clicks)"),
+        Meta(
+            description="alpha global_part + beta local_part + prior log(1 + seeds) + activity log(1 + clicks) + "
+            "neighbours neighbours_part"
+        ),
     ]
     global_part: Cosine
     local_part: Cosine
     window_end: Annotated[Time, Meta(description="of the centroids it was made with, milliseconds since the epoch")]
+    neighbours_part: (
+        Annotated[
+            float,
+            Meta(
+                description="how many seeds the item shares with the user's newest items; 1 is the most among the "
+                "items that the user had not clicked; left out where the flow's setting neighbours is 0"
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
 
 
 class Scores(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The answer to a request; key: user_id. Answers to one request_id are to the same question: keep one.
 
-    Every field but truncated is always there; lists may be empty.
+    Every field is always there but truncated, and of a score neighbours_part; lists may be empty.
     """
 
     request_id: str
@@ -134,6 +148,13 @@ class Centroids(msgspec.Struct, frozen=True, rename={"global_": "global"}):
     clicks_offset: Annotated[
         Count, Meta(description="offset of the clicks topic after the last click that it takes into account")
     ] = 0
+    sketch: Annotated[
+        bytes,
+        Meta(
+            description="the smallest hashes of the seeds, ascending little-endian uint32 in a MessagePack bin, at "
+            f"most {SKETCH_CAPACITY}; empty: none, as with the flow's setting sketches at false"
+        ),
+    ] = b""
 
     @classmethod
     def of(
@@ -163,6 +184,10 @@ class Centroids(msgspec.Struct, frozen=True, rename={"global_": "global"}):
             clicks_offset,
         )
 
+    def with_sketch(self, hashes: Hashes) -> "Centroids":
+        """The same with a sketch of the seeds, uint32[n]."""
+        return msgspec.structs.replace(self, sketch=hashes.astype("<u4").tobytes())
+
     def centroids_array(self) -> NDArray[np.float32]:
         """float32[k, h]."""
         return np.frombuffer(self.centroids, "<f4").reshape(self.k, self.h)
@@ -170,6 +195,10 @@ class Centroids(msgspec.Struct, frozen=True, rename={"global_": "global"}):
     def global_array(self) -> NDArray[np.float32]:
         """float32[h]."""
         return np.frombuffer(self.global_, "<f4")
+
+    def sketch_array(self) -> Hashes:
+        """uint32[n], ascending; empty where there is none."""
+        return np.frombuffer(self.sketch, "<u4")
 
 
 _DIGITS = Annotated[str, Meta(pattern="^[0-9]+$")]

@@ -1,11 +1,26 @@
 """What the centroids topic holds already, for a store that is filled anew in place of a lost one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from flows.messages.batches import RawMessage, UnreadableHeaders, headers_of
 from flows.messages.codec import decode_centroids, split_centroids_key
 from flows.messages.emission_order import order_of_centroids, order_of_tombstone
 from flows.messages.rejects import InvalidMessage
+
+
+@dataclass(frozen=True)
+class EmittedBefore:
+    """What was emitted of a partition's items before its store was made.
+
+    Attributes:
+        items: by item the greatest window end that the centroids topic says, ms (``note_emitted``).
+        clicks_end: where the partition's clicks ended when the process started: a store that holds those before it has
+            caught up, whatever the clocks say.
+    """
+
+    items: Mapping[str, int] = field(default_factory=dict)
+    clicks_end: int = 0
 
 
 def note_emitted(messages: Iterable[RawMessage], model_version: str, found: dict[str, int]) -> None:

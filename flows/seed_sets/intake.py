@@ -5,7 +5,7 @@ and from nothing else, so that taking the same clicks in again, from a crash or 
 sets; the candidates topic decides only what is served.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,7 +58,8 @@ class SeedSetWriter:
         position: the offset after the last click that was taken in.
         candidates: the same of the candidates topic.
         emitted_before: what the centroids topic holds of items that are not known yet: the greatest window end, ms.
-        last_emitted: of items that were dropped and whose tombstones are not made yet, as in ``ItemTable.emitted``.
+        dropped_until: the greatest ``ItemTable.emitted`` of all items that were dropped, ms. What is said of one after
+            that is as of no earlier, and as of later once it is born again, though idleness was ahead of the clicks.
         beside: asked at each write for what else is written: arguments of ``SeedStore.write``.
         on_new: called with each item whose first click has come.
     """
@@ -75,8 +76,8 @@ class SeedSetWriter:
         self._told = False
         self.registry = CandidateRegistry(store.candidates(), options.max_listings)
         self._changes.candidates.update(dict.fromkeys(self.registry.forget()))
-        self.emitted_before: dict[str, int] = {}
-        self.last_emitted: dict[str, int] = {}
+        self.emitted_before: Mapping[str, int] = {}
+        self.dropped_until = 0
         self.items = ItemTable()
         for item_id, record in store.items():
             number = self._new(item_id)
@@ -145,7 +146,7 @@ class SeedSetWriter:
             if kept.any()
         ]
         self._changed.difference_update(numbers.tolist())
-        self.last_emitted.update(zip(item_ids, self.items.emitted[numbers].tolist(), strict=True))
+        self.dropped_until = max(self.dropped_until, int(self.items.emitted[numbers].max()))
         for item_id in item_ids:
             self.items.forget(item_id)
             self._changes.centroids.pop(item_id, None)
@@ -211,7 +212,7 @@ class SeedSetWriter:
         known = self.items.find(batch.item_ids)
         for place in np.flatnonzero(known < 0).tolist():
             self.on_new(batch.item_ids[place])
-            known[place] = self._new(batch.item_ids[place])
+            known[place] = self._new(batch.item_ids[place], clock.closed)
         numbers = known[batch.items]
         closes, late = clock.window_ends(batch.times)
         self._buffer.append((numbers, batch.users, batch.times, closes, clock.own_ends(batch.times)))
@@ -220,12 +221,20 @@ class SeedSetWriter:
         self._changed.update(np.unique(numbers).tolist())
         return late
 
-    def _new(self, item_id: str) -> int:
-        """A number for an item that has none, with what the topics of candidates and of centroids say."""
+    def _new(self, item_id: str, closed: int = 0) -> int:
+        """A number for an item that has none, with what the topics of candidates and of centroids say.
+
+        Args:
+            item_id: the item.
+            closed: end of the last closed window, ms.
+        """
         number, emitted = self.items.number(item_id), self.emitted_before.get(item_id)
         self.items.expires_at[number] = self.registry.expires_at(item_id)
+        if self.dropped_until > closed:  # it may be one of those
+            self.items.emitted[number] = self.dropped_until + 1
         if emitted is not None:
-            self.items.emitted[number], self.items.unsure[number] = emitted + 1, True
+            self.items.emitted[number] = max(emitted + 1, int(self.items.emitted[number]))
+            self.items.unsure[number] = True
         return number
 
     def _room(self, batch: ClickBatch) -> int:

@@ -16,8 +16,8 @@ class ItemTable:
     Attributes:
         last_click: event time of the newest click, int64[capacity], ms.
         seeds: seeds at the last merge, int64[capacity].
-        emitted: the least window end that its next message may say, int64[capacity], ms: that of its last centroids,
-            or 1 ms after that of its last tombstone; or 0.
+        emitted: the least window end that its next message may say, int64[capacity], ms: that as of which it was last
+            clustered, or 1 ms after that of its last tombstone; or 0.
         expires_at: what the candidates topic says of it, int64[capacity]: see ``CandidateRegistry.expires_at``.
         withdrawn: whether it is served no more, bool[capacity].
         unsure: whether the topic may hold centroids of it that the store does not know of, bool[capacity].

@@ -22,6 +22,7 @@ class _Wire(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     dirty_from: bytes
     dirty_to: bytes
     pending: dict[str, _Natural]
+    dropped_until: _Natural = 0
 
 
 _decoder = msgspec.msgpack.Decoder(_Wire)
@@ -38,6 +39,7 @@ class OpenWork:
         heard: the clock when the newest message came, ms, or None.
         dirty: items touched since their clustering, with the first and last window that did: int64[n] each, ms.
         pending: items of closed windows whose centroids may not have been delivered yet, with their window.
+        dropped_until: the greatest window end that was said of an item which was dropped since, ms.
     """
 
     newest: int | None
@@ -45,12 +47,14 @@ class OpenWork:
     heard: int | None
     dirty: tuple[list[str], Ints, Ints]
     pending: dict[str, int]
+    dropped_until: int = 0
 
     def encode(self) -> bytes:
         """As MessagePack."""
         items, first, last = self.dirty
         columns = (first.astype("<i8").tobytes(), last.astype("<i8").tobytes())
-        return _encoder.encode(_Wire(self.newest, self.closed, self.heard, items, *columns, self.pending))
+        times = (self.newest, self.closed, self.heard)
+        return _encoder.encode(_Wire(*times, items, *columns, self.pending, self.dropped_until))
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -68,7 +72,8 @@ class OpenWork:
         except (msgspec.DecodeError, ValueError, TypeError) as error:
             msg = f"what a store says is still to be done cannot be read: {error}. {WAY_OUT}"
             raise RalmError(msg) from error
-        return cls(wire.newest, wire.closed, wire.heard, (wire.dirty_items, first, last), wire.pending)
+        dirty = (wire.dirty_items, first, last)
+        return cls(wire.newest, wire.closed, wire.heard, dirty, wire.pending, wire.dropped_until)
 
 
 def least_window_ends(store: SeedStore) -> dict[str, ItemRecord]:

@@ -176,10 +176,17 @@ def _move(seeds: Path, topic: str, way: tuple[int, int], names: list[str], capac
                 candidates={name: entries[name] for name in batch if name in entries},
                 withdrawn=[name for name in batch if name in unacked],
             )
-            # Without a model's name the target makes all its centroids anew: those of the moved may have been due.
-            target.write(there, position=target.position, model_version="")
+            # Without a model's name the target makes all its centroids anew: those of the moved may have been due. The
+            # models are older ones then, whose centroids are taken back in their time.
+            target.write(there, position=target.position, model_version="", older_versions=_models(target, source))
             source.write(Changes(evicted=batch, candidates=dict.fromkeys(batch)), position=source.position)
             source.write(Changes(acked=batch), position=source.position)
+
+
+def _models(*stores: SeedStore) -> tuple[str, ...]:
+    """The models whose centroids of the stores' items may be in the topic, the newest first."""
+    named = [version for store in stores for version in (store.meta.model_version, *store.meta.older_versions)]
+    return tuple(dict.fromkeys(version for version in named if version))
 
 
 def _both(one: ItemRecord, other: ItemRecord | None) -> ItemRecord:

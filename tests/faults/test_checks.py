@@ -37,7 +37,7 @@ def journal() -> Journal:
     """What a good flow has made of the oracle's clicks and one request."""
     made = Journal.__new__(Journal)  # without a broker
     mean = np.mean([*VECTORS.values()], axis=0, keepdims=True).astype(np.float64)
-    emission = Emission("item", 1000, 3, np.array([3]), mean, mean[0])
+    emission = Emission("v", "item", 1000, 3, np.array([3]), mean, mean[0])
     made.last = {"item": emission}
     made.emissions = {("item", 1000): [emission]}
     made.requests = {"r0": (5000, {"request_id": "r0", "user_id": "a"})}
@@ -100,7 +100,9 @@ def test_a_store_that_is_behind_is_found(oracle: Oracle) -> None:
 )
 def test_wrong_centroids_are_found(oracle: Oracle, journal: Journal, change: dict[str, Any]) -> None:
     good = journal.last["item"]
-    usual = {name: getattr(good, name) for name in ("item", "window_end", "seeds", "counts", "means", "embedding")}
+    usual = {
+        name: getattr(good, name) for name in ("version", "item", "window_end", "seeds", "counts", "means", "embedding")
+    }
     journal.last["item"] = Emission(**(usual | change))
     assert len(wrong_centroids(journal, oracle, VECTORS, 2)) == 1
 

@@ -75,6 +75,7 @@ def centroids_bytes(rng: Random) -> bytes:
         "h": h,
         "centroids": data[: 4 * k * h],
         "global": data[4 * k * h :],
+        "sketch": _sketch(rng),
     }
     if rng.random() < 0.5:
         name = rng.choice(list(found))
@@ -108,6 +109,13 @@ def time(rng: Random) -> bytes:
     """A time as JSON text."""
     likely = (0, 1_764_000_000, 10**11, 1_764_000_000_000, MAX_EXPIRY, MAX_TIME)
     return str(rng.choice(likely) if rng.random() < 0.9 else number(rng)).encode()
+
+
+def _sketch(rng: Random) -> bytes:
+    """A sketch, or what is none: too long, unsorted, with a part of a hash at its end."""
+    hashes = [rng.randrange(2**32) for _ in range(rng.choice((0, 0, 1, 5, 127, 128, 129, 200)))]
+    hashes = sorted(hashes) if rng.random() < 0.8 else hashes
+    return struct.pack(f"<{len(hashes)}I", *hashes) + (rng.randbytes(1) if rng.random() < 0.05 else b"")
 
 
 def _in_64_bits(found: int) -> int:
@@ -147,6 +155,8 @@ def _centroids_hold(message: Centroids) -> None:
     assert len(message.counts) == message.k >= 1
     assert min(message.counts) >= 0
     assert np.isfinite(message.centroids_array()).all()
+    assert len(message.sketch_array()) <= min(128, message.seeds)
+    assert (np.diff(message.sketch_array().astype(np.int64)) > 0).all()
     assert 0 <= message.window_end <= MAX_TIME
 
 

@@ -19,7 +19,7 @@ from flows.messages.event_headers import EventHeaders
 from flows.messages.types import Centroids
 from flows.seed_sets import clustering
 from flows.seed_sets.clustering import ClusteringJob, ClusteringPool, ClusteringResult
-from flows.seed_sets.emitted_before import note_emitted
+from flows.seed_sets.emitted_before import EmittedBefore, note_emitted
 from flows.seed_sets.keeper import SeedSetOperator
 from ralm.seed_set import SeedSet
 from state.store.changes import Changes
@@ -157,11 +157,12 @@ class Process:
         if begun["clicks"].anew:  # as FirstPositions.fix does
             first = {"resume": begun["clicks"].offset, "resume_candidates": NOTHING_SETTLED}
             store.write(Changes(), position=begun["clicks"].offset, **first)
-        emitted: dict[str, int] | None = None
+        emitted: EmittedBefore | None = None
         if meta is None or not meta.model_version or meta.replaces:  # as the process looks when it starts
             records = (record for log in world.topics["centroids"].logs for record in log if record is not None)
-            note_emitted(records, self.pool.model_version, emitted := {})
-        operator = SeedSetOperator(store, self.pool, self._settings, emitted_before=emitted or None)
+            note_emitted(records, self.pool.model_version, items := {})
+            emitted = EmittedBefore(items, readers["clicks"].bounds(number)[1]) if items else None
+        operator = SeedSetOperator(store, self.pool, self._settings, emitted_before=emitted)
         parts = {
             kind: PartitionReader(
                 SourceOptions(

@@ -121,6 +121,9 @@ class _Schedule:
         played_time.monotonic, played_time.time_ns = clock.monotonic, clock.time_ns
         self.disks = [Disk() for _ in range(self.partitions)]
         self.bad: set[tuple[str, int, int]] = set()
+        # By partition what was compacted away of the candidates after it was read. It holds until the store is lost,
+        # though what followed it may be bad.
+        self.remembered: list[list[Record]] = [[] for _ in range(self.partitions)]
         self.versions = 1
         self.crashes_left = rng.choice([0, 1, 3, 6])
         self.steps: int | None = None
@@ -165,9 +168,10 @@ class _Schedule:
     def _between_lives(self, *, crashes: bool) -> None:
         """What happens before a start, and when the process will die."""
         rng = self.rng
-        for disk in self.disks:
+        for number, disk in enumerate(self.disks):
             if disk.meta() is not None and rng.random() < 0.05:
                 disk.lose()
+                self.remembered[number].clear()
                 self.outcome.count("stores lost")
         if rng.random() < 0.2:
             self.versions += 1
@@ -189,8 +193,11 @@ class _Schedule:
             self.outcome.count("power cuts")
             for disk in self.disks:
                 disk.power_cut(rng)
-        for disk in self.disks:
+        for number, disk in enumerate(self.disks):
             disk.crash_at = None
+            meta = disk.meta()
+            read = 0 if meta is None else meta.candidates
+            self.remembered[number] = [record for record in self.remembered[number] if record._offset < read]
 
     def _step(self) -> None:
         if self.steps is not None:
@@ -204,6 +211,8 @@ class _Schedule:
         part = self.rng.choice(process.parts)
         if kind in ("poll", "apply", "collect", "epoch"):
             self._work(kind, process, part)
+        elif kind == "compact":
+            self._compact(process)
         else:
             getattr(self, f"_{kind}")()
 
@@ -234,9 +243,15 @@ class _Schedule:
         self.world.topics["centroids"].grow(self.rng.randrange(1, 3))
         self.outcome.count("growth")
 
-    def _compact(self) -> None:
-        topic = self.world.topics[self.rng.choice(["candidates", "centroids"])]
-        topic.compact(self.rng.randrange(len(topic.logs)))
+    def _compact(self, process: Process) -> None:
+        kind = self.rng.choice(["candidates", "centroids"])
+        topic = self.world.topics[kind]
+        partition = self.rng.randrange(len(topic.logs))
+        gone = topic.compact(partition)
+        if kind == "candidates":
+            part = process.parts[partition]
+            read = max(part.candidates.position, part.store.meta.candidates)
+            self.remembered[partition] += [record for record in gone if record._offset < read]
 
     def _deliver(self) -> None:
         self.world.deliver(self.rng.randint(0, len(self.world.waiting)))  # the producer sends in the background
@@ -313,9 +328,11 @@ class _Schedule:
     # What must hold
 
     def _good(self, kind: str, partition: int) -> list[Record]:
-        """The good messages of a partition that are there."""
-        log = self.world.topics[kind].logs[partition]
-        return [r for r in log if r is not None and (kind, partition, r._offset) not in self.bad]
+        """The good messages of a partition that are there, or were when they were read into its store."""
+        there = [record for record in self.world.topics[kind].logs[partition] if record is not None]
+        if kind == "candidates":
+            there = sorted([*there, *self.remembered[partition]], key=lambda record: record._offset)
+        return [record for record in there if (kind, partition, record._offset) not in self.bad]
 
     def _models(self) -> Iterator[Model]:
         for partition in range(self.partitions):

@@ -82,13 +82,14 @@ class Topic:
         """Add partitions."""
         self.logs += [[] for _ in range(partitions)]
 
-    def compact(self, partition: int) -> None:
-        """Keep the last record of each key; the last record of all stays."""
+    def compact(self, partition: int) -> list[Record]:
+        """Keep the last record of each key; returns those that go."""
         log = self.logs[partition]
-        last = {record.key(): record.offset() for record in log if record is not None}
-        self.logs[partition] = [
-            record if record is not None and last[record.key()] == record.offset() else None for record in log
-        ]
+        last = {record.key(): record._offset for record in log if record is not None}
+        gone = [record for record in log if record is not None and last[record.key()] != record._offset]
+        for record in gone:
+            log[record._offset] = None
+        return gone
 
 
 class World:

@@ -117,11 +117,13 @@ def _table(answer: Scores, known: BundleItems | None) -> Table:
     table.add_column("item")
     if any(titles):
         table.add_column("title")
-    for name in ("score", "global", "local"):
+    with_neighbours = any(item.neighbours_part is not msgspec.UNSET for item in answer.scores)
+    for name in ("score", "global", "local", *(["neighbours"] if with_neighbours else [])):
         table.add_column(name, justify="right")
     table.add_column("centroids of")
     for place, (item, title) in enumerate(zip(answer.scores, titles, strict=True), 1):
-        numbers = (f"{value:.3f}" for value in (item.score, item.global_part, item.local_part))
+        parts = (item.score, item.global_part, item.local_part, item.neighbours_part)
+        numbers = (f"{value:.3f}" for value in parts if value is not msgspec.UNSET)
         made = datetime.fromtimestamp(item.window_end / 1000, UTC).strftime("%Y-%m-%d %H:%M")
         table.add_row(str(place), item.item_id, *([title] if any(titles) else []), *numbers, made)
     return table

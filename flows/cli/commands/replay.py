@@ -10,6 +10,7 @@ from flows.admin.replay_files import Door, Events, load_clicks, load_requests
 from flows.cli.options import OnceCommand, with_settings
 from flows.config.settings import Settings
 from flows.kafka.producer import Producer
+from flows.kafka.tool_rights import require_rights
 from flows.kafka.topics import TopicNames
 from flows.support.errors import ConfigError
 from flows.support.progress import bars
@@ -56,9 +57,8 @@ def command(settings: Settings, clicks: Path | None, requests: Path | None, spee
             streams.append(load_requests(requests, names.requests, door, shown.counter(f"checking {requests.name}")))
         if clicks is not None:
             streams.append(load_clicks(clicks, names.clicks, door, shown.counter(f"checking {clicks.name}")))
-        producer.check_topics(
-            *([names.requests] if requests is not None else []), *([names.clicks] if clicks is not None else [])
-        )
+        sent_to = [*([names.requests] if requests is not None else []), *([names.clicks] if clicks is not None else [])]
+        require_rights(settings, writes=sent_to)
         total = sum(len(events) for events in streams)
         sending = shown.counter("sending")
         began = time.monotonic()

@@ -5,6 +5,7 @@ import timeit
 from collections.abc import Callable
 from typing import Any, get_args
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -116,7 +117,10 @@ numbers = st.floats(allow_nan=False, allow_infinity=False)
         st.sampled_from(get_args(Status)),
         identifiers,
         times,
-        st.lists(st.builds(ScoredItem, identifiers, numbers, numbers, numbers, times), max_size=3),
+        st.lists(
+            st.builds(ScoredItem, identifiers, numbers, numbers, numbers, times, st.just(msgspec.UNSET) | numbers),
+            max_size=3,
+        ),
         st.lists(identifiers, max_size=3),
         st.lists(identifiers, max_size=3),
     )

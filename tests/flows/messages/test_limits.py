@@ -55,7 +55,8 @@ def test_what_a_flow_may_make_or_copy_by_default_it_may_send() -> None:
 
 
 def test_an_answer_with_as_many_scores_as_are_allowed_by_default_is_not_cut() -> None:
-    item = ScoredItem(LONGEST, -1.2345678901234567, -0.12345678901234567, -0.12345678901234567, 2**53 - 1)
+    longest = -0.12345678901234567
+    item = ScoredItem(LONGEST, -1.2345678901234567, longest, longest, 2**53 - 1, longest)
     items, stale = [item] * DEFAULTS.max_top_k, [LONGEST] * DEFAULTS.max_top_k
     assert len(encode_scores(Scores(LONGEST, LONGEST, "ok", LONGEST, 2**53 - 1, items, [], stale))) <= MAX_VALUE_BYTES
 

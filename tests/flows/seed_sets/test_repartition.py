@@ -70,6 +70,22 @@ def test_every_item_is_moved_home_with_its_seeds_and_candidate_entry(tmp_path: P
     assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 9) for n in NAMES}
 
 
+def test_the_models_whose_centroids_are_in_the_topic_are_remembered(tmp_path: Path) -> None:
+    choose = PARTITIONERS["crc32"]
+    fill(tmp_path, {name: choose(name.encode(), 4) for name in NAMES}, 4)
+    path = tmp_path / "seeds" / "00000"
+    with closing(SeedStore.open(path, topic="clicks", partition=0, capacity=100)) as store:
+        store.write(Changes(), position=store.position, model_version="n", older_versions=("m", "l"))
+    follow_partitions(tmp_path, "clicks", 6, 100)
+    known = {}
+    for path in sorted((tmp_path / "seeds").iterdir()):
+        with closing(SeedStore.inspect(path)) as store:
+            known[store.meta.partition] = {store.meta.model_version, *store.meta.older_versions} - {""}
+    assert known[0] == {"n", "m", "l"}
+    assert all("m" in versions for versions in known.values())
+    assert any(versions == {"n", "m", "l"} for partition, versions in known.items() if partition)
+
+
 def test_the_seeds_of_both_partitions_are_united(tmp_path: Path) -> None:
     choose = PARTITIONERS["crc32"]
     name = next(n for n in NAMES if choose(n.encode(), 2) != choose(n.encode(), 3))
