@@ -14,7 +14,7 @@ from confluent_kafka.admin import (
     ResourcePatternType,
     ResourceType,
 )
-from waiting import wait_until
+from tests.waiting import wait_until
 
 ADMIN = "admin"
 """May do everything."""
