@@ -1,4 +1,4 @@
-"""The Makefile finds a Python that the engine has wheels for, or says in one line what to install; its programs start."""
+"""The Makefile finds a Python that the engine has wheels for, or says in a line what to install; its programs start."""
 
 import os
 import shutil

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing
+from functools import partial
 from typing import Protocol, TypeAlias
 
 from flows.config.settings import Settings
@@ -50,34 +51,44 @@ def compare(
         opened: opens a topic.
     """
     mine = [partition for partition in state.stores if is_mine(settings, partition)]
-    if not mine or not now.partitions:
-        return
-    if kind == "centroids":
+    if not now.partitions:
+        if kind == "candidates" and state.has_candidates and now.missing:
+            text = "it is gone, and the stores have read it: run `ralm topics` to make it; what it said is kept"
+            yield Verdict.PROBLEM, text
+    elif kind == "centroids" and mine:
         yield _centroids({state.stores[partition].centroids_id for partition in mine} - {""}, now.topic_id)
-        return
-    if kind not in STORED:
-        return
-    held = {partition: found for partition in mine if (found := state.held(kind, partition)) is not None}
-    if kind == "clicks" and now.partitions < state.partitions:
+    elif kind == "clicks" and mine and now.partitions < state.partitions:
         yield _another(settings, has_fewer(name, now.partitions, state.partitions))
-        return
+    elif kind in STORED and mine:
+        held = {partition: found for partition in mine if (found := state.held(kind, partition)) is not None}
+        yield _beside_stores(kind, now, held, settings, partial(opened, name))
+
+
+def _beside_stores(
+    kind: str,
+    now: TopicFacts,
+    held: Mapping[int, HeldOffsets],
+    settings: Settings,
+    opened: Callable[[], AbstractContextManager[Messages]],
+) -> Seen:
+    """What is thought of a topic that the stores were filled from."""
     try:
-        why = _why_another(name, now, held, opened)
+        why = _why_another(now, held, opened)
     except RalmError as error:
-        yield Verdict.UNCHECKED, f"whether it is the one that the stores know: {error}"
-        return
+        return Verdict.UNCHECKED, f"whether it is the one that the stores know: {error}"
     if not why:
-        yield Verdict.OK, _same({found.mark.topic_id for found in held.values()} - {""}, now.topic_id, len(held))
-    elif kind == "clicks":
-        yield _another(settings, f"it is not what the stores were filled from ({why})")
-    else:
-        text = f"it is not the one that the stores know ({why}): what that said is kept, and this one is read from its"
-        yield Verdict.WARNING, f"{text} beginning"
+        return Verdict.OK, _same({found.mark.topic_id for found in held.values()} - {""}, now.topic_id, len(held))
+    if kind == "clicks":
+        return _another(settings, f"it is not what the stores were filled from ({why})")
+    text = f"it is not the one that the stores know ({why}): what that said is kept, and this one is read from its"
+    return Verdict.WARNING, f"{text} beginning"
 
 
-def _why_another(name: str, now: TopicFacts, held: Mapping[int, HeldOffsets], opened: OpenTopic) -> str:
+def _why_another(
+    now: TopicFacts, held: Mapping[int, HeldOffsets], opened: Callable[[], AbstractContextManager[Messages]]
+) -> str:
     """Why the topic is another one than that of the stores, of the first partition that says so."""
-    with opened(name) as topic:
+    with opened() as topic:
         there = {partition: found for partition, found in held.items() if partition < now.partitions}
         marks = {partition: found.mark for partition, found in there.items()}
         topic.expect({p: mark.offset for p, mark in marks.items() if is_within(mark, topic.bounds(p))})

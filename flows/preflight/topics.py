@@ -95,7 +95,8 @@ def judge_topics(
         name = getattr(names, kind)
         found = facts[name]
         if not found.partitions:
-            yield _absent(kind, name, found, use, settings)
+            gone = [Finding(f"topic {name}", verdict, text) for verdict, text in (known or {}).get(kind, ())]
+            yield next(iter(gone), _absent(kind, name, found, use, settings))
             continue
         seen = [*_judged(plans[name], found), *(known or {}).get(kind, ())]
         if kind in use.writes:

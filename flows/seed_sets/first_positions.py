@@ -9,7 +9,7 @@ from typing import Any
 from flows.config.settings import Settings
 from flows.kafka.first_offset import Beginning, BeginRules, PartitionFacts, begin_with_store
 from flows.kafka.topic_marks import TopicMarks, is_within
-from flows.seed_sets.keeper_state import least_window_ends
+from flows.seed_sets.keeper_state import ForNewOffsets
 from flows.seed_sets.state_facts import StateFacts
 from flows.support.errors import RalmError
 from state.directory import note_begun
@@ -110,5 +110,7 @@ class FirstPositions:
         path, capacity = state_dir / "seeds" / f"{partition:05d}", self.settings.max_seeds
         with closing(SeedStore.open(path, topic=self.topic, partition=partition, capacity=capacity)) as store:
             if position is not None and begun:
-                changes.items.update(least_window_ends(store))
+                kept = ForNewOffsets.of(store)
+                changes.items.update(kept.records)
+                changed |= {} if kept.work is None else {"work": kept.work.encode()}
             store.write(changes, position=store.position if position is None else position, **changed)

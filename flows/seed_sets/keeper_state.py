@@ -1,7 +1,7 @@
 """What is still to be done of a partition, as its store holds it beside the seed sets."""
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Self
+from typing import Annotated, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -76,19 +76,38 @@ class OpenWork:
         return cls(wire.newest, wire.closed, wire.heard, dirty, wire.pending, wire.dropped_until)
 
 
-def least_window_ends(store: SeedStore) -> dict[str, ItemRecord]:
-    """The records of a store's items, for offsets that begin anew.
+class ForNewOffsets(NamedTuple):
+    """What a store says of its items, where the offsets of their clicks begin anew.
 
     Emissions of an item are ordered by window end and offset. What is emitted next says a later window end than all
     that was, what may have been sent before a crash included, so that no offset is compared with one of before.
 
-    Raises:
-        RalmError: when what is still to be done cannot be read.
-        StoreError: when a record is damaged.
+    Attributes:
+        records: of its items.
+        dropped_until: as in ``OpenWork``.
+        work: what is still to be done; None where the store does not say.
     """
-    pending = {} if store.work is None else OpenWork.decode(store.work).pending
-    found = {}
-    for item, record in store.items():
-        last = max(record.emitted, pending.get(item, 0))
-        found[item] = replace(record, emitted=last + 1 if last else 0)
-    return found
+
+    records: dict[str, ItemRecord]
+    dropped_until: int
+    work: OpenWork | None
+
+    @classmethod
+    def of(cls, store: SeedStore) -> Self:
+        """Read it.
+
+        Raises:
+            RalmError: when what is still to be done cannot be read.
+            StoreError: when a record is damaged.
+        """
+        work = None if store.work is None else OpenWork.decode(store.work)
+        pending, dropped = ({}, 0) if work is None else (work.pending, _later(work.dropped_until))
+        records = {
+            item: replace(record, emitted=_later(max(record.emitted, pending.get(item, 0))))
+            for item, record in store.items()
+        }
+        return cls(records, dropped, work and replace(work, dropped_until=dropped))
+
+
+def _later(window_end: int) -> int:
+    return window_end and window_end + 1

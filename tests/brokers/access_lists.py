@@ -14,6 +14,7 @@ from confluent_kafka.admin import (
     ResourcePatternType,
     ResourceType,
 )
+
 from tests.waiting import wait_until
 
 ADMIN = "admin"

@@ -132,6 +132,12 @@ def test_only_the_stores_of_this_process_are_asked_and_nothing_is_said_without_a
     assert not list(compare("requests", "t", TopicFacts(4), state(), settings, Topic().opened))
 
 
+def test_a_topic_that_is_optional_is_not_where_the_stores_have_read_it() -> None:
+    verdict, text = seen("candidates", TopicFacts(), state())
+    assert verdict is Verdict.PROBLEM
+    assert "run `ralm topics` to make it; what it said is kept" in text
+
+
 def test_a_broker_that_does_not_say_leaves_it_unchecked() -> None:
     class Silent(Topic):
         def bounds(self, _: int) -> tuple[int, int]:

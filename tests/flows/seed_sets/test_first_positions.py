@@ -45,7 +45,7 @@ class Told:
 def settings(tmp_path: Path) -> Settings:
     """A state directory with one store, of a topic ``old``."""
     none = np.zeros(0, np.int64)
-    work = OpenWork(9000, 8000, None, ([], none, none), {"sent": 8000}).encode()
+    work = OpenWork(9000, 8000, None, ([], none, none), {"sent": 8000}, 8500).encode()
     records = {"once": ItemRecord(900, 2, 7000), "sent": ItemRecord(900, 2, 7000), "never": ItemRecord(900, 2)}
     seeds = [(name, SeedSet(np.arange(2, dtype=np.uint64), np.arange(2))) for name in records]
     with closing(SeedStore.open(tmp_path / "seeds" / "00000", topic="clicks", partition=0, capacity=9)) as store:
@@ -63,16 +63,17 @@ def fixed(settings: Settings, topic_id: str, *, fewer: bool = False) -> tuple[in
     positions.fix([0])
     with closing(SeedStore.inspect(state / "seeds" / "00000")) as store:
         assert store.position >= begin
-        return begin, {name: record.emitted for name, record in store.items()}
+        dropped = {"dropped": OpenWork.decode(store.work or b"").dropped_until}
+        return begin, {name: record.emitted for name, record in store.items()} | dropped
 
 
 def test_a_topic_that_is_known_again_is_read_on_and_nothing_is_written(settings: Settings) -> None:
-    assert fixed(settings, "old") == (15, {"never": 0, "once": 7000, "sent": 7000})
+    assert fixed(settings, "old") == (15, {"never": 0, "once": 7000, "sent": 7000, "dropped": 8500})
     assert begun_partitions(Path(settings.state_dir), "clicks") == {0}
 
 
 def test_offsets_that_begin_anew_are_never_compared_with_those_before(settings: Settings) -> None:
-    later = {"never": 0, "once": 7001, "sent": 8001}
+    later = {"never": 0, "once": 7001, "sent": 8001, "dropped": 8501}
     assert fixed(settings, "new") == (0, later)
     assert fixed(settings, "new") == (0, later), "once is enough"
 

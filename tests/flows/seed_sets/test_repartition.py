@@ -269,12 +269,13 @@ def test_what_is_emitted_of_a_moved_item_next_is_later_than_what_may_have_been_s
     with closing(
         SeedStore.open(tmp_path / "seeds" / f"{home:05d}", topic="clicks", partition=home, capacity=9)
     ) as store:
-        work = OpenWork(9000, 8000, None, ([], none, none), {name: 8000})
+        work = OpenWork(9000, 8000, None, ([], none, none), {name: 8000}, 8500)
         store.write(Changes(items={name: ItemRecord(2000, 1, 7000)}), position=60, work=work.encode())
     follow_partitions(tmp_path, "clicks", 3, 100)
     there = tmp_path / "seeds" / f"{crc32(name.encode(), 3):05d}"
     with closing(SeedStore.inspect(there)) as store:
         assert dict(store.items())[name] == ItemRecord(2000, 1, 8001, unsure=True)
+        assert OpenWork.decode(store.work or b"").dropped_until == 8501
 
 
 def test_a_start_that_cannot_write_the_note_leaves_it_as_it_was(
