@@ -23,7 +23,8 @@ class Sample:
         listed: items of which the candidates topic is remembered.
         index: items in the live index.
         held: keys of the centroids topic whose last message is no tombstone.
-        rss_mib: memory of the flow's processes and their children.
+        rss_mib: memory of the flow's processes and their children, less the size of the stores' logs: what is in those
+            RocksDB has in memory too, until there are 32 MB of a store.
         threads: theirs.
         descriptors: theirs.
         children: processes that they have started.
@@ -97,10 +98,10 @@ def _descendants(roots: set[int]) -> Iterator[int]:
             waiting.append(child)
 
 
-def files_in(folder: Path) -> tuple[int, float]:
-    """How many files lie in a folder and below, and their MiB."""
+def files_in(folder: Path, pattern: str = "*") -> tuple[int, float]:
+    """How many files of this name lie in a folder and below, and their MiB."""
     count, size = 0, 0
-    for path in folder.rglob("*"):
+    for path in folder.rglob(pattern):
         with suppress(FileNotFoundError):  # the flow goes on meanwhile
             if path.is_file():
                 count, size = count + 1, size + path.stat().st_size
