@@ -237,7 +237,7 @@ class Month:
     def _sample(self, day: int) -> Sample:
         self._wait(self._index_lacks)
         state_files, state_mib = files_in(self.home / "state")
-        _, unwritten_mib = files_in(self.home / "state", "*.log")
+        _, logs_mib = files_in(self.home / "state", "*.log")
         temporary, _ = files_in(self.temporary)
         logged = sum(path.stat().st_size for path in self.home.glob("*.log"))
         told = sum(len(json.dumps(process.server.status())) for process in self.cluster.processes)
@@ -247,11 +247,12 @@ class Month:
             day=day,
             clicks=self._clicks,
             held=len(self.journal.held),
-            rss_mib=now.rss_mib - unwritten_mib,
+            rss_mib=now.rss_mib - logs_mib,
             threads=now.threads,
             descriptors=now.descriptors,
             children=now.children,
-            state_mib=state_mib,
+            state_mib=state_mib - logs_mib,
+            logs_mib=logs_mib,
             state_files=state_files,
             temporary=temporary,
             log_kib=(logged - self._logged) / 1024,

@@ -23,12 +23,13 @@ class Sample:
         listed: items of which the candidates topic is remembered.
         index: items in the live index.
         held: keys of the centroids topic whose last message is no tombstone.
-        rss_mib: memory of the flow's processes and their children, less the size of the stores' logs: what is in those
-            RocksDB has in memory too, until there are 32 MB of a store.
+        rss_mib: memory of the flow's processes and their children, less the size of the stores' logs: RocksDB
+            has what is in those in memory too, up to 32 MB of a store.
         threads: theirs.
         descriptors: theirs.
         children: processes that they have started.
-        state_mib: of the state directory.
+        state_mib: of the state directory, without the stores' logs.
+        logs_mib: of those: they grow to 64 MB a store before RocksDB begins anew, and are not judged.
         state_files: files in it.
         temporary: files in the flow's folder for temporary files.
         log_kib: logged on this day.
@@ -50,6 +51,7 @@ class Sample:
     descriptors: int
     children: int
     state_mib: float
+    logs_mib: float
     state_files: int
     temporary: int
     log_kib: float
