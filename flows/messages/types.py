@@ -127,8 +127,9 @@ class Scores(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         Status,
         Meta(
             title="AnswerStatus",
-            description="ok: use the scores; unknown_user: the bundle has no vector of the user, fall back; "
-            "no_candidates: no candidate has centroids yet, fall back; expired: the request waited too long, ask again "
+            description="ok: use the scores; unknown_user: the bundle has no vector of the user, and knows nothing of "
+            "a profile, fall back; no_candidates: no candidate has centroids yet, fall back; expired: the request "
+            "waited too long, ask again "
             "if somebody still waits",
         ),
     ]
