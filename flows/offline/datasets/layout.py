@@ -8,11 +8,13 @@ that of every row.
 
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,18 @@ from ralm.features import Interactions, Ints
 
 FIELD_KINDS = ("categorical", "multivalent", "continuous")
 LEAST_ITEMS = 2
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    EOFError,
+    BadZipFile,
+    zlib.error,
+)
+"""What comes of files that are damaged, or not ours."""
 _TAKEN = {"id", "file", "items", "categories"}
 """Names that a user field cannot have: of a column or an argument here, and of what clicks give as features."""
 
@@ -244,7 +258,7 @@ def load(folder: Path) -> Dataset:
             described.get("timed", True),
             items.get("title"),
         )
-    except (OSError, ValueError, KeyError, IndexError) as error:
+    except _UNREADABLE as error:
         msg = f"{folder} holds no data set in the common layout ({type(error).__name__}: {error}); run `ralm data`"
         raise RalmError(msg) from error
     return check(dataset)
