@@ -160,7 +160,7 @@ class Process:
         emitted: dict[str, int] | None = None
         if meta is None or not meta.model_version or meta.replaces:  # as the process looks when it starts
             records = (record for log in world.topics["centroids"].logs for record in log if record is not None)
-            note_emitted(records, self.pool.model_version, emitted := {})
+            note_emitted(records, self.pool.model_version, emitted := {}, 2**53)
         operator = SeedSetOperator(store, self.pool, self._settings, emitted_before=emitted or None)
         parts = {
             kind: PartitionReader(
