@@ -2,7 +2,6 @@
 
 import json
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,8 +9,10 @@ from uuid import uuid4
 import click
 import msgspec
 from rich.table import Table
+from rich.text import Text
 
 from flows.admin.ask import ask
+from flows.admin.dead_letters.show import printable, time_text
 from flows.cli.options import OnceCommand, with_settings
 from flows.cli.output import output
 from flows.config.fields import parse_duration
@@ -146,18 +147,18 @@ def _table(answer: Scores, known: BundleItems | None) -> Table:
     for place, (item, title) in enumerate(zip(answer.scores, titles, strict=True), 1):
         parts = (item.score, item.global_part, item.local_part, item.neighbours_part)
         numbers = (f"{value:.3f}" for value in parts if value is not msgspec.UNSET)
-        made = datetime.fromtimestamp(item.window_end / 1000, UTC).strftime("%Y-%m-%d %H:%M")
-        table.add_row(str(place), item.item_id, *([title] if any(titles) else []), *numbers, made)
+        named = [Text(printable(text)) for text in ([item.item_id, title] if any(titles) else [item.item_id])]
+        table.add_row(str(place), *named, *numbers, time_text(item.window_end)[:16].replace("T", " "))
     return table
 
 
 def _notes(answer: Scores) -> list[str]:
     notes = []
     if answer.cold:
-        some = ", ".join(answer.cold[:_COLD_SHOWN])
+        some = printable(", ".join(answer.cold[:_COLD_SHOWN]))
         more = f" and {len(answer.cold) - _COLD_SHOWN:,} more" if len(answer.cold) > _COLD_SHOWN else ""
         notes.append(f"cold, without centroids yet: {some}{more}")
     if answer.stale:
         notes.append(f"stale, from centroids older than stale_after: {len(answer.stale):,} of {len(answer.scores):,}")
-    notes.append(f"model version {answer.model_version}")
+    notes.append(f"model version {printable(answer.model_version)}")
     return notes
