@@ -205,7 +205,8 @@ class SeedSetOperator:
             names, first, last = work.dirty
             numbers = items.find(names)
             known = numbers >= 0
-            items.dirty_from[numbers[known]], items.dirty_to[numbers[known]] = first[known], last[known]
+            for windows in (first, last):  # a name may be there twice, from two partitions
+                items.mark(numbers[known], windows[known])
         other_model = self._store.meta.model_version != self._pool.model_version
         if work is None or other_model or self._emit_all:
             # Nothing is known of what was emitted, or it was made by another model, or is gone: cluster all again.

@@ -56,6 +56,24 @@ class OpenWork:
         times = (self.newest, self.closed, self.heard)
         return _encoder.encode(_Wire(*times, items, *columns, self.pending, self.dropped_until))
 
+    def handed_over(self, items: list[str], other: "OpenWork | None") -> "OpenWork":
+        """What is to be done of another partition once it has taken over items of this one.
+
+        Args:
+            items: their names.
+            other: what was to be done there; None where nothing has come to it yet: it goes on with this one's clock.
+        """
+        mine = other or replace(self, dirty=([], np.zeros(0, np.int64), np.zeros(0, np.int64)), pending={})
+        taken = set(items)
+        places = [place for place, name in enumerate(self.dirty[0]) if name in taken]
+        names = [*mine.dirty[0], *(self.dirty[0][place] for place in places)]
+        first, last = (
+            np.concatenate([column, ours[places]]) for column, ours in zip(mine.dirty[1:], self.dirty[1:], strict=True)
+        )
+        pending = {n: max(window, mine.pending.get(n, 0)) for n, window in self.pending.items() if n in taken}
+        until = max(mine.dropped_until, self.dropped_until)
+        return replace(mine, dirty=(names, first, last), pending=mine.pending | pending, dropped_until=until)
+
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """Read it back.

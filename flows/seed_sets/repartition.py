@@ -11,10 +11,7 @@ any more are removed once all that was in them is elsewhere.
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from flows.seed_sets.keeper_state import ForNewOffsets, OpenWork
 from flows.seed_sets.partitioners import PARTITIONERS, Partitioner
@@ -172,42 +169,31 @@ def _move(seeds: Path, topic: str, way: tuple[int, int], names: list[str], capac
         kept, entries, there_already = ForNewOffsets.of(source), dict(source.candidates()), dict(target.items())
         records, unacked = kept.records, set(source.unacked_tombstones())
         for batch in _batches(names, records):
+            here = [name for name in batch if name in records]
             there = Changes(
-                seeds=[(name, source.seeds(name, until=0)) for name in batch if name in records],
+                seeds=[(name, source.seeds(name, until=0)) for name in here],
                 windows=[(name, clicks) for name in batch for clicks in source.open_windows(name)],
-                items={name: _both(records[name], there_already.get(name)) for name in batch if name in records},
+                items={name: _both(records[name], there_already.get(name)) for name in here},
                 candidates={name: entries[name] for name in batch if name in entries},
                 withdrawn=[name for name in batch if name in unacked],
             )
+            mine = None if target.work is None else OpenWork.decode(target.work)
             # Without a model's name the target makes all its centroids anew: those of the moved may have been due. The
             # models are older ones then, whose centroids are taken back in their time.
             target.write(
                 there,
                 position=target.position,
-                work=_work(target, there, kept.dropped_until),
+                work=None if kept.work is None else kept.work.handed_over(here, mine).encode(),
                 model_version="",
                 older_versions=_models(target, source),
             )
-            source.write(Changes(evicted=batch, candidates=dict.fromkeys(batch)), position=source.position)
-            source.write(Changes(acked=batch), position=source.position)
+            source.write(Changes(moved=batch, candidates=dict.fromkeys(batch)), position=source.position)
 
 
 def _models(*stores: SeedStore) -> tuple[str, ...]:
     """The models whose centroids of the stores' items may be in the topic, the newest first."""
     named = [version for store in stores for version in (store.meta.model_version, *store.meta.older_versions)]
     return tuple(dict.fromkeys(version for version in named if version))
-
-
-def _work(target: SeedStore, there: Changes, dropped_until: int) -> bytes | None:
-    """What a store to which items are moved is still to do: what is said of dropped ones is no earlier than it was."""
-    if not dropped_until:
-        return None
-    if target.work is None:
-        none = np.zeros(0, np.int64)
-        newest = max((record.last_click for record in there.items.values()), default=None)
-        return OpenWork(newest, 0, None, ([], none, none), {}, dropped_until).encode()
-    work = OpenWork.decode(target.work)
-    return replace(work, dropped_until=max(work.dropped_until, dropped_until)).encode()
 
 
 def _both(one: ItemRecord, other: ItemRecord | None) -> ItemRecord:

@@ -27,6 +27,7 @@ from state.store.layout import NOTHING_SETTLED
 from state.store.seed_store import SeedStore
 
 from .disk import Disk
+from .growth import follow
 from .world import Reader, World
 
 DIM = 3
@@ -41,8 +42,8 @@ def digest(seeds: dict[int, int]) -> np.ndarray:
 class PlayedPool(ClusteringPool):
     """The pool in the same thread: jobs end when the schedule says, in any order, and some of them fail."""
 
-    def __init__(self, model_version: str, min_seeds: int, rng: Random, told: "list[Clustered]") -> None:
-        self.model_version, self.slots = model_version, 3
+    def __init__(self, model_version: str, min_seeds: int, rng: Random, told: "list[Clustered]", age: int = 0) -> None:
+        self.model_version, self.slots, self._age = model_version, 3, age
         self._headers = EventHeaders("centroids", model_version)
         self._min_seeds, self._rng, self._told = min_seeds, rng, told
         self._waiting: list[Any] = []
@@ -71,7 +72,8 @@ class PlayedPool(ClusteringPool):
         self, store: SeedStore, job: ClusteringJob, seeds: SeedSet
     ) -> tuple[clustering.ClusteringOutcome, bytes | None]:
         given = dict(zip(seeds.users.tolist(), seeds.times.tolist(), strict=True))
-        self._told.append(Clustered(store.meta.partition, job.item_id, job.window_end, store.position, given))
+        at = (store.meta.partition, store.position)
+        self._told.append(Clustered(self._age, *at, job.item_id, job.window_end, given))
         if not job.served:
             return "unlisted", None
         if len(seeds) < self._min_seeds:
@@ -95,12 +97,16 @@ class PlayedPool(ClusteringPool):
 
 @dataclass(frozen=True)
 class Clustered:
-    """What a job of the pool was given: an item's set as of a window's end, and of the clicks before an offset."""
+    """What a job of the pool was given: an item's set as of a window's end, and of the clicks before an offset.
 
+    ``age`` says how often the topic had grown.
+    """
+
+    age: int
     partition: int
+    position: int
     item: str
     until: int
-    position: int
     seeds: dict[int, int]
 
 
@@ -126,6 +132,7 @@ class Process:
         model_version: the bundle's.
         min_seeds: fewest seeds of centroids.
         step: called between any two things that the process does; it may raise ``Crash``.
+        counts: how many partitions the clicks topic had at each time.
     """
 
     def __init__(
@@ -135,10 +142,12 @@ class Process:
         settings: SeedSettings,
         pool: PlayedPool,
         step: Callable[[], None],
+        counts: list[int],
     ) -> None:
         self._world, self._disks, self._settings, self.pool, self._step = world, disks, settings, pool, step
         self._decoder = Decoder(MessageSettings(), tell=False)
         self.last_idle: dict[int, int] = {}
+        follow(disks, counts, settings)
         self.parts = [self._open(number) for number in range(len(disks))]
 
     def _open(self, number: int) -> Part:

@@ -1,8 +1,7 @@
 """A schedule: everything that happens in a world, drawn from one number; and what is wrong in the end."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 from unittest.mock import patch
@@ -12,6 +11,7 @@ from flows.scoring.index_updates import IndexUpdates
 from state.user_keys import user_keys
 
 from .disk import Crash, Disk, simulated_disks
+from .growth import home
 from .model import Click, Listing, Model, Rules
 from .process import DIM, Clustered, Part, PlayedPool, Process, digest
 from .world import Record, World
@@ -103,6 +103,9 @@ class _Schedule:
             min_seeds=rng.choice([1, 2, 3]),
             max_future=_MAX_FUTURE,
         )
+        self.grows = rng.random() < 0.25
+        if self.grows:  # bounds of a partition say nothing of what is moved to it
+            self.rules = replace(self.rules, max_items=1000, max_listings=1000)
         r = self.rules
         self.settings = SeedSettings(
             window=f"{r.window}ms",
@@ -115,8 +118,9 @@ class _Schedule:
             max_listings=r.max_listings,
             candidates="listed" if r.only_listed else "clicked",
         )
-        self.partitions = rng.choice([1, 1, 2])
+        self.counts = [rng.choice([1, 1, 2])]
         self.world = World(rng, self.partitions, rng.choice([1, 3]))
+        self.ends: list[list[int]] = []  # of the clicks, at each time when the topic grew
         clock = self.world.clock
         played_time.monotonic, played_time.time_ns = clock.monotonic, clock.time_ns
         self.disks = [Disk() for _ in range(self.partitions)]
@@ -134,6 +138,11 @@ class _Schedule:
         self.fast = rng.choice([0.0, 0.02])
         self.late = rng.choice([0.02, 0.3])
 
+    @property
+    def partitions(self) -> int:
+        """How many partitions the clicks topic has."""
+        return self.counts[-1]
+
     def run(self) -> Outcome:
         for _ in range(self.rng.choice([1, 2, 4])):
             self._life(self.rng.randrange(20, 120), last=False)
@@ -148,9 +157,7 @@ class _Schedule:
         rng = self.rng
         self._between_lives(crashes=self.crashes_left > 0 and not last and rng.random() < 0.8)
         try:
-            told = self.clustered
-            pool = PlayedPool(f"m{self.versions}", self.rules.min_seeds, rng, told)
-            process = Process(self.world, self.disks, self.settings, pool, self._step)
+            process = self._start()
             for _ in range(things):
                 self._thing(process)
             if last:
@@ -165,11 +172,41 @@ class _Schedule:
             self._crash()
         return None
 
+    def _start(self) -> Process:
+        pool = PlayedPool(f"m{self.versions}", self.rules.min_seeds, self.rng, self.clustered, len(self.ends))
+        return Process(self.world, self.disks, self.settings, pool, self._step, self.counts)
+
+    def _grow_clicks(self) -> None:
+        """The topic grows as the docs have it: once all is read, and the process has ended, whichever way."""
+        self.steps = None
+        for disk in self.disks:
+            disk.crash_at = None
+        process = self._start()
+        ends = [len(log) for log in self.world.topics["clicks"].logs]
+        while not self._has_read_all(process, ends):
+            self._turn(process)
+            self.world.clock.now += 100
+        if self.rng.random() < 0.5:
+            process.drain()
+        else:
+            for _ in range(self.rng.randrange(1, 4)):
+                process.end_epoch()
+            self._crash()
+        self.ends.append(ends)
+        self.counts.append(self.partitions + 1)
+        self.disks.append(Disk())
+        self.remembered.append([])
+        self.world.grow()
+        self.outcome.count("growth of clicks")
+
     def _between_lives(self, *, crashes: bool) -> None:
         """What happens before a start, and when the process will die."""
         rng = self.rng
+        if self.grows and self.partitions < 4 and rng.random() < 0.3:
+            self._grow_clicks()
         for number, disk in enumerate(self.disks):
-            if disk.meta() is not None and rng.random() < 0.05:
+            # Once the topic has grown a store has what its partition has not.
+            if not self.ends and disk.meta() is not None and rng.random() < 0.05:
                 disk.lose()
                 self.remembered[number].clear()
                 self.outcome.count("stores lost")
@@ -241,7 +278,7 @@ class _Schedule:
 
     def _grow(self) -> None:
         self.world.topics["centroids"].grow(self.rng.randrange(1, 3))
-        self.outcome.count("growth")
+        self.outcome.count("growth of centroids")
 
     def _compact(self, process: Process) -> None:
         kind = self.rng.choice(["candidates", "centroids"])
@@ -265,7 +302,7 @@ class _Schedule:
             if value > 1 - self.fast:
                 ts = now + rng.randrange(5000)
             click: dict[str, Any] = {"user_id": rng.choice(USERS), "item_id": ITEMS[number], "ts": ts}
-            partition = number % self.partitions
+            partition = home(ITEMS[number], self.partitions)
             if rng.random() < 0.02:
                 click["ts"] = rng.choice([ts // 1000, now + 2 * _MAX_FUTURE, "x"])
                 self.bad.add(("clicks", partition, len(self.world.topics["clicks"].logs[partition])))
@@ -273,7 +310,8 @@ class _Schedule:
 
     def _list(self) -> None:
         rng, number = self.rng, self.rng.randrange(len(ITEMS))
-        partition, item, now = number % self.partitions, ITEMS[number], self.world.clock.now
+        item, now = ITEMS[number], self.world.clock.now
+        partition = home(item, self.partitions)
         value = rng.choice(
             [
                 {"item_id": item},
@@ -291,7 +329,7 @@ class _Schedule:
     def _settle(self, process: Process) -> None:
         """A last click in each partition, then silence until nothing is to be done any more."""
         for partition in range(self.partitions):
-            item = ITEMS[partition]
+            item = next(item for item in ITEMS if home(item, self.partitions) == partition)
             now = self.world.clock.now
             self.world.click(partition, item, {"user_id": USERS[0], "item_id": item, "ts": now})
         rules = self.rules
@@ -334,20 +372,46 @@ class _Schedule:
             there = sorted([*there, *self.remembered[partition]], key=lambda record: record._offset)
         return [record for record in there if (kind, partition, record._offset) not in self.bad]
 
-    def _models(self) -> Iterator[Model]:
-        for partition in range(self.partitions):
-            listings = [_listing(record) for record in self._good("candidates", partition)]
+    def _models(self) -> list[Model]:
+        """The partitions' models at the end."""
+        models = list[Model]()
+        for age, partitions in enumerate(self.counts):
+            models += [Model(self.rules) for _ in range(partitions - len(models))]
+            if age:
+                self._move(models)
+            for partition, model in enumerate(models):
+                self._follow(age, partition, model)
+        said = [record for partition in range(self.partitions) for record in self._good("candidates", partition)]
+        for record in sorted(said, key=lambda record: (record._at, record._offset)):
+            listing = _listing(record)
+            models[home(listing.item, self.partitions)].listings.append(listing)
+        for partition, model in enumerate(models):
             last = self.world.topics["clicks"].logs[partition][-1]
             assert last is not None
-            model = Model(self.rules, listings, last._at)
-            given = sorted((c for c in self.clustered if c.partition == partition), key=lambda c: c.position)
-            for record in self._good("clicks", partition):
+            model.heard = last._at
+        return models
+
+    def _move(self, models: list[Model]) -> None:
+        """Items are at home after the topic has grown."""
+        for model in models:
+            for item in list(model.kept):
+                target = models[home(item, len(models))]
+                if target is not model:
+                    target.take_over(item, model)
+
+    def _follow(self, age: int, partition: int, model: Model) -> None:
+        """Take the clicks that came to a partition while there were so many; check what was clustered of them."""
+        here = (age, partition)
+        given = sorted((c for c in self.clustered if (c.age, c.partition) == here), key=lambda c: c.position)
+        first = self.ends[age - 1][partition] if age and partition < len(self.ends[age - 1]) else 0
+        end = self.ends[age][partition] if age < len(self.ends) else 10**9
+        for record in self._good("clicks", partition):
+            if first <= record._offset < end:
                 while given and given[0].position <= record._offset:
                     self._check_clustered(given.pop(0), model)
                 model.take(_click(record))
-            for each in given:
-                self._check_clustered(each, model)
-            yield model
+        for each in given:
+            self._check_clustered(each, model)
 
     def _check_clustered(self, given: Clustered, model: Model) -> None:
         """Whether a set that was clustered is that of its window's end."""

@@ -120,6 +120,13 @@ class World:
         encoded = None if value is None else json.dumps(value).encode()
         self.topics["candidates"].send(item.encode(), encoded, [], partition)
 
+    def grow(self) -> None:
+        """Clicks, candidates and requests get a partition more."""
+        self.clock.now += 1
+        for kind in ("clicks", "candidates"):
+            topic = self.topics[kind]
+            topic.grow(1)
+
     def deliver(self, count: int | None = None) -> None:
         """Deliver what waits, or the first of it."""
         count = len(self.waiting) if count is None else count

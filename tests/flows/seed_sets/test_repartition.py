@@ -305,3 +305,57 @@ def test_a_note_that_cannot_be_read_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "partitions.lock").mkdir()
     with pytest.raises(RalmError, match=r"partitions\.lock.*start again"):
         follow_partitions(tmp_path, "clicks", 2, 100)
+
+
+NAME = next(name for name in NAMES if crc32(name.encode(), 3) != 0)
+HOME = crc32(NAME.encode(), 3)
+
+
+def moved(state: Path, changes: Changes, work: OpenWork | None = None, **meta: Any) -> SeedStore:
+    """An item moves from a single partition; the store of its new one."""
+    store = SeedStore.open(state / "seeds" / "00000", topic="clicks", partition=0, capacity=100)
+    said = {"position": 50, "model_version": "m", **meta}
+    store.write(changes, work=None if work is None else work.encode(), **said)
+    store.close()
+    write_format(state, partitions=[1])
+    follow_partitions(state, "clicks", 3, 100, "crc32")
+    return SeedStore.inspect(state / "seeds" / f"{HOME:05d}")
+
+
+def test_a_tombstone_that_was_not_delivered_goes_with_its_item(tmp_path: Path) -> None:
+    record = ItemRecord(2000, 3, 5000, withdrawn=True)
+    gone = Changes(seeds=[(NAME, seeds_of(NAME))], items={NAME: record}, withdrawn=[NAME])
+    store = moved(tmp_path, gone)
+    assert store.unacked_tombstones() == [NAME]
+    store.close()
+    source = SeedStore.inspect(tmp_path / "seeds" / "00000")
+    assert source.unacked_tombstones() == []
+    source.close()
+
+
+def test_what_was_said_of_an_item_and_is_still_to_be_done_goes_with_it(tmp_path: Path) -> None:
+    other = next(name for name in NAMES if crc32(name.encode(), 3) == 0)
+    both = {name: ItemRecord(2000, 3, 3000) for name in (NAME, other)}
+    dirty = ([NAME, other], np.array([9000, 7000]), np.array([9000, 8000]))
+    work = OpenWork(6500, 6000, 6600, dirty, {NAME: 5000, other: 4000}, 8000)
+    changes = Changes(seeds=[(name, seeds_of(name)) for name in both], items=both)
+    store = moved(tmp_path, changes, work, older_versions=("l",))
+    assert store.work is not None
+    found = OpenWork.decode(store.work)
+    # A partition that nothing has come to yet goes on with the clock of the one that its items come from.
+    assert (found.newest, found.closed, found.heard) == (6500, 6000, 6600)
+    assert (found.dirty[0], found.dirty[1].tolist(), found.pending) == ([NAME], [9000], {NAME: 5000})
+    assert found.dropped_until == 8001
+    record = dict(store.items())[NAME]
+    assert record.emitted == 5001  # more than what may have been sent, since offsets begin anew
+    assert record.unsure
+    assert store.meta.older_versions == ("m", "l")
+    store.close()
+
+
+def test_what_is_to_be_done_of_two_partitions_is_united() -> None:
+    one = OpenWork(6500, 6000, 6600, (["a", "b"], np.array([7000, 8000]), np.array([7000, 9000])), {"a": 5000}, 100)
+    other = OpenWork(4500, 4000, None, (["a"], np.array([5000]), np.array([5000])), {"a": 6000}, 200)
+    found = one.handed_over(["a"], other)
+    assert (found.newest, found.closed, found.heard, found.dropped_until) == (4500, 4000, None, 200)
+    assert (found.dirty[0], found.dirty[1].tolist(), found.pending) == (["a", "a"], [5000, 7000], {"a": 6000})
