@@ -4,6 +4,7 @@ A builder opens what its side needs, and ``close`` of the side releases it; the 
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -353,7 +354,7 @@ class _Partitions:
             log.warning("all centroids are sent again: their topic is another than before", topic=topic, why=why)
         if not self._nothing_emitted and any(map(self._runtime.state.is_anew, clicks_ends)):
             messages = read_to_end(self._settings, topic)
-            note_emitted(messages, self._runtime.bundle.version, self._emitted)
+            note_emitted(messages, self._runtime.bundle.version, self._emitted, time.time_ns() // 1_000_000)
             log.info("a store is filled anew; what was emitted before is known", items=len(self._emitted))
 
     def operator(self, partition: int) -> SeedSetOperator:

@@ -52,6 +52,7 @@ class PlainClient:
                 "bootstrap.servers": self.servers,
                 **self.login,
                 "group.id": f"test-{uuid4()}",
+                "enable.auto.commit": False,  # no group is left behind
                 "enable.partition.eof": True,
                 "fetch.wait.max.ms": 10,  # a broker holds the fetch that finds the end for so long
             }

@@ -61,6 +61,7 @@ class _Partition:
         stepping: the search for the end of such a batch.
         gone: since when the broker does not have the offset that is to be read next.
         ask_again: when to ask for it again.
+        asks: the offset to ask for then, if it is not the one that follows.
     """
 
     position: int
@@ -72,6 +73,7 @@ class _Partition:
     stepping: StepOver | None = None
     gone: float | None = None
     ask_again: float | None = None
+    asks: int | None = None
 
     def note(self, message: Message, *, is_end: bool) -> None:
         """A message that waits from now on, or in its place the partition's end."""
@@ -402,13 +404,22 @@ class TopicReader:
         """Go back to where a partition is to be read, once it is time: after such an error the client stays away."""
         if mine.ask_again is not None and self._clock() >= mine.ask_again:
             mine.ask_again = None
+            offset = mine.fetched if mine.asks is None else mine.asks
             try:
                 # A seek alone does not wake the client up here.
                 self._consumer.incremental_unassign([self._place(partition)])
-                self._consumer.incremental_assign([self._place(partition, mine.fetched)])
+                self._consumer.incremental_assign([self._place(partition, offset)])
+                mine.asks = None
             except KafkaException as error:
                 self._on_error(error.args[0])
                 mine.ask_again = self._clock() + _ASK_AGAIN_S
+
+    def _seek(self, mine: _Partition, partition: int, offset: int) -> None:
+        """Read on at an offset; at once, or where the client is not in a state to seek, with the next look."""
+        try:
+            self._consumer.seek(self._place(partition, offset))
+        except KafkaException:
+            mine.ask_again, mine.asks = self._clock(), offset
 
     def _unreadable_for(self, mine: _Partition) -> float:
         now = self._clock()
@@ -428,7 +439,7 @@ class TopicReader:
             mine.stepping.unreadable(self._end(partition))
         self._count_error()
         probe = mine.stepping.probe
-        self._consumer.seek(self._place(partition, mine.fetched if self._found_the_end(mine, partition) else probe))
+        self._seek(mine, partition, mine.fetched if self._found_the_end(mine, partition) else probe)
         return True
 
     def _goes_back(self, mine: _Partition, partition: int) -> bool:
@@ -439,7 +450,7 @@ class TopicReader:
         stepping.readable(self._end(partition))
         if self._found_the_end(mine, partition):
             return False
-        self._consumer.seek(self._place(partition, stepping.probe))
+        self._seek(mine, partition, stepping.probe)
         return True
 
     def _found_the_end(self, mine: _Partition, partition: int) -> bool:
@@ -448,8 +459,9 @@ class TopicReader:
         if stepping is None or stepping.found is None:
             return False
         first, end = stepping.first, stepping.found
-        where = f"offset {first}" if end == first + 1 else f"offsets {first} to {end - 1}"
-        why = f"{where} of {self.topic}[{partition}] cannot be read, and were stepped over: {stepping.why}"
+        place = f"{self.topic}[{partition}]"
+        where = f"offset {first} of {place}" if end == first + 1 else f"offsets {first} to {end - 1} of {place}"
+        why = f"{where} cannot be read, and {'was' if end == first + 1 else 'were'} stepped over: {stepping.why}"
         log.error("a batch that cannot be read is stepped over", topic=self.topic, partition=partition, why=why)
         mine.messages.append(UnreadableBatch(partition, first, end - 1, why))
         mine.fetched, mine.stepping, mine.unreadable = end, None, None

@@ -5,7 +5,7 @@ has failed. The producer refuses a message that is too long, and after a restart
 again: no way leads past it. So answers are cut and clusters are bounded here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Final, TypeVar
 
@@ -15,6 +15,7 @@ import numpy as np
 from flows.config.limits import MAX_IDENTIFIER_BYTES
 from flows.messages.rejects import InvalidMessage, classify_error, classify_json_error
 from flows.messages.types import MAX_NUMBER, Candidate, Centroids, Click, Request, Scores
+from ralm.encoders.profiles import SEPARATOR
 from ralm.sketch import SKETCH_CAPACITY
 
 SCHEMA_VERSION: Final = "1"
@@ -96,6 +97,7 @@ def decode_request(value: bytes | None) -> Request:
         None if candidates is None else [_identifier("candidates", item) for item in candidates],
         request.top_k,
         request.prior,
+        None if request.profile is None else _texts(request.profile),
     )
 
 
@@ -212,6 +214,21 @@ def _decoded(decoder: "msgspec.json.Decoder[_M]", value: bytes | None) -> _M:
         return decoder.decode(value)  # type: ignore[arg-type]  # None raises TypeError: explained off the fast path
     except (msgspec.DecodeError, TypeError, UnicodeDecodeError, RecursionError) as error:
         raise classify_json_error(value, error) from None
+
+
+def _texts(profile: Mapping[str, Any]) -> dict[str, str]:
+    """The values of a profile as text, without those that are not known: empty ones and null."""
+    texts = {
+        name: SEPARATOR.join(map(_text, value)) if type(value) is list else _text(value)
+        for name, value in profile.items()
+        if value is not None
+    }
+    return {name: text for name, text in texts.items() if text}
+
+
+def _text(value: Any) -> str:
+    """A value as the tables of a data set have it: a whole number as its digits."""
+    return str(int(value)) if type(value) is float and value.is_integer() else str(value)
 
 
 def _identifier(name: str, value: Any) -> str:

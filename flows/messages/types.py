@@ -8,7 +8,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from flows.config.groups import MAX_CLUSTERS, MAX_PRIOR
-from flows.config.limits import MAX_IDENTIFIER_BYTES, MAX_TIME, MIN_EVENT_TIME
+from flows.config.limits import MAX_IDENTIFIER_BYTES, MAX_PROFILE_FIELDS, MAX_TIME, MIN_EVENT_TIME
 from flows.messages.rejects import Reason
 from ralm.sketch import SKETCH_CAPACITY, Hashes
 
@@ -35,6 +35,19 @@ Limit = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Prior = Annotated[
     float, Meta(ge=0, le=MAX_PRIOR, description="weight of log(1 + seeds) in the scores; null: the flow's setting")
 ]
+if TYPE_CHECKING:
+    Profile: TypeAlias = dict[str, str]
+else:
+    _NAME = Annotated[str, Meta(min_length=1, max_length=MAX_IDENTIFIER_BYTES)]
+    # On the wire; the decoders make all values text.
+    Profile = Annotated[
+        dict[_NAME, str | int | float | list[str | int | float] | None],
+        Meta(
+            max_length=MAX_PROFILE_FIELDS,
+            description="what is known of a user whom the bundle may not know: fields of the training data, as text; "
+            "several values of one field are joined by |; what the bundle does not know is passed over",
+        ),
+    ]
 Cosine = Annotated[
     float,
     Meta(
@@ -73,6 +86,7 @@ class Request(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     candidates: list[Identifier] | None = None
     top_k: Limit | None = None
     prior: Prior | None = None
+    profile: Profile | None = None
 
 
 class ScoredItem(msgspec.Struct, frozen=True, gc=False):
@@ -113,8 +127,9 @@ class Scores(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         Status,
         Meta(
             title="AnswerStatus",
-            description="ok: use the scores; unknown_user: the bundle has no vector of the user, fall back; "
-            "no_candidates: no candidate has centroids yet, fall back; expired: the request waited too long, ask again "
+            description="ok: use the scores; unknown_user: the bundle has no vector of the user, and knows nothing of "
+            "a profile, fall back; no_candidates: no candidate has centroids yet, fall back; expired: the request "
+            "waited too long, ask again "
             "if somebody still waits",
         ),
     ]

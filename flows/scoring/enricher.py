@@ -15,6 +15,7 @@ from flows.messages.codec import MAX_VALUE_BYTES, encode_scores, shortened
 from flows.messages.event_headers import EventHeaders
 from flows.messages.types import Request, ScoredItem, Scores, Status
 from flows.scoring.live_index import IndexView, LiveIndex
+from flows.scoring.newcomers import Newcomers
 from flows.scoring.sketched_items import SketchedItems
 from flows.support.logs import get_logger
 from monitoring import metrics
@@ -39,7 +40,7 @@ class _Users:
     """B users.
 
     Attributes:
-        rows: in the bundle, int64[B].
+        rows: in the bundle, int64[B]; -1: it does not know them.
         vectors: float32[B, h].
         prior: weight of the prior, float32[B].
         activity: what their activity adds, float32[B].
@@ -83,6 +84,7 @@ class Enricher:
         self._bundle = bundle
         self._index = index
         self._options = options
+        self._newcomers = Newcomers(bundle)
         self._headers = headers or EventHeaders("scores", bundle.version)
         if options.neighbours and bundle.sums is None:
             log.warning(
@@ -119,13 +121,14 @@ class Enricher:
             self._blank(request, "expired" if late else "unknown_user")
             for request, late in zip(requests, expired, strict=True)
         ]
-        for candidates, members in _by_candidates(requests, np.flatnonzero((rows >= 0) & ~expired)):
+        made, are_made = self._newcomers.vectors(requests, rows, expired)
+        for candidates, members in _by_candidates(requests, np.flatnonzero(((rows >= 0) | are_made) & ~expired)):
             pool = _pool(view, candidates)
             if not len(pool.slots):
                 for member in members:
                     answers[member] = self._blank(requests[member], "no_candidates", pool.cold)
                 continue
-            users = self._users([requests[member] for member in members.tolist()], rows[members])
+            users = self._users([requests[member] for member in members.tolist()], rows[members], made[members])
             parts = self._parts(users, view, pool.slots, every=candidates is None)
             metrics.PAIRS.inc(parts.score.size)
             for row, member in enumerate(members):
@@ -137,12 +140,16 @@ class Enricher:
             metrics.STALE.inc(bool(answer.stale))
         return answers
 
-    def _users(self, requests: Sequence[Request], rows: Ints) -> _Users:
-        """What users bring to a score, int64[B] being their rows in the bundle."""
-        options, vectors = self._options, self._bundle.vectors
+    def _users(self, requests: Sequence[Request], rows: Ints, made: Floats) -> _Users:
+        """What users bring to a score: rows in the bundle, int64[B], or vectors made for them, float32[B, h]."""
+        options, known = self._options, self._bundle.vectors
+        inside = np.flatnonzero(rows >= 0)
+        vectors, clicks = made.copy(), np.zeros(len(rows))
+        vectors[inside] = known.gather(rows[inside])
+        clicks[inside] = known.clicks[rows[inside]]
         priors = [options.prior if request.prior is None else request.prior for request in requests]
-        activity = options.activity * np.log1p(vectors.clicks[rows]) if options.activity else np.zeros(len(rows))
-        return _Users(rows, vectors.gather(rows), np.array(priors, np.float32), activity.astype(np.float32))
+        activity = (options.activity * np.log1p(clicks)).astype(np.float32)
+        return _Users(rows, vectors, np.array(priors, np.float32), activity)
 
     def _parts(self, users: _Users, view: IndexView, slots: Ints, *, every: bool) -> _Parts:
         """Score users against some slots; ``every``: these are all live ones."""
@@ -157,8 +164,11 @@ class Enricher:
         sums, items = self._bundle.sums, self._bundle.items
         if sums is None:  # said at the start
             return np.zeros((len(rows), len(slots)), np.float32)
-        history, start = sums.histories(rows)
-        return sketched.near(items.keys[history], start, slots)
+        inside = rows >= 0
+        history, start = sums.histories(rows[inside])
+        near = np.zeros((len(rows), len(slots)), np.float32)
+        near[inside] = sketched.near(items.keys[history], start, slots)
+        return near
 
     def _pairs(self, users: _Users, view: IndexView, slots: Ints | None) -> PairScores:
         """Score users against some slots, or block by block against all live ones: float32[B, n] each."""

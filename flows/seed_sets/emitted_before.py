@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from flows.messages.batches import RawMessage, UnreadableHeaders, headers_of
 from flows.messages.codec import decode_centroids, split_centroids_key
-from flows.messages.emission_order import order_of_centroids, order_of_tombstone
+from flows.messages.emission_order import is_ahead, order_of_centroids, order_of_tombstone
 from flows.messages.rejects import InvalidMessage
 
 
@@ -23,13 +23,14 @@ class EmittedBefore:
     clicks_end: int = 0
 
 
-def note_emitted(messages: Iterable[RawMessage], model_version: str, found: dict[str, int]) -> None:
+def note_emitted(messages: Iterable[RawMessage], model_version: str, found: dict[str, int], now_ms: int) -> None:
     """Note the greatest window end (ms) that messages of the centroids topic say of each item.
 
     Args:
-        messages: the messages; what cannot be read is no scorer's either, and passed over.
+        messages: the messages; what no scorer takes, since it cannot be read or is of the future, is passed over.
         model_version: the model whose centroids count.
         found: by item; added to.
+        now_ms: wall clock, ms since the epoch.
     """
     for message in messages:
         try:
@@ -42,5 +43,7 @@ def note_emitted(messages: Iterable[RawMessage], model_version: str, found: dict
             else:
                 order = order_of_centroids(decode_centroids(value), value)
         except (InvalidMessage, UnreadableHeaders):
+            continue
+        if order is not None and is_ahead(order, now_ms):
             continue
         found[item_id] = max(found.get(item_id, 0), 0 if order is None else order.window_end)

@@ -26,6 +26,7 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from ralm.click_matrix import seed_matrix
+from ralm.encoders.both import Both
 from ralm.encoders.encoder import Encoder, EncoderRecipe, TableEncoder, unit
 from ralm.encoders.held_out_clicks import HeldOutClicks
 from ralm.encoders.histories import LAST_ITEMS, Histories
@@ -267,8 +268,9 @@ def _plain(description: str, encoder: EncoderRecipe) -> CatalogueEntry:
     return CatalogueEntry(lambda: EncodedLookalike(EncodedConfig(encoder)), MAIN_GROUP, description)
 
 
-def _sized(description: str, *dims: int) -> CatalogueEntry:
-    return CatalogueEntry(lambda: SizedBothLookalike(SizedBoth(dims)), MAIN_GROUP, description)
+def _sized(description: str, *dims: int, learned: Learned | None = None) -> CatalogueEntry:
+    config = SizedBoth(dims, Both(learned or Learned()))
+    return CatalogueEntry(lambda: SizedBothLookalike(config), MAIN_GROUP, description)
 
 
 SHORT_WEIGHTS = (0.0, 0.1, 0.2, 0.4)
@@ -299,4 +301,5 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "both-48": _sized("the same with 48", 48),
     "both-64": _sized("the same with 64", 64),
     "both-sized": _sized("the same with what validation chooses", 16, 32, 48, 64),
+    "both-start": _sized("both encoders, the trained one begun with the closed form", 32, learned=SpectralStart()),
 }

@@ -264,7 +264,7 @@ def decode_meta(path: Path, value: bytes) -> StoreMeta:
         written = found["format"]
         if type(written) is not int:
             raise TypeError
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise _damaged_meta(path, value) from None
     if written not in (MIGRATED_FORMAT, STATE_FORMAT):
         raise StoreError(refusal_of_format(f"the store in {path}", written))

@@ -28,7 +28,7 @@ BOUNDS = {
     "state_mib": Bound(0.15, 0.5),
     "state_files": Bound(0.10, 6),
     "temporary": Bound(0.0, 0),
-    "log_kib": Bound(0.20, 4),
+    "log_kib": Bound(0.20, 12),
     "series": Bound(0.0, 6),
     "status_kib": Bound(0.10, 1),
     "groups": Bound(0.0, 0),

@@ -23,11 +23,13 @@ class Sample:
         listed: items of which the candidates topic is remembered.
         index: items in the live index.
         held: keys of the centroids topic whose last message is no tombstone.
-        rss_mib: memory of the flow's processes and their children.
+        rss_mib: memory of the flow's processes and their children, less the size of the stores' logs: RocksDB
+            has what is in those in memory too, up to 32 MB of a store.
         threads: theirs.
         descriptors: theirs.
         children: processes that they have started.
-        state_mib: of the state directory.
+        state_mib: of the state directory, without the stores' logs.
+        logs_mib: of those: they grow to 64 MB a store before RocksDB begins anew, and are not judged.
         state_files: files in it.
         temporary: files in the flow's folder for temporary files.
         log_kib: logged on this day.
@@ -49,6 +51,7 @@ class Sample:
     descriptors: int
     children: int
     state_mib: float
+    logs_mib: float
     state_files: int
     temporary: int
     log_kib: float
@@ -97,10 +100,10 @@ def _descendants(roots: set[int]) -> Iterator[int]:
             waiting.append(child)
 
 
-def files_in(folder: Path) -> tuple[int, float]:
-    """How many files lie in a folder and below, and their MiB."""
+def files_in(folder: Path, pattern: str = "*") -> tuple[int, float]:
+    """How many files of this name lie in a folder and below, and their MiB."""
     count, size = 0, 0
-    for path in folder.rglob("*"):
+    for path in folder.rglob(pattern):
         with suppress(FileNotFoundError):  # the flow goes on meanwhile
             if path.is_file():
                 count, size = count + 1, size + path.stat().st_size

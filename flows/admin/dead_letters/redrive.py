@@ -28,6 +28,7 @@ from flows.kafka.range_reader import ReadProgress, read_to_end
 from flows.kafka.single_messages import SingleMessages
 from flows.kafka.tool_rights import require_rights
 from flows.kafka.topics import TopicNames
+from flows.messages.batches import RawMessage, UnreadableHeaders, headers_of
 from flows.messages.dead_letter import DeadLetter, ForeignRecord, Record, RedriveReceipt, receipt_of
 from flows.messages.rejects import InvalidMessage
 from ralm.features import Ints
@@ -143,9 +144,19 @@ def _why_unproven(originals: SingleMessages, letter: DeadLetter) -> str:
     original = originals.at(letter.topic, letter.source_partition, letter.source_offset)
     if original is None:
         return f"what it came from, {letter.source}, is not there any more, so that it could be forged (--unproven)"
-    if (original.key(), original.value()) != (letter.key, letter.value):
+    same = (original.key(), original.value()) == (letter.key, letter.value)
+    if not same or _headers(original) != letter.headers:
         return f"it is forged: {letter.source} holds another message"
     return ""
+
+
+def _headers(message: RawMessage) -> list[tuple[str, bytes | None]] | None:
+    """A message's headers as a letter has them; None where they cannot be read, of which no letter is whole."""
+    try:
+        headers = headers_of(message)
+    except UnreadableHeaders:
+        return None
+    return [(name, value.encode() if isinstance(value, str) else value) for name, value in headers]
 
 
 def _messages(

@@ -195,7 +195,7 @@ class _Guess:
     def _lines(self, tables: dict[str, Look]) -> Iterator[str]:
         yield "# Guessed from the headers and values of the tables: see docs/data.md, and change what is not so.\n"
         for key, value in self._top.items():
-            yield f"{key} = {json.dumps(value, ensure_ascii=False)}\n"
+            yield f"{key} = {_toml(value)}\n"
         files = {kind: look.path.name for kind, look in tables.items() if table_file(self._folder, kind) != look.path}
         names: dict[str, Any] = {
             role: columns[0] if len(columns) == 1 else columns
@@ -211,7 +211,7 @@ class _Guess:
             if values:
                 yield f"\n[{section}]\n"
             for key, value in values.items():
-                yield f"{_toml_key(key)} = {json.dumps(value, ensure_ascii=False)}\n"
+                yield f"{_toml_key(key)} = {_toml(value)}\n"
 
 
 def _is_called(look: Look, kind: str) -> bool:
@@ -286,4 +286,9 @@ def _too_telling(kind: str, facts: ColumnFacts) -> str:
 
 def _toml_key(name: str) -> str:
     bare = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
-    return name if bare else json.dumps(name, ensure_ascii=False)
+    return name if bare else _toml(name)
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML has it: as JSON does, but that a DEL may not stand in a text as it is."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -18,10 +18,11 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from flows.offline.datasets.layout import SEPARATOR, others
+from flows.offline.datasets.layout import others
 from flows.offline.datasets.words import Text, as_words
 from flows.support.errors import RalmError
 from flows.support.text import encoding_of
+from ralm.encoders.profiles import SEPARATOR
 from ralm.features import Ints
 
 SEPARATORS = (",", ";", "\t", "|")

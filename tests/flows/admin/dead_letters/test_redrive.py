@@ -119,12 +119,14 @@ class Same:
 
     def at(self, topic: str, partition: int, offset: int) -> Any:
         found = self._found.get((topic, partition, offset))
-        return found and SimpleNamespace(key=lambda: found.key, value=lambda: found.value)
+        return found and SimpleNamespace(
+            key=lambda: found.key, value=lambda: found.value, headers=lambda: found.headers
+        )
 
 
 def test_what_its_topic_does_not_hold_stays(back: Callable[..., RedriveSummary]) -> None:
     forged = letter(0)
-    for there in ([], [letter(0, value=b"{}")]):
+    for there in ([], [letter(0, value=b"{}")], [letter(0, headers=[("traceparent", b"1")])]):
         for unproven in (False, True):
             summary = back([forged], originals=lambda _, there=there: Same(there), unproven=unproven)
             assert (summary.unproven, summary.sent.total()) == ((0, 1) if unproven else (1, 0))
@@ -204,7 +206,8 @@ def test_letters_go_back_with_bytes_key_and_headers_and_a_receipt_for_each_copy(
     back: Callable[..., RedriveSummary],
 ) -> None:
     one = letter(4, headers=[("source", b"web"), ("empty", None)])
-    summary = back([one, letter(7, source_offset=4), letter(9, source_offset=8), ForeignRecord(0, 1, "x")])
+    again = letter(7, source_offset=4, headers=one.headers)
+    summary = back([one, again, letter(9, source_offset=8), ForeignRecord(0, 1, "x")])
     assert (summary.sent, summary.foreign_records) == ({"clicks": 2}, 1)
     first, second, _ = FakeProducer.sent
     assert (first.topic, first.key, first.value, first.headers, first.partition) == (

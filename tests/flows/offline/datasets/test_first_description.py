@@ -134,3 +134,10 @@ def test_a_folder_without_tables_and_known_data_sets_are_refused(tmp_path: Path)
     assert "no table has a column of users and one of items" in describe_first(tmp_path).problems[0]
     done = CliRunner().invoke(cli, ["data", "ml1m", "--from", str(tmp_path), "--init"])
     assert "--init is for data of your own" in str(done.exception)
+
+
+def test_what_is_written_can_be_read_whatever_the_columns_are_called(tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_text("user_id,item_id,timestamp\nann,tea,1732440000\nbob,mug,1732440001\n")
+    (tmp_path / "users.csv").write_text('user_id,"pl\x7fan","a""b\n\u202ec"\nann,x,1\nbob,y,2\n')
+    (tmp_path / "data.toml").write_text(describe_first(tmp_path).text, encoding="utf-8")
+    assert describe(tmp_path).kinds.keys() == {"pl\x7fan", 'a"b\n\u202ec'}
