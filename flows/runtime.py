@@ -6,6 +6,7 @@ A builder opens what its side needs, and ``close`` of the side releases it; the 
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,9 +19,11 @@ from flows.engine.source import IdleBackoff, KafkaSource, SourceOptions
 from flows.engine.state_keys import worker_of
 from flows.engine.steps import OperatorFactory
 from flows.kafka.config import consumer_config, producer_config
+from flows.kafka.consumer import TopicReader
 from flows.kafka.first_offset import FirstOffset, PartitionFacts, begin_with_group
 from flows.kafka.probe import BrokerProbe
 from flows.kafka.range_reader import read_to_end
+from flows.kafka.sent_centroids import note_of_topic, sent_elsewhere
 from flows.kafka.topic_marks import TopicMarks, encode_mark
 from flows.kafka.topic_watch import TopicWatch
 from flows.kafka.topics import TopicNames
@@ -46,7 +49,6 @@ from monitoring.health import Health
 from state.bundle.bundle import Bundle
 from state.directory import note_begun
 from state.owner_lock import file_lock
-from state.store.layout import TopicMark
 from state.store.seed_store import SeedStore, StoreError
 
 log = get_logger(__name__)
@@ -320,6 +322,7 @@ class _Partitions:
         self._runtime = runtime
         self._settings, self._topic, self._folder = runtime.settings, runtime.topic("clicks"), runtime.seeds_dir()
         self._nothing_emitted = False
+        self._elsewhere: Mapping[int, str] = {}
         self._emitted: dict[str, int] = {}
         self._clicks_ends: Mapping[int, int] = {}
         headers = EventHeaders.by_settings("centroids", runtime.bundle.version, runtime.settings)
@@ -338,10 +341,17 @@ class _Partitions:
             RalmError: when the broker does not say.
         """
         self._clicks_ends = clicks_ends
-        topic = self._runtime.topic("centroids")
-        probe = BrokerProbe(self._runtime.consumer("centroids"))
+        topic, consumer = self._runtime.topic("centroids"), self._runtime.consumer("centroids")
+        probe = BrokerProbe(consumer)
         bounds = probe.bounds(topic, probe.partitions(topic)[topic])
         self._nothing_emitted = all(first == end for first, end in bounds.values())
+        stores = {partition: meta for partition, meta in self._runtime.state.stores.items() if partition in clicks_ends}
+        with closing(TopicReader(topic, consumer, 1)) as facts:
+            topic_id = self._runtime.watch.topic_id("centroids")
+            self._elsewhere = sent_elsewhere(stores, facts, len(bounds), topic_id)
+        if self._elsewhere:
+            why = next(iter(self._elsewhere.values()))
+            log.warning("all centroids are sent again: their topic is another than before", topic=topic, why=why)
         if not self._nothing_emitted and any(map(self._runtime.state.is_anew, clicks_ends)):
             messages = read_to_end(self._settings, topic)
             note_emitted(messages, self._runtime.bundle.version, self._emitted, time.time_ns() // 1_000_000)
@@ -359,7 +369,7 @@ class _Partitions:
             self._pool,
             self._settings,
             topics=partial(self._topics, partition),
-            emit_all=self._nothing_emitted or self._other_centroids(store.meta.centroids_id),
+            emit_all=self._nothing_emitted or partition in self._elsewhere,
             emitted_before=self._emitted_before(partition),
         )
         made.join(self._homes)
@@ -372,16 +382,11 @@ class _Partitions:
             return None
         return EmittedBefore(self._emitted, end)
 
-    def _topics(self, partition: int) -> dict[str, TopicMark | str]:
+    def _topics(self, partition: int) -> dict[str, Any]:
         """By what the topics are known again, as a store's ``StoreMeta`` has it."""
-        marks, centroids_id = self._runtime.marks, self._runtime.watch.topic_id("centroids")
-        found = {f"{kind}_mark": marks.of(kind, partition) for kind in STORED}
-        return {**found, **({"centroids_id": centroids_id} if centroids_id else {})}
-
-    def _other_centroids(self, before: str) -> bool:
-        """Whether the centroids topic is not the one that was written to before."""
-        now = self._runtime.watch.topic_id("centroids")
-        return bool(before and now and before != now)
+        marks = self._runtime.marks
+        centroids = note_of_topic(marks, self._runtime.watch.topic_id("centroids"))
+        return {**{f"{kind}_mark": marks.of(kind, partition) for kind in STORED}, **centroids}
 
     def settled(self) -> None:
         """Write that all that was sent has been delivered."""

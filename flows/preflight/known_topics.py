@@ -11,11 +11,13 @@ from flows.kafka.config import consumer_config
 from flows.kafka.consumer import TopicReader
 from flows.kafka.facts import TopicFacts
 from flows.kafka.first_offset import HeldOffsets, PartitionFacts, way_on, why_another
+from flows.kafka.sent_centroids import sent_elsewhere
 from flows.kafka.topic_marks import is_within
 from flows.preflight.findings import Verdict
 from flows.runtime import STORED, is_mine
 from flows.seed_sets.state_facts import StateFacts
 from flows.support.errors import RalmError
+from state.store.layout import StoreMeta
 
 Seen: TypeAlias = tuple[Verdict, str]
 
@@ -56,7 +58,7 @@ def compare(
             text = "it is gone, and the stores have read it: run `ralm topics` to make it; what it said is kept"
             yield Verdict.PROBLEM, text
     elif kind == "centroids" and mine:
-        yield _centroids({state.stores[partition].centroids_id for partition in mine} - {""}, now.topic_id)
+        yield _centroids(now, {partition: state.stores[partition] for partition in mine}, partial(opened, name))
     elif kind == "clicks" and mine and now.partitions < state.partitions:
         yield _another(settings, has_fewer(name, now.partitions, state.partitions))
     elif kind in STORED and mine:
@@ -114,13 +116,14 @@ def _same(known: set[str], topic_id: str, stores: int) -> str:
     return f"its messages fit what {many} know{'s' if stores == 1 else ''}; the broker gives no ids"
 
 
-def _centroids(known: set[str], topic_id: str) -> Seen:
-    if not topic_id:
-        return Verdict.OK, "the broker gives no ids: were it made anew, it would be known by being empty"
-    if not known:
-        return Verdict.OK, "no store knows its id yet"
-    if known == {topic_id}:
-        return Verdict.OK, f"its id {topic_id} is what the stores know"
-    others = ", ".join(sorted(known - {topic_id}))
-    text = f"it was made anew (its id is {topic_id}, and was {others}): every item's centroids are sent again"
-    return Verdict.WARNING, text
+def _centroids(
+    now: TopicFacts, stores: Mapping[int, StoreMeta], opened: Callable[[], AbstractContextManager[Messages]]
+) -> Seen:
+    try:
+        with opened() as topic:
+            found = sent_elsewhere(stores, topic, now.partitions, now.topic_id)
+    except RalmError as error:
+        return Verdict.UNCHECKED, f"whether it is the one that the stores know: {error}"
+    for partition, why in found.items():
+        return Verdict.WARNING, f"store {partition}: {why}; every item's centroids are sent again"
+    return Verdict.OK, _same({meta.centroids_id for meta in stores.values()} - {""}, now.topic_id, len(stores))

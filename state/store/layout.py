@@ -90,6 +90,23 @@ class TopicMark(NamedTuple):
 NO_MARK = TopicMark()
 
 
+class SentMessage(NamedTuple):
+    """A message of the centroids topic that was there, by which the topic is known again.
+
+    Attributes:
+        partition: where it lies.
+        offset: its offset, -1 before the first.
+        time: its time, ms since the epoch.
+    """
+
+    partition: int = 0
+    offset: int = -1
+    time: int = 0
+
+
+NOTHING_SENT = SentMessage()
+
+
 @dataclass(frozen=True)
 class StoreMeta:
     """What a store knows of itself.
@@ -111,6 +128,7 @@ class StoreMeta:
         clicks_mark: by what the clicks topic is known again.
         candidates_mark: the same of the candidates topic.
         centroids_id: id of the topic to which the centroids went; empty where the broker gives none.
+        centroids_sent: one of its messages, where the broker gives no id.
     """
 
     topic: str
@@ -128,6 +146,7 @@ class StoreMeta:
     clicks_mark: TopicMark = NO_MARK
     candidates_mark: TopicMark = NO_MARK
     centroids_id: str = ""
+    centroids_sent: SentMessage = NOTHING_SENT
 
 
 @dataclass(frozen=True)
@@ -255,6 +274,7 @@ def decode_meta(path: Path, value: bytes) -> StoreMeta:
             found |= {"format": STATE_FORMAT, **at}
         found |= {"manifest": ManifestFingerprint(*found["manifest"]), "older_versions": tuple(found["older_versions"])}
         found |= {name: TopicMark._make(found[name]) for name in ("clicks_mark", "candidates_mark") if name in found}
+        found |= {"centroids_sent": SentMessage(*found.get("centroids_sent", NOTHING_SENT))}
         meta = StoreMeta(**found)
     except (KeyError, TypeError):
         raise _damaged_meta(path, value) from None
@@ -265,11 +285,11 @@ def decode_meta(path: Path, value: bytes) -> StoreMeta:
 
 def _is_sound(meta: StoreMeta) -> bool:
     """Whether everything in it is of its type and within its bounds."""
-    marks = (meta.clicks_mark, meta.candidates_mark)
-    numbers = (meta.partition, meta.position, meta.candidates, meta.epoch, *meta.manifest)
-    lower = (meta.resume, meta.resume_candidates, *(mark.offset for mark in marks))
+    marks, sent = (meta.clicks_mark, meta.candidates_mark), meta.centroids_sent
+    numbers = (meta.partition, meta.position, meta.candidates, meta.epoch, *meta.manifest, sent.partition)
+    lower = (meta.resume, meta.resume_candidates, sent.offset, *(mark.offset for mark in marks))
     texts = (meta.topic, meta.model_version, *meta.older_versions, meta.centroids_id, *(m.topic_id for m in marks))
-    if any(type(n) is not int for n in (*numbers, *lower, *(mark.time for mark in marks))):
+    if any(type(n) is not int for n in (*numbers, *lower, sent.time, *(mark.time for mark in marks))):
         return False
     if (
         type(meta.replaces) is not bool

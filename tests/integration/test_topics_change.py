@@ -213,13 +213,19 @@ def test_requests_and_candidates_made_anew_while_stopped_are_read_from_their_beg
     assert running.stop() == [0]
 
 
-def test_centroids_made_anew_while_stopped_are_sent_again(client: Any, flow: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("others", [0, 40])
+def test_centroids_made_anew_while_stopped_are_sent_again(client: Any, flow: Callable[..., Any], others: int) -> None:
     running, made = flow(), some_clicks("one", range(40)) + some_clicks("two", range(30))
     running.start()
     send_clicks(client, made)
     wait_until(lambda: is_final(client, oracle(made, 10**9), least=3))
     assert running.stop() == [0]
-    client = make_anew(client, "centroids", partitions=3)
+    client = make_anew(client, "centroids", partitions=3 if not others else 4)
+    for number in range(others):  # another flow was sooner
+        client.send("centroids", f"another/{number}", None)
+    client.flush()
+    looked = running.command("run", "look-alike", "--check").stdout
+    assert not others or "every item's centroids are sent again" in looked
     running.start()
     wait_until(lambda: set(last_centroids(client)) == {"one", "two"})
     assert running.stop() == [0]

@@ -114,7 +114,7 @@ def test_without_an_id_its_messages_tell(topic: Topic, why: str) -> None:
     assert seen("clicks", TopicFacts(4), state(""))[0] is Verdict.OK
     assert "gives no ids" in seen("clicks", TopicFacts(4), state(""))[1]
     assert "know no id of it yet" in seen("clicks", TopicFacts(4, topic_id="old"), state(""))[1]
-    assert "no store knows its id yet" in seen("centroids", TopicFacts(4, topic_id="old"), state(""))[1]
+    assert "know no id of it yet" in seen("centroids", TopicFacts(4, topic_id="old"), state(""))[1]
     assert "gives no ids" in seen("centroids", TopicFacts(4), state(""))[1]
 
 
