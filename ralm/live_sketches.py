@@ -22,6 +22,8 @@ NEWEST_ITEMS = 20
 """A user's items that are compared with an item; all of them gain nothing."""
 _MOST_NUMBERS = 1 << 22
 """Numbers in one intermediate matrix: 32 MiB with their columns."""
+_DENSE = 0.1
+"""A sparse matrix with a greater share of its numbers is added up faster as a dense one."""
 _LOW = np.uint64(0xFFFFFFFF)
 _UP = np.uint64(32)
 
@@ -101,7 +103,9 @@ class LiveSketches:
         of_items = csr_array((np.ones(len(flat), np.float32), place, known), (len(items), len(wanted)))
         of_targets = self._holders(wanted, targets)  # (W, n)
         for part in _parts(np.minimum(of_items @ np.diff(of_targets.indptr), wide)):
-            near += (clicked[:, part] @ self._cosines(of_items[part] @ of_targets, items[part], targets)).toarray()
+            similar = self._cosines(of_items[part] @ of_targets, items[part], targets)  # (J, n)
+            dense = similar.nnz > _DENSE * len(items[part]) * wide
+            near += clicked[:, part] @ similar.toarray() if dense else (clicked[:, part] @ similar).toarray()
         return near
 
     def _holders(self, wanted: NDArray[np.uint32], targets: Ints) -> csr_array:

@@ -3,13 +3,15 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from flows.scoring.live_index import IndexEntry, LiveIndex
+from flows.scoring.live_index import IndexEntry, IndexView, LiveIndex
 from flows.scoring.sketched_items import SketchedItems
 from ralm.encoders.encoder import unit
+from ralm.features import Floats
 from ralm.live_sketches import NEWEST_ITEMS
 from ralm.scoring import CountedForm, score
 from ralm.sketch import Sketch
@@ -83,8 +85,8 @@ def measure_neighbours(items: int, users: int, seeds: int, dim: int, rng_seed: i
             batches.append(
                 NeighbourFigures(
                     count,
-                    _least(lambda v=vectors: [score(v, block.items, form, 0.1) for block in view.blocks]),
-                    _least(lambda h=history, s=start: sketched.near(h, s, targets)),
+                    _least(partial(_score, vectors, view, form)),
+                    _least(partial(sketched.near, history, start, targets)),
                 )
             )
         return SketchedIndexFigures(
@@ -93,6 +95,11 @@ def measure_neighbours(items: int, users: int, seeds: int, dim: int, rng_seed: i
             _least(lambda: bare.update(some)),
             _bytes(sketched) / items,
         )
+
+
+def _score(vectors: Floats, view: IndexView, form: CountedForm) -> None:
+    for block in view.blocks:
+        score(vectors, block.items, form, 0.1)
 
 
 def _entry(rng: np.random.Generator, keys: np.ndarray, dim: int) -> IndexEntry:

@@ -60,6 +60,11 @@ class _Parts(NamedTuple):
     local_part: Floats
     neighbours_part: Floats | None
 
+    def of(self, row: int) -> "_Parts":
+        """Those of one user, float32[n] each."""
+        near = self.neighbours_part
+        return _Parts(self.score[row], self.global_part[row], self.local_part[row], None if near is None else near[row])
+
 
 class Enricher:
     """Answers requests; holds no state of its own.
@@ -132,8 +137,7 @@ class Enricher:
             parts = self._parts(users, view, pool.slots, every=candidates is None)
             metrics.PAIRS.inc(parts.score.size)
             for row, member in enumerate(members):
-                mine = _Parts(*(None if part is None else part[row] for part in parts))
-                answers[member] = self._best(requests[member], view, pool, mine)
+                answers[member] = self._best(requests[member], view, pool, parts.of(row))
         for answer in answers:
             metrics.REQUESTS.labels(answer.status).inc()
             metrics.COLD.inc(bool(answer.cold))

@@ -38,7 +38,7 @@ def test_an_answer_is_a_table_with_titles_or_one_json_object(client: Any, flow: 
     assert shown.returncode == 0
     for words in ("The [first] film", f"{score['global_part']:.3f}", "cold, without centroids yet: nowhere"):
         assert words in shown.stdout
-    stranger = running.command("ask", "stranger")
+    stranger = running.command("ask", "stranger", "--profile", "likes=a", "--profile", "likes=b")
     assert (stranger.returncode, stranger.stdout.partition(":")[0]) == (0, "unknown_user")
 
 
@@ -90,6 +90,8 @@ def test_no_answer_ends_with_1_and_says_where_to_look(flow: Callable[..., Any]) 
         (["u", "--timeout", "soon"], "not a duration"),
         (["u", "--timeout", "0s"], "above 0"),
         (["u", "--top-k", "0"], "--top-k"),
+        (["u", "--profile", "age"], "no FIELD=VALUE"),
+        (["u", "--profile", "x" * 300 + "=1"], "profile"),
     ],
 )
 def test_what_no_flow_would_take_is_not_sent(flow: Callable[..., Any], arguments: list[str], words: str) -> None:
