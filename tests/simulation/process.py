@@ -11,12 +11,12 @@ import numpy as np
 
 from flows.config.groups import MessageSettings, SeedSettings
 from flows.engine.source import IdleBackoff, PartitionReader, SourceOptions
-from flows.kafka.first_offset import Beginning, BeginRules, HeldOffsets, begin_with_store
+from flows.kafka.first_offset import Beginning, BeginRules, HeldOffsets, begin_with_group, begin_with_store
 from flows.messages.batches import OutMessage
 from flows.messages.codec import encode_centroids
 from flows.messages.decode import Decoder
 from flows.messages.event_headers import EventHeaders
-from flows.messages.types import Centroids
+from flows.messages.types import Centroids, Request
 from flows.seed_sets import clustering
 from flows.seed_sets.clustering import ClusteringJob, ClusteringPool, ClusteringResult
 from flows.seed_sets.emitted_before import EmittedBefore, note_emitted
@@ -95,6 +95,11 @@ class PlayedPool(ClusteringPool):
         return "emitted", encode_centroids(message)
 
 
+def _answer(request: Request) -> OutMessage:
+    """What stands for an answer."""
+    return OutMessage(request.user_id.encode(), request.request_id.encode(), [])
+
+
 @dataclass(frozen=True)
 class Clustered:
     """What a job of the pool was given: an item's set as of a window's end, and of the clicks before an offset.
@@ -119,7 +124,13 @@ class Part:
     operator: SeedSetOperator
     clicks: PartitionReader
     candidates: PartitionReader
+    requests: PartitionReader
     queue: list[Any]
+
+    @property
+    def sources(self) -> tuple[PartitionReader, ...]:
+        """What is read of it."""
+        return self.clicks, self.candidates, self.requests
 
 
 class Process:
@@ -172,30 +183,28 @@ class Process:
             note_emitted(records, self.pool.model_version, items := {}, 2**53)
             emitted = EmittedBefore(items, readers["clicks"].bounds(number)[1]) if items else None
         operator = SeedSetOperator(store, self.pool, self._settings, emitted_before=emitted)
-        parts = {
-            kind: PartitionReader(
-                SourceOptions(
-                    kind,
-                    kind,
-                    {},
-                    1000,
-                    lambda *_, at=begun[kind].offset: at,
-                    lambda: False,
-                    idle=IdleBackoff(lambda _: None),
-                ),
-                readers[kind],  # type: ignore[arg-type]
-                number,
-            )
-            for kind in readers
-        }
-        return Part(number, store, operator, parts["clicks"], parts["candidates"], [])
+        readers["requests"] = requests = Reader(world, "requests")
+        rules = {"start_from": world.start_from, "begun": world.has_read_requests}
+        offsets = {kind: found.offset for kind, found in begun.items()}
+        offsets["requests"], _ = begin_with_group(requests, number, **rules)
+        sources = (self._source(kind, readers[kind], number, offset) for kind, offset in offsets.items())
+        return Part(number, store, operator, *sources, [])
+
+    def _source(self, kind: str, reader: Reader, number: int, offset: int) -> PartitionReader:
+        rest = IdleBackoff(lambda _: None)
+        options = SourceOptions(kind, kind, {}, 1000, lambda *_: offset, lambda: False, idle=rest)
+        return PartitionReader(options, reader, number)  # type: ignore[arg-type]
 
     def poll(self, part: Part, kind: str) -> None:
         """The source hands a batch on; the operator may get it later."""
         source: PartitionReader = getattr(part, kind)
+        self._world.has_read_requests |= kind == "requests"
         for raw in source.next_batch():
             decoded = getattr(self._decoder, kind)(raw)
             self._send("dead_letters", decoded.dead_letters)
+            if kind == "requests":
+                self._send("scores", [_answer(request) for request in decoded.good.requests])
+                continue
             part.queue.append(decoded.good)
             if kind == "clicks" and raw.idle:
                 self.last_idle[part.number] = raw.now
@@ -219,8 +228,8 @@ class Process:
     def end_epoch(self) -> None:
         """As the engine ends an epoch: what is on its way arrives, all are asked for a snapshot, the sinks flush."""
         for part in self.parts:
-            part.clicks.snapshot()
-            part.candidates.snapshot()
+            for source in part.sources:
+                source.snapshot()
         for part in self.parts:
             self.apply(part)
             part.operator.snapshot()
@@ -233,7 +242,7 @@ class Process:
         self.end_epoch()
         for part in self.parts:
             part.operator.settled()
-            for source in (part.clicks, part.candidates):
+            for source in part.sources:
                 source._reader.commit(part.number, source.position, source.mark)
             part.store.close()
 

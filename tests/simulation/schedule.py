@@ -1,28 +1,26 @@
 """A schedule: everything that happens in a world, drawn from one number; and what is wrong in the end."""
 
-import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from random import Random
 from typing import Any
 from unittest.mock import patch
 
 from flows.config.groups import SeedSettings
 from flows.scoring.index_updates import IndexUpdates
-from state.user_keys import user_keys
 
+from .checks import USERS, Outcome, Past, check
 from .disk import Crash, Disk, simulated_disks
 from .growth import home
-from .model import Click, Listing, Model, Rules
-from .process import DIM, Clustered, Part, PlayedPool, Process, digest
+from .model import Rules
+from .process import DIM, Clustered, Part, PlayedPool, Process
 from .world import Record, World
 
-USERS = [f"u{number}" for number in range(24)]
-KEYS = dict(zip(USERS, user_keys(USERS).tolist(), strict=True))
 ITEMS = [f"i{number}" for number in range(10)]
 _MAX_FUTURE = 300_000
 USUAL = {
     "produce": 3,
     "list": 0.6,
+    "ask": 0.4,
     "poll": 6,
     "apply": 4,
     "collect": 4,
@@ -35,19 +33,6 @@ USUAL = {
     "load": 0.5,
 }
 """How often something happens, beside the rest."""
-
-
-@dataclass
-class Outcome:
-    """What came of a schedule: what is wrong, and what happened in it."""
-
-    number: int
-    wrong: list[str] = field(default_factory=list)
-    happened: dict[str, int] = field(default_factory=dict)
-
-    def count(self, what: str, more: int = 1) -> None:
-        """Note that something happened."""
-        self.happened[what] = self.happened.get(what, 0) + more
 
 
 def run(number: int) -> Outcome:
@@ -125,9 +110,11 @@ class _Schedule:
         played_time.monotonic, played_time.time_ns = clock.monotonic, clock.time_ns
         self.disks = [Disk() for _ in range(self.partitions)]
         self.bad: set[tuple[str, int, int]] = set()
+        self.begun: dict[int, int] = {}  # where requests began at the first start, if not at their beginning
         # By partition what was compacted away of the candidates after it was read. It holds until the store is lost,
         # though what followed it may be bad.
         self.remembered: list[list[Record]] = [[] for _ in range(self.partitions)]
+        self.asked = 0
         self.versions = 1
         self.crashes_left = rng.choice([0, 1, 3, 6])
         self.steps: int | None = None
@@ -152,6 +139,21 @@ class _Schedule:
         self._check(process)
         return self.outcome
 
+    def _check(self, process: Process) -> None:
+        past = Past(
+            self.world, self.rules, self.counts, self.ends, self.bad, self.remembered, self.begun, self.clustered
+        )
+        expected = check(past, process, self.outcome)
+        for who, loader in (
+            ("the scorer that read along", self.loader),
+            ("a scorer that starts", _Loader(self.world, f"m{self.versions}")),
+        ):
+            loader.read()
+            found = loader.index()
+            for item in sorted(found.keys() | expected.keys()):
+                if found.get(item) != expected.get(item):
+                    self.outcome.wrong.append(f"{who} has {found.get(item)} of {item}, not {expected.get(item)}")
+
     def _life(self, things: int, *, last: bool) -> Process | None:
         """A process until it ends; the last one until all is quiet."""
         rng = self.rng
@@ -173,6 +175,11 @@ class _Schedule:
         return None
 
     def _start(self) -> Process:
+        world = self.world
+        if world.start_from == "latest" and not world.has_read_requests:
+            for partition, log in enumerate(world.topics["requests"].logs):
+                if ("requests", partition) not in world.committed:
+                    self.begun[partition] = len(log)
         pool = PlayedPool(f"m{self.versions}", self.rules.min_seeds, self.rng, self.clustered, len(self.ends))
         return Process(self.world, self.disks, self.settings, pool, self._step, self.counts)
 
@@ -257,7 +264,7 @@ class _Schedule:
         """The process does something."""
         rng = self.rng
         if kind == "poll":
-            process.poll(part, rng.choice(["clicks", "clicks", "candidates"]))
+            process.poll(part, rng.choice(["clicks", "clicks", "candidates", "requests"]))
         elif kind == "apply":
             process.apply(part)
         elif kind == "collect":
@@ -308,6 +315,17 @@ class _Schedule:
                 self.bad.add(("clicks", partition, len(self.world.topics["clicks"].logs[partition])))
             self.world.click(partition, ITEMS[number], click)
 
+    def _ask(self) -> None:
+        rng, user = self.rng, self.rng.choice(USERS)
+        request: dict[str, Any] = {"request_id": f"r{self.asked}", "user_id": user, "ts": self.world.clock.now}
+        self.asked += 1
+        bad = rng.random() < 0.05
+        if bad:
+            request["ts"] = rng.choice([request["ts"] // 1000, None, request["ts"] + 2 * _MAX_FUTURE])
+        record = self.world.request(user, request)
+        if bad:
+            self.bad.add(("requests", record._partition, record._offset))
+
     def _list(self) -> None:
         rng, number = self.rng, self.rng.randrange(len(ITEMS))
         item, now = ITEMS[number], self.world.clock.now
@@ -356,114 +374,10 @@ class _Schedule:
         for part in process.parts:
             process.poll(part, "clicks")
             process.poll(part, "candidates")
+            process.poll(part, "requests")
             process.apply(part)
             process.collect(part, 5)
 
     def _has_read_all(self, process: Process, ends: list[int]) -> bool:
         read = all(part.clicks.position == end for part, end in zip(process.parts, ends, strict=True))
-        return read and all(part.candidates._reader.lag(part.number) == 0 for part in process.parts)
-
-    # What must hold
-
-    def _good(self, kind: str, partition: int) -> list[Record]:
-        """The good messages of a partition that are there, or were when they were read into its store."""
-        there = [record for record in self.world.topics[kind].logs[partition] if record is not None]
-        if kind == "candidates":
-            there = sorted([*there, *self.remembered[partition]], key=lambda record: record._offset)
-        return [record for record in there if (kind, partition, record._offset) not in self.bad]
-
-    def _models(self) -> list[Model]:
-        """The partitions' models at the end."""
-        models = list[Model]()
-        for age, partitions in enumerate(self.counts):
-            models += [Model(self.rules) for _ in range(partitions - len(models))]
-            if age:
-                self._move(models)
-            for partition, model in enumerate(models):
-                self._follow(age, partition, model)
-        said = [record for partition in range(self.partitions) for record in self._good("candidates", partition)]
-        for record in sorted(said, key=lambda record: (record._at, record._offset)):
-            listing = _listing(record)
-            models[home(listing.item, self.partitions)].listings.append(listing)
-        for partition, model in enumerate(models):
-            last = self.world.topics["clicks"].logs[partition][-1]
-            assert last is not None
-            model.heard = last._at
-        return models
-
-    def _move(self, models: list[Model]) -> None:
-        """Items are at home after the topic has grown."""
-        for model in models:
-            for item in list(model.kept):
-                target = models[home(item, len(models))]
-                if target is not model:
-                    target.take_over(item, model)
-
-    def _follow(self, age: int, partition: int, model: Model) -> None:
-        """Take the clicks that came to a partition while there were so many; check what was clustered of them."""
-        here = (age, partition)
-        given = sorted((c for c in self.clustered if (c.age, c.partition) == here), key=lambda c: c.position)
-        first = self.ends[age - 1][partition] if age and partition < len(self.ends[age - 1]) else 0
-        end = self.ends[age][partition] if age < len(self.ends) else 10**9
-        for record in self._good("clicks", partition):
-            if first <= record._offset < end:
-                while given and given[0].position <= record._offset:
-                    self._check_clustered(given.pop(0), model)
-                model.take(_click(record))
-        for each in given:
-            self._check_clustered(each, model)
-
-    def _check_clustered(self, given: Clustered, model: Model) -> None:
-        """Whether a set that was clustered is that of its window's end."""
-        expected = model.seeds(given.item, given.until)
-        if given.seeds != expected:
-            self.outcome.wrong.append(f"{given} was clustered, not {expected}")
-
-    def _check(self, process: Process) -> None:
-        wrong, expected = self.outcome.wrong, dict[str, list[float]]()
-        for part, model in zip(process.parts, self._models(), strict=True):
-            self.outcome.count("clicks", len(self._good("clicks", part.number)))
-            stored = {item: part.store.seeds(item) for item, _ in part.store.items()}
-            found = {item: dict(zip(s.users.tolist(), s.times.tolist(), strict=True)) for item, s in stored.items()}
-            wanted = {item: model.seeds(item) for item in model.items()}
-            for item in sorted(found.keys() | wanted.keys()):
-                if found.get(item) != wanted.get(item):
-                    wrong.append(f"seeds of {item}: {found.get(item)}, not {wanted.get(item)}")
-            now = process.last_idle.get(part.number, 0)
-            expected |= {item: digest(seeds).tolist() for item, seeds in model.index(now).items()}
-            meta = part.store.meta
-            ends = tuple(len(self.world.topics[kind].logs[part.number]) for kind in ("clicks", "candidates"))
-            if (meta.position, meta.resume, meta.candidates, meta.resume_candidates) != (*ends[:1] * 2, *ends[1:] * 2):
-                wrong.append(f"partition {part.number} ends at {ends}, and its store says {meta}")
-            if part.store.unacked_tombstones():
-                wrong.append(f"tombstones of {part.store.unacked_tombstones()} are not acknowledged")
-        self._check_index("the scorer that read along", self.loader, expected)
-        self._check_index("a scorer that starts", _Loader(self.world, f"m{self.versions}"), expected)
-        self.outcome.count("items served", len(expected))
-        lettered = {_source(r) for r in self.world.topics["dead_letters"].logs[0] if r is not None}
-        compacted = {place for place in self.bad - lettered if place[0] == "candidates"}
-        if lettered - self.bad or self.bad - lettered - compacted:
-            wrong.append(f"dead letters of {sorted(lettered - self.bad)}, none of {sorted(self.bad - lettered)}")
-        self.outcome.count("dead letters", len(lettered))
-
-    def _check_index(self, who: str, loader: _Loader, expected: dict[str, list[float]]) -> None:
-        loader.read()
-        found = loader.index()
-        for item in sorted(found.keys() | expected.keys()):
-            if found.get(item) != expected.get(item):
-                self.outcome.wrong.append(f"{who} has {found.get(item)} of {item}, not {expected.get(item)}")
-
-
-def _click(record: Record) -> Click:
-    said = json.loads(record._value or b"")
-    return Click(record._at, said["item_id"], KEYS[said["user_id"]], said["ts"])
-
-
-def _listing(record: Record) -> Listing:
-    said = {"retired": True} if record._value is None else json.loads(record._value)
-    return Listing((record._key or b"").decode(), said.get("retired", False), said.get("expires_at"))
-
-
-def _source(record: Record) -> tuple[str, int, int]:
-    said = {name: (value or b"").decode() if isinstance(value, bytes) else value for name, value in record._headers}
-    return str(said["topic"]), int(str(said["partition"])), int(str(said["offset"]))
+        return read and all(s._reader.lag(p.number) == 0 for p in process.parts for s in (p.candidates, p.requests))

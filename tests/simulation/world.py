@@ -97,6 +97,8 @@ class World:
 
     Attributes:
         waiting: what was sent and may not have been delivered yet.
+        start_from: where requests begin at the very first start.
+        has_read_requests: whether any process has; the state directory says so.
     """
 
     def __init__(self, rng: Random, partitions: int, centroids: int) -> None:
@@ -106,14 +108,22 @@ class World:
             "clicks": Topic(self.clock, partitions),
             "candidates": Topic(self.clock, partitions),
             "centroids": Topic(self.clock, centroids),
+            "requests": Topic(self.clock, partitions),
+            "scores": Topic(self.clock, 1),
             "dead_letters": Topic(self.clock, 1),
         }
         self.committed: dict[tuple[str, int], tuple[int, str]] = {}
         self.waiting: list[tuple[str, OutMessage]] = []
+        self.start_from = rng.choice(["earliest", "earliest", "latest"])
+        self.has_read_requests = False
 
     def click(self, partition: int, item: str, value: object) -> None:
         """A producer sends a click."""
         self.topics["clicks"].send(item.encode(), json.dumps(value).encode(), [], partition)
+
+    def request(self, user: str, value: object) -> Record:
+        """A producer sends a request."""
+        return self.topics["requests"].send(user.encode(), json.dumps(value).encode(), [])
 
     def candidate(self, partition: int, item: str, value: object | None) -> None:
         """A producer sends a candidate, or a tombstone."""
@@ -123,9 +133,8 @@ class World:
     def grow(self) -> None:
         """Clicks, candidates and requests get a partition more."""
         self.clock.now += 1
-        for kind in ("clicks", "candidates"):
-            topic = self.topics[kind]
-            topic.grow(1)
+        for kind in ("clicks", "candidates", "requests"):
+            self.topics[kind].grow(1)
 
     def deliver(self, count: int | None = None) -> None:
         """Deliver what waits, or the first of it."""
