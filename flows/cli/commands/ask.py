@@ -27,7 +27,10 @@ from state.bundle.items import BundleItems
 _STATUS = {
     "unknown_user": "The bundle has no vector of this user, and no --profile of which it knows a value: fall back to "
     "what is popular, or train again.",
-    "no_candidates": "No candidate has centroids yet: that takes min_seeds known clickers and the close of a window.",
+    "no_candidates": (
+        "No candidate has centroids yet: that takes min_seeds known clickers and the close of a window. `ralm top` "
+        "says what is missing."
+    ),
     "expired": "The request waited longer than request_timeout: ask again.",
 }
 _COLD_SHOWN = 10

@@ -60,6 +60,10 @@ def command(settings: Settings, clicks: Path | None, requests: Path | None, spee
         sent_to = [*([names.requests] if requests is not None else []), *([names.clicks] if clicks is not None else [])]
         require_rights(settings, writes=sent_to)
         total = sum(len(events) for events in streams)
+        if not total:
+            given = " and ".join(str(path) for path in (clicks, requests) if path is not None)
+            click.echo(f"0 messages delivered: there is nothing in {given}")
+            return
         sending = shown.counter("sending")
         began = time.monotonic()
         sent = replay(streams, producer, Pace(speed, producer.poll), lambda done: sending(done, total))
