@@ -5,9 +5,11 @@ row, are multivalent; other text, booleans and whole numbers of at most 10 diffe
 are categorical; other numbers are continuous.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -104,6 +106,20 @@ class Description(BaseModel):
     columns: Names = Names()
     filter: dict[str, list[str | int | float | bool] | str | int | float | bool] = {}
     kinds: dict[str, Literal["categorical", "multivalent", "continuous", "ignore"]] = {}
+
+    @field_validator("time_format")
+    @classmethod
+    def _is_a_form(cls, form: str) -> str:
+        try:
+            datetime.strptime("", form)  # noqa: DTZ007 (only whether it is one)
+        except (re.error, IndexError) as error:
+            msg = f"{form!r} is no form of times: {error}"
+            raise ValueError(msg) from None
+        except ValueError as error:
+            if "directive" in str(error) or "stray" in str(error):
+                msg = f"{form!r} is no form of times: {error}"
+                raise ValueError(msg) from None
+        return form
 
     @field_validator("encoding")
     @classmethod
@@ -273,11 +289,18 @@ def _table(folder: Path, name: str, described: Description) -> Table | None:
     path = folder / said if said else table_file(folder, name, OWN_SUFFIXES)
     if path is None:
         return None
-    if not path.is_file():
+    if not _is_file(path):
         msg = f"{DESCRIPTION} says that {name} are in {said}, but {folder} has no such file"
         raise RalmError(msg)
     table = read_table(path, described.separator, described.encoding)
     return replace(table, aliases=described.columns.of(table))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long for the system
+        return False
 
 
 def _users(table: Table | None, events: Table, described: Description) -> Known:

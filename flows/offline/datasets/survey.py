@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flows.offline.datasets.custom import is_boolean, kind_of
-from flows.offline.datasets.tables import JSON_SUFFIXES, NotInEncodingError, Table, form_of, read_table
+from flows.offline.datasets.tables import JSON_SUFFIXES, NotInEncodingError, Table, kept_as, read_table
 from flows.support.errors import RalmError
 
 Type: TypeAlias = Literal["whole number", "number", "true or false", "time", "list", "text"]
@@ -86,7 +86,7 @@ def look_at(folder: Path) -> tuple[list[Look], dict[str, list[str]]]:
     """The tables of a folder, and by file what is wrong with those that cannot be read."""
     looks, problems = [], {}
     for path in sorted(folder.iterdir()):
-        if form_of(path) not in TABLE_SUFFIXES or not path.is_file():
+        if kept_as(path) not in TABLE_SUFFIXES or not path.is_file():
             continue
         try:
             table = _read(path)

@@ -187,7 +187,7 @@ def read_table(path: Path, separator: str = "", encoding: str = "") -> Table:
     Raises:
         RalmError: naming the file, and the line where there is one.
     """
-    suffix = form_of(path)
+    suffix = kept_as(path)
     if suffix != ".parquet":
         content = content_of(path)
         encoding = encoding if encoding and not _is_utf8(content) else "utf-8"
@@ -204,10 +204,10 @@ def read_table(path: Path, separator: str = "", encoding: str = "") -> Table:
     return Table(path.name, {name: _in_one(found[name]) for name in found.column_names}, 1, "row")
 
 
-def form_of(path: Path) -> str:
+def kept_as(path: Path) -> str:
     """The suffix that says what a file holds, in lower case; ``.gz`` says only how it is kept.
 
-    >>> form_of(Path("events.csv.gz")), form_of(Path("Events.JSONL"))
+    >>> kept_as(Path("events.csv.gz")), kept_as(Path("Events.JSONL"))
     ('.csv', '.jsonl')
     """
     return Path(path.stem if path.suffix.lower() == ".gz" else path.name).suffix.lower()

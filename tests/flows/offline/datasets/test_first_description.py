@@ -296,3 +296,19 @@ def test_decimals_after_a_comma_are_numbers(tmp_path: Path) -> None:
     )
     with pytest.raises(RalmError, match="rating is '1,234', not a number"):
         prepare_custom("made", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ('time_format = "%H:%M %H"', "'%H:%M %H' is no form of times"),
+        ('time_format = "%Q"', "'Q' is a bad directive"),
+        ('time_format = "%d%"', "'%d%' is no form of times"),
+        (f'[files]\nevents = "{"x" * 300}"', "has no such file"),
+    ],
+)
+def test_a_description_that_cannot_be_followed_is_refused_in_words(tmp_path: Path, said: str, words: str) -> None:
+    written(tmp_path, "events.csv", "user_id,item_id,timestamp", [f"{u},{n},{t}" for u, n, t in clicks(20)])
+    (tmp_path / "data.toml").write_text(said)
+    with pytest.raises(RalmError, match=words):
+        prepare_custom("made", tmp_path)
