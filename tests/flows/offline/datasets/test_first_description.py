@@ -310,5 +310,5 @@ def test_decimals_after_a_comma_are_numbers(tmp_path: Path) -> None:
 def test_a_description_that_cannot_be_followed_is_refused_in_words(tmp_path: Path, said: str, words: str) -> None:
     written(tmp_path, "events.csv", "user_id,item_id,timestamp", [f"{u},{n},{t}" for u, n, t in clicks(20)])
     (tmp_path / "data.toml").write_text(said)
-    with pytest.raises(RalmError, match=words):
+    with pytest.raises((RalmError, ConfigError), match=words):
         prepare_custom("made", tmp_path)
