@@ -16,6 +16,7 @@ from flows.kafka.errors import (
     ends_a_flow,
     is_end,
     is_gone,
+    is_of_group,
     is_oversized,
     is_unreadable,
     no_topic,
@@ -41,6 +42,7 @@ _GONE_S = 60.0
 """So long an offset beyond the partition's end is asked for again: a new leader may lag."""
 _ASK_AGAIN_S = 1.0
 _CLOSE_TIMEOUT_S = 3.0
+_SOURCE = "source"
 _TIMES_S = 5.0
 
 
@@ -59,6 +61,7 @@ class _Partition:
         stepping: the search for the end of such a batch.
         gone: since when the broker does not have the offset that is to be read next.
         ask_again: when to ask for it again.
+        asks: the offset to ask for then, if it is not the one that follows.
     """
 
     position: int
@@ -70,6 +73,7 @@ class _Partition:
     stepping: StepOver | None = None
     gone: float | None = None
     ask_again: float | None = None
+    asks: int | None = None
 
     def note(self, message: Message, *, is_end: bool) -> None:
         """A message that waits from now on, or in its place the partition's end."""
@@ -95,7 +99,7 @@ class TopicReader:
         config: librdkafka's settings.
         poll: most messages a poll takes; what waits to be taken is bounded by a few times as many.
         clock: seconds that never go back.
-        client: what the metrics call it.
+        client: what the metrics call it; a source, which commits to the group, unless another.
         step_over: which batches that cannot be read are stepped over: ``none``, ``oversized`` or ``all``.
     """
 
@@ -105,7 +109,7 @@ class TopicReader:
         config: dict[str, Any],
         poll: int,
         clock: Callable[[], float] = time.monotonic,
-        client: str = "source",
+        client: str = _SOURCE,
         step_over: str = "none",
     ) -> None:
         self.topic = topic
@@ -343,11 +347,19 @@ class TopicReader:
                 continue
             outage_log.answered()
 
+    def _group_refused(self, error: KafkaError) -> None:
+        """A source waits until it may commit again; who commits nothing needs no group."""
+        if self._client == _SOURCE:
+            group = f"the group {self._config.get('group.id')}"
+            self._on_error(error, f"{self.topic}{waiting_for(error, 'Read', group)}")
+
     def _fail_or_wait(self, error: KafkaError, partition: int, mine: _Partition) -> None:
         where = f"{self.topic}[{partition}] at offset {mine.fetched}"
         if is_unreadable(error) and self._steps(error, partition, mine):
             return
-        if is_gone(error):
+        if is_of_group(error):
+            self._group_refused(error)
+        elif is_gone(error):
             self._is_gone(error, partition, mine)
         elif is_unreadable(error) and self._unreadable_for(mine) > _UNREADABLE_S:
             mine.failure = (
@@ -392,13 +404,22 @@ class TopicReader:
         """Go back to where a partition is to be read, once it is time: after such an error the client stays away."""
         if mine.ask_again is not None and self._clock() >= mine.ask_again:
             mine.ask_again = None
+            offset = mine.fetched if mine.asks is None else mine.asks
             try:
                 # A seek alone does not wake the client up here.
                 self._consumer.incremental_unassign([self._place(partition)])
-                self._consumer.incremental_assign([self._place(partition, mine.fetched)])
+                self._consumer.incremental_assign([self._place(partition, offset)])
+                mine.asks = None
             except KafkaException as error:
                 self._on_error(error.args[0])
                 mine.ask_again = self._clock() + _ASK_AGAIN_S
+
+    def _seek(self, mine: _Partition, partition: int, offset: int) -> None:
+        """Read on at an offset; at once, or where the client is not in a state to seek, with the next look."""
+        try:
+            self._consumer.seek(self._place(partition, offset))
+        except KafkaException:
+            mine.ask_again, mine.asks = self._clock(), offset
 
     def _unreadable_for(self, mine: _Partition) -> float:
         now = self._clock()
@@ -418,7 +439,7 @@ class TopicReader:
             mine.stepping.unreadable(self._end(partition))
         self._count_error()
         probe = mine.stepping.probe
-        self._consumer.seek(self._place(partition, mine.fetched if self._found_the_end(mine, partition) else probe))
+        self._seek(mine, partition, mine.fetched if self._found_the_end(mine, partition) else probe)
         return True
 
     def _goes_back(self, mine: _Partition, partition: int) -> bool:
@@ -429,7 +450,7 @@ class TopicReader:
         stepping.readable(self._end(partition))
         if self._found_the_end(mine, partition):
             return False
-        self._consumer.seek(self._place(partition, stepping.probe))
+        self._seek(mine, partition, stepping.probe)
         return True
 
     def _found_the_end(self, mine: _Partition, partition: int) -> bool:
@@ -438,8 +459,9 @@ class TopicReader:
         if stepping is None or stepping.found is None:
             return False
         first, end = stepping.first, stepping.found
-        where = f"offset {first}" if end == first + 1 else f"offsets {first} to {end - 1}"
-        why = f"{where} of {self.topic}[{partition}] cannot be read, and were stepped over: {stepping.why}"
+        place = f"{self.topic}[{partition}]"
+        where = f"offset {first} of {place}" if end == first + 1 else f"offsets {first} to {end - 1} of {place}"
+        why = f"{where} cannot be read, and {'was' if end == first + 1 else 'were'} stepped over: {stepping.why}"
         log.error("a batch that cannot be read is stepped over", topic=self.topic, partition=partition, why=why)
         mine.messages.append(UnreadableBatch(partition, first, end - 1, why))
         mine.fetched, mine.stepping, mine.unreadable = end, None, None
@@ -470,8 +492,8 @@ class TopicReader:
 
 def message_times(
     topic: str, config: dict[str, Any], offsets: Mapping[int, int], timeout_s: float = _TIMES_S
-) -> dict[int, int]:
-    """The times of single messages, ms since the epoch; those that are not there, or do not come in time, are left out.
+) -> dict[int, int | None]:
+    """The times of single messages, ms since the epoch; None for one that is not there. What does not come is left out.
 
     Args:
         topic: the topic.
@@ -479,7 +501,7 @@ def message_times(
         offsets: of the messages, by partition.
         timeout_s: how long to wait for them all.
     """
-    found: dict[int, int] = {}
+    found: dict[int, int | None] = {}
     if not offsets:
         return found
     quiet = {"error_cb": lambda _: None, "log_level": 0, "fetch.message.max.bytes": 1024}
@@ -491,9 +513,10 @@ def message_times(
         while left and time.monotonic() < until:
             for message in consumer.consume(100, timeout=0.1):
                 partition = message.partition() or 0
-                wanted = left.pop(partition, None)
-                if wanted is not None and message.error() is None and message.offset() == wanted:
-                    found[partition] = message.timestamp()[1]
+                wanted, error = left.pop(partition, None), message.error()
+                if wanted is not None and (error is None or is_end(error)):
+                    is_it = error is None and message.offset() == wanted
+                    found[partition] = message.timestamp()[1] if is_it else None
     finally:
         close_with_timeout(consumer, topic)
     return found

@@ -112,6 +112,7 @@ class BeginRules:
         compacted: whether the topic forgets what was overwritten, so that its first offset says nothing.
         grown: whether the topic has got partitions since, so that one has not all that its store had.
         topic_id: the topic's id; empty where the broker gives none.
+        fewer: whether it has fewer partitions than it had.
     """
 
     start_from: str
@@ -121,6 +122,7 @@ class BeginRules:
     compacted: bool = False
     grown: bool = False
     topic_id: str = ""
+    fewer: bool = False
 
 
 def begin_with_store(facts: PartitionFacts, partition: int, held: HeldOffsets | None, rules: BeginRules) -> Beginning:
@@ -140,6 +142,8 @@ def begin_with_store(facts: PartitionFacts, partition: int, held: HeldOffsets | 
     first, _ = facts.bounds(partition)
     where = f"{facts.topic}[{partition}]"
     why = why_another(facts, partition, held.position, held.mark, rules.topic_id)
+    if rules.fewer and not why:
+        why = "it has fewer partitions than before: the topic was made anew"
     if why and rules.compacted:
         # What it said is kept: a takedown holds until the item is listed again. So nothing is lost by reading on.
         log.warning("another topic than before is read from its beginning", what=where, why=why, offset=first)
@@ -233,10 +237,17 @@ def _accept_another(rebuild: Rebuild, what: str, position: int, first: int) -> N
     if rebuild == "partial":
         log.warning("the store is kept, and the topic is read from its beginning", what=what, offset=first)
         return
-    msg = (
-        f"{what}. If bootstrap_servers or topic_prefix name the wrong cluster, mend that. Else start once with "
-        "--rebuild partial: all seed sets are kept, and this topic is read from its beginning, so that nothing is lost "
-        f"but what the old one had from offset {position} on. To begin with this topic alone, move the state directory "
-        "away. Nothing was changed."
+    raise RalmError(f"{what}. {way_on(f'what the old one had from offset {position} on')}")
+
+
+def way_on(lost: str) -> str:
+    """What to do where clicks are another topic than the stores were filled from.
+
+    Args:
+        lost: what cannot be had any more.
+    """
+    return (
+        "If bootstrap_servers or topic_prefix name the wrong cluster, mend that. Else start once with --rebuild "
+        "partial: all seed sets are kept, and this topic is read from its beginning, so that nothing is lost but "
+        f"{lost}. To begin with this topic alone, move the state directory away. Nothing was changed."
     )
-    raise RalmError(msg)

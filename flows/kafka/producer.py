@@ -12,7 +12,6 @@ from flows.config.settings import Settings
 from flows.kafka.config import producer_config
 from flows.kafka.errors import delivery_advice, may_be_taken_later, not_taken, too_long, waiting_for
 from flows.kafka.outage_log import outage_log
-from flows.kafka.probe import BrokerProbe
 from flows.messages.batches import Headers
 from flows.messages.codec import SCHEMA_VERSION
 from flows.support.errors import RalmError
@@ -111,14 +110,6 @@ class Producer:
         """A producer for a command."""
         config = producer_config(settings, **{"linger.ms": 5})
         return cls(config, settings.delivery_timeout / 1000, on_delivery)
-
-    def check_topics(self, *topics: str) -> None:
-        """See that the broker answers and has the topics, so that none is made by accident.
-
-        Raises:
-            RalmError: when not; says what to do.
-        """
-        BrokerProbe(self._config).partitions(*topics)
 
     def send(self, record: ProducerRecord) -> None:
         """Queue a message, waiting for room while the queue is full.

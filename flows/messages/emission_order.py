@@ -12,6 +12,9 @@ from flows.messages.batches import Headers
 from flows.messages.rejects import InvalidMessage
 from flows.messages.types import Centroids
 
+_AHEAD_MS: Final = 86_400_000
+"""No window ends in the future. One that seems to by more than a day, which no working clock is off by, would be the
+newest for ever."""
 _WINDOW_END: Final = "window_end"
 _CLICKS_OFFSET: Final = "clicks_offset"
 _CLICKS_PARTITION: Final = "clicks_partition"
@@ -32,6 +35,11 @@ class EmissionOrder(NamedTuple):
     clicks_offset: int
     retired: bool = False
     tie: int = 0
+
+
+def is_ahead(order: EmissionOrder, now_ms: int) -> bool:
+    """Whether a message says that it is of a moment that has not come yet, by more than clocks are off."""
+    return order.window_end > now_ms + _AHEAD_MS
 
 
 def order_of_centroids(message: Centroids, value: bytes) -> EmissionOrder:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from flows.messages.batches import RawMessage, UnreadableHeaders, headers_of
 from flows.messages.codec import decode_centroids, split_centroids_key
-from flows.messages.emission_order import EmissionOrder, order_of_centroids, order_of_tombstone, partition_of
+from flows.messages.emission_order import EmissionOrder, is_ahead, order_of_centroids, order_of_tombstone, partition_of
 from flows.messages.rejects import InvalidMessage
 
 
@@ -40,13 +40,14 @@ class EmittedBefore:
         return [item for item, (order, where) in self.items.items() if where == partition and not order.retired]
 
 
-def note_emitted(messages: Iterable[RawMessage], model_version: str, found: dict[str, Emitted]) -> None:
+def note_emitted(messages: Iterable[RawMessage], model_version: str, found: dict[str, Emitted], now_ms: int) -> None:
     """Note the newest of the messages of the centroids topic on each item.
 
     Args:
-        messages: the messages; what cannot be read is no scorer's either, and passed over.
+        messages: the messages; what no scorer takes, since it cannot be read or is of the future, is passed over.
         model_version: the model whose centroids count.
         found: by item; added to.
+        now_ms: wall clock, ms since the epoch.
     """
     for message in messages:
         try:
@@ -64,5 +65,5 @@ def note_emitted(messages: Iterable[RawMessage], model_version: str, found: dict
         known = found.get(item_id)
         if order is None:  # it retires what was there when it came
             order = (EmissionOrder(0, 0) if known is None else known.order)._replace(retired=True, tie=0)
-        if known is None or order > known.order:
+        if not is_ahead(order, now_ms) and (known is None or order > known.order):
             found[item_id] = Emitted(order, partition)

@@ -362,11 +362,14 @@ class SeedSetOperator:
         if is_due:
             del self._pending[job.item_id]
         was_emitted = self._is_emitted(job.item_id) if result.outcome in _TOO_LITTLE else False
-        if result.centroids is None or items.withdrawn[number]:
+        # It was withdrawn meanwhile, and may be served again: a tombstone of a later window is said already, which no
+        # scorer follows with these. It is due again then.
+        gone = items.withdrawn[number] or job.window_end < items.emitted[number]
+        if result.centroids is None or gone:
             # What was sent before need not be made again: it is out of date, and the store may not have its seeds.
             self._sent.pop(job.item_id, None)
             self._settling.pop(job.item_id, None)
-        if items.withdrawn[number]:  # meanwhile, or from the start
+        if gone:  # meanwhile, or from the start
             self._writer.clustered(job.item_id, result.seeds, None)
             return []
         self._writer.clustered(job.item_id, result.seeds, result.centroids)

@@ -1,14 +1,15 @@
 """What is still to be done of a partition, as its store holds it beside the seed sets."""
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Self
+from typing import Annotated, NamedTuple, Self
 
 import msgspec
 import numpy as np
 
 from flows.support.errors import RalmError
 from ralm.features import Ints
-from state.store.layout import WAY_OUT
+from state.store.layout import WAY_OUT, ItemRecord
+from state.store.seed_store import SeedStore
 
 _Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
@@ -92,3 +93,40 @@ class OpenWork:
             raise RalmError(msg) from error
         dirty = (wire.dirty_items, first, last)
         return cls(wire.newest, wire.closed, wire.heard, dirty, wire.pending, wire.dropped_until)
+
+
+class ForNewOffsets(NamedTuple):
+    """What a store says of its items, where the offsets of their clicks begin anew.
+
+    Emissions of an item are ordered by window end and offset. What is emitted next says a later window end than all
+    that was, what may have been sent before a crash included, so that no offset is compared with one of before.
+
+    Attributes:
+        records: of its items.
+        dropped_until: as in ``OpenWork``.
+        work: what is still to be done; None where the store does not say.
+    """
+
+    records: dict[str, ItemRecord]
+    dropped_until: int
+    work: OpenWork | None
+
+    @classmethod
+    def of(cls, store: SeedStore) -> Self:
+        """Read it.
+
+        Raises:
+            RalmError: when what is still to be done cannot be read.
+            StoreError: when a record is damaged.
+        """
+        work = None if store.work is None else OpenWork.decode(store.work)
+        pending, dropped = ({}, 0) if work is None else (work.pending, _later(work.dropped_until))
+        records = {
+            item: replace(record, emitted=_later(max(record.emitted, pending.get(item, 0))))
+            for item, record in store.items()
+        }
+        return cls(records, dropped, work and replace(work, dropped_until=dropped))
+
+
+def _later(window_end: int) -> int:
+    return window_end and window_end + 1

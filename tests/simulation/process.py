@@ -180,7 +180,7 @@ class Process:
         emitted: EmittedBefore | None = None
         if meta is None or not meta.model_version or meta.replaces:  # as the process looks when it starts
             records = (record for log in world.topics["centroids"].logs for record in log if record is not None)
-            note_emitted(records, self.pool.model_version, items := {})
+            note_emitted(records, self.pool.model_version, items := {}, 2**53)
             emitted = EmittedBefore(items, readers["clicks"].bounds(number)[1]) if items else None
         operator = SeedSetOperator(store, self.pool, self._settings, emitted_before=emitted)
         readers["requests"] = requests = Reader(world, "requests")

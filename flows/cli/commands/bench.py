@@ -10,6 +10,7 @@ from rich.table import Table
 from flows.bench.clustering import PoolFigures, measure_forms, measure_pools
 from flows.bench.idle import measure_idle
 from flows.bench.ingest import measure_ingest
+from flows.bench.neighbours import measure_neighbours
 from flows.bench.store import measure_store
 from flows.bench.week import WeekPlan, simulate
 from flows.cli.options import OnceGroup
@@ -148,6 +149,31 @@ def clustering(seeds: int, items: int, users: int, dim: int) -> None:
     console.print(f"the pool's whole way, {seeds:,} seeds an item, {users:,} users; items/s")
     console.print(_pool_table(pools))
     console.print(f"on             {describe_machine()}", highlight=False, soft_wrap=True)
+
+
+@command.command("neighbours")
+@click.option("--items", type=click.IntRange(1), default=5_000, show_default=True, help="live items")
+@click.option("--users", type=click.IntRange(1), default=100_000, show_default=True, help="users among whom seeds are")
+@click.option("--seeds", type=click.IntRange(1), default=300, show_default=True, help="mean seeds of an item")
+@click.option("--dim", type=click.IntRange(1), default=96, show_default=True, help="numbers of a vector")
+def neighbours(items: int, users: int, seeds: int, dim: int) -> None:
+    """What neighbours cost a scorer, beside the scores that they are added to; one thread."""
+    console = output()
+    with console.status("measuring"):
+        figures = measure_neighbours(items, users, seeds, dim)
+    table = Table("requests together", "scores, ms", "neighbours, ms", "ratio")
+    for batch in figures.batches:
+        times = (f"{value * 1000:.1f}" for value in (batch.score_s, batch.near_s))
+        table.add_row(str(batch.users), *times, f"{batch.near_s / batch.score_s:.2f}")
+    console.print(table)
+    console.print(
+        f"update         {figures.update_s * 1000:.1f} ms of 100 items with sketches, "
+        f"{figures.bare_update_s * 1000:.1f} without\n"
+        f"memory         {figures.bytes_each:.0f} bytes an item's sketch\n"
+        f"on             {describe_machine()}",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 _SETS = {30: 200, 100: 200, 300: 200, 1000: 50, 10_000: 5, 50_000: 2}

@@ -8,11 +8,13 @@ that of every row.
 
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +22,23 @@ from numpy.typing import NDArray
 from flows.config.limits import END_OF_DATA_TIME, MAX_IDENTIFIER_BYTES, identifier_fault
 from flows.offline.datasets.words import Text, among, as_words, digestible, pack, places_in, unpack
 from flows.support.errors import RalmError
+from ralm.encoders.profiles import MOST_VALUES, SEPARATOR
 from ralm.features import Interactions, Ints
 
-SEPARATOR = "|"
 FIELD_KINDS = ("categorical", "multivalent", "continuous")
 LEAST_ITEMS = 2
-MOST_VALUES = 256
-"""Most values of a multivalent field in one row: every row gets the room of the longest."""
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    EOFError,
+    BadZipFile,
+    zlib.error,
+)
+"""What comes of files that are damaged, or not ours."""
 _TAKEN = {"id", "file", "items", "categories"}
 """Names that a user field cannot have: of a column or an argument here, and of what clicks give as features."""
 
@@ -246,7 +258,7 @@ def load(folder: Path) -> Dataset:
             described.get("timed", True),
             items.get("title"),
         )
-    except (OSError, ValueError, KeyError, IndexError) as error:
+    except _UNREADABLE as error:
         msg = f"{folder} holds no data set in the common layout ({type(error).__name__}: {error}); run `ralm data`"
         raise RalmError(msg) from error
     return check(dataset)

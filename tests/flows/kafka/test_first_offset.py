@@ -180,3 +180,11 @@ def test_requests_that_are_gone_are_told_and_stop_nothing(
     assert begin_with_group(facts, 2, start_from="latest", topic_id="new") == (3, NEW)
     assert facts.told == [(2, 3)]
     assert why in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 2000, '["a", 99999999999999999999, 1]', '["a", 1, -99999999999999999999]', '["a", -2, 1]']
+)
+def test_what_others_have_committed_beside_an_offset_tells_nothing(text: str) -> None:
+    assert decode_mark(text).offset == -1
+    assert decode_mark(text).topic_id == ""

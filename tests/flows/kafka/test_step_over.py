@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from hand_clock import HandClock
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,9 +52,26 @@ def test_readable_batches_among_unreadable_ones_are_kept(lengths: list[int]) -> 
 
 
 @pytest.mark.broker
-@pytest.mark.parametrize("count", [1, 40])
+class Unwilling:
+    """A client that now and then is not in a state to seek."""
+
+    def __init__(self, consumer: Any) -> None:
+        self._consumer = consumer
+        self._asked = 0
+
+    def seek(self, place: Any) -> None:
+        self._asked += 1
+        if self._asked % 2:
+            raise KafkaException(KafkaError(KafkaError._STATE))
+        self._consumer.seek(place)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._consumer, name)
+
+
+@pytest.mark.parametrize(("count", "unwilling"), [(1, False), (40, False), (1, True), (5, True)])
 def test_a_batch_that_unfolds_to_too_much_is_stepped_over(
-    count: int, topics: Callable[..., Settings], client: Any
+    count: int, unwilling: bool, topics: Callable[..., Settings], client: Any
 ) -> None:
     settings = topics(partitions=1)
     name = TopicNames.of(settings).clicks
@@ -74,6 +91,8 @@ def test_a_batch_that_unfolds_to_too_much_is_stepped_over(
     }
     clock = HandClock()
     reader = TopicReader(name, {**consumer_config(settings), **small}, 10, clock, step_over="oversized")
+    if unwilling:
+        reader._consumer = Unwilling(reader._consumer)  # type: ignore[assignment]
     reader.add(0, 0)
     taken: list[Any] = []
 

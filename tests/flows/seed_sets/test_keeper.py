@@ -262,6 +262,16 @@ def test_a_tombstone_while_the_item_is_being_clustered(build: Build) -> None:
     assert (stored(operator)["a"], operator._store.centroids("a")) == (5, None)
 
 
+def test_an_item_that_is_retired_and_listed_again_while_it_is_being_clustered(build: Build) -> None:
+    operator = build()
+    out = operator.apply([batch(0, *FIRST), batch(9, ("z", 1, 1500))])  # the window has closed, the pool works
+    out += operator.apply([tombstone(0, "a"), batch(10, ("z", 1, 2500)), listing(1, "a")]) + settle(operator)
+    out += operator.apply([batch(11, ("z", 2, 3500))]) + settle(operator)
+    told = orders(out, "a")
+    assert told == sorted(told)
+    assert emitted(out)["a"] is not None
+
+
 def test_an_item_expires_when_its_time_is_over_and_comes_back_when_that_is_put_off(build: Build) -> None:
     operator = build()
     operator.apply([listing(0, "a", expires_at=2000), batch(0, *FIRST)])

@@ -144,11 +144,11 @@ def test_of_each_item_the_newest_message_and_where_it_comes_from_is_noted(build:
     gone = OutMessage(f"{version}/b".encode(), None, [*order_headers(5000, 7), *partition_headers(3)])
     found: dict[str, Emitted] = {}
     messages = [message, gone, replace(gone, headers=order_headers(4000, 9)), replace(gone, key=b"other/c")]
-    note_emitted(map(sent, messages), version, found)
+    note_emitted(map(sent, messages), version, found, 2**53)
     assert found == {
         "a": Emitted(orders([message], "a")[0], 0),
         "b": Emitted(EmissionOrder(5000, 7, retired=True), 3),
     }
     nothing = OutMessage(message.key, None)  # by hand: it retires what was there
-    note_emitted([sent(nothing)], version, found)
+    note_emitted([sent(nothing)], version, found, 2**53)
     assert found["a"].order.retired

@@ -26,6 +26,18 @@ def test_a_folder_without_a_data_set_says_what_to_do(tmp_path: Path) -> None:
         load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("fields.json", b"[1]"), ("fields.json", b"[" * 5000), ("fields.json", b'{"name": "a", "fields": 3}')]
+    + [("users.npz", content) for content in (b"", b"PK\x03\x04", b"PK\x05\x06" + bytes(18), b"\x93NUMPY")],
+)
+def test_a_damaged_folder_is_refused_in_words(tmp_path: Path, name: str, content: bytes) -> None:
+    save(small(), tmp_path)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(RalmError, match="run `ralm data`"):
+        load(tmp_path)
+
+
 def test_clicks_of_one_moment_are_not_said_to_be_too_few() -> None:
     data = small()
     data = replace(data, event_times=np.full(2, 1_732_440_000_000))
