@@ -15,6 +15,7 @@ import numpy as np
 from flows.config.groups import SeedSettings
 from flows.messages.batches import CandidateChange, ClickBatch
 from flows.seed_sets.candidates import CandidateRegistry, ItemEnd
+from flows.seed_sets.emitted_before import Emitted
 from flows.seed_sets.item_table import ItemTable
 from flows.seed_sets.windows import WindowClock
 from flows.support.logs import get_logger
@@ -58,7 +59,7 @@ class SeedSetWriter:
         registry: what the candidates topic says.
         position: the offset after the last click that was taken in.
         candidates: the same of the candidates topic.
-        emitted_before: what the centroids topic holds of items that are not known yet: the greatest window end, ms.
+        emitted_before: what the centroids topic holds of items that are not known yet.
         dropped_until: the greatest ``ItemTable.emitted`` of all items that were dropped, ms. What is said of one after
             that is as of no earlier, and as of later once it is born again, though idleness was ahead of the clicks.
         beside: asked at each write for what else is written: arguments of ``SeedStore.write``.
@@ -77,7 +78,7 @@ class SeedSetWriter:
         self._told = False
         self.registry = CandidateRegistry(store.candidates(), options.max_listings)
         self._changes.candidates.update(dict.fromkeys(self.registry.forget()))
-        self.emitted_before: Mapping[str, int] = {}
+        self.emitted_before: Mapping[str, Emitted] = {}
         self.dropped_until = 0
         self.items = ItemTable()
         for item_id, record in store.items():
@@ -246,7 +247,7 @@ class SeedSetWriter:
         if self.dropped_until > closed:  # it may be one of those
             self.items.emitted[number] = self.dropped_until + 1
         if emitted is not None:
-            self.items.emitted[number] = max(emitted + 1, int(self.items.emitted[number]))
+            self.items.emitted[number] = max(emitted.order.window_end + 1, int(self.items.emitted[number]))
             self.items.unsure[number] = True
         return number
 

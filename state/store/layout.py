@@ -158,8 +158,8 @@ class ItemRecord:
     Attributes:
         last_click: event time of its last click, ms.
         seeds: its seeds at the last merge.
-        emitted: the least window end that its next message may say, ms: that of its last centroids, or 1 ms after that
-            of its last tombstone; 0 before the first.
+        emitted: the least window end that its next message may say, ms: that as of which it was last clustered, or 1 ms
+            after that of its last tombstone; 0 before the first.
         withdrawn: whether it is served no more, since it is retired, expired, not listed or idle.
         unsure: whether the centroids topic may hold some of it that this store does not know of.
     """
