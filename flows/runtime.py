@@ -35,7 +35,7 @@ from flows.scoring.enricher import Enricher
 from flows.scoring.index_loader import IndexLoader
 from flows.scoring.live_index import LiveIndex
 from flows.seed_sets.clustering import ClusteringPool
-from flows.seed_sets.emitted_before import EmittedBefore, note_emitted
+from flows.seed_sets.emitted_before import Emitted, EmittedBefore, note_emitted
 from flows.seed_sets.first_positions import FirstPositions
 from flows.seed_sets.item_homes import ItemHomes
 from flows.seed_sets.keeper import SeedSetOperator
@@ -323,7 +323,7 @@ class _Partitions:
         self._settings, self._topic, self._folder = runtime.settings, runtime.topic("clicks"), runtime.seeds_dir()
         self._nothing_emitted = False
         self._elsewhere: Mapping[int, str] = {}
-        self._emitted: dict[str, int] = {}
+        self._emitted: dict[str, Emitted] = {}
         self._clicks_ends: Mapping[int, int] = {}
         headers = EventHeaders.by_settings("centroids", runtime.bundle.version, runtime.settings)
         self._pool = ClusteringPool(runtime.bundle, runtime.settings, headers=headers)

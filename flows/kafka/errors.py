@@ -43,6 +43,10 @@ RETRIABLE: Final = frozenset(
 them. From 2, a damaged message, to 106, a fetch session that does not know a topic's id."""
 RIGHTS: Final = frozenset({29, 30, 31, 53, 58, 65})
 """Codes of what a user may not do, or of who he is: what was given may be taken away for a while."""
+PRODUCER_STATE: Final = frozenset({31, 45, 47, 48, 49, 59, 66, 67, 68, 90})
+"""Codes that the client calls fatal for an idempotent producer: what it numbers and what the broker remembers of it do
+not fit any more (a broker that has lost data, another producer with its number), or it may not have a number now. A
+new client begins with a new number."""
 _NEVER = frozenset({17, 33, 34, 35, 42, 43, 76})
 """Codes of what a broker will not do whoever asks and whenever: other versions, other forms."""
 _UNREACHABLE = (
@@ -87,7 +91,12 @@ def ends_a_flow(error: KafkaError) -> bool:
 
 def may_be_taken_later(error: KafkaError) -> bool:
     """Whether a message that was not taken may be taken when it is sent again: nothing is wrong with itself."""
-    return error.code() in RETRIABLE | RIGHTS and not error.fatal()
+    return error.code() in RETRIABLE | RIGHTS | PRODUCER_STATE | {KafkaError.UNKNOWN} and not error.fatal()
+
+
+def heals_anew(error: KafkaError) -> bool:
+    """Whether a client that cannot go on may be replaced by a new one, which sends again what was not delivered."""
+    return error.code() not in _NEVER
 
 
 def is_of_group(error: KafkaError) -> bool:

@@ -110,6 +110,7 @@ class BeginRules:
         new: whether all begins anew here, so that a missing store lacks nothing.
         lost: whether this state directory has had the partition, so that a missing store was lost.
         compacted: whether the topic forgets what was overwritten, so that its first offset says nothing.
+        grown: whether the topic has got partitions since, so that one has not all that its store had.
         topic_id: the topic's id; empty where the broker gives none.
         fewer: whether it has fewer partitions than it had.
     """
@@ -119,6 +120,7 @@ class BeginRules:
     new: bool = False
     lost: bool = False
     compacted: bool = False
+    grown: bool = False
     topic_id: str = ""
     fewer: bool = False
 
@@ -161,10 +163,13 @@ def _begin_without(facts: PartitionFacts, partition: int, rules: BeginRules) -> 
     if rules.compacted:
         return first
     where = f"{facts.topic}[{partition}]"
+    lost = f"{where}: it was read before, and its store is not in this state directory"
     read = rules.lost or facts.committed(partition) is not None
     if read and first > 0 and not rules.new:
-        what = f"{where}: it was read before, and its store is not in this state directory"
-        _accept(rules.rebuild, f"{what}; the topic has no more than what follows offset {first}", first)
+        _accept(rules.rebuild, f"{lost}; the topic has no more than what follows offset {first}", first)
+    elif read and rules.grown and not rules.new:
+        why = "the topic has grown meanwhile, and its older clicks lie in other partitions"
+        _accept(rules.rebuild, lost, first, why)
     elif not read and rules.start_from == "latest":
         return end
     elif first > 0:
@@ -217,12 +222,12 @@ def begin_with_group(
     return first, fresh
 
 
-def _accept(rebuild: Rebuild, lost: str, first: int) -> None:
+def _accept(rebuild: Rebuild, lost: str, first: int, why: str = "what lies between was deleted") -> None:
     if rebuild == "partial":
-        log.warning("messages are gone for good", what=lost, kept_from=first)
+        log.warning("messages are gone for good", what=lost, why=why, kept_from=first)
         return
     msg = (
-        f"{lost}; what lies between was deleted. Put the partition's store back (from the process that had it, or from "
+        f"{lost}; {why}. Put the partition's store back (from the process that had it, or from "
         "a backup), or go on with what the topic still has: --rebuild partial."
     )
     raise RalmError(msg)

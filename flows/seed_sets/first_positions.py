@@ -84,6 +84,7 @@ class FirstPositions:
             new=state.is_new and not s.addresses,
             lost=state.was_lost(partition),
             compacted=kind == "candidates",
+            grown=state.has_grown,
             topic_id=topic_id,
             fewer=self.fewer,
         )

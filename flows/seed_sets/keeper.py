@@ -24,7 +24,7 @@ import numpy as np
 from flows.config.groups import SeedSettings
 from flows.messages.batches import CandidateBatch, ClickBatch, Headers, OutMessage
 from flows.messages.codec import SCHEMA_VERSION, centroids_key
-from flows.messages.emission_order import order_headers
+from flows.messages.emission_order import order_headers, partition_headers
 from flows.seed_sets.candidates import ServingRule
 from flows.seed_sets.clustering import ClusteringJob, ClusteringPool, ClusteringResult, is_of_model
 from flows.seed_sets.emitted_before import EmittedBefore
@@ -39,7 +39,6 @@ from ralm.features import Ints
 from state.store.seed_store import SeedStore
 
 _LOOK_AGAIN = timedelta(milliseconds=20)
-_HEADERS: Headers = [("schema_version", SCHEMA_VERSION.encode())]
 
 _TOO_LITTLE = ("too_few_seeds", "no_vectors")
 
@@ -83,6 +82,10 @@ class SeedSetOperator:
         self._metrics = PartitionMetrics(store.meta.partition)
         self._older = self._versions()
         self._versions_in_flight = False
+        self._headers: Headers = [
+            ("schema_version", SCHEMA_VERSION.encode()),
+            *partition_headers(store.meta.partition),
+        ]
         self._startup_messages: list[OutMessage] = []
         self._unwritten = False  # clicks that the pool must see before it clusters their items
         self._resume_at = (store.meta.resume, store.meta.resume_candidates)
@@ -95,6 +98,8 @@ class SeedSetOperator:
         items, work = self._writer.items, None if store.work is None else OpenWork.decode(store.work)
         # An item is born as of later than what was said of it, and with centroids that may have to be taken back.
         self._emitted_before = emitted_before
+        # Not one that only takes items over: its partition's other items may be on their way to where they belong.
+        self._replaces = emitted_before is not None and (store.work is None or store.meta.replaces)
         self._writer.emitted_before = emitted_before.items if emitted_before else {}
         if work is None:
             self._clock = WindowClock(options, int(items.last_click.max()) if len(items) else None)
@@ -126,10 +131,9 @@ class SeedSetOperator:
                     out += self._close(closed)
                 out += self._apply_clicks(part)
             self._read_clicks = batch.next_offset
-            if self._emitted_before is not None and (
-                batch.idle or batch.next_offset >= self._emitted_before.clicks_end
-            ):
-                self._emitted_before, self._writer.emitted_before = None, {}
+            before = self._emitted_before
+            if before is not None and (batch.idle or batch.next_offset >= before.clicks_end):
+                out += self._caught_up(before)
             reached = self._clock.reach(batch)
             if reached is not None:
                 out += self._reach(reached)
@@ -195,7 +199,7 @@ class SeedSetOperator:
             "resume_candidates": resume_candidates,
             "model_version": self._pool.model_version,
             "older_versions": self._older,
-            "replaces": self._emitted_before is not None,
+            "replaces": self._replaces,
             **self._topics(),
         }
 
@@ -229,7 +233,7 @@ class SeedSetOperator:
     def _forgotten_versions(self) -> list[OutMessage]:
         names = [item_id for item_id, _ in self._store.items()] if self._older[1:] else []
         keys = [centroids_key(version, name) for version in self._older[1:] for name in names]
-        headers = [*_HEADERS, *order_headers(self._clock.closed, self._writer.position)]
+        headers = [*self._headers, *order_headers(self._clock.closed, self._writer.position)]
         return [OutMessage(key, None, headers) for key in keys]
 
     def _apply_clicks(self, batch: ClickBatch) -> list[OutMessage]:
@@ -306,6 +310,16 @@ class SeedSetOperator:
         items.mark(numbers, self._clock.window_ends(items.last_click[numbers])[0])
         self._writer.changed(numbers.tolist())
 
+    def _caught_up(self, before: EmittedBefore) -> list[OutMessage]:
+        """All clicks were read that there were: what is served and not among them is to be served no more."""
+        gone: list[str] = []
+        if self._replaces:
+            gone = [item for item in before.live(self._store.meta.partition) if item not in self._writer.items]
+            ends = [before.items[item].order.window_end for item in gone]
+            self._writer.dropped_until = max([self._writer.dropped_until, *(end + 1 for end in ends)])
+        self._emitted_before, self._writer.emitted_before, self._replaces = None, {}, False
+        return self._withdraw(gone)
+
     def _dropped(self, item_ids: list[str]) -> list[OutMessage]:
         """Items have been dropped with their seeds."""
         for item_id in item_ids:
@@ -336,7 +350,7 @@ class SeedSetOperator:
             # What comes after a tombstone is later, though no click came between them.
             items.emitted[number], items.unsure[number] = window_end + 1, False
             self._writer.changed([number])
-        return [*_HEADERS, *order_headers(window_end, self._writer.position)]
+        return [*self._headers, *order_headers(window_end, self._writer.position)]
 
     def _finish(self, result: ClusteringResult) -> list[OutMessage]:
         job, items = result.job, self._writer.items
@@ -372,7 +386,7 @@ class SeedSetOperator:
         metrics.CENTROIDS_TIME.set_to_current_time()
         items.emitted[number], items.unsure[number] = job.window_end, False
         self._sent[job.item_id] = job.window_end
-        headers = self._pool.headers_of(job)
+        headers = [*self._pool.headers_of(job), *partition_headers(self._store.meta.partition)]
         return [OutMessage(centroids_key(self._pool.model_version, job.item_id), result.centroids, headers)]
 
     def _is_emitted(self, item_id: str) -> bool:

@@ -71,7 +71,8 @@ class OpenWork:
             np.concatenate([column, ours[places]]) for column, ours in zip(mine.dirty[1:], self.dirty[1:], strict=True)
         )
         pending = {n: max(window, mine.pending.get(n, 0)) for n, window in self.pending.items() if n in taken}
-        until = max(mine.dropped_until, self.dropped_until)
+        # What was dropped here may be born there.
+        until = max(mine.dropped_until, self.dropped_until, self.closed)
         return replace(mine, dirty=(names, first, last), pending=mine.pending | pending, dropped_until=until)
 
     @classmethod

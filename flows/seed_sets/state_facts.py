@@ -63,6 +63,11 @@ class StateFacts:
         grown = 0 < self.first_count <= partition
         return not grown and partition not in self.stores and partition not in self.begun.get("clicks", ())
 
+    @property
+    def has_grown(self) -> bool:
+        """Whether the clicks topic has got partitions while this state directory was there."""
+        return 0 < self.first_count < self.partitions
+
     def is_anew(self, partition: int) -> bool:
         """Whether a partition's store is made anew, or still on the way from that to where the clicks are."""
         meta = self.stores.get(partition)

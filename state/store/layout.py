@@ -49,6 +49,8 @@ _RECORD_2 = struct.Struct("<qq")
 _CANDIDATE = struct.Struct("<qq")
 _CANDIDATE_2 = struct.Struct("<qqq")
 _HEAD = struct.Struct("<qqq")
+_WINDOW_KEY = struct.Struct(">QQQ")
+_FIRST = struct.Struct("<q")
 _TAILS = {b"I": 0, b"B": 0, b"H": 0, b"P": 8, b"D": 8, b"O": 24, b"C": 0, b"L": 0, b"T": 0}
 """Bytes of a key after the item."""
 
@@ -156,8 +158,8 @@ class ItemRecord:
     Attributes:
         last_click: event time of its last click, ms.
         seeds: its seeds at the last merge.
-        emitted: the least window end that its next message may say, ms: that of its last centroids, or 1 ms after that
-            of its last tombstone; 0 before the first.
+        emitted: the least window end that its next message may say, ms: that as of which it was last clustered, or 1 ms
+            after that of its last tombstone; 0 before the first.
         withdrawn: whether it is served no more, since it is retired, expired, not listed or idle.
         unsure: whether the centroids topic may hold some of it that this store does not know of.
     """
@@ -220,7 +222,7 @@ def delta_key(item: str, epoch: int) -> bytes:
 
 def window_key(item: str, closes: int, window: int, epoch: int) -> bytes:
     """The key of an open window's clicks of an epoch."""
-    return item_key(b"O", item) + b"".join(number.to_bytes(8, "big") for number in (closes, window, epoch))
+    return item_key(b"O", item) + _WINDOW_KEY.pack(closes, window, epoch)
 
 
 def piece_key(item: str, generation: int, number: int) -> bytes:
@@ -417,7 +419,7 @@ def decode_seeds(value: bytes, item: str) -> SeedSet:
 
 def encode_window(clicks: WindowClicks) -> bytes:
     """The value of ``O``."""
-    return struct.pack("<q", clicks.first) + encode_seeds(clicks.seeds)
+    return _FIRST.pack(clicks.first) + encode_seeds(clicks.seeds)
 
 
 def decode_window(key: StoreKey, value: bytes) -> WindowClicks:

@@ -1,4 +1,4 @@
-"""Small notes that others may have written: committed marks, what a state directory and data say of themselves."""
+"""Small notes that others may have written: committed marks, what a state directory and a data set say of itself."""
 
 import json
 import shutil

@@ -37,6 +37,16 @@ _LOOK_AGAIN_S = 0.05
 _DIM = 16
 
 
+_ALLOCATOR = {
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": "65536",
+    "MALLOC_TRIM_THRESHOLD_": "65536",
+}
+"""How the C library gives memory back in what is measured here. Each request to the status page has a thread, each
+thread may get a pool of memory, eight pools a core, and the system gets a buffer of megabytes back when it likes: what
+comes into use so, bit by bit, would look like growth."""
+
+
 class MonthError(Exception):
     """The flow has ended by itself, or does not catch up: the month cannot go on."""
 
@@ -95,9 +105,7 @@ class Month:
         self.journal = Journal(servers, prefix)
         self.oracle = MonthOracle(partitions=_PARTITIONS, max_listings=plan.max_listings)
         self.cluster = Cluster(settings, self.home)
-        # Each request to the status page has a thread, and the C library gives threads memory of their own, up to
-        # eight pools a core: that they come into use one by one would look like growth.
-        self.cluster.environment = {"TMPDIR": str(self.temporary), "MALLOC_ARENA_MAX": "2"}
+        self.cluster.environment = {"TMPDIR": str(self.temporary), **_ALLOCATOR}
         self.wrong: list[str] = []
         self._clicks = self._logged = 0
 

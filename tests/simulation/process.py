@@ -171,7 +171,7 @@ class Process:
         readers = {kind: Reader(world, kind) for kind in ("clicks", "candidates")}
         begun: dict[str, Beginning] = {}
         for kind, reader in readers.items():
-            rules = BeginRules("earliest", "complete", compacted=kind == "candidates")
+            rules = BeginRules("earliest", "partial", lost=True, compacted=kind == "candidates")
             begun[kind] = begin_with_store(reader, number, held[kind], rules)
         store = disk.open(number, self._settings.max_seeds, self._settings.item_ttl)
         if begun["clicks"].anew:  # as FirstPositions.fix does

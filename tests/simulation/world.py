@@ -70,6 +70,7 @@ class Topic:
     def __init__(self, clock: Clock, partitions: int) -> None:
         self._clock = clock
         self.logs: list[list[Record | None]] = [[] for _ in range(partitions)]
+        self.first: dict[int, int] = {}  # where a partition begins that has lost its beginning
 
     def send(self, key: bytes | None, value: bytes | None, headers: Headers, partition: int | None = None) -> Record:
         """Append a record, to the partition of its key unless one is named."""
@@ -81,6 +82,12 @@ class Topic:
     def grow(self, partitions: int) -> None:
         """Add partitions."""
         self.logs += [[] for _ in range(partitions)]
+
+    def expire(self, partition: int, first: int) -> None:
+        """Forget what is before an offset."""
+        log = self.logs[partition]
+        log[:first] = [None] * first
+        self.first[partition] = first
 
     def compact(self, partition: int) -> list[Record]:
         """Keep the last record of each key; returns those that go."""
@@ -157,7 +164,7 @@ class Reader:
         return self._world.topics[self._kind].logs[partition]
 
     def bounds(self, partition: int) -> tuple[int, int]:
-        return 0, len(self._log(partition))
+        return self._world.topics[self._kind].first.get(partition, 0), len(self._log(partition))
 
     def committed(self, partition: int) -> int | None:
         found = self._world.committed.get((self._kind, partition))

@@ -6,7 +6,7 @@ from confluent_kafka import Message
 from flows.messages.codec import encode_centroids
 from flows.messages.emission_order import order_headers
 from flows.messages.types import Centroids
-from flows.seed_sets.emitted_before import note_emitted
+from flows.seed_sets.emitted_before import Emitted, note_emitted
 
 NOW = 1_764_000_000_000
 DAY = 86_400_000
@@ -26,9 +26,9 @@ def centroids(window_end: int, value: bytes | None = None) -> Message:
 
 
 def noted(*messages: Message) -> dict[str, int]:
-    found: dict[str, int] = {}
+    found: dict[str, Emitted] = {}
     note_emitted(messages, "v", found, NOW)
-    return found
+    return {item: emitted.order.window_end for item, emitted in found.items()}
 
 
 def test_the_newest_window_of_an_item_is_noted() -> None:

@@ -357,5 +357,5 @@ def test_what_is_to_be_done_of_two_partitions_is_united() -> None:
     one = OpenWork(6500, 6000, 6600, (["a", "b"], np.array([7000, 8000]), np.array([7000, 9000])), {"a": 5000}, 100)
     other = OpenWork(4500, 4000, None, (["a"], np.array([5000]), np.array([5000])), {"a": 6000}, 200)
     found = one.handed_over(["a"], other)
-    assert (found.newest, found.closed, found.heard, found.dropped_until) == (4500, 4000, None, 200)
+    assert (found.newest, found.closed, found.heard, found.dropped_until) == (4500, 4000, None, 6000)
     assert (found.dirty[0], found.dirty[1].tolist(), found.pending) == (["a", "a"], [5000, 7000], {"a": 6000})
