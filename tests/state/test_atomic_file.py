@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from state.atomic_file import atomic_write, file_sha256
+from state.atomic_file import atomic_write, file_sha256, make_writable
 
 
 def write(path: Path, text: str) -> None:
@@ -71,3 +71,17 @@ def test_a_library_that_makes_the_file_for_its_owner_alone_does_not_decide(
 def test_a_files_sha256_is_its_bytes(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x" * 100_000)
     assert file_sha256(tmp_path / "file") == hashlib.sha256(b"x" * 100_000).hexdigest()
+
+
+def test_a_folder_is_tried_before_the_work_whose_outcome_goes_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_writable(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(OSError, match=r"Read-only file system: '.*/a/b'"):
+        make_writable(tmp_path / "a" / "b")
