@@ -102,8 +102,8 @@ game-day: venv prometheus ## Faults against a running flow: each shows its alert
 bench: venv ## How fast clicks are taken in, beside the raw client
 	$(BIN)/ralm bench ingest $(BENCH)
 
-fuzz: venv ## A million inputs for decoders, codecs, settings and bundle: make fuzz FUZZ="--rng-seed 7"
-	$(BIN)/python -m tests.fuzz $(FUZZ)
+fuzz: venv ## A million inputs for all that reads what others wrote: make fuzz FUZZ="--rng-seed 7"; more with atheris
+	$(BIN)/python -m tests.fuzz --guided 100000 $(FUZZ)
 
 COMPILE := $(VENV)-lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host -c $(VENV)-lock/keep.txt

@@ -78,6 +78,22 @@ def remove_left_behind(folder: Path, pattern: str, clock: Callable[[], float] = 
                 path.unlink()
 
 
+def make_writable(folder: Path) -> None:
+    """Make a folder, and see that files can be made in it: before the long work whose outcome goes there.
+
+    Raises:
+        OSError: when they cannot; names the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = unused_name(folder / "probe")
+    try:
+        os.close(os.open(probe, _EXCLUSIVE, 0o666))
+    except OSError as error:
+        error.filename = str(folder)
+        raise
+    probe.unlink()
+
+
 def sync(path: Path) -> None:
     """Have a file, or what a folder names, on the disk.
 

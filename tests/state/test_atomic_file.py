@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from state.atomic_file import atomic_write, file_sha256, remove_left_behind, unused_name, unused_names
+from state.atomic_file import atomic_write, file_sha256, make_writable, remove_left_behind, unused_name, unused_names
 
 
 def write(path: Path, text: str) -> None:
@@ -97,3 +97,17 @@ def test_a_write_that_was_killed_leaves_nothing_for_ever(tmp_path: Path) -> None
     os.utime(half, (1, 1))
     write(tmp_path / "mark", "whole")
     assert [path.name for path in tmp_path.iterdir()] == ["mark"]
+
+
+def test_a_folder_is_tried_before_the_work_whose_outcome_goes_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_writable(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(OSError, match=r"Read-only file system: '.*/a/b'"):
+        make_writable(tmp_path / "a" / "b")
