@@ -11,7 +11,7 @@ first = $(or $(firstword $(foreach python,$(1),$(shell $(python) -c '$(TRY)' >/d
 NO_PYTHON = No Python 3.12 or 3.11 with venv is here (tried: $(PYTHON)): install one (Debian, Ubuntu: apt-get install python3.12-venv, or python3.11-venv) or name it: make PYTHON=/path/to/python3.12
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo dashboards test quick check audit tests faults simulate kills soak game-day bench fuzz lock clean prometheus kafka contract
+.PHONY: help venv demo dashboards test quick check audit tests faults simulate kills soak month game-day bench fuzz lock clean prometheus kafka contract
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -92,14 +92,18 @@ simulate: venv ## 20,000 random schedules of the seed side in one thread, agains
 soak: venv ## The same for long: fifty kills and each other fault once or more (SOAK=--rng-seed=7 ...)
 	$(BIN)/python -m tests.faults --kills 50 --pause 20 --json .ralm/soak.json $(SOAK)
 
+month: venv kafka ## A month compressed in time, in which nothing may grow; once with restarts, once with four times the messages
+	$(BIN)/python -m tests.month $(MONTH)
+	$(BIN)/python -m tests.month --period 0 --times 4 $(MONTH)
+
 game-day: venv prometheus ## Faults against a running flow: each shows its alert in a real Prometheus, and no other page
 	$(BIN)/python -m tests.game_day $(GAME_DAY)
 
 bench: venv ## How fast clicks are taken in, beside the raw client
 	$(BIN)/ralm bench ingest $(BENCH)
 
-fuzz: venv ## A million inputs for decoders, codecs, settings and bundle: make fuzz FUZZ="--rng-seed 7"
-	$(BIN)/python -m tests.fuzz $(FUZZ)
+fuzz: venv ## A million inputs for all that reads what others wrote: make fuzz FUZZ="--rng-seed 7"; more with atheris
+	$(BIN)/python -m tests.fuzz --guided 100000 $(FUZZ)
 
 COMPILE := $(VENV)-lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host -c $(VENV)-lock/keep.txt

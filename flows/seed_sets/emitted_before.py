@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from flows.messages.batches import RawMessage, UnreadableHeaders, headers_of
+from flows.messages.batches import Headers, RawMessage, UnreadableHeaders, headers_of
 from flows.messages.codec import decode_centroids, split_centroids_key
 from flows.messages.emission_order import EmissionOrder, is_ahead, order_of_centroids, order_of_tombstone, partition_of
 from flows.messages.rejects import InvalidMessage
@@ -56,9 +56,7 @@ def note_emitted(messages: Iterable[RawMessage], model_version: str, found: dict
             if version != model_version:
                 continue
             headers = headers_of(message)
-            order = order_of_tombstone(headers)
-            if value is not None:
-                order = order_of_centroids(decode_centroids(value), value)
+            order = _order(value, headers)
             partition = partition_of(headers)
         except (InvalidMessage, UnreadableHeaders):
             continue
@@ -69,3 +67,9 @@ def note_emitted(messages: Iterable[RawMessage], model_version: str, found: dict
             continue
         if known is None or order > known.order:
             found[item_id] = Emitted(order, partition)
+
+
+def _order(value: bytes | None, headers: Headers) -> EmissionOrder | None:
+    if value is None:
+        return order_of_tombstone(headers)
+    return order_of_centroids(decode_centroids(value), value)

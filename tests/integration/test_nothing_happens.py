@@ -18,6 +18,7 @@ pytestmark = pytest.mark.broker
         (["dead-letters", "redrive"], 0, "0 redriven: no dead letter is there that could be meant\n"),
         (["dead-letters", "redrive", "--dry-run"], 0, "0 would be redriven: no dead letter is there"),
         (["state", "show"], 1, "a flow that reads clicks makes them when it starts. Is --state-dir"),
+        (["state", "verify"], 1, "a flow that reads clicks makes them when it starts"),
         (["state", "item", "a"], 1, "Is --state-dir the one that the flow has?"),
     ],
 )

@@ -119,8 +119,8 @@ def _() -> Iterator[Any]:
 def _() -> Iterator[Any]:
     """The bound did not hold."""
 
-    def room(self: SeedSetWriter, batch: ClickBatch) -> int:
-        del self
+    def room(self: SeedSetWriter, batch: ClickBatch, known: Any) -> int:
+        del self, known
         return len(batch.offsets)
 
     yield patch.object(SeedSetWriter, "_room", room)

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 import click
 from rich.table import Table
@@ -16,8 +16,16 @@ from flows.bench.week import WeekPlan, simulate
 from flows.cli.options import OnceGroup
 from flows.cli.output import output
 from flows.support.machine import describe_machine
+from state.atomic_file import remove_left_behind
 
 _MAY_GROW = 1.2
+_PREFIX = "ralm-bench-"
+
+
+def _work_folder(parent: str | None = None) -> TemporaryDirectory[str]:
+    """A folder to work in; those that benchmarks left which were killed are removed."""
+    remove_left_behind(Path(parent or gettempdir()), f"{_PREFIX}*")
+    return TemporaryDirectory(prefix=_PREFIX, dir=parent)
 
 
 @click.group("bench", cls=OnceGroup)
@@ -31,7 +39,7 @@ def command() -> None:
 def ingest(clicks: int, runs: int) -> None:
     """Clicks a second that one process takes in, beside what the Kafka client alone reads."""
     console = output()
-    with TemporaryDirectory(prefix="ralm-bench-") as folder, console.status("starting") as status:
+    with _work_folder() as folder, console.status("starting") as status:
         figures = measure_ingest(Path(folder), clicks, runs, status.update)
     console.print(
         f"{figures.clicks:,} clicks of {figures.bytes_each:.0f} bytes, 4 partitions, one process\n"
@@ -54,7 +62,7 @@ def ingest(clicks: int, runs: int) -> None:
 def idle(flow: str, seconds: float, settle: float) -> None:
     """Processor time of a dataflow and the embedded broker while no message flows."""
     console = output()
-    with TemporaryDirectory(prefix="ralm-bench-") as folder, console.status("starting") as status:
+    with _work_folder() as folder, console.status("starting") as status:
         figures = measure_idle(Path(folder), flow, seconds, settle, status.update)
     console.print(
         f"{flow} and embedded broker, idle for {figures.seconds:.1f} s, in percent of a core\n"
@@ -77,7 +85,7 @@ def week(items: int, clicks: int, days: int, rng_seed: int) -> None:
     """A week of a partition in fast event time, without a broker; exits with 1 if disk or memory grow by 20%."""
     console = output()
     plan = WeekPlan(items, clicks, days, 3_000_000, rng_seed)
-    with TemporaryDirectory(prefix="ralm-bench-") as folder, console.status("starting") as status:
+    with _work_folder() as folder, console.status("starting") as status:
         figures, longest = simulate(Path(folder), plan, status.update)
     table = Table("day", "clicks", "items", "seeds", "disk, MiB", "memory, MiB", "clusterings", "shed")
     for day in figures:
@@ -107,7 +115,7 @@ def week(items: int, clicks: int, days: int, rng_seed: int) -> None:
 def store(seeds: int, churns: int, items: int, generations: int, folder: str | None) -> None:
     """Disk a seed, the longest pause of a write, and disk over generations of items."""
     console = output()
-    with TemporaryDirectory(prefix="ralm-bench-", dir=folder) as made, console.status("starting") as status:
+    with _work_folder(folder) as made, console.status("starting") as status:
         figures = measure_store(
             Path(made), seeds=seeds, churns=churns, items=items, generations=generations, progress=status.update
         )
@@ -136,7 +144,7 @@ def clustering(seeds: int, items: int, users: int, dim: int) -> None:
     """Clusterings a second, compiled beside scikit-learn, alone and beside a busy interpreter."""
     console = output()
     forms = Table("seeds", "form", "ms an item", "inertia", "warm, ms", "inertia")
-    with TemporaryDirectory(prefix="ralm-bench-") as folder, console.status("starting") as status:
+    with _work_folder() as folder, console.status("starting") as status:
         for size, sets in _SETS.items():
             status.update(f"clustering sets of {size:,}")
             for form in measure_forms(size, sets, 20, dim):

@@ -13,7 +13,7 @@ import numpy as np
 from rich.table import Table
 
 from flows.admin.state.backup import backup, restore
-from flows.admin.state.verify import StateVerifier
+from flows.admin.state.verify import StateVerifier, no_stores
 from flows.cli.options import OnceGroup, with_settings
 from flows.cli.output import output
 from flows.config.settings import Settings
@@ -182,11 +182,7 @@ def _stores(settings: Settings) -> Iterator[SeedStore]:
     refuse_cut_off(state_dir)
     paths = store_paths(state_dir)
     if not paths:
-        msg = (
-            f"there are no stores in {state_dir / 'seeds'}: a flow that reads clicks makes them when it starts. Is "
-            "--state-dir the one that the flow has?"
-        )
-        raise RalmError(msg)
+        raise no_stores(state_dir)
     for path in paths.values():
         with closing(SeedStore.inspect(path, settings.max_seeds, settings.item_ttl)) as store:
             yield store

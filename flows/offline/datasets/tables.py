@@ -250,7 +250,8 @@ def parse_json(file: str, content: bytes, encoding: str = "utf-8") -> Table:
         RalmError: naming the file, the line and what is wrong with it.
     """
     text = _decoded(file, content, encoding)
-    rows, objects = [], []
+    rows: list[int] = []
+    objects: list[Any] = []
     whole = text.lstrip().startswith("[")
     for number, line in enumerate([text] if whole else text.splitlines()):
         if not line.strip():

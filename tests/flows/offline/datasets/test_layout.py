@@ -1,5 +1,6 @@
 """The common layout: what is missing from a folder, and cuts that leave nothing."""
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,25 @@ def test_a_folder_without_a_data_set_says_what_to_do(tmp_path: Path) -> None:
 def test_a_damaged_folder_is_refused_in_words(tmp_path: Path, name: str, content: bytes) -> None:
     save(small(), tmp_path)
     (tmp_path / name).write_bytes(content)
+    with pytest.raises(RalmError, match="run `ralm data`"):
+        load(tmp_path)
+
+
+def test_a_folder_that_was_cut_off_over_an_older_one_holds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new clicks beside the old users would be other users' clicks."""
+    save(small(), tmp_path)
+    written = np.savez
+
+    def full(path: Path, **columns: np.ndarray) -> None:
+        if path.name == "users.npz":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written(path, **columns)
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*test_a_folder"):
+        save(small(), tmp_path)
     with pytest.raises(RalmError, match="run `ralm data`"):
         load(tmp_path)
 
