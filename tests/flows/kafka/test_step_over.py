@@ -114,3 +114,38 @@ def test_a_batch_that_unfolds_to_too_much_is_stepped_over(
     offsets = "offset 1" if count == 1 else f"offsets 1 to {count}"
     assert f"{offsets} of {name}[0] cannot be read".encode() in headers["detail"]
     assert (letter.key, letter.value) == (None, None)
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+def test_a_batch_of_each_codec_that_unfolds_to_much_is_one_letter_and_what_follows_is_read(
+    codec: str, topics: Callable[..., Settings], client: Any
+) -> None:
+    """zstd is refused by the client at its limit; the others come whole, and are refused by ours."""
+    settings = topics(partitions=1)
+    name = TopicNames.of(settings).clicks
+    config = {"bootstrap.servers": settings.bootstrap_servers, "compression.codec": codec}
+    bomb = Producer({**config, "message.max.bytes": 100_000_000})
+    bomb.produce(name, b"a" * 9_000_000, b"k")
+    assert bomb.flush(30) == 0
+    click = b'{"user_id": "u", "item_id": "i", "ts": 1764000000000}'
+    client.send_all(name, [("i", click)])
+    small = {"message.max.bytes": 900_000, "fetch.max.bytes": 900_000, "receive.message.max.bytes": 1_000_000}
+    clock = HandClock()
+    reader = TopicReader(name, {**consumer_config(settings), **small}, 10, clock, step_over="oversized")
+    reader.add(0, 0)
+    taken: list[Any] = []
+
+    def all_is_read() -> bool:
+        taken.extend(reader.take(0))
+        clock.now += 1.0
+        return bool(reader.at_end(0))
+
+    wait_until(all_is_read)
+    reader.close()
+    found = Decoder(MessageSettings()).clicks(RawBatch("clicks", name, 0, taken, 2, 0, 1_764_000_000_001))
+    (letter,) = found.dead_letters
+    headers = dict(letter.headers)
+    assert headers["reason"] == (b"unreadable_batch" if codec == "zstd" else b"oversized")
+    assert headers["offset"] == b"0"
+    assert found.good.offsets.tolist() == [1]
