@@ -130,6 +130,20 @@ def note_partition_count(state_dir: Path, now: int) -> list[int]:
     return counts
 
 
+def forget_partitions(state_dir: Path, now: int) -> None:
+    """Note that the clicks topic has so many partitions and never had another number: it is another topic than before.
+
+    Only an owner of the directory may call it, and no two at once.
+
+    Raises:
+        StoreError: when the mark cannot be read.
+        OSError: when it cannot be written.
+    """
+    mark = _read_mark(state_dir)
+    begun = {} if mark is None else {kind: [p for p in given if p < now] for kind, given in mark.begun.items()}
+    write_format(state_dir, partitions=[now], begun=begun)
+
+
 @dataclass(frozen=True)
 class _Mark:
     """What ``format.json`` says."""

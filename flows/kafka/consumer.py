@@ -17,6 +17,7 @@ from flows.kafka.errors import (
     ends_a_flow,
     is_end,
     is_gone,
+    is_of_group,
     is_oversized,
     is_unreadable,
     no_topic,
@@ -44,6 +45,7 @@ _GONE_S = 60.0
 _ASK_AGAIN_S = 1.0
 _STILL_S = 60.0
 """So long nothing comes although the partition goes on, until it is looked why."""
+_SOURCE = "source"
 _TIMES_S = 5.0
 
 
@@ -104,7 +106,7 @@ class TopicReader:
         config: librdkafka's settings.
         poll: most messages a poll takes; what waits to be taken is bounded by a few times as many.
         clock: seconds that never go back.
-        client: what the metrics call it.
+        client: what the metrics call it; a source, which commits to the group, unless another.
         step_over: which batches that cannot be read are stepped over: ``none``, ``oversized`` or ``all``.
     """
 
@@ -114,7 +116,7 @@ class TopicReader:
         config: dict[str, Any],
         poll: int,
         clock: Callable[[], float] = time.monotonic,
-        client: str = "source",
+        client: str = _SOURCE,
         step_over: str = "none",
     ) -> None:
         self.topic = topic
@@ -355,11 +357,19 @@ class TopicReader:
                 continue
             outage_log.answered()
 
+    def _group_refused(self, error: KafkaError) -> None:
+        """A source waits until it may commit again; who commits nothing needs no group."""
+        if self._client == _SOURCE:
+            group = f"the group {self._config.get('group.id')}"
+            self._on_error(error, f"{self.topic}{waiting_for(error, 'Read', group)}")
+
     def _fail_or_wait(self, error: KafkaError, partition: int, mine: _Partition) -> None:
         where = f"{self.topic}[{partition}] at offset {mine.fetched}"
         if is_unreadable(error) and self._steps(error, partition, mine):
             return
-        if is_gone(error):
+        if is_of_group(error):
+            self._group_refused(error)
+        elif is_gone(error):
             self._is_gone(error, partition, mine)
         elif is_unreadable(error) and self._unreadable_for(mine) > _UNREADABLE_S:
             mine.failure = (
@@ -521,8 +531,8 @@ class TopicReader:
 
 def message_times(
     topic: str, config: dict[str, Any], offsets: Mapping[int, int], timeout_s: float = _TIMES_S
-) -> dict[int, int]:
-    """The times of single messages, ms since the epoch; those that are not there, or do not come in time, are left out.
+) -> dict[int, int | None]:
+    """The times of single messages, ms since the epoch; None for one that is not there. What does not come is left out.
 
     Args:
         topic: the topic.
@@ -530,7 +540,7 @@ def message_times(
         offsets: of the messages, by partition.
         timeout_s: how long to wait for them all.
     """
-    found: dict[int, int] = {}
+    found: dict[int, int | None] = {}
     if not offsets:
         return found
     quiet = {"error_cb": lambda _: None, "log_level": 0, "fetch.message.max.bytes": 1024}
@@ -542,9 +552,10 @@ def message_times(
         while left and time.monotonic() < until:
             for message in consumer.consume(100, timeout=0.1):
                 partition = message.partition() or 0
-                wanted = left.pop(partition, None)
-                if wanted is not None and message.error() is None and message.offset() == wanted:
-                    found[partition] = message.timestamp()[1]
+                wanted, error = left.pop(partition, None), message.error()
+                if wanted is not None and (error is None or is_end(error)):
+                    is_it = error is None and message.offset() == wanted
+                    found[partition] = message.timestamp()[1] if is_it else None
     finally:
         close_with_timeout(consumer, topic)
     return found

@@ -22,7 +22,7 @@ _REPEAT_S = 60.0
 _CALM_S = 20.0
 """Without an error for so long an answer ends the outage. The client tries a broker again every 15 s at most, so that
 one of three that stays away is one outage, though the other two answer meanwhile."""
-_OUTAGE_LINES = ("FAIL", "ERROR", "REQTMOUT", "TIMEOUT", "SESSTMOUT", "COORDQUERY", "GETPID", "CONNECT")
+_OUTAGE_LINES = ("FAIL", "ERROR", "REQTMOUT", "TIMEOUT", "SESSTMOUT", "COORDQUERY", "GETPID", "CONNECT", "FATAL")
 """Kinds of lines in the library's log that repeat what the error callback says."""
 _THREAD = re.compile(r"^\[thrd:[^]]*\]: ")
 
@@ -55,7 +55,7 @@ class OutageLog:
 
     def library_line(self, line: str) -> None:
         """Note a line of the library's log that tells of an outage."""
-        self._note(f"broker unreachable: {line}")
+        self._note(f"broker {'error' if line.startswith('Fatal') else 'unreachable'}: {line}")
 
     def answered(self) -> None:
         """Note that a broker has answered; cheap where there is no outage."""

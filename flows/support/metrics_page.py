@@ -87,7 +87,7 @@ class MetricsServer:
             msg = f"{self.home}-/status answers {code}"
             raise OSError(msg)
         try:
-            report: dict[str, Any] = json.loads(text)
+            report: Any = json.loads(text)
         except (ValueError, RecursionError) as error:
             msg = f"what answers at {self.home}-/status is no flow: {str(error)[:_SHOWN]}"
             raise OSError(msg) from error

@@ -7,9 +7,11 @@
 ``leave-out``   an item's seeds are averaged as if they had never clicked it
 ``long``        1,000 steps of training in place of 400
 ``start``       training begins with the item vectors of the closed form
+``dims``        the closed form beside the trained half has another number of dimensions than 32
 =============== ======================================================================================================
 
 The first three have one parameter, chosen on clicks held out of the fit; at 0 they are what they are compared with.
+The dimensions are chosen there too, and fixed in rows of their own.
 What came of them is in docs/adr.
 """
 
@@ -24,6 +26,7 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from ralm.click_matrix import seed_matrix
+from ralm.encoders.both import Both
 from ralm.encoders.encoder import Encoder, EncoderRecipe, TableEncoder, unit
 from ralm.encoders.held_out_clicks import HeldOutClicks
 from ralm.encoders.histories import LAST_ITEMS, Histories
@@ -33,6 +36,7 @@ from ralm.encoders.spectral import Spectral
 from ralm.features import Floats, Interactions, Ints
 from ralm.models.catalogue import MAIN_GROUP, CatalogueEntry
 from ralm.models.encoded import EncodedConfig, EncodedLookalike
+from ralm.models.sized_both import SizedBoth, SizedBothLookalike
 from ralm.progress import Report, silent
 from ralm.seed_lists import SeedLists
 
@@ -264,6 +268,11 @@ def _plain(description: str, encoder: EncoderRecipe) -> CatalogueEntry:
     return CatalogueEntry(lambda: EncodedLookalike(EncodedConfig(encoder)), MAIN_GROUP, description)
 
 
+def _sized(description: str, *dims: int, learned: Learned | None = None) -> CatalogueEntry:
+    config = SizedBoth(dims, Both(learned or Learned()))
+    return CatalogueEntry(lambda: SizedBothLookalike(config), MAIN_GROUP, description)
+
+
 SHORT_WEIGHTS = (0.0, 0.1, 0.2, 0.4)
 OWN_MEAN_SCALES = (0.0, 0.5, 1.0, 2.0)
 AGE_RATES = (0.0, 0.5, 1.0, 2.0)
@@ -287,4 +296,10 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "learned-leave-out": _trial(
         "seeds as if they had never clicked the item", Trial(Learned(), means="leave-out", parameters=(1.0,))
     ),
+    "both-16": _sized("both encoders, 16 dimensions of the closed form", 16),
+    "both-32": _sized("the same with 32, as `both`: what the others are compared with", 32),
+    "both-48": _sized("the same with 48", 48),
+    "both-64": _sized("the same with 64", 64),
+    "both-sized": _sized("the same with what validation chooses", 16, 32, 48, 64),
+    "both-start": _sized("both encoders, the trained one begun with the closed form", 32, learned=SpectralStart()),
 }

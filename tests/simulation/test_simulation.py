@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from .checks import Outcome
 from .mutations import MUTATIONS, found_by
-from .schedule import Outcome, run
+from .schedule import run
 from .sums import Sums
 
 SCHEDULES = 200

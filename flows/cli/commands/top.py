@@ -37,7 +37,10 @@ def command(settings: Settings, once: bool, every: float) -> None:
         try:
             console.print(_report(server))
         except OSError as error:
-            msg = f"no flow answers at {server.home}: {error}"
+            msg = (
+                f"no flow answers at {server.home}: {error}. Start one with `ralm run look-alike`, or say where it is "
+                "with --metrics-host and --metrics-port."
+            )
             raise RalmError(msg) from error
         return
     with suppress(KeyboardInterrupt), Live(_view(server), console=console, screen=True, auto_refresh=False) as live:

@@ -11,10 +11,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from flows.config.limits import identifier_fault
-from flows.offline.datasets.layout import SEPARATOR, Dataset, bad_identifiers, check, others
+from flows.offline.datasets.layout import Dataset, bad_identifiers, check, others
 from flows.offline.datasets.tables import Table, as_text
 from flows.offline.datasets.words import Text
 from flows.support.errors import RalmError
+from ralm.encoders.profiles import SEPARATOR
 from ralm.features import Ints
 
 _T = TypeVar("_T")

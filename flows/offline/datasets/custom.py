@@ -31,13 +31,14 @@ from flows.offline.datasets.assemble import (
     mentioned,
     without_middle,
 )
-from flows.offline.datasets.layout import SEPARATOR, Dataset
+from flows.offline.datasets.layout import Dataset
 from flows.offline.datasets.source_files import OWN_SUFFIXES, table_file
 from flows.offline.datasets.tables import Table, read_table
 from flows.offline.datasets.times import times_ms
 from flows.offline.datasets.words import among, as_words
 from flows.support.errors import ConfigError, RalmError
 from flows.support.text import read_text
+from ralm.encoders.profiles import SEPARATOR
 
 DESCRIPTION = "data.toml"
 TABLES = ("events", "users", "items")

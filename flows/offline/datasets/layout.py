@@ -22,13 +22,11 @@ from numpy.typing import NDArray
 from flows.config.limits import END_OF_DATA_TIME, MAX_IDENTIFIER_BYTES, identifier_fault
 from flows.offline.datasets.words import Text, among, as_words, digestible, pack, places_in, unpack
 from flows.support.errors import RalmError
+from ralm.encoders.profiles import MOST_VALUES, SEPARATOR
 from ralm.features import Interactions, Ints
 
-SEPARATOR = "|"
 FIELD_KINDS = ("categorical", "multivalent", "continuous")
 LEAST_ITEMS = 2
-MOST_VALUES = 256
-"""Most values of a multivalent field in one row: every row gets the room of the longest."""
 _UNREADABLE = (
     OSError,
     ValueError,

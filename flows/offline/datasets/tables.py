@@ -21,10 +21,11 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from flows.offline.datasets.layout import SEPARATOR, others
+from flows.offline.datasets.layout import others
 from flows.offline.datasets.words import Text, as_words
 from flows.support.errors import RalmError
 from flows.support.text import encoding_of
+from ralm.encoders.profiles import SEPARATOR
 from ralm.features import Ints
 
 
@@ -249,7 +250,8 @@ def parse_json(file: str, content: bytes, encoding: str = "utf-8") -> Table:
         RalmError: naming the file, the line and what is wrong with it.
     """
     text = _decoded(file, content, encoding)
-    rows, objects = [], []
+    rows: list[int] = []
+    objects: list[Any] = []
     whole = text.lstrip().startswith("[")
     for number, line in enumerate([text] if whole else text.splitlines()):
         if not line.strip():

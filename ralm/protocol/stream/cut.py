@@ -88,9 +88,10 @@ def coarseness(data: Interactions) -> str:
         return ""
     same = np.zeros(len(data.clicks_time), bool)
     same[1:] = (data.clicks_user[1:] == data.clicks_user[:-1]) & (data.clicks_time[1:] == data.clicks_time[:-1])
-    name = f"times of {unit / 86_400_000:g} days" if unit >= 86_400_000 else f"times of {unit / _HOUR_MS:g} hours"
+    length, name = (86_400_000, "days") if unit >= 86_400_000 else (_HOUR_MS, "hours")
+    steps = f"times of whole {name}" if unit == length else f"times in steps of {unit / length:g} {name}"
     return (
-        f"The clicks have {name if unit else 'one time'}: {same.mean():.0%} of them have the same time as another of "
-        "their user, and their order within it is not known. Requests stand before such a group of clicks, never "
-        "within it, so that these figures say nothing of what happens in the middle of a session."
+        f"The clicks have {steps if unit else 'one time'}, too coarse for a session: {same.mean():.0%} of them come at "
+        "the same time as their user's click before, and their order is not known. Requests stand before such a group "
+        "of clicks, never within it, so that these figures say nothing of what happens in the middle of a session."
     )

@@ -87,8 +87,8 @@ def test_a_damaged_cell_is_replayed_again(place: Path) -> None:
 def test_coarse_times_are_said(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(dataset(unit=24 * HOUR), place / ".ralm" / "data" / "toy")
     evaluate("--no-plots", "--eval-draws", "1")
-    assert "times of 1 days" in capsys.readouterr().out
-    assert "times of 1 days" in (place / "docs" / "results" / "toy-stream.md").read_text()
+    assert "times of whole days, too coarse" in capsys.readouterr().out
+    assert "times of whole days, too coarse" in (place / "docs" / "results" / "toy-stream.md").read_text()
 
 
 @pytest.mark.parametrize(

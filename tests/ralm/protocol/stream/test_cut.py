@@ -51,6 +51,6 @@ def test_a_cut_with_an_empty_side_is_refused(tastes: Interactions, share: float)
 def test_coarse_times_say_so(tastes: Interactions) -> None:
     assert coarseness(tastes) == ""
     days = replace(tastes, clicks_time=tastes.clicks_time // DAY * DAY)
-    assert "times of 1 days" in coarseness(days)
+    assert "times of whole days, too coarse" in coarseness(days)
     assert "100% of them" not in coarseness(days)
     assert "one time" in coarseness(replace(tastes, clicks_time=np.zeros_like(tastes.clicks_time)))

@@ -1,0 +1,119 @@
+"""Both encoders, with as many dimensions of the closed form as tell held-out clickers best: a trial.
+
+The trained half is the same whatever the other one's size, so it is learned once and shared through the store.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from ralm.click_matrix import seed_matrix
+from ralm.encoders.both import Both
+from ralm.encoders.encoder import EncoderRecipe, unit
+from ralm.encoders.held_out_clicks import HeldOutClicks
+from ralm.encoders.histories import Histories
+from ralm.encoders.profiles import Profiles
+from ralm.encoders.spectral import Spectral
+from ralm.features import Floats, Interactions, Ints
+from ralm.models.fit_store import FitStore, fit_key
+from ralm.progress import Report, silent
+from ralm.seed_lists import SeedLists
+
+
+@dataclass(frozen=True)
+class SizedBoth:
+    """Options.
+
+    Attributes:
+        dims: dimensions of the closed form to choose from, together with its weight.
+        both: the two encoders; the dimensions of its closed form are not looked at.
+    """
+
+    dims: tuple[int, ...] = (16, 32, 48, 64)
+    both: Both = field(default_factory=Both)
+
+
+class SizedBothLookalike:
+    """Fits both encoders and scores by the cosine to the mean of an item's seeds; on one numeric thread.
+
+    Args:
+        config: the options.
+    """
+
+    def __init__(self, config: SizedBoth) -> None:
+        self.config = config
+        self._store: FitStore | None = None
+
+    def use_store(self, store: FitStore) -> None:
+        """Share the encoders' vectors through a store."""
+        self._store = store
+
+    def fit(self, clicks: Interactions, rng_seed: int, report: Report = silent) -> None:
+        """Choose dimensions and weight on clicks held out, then fit both encoders on all.
+
+        Raises:
+            ValueError: when the encoders have too little to learn from.
+        """
+        both = self.config.both
+        with threadpool_limits(1):
+            self.dim, self.weight = self._chosen(clicks, rng_seed, report)
+            learned = self._encoded(both.learned, clicks, rng_seed, report)
+            spectral = self._encoded(replace(both.spectral, dim=self.dim), clicks, rng_seed, report)
+        self._vectors = side_by_side(learned, spectral, self.weight)
+        self.log = [{"stage": f"dim {self.dim}, weight {self.weight:g}", "epoch": 0, "loss": 0.0}]
+        self._clicks = clicks
+
+    def scores(self, users: Ints, items: Ints) -> Floats:
+        """Scores with the items' seeds in the clicks of the fit, float32[U, I]."""
+        return self.scores_of_seeds(users, SeedLists.of_clicks(self._clicks, items))
+
+    def scores_of_seeds(self, users: Ints, seeds: SeedLists) -> Floats:
+        """Scores for items given by their seeds, float32[U, I]."""
+        with threadpool_limits(1):
+            scores: Floats = self._vectors[users] @ unit(seed_matrix(seeds, len(self._vectors)) @ self._vectors).T
+        return scores
+
+    def _chosen(self, clicks: Interactions, rng_seed: int, report: Report) -> tuple[int, float]:
+        """The dimensions and the weight that tell held-out clickers from others best."""
+        both, dims = self.config.both, self.config.dims
+        held_out = HeldOutClicks.of(clicks, np.random.default_rng(rng_seed))
+        trial = replace(both.learned, steps=min(both.trial_steps, both.learned.steps))
+        try:
+            learned = self._encoded(trial, held_out.train, rng_seed, report)
+            values = {
+                (dim, weight): held_out.value(side_by_side(learned, spectral, weight))
+                for dim in dims
+                for spectral in [self._encoded(Spectral(dim), held_out.train, rng_seed, report)]
+                for weight in both.weights
+            }
+        except ValueError:  # too little is left to fit them on
+            return dims[0], both.weights[0]
+        return max(values, key=lambda choice: np.nan_to_num(values[choice], nan=-1.0))
+
+    def _encoded(self, recipe: EncoderRecipe, clicks: Interactions, rng_seed: int, report: Report) -> Floats:
+        """All users' vectors, float32[users, h]."""
+        if self._store is None:
+            return _vectors(recipe, clicks, rng_seed, report)
+        key = fit_key("vectors", clicks, (recipe, rng_seed))
+        with self._store.lock(key):
+            kept = self._store.get(key)
+            if kept is None:
+                kept = {"vectors": _vectors(recipe, clicks, rng_seed, report)}
+                self._store.put(key, kept)
+        vectors: Floats = kept["vectors"]
+        return vectors
+
+
+def side_by_side(learned: Floats, spectral: Floats, weight: float) -> Floats:
+    """``(z_learned, w z_spectral) / sqrt(1 + w^2)``, float32[U, h]."""
+    whole = np.float32(np.hypot(1.0, weight))
+    made: Floats = np.concatenate([learned / whole, spectral * (np.float32(weight) / whole)], axis=1)
+    return made
+
+
+def _vectors(recipe: EncoderRecipe, clicks: Interactions, rng_seed: int, report: Report) -> Floats:
+    profiles = Profiles.of_clicks(clicks)
+    encoder = recipe.fit(clicks, profiles, rng_seed, report)
+    vectors: Floats = encoder.encode(Histories.of_clicks(clicks), profiles)
+    return vectors
