@@ -1,5 +1,6 @@
 """Record batches of the Kafka protocol (magic 2), made by hand: in each codec, and not always sound."""
 
+import socket
 import struct
 import zlib
 from collections.abc import Sequence
@@ -34,6 +35,25 @@ def batch(
     rest = struct.pack(">hiqqqhii", codec, last, time, time, -1, -1, -1, count) + body
     check = crc32c(rest) if crc is None else crc
     return struct.pack(">qiibI", 0, 9 + len(rest), -1, 2, check) + rest
+
+
+def send_batch(servers: str, topic: str, data: bytes) -> int:
+    """Write a batch as it stands to partition 0 (Produce, version 7); the broker's error code."""
+    host, port = servers.split(",", maxsplit=1)[0].rsplit(":", 1)
+    name = struct.pack(">h", len(topic)) + topic.encode()
+    body = struct.pack(">hhii", -1, -1, 30_000, 1) + name + struct.pack(">iii", 1, 0, len(data)) + data
+    head = struct.pack(">hhih", 0, 7, 1, 4) + b"test"
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(struct.pack(">i", len(head + body)) + head + body)
+        answer = b""
+        while len(answer) < 22 + len(topic) + 2:
+            piece = connection.recv(4096)
+            if not piece:
+                msg = "the broker has hung up"
+                raise ConnectionError(msg)
+            answer += piece
+    code: int = struct.unpack_from(">h", answer, 20 + len(topic) + 2)[0]
+    return code
 
 
 def records(values: Sequence[bytes], key: bytes = b"k") -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from flows.kafka.consumer_end import CLOSE_TIMEOUT_S, close_with_timeout
 from flows.kafka.errors import (
     ends_a_flow,
     is_end,
@@ -25,6 +26,7 @@ from flows.kafka.errors import (
 )
 from flows.kafka.outage_log import outage_log
 from flows.kafka.probe import ASK_TIMEOUT_S, BrokerProbe
+from flows.kafka.standstill import WHY, Standstill
 from flows.kafka.step_over import StepOver
 from flows.messages.batches import RawMessage, UnreadableBatch
 from flows.support.errors import RalmError
@@ -41,7 +43,8 @@ _OVERSIZED_S = 5.0
 _GONE_S = 60.0
 """So long an offset beyond the partition's end is asked for again: a new leader may lag."""
 _ASK_AGAIN_S = 1.0
-_CLOSE_TIMEOUT_S = 3.0
+_STILL_S = 60.0
+"""So long nothing comes although the partition goes on, until it is looked why."""
 _SOURCE = "source"
 _TIMES_S = 5.0
 
@@ -62,6 +65,8 @@ class _Partition:
         gone: since when the broker does not have the offset that is to be read next.
         ask_again: when to ask for it again.
         asks: the offset to ask for then, if it is not the one that follows.
+        still: the offset from which nothing comes although there is more, and since when.
+        standstill: the look at why that is.
     """
 
     position: int
@@ -74,6 +79,8 @@ class _Partition:
     gone: float | None = None
     ask_again: float | None = None
     asks: int | None = None
+    still: tuple[int, float] | None = None
+    standstill: Standstill | None = None
 
     def note(self, message: Message, *, is_end: bool) -> None:
         """A message that waits from now on, or in its place the partition's end."""
@@ -227,6 +234,7 @@ class TopicReader:
             if not mine.messages and mine.failure is None:
                 self._ask_again(partition, mine)
                 self._deal(self._consumer.consume(self._poll, timeout=0))
+                self._see_whether_it_stands_still(partition, mine)
             return self._taken(mine)
 
     def take_all(self, timeout_s: float) -> list[RawMessage]:
@@ -242,6 +250,8 @@ class TopicReader:
             for partition, mine in self._partitions.items():
                 self._ask_again(partition, mine)
             self._deal(self._consumer.consume(self._poll, timeout=timeout_s))
+            for partition, mine in self._partitions.items():
+                self._see_whether_it_stands_still(partition, mine)
             return [message for mine in self._partitions.values() for message in self._taken(mine)]
 
     def position(self, partition: int) -> int:
@@ -301,7 +311,7 @@ class TopicReader:
 
         committing = threading.Thread(target=commit, name=f"commit-{self.topic}", daemon=True)
         committing.start()
-        committing.join(_CLOSE_TIMEOUT_S)
+        committing.join(CLOSE_TIMEOUT_S)
         if committing.is_alive():
             log.warning("the broker does not confirm the group's offsets; going on without", topic=self.topic)
 
@@ -421,6 +431,35 @@ class TopicReader:
         except KafkaException:
             mine.ask_again, mine.asks = self._clock(), offset
 
+    def _see_whether_it_stands_still(self, partition: int, mine: _Partition) -> None:
+        """Step over a batch at which the client stands still without a word; see ``flows/kafka/standstill.py``."""
+        end = self._end(partition)
+        waits = not mine.messages and mine.failure is None and mine.stepping is None and mine.gone is None
+        if not waits or end <= mine.fetched or (mine.unreadable or (None,))[0] == mine.fetched:
+            mine.still = mine.standstill = None
+            return
+        now = self._clock()
+        if mine.still is None or mine.still[0] != mine.fetched:
+            mine.still, mine.standstill = (mine.fetched, now), None
+        elif mine.standstill is None and now - mine.still[1] > _STILL_S:
+            mine.standstill = Standstill(self.topic, partition, mine.fetched, end, self._config)
+        elif mine.standstill is not None and mine.standstill.over:
+            found, mine.still, mine.standstill = mine.standstill.found, None, None
+            if found is not None:
+                self._leave_behind(partition, mine, found)
+
+    def _leave_behind(self, partition: int, mine: _Partition, end: int) -> None:
+        self._count_error()
+        if self._step_over == "none":
+            mine.failure = (
+                f"{self.topic}[{partition}] at offset {mine.fetched}: {WHY}. Start with --step-over oversized: the "
+                "batch becomes a dead letter that names its offsets, and what follows it is read. Nothing else is lost."
+            )
+            return
+        mine.stepping = StepOver.of(mine.fetched, end, WHY)
+        self._found_the_end(mine, partition)
+        mine.ask_again, mine.asks = self._clock(), end
+
     def _unreadable_for(self, mine: _Partition) -> float:
         now = self._clock()
         if mine.unreadable is None or mine.unreadable[0] != mine.fetched:
@@ -520,25 +559,3 @@ def message_times(
     finally:
         close_with_timeout(consumer, topic)
     return found
-
-
-def close_with_timeout(consumer: Consumer, topic: str, timeout_s: float = _CLOSE_TIMEOUT_S) -> bool:
-    """Close a consumer, or stop waiting for it: a broker that is silent must not keep a flow from ending.
-
-    ``close`` waits for the answers to commits that are on their way: for the session's timeout when the broker refuses
-    connections, without bound when it says nothing. Without them a little more is read again after a restart.
-
-    Args:
-        consumer: not used afterwards by anyone.
-        topic: what it read, for the log.
-        timeout_s: how long to wait.
-
-    Returns:
-        Whether it is closed; if not, a thread that no exit waits for goes on with it.
-    """
-    closing = threading.Thread(target=consumer.close, name=f"close-{topic}", daemon=True)
-    closing.start()
-    closing.join(timeout_s)
-    if closing.is_alive():
-        log.warning("the Kafka consumer did not close in time; going on without", topic=topic, waited_s=timeout_s)
-    return not closing.is_alive()

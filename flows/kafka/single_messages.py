@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from flows.config.settings import Settings
 from flows.kafka.config import consumer_config
-from flows.kafka.consumer import close_with_timeout
+from flows.kafka.consumer_end import close_with_timeout
 from flows.kafka.errors import is_end, is_gone, is_lasting, is_of_group, reading_advice, reason
 from flows.kafka.outage_log import outage_log
 from flows.support.errors import RalmError

@@ -25,7 +25,7 @@ from monitoring.status import StatusReport
 from tests.hand_clock import HandClock
 from tests.kafka_bytes import fetch, found, produce
 from tests.mock_cluster import mock_cluster
-from tests.record_batches import CODECS, batch, folded, holds_records, records, unfolded, varint
+from tests.record_batches import CODECS, batch, folded, holds_records, records, send_batch, unfolded, varint
 
 from .mutation import NUMBERS, mutated, text
 from .target import Check, Target, said
@@ -120,7 +120,7 @@ class _Toy:
         self._topics += 1
         topic = f"t{self._topics:03d}"
         self._cluster.topic(topic)
-        self._send_raw(topic, batch(**given))
+        assert send_batch(self._cluster.servers, topic, batch(**given)) == 0
         self._sender.produce(topic, b"end")
         assert self._sender.flush(_END_S) == 0
         reader = TopicReader(topic, self._config, 1000, HandClock(), step_over="all")
@@ -146,22 +146,10 @@ class _Toy:
         self._topics = 0
         self._opened = mock_cluster()
         cluster = self._cluster = self._opened.__enter__()
-        host, port = cluster.servers.split(",")[0].rsplit(":", 1)
-        self._place = host, int(port)
         quick = {"fetch.wait.max.ms": 1, "fetch.error.backoff.ms": 1, "retry.backoff.ms": 1, "log_level": 0}
         small = {"fetch.max.bytes": 4_000_000, "message.max.bytes": 4_000_000, "receive.message.max.bytes": 5_000_000}
         self._config = {**consumer_config(Settings(bootstrap_servers=cluster.servers)), **quick, **small}
         self._sender = Producer({"bootstrap.servers": cluster.servers, "linger.ms": 0, "log_level": 0})
-
-    def _send_raw(self, topic: str, data: bytes) -> None:
-        """Write a batch as it stands (Produce, version 7)."""
-        name = struct.pack(">h", len(topic)) + topic.encode()
-        body = struct.pack(">hhii", -1, -1, 30_000, 1) + name + struct.pack(">iii", 1, 0, len(data)) + data
-        head = struct.pack(">hhih", 0, 7, 1, 4) + b"fuzz"
-        with socket.create_connection(self._place, timeout=_END_S) as connection:
-            connection.sendall(struct.pack(">i", len(head + body)) + head + body)
-            answer = connection.recv(4096)
-        assert len(answer) > 8, "the toy has not taken it"
 
 
 def _batch_check() -> Check:
