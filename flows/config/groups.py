@@ -98,7 +98,8 @@ class SourceSettings(SettingGroup):
     step_over: Literal["none", "oversized", "all"] = setting(
         "oversized",
         "batches that cannot be read and become one dead letter that names their offsets; oversized: those that unfold "
-        "to more than the client takes, or that it cannot take apart; all: damaged ones too, after a minute; none: the flow stops",
+        "to more than the client takes, or that it cannot take apart; all: damaged ones too, after a minute; none: the "
+        "flow stops",
     )
 
 
