@@ -11,14 +11,15 @@ first = $(or $(firstword $(foreach python,$(1),$(shell $(python) -c '$(TRY)' >/d
 NO_PYTHON = No Python 3.12 or 3.11 with venv is here (tried: $(PYTHON)): install one (Debian, Ubuntu: apt-get install python3.12-venv, or python3.11-venv) or name it: make PYTHON=/path/to/python3.12
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo dashboards test quick check audit tests faults simulate kills soak game-day bench fuzz lock clean prometheus kafka contract
+.PHONY: help venv demo dashboards test quick check audit tests faults simulate kills soak month game-day bench fuzz lock clean prometheus kafka contract
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 venv: $(INSTALLED) ## The virtual environment with everything for development
 
-PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check --quiet
+# Python compiles what is imported, and most of what comes never is.
+PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check --quiet --no-compile
 PIP_INSTALL_LOCKED := $(PIP_INSTALL) --no-deps --require-hashes --only-binary :all:
 
 # First what has hashes, then whichever build of torch the index offers, then what a CUDA build needs besides; nothing
@@ -37,7 +38,7 @@ DEMO_INSTALLED := $(if $(wildcard $(INSTALLED)),$(INSTALLED),$(DEMO_VENV)/.insta
 
 $(DEMO_VENV)/.installed: setup.py pyproject.toml requirements-demo.lock $(wildcard ralm/clustering/kmeans*)
 	$(call first,$(PYTHON),$(NO_PYTHON)) -m venv $(DEMO_VENV)
-	$(DEMO_VENV)/bin/pip install --disable-pip-version-check --quiet --no-deps --require-hashes --only-binary :all: -r requirements-demo.lock
+	$(DEMO_VENV)/bin/pip install --disable-pip-version-check --quiet --no-compile --no-deps --require-hashes --only-binary :all: -r requirements-demo.lock
 	PYTHONWARNINGS=ignore $(DEMO_VENV)/bin/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -47,7 +48,8 @@ demo: $(DEMO_INSTALLED) ## The whole system on real clicks, in an environment wi
 dashboards: $(DEMO_INSTALLED) prometheus ## The demo with clicks of now, and Prometheus with rules and dashboards beside it
 	$(dir $(DEMO_INSTALLED))bin/ralm demo --live --dashboards $(DEMO)
 
-test: check audit tests ## Every check: lint, types, import rules, dependencies, tests
+test: venv ## Every check: lint, types, import rules, dependencies, tests, side by side
+	@$(MAKE) --no-print-directory -j3 check audit tests || { echo "make test: something above FAILED; make check, make audit and make tests run alone"; exit 1; }
 
 quick: venv ## The tests that need no broker and little time
 	$(BIN)/python -m pytest -m "not broker and not slow" $(PYTEST)
@@ -61,8 +63,9 @@ check: venv ## Lint, format, types, import rules
 audit: venv ## Dependencies: pins, lock, installed files; vulnerabilities where the data can be reached
 	$(BIN)/python .ci/dependencies.py audit
 
-tests: venv prometheus kafka contract ## The tests, with a real broker and real processes
-	$(BIN)/python -m pytest $(PYTEST)
+# Most of a test is waiting. A file runs in one process, each of which has brokers of its own; PYTEST=-n0 runs all in one.
+tests: venv prometheus kafka contract ## The tests, with a real broker and real processes, four at a time
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 prometheus: ## promtool, for the tests of the alert rules, where it may be installed
 	@command -v promtool >/dev/null || ( [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
@@ -89,14 +92,18 @@ simulate: venv ## 20,000 random schedules of the seed side in one thread, agains
 soak: venv ## The same for long: fifty kills and each other fault once or more (SOAK=--rng-seed=7 ...)
 	$(BIN)/python -m tests.faults --kills 50 --pause 20 --json .ralm/soak.json $(SOAK)
 
+month: venv kafka ## A month compressed in time, in which nothing may grow; once with restarts, once with four times the messages
+	$(BIN)/python -m tests.month $(MONTH)
+	$(BIN)/python -m tests.month --period 0 --times 4 $(MONTH)
+
 game-day: venv prometheus ## Faults against a running flow: each shows its alert in a real Prometheus, and no other page
 	$(BIN)/python -m tests.game_day $(GAME_DAY)
 
 bench: venv ## How fast clicks are taken in, beside the raw client
 	$(BIN)/ralm bench ingest $(BENCH)
 
-fuzz: venv ## A million inputs for decoders, codecs, settings and bundle: make fuzz FUZZ="--rng-seed 7"
-	$(BIN)/python -m tests.fuzz $(FUZZ)
+fuzz: venv ## A million inputs for all that reads what others wrote: make fuzz FUZZ="--rng-seed 7"; more with atheris
+	$(BIN)/python -m tests.fuzz --guided 100000 $(FUZZ)
 
 COMPILE := $(VENV)-lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host -c $(VENV)-lock/keep.txt

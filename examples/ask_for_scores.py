@@ -1,4 +1,7 @@
-"""Ask for scores: ``ask_for_scores.py BROKERS PREFIX USER [ITEM ...]``; without items all live ones compete."""
+"""Ask for scores: ``ask_for_scores.py BROKERS PREFIX USER [ITEM ...] [FIELD=VALUE ...]``.
+
+Without items all live ones compete. The fields are what is known of a user who may be new to the model.
+"""
 
 import json
 import sys
@@ -9,11 +12,15 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 if len(sys.argv) < 4:
     sys.exit(__doc__)
-servers, prefix, user, *items = sys.argv[1:]
+servers, prefix, user, *more = sys.argv[1:]
+items = [word for word in more if "=" not in word]
+profile = dict(word.split("=", 1) for word in more if "=" in word)
 requests, scores = f"{prefix}requests", f"{prefix}scores"
 request = {"request_id": str(uuid4()), "user_id": user, "ts": time.time_ns() // 1_000_000, "top_k": 10}
 if items:
     request["candidates"] = items
+if profile:
+    request["profile"] = profile
 
 # Stand at the end of the answers first, so that ours cannot be missed.
 consumer = Consumer({"bootstrap.servers": servers, "group.id": f"ask-{uuid4()}", "enable.auto.commit": False})
@@ -52,7 +59,7 @@ match answer["status"]:
         for item in answer["cold"]:
             print(f"cold   {item}  (too few clicks yet)")
     case "unknown_user":
-        print("the model does not know this user: fall back to what is popular")
+        print("the model does not know this user, nor anything of the profile: fall back to what is popular")
     case "no_candidates":
         print("no candidate has centroids yet: fall back to what is popular")
     case "expired":

@@ -4,7 +4,9 @@ A builder opens what its side needs, and ``close`` of the side releases it; the 
 """
 
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,9 +19,11 @@ from flows.engine.source import IdleBackoff, KafkaSource, SourceOptions
 from flows.engine.state_keys import worker_of
 from flows.engine.steps import OperatorFactory
 from flows.kafka.config import consumer_config, producer_config
+from flows.kafka.consumer import TopicReader
 from flows.kafka.first_offset import FirstOffset, PartitionFacts, begin_with_group
 from flows.kafka.probe import BrokerProbe
 from flows.kafka.range_reader import read_to_end
+from flows.kafka.sent_centroids import note_of_topic, sent_elsewhere
 from flows.kafka.topic_marks import TopicMarks, encode_mark
 from flows.kafka.topic_watch import TopicWatch
 from flows.kafka.topics import TopicNames
@@ -31,7 +35,7 @@ from flows.scoring.enricher import Enricher
 from flows.scoring.index_loader import IndexLoader
 from flows.scoring.live_index import LiveIndex
 from flows.seed_sets.clustering import ClusteringPool
-from flows.seed_sets.emitted_before import note_emitted
+from flows.seed_sets.emitted_before import Emitted, EmittedBefore, note_emitted
 from flows.seed_sets.first_positions import FirstPositions
 from flows.seed_sets.item_homes import ItemHomes
 from flows.seed_sets.keeper import SeedSetOperator
@@ -45,13 +49,18 @@ from monitoring.health import Health
 from state.bundle.bundle import Bundle
 from state.directory import note_begun
 from state.owner_lock import file_lock
-from state.store.layout import TopicMark
 from state.store.seed_store import SeedStore, StoreError
 
 log = get_logger(__name__)
 
-_STORED = ("clicks", "candidates")
+STORED = ("clicks", "candidates")
 """The topics that stores are filled from."""
+
+
+def is_mine(settings: Settings, partition: int) -> bool:
+    """Whether this process has a partition's operator, and so its store."""
+    processes, workers = len(split_list(settings.addresses)) or 1, settings.workers
+    return worker_of(partition, processes * workers) // workers == (settings.process_id if processes > 1 else 0)
 
 
 @dataclass(frozen=True)
@@ -134,7 +143,8 @@ class Runtime:
             self._is_to_end,
             mark=partial(self._mark, kind),
             known=self._known(kind),
-            mine=self._is_mine if kind in _STORED else lambda _: True,
+            may_shrink=self.settings.rebuild == "partial",
+            mine=partial(is_mine, self.settings) if kind in STORED else lambda _: True,
             open=open_,
             beat=beat,
             idle=self.idle,
@@ -165,7 +175,7 @@ class Runtime:
 
     def _begin(self, kind: str) -> FirstOffset:
         s, state = self.settings, self.state
-        if kind in _STORED:
+        if kind in STORED:
             return lambda facts, p: self.positions.begin(kind, facts, p, self.watch.topic_id(kind))
         begun = bool(state.begun.get(kind))
 
@@ -196,12 +206,6 @@ class Runtime:
         told = kind == "clicks" or (kind == "candidates" and self.state.has_candidates)
         return self.state.partitions if told else 0
 
-    def _is_mine(self, partition: int) -> bool:
-        """Whether this process has a partition's operator, and so its store."""
-        s = self.settings
-        processes = len(split_list(s.addresses)) or 1
-        return worker_of(partition, processes * s.workers) // s.workers == (s.process_id if processes > 1 else 0)
-
     def _brake(self, kind: str) -> DeadLetterBrake:
         def on_change() -> None:
             why = "; ".join(each.why for each in self.brakes.values() if each.why)
@@ -215,10 +219,15 @@ class Runtime:
         """A decoder that tells the brakes of what is refused."""
         return Decoder(self.settings, on_batch=lambda raw, refused: self.brakes[raw.kind].count(raw, refused))
 
-    def sink(self, kind: str) -> KafkaSink:
-        """The sink of a kind of topic."""
+    def sink(self, kind: str, delivered: Callable[[int, RawMessage], None] | None = None) -> KafkaSink:
+        """The sink of a kind of topic.
+
+        Args:
+            kind: what the topic is in the contract.
+            delivered: called with the partition and each message that the broker has taken.
+        """
         s = self.settings
-        return KafkaSink(kind, self.topic(kind), producer_config(s), s.delivery_timeout, self.health.beat)
+        return KafkaSink(kind, self.topic(kind), producer_config(s), s.delivery_timeout, self.health.beat, delivered)
 
 
 @dataclass(frozen=True)
@@ -264,6 +273,7 @@ def seed_side(runtime: Runtime) -> SeedSide:
     candidates = runtime.source("candidates", s.poll_batch, optional=optional, partner=clicks_topic)
 
     def follow(now: int) -> None:
+        runtime.positions.fewer = now < runtime.state.partitions
         follow_partitions(Path(s.state_dir), clicks_topic, now, s.max_seeds, s.partitioner)
 
     def after(partition: int) -> bool:
@@ -280,7 +290,7 @@ def seed_side(runtime: Runtime) -> SeedSide:
             for partition in mine[kind]:
                 runtime.positions.begin(kind, source.facts, partition, runtime.watch.topic_id(kind))
         runtime.positions.fix(mine["clicks"])
-        partitions.prepare(mine["clicks"])
+        partitions.prepare({partition: clicks.facts.bounds(partition)[1] for partition in mine["clicks"]})
 
     def settled() -> None:
         partitions.settled()
@@ -297,7 +307,7 @@ def seed_side(runtime: Runtime) -> SeedSide:
         clicks=clicks,
         candidates=candidates,
         operator=partitions.operator,
-        centroids=runtime.sink("centroids"),
+        centroids=runtime.sink("centroids", partial(runtime.marks.note, "centroids")),
         dead_letters=runtime.sink("dead_letters"),
         prepare=prepare,
         settled=settled,
@@ -312,26 +322,39 @@ class _Partitions:
         self._runtime = runtime
         self._settings, self._topic, self._folder = runtime.settings, runtime.topic("clicks"), runtime.seeds_dir()
         self._nothing_emitted = False
-        self._emitted: dict[str, int] = {}
+        self._elsewhere: Mapping[int, str] = {}
+        self._emitted: dict[str, Emitted] = {}
+        self._clicks_ends: Mapping[int, int] = {}
         headers = EventHeaders.by_settings("centroids", runtime.bundle.version, runtime.settings)
         self._pool = ClusteringPool(runtime.bundle, runtime.settings, headers=headers)
         self._stores: list[SeedStore] = []
         self._operators: list[SeedSetOperator] = []
         self._homes = ItemHomes(self._topic)
 
-    def prepare(self, mine: Sequence[int]) -> None:
-        """Look whether the centroids topic holds anything; and what, where a store of ``mine`` is filled anew.
+    def prepare(self, clicks_ends: Mapping[int, int]) -> None:
+        """Look whether the centroids topic holds anything; and what, where a store is filled anew.
+
+        Args:
+            clicks_ends: the partitions of this process, and where their clicks end.
 
         Raises:
             RalmError: when the broker does not say.
         """
-        topic = self._runtime.topic("centroids")
-        probe = BrokerProbe(self._runtime.consumer("centroids"))
+        self._clicks_ends = clicks_ends
+        topic, consumer = self._runtime.topic("centroids"), self._runtime.consumer("centroids")
+        probe = BrokerProbe(consumer)
         bounds = probe.bounds(topic, probe.partitions(topic)[topic])
         self._nothing_emitted = all(first == end for first, end in bounds.values())
-        if not self._nothing_emitted and any(self._runtime.state.is_anew(partition) for partition in mine):
+        stores = {partition: meta for partition, meta in self._runtime.state.stores.items() if partition in clicks_ends}
+        with closing(TopicReader(topic, consumer, 1)) as facts:
+            topic_id = self._runtime.watch.topic_id("centroids")
+            self._elsewhere = sent_elsewhere(stores, facts, len(bounds), topic_id)
+        if self._elsewhere:
+            why = next(iter(self._elsewhere.values()))
+            log.warning("all centroids are sent again: their topic is another than before", topic=topic, why=why)
+        if not self._nothing_emitted and any(map(self._runtime.state.is_anew, clicks_ends)):
             messages = read_to_end(self._settings, topic)
-            note_emitted(messages, self._runtime.bundle.version, self._emitted)
+            note_emitted(messages, self._runtime.bundle.version, self._emitted, time.time_ns() // 1_000_000)
             log.info("a store is filled anew; what was emitted before is known", items=len(self._emitted))
 
     def operator(self, partition: int) -> SeedSetOperator:
@@ -346,23 +369,24 @@ class _Partitions:
             self._pool,
             self._settings,
             topics=partial(self._topics, partition),
-            emit_all=self._nothing_emitted or self._other_centroids(store.meta.centroids_id),
-            emitted_before=self._emitted if self._runtime.state.is_anew(partition) and self._emitted else None,
+            emit_all=self._nothing_emitted or partition in self._elsewhere,
+            emitted_before=self._emitted_before(partition),
         )
         made.join(self._homes)
         self._operators.append(made)
         return made
 
-    def _topics(self, partition: int) -> dict[str, TopicMark | str]:
-        """By what the topics are known again, as a store's ``StoreMeta`` has it."""
-        marks, centroids_id = self._runtime.marks, self._runtime.watch.topic_id("centroids")
-        found = {f"{kind}_mark": marks.of(kind, partition) for kind in _STORED}
-        return {**found, **({"centroids_id": centroids_id} if centroids_id else {})}
+    def _emitted_before(self, partition: int) -> EmittedBefore | None:
+        end = self._clicks_ends.get(partition)
+        if end is None or not self._emitted or not self._runtime.state.is_anew(partition):
+            return None
+        return EmittedBefore(self._emitted, end)
 
-    def _other_centroids(self, before: str) -> bool:
-        """Whether the centroids topic is not the one that was written to before."""
-        now = self._runtime.watch.topic_id("centroids")
-        return bool(before and now and before != now)
+    def _topics(self, partition: int) -> dict[str, Any]:
+        """By what the topics are known again, as a store's ``StoreMeta`` has it."""
+        marks = self._runtime.marks
+        centroids = note_of_topic(marks, self._runtime.watch.topic_id("centroids"))
+        return {**{f"{kind}_mark": marks.of(kind, partition) for kind in STORED}, **centroids}
 
     def settled(self) -> None:
         """Write that all that was sent has been delivered."""
@@ -386,7 +410,7 @@ class _Partitions:
 def score_side(runtime: Runtime) -> ScoreSide:
     """Build the parts from requests to scores, and begin to load the live index."""
     s, bundle = runtime.settings, runtime.bundle
-    index = LiveIndex(bundle.form)
+    index = LiveIndex(bundle.form, sketched=s.neighbours > 0)
     topic, consumer = runtime.topic("centroids"), runtime.consumer("index")
     grown, mark = partial(runtime.watch.partitions, "centroids"), partial(runtime.marks.note, "centroids")
     loader = IndexLoader(index, topic, consumer, bundle.version, bundle.form.dim, grown, mark, s.step_over)

@@ -220,7 +220,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
     server_version = "ralm"
     sys_version = ""
-    request_version = "HTTP/1.0"  # until a request has said so itself
+    request_version = default_request_version = "HTTP/1.0"  # what says nothing of it gets an answer with a head too
     requestline = command = ""
 
     def setup(self) -> None:

@@ -40,6 +40,8 @@ it; and with its seeds, since there are more items than max_items, or no click c
 
 REQUEST_STATUSES = ("ok", "unknown_user", "no_candidates", "expired")
 
+PROFILE_OUTCOMES = ("used", "known_user", "useless")
+
 # When a series was made tells nobody anything, and would double the page.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -195,7 +197,21 @@ INDEX_WINDOW_END = _gauge(
     "ralm_index_newest_window_end_timestamp_seconds",
     "The newest window end among the live index's centroids, event time, seconds.",
 )
+INDEX_UNSKETCHED = _gauge(
+    "ralm_index_unsketched_items",
+    "Items in the live index whose centroids have no sketch, of which neighbours says nothing; 0 without that setting.",
+)
 REQUESTS = _counter("ralm_requests_total", "Requests answered, by status.", at_0={"status": REQUEST_STATUSES})
+PROFILES = _counter(
+    "ralm_request_profiles_total",
+    "Requests with a profile: used in place of a vector that the bundle lacks; of a user whom the bundle knows, and "
+    "passed over; or useless, since the bundle knows none of its values.",
+    at_0={"outcome": PROFILE_OUTCOMES},
+)
+PROFILE_VALUES_UNKNOWN = _counter(
+    "ralm_unknown_profile_values_total",
+    "Values in profiles of users whom the bundle does not know that it does not know either, and passes over.",
+)
 PAIRS = _counter("ralm_scored_pairs_total", "Pairs of user and item scored.")
 COLD = _counter("ralm_cold_answers_total", "Answers that name at least one cold item.")
 STALE = _counter("ralm_stale_answers_total", "Answers that name at least one stale item.")

@@ -21,6 +21,10 @@ from monitoring.status_history import StatusHistory
 from monitoring.status_words import headline, why_none_live
 
 _TICK_S = 1.0
+_QUIET_S = 60.0
+"""So long after the start without a closed window it is said how it is, unless all is well."""
+_STILL_QUIET_S = 600.0
+"""And again after so long without one."""
 _AGE = "ralm_request_to_score_seconds"
 
 Tell = Callable[..., None]
@@ -84,6 +88,7 @@ class StatusReport:
         self._registry = registry
         self._history = history or StatusHistory()
         self._clock = clock
+        self._quiet_until = clock() + _QUIET_S
         self._lock = threading.Lock()
 
     def report(self) -> dict[str, Any]:
@@ -111,7 +116,7 @@ class StatusReport:
         return report
 
     def tick(self, tell: Tell, *, last: bool = False) -> None:
-        """Take a sample when it is time, and log the windows that are done.
+        """Take a sample when it is time, and log the windows that are done, or what is missing for there to be any.
 
         Args:
             tell: logs.
@@ -121,8 +126,15 @@ class StatusReport:
             if self._history.due():
                 self._history.add(Samples.now(self._registry))
         done = self._windows.finished(at_once=last)
+        now = self._clock()
         if done:
             tell("window closed", **self._line(done))
+            self._quiet_until = now + _STILL_QUIET_S
+        elif now >= self._quiet_until and not last:
+            self._quiet_until = now + _STILL_QUIET_S
+            report = self.report()
+            if report["verdict"] != "good":
+                tell("no window has closed", status=report["headline"])
 
     def start(self, tell: Tell) -> Callable[[], None]:
         """Tick once a second on a thread of its own; what is returned ends it."""
@@ -199,6 +211,7 @@ class StatusReport:
             "pending": items["waiting"],
             "next_end": _iso(next_end) if next_end else "",
             "outcomes": samples.by("ralm_reclusters_total", "outcome"),
+            "ended": samples.by("ralm_items_ended_total", "reason"),
             "min_seeds": self._facts.min_seeds,
         }
 

@@ -20,7 +20,7 @@ def headline(report: Mapping[str, Any]) -> tuple[str, str]:
         return "bad", "Not ready: the dataflow has not begun."
     troubles = list(_troubles(report))
     if troubles:
-        return "warning", f"Ready, but {'; '.join(troubles)}."
+        return "warning", as_sentence(f"Ready, but {'; '.join(troubles)}")
     return "good", "Ready, and keeping up."
 
 
@@ -41,13 +41,22 @@ def _troubles(report: Mapping[str, Any]) -> "list[str]":
     return behind + refused + failing + none
 
 
+def as_sentence(text: str) -> str:
+    """With a full stop, unless it ends with a question.
+
+    >>> as_sentence("no click has come"), as_sentence("is anything sent?")
+    ('no click has come.', 'is anything sent?')
+    """
+    return text if text.endswith("?") else f"{text}."
+
+
 def why_none_live(facts: Mapping[str, Any]) -> str:
     """Why no item is live, as a sentence that says what to look at next.
 
     Args:
         facts: ``clicks_read``, ``clicks_lag``, ``items``, ``pending``, ``next_end`` (ISO time of the next window's end,
-            or empty), ``outcomes`` of clusterings, ``min_seeds``, ``centroids_read``; those of clicks are None in a
-            process that reads none.
+            or empty), ``outcomes`` of clusterings, ``ended`` (items that are served no more, by reason),
+            ``min_seeds``, ``centroids_read``; those of clicks are None in a process that reads none.
     """
     if facts["clicks_read"] is None:
         if facts["centroids_read"]:
@@ -81,12 +90,24 @@ def _after_clusterings(facts: Mapping[str, Any]) -> str:
         return ""  # another process has the index
     if emitted:
         return "centroids were made and are not in the index: look at the centroids topic, or the items are retired"
+    ended = ", ".join(_ENDED.get(reason, reason) for reason, n in sorted(facts["ended"].items()) if n)
     words = {
-        "too_few_seeds": f"have fewer than min_seeds = {facts['min_seeds']} seeds that the model knows",
-        "no_vectors": "have seeds of whom the model knows none: are user_id of clicks and of the bundle the same?",
-        "failed": "could not be clustered: the log says why",
-        "unlisted": "are not in the candidates topic, and candidates = listed",
-        "shed": "were not clustered in time",
+        "too_few_seeds": f"had fewer than min_seeds = {facts['min_seeds']} seeds that the model knows",
+        "no_vectors": "had seeds of whom the model knows none (are user_id of clicks and of the bundle the same?)",
+        "failed": "could not be done (the log says why)",
+        "unlisted": f"had an item that is not served ({ended or 'candidates = listed, and no message lists it'})",
+        "shed": "did not come to their turn in time",
     }
     said = [f"{n:,.0f} {words.get(outcome, outcome)}" for outcome, n in sorted(made.items(), key=lambda each: -each[1])]
-    return f"of the clusterings so far {'; '.join(said)}"
+    return f"of {sum(made.values()):,.0f} clusterings so far {'; '.join(said)}"
+
+
+_ENDED = {
+    "idle": "no click for item_ttl",
+    "retired": "retired",
+    "expired": "its expires_at has passed",
+    "unlisted": "candidates = listed, and no message lists it",
+    "over_capacity": "more items than max_items",
+    "forgotten": "no click for seeds_retention",
+}
+"""Why items are served no more."""

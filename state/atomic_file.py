@@ -1,12 +1,16 @@
 """Files that are there whole or not at all, whatever comes between; and what else a file on the disk needs."""
 
+import glob
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator
+import shutil
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+_LEFT_S = 86_400
 _EXCLUSIVE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
@@ -24,6 +28,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Raises:
         OSError: when it cannot be written.
     """
+    remove_left_behind(path.parent, unused_names(path))
     work = unused_name(path)
     opened = os.open(work, _EXCLUSIVE, 0o666)
     mode = os.fstat(opened).st_mode & 0o777
@@ -46,6 +51,47 @@ def unused_name(path: Path) -> Path:
     ``tempfile`` would make it for its owner alone, whatever the umask; this makes nothing.
     """
     return path.with_name(f".{path.name}-{secrets.token_hex(6)}")
+
+
+def unused_names(path: Path) -> str:
+    """The pattern of all names that ``unused_name`` may make."""
+    return f".{glob.escape(path.name)}-{'[0-9a-f]' * 12}"
+
+
+def remove_left_behind(folder: Path, pattern: str, clock: Callable[[], float] = time.time) -> None:
+    """Remove files and folders that a process which was killed has left: nobody has written in them for a day.
+
+    Args:
+        folder: where they lie.
+        pattern: of their names.
+        clock: seconds since the epoch.
+    """
+    oldest = clock() - _LEFT_S
+    for path in folder.glob(pattern):
+        with suppress(OSError):  # another process removes it too, or it is another user's
+            inside = path.rglob("*") if path.is_dir() and not path.is_symlink() else ()
+            if max(each.lstat().st_mtime for each in (path, *inside)) > oldest:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
+
+
+def make_writable(folder: Path) -> None:
+    """Make a folder, and see that files can be made in it: before the long work whose outcome goes there.
+
+    Raises:
+        OSError: when they cannot; names the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = unused_name(folder / "probe")
+    try:
+        os.close(os.open(probe, _EXCLUSIVE, 0o666))
+    except OSError as error:
+        error.filename = str(folder)
+        raise
+    probe.unlink()
 
 
 def sync(path: Path) -> None:

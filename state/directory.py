@@ -130,6 +130,20 @@ def note_partition_count(state_dir: Path, now: int) -> list[int]:
     return counts
 
 
+def forget_partitions(state_dir: Path, now: int) -> None:
+    """Note that the clicks topic has so many partitions and never had another number: it is another topic than before.
+
+    Only an owner of the directory may call it, and no two at once.
+
+    Raises:
+        StoreError: when the mark cannot be read.
+        OSError: when it cannot be written.
+    """
+    mark = _read_mark(state_dir)
+    begun = {} if mark is None else {kind: [p for p in given if p < now] for kind, given in mark.begun.items()}
+    write_format(state_dir, partitions=[now], begun=begun)
+
+
 @dataclass(frozen=True)
 class _Mark:
     """What ``format.json`` says."""
@@ -144,26 +158,37 @@ def _read_mark(state_dir: Path) -> _Mark | None:
     try:
         mark = json.loads((state_dir / NAME).read_bytes())
         found = _Mark(mark["format"], mark.get("partitions", []), mark.get("backup"), mark.get("begun", {}))
-        if (type(found.format), type(found.partitions), type(found.begun)) != (int, list, dict):
-            raise TypeError
-        if any(type(at) is not int for partitions in found.begun.values() for at in partitions):
-            raise TypeError
-        if any(type(count) is not int or count < 1 for count in found.partitions):
-            raise ValueError
+        _check_mark(found)
         if found.format == STATE_FORMAT and mark.keys() - {"format", "partitions", "backup", "begun"}:
             raise ValueError
-        if found.backup is not None and any(type(at) is not int for at in found.backup.values()):
-            raise TypeError
         return found
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         msg = (
             f"{state_dir / NAME} cannot be read ({type(error).__name__}). It says of which format the state directory "
             f'is. If only this version has run on it, write {{"format": {STATE_FORMAT}}} there; else restore the state '
             "directory from a backup (`ralm state restore`). Nothing was changed."
         )
         raise UnreadableFormatError(msg) from error
+
+
+def _check_mark(found: _Mark) -> None:
+    """See that everything is of its type.
+
+    Raises:
+        ValueError: when something is not.
+        TypeError: likewise.
+    """
+    if (type(found.format), type(found.partitions), type(found.begun)) != (int, list, dict):
+        raise TypeError
+    if any(type(at) is not int for partitions in found.begun.values() for at in partitions):
+        raise TypeError
+    if any(type(count) is not int or count < 1 for count in found.partitions):
+        raise ValueError
+    backup = {} if found.backup is None else found.backup
+    if any(type(at) is not int or not _STORE.fullmatch(name) for name, at in backup.items()):
+        raise ValueError
 
 
 def check_format(state_dir: Path) -> None:
@@ -228,7 +253,7 @@ def _counts_before(state_dir: Path) -> list[int]:
         counts = json.loads((state_dir / "grown.json").read_bytes())
         if all(type(count) is int and count > 0 for count in counts):
             return sorted({*counts, *partition_counts(state_dir)})
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         pass
     return partition_counts(state_dir)
 

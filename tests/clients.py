@@ -1,8 +1,8 @@
 """What any Kafka user has: confluent-kafka and JSON. Knows nothing of this project."""
 
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
@@ -12,13 +12,14 @@ from waiting import wait_until
 
 @dataclass
 class PlainClient:
-    """A client whose topics all have a prefix."""
+    """A client whose topics all have a prefix; it may have to log in."""
 
     servers: str
     prefix: str = ""
+    login: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._producer = Producer({"bootstrap.servers": self.servers, "linger.ms": 5})
+        self._producer = Producer({"bootstrap.servers": self.servers, "linger.ms": 5, **self.login})
         self._failed: list[KafkaError] = []
 
     def send(self, topic: str, key: Any, value: Any, **more: Any) -> None:
@@ -49,7 +50,9 @@ class PlainClient:
         consumer = Consumer(
             {
                 "bootstrap.servers": self.servers,
+                **self.login,
                 "group.id": f"test-{uuid4()}",
+                "enable.auto.commit": False,  # no group is left behind
                 "enable.partition.eof": True,
                 "fetch.wait.max.ms": 10,  # a broker holds the fetch that finds the end for so long
             }

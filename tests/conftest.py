@@ -56,11 +56,35 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             terminalreporter.write_line(line)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Count what ran in a process of its own (pytest -n)."""
+    if brokers := getattr(node, "workeroutput", {}).get("brokers"):
+        node.config.stash[BROKERS].add(Report.of_fields(brokers))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where this process is one of several, tell the first one which broker it was."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["brokers"] = session.config.stash[BROKERS].fields()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what uses a broker, so that ``make quick`` leaves it out."""
     for item in items:
         if BROKER_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.broker)
+    if hasattr(config, "workerinput"):
+        _long_ones_first(items)
+
+
+def _long_ones_first(items: list[pytest.Item]) -> None:
+    """Put files that take long before the others, so that no process is left with one in the end."""
+    rank: dict[Path, int] = {}
+    for item in items:
+        long = any(item.get_closest_marker(name) is not None for name in ("slow", "broker"))
+        rank[item.path] = min(rank.get(item.path, 1), 0 if long else 1)
+    items.sort(key=lambda item: rank[item.path])
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from flows.messages.dead_letter import DeadLetter
+from flows.messages.batches import Headers
+from flows.messages.dead_letter import DeadLetter, dead_letter_headers
+from flows.messages.rejects import InvalidMessage
 
 NOW = 1_764_000_000_000
 TS = b"1763000000000"
@@ -25,3 +27,9 @@ def letter(offset: int = 0, **changes: Any) -> DeadLetter:
         "cut": "",
     }
     return DeadLetter(**{**usual, **changes})
+
+
+def dead_letter_of(topic: str, partition: int, offset: int, reason: str = "oversized", time_ms: int = NOW) -> Headers:
+    """The headers of a letter of what lies at an offset."""
+    refused = InvalidMessage(reason, "why")
+    return dead_letter_headers(refused, topic=topic, partition=partition, offset=offset, time_ms=time_ms, original=[])

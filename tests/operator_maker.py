@@ -11,6 +11,7 @@ from toys import toy_bundle
 from flows.config.groups import ClusteringSettings
 from flows.messages.batches import CandidateBatch, CandidateChange, ClickBatch, OutMessage
 from flows.messages.codec import decode_centroids, split_centroids_key
+from flows.messages.emission_order import EmissionOrder, order_of_centroids, order_of_tombstone
 from flows.messages.types import Centroids
 from flows.seed_sets.clustering import ClusteringPool
 from flows.seed_sets.keeper import SeedSetOperator
@@ -24,10 +25,10 @@ FIRST = [("a", user, 100 + user) for user in range(5)] + [("b", 1, 200), ("c", 5
 """Clicks of one window: on ``a`` of users with vectors, on ``c`` of users without, too few on ``b``."""
 
 
-def make_pool(path: Path, rng_seed: int) -> ClusteringPool:
+def make_pool(path: Path, rng_seed: int, **more: Any) -> ClusteringPool:
     """A pool with a bundle of random weights, in which the last ten users have no vector."""
     bundle = toy_bundle(path, IDS[:50], rng_seed=rng_seed)
-    return ClusteringPool(bundle, ClusteringSettings(clusters=4, min_seeds=3, cluster_sample=1000))
+    return ClusteringPool(bundle, ClusteringSettings(clusters=4, min_seeds=3, cluster_sample=1000, **more))
 
 
 def batch(
@@ -76,3 +77,18 @@ def emitted(out: list[OutMessage]) -> dict[str, Centroids | None]:
         split_centroids_key(message.key)[1]: None if message.value is None else decode_centroids(message.value)
         for message in out
     }
+
+
+def orders(out: list[OutMessage], item: str) -> list[EmissionOrder]:
+    """As of when an item's messages are, in the order in which they were emitted."""
+    found: list[EmissionOrder] = []
+    for message in out:
+        if split_centroids_key(message.key)[1] != item:
+            continue
+        if message.value is None:
+            order = order_of_tombstone(message.headers)
+            assert order is not None
+            found.append(order)
+        else:
+            found.append(order_of_centroids(decode_centroids(message.value), message.value))
+    return found

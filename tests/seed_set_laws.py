@@ -11,6 +11,7 @@ from operator_maker import USERS, WINDOWS, batch
 from flows.config.groups import SeedSettings
 from flows.messages.batches import ClickBatch
 from flows.seed_sets.clustering import ClusteringPool
+from flows.seed_sets.emitted_before import EmittedBefore
 from flows.seed_sets.keeper import SeedSetOperator
 from state.store.seed_store import SeedStore
 
@@ -72,7 +73,7 @@ class Disk:
         self.pool, self.folder = pool, folder
         self.store: SeedStore | None = None
 
-    def open(self, emitted_before: dict[str, int] | None = None) -> SeedSetOperator:
+    def open(self, emitted_before: EmittedBefore | None = None) -> SeedSetOperator:
         self.close()
         gap = self.options.item_ttl
         self.store = SeedStore.open(self.folder, topic="clicks", partition=0, capacity=CAPACITY, max_gap=gap)

@@ -37,6 +37,7 @@ class World:
         self.requests = Counter("ralm_requests", "x", ["status"], registry=self.registry)
         self.waits = Histogram("ralm_request_to_score_seconds", "x", registry=self.registry, buckets=(0.1, 1.0, 10.0))
         self.outcomes = Counter("ralm_reclusters", "x", ["outcome"], registry=self.registry)
+        self.ended = Counter("ralm_items_ended", "x", ["reason"], registry=self.registry)
         self.letters = Counter("ralm_dead_letters", "x", ["topic_kind", "reason"], registry=self.registry)
         self.errors = Counter("ralm_write_errors", "x", ["topic_kind"], registry=self.registry)
         self.items = self._gauge("items", "partition")

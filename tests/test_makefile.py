@@ -1,8 +1,9 @@
-"""The Makefile finds a Python that the engine has wheels for, or says in one line what to install."""
+"""The Makefile finds a Python that the engine has wheels for, or says in a line what to install; its programs start."""
 
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,12 @@ def test_help_and_clean_need_none(clone: Path) -> None:
     assert shown.returncode == 0
     assert "The virtual environment with everything for development" in shown.stdout
     assert make(clone, "clean").returncode == 0
+
+
+def test_the_programs_of_the_tests_start_without_the_paths_of_pytest() -> None:
+    programs = [".".join(path.with_suffix("").parts[-3:]) for path in (ROOT / "tests").glob("*/__main__.py")]
+    assert len(programs) >= 4
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {', '.join(programs)}"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -10,6 +10,7 @@ from flows.config.settings import Settings
 from flows.kafka.config import consumer_config
 from flows.kafka.consumer import TopicReader
 from flows.kafka.producer import Producer
+from flows.kafka.tool_rights import require_rights
 from flows.kafka.topics import TopicNames
 from flows.messages.codec import decode_request, decode_scores, encode_message
 from flows.messages.rejects import InvalidMessage
@@ -39,8 +40,8 @@ def ask(settings: Settings, request: Request, timeout: int, clock: Callable[[], 
         raise ConfigError(invalid.detail) from invalid
     names = TopicNames.of(settings)
     producer = Producer.of_tool(settings)
-    producer.check_topics(names.requests, names.scores)
-    with closing(TopicReader(names.scores, consumer_config(settings), _POLL)) as answers:
+    require_rights(settings, reads=[names.scores], writes=[names.requests])
+    with closing(TopicReader(names.scores, consumer_config(settings), _POLL, client="tool")) as answers:
         answers.add_all(at_end=True)  # before the request is sent, so that its answer cannot be missed
         producer.send(request_message(names.requests, request))
         producer.flush()

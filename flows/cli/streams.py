@@ -9,27 +9,11 @@ import os
 import sys
 from typing import Any
 
+from flows.support.lossy import lossy_text
+
 OUTPUT = "standard output"
 """What an error of the system names where standard output cannot be written."""
 _INPUT, _OUTPUT, _ERROR = range(3)
-
-
-class _Lossy(io.FileIO):
-    """Takes everything, and loses what cannot be written."""
-
-    def write(self, data: Any) -> int:
-        """Write, or lose it; how many bytes were taken: all."""
-        rest = memoryview(data).cast("B")
-        size = len(rest)
-        try:
-            while rest:
-                written = super().write(rest)
-                if not written:  # a full pipe that does not block
-                    break
-                rest = rest[written:]
-        except OSError:
-            pass
-        return size
 
 
 class _Named(io.FileIO):
@@ -60,7 +44,7 @@ def settle_streams() -> None:
         except OSError:
             os.open(os.devnull, mode)  # the lowest number that is free, which is this one
     sys.stdout = _text(_Named(_OUTPUT, "w", closefd=False), sys.stdout)
-    sys.stderr = _text(_Lossy(_ERROR, "w", closefd=False), sys.stderr, write_through=True)
+    sys.stderr = _error()
 
 
 def drop_output() -> None:
@@ -70,15 +54,16 @@ def drop_output() -> None:
     os.close(nowhere)
 
 
-def _text(raw: io.FileIO, before: Any, *, write_through: bool = False) -> io.TextIOWrapper:
+def _error() -> io.TextIOWrapper:
+    before: Any = sys.stderr
+    if before is not None:
+        before.flush()
+    return lossy_text(_ERROR, getattr(before, "encoding", None) or "utf-8")
+
+
+def _text(raw: io.FileIO, before: Any) -> io.TextIOWrapper:
     """A text stream as the interpreter makes it, but for characters that its encoding does not have."""
     encoding = getattr(before, "encoding", None) or "utf-8"
     if before is not None:
         before.flush()
-    return io.TextIOWrapper(
-        io.BufferedWriter(raw),
-        encoding,
-        errors="backslashreplace",
-        line_buffering=write_through or raw.isatty(),
-        write_through=write_through,
-    )
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors="backslashreplace", line_buffering=raw.isatty())

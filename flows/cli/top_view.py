@@ -21,7 +21,9 @@ def top_view(report: Mapping[str, Any], address: str) -> RenderableType:
     """
     colour = _COLOURS[report["verdict"]]
     title = f"{report['flow']} {report['version']} at {address}, {_clock(report['now'])} UTC"
-    parts: list[RenderableType] = [Frame(Text(report["headline"], style=f"bold {colour}"), title=title, style=colour)]
+    parts: list[RenderableType] = [
+        Frame(Text(report["headline"], style=f"bold {colour}"), title=Text(title), style=colour)
+    ]
     parts += [_inputs(report), _items(report)]
     if report["windows"] is not None:
         parts.append(_windows(report))

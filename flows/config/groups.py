@@ -98,7 +98,8 @@ class SourceSettings(SettingGroup):
     step_over: Literal["none", "oversized", "all"] = setting(
         "oversized",
         "batches that cannot be read and become one dead letter that names their offsets; oversized: those that unfold "
-        "to more than the client takes, after 5 s; all: damaged ones too, after a minute; none: the flow stops",
+        "to more than the client takes, or that it cannot take apart; all: damaged ones too, after a minute; none: the "
+        "flow stops",
     )
 
 
@@ -189,12 +190,17 @@ class ClusteringSettings(SettingGroup):
     min_seeds: Positive = setting(30, "an item with fewer seeds that have a vector stays cold")
     cluster_sample: Positive = setting(50_000, "maximum seeds sampled for one clustering")
     cluster_workers: Positive = setting(1, "number of clustering threads")
+    sketches: bool = setting(
+        False, "give centroids a sketch of the item's seeds, up to 512 bytes, without which neighbours says nothing"
+    )
     rng_seed: Natural = setting(0, "fixes every random choice")
 
 
 MAX_PRIOR = 1.0
 """Greatest weight of ``log(1 + seeds)``, which is 4.6 at 100 seeds; the cosines that it is added to are at most 1."""
 Weight: TypeAlias = Annotated[float, NO_BOOL, Field(ge=0, le=MAX_PRIOR)]
+MAX_NEIGHBOURS = 10.0
+"""Greatest weight of the neighbours, whose greatest part is 1 for each user."""
 
 
 class ScoringSettings(SettingGroup):
@@ -208,7 +214,11 @@ class ScoringSettings(SettingGroup):
         0.0,
         "weight of log(1 + clicks of the user) in a score; changes no user's ranking, only that of users for an item",
     )
-
+    neighbours: Annotated[float, NO_BOOL, Field(ge=0, le=MAX_NEIGHBOURS)] = setting(
+        0.0,
+        "weight of the seeds that an item shares with the user's newest items, as the bundle knows these; 0: not "
+        "looked at; wants sketches where the centroids are made",
+    )
     top_k: Positive = setting(100, "scores in an answer if the request does not say how many")
     max_top_k: Positive = setting(1000, "maximum scores in an answer")
     score_batch: Positive = setting(256, "maximum requests scored together")

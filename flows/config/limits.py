@@ -4,6 +4,8 @@ from typing import Final
 
 MAX_IDENTIFIER_BYTES: Final = 256
 """Most bytes of an identifier in UTF-8; it has at least one."""
+MAX_PROFILE_FIELDS: Final = 256
+"""Most fields of a profile in a request."""
 MAX_TIME: Final = 2**53 - 1
 """Greatest time of a message, ms: what every JSON reader holds exactly."""
 MIN_EVENT_TIME: Final = 100_000_000_000

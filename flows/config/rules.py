@@ -90,6 +90,8 @@ def doubtful(settings: AllSettings) -> Iterator[str]:
         yield "stale_after is below window: the centroids of each item become stale before a window closes"
     if s.retention < s.item_ttl:
         yield "retention is below item_ttl: a lost store cannot be rebuilt whole from the clicks topic"
+    if s.neighbours and not s.sketches:
+        yield "neighbours is set and sketches is not: centroids that are made with these settings have no neighbours"
     if s.dead_letter_max_bytes < s.max_message_bytes:
         yield "dead_letter_max_bytes is below max_message_bytes: a long dead letter is cut, and cannot be redriven"
 
@@ -131,6 +133,8 @@ def _process(s: AllSettings) -> Iterator[Broken]:
     servers, addresses = split_list(s.bootstrap_servers), split_list(s.addresses)
     if not servers or not all(_ADDRESS.fullmatch(part) for part in servers):
         yield "bootstrap_servers must be host:port, several separated by commas", ("bootstrap_servers",)
+    if not s.group_id.strip():
+        yield "group_id must not be empty", ("group_id",)
     if not all((match := _ADDRESS.fullmatch(part)) and match[3] for part in addresses):
         yield "addresses must be host:port of every process, separated by commas", ("addresses",)
     if len(set(addresses)) < len(addresses):

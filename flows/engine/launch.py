@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from flows.config.fields import split_list
 from flows.config.rules import ENGINE_API_PORT
 from flows.config.settings import Settings
-from flows.engine.failures import first_failure
+from flows.engine.failures import first_failure, only_our_words
 from flows.support.errors import FlowFailedError, RalmError
 from state.bundle.bundle import BundleError
 from state.store.seed_store import StoreError
@@ -39,7 +39,7 @@ def launch(flow: Dataflow, settings: Settings) -> None:
     try:
         _calm_collector()
         # One numeric thread: a second one waits by spinning, and on a busy machine the dataflow waits for it.
-        with threadpool_limits(1):
+        with threadpool_limits(1), only_our_words():
             cli_main(
                 flow,
                 workers_per_process=settings.workers,

@@ -14,8 +14,8 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from flows.engine.failures import report_failure
 from flows.kafka.errors import FLOW_RETRY
-from flows.kafka.producer import Producer, ProducerRecord, SinkRole
-from flows.messages.batches import OutMessage
+from flows.kafka.producer import OnDelivery, Producer, ProducerRecord, SinkRole
+from flows.messages.batches import OutMessage, RawMessage
 
 _PARTS = 16
 """Workers beyond it write nothing."""
@@ -30,6 +30,7 @@ class KafkaSink(FixedPartitionedSink[OutMessage, None]):
         producer: librdkafka's settings.
         delivery_timeout: ms until a message that the broker has not taken raises.
         beat: called as a sign of life while it waits for the broker.
+        delivered: called with the partition and each message that the broker has taken.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class KafkaSink(FixedPartitionedSink[OutMessage, None]):
         producer: dict[str, Any],
         delivery_timeout: int,
         beat: Callable[[], None] = lambda: None,
+        delivered: Callable[[int, RawMessage], None] | None = None,
     ) -> None:
         self._kind = kind
         self._topic = topic
         self._config = producer
         self._timeout = delivery_timeout / 1000
         self._beat = beat
+        self._delivered = delivered
         self._shared: Producer | None = None
 
     def list_parts(self) -> list[str]:
@@ -60,8 +63,11 @@ class KafkaSink(FixedPartitionedSink[OutMessage, None]):
         """One part; all parts of a process share one producer."""
         del step_id, for_part, resume_state
         if self._shared is None:
-            role = SinkRole(self._kind, FLOW_RETRY, self._beat)
-            self._shared = Producer(self._config, self._timeout, role=role)
+            role, tell = SinkRole(self._kind, FLOW_RETRY, self._beat), self._delivered
+            on_delivery: OnDelivery | None = None
+            if tell is not None:
+                on_delivery = lambda _, message: tell(message.partition() or 0, message)  # noqa: E731
+            self._shared = Producer(self._config, self._timeout, on_delivery, role)
         return SinkPart(self._shared, self._topic)
 
 

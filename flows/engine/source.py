@@ -18,7 +18,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from flows.engine.failures import report_failure
 from flows.kafka.consumer import TopicReader
-from flows.kafka.first_offset import FirstOffset
+from flows.kafka.first_offset import FirstOffset, way_on
 from flows.messages.batches import NO_TIMESTAMP, RawBatch, RawMessage
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
@@ -87,6 +87,7 @@ class SourceOptions:
         poll: most messages a poll takes.
         begin: says where to begin in a partition.
         known: how many partitions the state knows.
+        may_shrink: whether a topic with fewer is taken, which is another one of that name.
         mine: says whether this process reads a partition.
         after: says that a partition's messages may be taken; until then that partition waits.
         stopping: says that the flow drains; the source then ends.
@@ -107,6 +108,7 @@ class SourceOptions:
     begin: FirstOffset
     stopping: Callable[[], bool]
     known: int = 0
+    may_shrink: bool = False
     mine: Callable[[int], bool] = lambda _: True
     after: Callable[[int], bool] = lambda _: True
     open: Callable[[], bool] = lambda: True
@@ -117,6 +119,20 @@ class SourceOptions:
     step_over: str = "none"
     partner: str | None = None
     counted: Callable[[int], None] = lambda _: None
+
+
+def has_fewer(topic: str, count: int, known: int) -> str:
+    """What to say of a topic that has fewer partitions than the state knows.
+
+    Args:
+        topic: its name.
+        count: how many it has.
+        known: how many the state knows.
+    """
+    return (
+        f"the topic {topic!r} has {count} partitions, but the state knows {known}: it was made anew, or this is "
+        "another cluster"
+    )
 
 
 class KafkaSource(FixedPartitionedSource[RawBatch, None]):
@@ -161,14 +177,9 @@ class KafkaSource(FixedPartitionedSource[RawBatch, None]):
         count = counts.get(options.topic, 0)
         if not count and not (options.optional and not options.known):
             raise RalmError(self._reader.missing(options.topic))
-        if count < options.known:
-            msg = (
-                f"the topic {options.topic!r} has {count} partitions, but the state knows {options.known}: it was made "
-                f"anew, or this is another cluster. Make it again with at least {options.known} partitions, point "
-                "bootstrap_servers and topic_prefix to the right one, or move the state directory away to begin with "
-                "this topic."
-            )
-            raise RalmError(msg)
+        if count < options.known and not options.may_shrink:
+            why = has_fewer(options.topic, count, options.known)
+            raise RalmError(f"{why}. {way_on('what the old one had and was not read')}")
         if options.partner and count and counts.get(options.partner) != count:
             msg = (
                 f"the topic {options.topic!r} has {count} partitions and {options.partner!r} has "

@@ -12,10 +12,12 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from flows.kafka.consumer_end import CLOSE_TIMEOUT_S, close_with_timeout
 from flows.kafka.errors import (
     ends_a_flow,
     is_end,
     is_gone,
+    is_of_group,
     is_oversized,
     is_unreadable,
     no_topic,
@@ -24,6 +26,7 @@ from flows.kafka.errors import (
 )
 from flows.kafka.outage_log import outage_log
 from flows.kafka.probe import ASK_TIMEOUT_S, BrokerProbe
+from flows.kafka.standstill import WHY, Standstill
 from flows.kafka.step_over import StepOver
 from flows.messages.batches import RawMessage, UnreadableBatch
 from flows.support.errors import RalmError
@@ -40,7 +43,9 @@ _OVERSIZED_S = 5.0
 _GONE_S = 60.0
 """So long an offset beyond the partition's end is asked for again: a new leader may lag."""
 _ASK_AGAIN_S = 1.0
-_CLOSE_TIMEOUT_S = 3.0
+_STILL_S = 60.0
+"""So long nothing comes although the partition goes on, until it is looked why."""
+_SOURCE = "source"
 _TIMES_S = 5.0
 
 
@@ -59,6 +64,9 @@ class _Partition:
         stepping: the search for the end of such a batch.
         gone: since when the broker does not have the offset that is to be read next.
         ask_again: when to ask for it again.
+        asks: the offset to ask for then, if it is not the one that follows.
+        still: the offset from which nothing comes although there is more, and since when.
+        standstill: the look at why that is.
     """
 
     position: int
@@ -70,6 +78,9 @@ class _Partition:
     stepping: StepOver | None = None
     gone: float | None = None
     ask_again: float | None = None
+    asks: int | None = None
+    still: tuple[int, float] | None = None
+    standstill: Standstill | None = None
 
     def note(self, message: Message, *, is_end: bool) -> None:
         """A message that waits from now on, or in its place the partition's end."""
@@ -95,7 +106,7 @@ class TopicReader:
         config: librdkafka's settings.
         poll: most messages a poll takes; what waits to be taken is bounded by a few times as many.
         clock: seconds that never go back.
-        client: what the metrics call it.
+        client: what the metrics call it; a source, which commits to the group, unless another.
         step_over: which batches that cannot be read are stepped over: ``none``, ``oversized`` or ``all``.
     """
 
@@ -105,7 +116,7 @@ class TopicReader:
         config: dict[str, Any],
         poll: int,
         clock: Callable[[], float] = time.monotonic,
-        client: str = "source",
+        client: str = _SOURCE,
         step_over: str = "none",
     ) -> None:
         self.topic = topic
@@ -223,6 +234,7 @@ class TopicReader:
             if not mine.messages and mine.failure is None:
                 self._ask_again(partition, mine)
                 self._deal(self._consumer.consume(self._poll, timeout=0))
+                self._see_whether_it_stands_still(partition, mine)
             return self._taken(mine)
 
     def take_all(self, timeout_s: float) -> list[RawMessage]:
@@ -238,6 +250,8 @@ class TopicReader:
             for partition, mine in self._partitions.items():
                 self._ask_again(partition, mine)
             self._deal(self._consumer.consume(self._poll, timeout=timeout_s))
+            for partition, mine in self._partitions.items():
+                self._see_whether_it_stands_still(partition, mine)
             return [message for mine in self._partitions.values() for message in self._taken(mine)]
 
     def position(self, partition: int) -> int:
@@ -297,7 +311,7 @@ class TopicReader:
 
         committing = threading.Thread(target=commit, name=f"commit-{self.topic}", daemon=True)
         committing.start()
-        committing.join(_CLOSE_TIMEOUT_S)
+        committing.join(CLOSE_TIMEOUT_S)
         if committing.is_alive():
             log.warning("the broker does not confirm the group's offsets; going on without", topic=self.topic)
 
@@ -343,11 +357,19 @@ class TopicReader:
                 continue
             outage_log.answered()
 
+    def _group_refused(self, error: KafkaError) -> None:
+        """A source waits until it may commit again; who commits nothing needs no group."""
+        if self._client == _SOURCE:
+            group = f"the group {self._config.get('group.id')}"
+            self._on_error(error, f"{self.topic}{waiting_for(error, 'Read', group)}")
+
     def _fail_or_wait(self, error: KafkaError, partition: int, mine: _Partition) -> None:
         where = f"{self.topic}[{partition}] at offset {mine.fetched}"
         if is_unreadable(error) and self._steps(error, partition, mine):
             return
-        if is_gone(error):
+        if is_of_group(error):
+            self._group_refused(error)
+        elif is_gone(error):
             self._is_gone(error, partition, mine)
         elif is_unreadable(error) and self._unreadable_for(mine) > _UNREADABLE_S:
             mine.failure = (
@@ -392,13 +414,51 @@ class TopicReader:
         """Go back to where a partition is to be read, once it is time: after such an error the client stays away."""
         if mine.ask_again is not None and self._clock() >= mine.ask_again:
             mine.ask_again = None
+            offset = mine.fetched if mine.asks is None else mine.asks
             try:
                 # A seek alone does not wake the client up here.
                 self._consumer.incremental_unassign([self._place(partition)])
-                self._consumer.incremental_assign([self._place(partition, mine.fetched)])
+                self._consumer.incremental_assign([self._place(partition, offset)])
+                mine.asks = None
             except KafkaException as error:
                 self._on_error(error.args[0])
                 mine.ask_again = self._clock() + _ASK_AGAIN_S
+
+    def _seek(self, mine: _Partition, partition: int, offset: int) -> None:
+        """Read on at an offset; at once, or where the client is not in a state to seek, with the next look."""
+        try:
+            self._consumer.seek(self._place(partition, offset))
+        except KafkaException:
+            mine.ask_again, mine.asks = self._clock(), offset
+
+    def _see_whether_it_stands_still(self, partition: int, mine: _Partition) -> None:
+        """Step over a batch at which the client stands still without a word; see ``flows/kafka/standstill.py``."""
+        end = self._end(partition)
+        waits = not mine.messages and mine.failure is None and mine.stepping is None and mine.gone is None
+        if not waits or end <= mine.fetched or (mine.unreadable or (None,))[0] == mine.fetched:
+            mine.still = mine.standstill = None
+            return
+        now = self._clock()
+        if mine.still is None or mine.still[0] != mine.fetched:
+            mine.still, mine.standstill = (mine.fetched, now), None
+        elif mine.standstill is None and now - mine.still[1] > _STILL_S:
+            mine.standstill = Standstill(self.topic, partition, mine.fetched, end, self._config)
+        elif mine.standstill is not None and mine.standstill.over:
+            found, mine.still, mine.standstill = mine.standstill.found, None, None
+            if found is not None:
+                self._leave_behind(partition, mine, found)
+
+    def _leave_behind(self, partition: int, mine: _Partition, end: int) -> None:
+        self._count_error()
+        if self._step_over == "none":
+            mine.failure = (
+                f"{self.topic}[{partition}] at offset {mine.fetched}: {WHY}. Start with --step-over oversized: the "
+                "batch becomes a dead letter that names its offsets, and what follows it is read. Nothing else is lost."
+            )
+            return
+        mine.stepping = StepOver.of(mine.fetched, end, WHY)
+        self._found_the_end(mine, partition)
+        mine.ask_again, mine.asks = self._clock(), end
 
     def _unreadable_for(self, mine: _Partition) -> float:
         now = self._clock()
@@ -418,7 +478,7 @@ class TopicReader:
             mine.stepping.unreadable(self._end(partition))
         self._count_error()
         probe = mine.stepping.probe
-        self._consumer.seek(self._place(partition, mine.fetched if self._found_the_end(mine, partition) else probe))
+        self._seek(mine, partition, mine.fetched if self._found_the_end(mine, partition) else probe)
         return True
 
     def _goes_back(self, mine: _Partition, partition: int) -> bool:
@@ -429,7 +489,7 @@ class TopicReader:
         stepping.readable(self._end(partition))
         if self._found_the_end(mine, partition):
             return False
-        self._consumer.seek(self._place(partition, stepping.probe))
+        self._seek(mine, partition, stepping.probe)
         return True
 
     def _found_the_end(self, mine: _Partition, partition: int) -> bool:
@@ -438,8 +498,9 @@ class TopicReader:
         if stepping is None or stepping.found is None:
             return False
         first, end = stepping.first, stepping.found
-        where = f"offset {first}" if end == first + 1 else f"offsets {first} to {end - 1}"
-        why = f"{where} of {self.topic}[{partition}] cannot be read, and were stepped over: {stepping.why}"
+        place = f"{self.topic}[{partition}]"
+        where = f"offset {first} of {place}" if end == first + 1 else f"offsets {first} to {end - 1} of {place}"
+        why = f"{where} cannot be read, and {'was' if end == first + 1 else 'were'} stepped over: {stepping.why}"
         log.error("a batch that cannot be read is stepped over", topic=self.topic, partition=partition, why=why)
         mine.messages.append(UnreadableBatch(partition, first, end - 1, why))
         mine.fetched, mine.stepping, mine.unreadable = end, None, None
@@ -470,8 +531,8 @@ class TopicReader:
 
 def message_times(
     topic: str, config: dict[str, Any], offsets: Mapping[int, int], timeout_s: float = _TIMES_S
-) -> dict[int, int]:
-    """The times of single messages, ms since the epoch; those that are not there, or do not come in time, are left out.
+) -> dict[int, int | None]:
+    """The times of single messages, ms since the epoch; None for one that is not there. What does not come is left out.
 
     Args:
         topic: the topic.
@@ -479,7 +540,7 @@ def message_times(
         offsets: of the messages, by partition.
         timeout_s: how long to wait for them all.
     """
-    found: dict[int, int] = {}
+    found: dict[int, int | None] = {}
     if not offsets:
         return found
     quiet = {"error_cb": lambda _: None, "log_level": 0, "fetch.message.max.bytes": 1024}
@@ -491,31 +552,10 @@ def message_times(
         while left and time.monotonic() < until:
             for message in consumer.consume(100, timeout=0.1):
                 partition = message.partition() or 0
-                wanted = left.pop(partition, None)
-                if wanted is not None and message.error() is None and message.offset() == wanted:
-                    found[partition] = message.timestamp()[1]
+                wanted, error = left.pop(partition, None), message.error()
+                if wanted is not None and (error is None or is_end(error)):
+                    is_it = error is None and message.offset() == wanted
+                    found[partition] = message.timestamp()[1] if is_it else None
     finally:
         close_with_timeout(consumer, topic)
     return found
-
-
-def close_with_timeout(consumer: Consumer, topic: str, timeout_s: float = _CLOSE_TIMEOUT_S) -> bool:
-    """Close a consumer, or stop waiting for it: a broker that is silent must not keep a flow from ending.
-
-    ``close`` waits for the answers to commits that are on their way: for the session's timeout when the broker refuses
-    connections, without bound when it says nothing. Without them a little more is read again after a restart.
-
-    Args:
-        consumer: not used afterwards by anyone.
-        topic: what it read, for the log.
-        timeout_s: how long to wait.
-
-    Returns:
-        Whether it is closed; if not, a thread that no exit waits for goes on with it.
-    """
-    closing = threading.Thread(target=consumer.close, name=f"close-{topic}", daemon=True)
-    closing.start()
-    closing.join(timeout_s)
-    if closing.is_alive():
-        log.warning("the Kafka consumer did not close in time; going on without", topic=topic, waited_s=timeout_s)
-    return not closing.is_alive()

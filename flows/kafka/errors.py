@@ -12,8 +12,12 @@ _LOOK = (
     "Look whether the brokers that have {topic} are up and can be reached from here, and whether enough of its "
     "replicas are in sync. If outages may last longer, raise delivery_timeout."
 )
+_NO_RIGHT = KafkaError.TOPIC_AUTHORIZATION_FAILED
 _BY_CODE = {
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: "The user needs the right Write on {topic}.",
+    _NO_RIGHT: "The user needs the right Write on {topic}.",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: (
+        "The user needs the right Write on {topic} (with brokers before 3.0 also IdempotentWrite on the cluster)."
+    ),
     KafkaError.UNKNOWN_TOPIC_OR_PART: "If somebody deleted {topic}, `ralm topics` makes it again.",
     KafkaError._UNKNOWN_TOPIC: "If somebody deleted {topic}, `ralm topics` makes it again.",  # noqa: SLF001 (public)
 }
@@ -39,6 +43,10 @@ RETRIABLE: Final = frozenset(
 them. From 2, a damaged message, to 106, a fetch session that does not know a topic's id."""
 RIGHTS: Final = frozenset({29, 30, 31, 53, 58, 65})
 """Codes of what a user may not do, or of who he is: what was given may be taken away for a while."""
+PRODUCER_STATE: Final = frozenset({31, 45, 47, 48, 49, 59, 66, 67, 68, 90})
+"""Codes that the client calls fatal for an idempotent producer: what it numbers and what the broker remembers of it do
+not fit any more (a broker that has lost data, another producer with its number), or it may not have a number now. A
+new client begins with a new number."""
 _NEVER = frozenset({17, 33, 34, 35, 42, 43, 76})
 """Codes of what a broker will not do whoever asks and whenever: other versions, other forms."""
 _UNREACHABLE = (
@@ -83,12 +91,25 @@ def ends_a_flow(error: KafkaError) -> bool:
 
 def may_be_taken_later(error: KafkaError) -> bool:
     """Whether a message that was not taken may be taken when it is sent again: nothing is wrong with itself."""
-    return error.code() in RETRIABLE | RIGHTS and not error.fatal()
+    return error.code() in RETRIABLE | RIGHTS | PRODUCER_STATE | {KafkaError.UNKNOWN} and not error.fatal()
 
 
-def waiting_for(error: KafkaError, right: str, topic: str) -> str:
+def heals_anew(error: KafkaError) -> bool:
+    """Whether a client that cannot go on may be replaced by a new one, which sends again what was not delivered."""
+    return error.code() not in _NEVER
+
+
+def is_of_group(error: KafkaError) -> bool:
+    """Whether it is about the consumer group, which matters to nobody who does not commit to it."""
+    return error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
+
+
+WAITING: Final = ": waiting until this user has "
+
+
+def waiting_for(error: KafkaError, right: str, what: str) -> str:
     """What to add to where an error came up: for a right that is missing, which."""
-    return f": waiting until this user has {right} on {topic} again" if error.code() in RIGHTS else ""
+    return f"{WAITING}{right} on {what} again" if error.code() in RIGHTS else ""
 
 
 def is_unreachable(error: KafkaError) -> bool:
@@ -100,6 +121,19 @@ def reason(error: KafkaException) -> str:
     """The text of the error that an exception of the client holds."""
     cause = error.args[0] if error.args else error
     return cause.str() if isinstance(cause, KafkaError) else str(cause)
+
+
+def reading_advice(error: KafkaError, topic: str) -> str:
+    """What to add to an error of reading: for a right that is missing, which."""
+    return f". The user needs the right Read on {topic}." if error.code() == _NO_RIGHT else ""
+
+
+def rights_missing(servers: str, missing: Iterable[str]) -> str:
+    """What to say of rights that a command needs and its user has not."""
+    return (
+        f"the broker at {servers} does not let this user do what is needed: give him {', '.join(missing)} "
+        "(docs/security.md names the rights that each command needs). Nothing was sent."
+    )
 
 
 def refusal_advice(error: KafkaError) -> str | None:

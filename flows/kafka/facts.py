@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType, Top
 
 from flows.config.settings import Settings
 from flows.kafka.config import client_config
-from flows.kafka.probe import ASK_TIMEOUT_S, BrokerProbe
+from flows.kafka.probe import ASK_TIMEOUT_S, BrokerProbe, topic_id_of
 
 READ = "READ"
 WRITE = "WRITE"
@@ -33,6 +33,7 @@ class TopicFacts:
         rights: what this user may do with it (``READ``, ``WRITE``, ...); None when the broker does not say.
         hidden: whether this user may not see it; whether it exists is not known then.
         trouble: why the broker did not describe it, other than that it is missing or hidden.
+        topic_id: its id; empty where the broker gives none.
     """
 
     partitions: int = 0
@@ -42,6 +43,7 @@ class TopicFacts:
     rights: frozenset[str] | None = None
     hidden: bool = False
     trouble: str = ""
+    topic_id: str = ""
 
     @property
     def missing(self) -> bool:
@@ -178,6 +180,7 @@ class Cluster:
             leaderless=tuple(part.id for part in found.partitions if part.leader is None),
             config=config,
             rights=_rights(found.authorized_operations),
+            topic_id=topic_id_of(found),
         )
 
     def _addresses(self) -> list[str]:

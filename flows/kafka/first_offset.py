@@ -110,7 +110,9 @@ class BeginRules:
         new: whether all begins anew here, so that a missing store lacks nothing.
         lost: whether this state directory has had the partition, so that a missing store was lost.
         compacted: whether the topic forgets what was overwritten, so that its first offset says nothing.
+        grown: whether the topic has got partitions since, so that one has not all that its store had.
         topic_id: the topic's id; empty where the broker gives none.
+        fewer: whether it has fewer partitions than it had.
     """
 
     start_from: str
@@ -118,7 +120,9 @@ class BeginRules:
     new: bool = False
     lost: bool = False
     compacted: bool = False
+    grown: bool = False
     topic_id: str = ""
+    fewer: bool = False
 
 
 def begin_with_store(facts: PartitionFacts, partition: int, held: HeldOffsets | None, rules: BeginRules) -> Beginning:
@@ -138,6 +142,8 @@ def begin_with_store(facts: PartitionFacts, partition: int, held: HeldOffsets | 
     first, _ = facts.bounds(partition)
     where = f"{facts.topic}[{partition}]"
     why = why_another(facts, partition, held.position, held.mark, rules.topic_id)
+    if rules.fewer and not why:
+        why = "it has fewer partitions than before: the topic was made anew"
     if why and rules.compacted:
         # What it said is kept: a takedown holds until the item is listed again. So nothing is lost by reading on.
         log.warning("another topic than before is read from its beginning", what=where, why=why, offset=first)
@@ -157,10 +163,13 @@ def _begin_without(facts: PartitionFacts, partition: int, rules: BeginRules) -> 
     if rules.compacted:
         return first
     where = f"{facts.topic}[{partition}]"
+    lost = f"{where}: it was read before, and its store is not in this state directory"
     read = rules.lost or facts.committed(partition) is not None
     if read and first > 0 and not rules.new:
-        what = f"{where}: it was read before, and its store is not in this state directory"
-        _accept(rules.rebuild, f"{what}; the topic has no more than what follows offset {first}", first)
+        _accept(rules.rebuild, f"{lost}; the topic has no more than what follows offset {first}", first)
+    elif read and rules.grown and not rules.new:
+        why = "the topic has grown meanwhile, and its older clicks lie in other partitions"
+        _accept(rules.rebuild, lost, first, why)
     elif not read and rules.start_from == "latest":
         return end
     elif first > 0:
@@ -213,12 +222,12 @@ def begin_with_group(
     return first, fresh
 
 
-def _accept(rebuild: Rebuild, lost: str, first: int) -> None:
+def _accept(rebuild: Rebuild, lost: str, first: int, why: str = "what lies between was deleted") -> None:
     if rebuild == "partial":
-        log.warning("messages are gone for good", what=lost, kept_from=first)
+        log.warning("messages are gone for good", what=lost, why=why, kept_from=first)
         return
     msg = (
-        f"{lost}; what lies between was deleted. Put the partition's store back (from the process that had it, or from "
+        f"{lost}; {why}. Put the partition's store back (from the process that had it, or from "
         "a backup), or go on with what the topic still has: --rebuild partial."
     )
     raise RalmError(msg)
@@ -228,10 +237,17 @@ def _accept_another(rebuild: Rebuild, what: str, position: int, first: int) -> N
     if rebuild == "partial":
         log.warning("the store is kept, and the topic is read from its beginning", what=what, offset=first)
         return
-    msg = (
-        f"{what}. If bootstrap_servers or topic_prefix name the wrong cluster, mend that. Else start once with "
-        "--rebuild partial: all seed sets are kept, and this topic is read from its beginning, so that nothing is lost "
-        f"but what the old one had from offset {position} on. To begin with this topic alone, move the state directory "
-        "away. Nothing was changed."
+    raise RalmError(f"{what}. {way_on(f'what the old one had from offset {position} on')}")
+
+
+def way_on(lost: str) -> str:
+    """What to do where clicks are another topic than the stores were filled from.
+
+    Args:
+        lost: what cannot be had any more.
+    """
+    return (
+        "If bootstrap_servers or topic_prefix name the wrong cluster, mend that. Else start once with --rebuild "
+        "partial: all seed sets are kept, and this topic is read from its beginning, so that nothing is lost but "
+        f"{lost}. To begin with this topic alone, move the state directory away. Nothing was changed."
     )
-    raise RalmError(msg)

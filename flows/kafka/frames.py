@@ -53,7 +53,11 @@ class _Cursor:
         self.compact = compact
 
     def skip(self, size: int) -> None:
+        """Pass over bytes; what has none left is no message, whatever number of parts it claims to have."""
         self._at += size
+        if self._at > len(self._message):
+            msg = "the message ends before"
+            raise struct.error(msg)
 
     def number(self, code: str) -> int:
         """An integer in ``struct``'s code."""

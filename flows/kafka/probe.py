@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec, TopicMetadata
+from confluent_kafka.admin import AdminClient, OffsetSpec, TopicDescription, TopicMetadata
 
 from flows.kafka.errors import is_lasting, no_broker, no_topic, refusal_advice
 from flows.kafka.outage_log import outage_log
@@ -34,6 +34,12 @@ class TopicIdentity:
 
     topic_id: str = ""
     partitions: int = 0
+
+
+def topic_id_of(described: TopicDescription) -> str:
+    """The id of a topic, empty where the broker gives none."""
+    topic_id = str(described.topic_id)
+    return "" if topic_id == _NO_ID else topic_id
 
 
 class BrokerProbe:
@@ -114,8 +120,7 @@ class BrokerProbe:
             except TimeoutError:
                 pass
             else:
-                topic_id = str(described.topic_id)
-                found[name] = TopicIdentity("" if topic_id == _NO_ID else topic_id, len(described.partitions))
+                found[name] = TopicIdentity(topic_id_of(described), len(described.partitions))
         return found
 
     def offsets(self, topic: str, partitions: Iterable[int], spec: OffsetSpec) -> dict[int, int]:

@@ -1,18 +1,20 @@
 """The producer: it knows what became of each message, and says what to do about those that were not delivered."""
 
+import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn, Self, TypeAlias
+from itertools import count
+from typing import Any, Self, TypeAlias
 
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from flows.config.settings import Settings
 from flows.kafka.config import producer_config
-from flows.kafka.errors import delivery_advice, may_be_taken_later, not_taken, too_long, waiting_for
+from flows.kafka.errors import delivery_advice, heals_anew, may_be_taken_later, not_taken, too_long, waiting_for
 from flows.kafka.outage_log import outage_log
-from flows.kafka.probe import BrokerProbe
 from flows.messages.batches import Headers
 from flows.messages.codec import SCHEMA_VERSION
 from flows.support.errors import RalmError
@@ -27,6 +29,9 @@ _GRACE_S = 5.0
 _REFUSED_S = 300.0
 """So long a flow sends a message again that the broker refuses for what passes, such as a right that was taken away."""
 _AGAIN_S = 1.0
+# The names with an underscore are the public ones of the library.
+_GIVEN_UP = (KafkaError._FATAL, KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)  # noqa: SLF001
+"""Codes of messages that a client has dropped, since it cannot go on; it may say so before it says why."""
 _SCHEMA_HEADERS: Headers = [("schema_version", SCHEMA_VERSION.encode())]
 
 
@@ -71,6 +76,10 @@ class SinkRole:
 class Producer:
     """Sends messages and knows what became of each; after a failure it sends no more.
 
+    The client numbers messages, so that a retry makes no second copy, and gives up for good ("fatal") when its numbers
+    and the broker's memory do not fit: after a broker that has lost data, or when it may not have a number. A flow's
+    producer then goes on with a new client, which sends what was not delivered once more: at least once allows that.
+
     Args:
         config: librdkafka's settings.
         timeout_s: seconds until undelivered messages raise.
@@ -100,11 +109,17 @@ class Producer:
         self._clock = clock
         self._topic = ""
         self._failure = ""
-        self._fatal = ""
-        self._again: list[ProducerRecord] = []
+        self._dropped = False
+        self._fatal: KafkaError | None = None
+        self._numbers = count()
+        self._unknown: dict[int, ProducerRecord] = {}
+        """What the client has and has not told of yet, by number, in the order of sending."""
+        self._again: dict[int, ProducerRecord] = {}
+        """What was refused, and is sent once more."""
         self._refused: tuple[float, float] | None = None
         """Since when messages are refused for what may pass, and when they are sent again."""
-        self._producer = confluent_kafka.Producer({**config, "error_cb": self._on_error})
+        self._generation = 0
+        self._producer = self._new_client()
 
     @classmethod
     def of_tool(cls, settings: Settings, on_delivery: OnDelivery | None = None) -> Self:
@@ -112,16 +127,8 @@ class Producer:
         config = producer_config(settings, **{"linger.ms": 5})
         return cls(config, settings.delivery_timeout / 1000, on_delivery)
 
-    def check_topics(self, *topics: str) -> None:
-        """See that the broker answers and has the topics, so that none is made by accident.
-
-        Raises:
-            RalmError: when not; says what to do.
-        """
-        BrokerProbe(self._config).partitions(*topics)
-
     def send(self, record: ProducerRecord) -> None:
-        """Queue a message, waiting for room while the queue is full.
+        """Queue a message, waiting for room while the queue is full, and while earlier ones are refused.
 
         Raises:
             RalmError: when an earlier message failed, or this one cannot be queued.
@@ -129,9 +136,11 @@ class Producer:
         self._topic = record.topic
         self._raise_failure()
         self._send_again()
-        while not self._queued(record):
+        number = next(self._numbers)
+        while self._again or not self._queued(number, record):
             self.poll(_FULL_S)
             self._role.beat()
+            self._send_again()
             self._raise_failure()
         self.poll(0)
 
@@ -141,10 +150,8 @@ class Producer:
         Raises:
             RalmError: when the producer cannot go on.
         """
-        try:
-            self._producer.poll(timeout_s)
-        except (KafkaException, SystemError) as error:
-            self._raise_fatal(error)
+        self._wait(self._producer.poll, timeout_s)
+        self._go_on_anew()
 
     def flush(self) -> None:
         """Wait until the broker has taken everything.
@@ -165,18 +172,30 @@ class Producer:
                 raise RalmError(f"{self._failure or msg} {self._role.retry}".rstrip())
         self._raise_failure()
 
+    def _new_client(self) -> confluent_kafka.Producer:
+        self._generation += 1
+        generation = self._generation
+
+        def on_error(error: KafkaError) -> None:
+            if generation == self._generation:
+                self._on_error(error)
+
+        return confluent_kafka.Producer({**self._config, "error_cb": on_error})
+
     def _flush(self, timeout_s: float) -> int:
         """Wait so long for what is on its way; how many messages still are."""
-        try:
-            left = self._producer.flush(timeout_s)
-        except (KafkaException, SystemError) as error:
-            self._raise_fatal(error)
+        left = self._wait(self._producer.flush, timeout_s)
+        if self._go_on_anew():
+            left = 0
         self._role.beat()
         return left
 
-    def _queued(self, record: ProducerRecord) -> bool:
+    def _queued(self, number: int, record: ProducerRecord) -> bool:
+        generation = self._generation
+
         def done(error: KafkaError | None, message: Message) -> None:
-            self._done(record, error, message)
+            if generation == self._generation:  # of what an earlier client had, nothing more is heard
+                self._done(number, record, error, message)
 
         try:
             self._producer.produce(
@@ -190,15 +209,24 @@ class Producer:
         except BufferError:
             return False
         except KafkaException as error:
+            if error.args[0].code() == KafkaError._FATAL:  # noqa: SLF001 (public)
+                self._note_fatal(error.args[0])
+                self._go_on_anew()
+                return False
+            if self._waits(number, record, error.args[0]):  # what was refused last it refuses by itself for a while
+                return True
             self._fail(record, "cannot be sent", error.args[0])
             self._raise_failure()
+        self._unknown[number] = record
         return True
 
-    def _done(self, record: ProducerRecord, error: KafkaError | None, message: Message) -> None:
+    def _done(self, number: int, record: ProducerRecord, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            if not self._waits(record, error):
+            if not self._waits(number, record, error):
                 self._fail(record, "was not delivered", error)
+            self._unknown.pop(number, None)  # only now: beside a fatal error the client has any of these calls fail
             return
+        self._unknown.pop(number, None)
         self.delivered += 1
         if not self._again:
             self._refused = None
@@ -208,29 +236,68 @@ class Producer:
         if self._on_delivery is not None:
             self._on_delivery(record, message)
 
-    def _waits(self, record: ProducerRecord, error: KafkaError) -> bool:
+    def _waits(self, number: int, record: ProducerRecord, error: KafkaError) -> bool:
         """Whether a message of a flow is sent again later; a command says at once what is wrong."""
-        now = self._clock()
-        if self._role.kind is None or not may_be_taken_later(error):
+        if self._role.kind is None:
             return False
+        of_client = self._fatal is not None or error.code() in _GIVEN_UP
+        if not of_client:  # else the client could not go on, which is seen to when it is replaced
+            if not may_be_taken_later(error) or not self._may_try_again():
+                return False
+            metrics.POLL_ERRORS.labels("sink").inc()
+            outage_log.error(error, f"{record.topic}{waiting_for(error, 'Write', record.topic)}")
+        self._again[number] = record
+        return True
+
+    def _may_try_again(self) -> bool:
+        """Whether messages are not refused for too long; if so, they are sent again in a moment."""
+        now = self._clock()
         since = now if self._refused is None else self._refused[0]
         if now - since > max(_REFUSED_S, self._timeout):
             return False
         self._refused = since, now + _AGAIN_S
-        self._again.append(record)
-        metrics.POLL_ERRORS.labels("sink").inc()
-        outage_log.error(error, f"{record.topic}{waiting_for(error, 'Write', record.topic)}")
         return True
 
     def _send_again(self) -> None:
         """Send what was refused once more, when it is time."""
         if not self._again or self._refused is None or self._clock() < self._refused[1]:
             return
-        waiting, self._again = self._again, []
-        for place, record in enumerate(waiting):
-            if not self._queued(record):
-                self._again = waiting[place:]
+        waiting, self._again = sorted(self._again.items()), {}
+        for place, (number, record) in enumerate(waiting):
+            if not self._queued(number, record):
+                self._again |= waiting[place:]
                 break
+
+    def _go_on_anew(self) -> bool:
+        """Put a new client in the place of one that cannot go on; whether that was needed.
+
+        Raises:
+            RalmError: when that would not help, or has not helped for too long.
+        """
+        if self._fatal is None:
+            return False
+        error = self._why(self._fatal)
+        if self._role.kind is None or not heals_anew(error) or not self._may_try_again():
+            why = f"{error.str()}. {delivery_advice(error, self._topic)}"
+            msg = f"the producer for {self._topic or 'Kafka'} cannot go on: {why}"
+            raise RalmError(f"{msg} {self._role.retry}".rstrip())
+        waits = waiting_for(error, "Write", self._topic)
+        outage_log.error(error, f"{self._topic}: a new producer sends again what was not delivered{waits}")
+        given_up, self._producer, self._fatal = self._producer, self._new_client(), None
+        self._again |= self._unknown
+        self._unknown = {}
+        given_up.purge()
+        threading.Thread(target=given_up.flush, args=(_GRACE_S,), name="given-up-producer", daemon=True).start()
+        return True
+
+    def _why(self, error: KafkaError) -> KafkaError:
+        """Why the client cannot go on: it may say that it cannot before it says why."""
+        if error.code() != KafkaError._FATAL:  # noqa: SLF001 (public)
+            return error
+        self._fatal = None
+        self._wait(self._producer.poll, _FULL_S)
+        said, self._fatal = self._fatal, error
+        return said or error
 
     def _fail(self, record: ProducerRecord, what: str, error: KafkaError) -> None:
         self._count_failed(1)
@@ -240,6 +307,7 @@ class Producer:
             advice = delivery_advice(error, record.topic)
         text = f"a message to {record.topic} with key {record.key!r} {what}: {error.str()}. {advice}"
         self._failure = self._failure or text
+        self._dropped = error.code() in _GIVEN_UP
 
     def _count_failed(self, count: int) -> None:
         self.failed += count
@@ -248,18 +316,37 @@ class Producer:
 
     def _raise_failure(self) -> None:
         if self._failure:
+            if self._dropped:  # why it drops messages the client may say a moment later
+                self._dropped = False
+                self.poll(_FULL_S)
             counted = f" ({self.failed} messages were not delivered, {self.delivered} were.)"
             raise RalmError(f"{self._failure}{counted} {self._role.retry}".rstrip())
 
-    def _raise_fatal(self, error: Exception) -> NoReturn:
-        """The client raises a fatal error from any call, or (some versions) returns nothing and no error."""
-        why = self._fatal or "its log says why"
-        msg = f"the producer for {self._topic or 'Kafka'} cannot go on: {why}. Start again."
-        raise RalmError(f"{msg} {self._role.retry}".rstrip()) from error
+    def _wait(self, how: Callable[[float], int], timeout_s: float) -> int:
+        """Let the client work; it raises a fatal error from any call, or returns nothing and no error."""
+        raised: object = None
+        try:
+            return how(timeout_s)
+        except KafkaException as error:
+            raised = error.args[0]
+        except SystemError as error:  # by the first of our callbacks that was called beside it
+            beneath = error.__cause__ or error.__context__
+            raised = beneath.args[0] if isinstance(beneath, KafkaException) else beneath
+        except:  # noqa: E722 (as its KafkaError, which is no exception of Python's, so that nothing else catches it)
+            raised = sys.exc_info()[1]
+            if not isinstance(raised, KafkaError):
+                raise
+        self._note_fatal(raised)
+        return 0
+
+    def _note_fatal(self, raised: object) -> None:
+        if self._fatal is None:
+            self._fatal = raised if isinstance(raised, KafkaError) else KafkaError(KafkaError._FATAL)  # noqa: SLF001
 
     def _on_error(self, error: KafkaError) -> None:
         if self._role.kind is not None:
             metrics.POLL_ERRORS.labels("sink").inc()
         if error.fatal():
-            self._fatal = error.str()
-        outage_log.error(error, self._topic or None)
+            self._fatal = error
+        else:
+            outage_log.error(error, self._topic or None)

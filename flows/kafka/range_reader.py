@@ -17,8 +17,8 @@ from confluent_kafka.admin import OffsetSpec
 
 from flows.config.settings import Settings
 from flows.kafka.config import consumer_config
-from flows.kafka.consumer import close_with_timeout
-from flows.kafka.errors import is_end, is_gone, is_lasting, reason
+from flows.kafka.consumer_end import close_with_timeout
+from flows.kafka.errors import is_end, is_gone, is_lasting, is_of_group, reading_advice, reason
 from flows.kafka.outage_log import outage_log
 from flows.kafka.probe import BrokerProbe
 from flows.support.errors import RalmError
@@ -137,8 +137,10 @@ class RangeReader:
         if is_gone(error):
             msg = f"messages of {self._topic} were deleted while they were read ({error.str()}): run this again"
             raise RalmError(msg)
+        if is_of_group(error):  # a span is read without one
+            return None
         if is_lasting(error):
-            raise RalmError(self._cannot_be_read(error.str()))
+            raise RalmError(self._cannot_be_read(error.str()) + reading_advice(error, self._topic))
         self._on_error(error)
         return None
 

@@ -9,8 +9,8 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from flows.config.settings import Settings
 from flows.kafka.config import consumer_config
-from flows.kafka.consumer import close_with_timeout
-from flows.kafka.errors import is_end, is_gone, reason
+from flows.kafka.consumer_end import close_with_timeout
+from flows.kafka.errors import is_end, is_gone, is_lasting, is_of_group, reading_advice, reason
 from flows.kafka.outage_log import outage_log
 from flows.support.errors import RalmError
 
@@ -64,6 +64,9 @@ class SingleMessages:
                         return message if message.offset() == offset else None
                     if is_end(error) or is_gone(error):
                         return None
+                    if is_lasting(error) and not is_of_group(error):
+                        msg = f"{topic}[{partition}] at offset {offset} cannot be read: {error.str()}"
+                        raise RalmError(msg + reading_advice(error, topic))
         except KafkaException as error:
             msg = f"{topic}[{partition}] at offset {offset} cannot be read: {reason(error)}"
             raise RalmError(msg) from error

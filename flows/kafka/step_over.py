@@ -7,6 +7,8 @@ Where a readable batch lies between two that cannot be read, beyond the first st
 them: whoever steps over says which offsets.
 """
 
+from typing import Self
+
 _SINGLE_STEPS = 32
 
 
@@ -28,6 +30,13 @@ class StepOver:
         self._bad, self._good = first, -1
         self._step, self._steps = 1, 0
         self.probe = first + 1
+
+    @classmethod
+    def of(cls, first: int, end: int, why: str) -> Self:
+        """A search that has found where the batch ends."""
+        search = cls(first, why)
+        search._bad, search._good = end - 1, end
+        return search
 
     @property
     def found(self) -> int | None:

@@ -24,9 +24,11 @@ def decode_mark(text: str) -> TopicMark:
     """
     try:
         topic_id, offset, at = json.loads(text)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return NO_MARK
     if (type(topic_id), type(offset), type(at)) != (str, int, int):
+        return NO_MARK
+    if not (-1 <= offset < 2**63 and -(2**63) <= at < 2**63):
         return NO_MARK
     return TopicMark(topic_id, offset, at)
 

@@ -31,8 +31,8 @@ class TopicAsker(Protocol):
         """The identity of each topic that the brokers speak of."""
         ...
 
-    def another(self, kind: str, topic: str) -> str:
-        """Why a topic without an id is another one than was read; empty where nothing says so."""
+    def another(self, kind: str, topic: str, partitions: int) -> str:
+        """Why a topic without an id is another one than it was; empty where nothing says so."""
         ...
 
 
@@ -82,6 +82,9 @@ class TopicWatch:
         """
         found = self._asker.identities(list(self._topics.values()))
         self._first = {kind: found[name] for kind, name in self._topics.items() if name in found}
+        for kind, identity in self._first.items():
+            if identity.partitions and not identity.topic_id:
+                self._asker.another(kind, self._topics[kind], identity.partitions)  # so that it knows it from now on
         self._say([])
 
     def start(self) -> None:
@@ -165,7 +168,7 @@ class TopicWatch:
             return "it was gone for a while"
         if now.partitions < was.partitions:
             return f"it had {was.partitions} partitions, and has {now.partitions}"
-        return self._asker.another(kind, name) if self._looks % _EVIDENCE_EVERY == 0 else ""
+        return self._asker.another(kind, name, now.partitions) if self._looks % _EVIDENCE_EVERY == 0 else ""
 
     def _say(self, wrong: list[str]) -> None:
         text = "; ".join(wrong)
@@ -186,43 +189,52 @@ class _Nobody:
         del topics
         return {}
 
-    def another(self, kind: str, topic: str) -> str:
-        del kind, topic
+    def another(self, kind: str, topic: str, partitions: int) -> str:
+        del kind, topic, partitions
         return ""
 
 
 class BrokerAsker:
     """Asks the brokers.
 
+    A topic without an id is known again by where its partitions end, which only ever grows, and by a message of each
+    that was read or written.
+
     Args:
         config: librdkafka's settings of a consumer.
-        marks: of what was read.
+        marks: of what was read and written.
     """
 
     def __init__(self, config: dict[str, Any], marks: TopicMarks) -> None:
         self._config = config
         self._marks = marks
         self._probe = BrokerProbe(config)
+        self._ends: dict[str, dict[int, int]] = {}
 
     def identities(self, topics: list[str]) -> Mapping[str, TopicIdentity]:
         """The identity of each topic that the brokers speak of."""
         return self._probe.identities(topics)
 
-    def another(self, kind: str, topic: str) -> str:
-        """Why a topic without an id is another one than was read; empty where nothing says so.
+    def another(self, kind: str, topic: str, partitions: int) -> str:
+        """Why a topic without an id is another one than it was; empty where nothing says so.
 
         Raises:
             RalmError: when the broker does not answer.
         """
         marks = {partition: mark for partition, mark in self._marks.of_kind(kind).items() if mark.offset >= 0}
-        bounds = self._probe.bounds(topic, marks)
-        for partition, mark in marks.items():
-            if bounds[partition][1] <= mark.offset:
-                return f"partition {partition} ends at offset {bounds[partition][1]}, and had offset {mark.offset}"
-            if mark.offset < bounds[partition][0]:
-                self._marks.expire(kind, partition)
+        bounds = self._probe.bounds(topic, range(partitions))
+        ends = {partition: end for partition, (_, end) in bounds.items()}
+        before = self._ends.get(topic, {}) | {partition: mark.offset + 1 for partition, mark in marks.items()}
+        for partition, end in before.items():
+            if ends.get(partition, 0) < end:
+                return f"partition {partition} ends at offset {ends.get(partition, 0)}, and had offset {end - 1}"
         there = {partition: mark.offset for partition, mark in marks.items() if is_within(mark, bounds[partition])}
-        for partition, time in message_times(topic, self._config, there).items():
-            if time != marks[partition].time:
+        times = message_times(topic, self._config, there)
+        for partition, time in times.items():
+            if time is not None and time != marks[partition].time:
                 return f"partition {partition} has another message at offset {marks[partition].offset}"
+        for partition in marks:
+            if partition not in there or times.get(partition, 0) is None:  # deleted, or compacted away
+                self._marks.expire(kind, partition)
+        self._ends[topic] = ends
         return ""

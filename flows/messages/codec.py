@@ -5,7 +5,7 @@ has failed. The producer refuses a message that is too long, and after a restart
 again: no way leads past it. So answers are cut and clusters are bounded here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Final, TypeVar
 
@@ -15,6 +15,8 @@ import numpy as np
 from flows.config.limits import MAX_IDENTIFIER_BYTES
 from flows.messages.rejects import InvalidMessage, classify_error, classify_json_error
 from flows.messages.types import MAX_NUMBER, Candidate, Centroids, Click, Request, Scores
+from ralm.encoders.profiles import SEPARATOR
+from ralm.sketch import SKETCH_CAPACITY
 
 SCHEMA_VERSION: Final = "1"
 _SHORT: Final = MAX_IDENTIFIER_BYTES // 4 + 1
@@ -31,8 +33,9 @@ _M = TypeVar("_M")
 MAX_VALUE_BYTES: Final = 900_000
 """Most bytes of the value of an answer or of centroids: key and headers fit beside it into 1,000,000, the least that
 the producer's ``message.max.bytes`` is, and a topic takes that unless somebody has set it lower."""
-_CENTROIDS_ROOM: Final = 2_000
-"""Bytes of a message of centroids besides its vectors and counts, and more: identifiers of 256 bytes, names, times."""
+_CENTROIDS_ROOM: Final = 2_000 + 4 * SKETCH_CAPACITY
+"""Bytes of a message of centroids besides its vectors and counts, and more: identifiers of 256 bytes, names, times, and
+the sketch, whether there is one or not."""
 _COUNT_BYTES: Final = 9
 
 
@@ -94,6 +97,7 @@ def decode_request(value: bytes | None) -> Request:
         None if candidates is None else [_identifier("candidates", item) for item in candidates],
         request.top_k,
         request.prior,
+        None if request.profile is None else _texts(request.profile),
     )
 
 
@@ -157,6 +161,21 @@ def _check_centroids(message: Centroids) -> None:
     for numbers in (message.centroids_array(), message.global_array()):
         if not (np.abs(numbers) <= MAX_NUMBER).all():  # NaN is not either
             raise InvalidMessage("wrong_type", f"a number is not finite, or beyond {MAX_NUMBER:g}")
+    _check_sketch(message)
+
+
+def _check_sketch(message: Centroids) -> None:
+    """See that a sketch is one of so many seeds; whose it is only its maker knows."""
+    size, rest = divmod(len(message.sketch), 4)
+    if rest or size > SKETCH_CAPACITY:
+        raise InvalidMessage(
+            "wrong_type", f"a sketch of {len(message.sketch)} bytes; it has 4 for each of {SKETCH_CAPACITY} or fewer"
+        )
+    if size > message.seeds:
+        raise InvalidMessage("wrong_type", f"a sketch of {size} members, but {message.seeds} seeds")
+    hashes = message.sketch_array()
+    if not (hashes[1:] > hashes[:-1]).all():
+        raise InvalidMessage("wrong_type", "the hashes of the sketch are not ascending, or not distinct")
 
 
 def centroids_key(model_version: str, item_id: str) -> bytes:
@@ -197,6 +216,21 @@ def _decoded(decoder: "msgspec.json.Decoder[_M]", value: bytes | None) -> _M:
         raise classify_json_error(value, error) from None
 
 
+def _texts(profile: Mapping[str, Any]) -> dict[str, str]:
+    """The values of a profile as text, without those that are not known: empty ones and null."""
+    texts = {
+        name: SEPARATOR.join(map(_text, value)) if type(value) is list else _text(value)
+        for name, value in profile.items()
+        if value is not None
+    }
+    return {name: text for name, text in texts.items() if text}
+
+
+def _text(value: Any) -> str:
+    """A value as the tables of a data set have it: a whole number as its digits."""
+    return str(int(value)) if type(value) is float and value.is_integer() else str(value)
+
+
 def _identifier(name: str, value: Any) -> str:
     text = value if type(value) is str else str(value)
     size = len(text.encode())  # msgspec lets no half of a surrogate pair through
@@ -209,7 +243,7 @@ def most_clusters(dim: int) -> int:
     """The most centroids of ``dim`` numbers that certainly fit into a message (0: not even one does).
 
     >>> most_clusters(128)
-    1722
+    1721
     """
     return max(0, (MAX_VALUE_BYTES - _CENTROIDS_ROOM - 4 * dim) // (4 * dim + _COUNT_BYTES))
 

@@ -12,8 +12,12 @@ from flows.messages.batches import Headers
 from flows.messages.rejects import InvalidMessage
 from flows.messages.types import Centroids
 
+_AHEAD_MS: Final = 86_400_000
+"""No window ends in the future. One that seems to by more than a day, which no working clock is off by, would be the
+newest for ever."""
 _WINDOW_END: Final = "window_end"
 _CLICKS_OFFSET: Final = "clicks_offset"
+_CLICKS_PARTITION: Final = "clicks_partition"
 _DIGITS = len(str(MAX_TIME))
 
 
@@ -31,6 +35,11 @@ class EmissionOrder(NamedTuple):
     clicks_offset: int
     retired: bool = False
     tie: int = 0
+
+
+def is_ahead(order: EmissionOrder, now_ms: int) -> bool:
+    """Whether a message says that it is of a moment that has not come yet, by more than clocks are off."""
+    return order.window_end > now_ms + _AHEAD_MS
 
 
 def order_of_centroids(message: Centroids, value: bytes) -> EmissionOrder:
@@ -59,9 +68,28 @@ def order_of_tombstone(headers: Headers) -> EmissionOrder | None:
     return EmissionOrder(_number(found, _WINDOW_END), _number(found, _CLICKS_OFFSET), retired=True)
 
 
+def partition_headers(partition: int) -> Headers:
+    """The headers that say from which partition of the clicks topic an item's message comes.
+
+    >>> partition_headers(3)
+    [('clicks_partition', b'3')]
+    """
+    return [(_CLICKS_PARTITION, b"%d" % partition)]
+
+
+def partition_of(headers: Headers) -> int | None:
+    """The partition that headers say; None where they do not.
+
+    Raises:
+        InvalidMessage: when it cannot be read.
+    """
+    found = {name: value for name, value in headers if name == _CLICKS_PARTITION}
+    return _number(found, _CLICKS_PARTITION) if found else None
+
+
 def _number(found: dict[str, str | bytes | None], name: str) -> int:
     if name not in found:
-        raise InvalidMessage("missing_field", f"a tombstone without the header {name}")
+        raise InvalidMessage("missing_field", f"the header {name} is missing")
     value = found[name]
     digits = value.encode() if isinstance(value, str) else value or b""
     if len(digits) > _DIGITS or not digits.isdigit() or int(digits) > MAX_TIME:

@@ -8,8 +8,9 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from flows.config.groups import MAX_CLUSTERS, MAX_PRIOR
-from flows.config.limits import MAX_IDENTIFIER_BYTES, MAX_TIME, MIN_EVENT_TIME
+from flows.config.limits import MAX_IDENTIFIER_BYTES, MAX_PROFILE_FIELDS, MAX_TIME, MIN_EVENT_TIME
 from flows.messages.rejects import Reason
+from ralm.sketch import SKETCH_CAPACITY, Hashes
 
 MAX_CANDIDATE_BYTES: Final = MAX_IDENTIFIER_BYTES + 3
 """Most bytes of a candidate in a request, with its quotes and a comma."""
@@ -34,6 +35,19 @@ Limit = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Prior = Annotated[
     float, Meta(ge=0, le=MAX_PRIOR, description="weight of log(1 + seeds) in the scores; null: the flow's setting")
 ]
+if TYPE_CHECKING:
+    Profile: TypeAlias = dict[str, str]
+else:
+    _NAME = Annotated[str, Meta(min_length=1, max_length=MAX_IDENTIFIER_BYTES)]
+    # On the wire; the decoders make all values text.
+    Profile = Annotated[
+        dict[_NAME, str | int | float | list[str | int | float] | None],
+        Meta(
+            max_length=MAX_PROFILE_FIELDS,
+            description="what is known of a user whom the bundle may not know: fields of the training data, as text; "
+            "several values of one field are joined by |; what the bundle does not know is passed over",
+        ),
+    ]
 Cosine = Annotated[
     float,
     Meta(
@@ -72,6 +86,7 @@ class Request(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     candidates: list[Identifier] | None = None
     top_k: Limit | None = None
     prior: Prior | None = None
+    profile: Profile | None = None
 
 
 class ScoredItem(msgspec.Struct, frozen=True, gc=False):
@@ -80,17 +95,30 @@ class ScoredItem(msgspec.Struct, frozen=True, gc=False):
     item_id: str
     score: Annotated[
         float,
-        Meta(description="alpha global_part + beta local_part + prior log(1 + seeds) + activity log(1 + clicks)"),
+        Meta(
+            description="alpha global_part + beta local_part + prior log(1 + seeds) + activity log(1 + clicks) + "
+            "neighbours neighbours_part"
+        ),
     ]
     global_part: Cosine
     local_part: Cosine
     window_end: Annotated[Time, Meta(description="of the centroids it was made with, milliseconds since the epoch")]
+    neighbours_part: (
+        Annotated[
+            float,
+            Meta(
+                description="how many seeds the item shares with the user's newest items; 1 is the most among the "
+                "items that the user had not clicked; left out where the flow's setting neighbours is 0"
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
 
 
 class Scores(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The answer to a request; key: user_id. Answers to one request_id are to the same question: keep one.
 
-    Every field but truncated is always there; lists may be empty.
+    Every field is always there but truncated, and of a score neighbours_part; lists may be empty.
     """
 
     request_id: str
@@ -99,8 +127,9 @@ class Scores(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         Status,
         Meta(
             title="AnswerStatus",
-            description="ok: use the scores; unknown_user: the bundle has no vector of the user, fall back; "
-            "no_candidates: no candidate has centroids yet, fall back; expired: the request waited too long, ask again "
+            description="ok: use the scores; unknown_user: the bundle has no vector of the user, and knows nothing of "
+            "a profile, fall back; no_candidates: no candidate has centroids yet, fall back; expired: the request "
+            "waited too long, ask again "
             "if somebody still waits",
         ),
     ]
@@ -134,6 +163,13 @@ class Centroids(msgspec.Struct, frozen=True, rename={"global_": "global"}):
     clicks_offset: Annotated[
         Count, Meta(description="offset of the clicks topic after the last click that it takes into account")
     ] = 0
+    sketch: Annotated[
+        bytes,
+        Meta(
+            description="the smallest hashes of the seeds, ascending little-endian uint32 in a MessagePack bin, at "
+            f"most {SKETCH_CAPACITY}; empty: none, as with the flow's setting sketches at false"
+        ),
+    ] = b""
 
     @classmethod
     def of(
@@ -163,6 +199,10 @@ class Centroids(msgspec.Struct, frozen=True, rename={"global_": "global"}):
             clicks_offset,
         )
 
+    def with_sketch(self, hashes: Hashes) -> "Centroids":
+        """The same with a sketch of the seeds, uint32[n]."""
+        return msgspec.structs.replace(self, sketch=hashes.astype("<u4").tobytes())
+
     def centroids_array(self) -> NDArray[np.float32]:
         """float32[k, h]."""
         return np.frombuffer(self.centroids, "<f4").reshape(self.k, self.h)
@@ -170,6 +210,10 @@ class Centroids(msgspec.Struct, frozen=True, rename={"global_": "global"}):
     def global_array(self) -> NDArray[np.float32]:
         """float32[h]."""
         return np.frombuffer(self.global_, "<f4")
+
+    def sketch_array(self) -> Hashes:
+        """uint32[n], ascending; empty where there is none."""
+        return np.frombuffer(self.sketch, "<u4")
 
 
 _DIGITS = Annotated[str, Meta(pattern="^[0-9]+$")]

@@ -11,7 +11,8 @@ from flows.messages.codec import MAX_VALUE_BYTES, most_clusters
 from flows.preflight.findings import Finding, Findings, Verdict, worst
 from flows.preflight.own_address import look_at_own_address
 from flows.preflight.topics import TopicUse, look_at_kafka
-from flows.support.errors import ConfigError
+from flows.seed_sets.state_facts import StateFacts, look_into_state_dir
+from flows.support.errors import ConfigError, RalmError
 from flows.support.logs import get_logger
 from flows.support.machine import file_limit
 from monitoring.health_server import check_address
@@ -35,6 +36,7 @@ def look(
     *,
     stopped: Callable[[], bool] = lambda: False,
     answer_s: float = ASK_TIMEOUT_S,
+    stores: bool = False,
 ) -> tuple[Findings, Bundle | None]:
     """Look at all that a flow needs; takes, makes and changes nothing.
 
@@ -43,15 +45,17 @@ def look(
         settings: the settings.
         stopped: says not to wait any longer.
         answer_s: how long to wait for an answer of a broker.
+        stores: look into the stores too, and compare the topics with what they know; a start does that by itself.
 
     Returns:
         What was found, and the bundle if it is good.
     """
     bundle, at_bundle = _look_at_bundle(settings, clusters="centroids" in use.writes)
-    findings = [_look_at_settings(settings), at_bundle, _look_at_state(settings), _look_at_port(settings)]
+    state, at_state = _look_into_state(settings) if stores else (None, _look_at_state(settings))
+    findings = [_look_at_settings(settings), at_bundle, at_state, _look_at_port(settings)]
     findings += _look_at_files(file_limit())
     findings += look_at_own_address(settings, stopped=stopped, wait_s=answer_s)
-    findings += look_at_kafka(use, settings, waiting=_say_wait, stopped=stopped, answer_s=answer_s)
+    findings += look_at_kafka(use, settings, waiting=_say_wait, stopped=stopped, answer_s=answer_s, state=state)
     return Findings(tuple(findings)), bundle
 
 
@@ -108,6 +112,19 @@ def _look_at_state(settings: Settings) -> Finding:
         return Finding("state directory", Verdict.PROBLEM, problem, failure=True)
     text = "is there, writable and free" if path.is_dir() else "is made at the start"
     return Finding("state directory", Verdict.OK, f"{path} {text}")
+
+
+def _look_into_state(settings: Settings) -> tuple[StateFacts | None, Finding]:
+    """What the stores know, None where that cannot be read, and what is thought of the directory."""
+    finding = _look_at_state(settings)
+    try:
+        state = look_into_state_dir(Path(settings.state_dir))
+    except RalmError as error:
+        text = str(error) if finding.verdict is Verdict.OK else finding.text
+        return None, Finding(finding.what, Verdict.PROBLEM, text, failure=True)
+    if finding.verdict is Verdict.OK and state.stores:
+        finding = Finding(finding.what, Verdict.OK, f"{finding.text}; stores: {len(state.stores)}")
+    return state, finding
 
 
 def _why_not_writable(path: Path) -> str:

@@ -1,6 +1,6 @@
 """What is thought of the topics that a flow reads and writes, and of the user's rights to them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from flows.config.settings import Settings
@@ -10,6 +10,8 @@ from flows.kafka.facts import READ, WRITE, Cluster, TopicFacts
 from flows.kafka.probe import ASK_TIMEOUT_S
 from flows.kafka.topics import TopicNames, TopicPlan, plan_topics
 from flows.preflight.findings import Finding, Verdict, worst
+from flows.preflight.known_topics import Seen, compare, opened_with
+from flows.seed_sets.state_facts import StateFacts
 from flows.support.errors import RalmError
 
 _PATIENCE_S = 5.0
@@ -37,6 +39,7 @@ def look_at_kafka(
     waiting: Callable[[list[str]], None] = lambda _: None,
     stopped: Callable[[], bool] = lambda: False,
     answer_s: float = ASK_TIMEOUT_S,
+    state: StateFacts | None = None,
 ) -> Iterator[Finding]:
     """Yield what is thought of the brokers, of each topic of a flow, and of the rights.
 
@@ -46,6 +49,7 @@ def look_at_kafka(
         waiting: called once, with the topics that are waited for since the broker does not know them yet.
         stopped: says not to wait any longer.
         answer_s: how long to wait for an answer of a broker.
+        state: what the state directory holds, for topics to be compared with it; None for that to be left to the start.
     """
     names = TopicNames.of(settings)
     cluster = Cluster(settings, answer_s)
@@ -59,26 +63,42 @@ def look_at_kafka(
     needed = [getattr(names, kind) for kind in use.all if not _optional(kind, settings)]
     optional = [getattr(names, kind) for kind in use.all if _optional(kind, settings)]
     facts = cluster.known_topics(needed, _PATIENCE_S, waiting=waiting, stopped=stopped) | cluster.topics(optional)
-    yield from judge_topics(use, facts, settings)
+    known = {} if state is None else _compared(use, facts, state, settings)
+    yield from judge_topics(use, facts, settings, known)
     yield judge_rights(use, facts, cluster.group_rights(settings.group_id), settings)
 
 
-def judge_topics(use: TopicUse, facts: Mapping[str, TopicFacts], settings: Settings) -> Iterator[Finding]:
+def _compared(
+    use: TopicUse, facts: Mapping[str, TopicFacts], state: StateFacts, settings: Settings
+) -> dict[str, list[Seen]]:
+    names, opened = TopicNames.of(settings), opened_with(settings)
+    topics = {kind: getattr(names, kind) for kind in use.all}
+    return {kind: list(compare(kind, name, facts[name], state, settings, opened)) for kind, name in topics.items()}
+
+
+def judge_topics(
+    use: TopicUse,
+    facts: Mapping[str, TopicFacts],
+    settings: Settings,
+    known: Mapping[str, Collection[Seen]] | None = None,
+) -> Iterator[Finding]:
     """Yield what is thought of each topic.
 
     Args:
         use: the flow's topics.
         facts: what the broker says of each, by name.
         settings: the settings.
+        known: what is thought of each kind beside what the stores know of it.
     """
     names, plans = TopicNames.of(settings), {plan.name: plan for plan in plan_topics(settings)}
     for kind in use.all:
         name = getattr(names, kind)
         found = facts[name]
         if not found.partitions:
-            yield _absent(kind, name, found, use, settings)
+            gone = [Finding(f"topic {name}", verdict, text) for verdict, text in (known or {}).get(kind, ())]
+            yield next(iter(gone), _absent(kind, name, found, use, settings))
             continue
-        seen = list(_judged(plans[name], found))
+        seen = [*_judged(plans[name], found), *(known or {}).get(kind, ())]
         if kind in use.writes:
             seen += _room(kind, name, found, settings)
         if kind == "candidates":

@@ -58,6 +58,7 @@ class IndexLoader(threading.Thread):
         self._partitions = partitions
         self._mark = mark
         self._read = 0
+        self._said = False
         self.failure: BaseException | None = None
         # Where the beginning is deleted while it is read, the index goes on with what is left: it keeps no position.
         config = {**consumer, "auto.offset.reset": "earliest"}
@@ -124,3 +125,20 @@ class IndexLoader(threading.Thread):
         metrics.INDEX_ITEMS.set(self._index.view.size)
         metrics.INDEX_TIME.set(time.time())
         metrics.INDEX_WINDOW_END.set(self._newest / 1000)
+        self._look_at_sketches()
+
+    def _look_at_sketches(self) -> None:
+        """Count the items that neighbours can say nothing of, and say it once where there are any."""
+        sketched = self._index.view.sketched
+        if sketched is None:
+            return
+        without = sketched.without_sketch
+        metrics.INDEX_UNSKETCHED.set(without)
+        if without and not self._said:
+            self._said = True
+            log.warning(
+                "centroids without a sketch: these items count as nobody's neighbours until they are clustered with "
+                "the setting sketches",
+                items=without,
+                of=self._index.view.size,
+            )

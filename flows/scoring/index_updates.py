@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from flows.messages.batches import RawMessage, UnreadableBatch, headers_of
 from flows.messages.codec import decode_centroids, split_centroids_key
-from flows.messages.emission_order import EmissionOrder, order_of_centroids, order_of_tombstone
+from flows.messages.emission_order import EmissionOrder, is_ahead, order_of_centroids, order_of_tombstone
 from flows.messages.rejects import InvalidMessage
 from flows.scoring.live_index import IndexEntry
 from flows.support.log_limit import LogLimit
@@ -21,9 +21,6 @@ _lines = LogLimit()
 
 REMEMBERED = 100_000
 """Tombstones that are remembered, so that older centroids which come after them bring no item back: about 20 MB."""
-_AHEAD_MS = 86_400_000
-"""No window ends in the future. One that seems to by more than a day, which no working clock is off by, would be the
-newest for ever."""
 
 
 class NewestEmissions:
@@ -96,7 +93,7 @@ class IndexUpdates:
             if model_version != self._model_version:
                 return
             order, entry = self._read(item_id, message)
-            if order.window_end > self._clock() * 1000 + _AHEAD_MS:
+            if is_ahead(order, int(self._clock() * 1000)):
                 raise InvalidMessage("future_time", f"window_end {order.window_end} is more than a day ahead")
         except InvalidMessage as invalid:
             metrics.DEAD_LETTERS.labels("centroids", invalid.reason).inc()

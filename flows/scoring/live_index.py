@@ -6,14 +6,16 @@ scorer that holds one sees one state from its first product to its last.
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flows.messages.types import Centroids
+from flows.scoring.sketched_items import SketchedItems
 from ralm.features import Floats, Ints
 from ralm.scoring import ItemBlock, ScoreForm
+from ralm.sketch import Hashes, Sketch
 
 BLOCK_ITEMS = 256
 """Items in a block: small enough to copy at an update, large enough for a matrix product."""
@@ -29,6 +31,7 @@ class IndexEntry:
         global_embedding: float32[h].
         window_end: of the window, ms.
         seeds: how many.
+        sketch: of the seeds, uint32[n]; empty: the centroids have none.
     """
 
     centroids: Floats
@@ -36,6 +39,7 @@ class IndexEntry:
     global_embedding: Floats
     window_end: int
     seeds: int
+    sketch: Hashes = field(default_factory=lambda: np.zeros(0, np.uint32))
 
     @classmethod
     def of(cls, message: Centroids) -> "IndexEntry":
@@ -46,6 +50,7 @@ class IndexEntry:
             message.global_array(),
             message.window_end,
             message.seeds,
+            message.sketch_array(),
         )
 
 
@@ -74,11 +79,13 @@ class IndexView:
         blocks: all slots, in order.
         slots: slot of each item; may already know items of later views, so ``slot`` checks.
         size: live items.
+        sketched: the items' sketches; None where they are not kept.
     """
 
     blocks: tuple[Block, ...]
     slots: Mapping[str, int]
     size: int
+    sketched: SketchedItems | None = None
 
     def slot(self, item_id: str) -> int | None:
         """The item's slot, None when this view does not have it."""
@@ -113,14 +120,15 @@ class LiveIndex:
 
     Args:
         form: of the scores, for which the blocks are prepared.
+        sketched: whether to keep the items' sketches.
     """
 
-    def __init__(self, form: ScoreForm) -> None:
+    def __init__(self, form: ScoreForm, *, sketched: bool = False) -> None:
         self._form = form
         self._slots: dict[str, int] = {}
         self._free: list[int] = []
         self._next = 0
-        self.view = IndexView((), self._slots, 0)
+        self.view = IndexView((), self._slots, 0, SketchedItems.empty() if sketched else None)
         self.loaded = threading.Event()
 
     def update(self, changes: Mapping[str, IndexEntry | None]) -> None:
@@ -135,7 +143,25 @@ class LiveIndex:
             blocks.append(self._empty_block())
         for number, rows in by_block.items():
             blocks[number] = self._changed(blocks[number], rows)
-        self.view = IndexView(tuple(blocks), self._slots, len(self._slots))
+        sketched = self.view.sketched
+        if sketched is not None:
+            sketched = self._sketched(sketched, by_block, len(blocks) * BLOCK_ITEMS)
+        self.view = IndexView(tuple(blocks), self._slots, len(self._slots), sketched)
+
+    def _sketched(
+        self, before: SketchedItems, by_block: Mapping[int, Mapping[int, tuple[str, IndexEntry | None]]], count: int
+    ) -> SketchedItems:
+        """The sketches with the changes, for ``count`` slots."""
+        slots = [block * BLOCK_ITEMS + row for block, rows in by_block.items() for row in rows]
+        changes = [change for rows in by_block.values() for change in rows.values()]
+        sketches = [Sketch(entry.sketch) if entry is not None and len(entry.sketch) else None for _, entry in changes]
+        return before.changed(
+            np.array(slots, np.int64),
+            [None if entry is None else item_id for item_id, entry in changes],
+            sketches,
+            np.array([0 if entry is None else entry.seeds for _, entry in changes], np.int64),
+            count,
+        )
 
     def _slot_for(self, item_id: str, entry: IndexEntry | None) -> int | None:
         if entry is None:

@@ -21,6 +21,7 @@ from monitoring import metrics
 from ralm.clustering import Clusters, cluster_many, is_compiled
 from ralm.scoring import COUNTED, global_embedding
 from ralm.seed_set import SeedSet
+from ralm.sketch import Sketch
 from state.bundle.bundle import Bundle
 from state.store.seed_store import SeedStore
 
@@ -232,7 +233,7 @@ class ClusteringPool:
             entry.outcome = "emitted"
 
     def _message(self, entry: "_Entry", clusters: Clusters) -> Centroids:
-        return Centroids.of(
+        made = Centroids.of(
             item_id=entry.job.item_id,
             model_version=self.model_version,
             window_end=entry.job.window_end,
@@ -242,6 +243,7 @@ class ClusteringPool:
             global_=global_embedding(clusters.centroids, self._bundle.form, clusters.counts),
             clicks_offset=entry.job.clicks_offset,
         )
+        return made.with_sketch(Sketch.of_keys(entry.seeds.users).hashes) if self._options.sketches else made
 
     def _start(self, store: SeedStore, item_id: str) -> NDArray[np.float32] | None:
         """The item's last centroids, if they are of this model; only a warm start, so unreadable ones are ignored."""

@@ -9,6 +9,7 @@ from typing import Any
 from flows.config.settings import Settings
 from flows.kafka.first_offset import Beginning, BeginRules, PartitionFacts, begin_with_store
 from flows.kafka.topic_marks import TopicMarks, is_within
+from flows.seed_sets.keeper_state import ForNewOffsets
 from flows.seed_sets.state_facts import StateFacts
 from flows.support.errors import RalmError
 from state.directory import note_begun
@@ -29,12 +30,14 @@ class FirstPositions:
         state: what the state directory held when the process started.
         topic: the clicks topic.
         marks: of what was read; those of the stores are added.
+        fewer: whether the topics have fewer partitions than they had.
     """
 
     settings: Settings
     state: StateFacts
     topic: str
     marks: TopicMarks = field(default_factory=TopicMarks)
+    fewer: bool = False
     _decided: dict[tuple[str, int], Beginning] = field(default_factory=dict)
 
     def begin(self, kind: str, facts: PartitionFacts, partition: int, topic_id: str) -> int:
@@ -81,7 +84,9 @@ class FirstPositions:
             new=state.is_new and not s.addresses,
             lost=state.was_lost(partition),
             compacted=kind == "candidates",
+            grown=state.has_grown,
             topic_id=topic_id,
+            fewer=self.fewer,
         )
         decided = begin_with_store(facts, partition, held, rules)
         same = NO_MARK if held is None or decided.anew else held.mark
@@ -94,7 +99,7 @@ class FirstPositions:
         clicks, candidates = (self._decided.get((kind, partition)) for kind in ("clicks", "candidates"))
         begun = self.state.held("clicks", partition) is not None
         changed: dict[str, Any] = {}
-        position = None
+        changes, position = Changes(), None
         if clicks is not None and clicks.anew:
             position = clicks.offset
             changed |= {"resume": clicks.offset, "clicks_mark": self.marks.of("clicks", partition)}
@@ -105,4 +110,8 @@ class FirstPositions:
             return
         path, capacity = state_dir / "seeds" / f"{partition:05d}", self.settings.max_seeds
         with closing(SeedStore.open(path, topic=self.topic, partition=partition, capacity=capacity)) as store:
-            store.write(Changes(), position=store.position if position is None else position, **changed)
+            if position is not None and begun:
+                kept = ForNewOffsets.of(store)
+                changes.items.update(kept.records)
+                changed |= {} if kept.work is None else {"work": kept.work.encode()}
+            store.write(changes, position=store.position if position is None else position, **changed)

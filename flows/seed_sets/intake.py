@@ -5,8 +5,9 @@ and from nothing else, so that taking the same clicks in again, from a crash or 
 sets; the candidates topic decides only what is served.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ import numpy as np
 from flows.config.groups import SeedSettings
 from flows.messages.batches import CandidateChange, ClickBatch
 from flows.seed_sets.candidates import CandidateRegistry, ItemEnd
+from flows.seed_sets.emitted_before import Emitted
 from flows.seed_sets.item_table import ItemTable
 from flows.seed_sets.windows import WindowClock
 from flows.support.logs import get_logger
 from monitoring import metrics
 from ralm.features import Ints
-from ralm.seed_set import Users, WindowClicks, by_item
+from ralm.seed_set import Users, WindowClicks, by_group
 from state.store.seed_store import Changes, ItemRecord, SeedStore
 
 log = get_logger(__name__)
@@ -57,8 +59,9 @@ class SeedSetWriter:
         registry: what the candidates topic says.
         position: the offset after the last click that was taken in.
         candidates: the same of the candidates topic.
-        emitted_before: what the centroids topic holds of items that are not known yet: the greatest window end, ms.
-        last_emitted: of items that were dropped and whose tombstones are not made yet, as in ``ItemTable.emitted``.
+        emitted_before: what the centroids topic holds of items that are not known yet.
+        dropped_until: the greatest ``ItemTable.emitted`` of all items that were dropped, ms. What is said of one after
+            that is as of no earlier, and as of later once it is born again, though idleness was ahead of the clicks.
         beside: asked at each write for what else is written: arguments of ``SeedStore.write``.
         on_new: called with each item whose first click has come.
     """
@@ -69,14 +72,14 @@ class SeedSetWriter:
         self._retention = (
             options.item_ttl and options.seeds_retention and max(options.item_ttl, options.seeds_retention)
         )
-        self._buffer: list[tuple[Ints, Users, Ints, Ints, Ints]] = []
+        self._buffer: list[tuple[Ints, Users, Ints, Ints]] = []  # item, user, time, place in _windows
+        self._windows: dict[tuple[int, int], int] = {}  # those of the buffer, as (closes, window): its place
         self._changes = Changes()
-        self._changed: set[int] = set()  # items whose record is to be written
         self._told = False
         self.registry = CandidateRegistry(store.candidates(), options.max_listings)
         self._changes.candidates.update(dict.fromkeys(self.registry.forget()))
-        self.emitted_before: dict[str, int] = {}
-        self.last_emitted: dict[str, int] = {}
+        self.emitted_before: Mapping[str, Emitted] = {}
+        self.dropped_until = 0
         self.items = ItemTable()
         for item_id, record in store.items():
             number = self._new(item_id)
@@ -98,11 +101,13 @@ class SeedSetWriter:
         result = ApplyResult(replayed=int(np.searchsorted(batch.offsets, self.position)))
         rest = batch.rows(result.replayed, len(batch.offsets))
         while len(rest.offsets):
-            room = self._room(rest)
+            known = self.items.find(rest.item_ids)
+            room = self._room(rest, known)
             if not room:
                 result.dropped += self._make_room()
                 continue
-            result.late += self._apply(rest.rows(0, room), clock)
+            part = rest.rows(0, room)
+            result.late += self._apply(part, known if part is rest else self.items.find(part.item_ids), clock)
             result.applied += room
             rest = rest.rows(room, len(rest.offsets))
         self.position = max(self.position, batch.next_offset)
@@ -140,12 +145,11 @@ class SeedSetWriter:
         # What was clicked before goes with the rest; what comes after stays.
         stays = [~np.isin(part[0], numbers) for part in self._buffer]
         self._buffer = [
-            (items[kept], users[kept], times[kept], closes[kept], windows[kept])
-            for (items, users, times, closes, windows), kept in zip(self._buffer, stays, strict=True)
+            (items[kept], users[kept], times[kept], places[kept])
+            for (items, users, times, places), kept in zip(self._buffer, stays, strict=True)
             if kept.any()
         ]
-        self._changed.difference_update(numbers.tolist())
-        self.last_emitted.update(zip(item_ids, self.items.emitted[numbers].tolist(), strict=True))
+        self.dropped_until = max(self.dropped_until, int(self.items.emitted[numbers].max()))
         for item_id in item_ids:
             self.items.forget(item_id)
             self._changes.centroids.pop(item_id, None)
@@ -166,9 +170,9 @@ class SeedSetWriter:
         if centroids is not None:
             self._changes.centroids[item_id] = centroids
 
-    def changed(self, numbers: Iterable[int]) -> None:
+    def changed(self, numbers: list[int]) -> None:
         """Note that the records of items are to be written."""
-        self._changed.update(numbers)
+        self.items.changed[numbers] = True
 
     def ack_tombstones(self, item_ids: list[str]) -> None:
         """Note that the tombstones of dropped and withdrawn items have been delivered."""
@@ -179,58 +183,77 @@ class SeedSetWriter:
         changes, self._changes = self._changes, Changes()
         if self._buffer:
             changes.windows = self._window_clicks()
-        items = self.items
-        for number in self._changed:
-            last, seeds, emitted = (int(column[number]) for column in (items.last_click, items.seeds, items.emitted))
-            changes.items[items.name(number)] = ItemRecord(
-                last, seeds, emitted, bool(items.withdrawn[number]), bool(items.unsure[number])
-            )
-        self._changed.clear()
+        changes.items = self._records()
         more = {"position": self.position, "candidates": self.candidates, **self.beside()}
         before = {**vars(self._store.meta), "work": self._store.work}
         if changes or any(before[name] != value for name, value in more.items()):
             with metrics.STORE_WRITE_SECONDS.time():
                 self._store.write(changes, **more)
 
+    def _records(self) -> dict[str, ItemRecord]:
+        """The records that have changed, by item."""
+        items = self.items
+        numbers = np.flatnonzero(items.changed)
+        items.changed[numbers] = False
+        columns = (items.last_click, items.seeds, items.emitted, items.withdrawn, items.unsure)
+        rows = zip(*(column[numbers].tolist() for column in columns), strict=True)
+        return dict(zip(map(items.name, numbers.tolist()), starmap(ItemRecord, rows), strict=True))
+
     def _window_clicks(self) -> list[tuple[str, WindowClicks]]:
         """What is buffered, by item and window."""
-        items, users, times, closes, windows = (np.concatenate(column) for column in zip(*self._buffer, strict=True))
+        items, users, times, places = (np.concatenate(column) for column in zip(*self._buffer, strict=True))
+        windows, self._windows = list(self._windows), {}
         self._buffer.clear()
-        ends, place = np.unique(np.stack([closes, windows]), axis=1, return_inverse=True)
-        groups = items * ends.shape[1] + place.reshape(-1)
         found = []
-        firsts = _firsts(groups, times)
-        for group, seeds in by_item(groups, users, times, self._options.max_seeds):
-            number, which = divmod(group, ends.shape[1])
-            clicks = WindowClicks(int(ends[0, which]), int(ends[1, which]), firsts[group], seeds)
-            found.append((self.items.name(number), clicks))
+        for group, first, seeds in by_group(items * len(windows) + places, users, times, self._options.max_seeds):
+            number, place = divmod(group, len(windows))
+            found.append((self.items.name(number), WindowClicks(*windows[place], first, seeds)))
         return found
 
-    def _apply(self, batch: ClickBatch, clock: WindowClock) -> int:
-        """Take clicks for which there is room; returns how many are late."""
-        known = self.items.find(batch.item_ids)
+    def _apply(self, batch: ClickBatch, known: Ints, clock: WindowClock) -> int:
+        """Take clicks for which there is room; returns how many are late.
+
+        Args:
+            batch: the clicks.
+            known: numbers of the batch's items, -1 of new ones.
+            clock: says in which window each is folded in.
+        """
         for place in np.flatnonzero(known < 0).tolist():
             self.on_new(batch.item_ids[place])
-            known[place] = self._new(batch.item_ids[place])
-        numbers = known[batch.items]
-        closes, late = clock.window_ends(batch.times)
-        self._buffer.append((numbers, batch.users, batch.times, closes, clock.own_ends(batch.times)))
+            known[place] = self._new(batch.item_ids[place], clock.closed)
+        numbers, windows = known[batch.items], clock.own_ends(batch.times)
+        closes, late = clock.closing(windows)
+        self._buffer.append((numbers, batch.users, batch.times, self._places(closes, windows)))
         self.items.click(numbers, batch.times)
         self.items.mark(numbers, closes)
-        self._changed.update(np.unique(numbers).tolist())
+        self.items.changed[known] = True
         return late
 
-    def _new(self, item_id: str) -> int:
-        """A number for an item that has none, with what the topics of candidates and of centroids say."""
+    def _places(self, closes: Ints, windows: Ints) -> Ints:
+        """The place of each click's window in ``_windows``; when it closes follows from the window."""
+        first, where = np.unique(windows, return_index=True, return_inverse=True)[1:]
+        pairs = zip(closes[first].tolist(), windows[first].tolist(), strict=True)
+        return np.array([self._windows.setdefault(pair, len(self._windows)) for pair in pairs], np.int64)[where]
+
+    def _new(self, item_id: str, closed: int = 0) -> int:
+        """A number for an item that has none, with what the topics of candidates and of centroids say.
+
+        Args:
+            item_id: the item.
+            closed: end of the last closed window, ms.
+        """
         number, emitted = self.items.number(item_id), self.emitted_before.get(item_id)
         self.items.expires_at[number] = self.registry.expires_at(item_id)
+        if self.dropped_until > closed:  # it may be one of those
+            self.items.emitted[number] = self.dropped_until + 1
         if emitted is not None:
-            self.items.emitted[number], self.items.unsure[number] = emitted + 1, True
+            self.items.emitted[number] = max(emitted.order.window_end + 1, int(self.items.emitted[number]))
+            self.items.unsure[number] = True
         return number
 
-    def _room(self, batch: ClickBatch) -> int:
-        """How many of the clicks can be taken before an item must go for a new one."""
-        new = np.flatnonzero(self.items.find(batch.item_ids) < 0)
+    def _room(self, batch: ClickBatch, known: Ints) -> int:
+        """How many of the clicks can be taken before an item must go for a new one; ``known`` as in ``_apply``."""
+        new = np.flatnonzero(known < 0)
         room = self._options.max_items - len(self.items)
         if len(new) <= room:
             return len(batch.offsets)
@@ -245,11 +268,3 @@ class SeedSetWriter:
         found = self.items.longest_idle(surplus + max(1, most // _DROPPED_SHARE))
         self.drop(found, "over_capacity")
         return found
-
-
-def _firsts(groups: Ints, times: Ints) -> dict[int, int]:
-    """The earliest time of each group."""
-    names, place = np.unique(groups, return_inverse=True)
-    first = np.full(len(names), np.iinfo(np.int64).max)
-    np.minimum.at(first, place, times)
-    return dict(zip(names.tolist(), first.tolist(), strict=True))

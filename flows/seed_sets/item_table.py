@@ -1,6 +1,7 @@
-"""What a partition keeps in memory of each of its items, in columns: 51 bytes an item and its name."""
+"""What a partition keeps in memory of each of its items, in columns: 52 bytes an item and its name."""
 
 from collections.abc import Iterable
+from itertools import repeat
 
 import numpy as np
 
@@ -16,13 +17,14 @@ class ItemTable:
     Attributes:
         last_click: event time of the newest click, int64[capacity], ms.
         seeds: seeds at the last merge, int64[capacity].
-        emitted: the least window end that its next message may say, int64[capacity], ms: that of its last centroids,
-            or 1 ms after that of its last tombstone; or 0.
+        emitted: the least window end that its next message may say, int64[capacity], ms: that as of which it was last
+            clustered, or 1 ms after that of its last tombstone; or 0.
         expires_at: what the candidates topic says of it, int64[capacity]: see ``CandidateRegistry.expires_at``.
         withdrawn: whether it is served no more, bool[capacity].
         unsure: whether the topic may hold centroids of it that the store does not know of, bool[capacity].
         dirty_from: end of the first window that touched the item since it was clustered, int64[capacity]; or NEVER.
         dirty_to: end of the last such window, int64[capacity]; 0 when there is none.
+        changed: whether its record is to be written, bool[capacity].
         live: whether the number is in use, bool[capacity].
     """
 
@@ -38,6 +40,7 @@ class ItemTable:
         self.unsure = np.zeros(0, bool)
         self.dirty_from = np.full(0, NEVER)
         self.dirty_to = np.zeros(0, np.int64)
+        self.changed = np.zeros(0, bool)
         self.live = np.zeros(0, bool)
 
     def __len__(self) -> int:
@@ -62,14 +65,14 @@ class ItemTable:
         self._numbers[item_id] = number
         self.last_click[number], self.seeds[number] = 0, 0
         self.emitted[number], self.expires_at[number], self.withdrawn[number] = 0, -1, False
-        self.unsure[number] = False
+        self.unsure[number], self.changed[number] = False, False
         self.dirty_from[number], self.dirty_to[number] = NEVER, 0
         self.live[number] = True
         return number
 
     def find(self, item_ids: Iterable[str]) -> Ints:
         """The numbers of several items, -1 for those that are not known: int64[n]."""
-        return np.array([self._numbers.get(item_id, -1) for item_id in item_ids], np.int64)
+        return np.fromiter(map(self._numbers.get, item_ids, repeat(-1)), np.int64)
 
     def name(self, number: int) -> str:
         """The item's identifier."""
@@ -78,7 +81,7 @@ class ItemTable:
     def forget(self, item_id: str) -> None:
         """Give the item's number back."""
         number = self._numbers.pop(item_id)
-        self.live[number] = False
+        self.live[number], self.changed[number] = False, False
         self.dirty_from[number] = NEVER
         self._free.append(number)
 
@@ -138,4 +141,5 @@ class ItemTable:
         self.unsure = np.concatenate([self.unsure, np.zeros(more, bool)])
         self.dirty_from = np.concatenate([self.dirty_from, np.full(more, NEVER)])
         self.dirty_to = np.concatenate([self.dirty_to, np.zeros(more, np.int64)])
+        self.changed = np.concatenate([self.changed, np.zeros(more, bool)])
         self.live = np.concatenate([self.live, np.zeros(more, bool)])

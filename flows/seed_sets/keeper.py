@@ -24,9 +24,10 @@ import numpy as np
 from flows.config.groups import SeedSettings
 from flows.messages.batches import CandidateBatch, ClickBatch, Headers, OutMessage
 from flows.messages.codec import SCHEMA_VERSION, centroids_key
-from flows.messages.emission_order import order_headers
+from flows.messages.emission_order import order_headers, partition_headers
 from flows.seed_sets.candidates import ServingRule
 from flows.seed_sets.clustering import ClusteringJob, ClusteringPool, ClusteringResult, is_of_model
+from flows.seed_sets.emitted_before import EmittedBefore
 from flows.seed_sets.intake import SeedSetWriter
 from flows.seed_sets.item_homes import ItemHomes
 from flows.seed_sets.keeper_state import OpenWork
@@ -38,7 +39,6 @@ from ralm.features import Ints
 from state.store.seed_store import SeedStore
 
 _LOOK_AGAIN = timedelta(milliseconds=20)
-_HEADERS: Headers = [("schema_version", SCHEMA_VERSION.encode())]
 
 _TOO_LITTLE = ("too_few_seeds", "no_vectors")
 
@@ -52,7 +52,7 @@ class SeedSetOperator:
         options: how seed sets and windows are kept.
         topics: by what the topics are known again, as attributes of ``StoreMeta``.
         emit_all: whether the centroids topic does not have what was emitted, so that all of it is due again.
-        emitted_before: where a new store takes the place of another: what that has emitted (``note_emitted``).
+        emitted_before: where a new store takes the place of another: what that has emitted.
 
     Raises:
         RalmError: when what the store says is still to be done cannot be read.
@@ -66,7 +66,7 @@ class SeedSetOperator:
         topics: Callable[[], Mapping[str, Any]] = dict,
         *,
         emit_all: bool = False,
-        emitted_before: Mapping[str, int] | None = None,
+        emitted_before: EmittedBefore | None = None,
     ) -> None:
         self._store = store
         self._pool = pool
@@ -82,6 +82,10 @@ class SeedSetOperator:
         self._metrics = PartitionMetrics(store.meta.partition)
         self._older = self._versions()
         self._versions_in_flight = False
+        self._headers: Headers = [
+            ("schema_version", SCHEMA_VERSION.encode()),
+            *partition_headers(store.meta.partition),
+        ]
         self._startup_messages: list[OutMessage] = []
         self._unwritten = False  # clicks that the pool must see before it clusters their items
         self._resume_at = (store.meta.resume, store.meta.resume_candidates)
@@ -92,14 +96,16 @@ class SeedSetOperator:
         self._sent: dict[str, int] = {}  # since the last snapshot
         self._settling: dict[str, int] = {}  # in the epoch before that
         items, work = self._writer.items, None if store.work is None else OpenWork.decode(store.work)
-        self._made_at = 0
         # An item is born as of later than what was said of it, and with centroids that may have to be taken back.
-        self._replaces = emitted_before is not None
-        self._writer.emitted_before = dict(emitted_before or {})
+        self._emitted_before = emitted_before
+        # Not one that only takes items over: its partition's other items may be on their way to where they belong.
+        self._replaces = emitted_before is not None and (store.work is None or store.meta.replaces)
+        self._writer.emitted_before = emitted_before.items if emitted_before else {}
         if work is None:
             self._clock = WindowClock(options, int(items.last_click.max()) if len(items) else None)
         else:
             self._clock = WindowClock(options, work.newest, work.closed, work.heard)
+            self._writer.dropped_until = work.dropped_until
             self._pending = {item: window for item, window in work.pending.items() if item in items}
             # Their centroids may have been sent before a crash: a tombstone is as of no earlier than those.
             numbers, windows = items.find(list(self._pending)), np.fromiter(self._pending.values(), np.int64)
@@ -125,8 +131,9 @@ class SeedSetOperator:
                     out += self._close(closed)
                 out += self._apply_clicks(part)
             self._read_clicks = batch.next_offset
-            if self._replaces and self._has_caught_up(batch):
-                self._replaces, self._writer.emitted_before = False, {}
+            before = self._emitted_before
+            if before is not None and (batch.idle or batch.next_offset >= before.clicks_end):
+                out += self._caught_up(before)
             reached = self._clock.reach(batch)
             if reached is not None:
                 out += self._reach(reached)
@@ -185,7 +192,9 @@ class SeedSetOperator:
         pending = {item: window for item, window in (self._settling | self._sent).items() if item in items}
         resume, resume_candidates = self._resume_at
         return {
-            "work": OpenWork(clock.newest, clock.closed, clock.heard, marks, pending | self._pending).encode(),
+            "work": OpenWork(
+                clock.newest, clock.closed, clock.heard, marks, pending | self._pending, self._writer.dropped_until
+            ).encode(),
             "resume": resume,
             "resume_candidates": resume_candidates,
             "model_version": self._pool.model_version,
@@ -200,7 +209,8 @@ class SeedSetOperator:
             names, first, last = work.dirty
             numbers = items.find(names)
             known = numbers >= 0
-            items.dirty_from[numbers[known]], items.dirty_to[numbers[known]] = first[known], last[known]
+            for windows in (first, last):  # a name may be there twice, from two partitions
+                items.mark(numbers[known], windows[known])
         other_model = self._store.meta.model_version != self._pool.model_version
         if work is None or other_model or self._emit_all:
             # Nothing is known of what was emitted, or it was made by another model, or is gone: cluster all again.
@@ -223,7 +233,7 @@ class SeedSetOperator:
     def _forgotten_versions(self) -> list[OutMessage]:
         names = [item_id for item_id, _ in self._store.items()] if self._older[1:] else []
         keys = [centroids_key(version, name) for version in self._older[1:] for name in names]
-        headers = [*_HEADERS, *order_headers(self._clock.closed, self._writer.position)]
+        headers = [*self._headers, *order_headers(self._clock.closed, self._writer.position)]
         return [OutMessage(key, None, headers) for key in keys]
 
     def _apply_clicks(self, batch: ClickBatch) -> list[OutMessage]:
@@ -300,10 +310,15 @@ class SeedSetOperator:
         items.mark(numbers, self._clock.window_ends(items.last_click[numbers])[0])
         self._writer.changed(numbers.tolist())
 
-    def _has_caught_up(self, batch: ClickBatch) -> bool:
-        """Whether all clicks were read that there were when the store was made: none is left, or later ones came."""
-        self._made_at = self._made_at or batch.now
-        return batch.idle > 0 or 0 < self._made_at <= self._clock.closed
+    def _caught_up(self, before: EmittedBefore) -> list[OutMessage]:
+        """All clicks were read that there were: what is served and not among them is to be served no more."""
+        gone: list[str] = []
+        if self._replaces:
+            gone = [item for item in before.live(self._store.meta.partition) if item not in self._writer.items]
+            ends = [before.items[item].order.window_end for item in gone]
+            self._writer.dropped_until = max([self._writer.dropped_until, *(end + 1 for end in ends)])
+        self._emitted_before, self._writer.emitted_before, self._replaces = None, {}, False
+        return self._withdraw(gone)
 
     def _dropped(self, item_ids: list[str]) -> list[OutMessage]:
         """Items have been dropped with their seeds."""
@@ -327,17 +342,15 @@ class SeedSetOperator:
 
     def _tombstone_headers(self, item_id: str) -> Headers:
         """As of the last window that closed, and no earlier than what was emitted of the item."""
-        items, last = self._writer.items, self._writer.last_emitted.pop(item_id, 0)
-        window_end = max(self._clock.closed, last)
-        if item_id in self._writer.emitted_before:  # it may be born again
-            self._writer.emitted_before[item_id] = window_end
+        items = self._writer.items
+        window_end = max(self._clock.closed, self._writer.dropped_until)
         if item_id in items:
             number = items.number(item_id)
             window_end = max(window_end, int(items.emitted[number]))
             # What comes after a tombstone is later, though no click came between them.
             items.emitted[number], items.unsure[number] = window_end + 1, False
             self._writer.changed([number])
-        return [*_HEADERS, *order_headers(window_end, self._writer.position)]
+        return [*self._headers, *order_headers(window_end, self._writer.position)]
 
     def _finish(self, result: ClusteringResult) -> list[OutMessage]:
         job, items = result.job, self._writer.items
@@ -349,16 +362,22 @@ class SeedSetOperator:
         if is_due:
             del self._pending[job.item_id]
         was_emitted = self._is_emitted(job.item_id) if result.outcome in _TOO_LITTLE else False
-        if result.centroids is None or items.withdrawn[number]:
+        # It was withdrawn meanwhile, and may be served again: a tombstone of a later window is said already, which no
+        # scorer follows with these. It is due again then.
+        gone = items.withdrawn[number] or job.window_end < items.emitted[number]
+        if result.centroids is None or gone:
             # What was sent before need not be made again: it is out of date, and the store may not have its seeds.
             self._sent.pop(job.item_id, None)
             self._settling.pop(job.item_id, None)
-        if items.withdrawn[number]:  # meanwhile, or from the start
+        if gone:  # meanwhile, or from the start
             self._writer.clustered(job.item_id, result.seeds, None)
             return []
         self._writer.clustered(job.item_id, result.seeds, result.centroids)
         if result.outcome == "failed" and is_due:  # once a window: at once, it would fail at once again
             self._cluster_anew(items.find([job.item_id]))
+        if result.outcome in _TOO_LITTLE:
+            # An idle partition may be ahead of the clicks that come next: they are asked for as of no earlier.
+            items.emitted[number] = max(job.window_end, int(items.emitted[number]))
         if is_due and result.outcome in _TOO_LITTLE and (items.unsure[number] or was_emitted):
             # Its set has ended by a gap: what the centroids were made of is not there any more.
             return self._withdraw([job.item_id])
@@ -367,7 +386,7 @@ class SeedSetOperator:
         metrics.CENTROIDS_TIME.set_to_current_time()
         items.emitted[number], items.unsure[number] = job.window_end, False
         self._sent[job.item_id] = job.window_end
-        headers = self._pool.headers_of(job)
+        headers = [*self._pool.headers_of(job), *partition_headers(self._store.meta.partition)]
         return [OutMessage(centroids_key(self._pool.model_version, job.item_id), result.centroids, headers)]
 
     def _is_emitted(self, item_id: str) -> bool:

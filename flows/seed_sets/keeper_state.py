@@ -1,14 +1,15 @@
 """What is still to be done of a partition, as its store holds it beside the seed sets."""
 
-from dataclasses import dataclass
-from typing import Annotated, Self
+from dataclasses import dataclass, replace
+from typing import Annotated, NamedTuple, Self
 
 import msgspec
 import numpy as np
 
 from flows.support.errors import RalmError
 from ralm.features import Ints
-from state.store.layout import WAY_OUT
+from state.store.layout import WAY_OUT, ItemRecord
+from state.store.seed_store import SeedStore
 
 _Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
@@ -21,6 +22,7 @@ class _Wire(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     dirty_from: bytes
     dirty_to: bytes
     pending: dict[str, _Natural]
+    dropped_until: _Natural = 0
 
 
 _decoder = msgspec.msgpack.Decoder(_Wire)
@@ -37,6 +39,7 @@ class OpenWork:
         heard: the clock when the newest message came, ms, or None.
         dirty: items touched since their clustering, with the first and last window that did: int64[n] each, ms.
         pending: items of closed windows whose centroids may not have been delivered yet, with their window.
+        dropped_until: the greatest window end that was said of an item which was dropped since, ms.
     """
 
     newest: int | None
@@ -44,12 +47,33 @@ class OpenWork:
     heard: int | None
     dirty: tuple[list[str], Ints, Ints]
     pending: dict[str, int]
+    dropped_until: int = 0
 
     def encode(self) -> bytes:
         """As MessagePack."""
         items, first, last = self.dirty
         columns = (first.astype("<i8").tobytes(), last.astype("<i8").tobytes())
-        return _encoder.encode(_Wire(self.newest, self.closed, self.heard, items, *columns, self.pending))
+        times = (self.newest, self.closed, self.heard)
+        return _encoder.encode(_Wire(*times, items, *columns, self.pending, self.dropped_until))
+
+    def handed_over(self, items: list[str], other: "OpenWork | None") -> "OpenWork":
+        """What is to be done of another partition once it has taken over items of this one.
+
+        Args:
+            items: their names.
+            other: what was to be done there; None where nothing has come to it yet: it goes on with this one's clock.
+        """
+        mine = other or replace(self, dirty=([], np.zeros(0, np.int64), np.zeros(0, np.int64)), pending={})
+        taken = set(items)
+        places = [place for place, name in enumerate(self.dirty[0]) if name in taken]
+        names = [*mine.dirty[0], *(self.dirty[0][place] for place in places)]
+        first, last = (
+            np.concatenate([column, ours[places]]) for column, ours in zip(mine.dirty[1:], self.dirty[1:], strict=True)
+        )
+        pending = {n: max(window, mine.pending.get(n, 0)) for n, window in self.pending.items() if n in taken}
+        # What was dropped here may be born there.
+        until = max(mine.dropped_until, self.dropped_until, self.closed)
+        return replace(mine, dirty=(names, first, last), pending=mine.pending | pending, dropped_until=until)
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -67,4 +91,42 @@ class OpenWork:
         except (msgspec.DecodeError, ValueError, TypeError) as error:
             msg = f"what a store says is still to be done cannot be read: {error}. {WAY_OUT}"
             raise RalmError(msg) from error
-        return cls(wire.newest, wire.closed, wire.heard, (wire.dirty_items, first, last), wire.pending)
+        dirty = (wire.dirty_items, first, last)
+        return cls(wire.newest, wire.closed, wire.heard, dirty, wire.pending, wire.dropped_until)
+
+
+class ForNewOffsets(NamedTuple):
+    """What a store says of its items, where the offsets of their clicks begin anew.
+
+    Emissions of an item are ordered by window end and offset. What is emitted next says a later window end than all
+    that was, what may have been sent before a crash included, so that no offset is compared with one of before.
+
+    Attributes:
+        records: of its items.
+        dropped_until: as in ``OpenWork``.
+        work: what is still to be done; None where the store does not say.
+    """
+
+    records: dict[str, ItemRecord]
+    dropped_until: int
+    work: OpenWork | None
+
+    @classmethod
+    def of(cls, store: SeedStore) -> Self:
+        """Read it.
+
+        Raises:
+            RalmError: when what is still to be done cannot be read.
+            StoreError: when a record is damaged.
+        """
+        work = None if store.work is None else OpenWork.decode(store.work)
+        pending, dropped = ({}, 0) if work is None else (work.pending, _later(work.dropped_until))
+        records = {
+            item: replace(record, emitted=_later(max(record.emitted, pending.get(item, 0))))
+            for item, record in store.items()
+        }
+        return cls(records, dropped, work and replace(work, dropped_until=dropped))
+
+
+def _later(window_end: int) -> int:
+    return window_end and window_end + 1

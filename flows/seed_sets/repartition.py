@@ -1,18 +1,23 @@
-"""Brings items home after the clicks topic has grown: with more partitions, the clicks of many keys go elsewhere.
+"""Brings items home after the clicks topic has another number of partitions, so that many keys' clicks go elsewhere.
 
 An item's seeds lie in the store of the partition where its clicks came. So before the flow goes on, each item is moved
 to the store of the partition where its clicks come now. Which that is, is known once a partitioner explains where all
 items lie so far.
+
+A topic grows as it is; one with fewer partitions is another topic of its name. Then the stores that have no partition
+any more are removed once all that was in them is elsewhere.
 """
 
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+from flows.seed_sets.keeper_state import ForNewOffsets, OpenWork
 from flows.seed_sets.partitioners import PARTITIONERS, Partitioner
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
-from state.directory import note_partition_count
+from state.directory import forget_partitions, note_partition_count
 from state.owner_lock import file_lock
 from state.store.rocks import holds_data
 from state.store.seed_store import Changes, ItemRecord, NothingWrittenError, SeedStore, StoreError
@@ -21,11 +26,13 @@ log = get_logger(__name__)
 
 _BATCH_SEEDS = 2_000_000
 """Seeds that are moved in one write."""
+_REMOVED = ".removed-"
+"""Begins the name of a store that is being removed."""
 _WAY_OUT = "Look for a full or failing disk and start again once it is mended: nothing is lost."
 
 
 def follow_partitions(state_dir: Path, topic: str, now: int, capacity: int, partitioner: str = "auto") -> None:
-    """Note how many partitions the topic has, and move items to theirs if it has grown, now or earlier.
+    """Note how many partitions the topic has, and move items to theirs if that has changed, now or earlier.
 
     It may be cut off anywhere and begun anew. In a cluster the first process does it for all that share the directory.
 
@@ -37,15 +44,26 @@ def follow_partitions(state_dir: Path, topic: str, now: int, capacity: int, part
         partitioner: a key of ``PARTITIONERS``; ``auto`` is the one that explains where the items lie so far.
 
     Raises:
-        RalmError: when a store, or the note of the counts, cannot be used, or several partitioners explain it.
+        RalmError: when a store, or the note of the counts, cannot be used, several partitioners explain it, or items
+            cannot be moved out of stores whose partitions are no more.
     """
     seeds = state_dir / "seeds"
     try:
         with file_lock(state_dir / "partitions.lock"):
             counts = note_partition_count(state_dir, now)
             # From then on each start looks for items that are not at home.
+            gone = counts[-1] > now
             if len(counts) > 1 and seeds.is_dir():
-                _bring_home(seeds, topic, counts, now, capacity, partitioner)
+                why_not = _bring_home(seeds, topic, counts, now, capacity, partitioner)
+                if why_not and gone:
+                    msg = f"the clicks topic {topic!r} has {now} partitions, and had {counts[-1]}: {why_not}"
+                    raise RalmError(msg)
+                if why_not:
+                    log.warning(f"the topic has grown, and {why_not}", topic=topic, partitions=now)
+            if gone:
+                forget_partitions(state_dir, now)
+            if seeds.is_dir():
+                _remove_stores(seeds, now)
     except StoreError as error:
         raise RalmError(str(error)) from error
     except OSError as error:
@@ -57,33 +75,44 @@ def _stores(seeds: Path) -> dict[int, Path]:
     return {int(path.name): path for path in sorted(seeds.iterdir()) if path.name.isdecimal() and len(path.name) == 5}
 
 
-def _bring_home(seeds: Path, topic: str, counts: list[int], now: int, capacity: int, given: str) -> None:
+def _bring_home(seeds: Path, topic: str, counts: list[int], now: int, capacity: int, given: str) -> str:
+    """Move each item to its partition's store; returns why none was moved, empty where that is not so."""
     here = _stores(seeds)
     items = {partition: _items(path) for partition, path in here.items()}
     partitioner = PARTITIONERS.get(given) or _partitioner(items, counts, now)
     if partitioner is None:
-        log.warning(
-            "the topic has grown, and nothing tells where its producers send an item now: items whose clicks come in "
-            "another partition begin there anew. If they use crc32 or murmur2, start again with --partitioner",
-            topic=topic,
-            partitions=now,
+        return (
+            "nothing tells where its producers send an item now: items whose clicks come in another partition would "
+            "begin there anew. If they use crc32 or murmur2, start again with --partitioner"
         )
-        return
     moves: dict[int, dict[int, list[str]]] = {}
     for partition, names in items.items():
         for name in names:
             home = partitioner(name.encode(), now)
             if home != partition:
                 moves.setdefault(partition, {}).setdefault(home, []).append(name)
-    lost = sorted(set(range(counts[0])) - set(here))
-    if moves and lost:
-        log.warning("stores of other partitions are not on this disk; no item is moved", topic=topic, missing=lost)
-        return
+    gone = counts[-1] > now
+    lost = sorted(set(range(counts[-1] if gone else counts[0])) - set(here))
+    if lost and (moves or gone):
+        return (
+            f"the stores of partitions {', '.join(map(str, lost))} are not in this state directory, so that no item is "
+            "moved. Put the folders seeds/NNNNN of all partitions into one state directory, and start with it"
+        )
     for partition, homes in moves.items():
         for home, names in homes.items():
             _move(seeds, topic, (partition, home), names, capacity)
     moved = sum(len(names) for homes in moves.values() for names in homes.values())
     log.info("items were moved to their partitions", topic=topic, partitions=now, items=moved)
+    return ""
+
+
+def _remove_stores(seeds: Path, now: int) -> None:
+    """Remove the stores of partitions that are no more, once nothing is in them; a start that was cut off too."""
+    for partition, path in _stores(seeds).items():
+        if partition >= now and not _items(path):
+            path.rename(path.with_name(f"{_REMOVED}{path.name}"))  # half a store would be a damaged one
+    for path in seeds.glob(f"{_REMOVED}*"):
+        shutil.rmtree(path)
 
 
 def _items(path: Path) -> list[str]:
@@ -91,7 +120,8 @@ def _items(path: Path) -> list[str]:
         return []
     try:
         with closing(SeedStore.inspect(path)) as store:
-            return sorted({name for name, _ in store.items()} | {name for name, _ in store.candidates()})
+            named = {name for name, _ in store.items()} | {name for name, _ in store.candidates()}
+            return sorted(named.union(store.unacked_tombstones()))
     except NothingWrittenError:
         return []
 
@@ -136,28 +166,45 @@ def _move(seeds: Path, topic: str, way: tuple[int, int], names: list[str], capac
             )
             for partition in way
         )
-        records, entries, there_already = dict(source.items()), dict(source.candidates()), dict(target.items())
+        kept, entries, there_already = ForNewOffsets.of(source), dict(source.candidates()), dict(target.items())
+        records, unacked = kept.records, set(source.unacked_tombstones())
         for batch in _batches(names, records):
+            here = [name for name in batch if name in records]
             there = Changes(
-                seeds=[(name, source.seeds(name, until=0)) for name in batch if name in records],
+                seeds=[(name, source.seeds(name, until=0)) for name in here],
                 windows=[(name, clicks) for name in batch for clicks in source.open_windows(name)],
-                items={name: _both(records[name], there_already.get(name)) for name in batch if name in records},
+                items={name: _both(records[name], there_already.get(name)) for name in here},
                 candidates={name: entries[name] for name in batch if name in entries},
+                withdrawn=[name for name in batch if name in unacked],
             )
-            # Without a model's name the target makes all its centroids anew: those of the moved may have been due.
-            target.write(there, position=target.position, model_version="")
-            source.write(Changes(evicted=batch, candidates=dict.fromkeys(batch)), position=source.position)
-            source.write(Changes(acked=batch), position=source.position)
+            mine = None if target.work is None else OpenWork.decode(target.work)
+            # Without a model's name the target makes all its centroids anew: those of the moved may have been due. The
+            # models are older ones then, whose centroids are taken back in their time.
+            target.write(
+                there,
+                position=target.position,
+                work=None if kept.work is None else kept.work.handed_over(here, mine).encode(),
+                model_version="",
+                older_versions=_models(target, source),
+            )
+            source.write(Changes(moved=batch, candidates=dict.fromkeys(batch)), position=source.position)
+
+
+def _models(*stores: SeedStore) -> tuple[str, ...]:
+    """The models whose centroids of the stores' items may be in the topic, the newest first."""
+    named = [version for store in stores for version in (store.meta.model_version, *store.meta.older_versions)]
+    return tuple(dict.fromkeys(version for version in named if version))
 
 
 def _both(one: ItemRecord, other: ItemRecord | None) -> ItemRecord:
-    """The record of a moved item; what is emitted of it next counts as later: offsets begin anew in its partition."""
+    """The record of a moved item; what is emitted of it next counts as later: its partition has other offsets."""
     last = other or one
     return ItemRecord(
         max(one.last_click, last.last_click),
         max(one.seeds, last.seeds),
-        max(one.emitted, last.emitted) + 1,
+        max(one.emitted, last.emitted),
         one.withdrawn and last.withdrawn,
+        one.unsure or last.unsure or max(one.emitted, last.emitted) > 0,
     )
 
 

@@ -1,13 +1,20 @@
 """What a state directory holds when a process starts: how many partitions there were, and what each store has."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from flows.kafka.first_offset import HeldOffsets
 from flows.support.errors import RalmError
-from state.directory import begun_partitions, mark_format, noted_counts, partition_counts, store_paths
+from state.directory import (
+    begun_partitions,
+    check_format,
+    mark_format,
+    noted_counts,
+    partition_counts,
+    store_paths,
+)
 from state.store.layout import NOTHING_SETTLED, StoreError, StoreMeta
 from state.store.seed_store import NothingWrittenError, SeedStore
 
@@ -56,6 +63,11 @@ class StateFacts:
         grown = 0 < self.first_count <= partition
         return not grown and partition not in self.stores and partition not in self.begun.get("clicks", ())
 
+    @property
+    def has_grown(self) -> bool:
+        """Whether the clicks topic has got partitions while this state directory was there."""
+        return 0 < self.first_count < self.partitions
+
     def is_anew(self, partition: int) -> bool:
         """Whether a partition's store is made anew, or still on the way from that to where the clicks are."""
         meta = self.stores.get(partition)
@@ -74,8 +86,21 @@ def open_state_dir(state_dir: Path) -> StateFacts:
     Raises:
         RalmError: when it is of another format or cannot be used, or a store is damaged; says what to do.
     """
+    return _read(state_dir, mark_format)
+
+
+def look_into_state_dir(state_dir: Path) -> StateFacts:
+    """What a state directory holds, for those who only look, also beside its owner.
+
+    Raises:
+        RalmError: when it is of another format or cannot be read, or a store is damaged; says what to do.
+    """
+    return _read(state_dir, check_format)
+
+
+def _read(state_dir: Path, check: Callable[[Path], None]) -> StateFacts:
     try:
-        mark_format(state_dir)
+        check(state_dir)
         stores = {}
         for partition, path in store_paths(state_dir).items():
             meta = _meta(path)

@@ -97,9 +97,13 @@ class WindowClock:
         Returns:
             Window ends, int64[n], ms, and the number of late clicks.
         """
-        ends = self.own_ends(times)
+        return self.closing(self.own_ends(times))
+
+    def closing(self, ends: Ints) -> tuple[Ints, int]:
+        """The same of clicks whose own windows end at ``ends``, int64[n], ms."""
         late = ends <= self.closed
-        return np.where(late, self.next_end(), ends), int(late.sum())
+        count = int(np.count_nonzero(late))
+        return np.where(late, self.next_end(), ends) if count else ends, count
 
     def own_ends(self, times: Ints) -> Ints:
         """The end of the window in which each time lies: int64[n], ms."""

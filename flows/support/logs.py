@@ -7,12 +7,15 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 from functools import cache
 from typing import Any, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor
+
+from flows.support.log_limit import LogLimit
 
 LEVELS = ("debug", "info", "warning", "error")
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
@@ -24,6 +27,9 @@ _LOGIN = re.compile(r"(://)[^\s/'\"<>]*@")
 _SHORTEST_SECRET = 4
 """A shorter one is in so many words that to mask it would hide the log, and would tell what it is."""
 _hidden: tuple[str, ...] = ()
+_LINES = 60
+"""Warnings and errors of one kind in a minute; then one a minute says how many more there were. What messages alone
+can cause is limited further where it is logged."""
 
 
 def set_up_logs(level: str = "info", form: str = "text", secrets: Collection[str] = ()) -> None:
@@ -49,12 +55,13 @@ def set_up_logs(level: str = "info", form: str = "text", secrets: Collection[str
     )
     last.append(_mask_line)
     structlog.configure(
-        processors=[*shared, *last],
+        processors=[_NoFlood(), *shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
     handler = _Stderr()
+    handler.addFilter(_NoForeignFlood())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[_add_module, *shared],
@@ -106,6 +113,22 @@ class _Stderr(logging.StreamHandler[TextIO]):
         super().emit(record)
 
 
+class _NoFlood:
+    """Leaves warnings and errors out that come again and again, as from each item of each window."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit = LogLimit(_LINES, clock)
+
+    def __call__(self, _: Any, method: str, event: EventDict) -> EventDict:
+        if logging.getLevelNamesMapping().get(method.upper(), logging.ERROR) >= logging.WARNING:
+            left_out = self._limit.passes((event.get("module"), event.get("event")))
+            if left_out is None:
+                raise structlog.DropEvent
+            if left_out:
+                event["more_like_it"] = left_out + event.get("more_like_it", 0)
+        return event
+
+
 class _AtMost(logging.Filter):
     """Lets so many lines a second through, and all warnings.
 
@@ -131,6 +154,23 @@ class _AtMost(logging.Filter):
             record.msg = f"{record.msg} ({self._left_out} lines before this one were left out)"
             self._left_out = 0
         return True
+
+
+class _NoForeignFlood(logging.Filter):
+    """The same for what comes through the standard library; of librdkafka each name that it gives a line is a kind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._limit = LogLimit(_LINES)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        first = str(record.args[0]) if record.name == "librdkafka" and isinstance(record.args, tuple) else ""
+        left_out = self._limit.passes((record.name, str(record.msg), first))
+        if left_out:
+            record.msg = f"{record.msg} ({left_out} more like it before this one)"
+        return left_out is not None
 
 
 def _console() -> structlog.dev.ConsoleRenderer:

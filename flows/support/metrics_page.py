@@ -11,6 +11,10 @@ from flows.support.errors import RalmError
 from monitoring.samples import Samples
 
 _TIMEOUT_S = 10.0
+_MOST_BYTES = 64 << 20
+"""More of an answer is not read: whoever answers may be no flow."""
+_SHOWN = 200
+"""Characters of what an answer is refused for; it may quote the answer."""
 
 
 class ScrapeError(RalmError):
@@ -58,7 +62,11 @@ class MetricsServer:
         if status != 200:
             msg = f"{self.url} answers {status}"
             raise OSError(msg)
-        return MetricsPage.parse(text)
+        try:
+            return MetricsPage.parse(text)
+        except (ValueError, LookupError) as error:  # whatever the parser stumbles over
+            msg = f"what answers at {self.url} are no metrics: {str(error)[:_SHOWN]}"
+            raise OSError(msg) from error
 
     def ready(self) -> tuple[bool, str]:
         """Whether the flow is ready, and what it says about it."""
@@ -76,17 +84,28 @@ class MetricsServer:
         """
         code, text = self._get("/-/status")
         if code != 200:
-            msg = f"http://{self.host}:{self.port}/-/status answers {code}"
+            msg = f"{self.home}-/status answers {code}"
             raise OSError(msg)
-        report: dict[str, Any] = json.loads(text)
+        try:
+            report: Any = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            msg = f"what answers at {self.home}-/status is no flow: {str(error)[:_SHOWN]}"
+            raise OSError(msg) from error
+        if not isinstance(report, dict):
+            msg = f"what answers at {self.home}-/status is no flow"
+            raise OSError(msg)
         return report
 
     def _get(self, path: str) -> tuple[int, str]:
+        status, content = self._bytes(path)
+        return status, content.decode(errors="replace")
+
+    def _bytes(self, path: str) -> tuple[int, bytes]:
         connection = HTTPConnection(self.host, self.port, timeout=_TIMEOUT_S)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
-            return response.status, response.read().decode()
+            return response.status, response.read(_MOST_BYTES)
         except HTTPException as error:
             raise OSError(str(error) or type(error).__name__) from error
         finally:

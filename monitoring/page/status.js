@@ -121,7 +121,7 @@ function items(r) {
     lines.push(['known: somebody clicked them', whole(i.known)], ['touched in the open window', whole(i.touched)],
       ['wait for clustering', whole(i.waiting)], ['seeds of all items', whole(i.seeds)], ['in the candidates topic', whole(i.listed)]);
   rows('items', null, lines);
-  note('items', i.why_none_live ? `${i.live === null ? 'None was clustered' : 'None is live'}: ${i.why_none_live}.` : '', i.live === 0);
+  note('items', i.why_none_live ? `${i.live === null ? 'None was clustered' : 'None is live'}: ${i.why_none_live}${i.why_none_live.endsWith('?') ? '' : '.'}` : '', i.live === 0);
 }
 
 function windows(r) {

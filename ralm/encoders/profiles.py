@@ -6,6 +6,11 @@ import numpy as np
 
 from ralm.features import Floats, Interactions, Ints
 
+SEPARATOR = "|"
+"""Between several values of a field where they are one text."""
+MOST_VALUES = 256
+"""Most values of a multivalent field of one user: every user gets the room of the longest."""
+
 
 @dataclass(frozen=True)
 class Profiles:

@@ -10,11 +10,10 @@ from scipy.sparse import csr_array
 from ralm.click_matrix import seed_matrix
 from ralm.encoders.histories import Histories
 from ralm.features import Floats, Interactions, Ints
+from ralm.live_sketches import NEWEST_ITEMS, greatest_is_one
 from ralm.seed_lists import SeedLists
 from ralm.sketch import SKETCH_CAPACITY, SketchTable, hashes_of
 
-NEWEST_ITEMS = 20
-"""A user's items that are compared with an item; all of them gain nothing."""
 _CHUNK = 1 << 23
 """Numbers in one dense intermediate array: 32 MiB of float32."""
 
@@ -69,10 +68,3 @@ class Neighbours:
         ones = np.ones(len(newest.items), np.float32)
         clicked = csr_array((ones, newest.items, newest.start), (len(users), similar.shape[0]))
         return greatest_is_one((clicked @ similar).toarray(), ~seen)
-
-
-def greatest_is_one(near: np.ndarray, allowed: np.ndarray) -> Floats:
-    """Rows divided by their greatest allowed value, float32[R, L]; rows without one stay."""
-    greatest = np.where(allowed, near, 0.0).max(axis=1, initial=0.0, keepdims=True)
-    scaled: Floats = (near / np.where(greatest > 0, greatest, 1.0)).astype(np.float32)
-    return scaled

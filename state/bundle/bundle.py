@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from ralm.encoders.encoder import TableEncoder
+from ralm.encoders.encoder import EncoderPart, TableEncoder
 from ralm.scoring import COUNTED, ScoreForm
 from state.atomic_file import file_sha256
 from state.bundle.arrays import MOST, check_ascending, check_numbers, check_regular, check_starts, mapped
@@ -50,6 +50,7 @@ from state.bundle.manifest import (
     read_manifest,
     unreadable,
 )
+from state.bundle.profile_fields import ProfileFields
 from state.bundle.vectors import UserSums, UserVectors
 from state.bundle.weights import finite, form_of, parts_of
 
@@ -69,7 +70,7 @@ class Bundle:
         items: what is known of items.
         encoder: makes vectors of further histories and profiles; None where it is not inductive.
         sums: what the users' vectors were made from; None where the encoder is not inductive.
-        fields: the values of each profile field in the order of their codes.
+        fields: the profile fields, and what their values are coded as.
     """
 
     path: Path
@@ -80,7 +81,12 @@ class Bundle:
     items: BundleItems
     encoder: TableEncoder | None
     sums: UserSums | None
-    fields: Mapping[str, Any]
+    fields: ProfileFields
+
+    @property
+    def is_profiled(self) -> bool:
+        """Whether a user's profile moves its vector."""
+        return self.sums is not None and self.sums.profiles.shape[1] > 0
 
     @classmethod
     def open(cls, path: Path, *, verify: bool = True) -> Self:
@@ -117,9 +123,10 @@ class Bundle:
             msg = f"{path / 'weights.safetensors'} does not fit: {str(error)[:200]}. {AGAIN}"
             raise BundleError(msg) from error
         encoder = TableEncoder(parts) if parts else None
+        fields = _fields(path / "fields.json", parts)
         if verify:
             _check_values(path, head, users, items, sums)
-        return cls(path, head.version, manifest, form, users, items, encoder, sums, _fields(path / "fields.json"))
+        return cls(path, head.version, manifest, form, users, items, encoder, sums, fields)
 
     def towers(self) -> dict[str, NDArray[np.float32]]:
         """All tensors of both towers (``user_tower.NAME``, ``lookalike.NAME``); none without the paper's encoder.
@@ -210,12 +217,10 @@ def _check_values(path: Path, head: Head, users: UserVectors, items: BundleItems
         raise BundleError(msg)
 
 
-def _fields(file: Path) -> Mapping[str, Any]:
+def _fields(file: Path, parts: tuple[EncoderPart, ...]) -> ProfileFields:
     try:
-        fields = json.loads(file.read_bytes())
-        if not isinstance(fields, dict):
-            msg = "it is no JSON object"
-            raise TypeError(msg)
+        fields = ProfileFields.of_json(json.loads(file.read_bytes()))
+        fields.check(parts)
     except (ValueError, TypeError, RecursionError) as error:
         msg = f"{file} cannot be read ({type(error).__name__}: {str(error)[:200]}). {AGAIN}"
         raise BundleError(msg) from error

@@ -28,7 +28,7 @@ INDUCTIVE: Final = ("history.npy", "history_start.npy", "profiles.npy", "sums.np
 """The files of a bundle whose encoder is inductive, besides."""
 TOWERS: Final = ("towers.safetensors",)
 """The file of a bundle of the paper's encoder, besides."""
-NOT_SCORED: Final = ("fields.json", "title_start.npy", "titles.npy")
+NOT_SCORED: Final = ("title_start.npy", "titles.npy")
 """Files on which no score depends."""
 AGAIN: Final = "Train again (`ralm train`), or copy the bundle again as a whole."
 _MOST_BYTES = 16 << 20

@@ -65,11 +65,15 @@ class UserSums:
 
     def take(self, rows: NDArray[np.int64]) -> "UserSums":
         """Those of some users, in their order."""
-        first = self.history_start.astype(np.int64)
-        counts = np.diff(first)[rows]
+        history, start = self.histories(rows)
+        return UserSums(self.sums[rows], self.profiles[rows], history, start.astype(np.uint64))
+
+    def histories(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """The items of some users, int64[m], one after another, and where each user's begin, int64[m + 1]."""
+        first = self.history_start[rows].astype(np.int64)
+        counts = self.history_start[rows + 1].astype(np.int64) - first
         start = np.concatenate([[0], np.cumsum(counts)])
-        place = np.repeat(first[:-1][rows] - start[:-1], counts) + np.arange(start[-1])
-        return UserSums(self.sums[rows], self.profiles[rows], self.history[place], start.astype(np.uint64))
+        return self.history[np.repeat(first - start[:-1], counts) + np.arange(start[-1])], start
 
     def history_of(self, row: int) -> NDArray[np.int32]:
         """The items of one user, the newest first."""

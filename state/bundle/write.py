@@ -13,7 +13,7 @@ from safetensors.numpy import save
 
 from ralm.encoders.encoder import EncoderPart
 from ralm.scoring import ScoreForm
-from state.atomic_file import file_sha256, sync, unused_name
+from state.atomic_file import file_sha256, remove_left_behind, sync, unused_name, unused_names
 from state.bundle.bundle import version_of
 from state.bundle.items import joined_titles
 from state.bundle.manifest import BUNDLE_FORMAT, MANIFEST, BundleError
@@ -71,6 +71,7 @@ def write_bundle(path: Path, content: BundleContent, details: Mapping[str, Any])
         msg = "a user's vector is not finite: training has diverged; try a smaller learning rate"
         raise BundleError(msg)
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_left_behind(path.parent, unused_names(path))
     work = unused_name(path)
     work.mkdir()
     try:

@@ -12,6 +12,7 @@ class Changes:
 
     Attributes:
         evicted: items whose seeds, record and centroids go; marked until their tombstones are ``acked``.
+        moved: items of which all goes, and no mark stays: they are in another store.
         withdrawn: items whose centroids go, and nothing else; marked likewise.
         acked: items evicted or withdrawn earlier, whose tombstones have been delivered.
         windows: clicks of open windows, of each touched item.
@@ -22,6 +23,7 @@ class Changes:
     """
 
     evicted: list[str] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
     withdrawn: list[str] = field(default_factory=list)
     acked: list[str] = field(default_factory=list)
     windows: list[tuple[str, WindowClicks]] = field(default_factory=list)

@@ -49,6 +49,8 @@ _RECORD_2 = struct.Struct("<qq")
 _CANDIDATE = struct.Struct("<qq")
 _CANDIDATE_2 = struct.Struct("<qqq")
 _HEAD = struct.Struct("<qqq")
+_WINDOW_KEY = struct.Struct(">QQQ")
+_FIRST = struct.Struct("<q")
 _TAILS = {b"I": 0, b"B": 0, b"H": 0, b"P": 8, b"D": 8, b"O": 24, b"C": 0, b"L": 0, b"T": 0}
 """Bytes of a key after the item."""
 
@@ -90,6 +92,23 @@ class TopicMark(NamedTuple):
 NO_MARK = TopicMark()
 
 
+class SentMessage(NamedTuple):
+    """A message of the centroids topic that was there, by which the topic is known again.
+
+    Attributes:
+        partition: where it lies.
+        offset: its offset, -1 before the first.
+        time: its time, ms since the epoch.
+    """
+
+    partition: int = 0
+    offset: int = -1
+    time: int = 0
+
+
+NOTHING_SENT = SentMessage()
+
+
 @dataclass(frozen=True)
 class StoreMeta:
     """What a store knows of itself.
@@ -111,6 +130,7 @@ class StoreMeta:
         clicks_mark: by what the clicks topic is known again.
         candidates_mark: the same of the candidates topic.
         centroids_id: id of the topic to which the centroids went; empty where the broker gives none.
+        centroids_sent: one of its messages, where the broker gives no id.
     """
 
     topic: str
@@ -128,6 +148,7 @@ class StoreMeta:
     clicks_mark: TopicMark = NO_MARK
     candidates_mark: TopicMark = NO_MARK
     centroids_id: str = ""
+    centroids_sent: SentMessage = NOTHING_SENT
 
 
 @dataclass(frozen=True)
@@ -137,8 +158,8 @@ class ItemRecord:
     Attributes:
         last_click: event time of its last click, ms.
         seeds: its seeds at the last merge.
-        emitted: the least window end that its next message may say, ms: that of its last centroids, or 1 ms after that
-            of its last tombstone; 0 before the first.
+        emitted: the least window end that its next message may say, ms: that as of which it was last clustered, or 1 ms
+            after that of its last tombstone; 0 before the first.
         withdrawn: whether it is served no more, since it is retired, expired, not listed or idle.
         unsure: whether the centroids topic may hold some of it that this store does not know of.
     """
@@ -201,7 +222,7 @@ def delta_key(item: str, epoch: int) -> bytes:
 
 def window_key(item: str, closes: int, window: int, epoch: int) -> bytes:
     """The key of an open window's clicks of an epoch."""
-    return item_key(b"O", item) + b"".join(number.to_bytes(8, "big") for number in (closes, window, epoch))
+    return item_key(b"O", item) + _WINDOW_KEY.pack(closes, window, epoch)
 
 
 def piece_key(item: str, generation: int, number: int) -> bytes:
@@ -245,7 +266,7 @@ def decode_meta(path: Path, value: bytes) -> StoreMeta:
         written = found["format"]
         if type(written) is not int:
             raise TypeError
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise _damaged_meta(path, value) from None
     if written not in (MIGRATED_FORMAT, STATE_FORMAT):
         raise StoreError(refusal_of_format(f"the store in {path}", written))
@@ -255,6 +276,7 @@ def decode_meta(path: Path, value: bytes) -> StoreMeta:
             found |= {"format": STATE_FORMAT, **at}
         found |= {"manifest": ManifestFingerprint(*found["manifest"]), "older_versions": tuple(found["older_versions"])}
         found |= {name: TopicMark._make(found[name]) for name in ("clicks_mark", "candidates_mark") if name in found}
+        found |= {"centroids_sent": SentMessage(*found.get("centroids_sent", NOTHING_SENT))}
         meta = StoreMeta(**found)
     except (KeyError, TypeError):
         raise _damaged_meta(path, value) from None
@@ -265,11 +287,11 @@ def decode_meta(path: Path, value: bytes) -> StoreMeta:
 
 def _is_sound(meta: StoreMeta) -> bool:
     """Whether everything in it is of its type and within its bounds."""
-    marks = (meta.clicks_mark, meta.candidates_mark)
-    numbers = (meta.partition, meta.position, meta.candidates, meta.epoch, *meta.manifest)
-    lower = (meta.resume, meta.resume_candidates, *(mark.offset for mark in marks))
+    marks, sent = (meta.clicks_mark, meta.candidates_mark), meta.centroids_sent
+    numbers = (meta.partition, meta.position, meta.candidates, meta.epoch, *meta.manifest, sent.partition)
+    lower = (meta.resume, meta.resume_candidates, sent.offset, *(mark.offset for mark in marks))
     texts = (meta.topic, meta.model_version, *meta.older_versions, meta.centroids_id, *(m.topic_id for m in marks))
-    if any(type(n) is not int for n in (*numbers, *lower, *(mark.time for mark in marks))):
+    if any(type(n) is not int for n in (*numbers, *lower, sent.time, *(mark.time for mark in marks))):
         return False
     if (
         type(meta.replaces) is not bool
@@ -397,7 +419,7 @@ def decode_seeds(value: bytes, item: str) -> SeedSet:
 
 def encode_window(clicks: WindowClicks) -> bytes:
     """The value of ``O``."""
-    return struct.pack("<q", clicks.first) + encode_seeds(clicks.seeds)
+    return _FIRST.pack(clicks.first) + encode_seeds(clicks.seeds)
 
 
 def decode_window(key: StoreKey, value: bytes) -> WindowClicks:

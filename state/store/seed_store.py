@@ -201,7 +201,7 @@ class SeedStore:
         batch.put(META_KEY, encode_meta(changed))
         self._store.write(batch, self._synced)
         self.meta, self.work = changed, self.work if work is None else work
-        self._evicted += len(changes.evicted)
+        self._evicted += len(changes.evicted) + len(changes.moved)
         if self._evicted >= _FLUSH_AFTER:
             self._evicted = 0
             self._store.flush()
@@ -332,20 +332,25 @@ class SeedStore:
 
     def _delete(self, batch: WriteBatch, changes: Changes) -> None:
         """What goes, before anything is put: what is new of an item stays."""
-        for item in changes.acked:
+        gone = [*changes.evicted, *changes.moved]
+        for item in (*changes.acked, *changes.moved):
             batch.delete(item_key(b"T", item))
-        for item in changes.evicted:
-            for kind in (b"O", b"D"):
-                for key, _ in self._store.scan(item_key(kind, item)):
-                    batch.delete(key)
-            self._bases.delete(item, batch)
-            batch.delete(item_key(b"I", item))
-        for item in (*changes.evicted, *changes.withdrawn):
+        for item in gone:
+            self._delete_seeds(batch, item)
+        for item in (*gone, *changes.withdrawn):
             batch.delete(item_key(b"C", item))
+        for item in (*changes.evicted, *changes.withdrawn):
             batch.put(item_key(b"T", item), b"")
         for item, entry in changes.candidates.items():
             if entry is None:
                 batch.delete(item_key(b"L", item))
+
+    def _delete_seeds(self, batch: WriteBatch, item: str) -> None:
+        for kind in (b"O", b"D"):
+            for key, _ in self._store.scan(item_key(kind, item)):
+                batch.delete(key)
+        self._bases.delete(item, batch)
+        batch.delete(item_key(b"I", item))
 
     def _deltas(self, item: str) -> dict[bytes, SeedSet]:
         """The deltas by key; read before the base, so that a merge between the two reads loses nothing."""

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 from rocksdict import AccessType, DBRecoveryMode, Rdict
 
+from state.atomic_file import remove_left_behind
 from state.store.layout import META_KEY, StoreError
 from state.store.open_watchdog import open_watched
 from state.store.rocks import cannot_open, holds_data, in_words, make_options
@@ -18,6 +19,7 @@ from state.store.rocks import cannot_open, holds_data, in_words, make_options
 _DATA = ("*.sst", "*.log", "MANIFEST-*", "CURRENT")
 _TRIES = 10
 _WAIT_S = 0.1
+_SCRATCH = "ralm-snapshot-"
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (a fallback, in which a folder with an unused name is made)
 
 
@@ -106,7 +108,8 @@ def _scratch(path: Path) -> TemporaryDirectory[str]:
     # shared memory or the state directory, in which no flow minds a folder of another name.
     for folder in (None, _SHARED_MEMORY, path.parent.parent):
         try:
-            made = TemporaryDirectory(prefix="ralm-snapshot-", dir=folder)
+            made = TemporaryDirectory(prefix=_SCRATCH, dir=folder)
+            remove_left_behind(Path(made.name).parent, f"{_SCRATCH}*")
         except OSError as error:
             refusals.append(str(error))
             continue

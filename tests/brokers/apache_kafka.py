@@ -22,6 +22,7 @@ from confluent_kafka.admin import AdminClient
 from flows.support.child_process import ChildProcess
 from flows.support.errors import RalmError
 
+from .access_lists import ADMIN, AccessLists
 from .kafka_jars import bring_jars, find_java
 
 HOST = "127.0.0.1"
@@ -32,7 +33,6 @@ _LOOK_AGAIN_S = 0.05
 _PORT_TRIES = 3
 _JVM = (
     "-Xms128m",
-    "-Xmx512m",
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
 )  # the quick compiler: it lives for minutes
@@ -86,15 +86,19 @@ class ApacheKafka:
 
     Args:
         data_dir: where it keeps its data, its settings and its log ``broker.log``.
+        doors: who is let in, and by what; None lets in everyone, who may do everything.
+        heap_mb: the most memory for its objects, MiB.
 
     Attributes:
         data_dir: as given.
         port: its port; 0 until it was started.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, doors: AccessLists | None = None, heap_mb: int = 512) -> None:
         self.data_dir = data_dir
         self.port = 0
+        self._doors = doors
+        self._heap = f"-Xmx{heap_mb}m"
         self._process: ChildProcess | None = None
 
     def __enter__(self) -> Self:
@@ -127,7 +131,7 @@ class ApacheKafka:
             KafkaUnavailableError: when there is no Java, or the jars cannot be brought.
             RalmError: when it does not come up; shows the end of its log.
         """
-        java = [find_java(), *_JVM, f"-Dlog4j2.configurationFile={self.data_dir / 'log4j2.properties'}"]
+        java = [find_java(), *_JVM, self._heap, f"-Dlog4j2.configurationFile={self.data_dir / 'log4j2.properties'}"]
         java += ["-cp", f"{bring_jars()}/*"]
         if self.port:
             return self._run(java)
@@ -181,6 +185,7 @@ class ApacheKafka:
         self.port, controller_port = free_ports(2)
         data = self.data_dir / "data"
         text = _PROPERTIES.format(host=HOST, port=self.port, controller_port=controller_port, data=data)
+        text += "" if self._doors is None else self._doors.properties()
         properties = self.data_dir / "server.properties"
         properties.write_text(text, encoding="utf-8")
         (self.data_dir / "log4j2.properties").write_text(_LOGGING, encoding="utf-8")
@@ -209,6 +214,7 @@ class ApacheKafka:
 
     def _wait(self, process: ChildProcess) -> None:
         quiet: dict[str, Any] = {"log_level": 0, "error_cb": lambda _: None, "reconnect.backoff.max.ms": 200}
+        quiet |= {} if self._doors is None else self._doors.login(ADMIN)
         admin = AdminClient({"bootstrap.servers": self.bootstrap_servers, **quiet})
         deadline = time.monotonic() + _START_TIMEOUT_S
         while time.monotonic() < deadline:

@@ -5,7 +5,8 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 from .kafka_jars import KafkaUnavailableError, bring_jars, check_kafka, kafka_version
 
@@ -97,6 +98,22 @@ class Report:
     choice: Choice
     shared: int = 0
     short_form: int = 0
+
+    def fields(self) -> dict[str, Any]:
+        """What another process makes it again of (``of_fields``)."""
+        return asdict(self)
+
+    @classmethod
+    def of_fields(cls, fields: dict[str, Any]) -> Self:
+        """The report whose ``fields`` these are."""
+        return cls(**{**fields, "choice": Choice(**fields["choice"])})
+
+    def add(self, other: "Report") -> None:
+        """Add the tests of another process; where it had a broker it says which."""
+        if other.shared:
+            self.choice = other.choice
+        self.shared += other.shared
+        self.short_form += other.short_form
 
     def title(self) -> str:
         """The line that nobody may overlook."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from brokers import choice, kafka_jars
-from brokers.choice import CLUSTER, EMBEDDED, KAFKA, BadChoiceError, Report, choose, settle
+from brokers.choice import CLUSTER, EMBEDDED, KAFKA, BadChoiceError, Choice, Report, choose, settle
 from brokers.kafka_jars import KafkaUnavailableError, kafka_version
 
 
@@ -99,6 +99,14 @@ def test_jars_that_do_not_come_are_a_reason_unless_kafka_was_forced(
     with pytest.raises(KafkaUnavailableError, match="no route"):
         settle(chosen(path, RALM_TEST_BROKER="kafka"))
     assert list(tmp_path.glob("jars*")) == []
+
+
+def test_the_reports_of_several_processes_are_one() -> None:
+    kafka, fallen_back = Choice(KAFKA, "Apache Kafka 4.4.0"), Choice(EMBEDDED, "the EMBEDDED BROKER ONLY", "no jars")
+    report = Report(kafka)
+    for made in (Report(kafka), Report(fallen_back, 3, 1), Report(fallen_back, 4)):
+        report.add(Report.of_fields(made.fields()))
+    assert report == Report(fallen_back, 7, 1)
 
 
 def test_jars_count_only_when_they_are_of_this_very_pom(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ _TIMEOUT_S = 30.0
 _LOOK_AGAIN_S = 0.02
 
 
-def wait_for_topics(servers: str, names: Collection[str]) -> None:
+def wait_for_topics(servers: str, names: Collection[str], **login: str) -> None:
     """Wait until every partition of the topics has a leader.
 
     A broker confirms a new topic before its own metadata has it, and a client that asks in between is answered that
     there is none.
     """
-    admin = AdminClient({"bootstrap.servers": servers})
+    admin = AdminClient({"bootstrap.servers": servers, **login})
     deadline = time.monotonic() + _TIMEOUT_S
     while missing := _without_leader(admin, names):
         assert time.monotonic() < deadline, f"after {_TIMEOUT_S:g} s {servers} has no leader for {missing}"

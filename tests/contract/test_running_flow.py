@@ -40,7 +40,7 @@ def example(name: str, **changes: Any) -> dict[str, Any]:
 
 
 def test_what_is_sent_and_received_is_as_the_contract_says(client: Any, flow: Callable[..., Any]) -> None:
-    running = flow(cloudevents="true", cloudevents_source=SOURCE)
+    running = flow(cloudevents="true", cloudevents_source=SOURCE, sketches="true", neighbours="1")
     running.start()
     now = int(time.time() * 1000)
     client.send("candidates", "tea", example("candidate", item_id="tea"))

@@ -100,14 +100,15 @@ def wrong_centroids(
         members = [vectors[user] for user in seeds if user in vectors]
         if len(members) < min_seeds:
             continue
-        problem = _wrong(journal.last.get(item), seeds, np.array(members, np.float64))
+        problem = wrong_emission(journal.last.get(item), seeds, np.array(members, np.float64))
         if problem:
             wrong.append(f"item {item[:20]!r}: {problem}")
     unknown = journal.last.keys() - oracle.seed_sets().keys()
     return wrong + [f"item {item[:20]!r} has centroids and no clicks" for item in sorted(unknown)]
 
 
-def _wrong(last: Emission | None, seeds: Seeds, members: NDArray[np.float64]) -> str:
+def wrong_emission(last: Emission | None, seeds: Seeds, members: NDArray[np.float64]) -> str:
+    """What is wrong with an item's last centroids, which must be of its final seeds; empty if nothing is."""
     if last is None:
         return f"{len(seeds)} seeds and no centroids"
     before = sum(time < last.window_end for time in seeds.values())
@@ -195,8 +196,9 @@ def _differences(answers: list[dict[str, Any]], journal: Journal) -> Iterator[st
 
 
 def _made_once(journal: Journal, item: dict[str, Any]) -> bool:
+    """Whether all centroids of the item that say this window's end are the same in what a score follows from."""
     made = journal.emissions.get((item["item_id"], item["window_end"]), [])
-    return len({emission.means.tobytes() for emission in made}) <= 1
+    return len({(each.means.tobytes(), each.counts.tobytes(), each.seeds) for each in made}) <= 1
 
 
 def wrong_dead_letters(journal: Journal, allowed: Collection[Place]) -> list[str]:

@@ -17,7 +17,7 @@ EXPECT = "expect"
 DELIVERY_TIMEOUT_MS = 300_000
 
 
-def _bad_messages() -> list[tuple[str, str | None, bytes | None, str]]:
+def bad_messages() -> list[tuple[str, str | None, bytes | None, str]]:
     """Topic, key, value and the reason for which each is refused."""
     click = {"user_id": "user-1", "item_id": "bad", "ts": 1_764_000_000_000}
     return [
@@ -54,7 +54,7 @@ class Traffic:
     prefix: str
     rng: Random
     shift: int = 0
-    delivered: dict[str, int] = field(default_factory=lambda: {"clicks": 0, "requests": 0})
+    delivered: dict[str, int] = field(default_factory=lambda: {"clicks": 0, "requests": 0, "candidates": 0})
     sent: int = 0
     requests: int = 0
 
@@ -70,7 +70,7 @@ class Traffic:
             "error_cb": lambda _: None,
         }
         self._producer = Producer(config)
-        self._bad = _bad_messages()
+        self._bad = bad_messages()
         self._failures: list[str] = []
         self._recent: list[tuple[str, Any]] = []
 

@@ -23,6 +23,7 @@ _LOOK_AGAIN_S = 0.1
 class Emission:
     """Centroids as they were emitted: means float64[k, h], counts int64[k], the global embedding float64[h]."""
 
+    version: str
     item: str
     window_end: int
     seeds: int
@@ -50,6 +51,7 @@ class Journal:
         requests: good requests by their identifier: the broker's time, ms, and the decoded value.
         emissions: all centroids of each item, in the order of the topic.
         last: the last centroids of each item.
+        held: keys of the centroids topic whose last message is no tombstone: what compaction cannot drop.
         answers: all answers to each request.
         dead: reason of each dead letter, by the place of the original.
         values: key and value of the original of each dead letter.
@@ -63,6 +65,7 @@ class Journal:
     requests: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
     emissions: dict[tuple[str, int], list[Emission]] = field(default_factory=dict)
     last: dict[str, Emission] = field(default_factory=dict)
+    held: set[bytes] = field(default_factory=set)
     answers: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     dead: dict[Place, str] = field(default_factory=dict)
     values: dict[Place, tuple[bytes | None, bytes | None]] = field(default_factory=dict)
@@ -79,9 +82,15 @@ class Journal:
                 "error_cb": lambda _: None,
             }
         )
+        self._next: dict[tuple[str, int], int] = {}
+        self.look_for_partitions()
+
+    def look_for_partitions(self) -> None:
+        """Follow every partition that there is now, also those that were added."""
         known = self._consumer.list_topics(timeout=15).topics
-        self._parts = [TopicPartition(self.prefix + t, p, 0) for t in TOPICS for p in known[self.prefix + t].partitions]
-        self._next = {(part.topic, part.partition): 0 for part in self._parts}
+        found = [(self.prefix + t, p) for t in TOPICS for p in known[self.prefix + t].partitions]
+        self._next = {part: self._next.get(part, 0) for part in found}
+        self._parts = [TopicPartition(*part, offset) for part, offset in self._next.items()]
         self._consumer.assign(self._parts)
 
     def close(self) -> None:
@@ -144,13 +153,17 @@ class Journal:
             self._dead_letter(message, {name: bytes(value).decode() for name, value in headers.items()})
 
     def _centroids(self, message: Message) -> None:
-        item = (message.key() or b"").decode().partition("/")[2]
-        value = message.value()
+        key, value = bytes(message.key() or b""), message.value()
+        version, _, item = key.decode().partition("/")
         if value is None:
-            self.last.pop(item, None)
+            self.held.discard(key)
+            if item in self.last and self.last[item].version == version:
+                del self.last[item]
             return
+        self.held.add(key)
         told = msgspec.msgpack.decode(value)
         emission = Emission(
+            version,
             told["item_id"],
             told["window_end"],
             told["seeds"],

@@ -1,5 +1,6 @@
 """The checks find what is wrong, and nothing where all is right."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def journal() -> Journal:
     """What a good flow has made of the oracle's clicks and one request."""
     made = Journal.__new__(Journal)  # without a broker
     mean = np.mean([*VECTORS.values()], axis=0, keepdims=True).astype(np.float64)
-    emission = Emission("item", 1000, 3, np.array([3]), mean, mean[0])
+    emission = Emission("v", "item", 1000, 3, np.array([3]), mean, mean[0])
     made.last = {"item": emission}
     made.emissions = {("item", 1000): [emission]}
     made.requests = {"r0": (5000, {"request_id": "r0", "user_id": "a"})}
@@ -99,7 +100,9 @@ def test_a_store_that_is_behind_is_found(oracle: Oracle) -> None:
 )
 def test_wrong_centroids_are_found(oracle: Oracle, journal: Journal, change: dict[str, Any]) -> None:
     good = journal.last["item"]
-    usual = {name: getattr(good, name) for name in ("item", "window_end", "seeds", "counts", "means", "embedding")}
+    usual = {
+        name: getattr(good, name) for name in ("version", "item", "window_end", "seeds", "counts", "means", "embedding")
+    }
     journal.last["item"] = Emission(**(usual | change))
     assert len(wrong_centroids(journal, oracle, VECTORS, 2)) == 1
 
@@ -139,6 +142,17 @@ def test_answers_that_differ_are_found(journal: Journal) -> None:
     first = journal.answers["r0"][0]
     journal.answers["r0"].append(first | {"scores": [first["scores"][0] | {"score": 0.7}]})
     assert len(answers(journal)) == 1
+
+
+@pytest.mark.parametrize("change", [{"seeds": 4}, {"counts": np.array([4])}, {"means": np.array([[0.5, 0.1]])}])
+def test_answers_may_differ_where_the_window_was_clustered_again_with_more_clicks(
+    journal: Journal, change: dict[str, Any]
+) -> None:
+    first = journal.answers["r0"][0]
+    journal.answers["r0"].append(first | {"scores": [first["scores"][0] | {"score": 0.7}]})
+    made = journal.emissions["item", 1000]
+    made.append(replace(made[0], **change))
+    assert not answers(journal)
 
 
 def test_wrong_dead_letters_are_found(journal: Journal) -> None:

@@ -1,8 +1,11 @@
 """``python -m tests.fuzz --inputs 1000000 --rng-seed 1``: the long form; exits with 1 if anything crashed or hung."""
 
 import ast
+import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import click
 from flows.support.progress import bars
 
 from .catalogue import TARGETS
+from .guided import WITHOUT
 from .runner import SLOW_S, Crash, Result, made, run_target
 from .target import Target
 
@@ -24,6 +28,7 @@ KEPT = Path(".ralm/fuzz")
 @click.option("--number", type=click.IntRange(0), help="only this input of the target, here, with its traceback")
 @click.option("--file", type=click.Path(exists=True, path_type=Path), help="the input kept in this file, likewise")
 @click.option("--kept", type=click.Path(path_type=Path), default=KEPT, show_default=True, help="folder for crashes")
+@click.option("--guided", type=click.IntRange(0), default=0, help="about so many more, led by coverage (needs atheris)")
 @click.option("--slow-s", type=float, default=SLOW_S, show_default=True, help="processor time that an input may take")
 def main(
     inputs: int,
@@ -32,6 +37,7 @@ def main(
     number: int | None,
     file: Path | None,
     kept: Path,
+    guided: int,
     slow_s: float,
 ) -> None:
     """Try inputs on the decoders, the codecs and the settings; keep each that crashes or hangs."""
@@ -57,7 +63,33 @@ def main(
     for crash in whole.crashes:
         click.echo(keep(crash, TARGETS[crash.target], rng_seed, kept), err=True)
     click.echo(_line(whole, counts, time.monotonic() - began))
-    sys.exit(1 if whole.crashes else 0)
+    found = guided and _led_by_coverage(chosen, rng_seed, guided, kept)
+    sys.exit(1 if whole.crashes or found else 0)
+
+
+def _led_by_coverage(chosen: Sequence[Target], rng_seed: int, inputs: int, kept: Path) -> bool:
+    """Try more inputs, target by target; whether one crashed."""
+    if find_spec("atheris") is None:
+        click.echo("none led by coverage: atheris is not there (pip install '.[fuzz]')")
+        return False
+    chosen = [target for target in chosen if target.name not in WITHOUT]
+    whole = sum(target.share for target in chosen)
+    crashed, done = [], 0
+    with bars() as shown:
+        task = shown.add_task("led by coverage", total=len(chosen))
+        for target in chosen:
+            runs = max(1, round(inputs * target.share / whole))
+            command = [sys.executable, "-m", "tests.fuzz.guided", "--target", target.name, "--inputs", str(runs)]
+            command += ["--rng-seed", str(rng_seed), "--kept", str(kept)]
+            ended = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+            if ended.returncode:
+                crashed.append(target.name)
+                click.echo(f"{target.name}: {ended.stderr[-3000:]}", err=True)
+            else:
+                done += runs
+            shown.advance(task)
+    click.echo(f"led by coverage {done}; crashed {' '.join(crashed) or 'none'}")
+    return bool(crashed)
 
 
 def _line(whole: Result, counts: dict[str, int], seconds: float) -> str:

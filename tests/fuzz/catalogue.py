@@ -4,9 +4,11 @@ from . import (
     batch_targets,
     bundle_targets,
     message_targets,
+    note_targets,
     setting_targets,
     store_targets,
     table_targets,
+    wire_targets,
     work_targets,
 )
 from .target import Target
@@ -21,6 +23,8 @@ TARGETS: dict[str, Target] = {
         work_targets,
         store_targets,
         table_targets,
+        note_targets,
+        wire_targets,
     )
     for target in module.TARGETS
 }

@@ -46,6 +46,8 @@ def request_bytes(rng: Random) -> bytes:
         pairs.append(("candidates", rng.choice((asked, b"null"))))
     if rng.random() < 0.5:
         pairs.append(("top_k", str(rng.choice((1, 5, 2**31 - 1))).encode()))
+    if rng.random() < 0.4:
+        pairs.append(("profile", _profile(rng)))
     return near_json(rng, pairs)
 
 
@@ -75,6 +77,7 @@ def centroids_bytes(rng: Random) -> bytes:
         "h": h,
         "centroids": data[: 4 * k * h],
         "global": data[4 * k * h :],
+        "sketch": _sketch(rng),
     }
     if rng.random() < 0.5:
         name = rng.choice(list(found))
@@ -110,6 +113,20 @@ def time(rng: Random) -> bytes:
     return str(rng.choice(likely) if rng.random() < 0.9 else number(rng)).encode()
 
 
+def _profile(rng: Random) -> bytes:
+    """A profile as JSON: texts, numbers and lists, and what may not be one."""
+    values = (quoted(rng), b"7", b"2.50", b"1e22", b"null", b'["a",1]', b"[]", b"true", b"{}", b"1e999", b"9" * 30)
+    count = rng.choice((0, 1, 2, 3, 3, 257))
+    return b"{" + b",".join(b"%s:%s" % (quoted(rng), rng.choice(values)) for _ in range(count)) + b"}"
+
+
+def _sketch(rng: Random) -> bytes:
+    """A sketch, or what is none: too long, unsorted, with a part of a hash at its end."""
+    hashes = [rng.randrange(2**32) for _ in range(rng.choice((0, 0, 1, 5, 127, 128, 129, 200)))]
+    hashes = sorted(hashes) if rng.random() < 0.8 else hashes
+    return struct.pack(f"<{len(hashes)}I", *hashes) + (rng.randbytes(1) if rng.random() < 0.05 else b"")
+
+
 def _in_64_bits(found: int) -> int:
     return min(max(found, -(2**63)), 2**64 - 1)
 
@@ -134,6 +151,8 @@ def _request_holds(request: Request) -> None:
     assert all(_is_identifier(found) for found in (request.request_id, request.user_id, *(request.candidates or ())))
     assert 0 <= request.ts <= MAX_TIME
     assert request.top_k is None or 1 <= request.top_k < 2**31
+    assert request.profile is None or len(request.profile) <= 256
+    assert all(type(value) is str and value for value in (request.profile or {}).values())
 
 
 def _scores_hold(scores: Scores) -> None:
@@ -147,6 +166,8 @@ def _centroids_hold(message: Centroids) -> None:
     assert len(message.counts) == message.k >= 1
     assert min(message.counts) >= 0
     assert np.isfinite(message.centroids_array()).all()
+    assert len(message.sketch_array()) <= min(128, message.seeds)
+    assert (np.diff(message.sketch_array().astype(np.int64)) > 0).all()
     assert 0 <= message.window_end <= MAX_TIME
 
 

@@ -1,5 +1,7 @@
 """Files that people bring: CSV tables, data.toml, and JSON lines to be replayed: read, or refused in words."""
 
+import gzip
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,7 @@ from flows.offline.datasets.layout import Dataset, load, save
 from flows.support.errors import ConfigError, RalmError
 
 from .message_targets import click_bytes, request_bytes
-from .mutation import TEXTS, mutated, number, text
+from .mutation import TEXTS, fields, mutated, number, text, value
 from .target import Check, Target, said
 
 NOW = 1_764_000_000_000
@@ -48,6 +50,9 @@ _DESCRIPTIONS = (
     '[files]\nusers = "."',
     '[kinds]\nage = "multivalent"',
     'separator = ";"',
+    'encoding = "cp1252"',
+    'encoding = "utf-7"',
+    'encoding = "idna"',
     "\x00",
 )
 
@@ -62,7 +67,34 @@ def tables(rng: Random) -> dict[str, bytes]:
     if rng.random() < 0.5:
         described = rng.choice(_DESCRIPTIONS).encode()
         found[DESCRIPTION] = mutated(rng, described) if rng.random() < 0.3 else described
+    for name in [name for name in found if name.endswith("csv") and rng.random() < 0.25]:
+        content = found.pop(name)
+        kind = rng.random()
+        stem = name.removesuffix(".csv")
+        if kind < 0.3:
+            content = gzip.compress(content, mtime=0)
+            found[f"{name}.gz"] = mutated(rng, content) if rng.random() < 0.3 else content
+        else:
+            found[f"{stem}.{rng.choice(('jsonl', 'ndjson', 'json'))}"] = _objects(rng, name)
     return found
+
+
+def _objects(rng: Random, name: str) -> bytes:
+    """JSON lines, or an array, of what a table has; some values are strange, or lie within others."""
+    names = {"events.csv": ["user_id", "item_id", "timestamp"], "users.csv": ["user_id", "age"]}.get(name, ["item_id"])
+    time, odd = rng.choice(_TIMES[:6]), rng.choice((0.0, 0.0, 0.2))
+    rows = []
+    for row in range(rng.randrange(6)):
+        pairs = [(each, json.dumps(_cell(rng, each, time, odd, row)).encode()) for each in names]
+        if rng.random() < 0.2:
+            pairs.append((rng.choice(("user", "user_id", "tags")), value(rng)))
+        rows.append(
+            fields(rng, pairs)
+            if rng.random() < 0.1
+            else b"{" + b",".join(b'"%s":%s' % (each.encode(), v) for each, v in pairs) + b"}"
+        )
+    content = b"[" + b",".join(rows) + b"]" if name.endswith("n") or rng.random() < 0.2 else b"\n".join(rows)
+    return mutated(rng, content) if rng.random() < 0.3 else content
 
 
 def _table(rng: Random, names: list[str], most: int) -> bytes:
@@ -138,7 +170,7 @@ def _first_description_check() -> Check:
 
 
 def _could_be_read(words: str) -> None:
-    assert not (DESCRIPTION in words and "cannot be read" in words), f"it wrote what it cannot read: {words}"
+    assert f"{DESCRIPTION} cannot be read" not in words, f"it wrote what it cannot read: {words}"
 
 
 def _holds(dataset: Dataset, folder: Path) -> str:

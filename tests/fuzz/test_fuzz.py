@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from flows.messages.rejects import REASONS
 from tests.fuzz.__main__ import keep
 from tests.fuzz.catalogue import TARGETS
+from tests.fuzz.guided import GivenNumbers
 from tests.fuzz.runner import made, run_target
 from tests.fuzz.target import Target
 
@@ -143,3 +144,20 @@ def test_a_crash_is_kept_with_how_to_repeat_it(tmp_path: Path) -> None:
     again = fuzz("--target", "click", "--file", str(file))
     assert again.returncode == 0
     assert again.stdout.startswith(repr(made(broken, 5, 0))[:100])
+
+
+def test_numbers_that_are_given_as_bytes_make_an_input_of_any_target_and_end() -> None:
+    rng = Random(3)
+    for target in TARGETS.values():
+        for length in (0, 3, 400):
+            data = rng.randbytes(length)
+            one = target.make(GivenNumbers(data))
+            assert repr(one) == repr(target.make(GivenNumbers(data)))
+    assert GivenNumbers(b"\xff\xff").random() < 1
+    assert {GivenNumbers(rng.randbytes(40)).choice("abc") for _ in range(50)} == set("abc")
+
+
+def test_without_atheris_it_is_said_and_the_rest_is_done(tmp_path: Path) -> None:
+    done = fuzz("--inputs", "20", "--target", "topic-mark", "--guided", "20", "--kept", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "led by coverage" in done.stdout.splitlines()[-1]

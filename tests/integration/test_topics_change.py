@@ -3,17 +3,22 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
 from brokers.topics import wait_for_topics
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 from scenario import is_final, last_centroids, oracle, send_clicks, send_request, stored
 from waiting import wait_until
 
 from flows.config.flow_process import free_port
+from flows.messages.codec import decode_centroids
+from state.store.seed_store import SeedStore, StoreError
 
 pytestmark = [pytest.mark.broker, pytest.mark.embedded_too]
 
@@ -87,6 +92,100 @@ def test_clicks_made_anew_while_stopped_are_refused_and_then_read_with_all_seeds
     assert running.stop() == [0]
 
 
+def newest_seeds(client: Any) -> dict[str, int]:
+    """Of how many seeds each item's newest centroids are, as a scorer orders them."""
+    found: dict[str, tuple[tuple[int, int], int]] = {}
+    for message in client.read("centroids"):
+        if message.value() is not None:
+            made = decode_centroids(message.value())
+            found[made.item_id] = max(
+                found.get(made.item_id, ((0, 0), 0)), ((made.window_end, made.clicks_offset), made.seeds)
+            )
+    return {item: seeds for item, (_, seeds) in found.items()}
+
+
+def test_clicks_with_fewer_partitions_are_refused_and_then_read_with_all_items_brought_home(
+    client: Any, flow: Callable[..., Any]
+) -> None:
+    old = [click for n in range(12) for click in some_clicks(f"item-{n}", range(20))]
+    new = [click for n in range(6, 18) for click in some_clicks(f"item-{n}", range(10, 25))]
+    running = flow()
+    running.start()
+    send_clicks(client, old)
+    wait_until(lambda: is_final(client, oracle(old, 10**9), least=3))
+    assert running.stop() == [0]
+    assert "what 4 stores know" in running.command("run", "look-alike", "--check").stdout
+    client = make_anew(client, "clicks", "candidates", partitions=2)
+    send_clicks(client, new)
+    looked = running.command("run", "look-alike", "--check")
+    assert looked.returncode == 2
+    (line,) = [line for line in looked.stdout.splitlines() if line.startswith("problem")]
+    assert f"topic {client.prefix}clicks: the topic" in line
+    for said in (line, running.start().wait(120) == 1 and running.log_text()):
+        assert "has 2 partitions, but the state knows 4" in said
+        assert "start once with --rebuild partial: all seed sets are kept" in said
+    assert stored(running.home) == oracle(old, 10**9)
+    running.processes.clear()
+    running.environment["RALM_REBUILD"] = "partial"
+    looked = running.command("run", "look-alike", "--check")
+    assert (looked.returncode, "rebuild is partial: all seed sets are kept" in looked.stdout) == (0, True)
+    running.start()
+    both = oracle(old + new, 10**9)
+    wait_until(lambda: is_final(client, both, least=3))
+    assert running.stop() == [0]
+    assert stored(running.home) == both
+    assert newest_seeds(client) == {item: len(seeds) for item, seeds in both.items()}
+    del running.environment["RALM_REBUILD"]  # it was for once
+    running.start()
+    send_clicks(client, more := some_clicks("item-3", range(50, 60)))
+    wait_until(lambda: is_final(client, oracle(old + new + more, 10**9), least=3))
+    assert running.stop() == [0]
+    assert stored(running.home) == oracle(old + new + more, 10**9)
+
+
+def test_a_store_that_lies_elsewhere_is_rebuilt_if_the_topic_has_all_of_it_else_refused(
+    client: Any, flow: Callable[..., Any]
+) -> None:
+    running, made = flow(), [click for n in range(12) for click in some_clicks(f"item-{n}", range(20))]
+    running.start()
+    send_clicks(client, made)
+    wait_until(lambda: is_final(client, oracle(made, 10**9), least=3))
+    assert running.stop() == [0]
+    store = next(path for path in sorted((running.home / "state" / "seeds").iterdir()) if held(path))
+    store.rename(running.home / "rebuilt")
+    running.start()
+    wait_until(lambda: "a store that is not here is rebuilt" in running.log_text())
+    wait_until(lambda: held(store) == held(running.home / "rebuilt"))
+    assert running.stop() == [0]
+    assert stored(running.home) == oracle(made, 10**9)
+    aside = store.rename(running.home / "elsewhere")
+    admin = AdminClient({"bootstrap.servers": client.servers})
+    place = TopicPartition(f"{client.prefix}clicks", int(store.name), held(aside) // 2)
+    for done in admin.delete_records([place]).values():
+        done.result(20)
+    assert running.start().wait(120) == 1
+    running.processes.clear()
+    said = running.log_text()
+    assert "its store is not in this state directory; the topic has no more than what follows offset" in said
+    assert "Put the partition's store back" in said
+    assert not store.exists()
+    aside.rename(store)
+    running.start()
+    send_clicks(client, more := some_clicks("item-3", range(50, 60)))
+    wait_until(lambda: is_final(client, oracle(made + more, 10**9), least=3))
+    assert running.stop() == [0]
+    assert stored(running.home) == oracle(made + more, 10**9)
+
+
+def held(store: Path) -> int:
+    """The position of a store; 0 of one that is not there yet."""
+    try:
+        with closing(SeedStore.inspect(store)) as opened:
+            return opened.position
+    except StoreError:
+        return 0
+
+
 def test_requests_and_candidates_made_anew_while_stopped_are_read_from_their_beginning(
     client: Any, flow: Callable[..., Any]
 ) -> None:
@@ -114,22 +213,30 @@ def test_requests_and_candidates_made_anew_while_stopped_are_read_from_their_beg
     assert running.stop() == [0]
 
 
-def test_centroids_made_anew_while_stopped_are_sent_again(client: Any, flow: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("others", [0, 40])
+def test_centroids_made_anew_while_stopped_are_sent_again(client: Any, flow: Callable[..., Any], others: int) -> None:
     running, made = flow(), some_clicks("one", range(40)) + some_clicks("two", range(30))
     running.start()
     send_clicks(client, made)
     wait_until(lambda: is_final(client, oracle(made, 10**9), least=3))
     assert running.stop() == [0]
-    client = make_anew(client, "centroids", partitions=3)
+    client = make_anew(client, "centroids", partitions=3 if not others else 4)
+    for number in range(others):  # another flow was sooner
+        client.send("centroids", f"another/{number}", None)
+    client.flush()
+    looked = running.command("run", "look-alike", "--check").stdout
+    assert not others or "every item's centroids are sent again" in looked
     running.start()
     wait_until(lambda: set(last_centroids(client)) == {"one", "two"})
     assert running.stop() == [0]
 
 
-@pytest.mark.parametrize("kind", ["clicks", "centroids"])
-def test_a_topic_made_anew_under_a_flow_ends_it(client: Any, flow: Callable[..., Any], kind: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "kind"), [("look-alike", "clicks"), ("look-alike", "centroids"), ("seeds", "centroids")]
+)
+def test_a_topic_made_anew_under_a_flow_ends_it(client: Any, flow: Callable[..., Any], name: str, kind: str) -> None:
     running, made = flow(), some_clicks("one", range(40))
-    process = running.start()
+    process = running.start(name)
     send_clicks(client, made)
     wait_until(lambda: is_final(client, oracle(made, 10**9), least=3))
     client = make_anew(client, kind)
@@ -138,6 +245,10 @@ def test_a_topic_made_anew_under_a_flow_ends_it(client: Any, flow: Callable[...,
     assert process.wait(60) == 1
     running.processes.clear()
     assert f"the topic {client.prefix}{kind} was made anew while the flow ran" in running.log_text()
+    if kind == "centroids":
+        running.start(name)
+        wait_until(lambda: is_final(client, oracle(made, 10**9), least=3))
+        assert running.stop() == [0]
 
 
 def test_a_flow_says_what_becomes_of_its_topics_and_is_not_ready(client: Any, flow: Callable[..., Any]) -> None:

@@ -58,9 +58,9 @@ def test_how_far_it_is_behind(world: World) -> None:
     ("outcomes", "said"),
     [
         ({}, "the first window has not closed yet, at 1970-01-12T13:50:00Z of event time"),
-        ({"too_few_seeds": 3}, "3 have fewer than min_seeds = 30 seeds"),
-        ({"no_vectors": 2, "too_few_seeds": 1}, "2 have seeds of whom the model knows none"),
-        ({"failed": 1}, "1 could not be clustered: the log says why"),
+        ({"too_few_seeds": 3}, "of 3 clusterings so far 3 had fewer than min_seeds = 30 seeds"),
+        ({"no_vectors": 2, "too_few_seeds": 1}, "2 had seeds of whom the model knows none"),
+        ({"failed": 1}, "1 could not be done (the log says why)"),
         ({"emitted": 4}, "centroids were made and are not in the index"),
     ],
 )
@@ -71,6 +71,35 @@ def test_why_no_item_is_live(world: World, outcomes: dict[str, int], said: str) 
     for outcome, n in outcomes.items():
         world.outcomes.labels(outcome).inc(n)
     assert said in world.report()["items"]["why_none_live"]
+
+
+def test_why_an_item_is_not_served_is_said_as_it_is(world: World) -> None:
+    world.items.labels("0").set(1)
+    world.outcomes.labels("unlisted").inc(1)
+    said = world.report()["items"]["why_none_live"]
+    assert said.endswith("1 had an item that is not served (candidates = listed, and no message lists it)")
+    world.ended.labels("idle").inc()
+    assert world.report()["headline"].endswith("1 had an item that is not served (no click for item_ttl).")
+
+
+def test_a_question_ends_as_one(world: World) -> None:
+    assert world.report()["headline"].endswith("is anything sent to the clicks topic?")
+
+
+def test_a_flow_in_which_nothing_happens_says_why_a_minute_later_and_then_seldom(world: World) -> None:
+    told: list[tuple[str, str]] = []
+    for _ in range(1500):
+        world.clock.now += 1
+        world.health.beat()
+        world.status.tick(lambda words, **more: told.append((words, more["status"])))
+    assert [words for words, _ in told] == ["no window has closed"] * 3
+    assert "no click has come" in told[0][1]
+    world.index_items.set(1)
+    for _ in range(1500):
+        world.clock.now += 1
+        world.health.beat()
+        world.status.tick(lambda words, **more: told.append((words, more["status"])))
+    assert len(told) == 3  # all is well
 
 
 def test_items_that_wait_and_clicks_that_wait_are_why(world: World) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ralm.seed_set import SeedSet, WindowClicks, by_item, fold, merge_all
+from ralm.seed_set import SeedSet, WindowClicks, by_group, by_item, fold, merge_all
 
 CLICKS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 20)), max_size=60)
 CAPACITY = st.integers(1, 12)
@@ -138,6 +138,20 @@ def test_a_batch_of_many_items_is_each_items_own(clicks: list[tuple[int, int, in
         item: oracle([(user, time) for i, user, time in clicks if i == item], capacity)
         for item in {item for item, _, _ in clicks}
     }
+
+
+GROUPS = st.sampled_from([0, 1, 2**16 - 1, 2**16, 2**16 + 1, 2**33, 2**48 + 2**16])
+
+
+@given(st.lists(st.tuples(GROUPS, st.integers(0, 9), st.integers(0, 20)), min_size=1, max_size=60), CAPACITY)
+def test_groups_come_in_order_with_their_first_click(clicks: list[tuple[int, int, int]], capacity: int) -> None:
+    groups, users, times = (np.array(column) for column in zip(*clicks, strict=True))
+    found = list(by_group(groups, users.astype(np.uint64), times, capacity))
+    assert [(group, first) for group, first, _ in found] == sorted(
+        (group, min(time for g, _, time in clicks if g == group)) for group in {group for group, _, _ in clicks}
+    )
+    for group, _, seeds in found:
+        assert as_dict(seeds) == oracle([(user, time) for g, user, time in clicks if g == group], capacity)
 
 
 def test_user_keys_use_all_64_bits() -> None:

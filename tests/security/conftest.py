@@ -1,5 +1,6 @@
 """A broker behind a door, the certificates for it, and the console script as a process."""
 
+import logging
 import os
 import ssl
 import subprocess
@@ -11,9 +12,20 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import structlog
 import trustme
+from brokers.access_lists import ADMIN, AccessLists, Porter, Right
+from brokers.choice import KAFKA, choose
+from brokers.kafka_jars import KafkaUnavailableError, bring_jars, check_kafka
+from brokers.topics import wait_for_topics
+from clients import PlainClient
 from security.secure_broker import SecureBroker, secure_broker
 from toys import toy_bundle
+
+from flows.cli import main as cli
+from flows.config.settings import Settings
+from flows.kafka.admin import make_topics
+from flows.support.logs import set_up_logs
 
 USERS = [f"user-{number}" for number in range(50)]
 
@@ -69,6 +81,69 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return toy_bundle(tmp_path_factory.mktemp("bundle") / "bundle", USERS, scale=0.3).path
 
 
+@dataclass(frozen=True)
+class GuardedBroker:
+    """A broker with access lists.
+
+    Attributes:
+        servers: its address.
+        doors: who may come.
+        porter: gives rights, and takes them away.
+    """
+
+    servers: str
+    doors: AccessLists
+    porter: Porter
+
+    def settings(self, user: str) -> dict[str, str]:
+        """Our settings to come as a user."""
+        login = {"sasl_username": user, "sasl_password": self.doors.password(user), "sasl_mechanism": "PLAIN"}
+        return {"bootstrap_servers": self.servers, "security_protocol": "SASL_PLAINTEXT", **login}
+
+    def client(self, prefix: str, user: str = ADMIN) -> PlainClient:
+        """A plain client that comes as a user."""
+        return PlainClient(self.servers, prefix, self.doors.login(user))
+
+    def make_topics(self, prefix: str, **more: Any) -> None:
+        """Make a flow's topics, as the admin."""
+        given = {**self.settings(ADMIN), "topic_prefix": prefix, "partitions": 1, **more}
+        made = [state.plan.name for state in make_topics(Settings(**given))]
+        wait_for_topics(self.servers, made, **self.doors.login(ADMIN))
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedBroker]:
+    """Apache Kafka with access lists, where it can run; its users are ralm, flow and forger, and the admin."""
+    if choose().kind != KAFKA:
+        pytest.skip("only Apache Kafka has access lists, and the tests run on another broker")
+    try:
+        check_kafka()
+        bring_jars()
+    except KafkaUnavailableError as error:
+        pytest.skip(str(error))
+    from brokers.apache_kafka import ApacheKafka  # noqa: PLC0415 (tests of other rooms do without flows)
+
+    doors = AccessLists({name: f"{name}-secret" for name in ("ralm", "flow", "forger")})
+    with ApacheKafka(tmp_path_factory.mktemp("guarded"), doors, heap_mb=192) as kafka:
+        porter = Porter(kafka.bootstrap_servers, doors)
+        porter.settle()
+        yield GuardedBroker(kafka.bootstrap_servers, doors, porter)
+
+
+@pytest.fixture
+def allow(guarded: GuardedBroker) -> Iterator[Callable[..., None]]:
+    """Gives a user rights, ``allow("ralm", Right("READ", "t.clicks"))``; takes all away at the end."""
+    given: set[str] = set()
+
+    def give(user: str, *rights: Right) -> None:
+        given.add(user)
+        guarded.porter.allow(user, *rights)
+
+    yield give
+    for user in given:
+        guarded.porter.forbid(user)
+
+
 class Ralm:
     """The console script with settings in the environment; what it says is kept."""
 
@@ -109,6 +184,44 @@ class Ralm:
     def said(self) -> str:
         """What started commands have said."""
         return self._log.read_text()
+
+
+@pytest.fixture
+def logs_as_before() -> Iterator[None]:
+    """Whatever a test does with the logs is undone."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    set_up_logs()
+    root.handlers[:] = handlers
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def console(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], logs_as_before: None
+) -> Callable[..., tuple[int, str]]:
+    """The console script within this process, which takes a tenth of the time: exit code, and everything it said."""
+    del logs_as_before
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, **settings: str) -> tuple[int, str]:
+        for name in [name for name in os.environ if name.startswith(("RALM_", "BYTEWAX_"))]:
+            monkeypatch.delenv(name)
+        for name, value in settings.items():
+            monkeypatch.setenv(f"RALM_{name.upper()}", value)
+        monkeypatch.setattr("sys.argv", ["ralm", *arguments])
+        capfd.readouterr()
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        return code, "".join(capfd.readouterr())
+
+    return run
 
 
 @pytest.fixture

@@ -7,12 +7,11 @@ import socket
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from confluent_kafka.admin import AdminClient
 
 from flows.cli import main as cli
@@ -23,6 +22,7 @@ from flows.kafka.config import check_client, client_config
 from flows.support.errors import ConfigError
 from flows.support.logs import get_logger, masked, set_up_logs
 
+pytestmark = pytest.mark.usefixtures("logs_as_before")
 CANARY = 'canary-"s3cret"\\é'
 """With characters that Python and JSON write in another way."""
 SECRETS: dict[str, Any] = {
@@ -42,18 +42,6 @@ SECRETS: dict[str, Any] = {
 def in_it(text: str) -> bool:
     """Whether a text holds the secret, or the part of it that every way of writing leaves as it is."""
     return CANARY in text or "canary" in text
-
-
-@pytest.fixture(autouse=True)
-def _logs_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    set_up_logs()
-    root.handlers[:] = handlers
-    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import click
 from flows.support.logs import set_up_logs
 from flows.support.progress import bars
 
+from .checks import Outcome
 from .mutations import MUTATIONS
-from .schedule import Outcome, run
+from .schedule import run
 from .sums import Sums
 
 

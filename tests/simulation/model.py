@@ -59,6 +59,12 @@ class Model:
         self.newest, self.closed = 0, 0
         self.kept: dict[str, list[tuple[int, int, Click]]] = {}  # with the window that folds it in, and its own
 
+    def take_over(self, item: str, other: "Model") -> None:
+        """An item comes from another partition; one that nothing has come to yet goes on with the other's clock."""
+        if not self.newest:
+            self.newest, self.closed = other.newest, other.closed
+        self.kept[item] = [*other.kept.pop(item), *self.kept.get(item, [])]
+
     def _floor(self, time: int) -> int:
         return time // self.rules.window * self.rules.window
 

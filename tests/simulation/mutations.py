@@ -11,16 +11,21 @@ from unittest.mock import patch
 
 import numpy as np
 
+from flows.engine.source import PartitionReader
+from flows.kafka.first_offset import begin_with_group
 from flows.messages.batches import ClickBatch
 from flows.messages.emission_order import EmissionOrder
 from flows.scoring.index_updates import NewestEmissions
+from flows.seed_sets import repartition
 from flows.seed_sets.candidates import CandidateRegistry
 from flows.seed_sets.clustering import ClusteringPool
+from flows.seed_sets.emitted_before import EmittedBefore
 from flows.seed_sets.intake import SeedSetWriter
 from flows.seed_sets.keeper import SeedSetOperator
 from flows.seed_sets.keeper_state import OpenWork
 from flows.seed_sets.windows import WindowClock
 from ralm.seed_set import WindowClicks
+from state.store.changes import Changes
 from state.store.layout import RETIRED
 
 Mutation = Callable[[], AbstractContextManager[None]]
@@ -114,8 +119,8 @@ def _() -> Iterator[Any]:
 def _() -> Iterator[Any]:
     """The bound did not hold."""
 
-    def room(self: SeedSetWriter, batch: ClickBatch) -> int:
-        del self
+    def room(self: SeedSetWriter, batch: ClickBatch, known: Any) -> int:
+        del self, known
         return len(batch.offsets)
 
     yield patch.object(SeedSetWriter, "_room", room)
@@ -263,6 +268,99 @@ def _() -> Iterator[Any]:
         return real(self, item_id)
 
     yield patch.object(SeedSetOperator, "_tombstone_headers", headers)
+
+
+@mutation("what was said of dropped items is forgotten")
+def _() -> Iterator[Any]:
+    """An item that was dropped twice at once got tombstones as of before its centroids, where idleness was ahead."""
+    real = SeedSetWriter.drop
+
+    def drop(self: SeedSetWriter, item_ids: Any, reason: Any) -> None:
+        real(self, item_ids, reason)
+        self.dropped_until = 0
+
+    yield patch.object(SeedSetWriter, "drop", drop)
+
+
+@mutation("a set that idleness found too small is not asked for again")
+def _() -> Iterator[Any]:
+    """Clicks of windows that an idle partition had reached were asked for as of their own end alone."""
+    real = SeedSetOperator._finish
+
+    def finish(self: SeedSetOperator, result: Any) -> Any:
+        items, number = self._writer.items, self._writer.items.number(result.job.item_id)
+        before, out = int(items.emitted[number]), real(self, result)
+        if not out and result.outcome == "too_few_seeds":
+            items.emitted[number] = before
+        return out
+
+    yield patch.object(SeedSetOperator, "_finish", finish)
+
+
+@mutation("a new store has caught up at once")
+def _() -> Iterator[Any]:
+    """By a wall clock that was slow it had, and then said less than the lost one."""
+    yield patch("tests.simulation.process.EmittedBefore", lambda items, _: EmittedBefore(items, 0))
+
+
+@mutation("what a partial rebuild does not find is served for ever")
+def _() -> Iterator[Any]:
+    """Centroids of items whose clicks had expired stayed in their topic."""
+    yield patch.object(EmittedBefore, "live", lambda *_: [])
+
+
+@mutation("an item that moves is said as of no later")
+def _() -> Iterator[Any]:
+    """Offsets begin anew in the partition to which an item moves: what it said of old windows was passed over."""
+    real = repartition._both
+    yield patch.object(repartition, "_both", lambda *records: replace(real(*records), emitted=0))
+
+
+@mutation("an item's tombstone stays behind when it moves")
+def _() -> Iterator[Any]:
+    """What was taken down, and not yet delivered when the topic grew, was served for ever."""
+    yield patch.object(repartition, "Changes", lambda **changes: Changes(**{**changes, "withdrawn": []}))
+
+
+@mutation("what is to be done of an item stays behind when it moves")
+def _() -> Iterator[Any]:
+    """It was clustered as of its last click, without late ones that are folded in after it."""
+    real = OpenWork.handed_over
+    yield patch.object(OpenWork, "handed_over", lambda self, _, other: real(self, [], other))
+
+
+@mutation("a partition that takes items over begins with the time of their clicks")
+def _() -> Iterator[Any]:
+    """A click of a fast clock was evidence there, which it was not where it came."""
+    real = OpenWork.handed_over
+
+    def handed_over(self: OpenWork, items: list[str], other: OpenWork | None) -> OpenWork:
+        return real(self if other else replace(self, newest=self.newest and self.newest + 5000), items, other)
+
+    yield patch.object(OpenWork, "handed_over", handed_over)
+
+
+@mutation("requests are resumed where they were read")
+def _() -> Iterator[Any]:
+    """Requests whose answers were on their way at a crash were never answered."""
+    real = PartitionReader.snapshot
+
+    def snapshot(self: PartitionReader) -> None:
+        real(self)
+        self._reader.commit(self.partition, self.position, self.mark)
+
+    yield patch.object(PartitionReader, "snapshot", snapshot)
+
+
+@mutation("a partition of requests that is added begins at its end")
+def _() -> Iterator[Any]:
+    """With ``start_from = "latest"`` what came there before the restart was not answered."""
+    real = begin_with_group
+
+    def begin(facts: Any, partition: int, **rules: Any) -> Any:
+        return real(facts, partition, **{**rules, "begun": False})
+
+    yield patch("tests.simulation.process.begin_with_group", begin)
 
 
 def found_by(name: str, numbers: range, play: Callable[[int], Any]) -> int | None:

@@ -11,15 +11,15 @@ import numpy as np
 
 from flows.config.groups import MessageSettings, SeedSettings
 from flows.engine.source import IdleBackoff, PartitionReader, SourceOptions
-from flows.kafka.first_offset import Beginning, BeginRules, HeldOffsets, begin_with_store
+from flows.kafka.first_offset import Beginning, BeginRules, HeldOffsets, begin_with_group, begin_with_store
 from flows.messages.batches import OutMessage
 from flows.messages.codec import encode_centroids
 from flows.messages.decode import Decoder
 from flows.messages.event_headers import EventHeaders
-from flows.messages.types import Centroids
+from flows.messages.types import Centroids, Request
 from flows.seed_sets import clustering
 from flows.seed_sets.clustering import ClusteringJob, ClusteringPool, ClusteringResult
-from flows.seed_sets.emitted_before import note_emitted
+from flows.seed_sets.emitted_before import EmittedBefore, note_emitted
 from flows.seed_sets.keeper import SeedSetOperator
 from ralm.seed_set import SeedSet
 from state.store.changes import Changes
@@ -27,6 +27,7 @@ from state.store.layout import NOTHING_SETTLED
 from state.store.seed_store import SeedStore
 
 from .disk import Disk
+from .growth import follow
 from .world import Reader, World
 
 DIM = 3
@@ -41,8 +42,8 @@ def digest(seeds: dict[int, int]) -> np.ndarray:
 class PlayedPool(ClusteringPool):
     """The pool in the same thread: jobs end when the schedule says, in any order, and some of them fail."""
 
-    def __init__(self, model_version: str, min_seeds: int, rng: Random, told: "list[Clustered]") -> None:
-        self.model_version, self.slots = model_version, 3
+    def __init__(self, model_version: str, min_seeds: int, rng: Random, told: "list[Clustered]", age: int = 0) -> None:
+        self.model_version, self.slots, self._age = model_version, 3, age
         self._headers = EventHeaders("centroids", model_version)
         self._min_seeds, self._rng, self._told = min_seeds, rng, told
         self._waiting: list[Any] = []
@@ -71,7 +72,8 @@ class PlayedPool(ClusteringPool):
         self, store: SeedStore, job: ClusteringJob, seeds: SeedSet
     ) -> tuple[clustering.ClusteringOutcome, bytes | None]:
         given = dict(zip(seeds.users.tolist(), seeds.times.tolist(), strict=True))
-        self._told.append(Clustered(store.meta.partition, job.item_id, job.window_end, store.position, given))
+        at = (store.meta.partition, store.position)
+        self._told.append(Clustered(self._age, *at, job.item_id, job.window_end, given))
         if not job.served:
             return "unlisted", None
         if len(seeds) < self._min_seeds:
@@ -93,14 +95,23 @@ class PlayedPool(ClusteringPool):
         return "emitted", encode_centroids(message)
 
 
+def _answer(request: Request) -> OutMessage:
+    """What stands for an answer."""
+    return OutMessage(request.user_id.encode(), request.request_id.encode(), [])
+
+
 @dataclass(frozen=True)
 class Clustered:
-    """What a job of the pool was given: an item's set as of a window's end, and of the clicks before an offset."""
+    """What a job of the pool was given: an item's set as of a window's end, and of the clicks before an offset.
 
+    ``age`` says how often the topic had grown.
+    """
+
+    age: int
     partition: int
+    position: int
     item: str
     until: int
-    position: int
     seeds: dict[int, int]
 
 
@@ -113,7 +124,13 @@ class Part:
     operator: SeedSetOperator
     clicks: PartitionReader
     candidates: PartitionReader
+    requests: PartitionReader
     queue: list[Any]
+
+    @property
+    def sources(self) -> tuple[PartitionReader, ...]:
+        """What is read of it."""
+        return self.clicks, self.candidates, self.requests
 
 
 class Process:
@@ -126,6 +143,7 @@ class Process:
         model_version: the bundle's.
         min_seeds: fewest seeds of centroids.
         step: called between any two things that the process does; it may raise ``Crash``.
+        counts: how many partitions the clicks topic had at each time.
     """
 
     def __init__(
@@ -135,10 +153,12 @@ class Process:
         settings: SeedSettings,
         pool: PlayedPool,
         step: Callable[[], None],
+        counts: list[int],
     ) -> None:
         self._world, self._disks, self._settings, self.pool, self._step = world, disks, settings, pool, step
         self._decoder = Decoder(MessageSettings(), tell=False)
         self.last_idle: dict[int, int] = {}
+        follow(disks, counts, settings)
         self.parts = [self._open(number) for number in range(len(disks))]
 
     def _open(self, number: int) -> Part:
@@ -151,41 +171,40 @@ class Process:
         readers = {kind: Reader(world, kind) for kind in ("clicks", "candidates")}
         begun: dict[str, Beginning] = {}
         for kind, reader in readers.items():
-            rules = BeginRules("earliest", "complete", compacted=kind == "candidates")
+            rules = BeginRules("earliest", "partial", lost=True, compacted=kind == "candidates")
             begun[kind] = begin_with_store(reader, number, held[kind], rules)
         store = disk.open(number, self._settings.max_seeds, self._settings.item_ttl)
         if begun["clicks"].anew:  # as FirstPositions.fix does
             first = {"resume": begun["clicks"].offset, "resume_candidates": NOTHING_SETTLED}
             store.write(Changes(), position=begun["clicks"].offset, **first)
-        emitted: dict[str, int] | None = None
+        emitted: EmittedBefore | None = None
         if meta is None or not meta.model_version or meta.replaces:  # as the process looks when it starts
             records = (record for log in world.topics["centroids"].logs for record in log if record is not None)
-            note_emitted(records, self.pool.model_version, emitted := {})
-        operator = SeedSetOperator(store, self.pool, self._settings, emitted_before=emitted or None)
-        parts = {
-            kind: PartitionReader(
-                SourceOptions(
-                    kind,
-                    kind,
-                    {},
-                    1000,
-                    lambda *_, at=begun[kind].offset: at,
-                    lambda: False,
-                    idle=IdleBackoff(lambda _: None),
-                ),
-                readers[kind],  # type: ignore[arg-type]
-                number,
-            )
-            for kind in readers
-        }
-        return Part(number, store, operator, parts["clicks"], parts["candidates"], [])
+            note_emitted(records, self.pool.model_version, items := {}, 2**53)
+            emitted = EmittedBefore(items, readers["clicks"].bounds(number)[1]) if items else None
+        operator = SeedSetOperator(store, self.pool, self._settings, emitted_before=emitted)
+        readers["requests"] = requests = Reader(world, "requests")
+        rules = {"start_from": world.start_from, "begun": world.has_read_requests}
+        offsets = {kind: found.offset for kind, found in begun.items()}
+        offsets["requests"], _ = begin_with_group(requests, number, **rules)
+        sources = (self._source(kind, readers[kind], number, offset) for kind, offset in offsets.items())
+        return Part(number, store, operator, *sources, [])
+
+    def _source(self, kind: str, reader: Reader, number: int, offset: int) -> PartitionReader:
+        rest = IdleBackoff(lambda _: None)
+        options = SourceOptions(kind, kind, {}, 1000, lambda *_: offset, lambda: False, idle=rest)
+        return PartitionReader(options, reader, number)  # type: ignore[arg-type]
 
     def poll(self, part: Part, kind: str) -> None:
         """The source hands a batch on; the operator may get it later."""
         source: PartitionReader = getattr(part, kind)
+        self._world.has_read_requests |= kind == "requests"
         for raw in source.next_batch():
             decoded = getattr(self._decoder, kind)(raw)
             self._send("dead_letters", decoded.dead_letters)
+            if kind == "requests":
+                self._send("scores", [_answer(request) for request in decoded.good.requests])
+                continue
             part.queue.append(decoded.good)
             if kind == "clicks" and raw.idle:
                 self.last_idle[part.number] = raw.now
@@ -209,8 +228,8 @@ class Process:
     def end_epoch(self) -> None:
         """As the engine ends an epoch: what is on its way arrives, all are asked for a snapshot, the sinks flush."""
         for part in self.parts:
-            part.clicks.snapshot()
-            part.candidates.snapshot()
+            for source in part.sources:
+                source.snapshot()
         for part in self.parts:
             self.apply(part)
             part.operator.snapshot()
@@ -223,7 +242,7 @@ class Process:
         self.end_epoch()
         for part in self.parts:
             part.operator.settled()
-            for source in (part.clicks, part.candidates):
+            for source in part.sources:
                 source._reader.commit(part.number, source.position, source.mark)
             part.store.close()
 

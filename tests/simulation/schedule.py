@@ -1,28 +1,26 @@
 """A schedule: everything that happens in a world, drawn from one number; and what is wrong in the end."""
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import replace
 from random import Random
 from typing import Any
 from unittest.mock import patch
 
 from flows.config.groups import SeedSettings
 from flows.scoring.index_updates import IndexUpdates
-from state.user_keys import user_keys
 
+from .checks import USERS, Outcome, Past, check
 from .disk import Crash, Disk, simulated_disks
-from .model import Click, Listing, Model, Rules
-from .process import DIM, Clustered, Part, PlayedPool, Process, digest
+from .growth import home
+from .model import Rules
+from .process import DIM, Clustered, Part, PlayedPool, Process
 from .world import Record, World
 
-USERS = [f"u{number}" for number in range(24)]
-KEYS = dict(zip(USERS, user_keys(USERS).tolist(), strict=True))
 ITEMS = [f"i{number}" for number in range(10)]
 _MAX_FUTURE = 300_000
 USUAL = {
     "produce": 3,
     "list": 0.6,
+    "ask": 0.4,
     "poll": 6,
     "apply": 4,
     "collect": 4,
@@ -35,19 +33,6 @@ USUAL = {
     "load": 0.5,
 }
 """How often something happens, beside the rest."""
-
-
-@dataclass
-class Outcome:
-    """What came of a schedule: what is wrong, and what happened in it."""
-
-    number: int
-    wrong: list[str] = field(default_factory=list)
-    happened: dict[str, int] = field(default_factory=dict)
-
-    def count(self, what: str, more: int = 1) -> None:
-        """Note that something happened."""
-        self.happened[what] = self.happened.get(what, 0) + more
 
 
 def run(number: int) -> Outcome:
@@ -103,6 +88,9 @@ class _Schedule:
             min_seeds=rng.choice([1, 2, 3]),
             max_future=_MAX_FUTURE,
         )
+        self.grows = rng.random() < 0.25
+        if self.grows:  # bounds of a partition say nothing of what is moved to it
+            self.rules = replace(self.rules, max_items=1000, max_listings=1000)
         r = self.rules
         self.settings = SeedSettings(
             window=f"{r.window}ms",
@@ -115,12 +103,18 @@ class _Schedule:
             max_listings=r.max_listings,
             candidates="listed" if r.only_listed else "clicked",
         )
-        self.partitions = rng.choice([1, 1, 2])
+        self.counts = [rng.choice([1, 1, 2])]
         self.world = World(rng, self.partitions, rng.choice([1, 3]))
+        self.ends: list[list[int]] = []  # of the clicks, at each time when the topic grew
         clock = self.world.clock
         played_time.monotonic, played_time.time_ns = clock.monotonic, clock.time_ns
         self.disks = [Disk() for _ in range(self.partitions)]
         self.bad: set[tuple[str, int, int]] = set()
+        self.begun: dict[int, int] = {}  # where requests began at the first start, if not at their beginning
+        # By partition what was compacted away of the candidates after it was read. It holds until the store is lost,
+        # though what followed it may be bad.
+        self.remembered: list[list[Record]] = [[] for _ in range(self.partitions)]
+        self.asked = 0
         self.versions = 1
         self.crashes_left = rng.choice([0, 1, 3, 6])
         self.steps: int | None = None
@@ -130,6 +124,12 @@ class _Schedule:
         self.weights = {kind: weight * rng.choice([0.3, 1, 3]) for kind, weight in USUAL.items()}
         self.fast = rng.choice([0.0, 0.02])
         self.late = rng.choice([0.02, 0.3])
+        self.users = USERS[: rng.choice([4, 24, 24])]
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions the clicks topic has."""
+        return self.counts[-1]
 
     def run(self) -> Outcome:
         for _ in range(self.rng.choice([1, 2, 4])):
@@ -140,16 +140,30 @@ class _Schedule:
         self._check(process)
         return self.outcome
 
+    def _check(self, process: Process) -> None:
+        past = Past(
+            self.world, self.rules, self.counts, self.ends, self.bad, self.remembered, self.begun, self.clustered
+        )
+        expected = check(past, process, self.outcome)
+        for who, loader in (
+            ("the scorer that read along", self.loader),
+            ("a scorer that starts", _Loader(self.world, f"m{self.versions}")),
+        ):
+            loader.read()
+            found = loader.index()
+            for item in sorted(found.keys() | expected.keys()):
+                if found.get(item) != expected.get(item):
+                    self.outcome.wrong.append(f"{who} has {found.get(item)} of {item}, not {expected.get(item)}")
+
     def _life(self, things: int, *, last: bool) -> Process | None:
         """A process until it ends; the last one until all is quiet."""
         rng = self.rng
         self._between_lives(crashes=self.crashes_left > 0 and not last and rng.random() < 0.8)
         try:
-            told = self.clustered
-            pool = PlayedPool(f"m{self.versions}", self.rules.min_seeds, rng, told)
-            process = Process(self.world, self.disks, self.settings, pool, self._step)
+            process = self._start()
+            quiet = rng.random() < 0.25  # nothing comes: what is lost in it stays lost
             for _ in range(things):
-                self._thing(process)
+                self._thing(process, quiet=quiet)
             if last:
                 self._settle(process)
                 return process
@@ -162,12 +176,49 @@ class _Schedule:
             self._crash()
         return None
 
+    def _start(self) -> Process:
+        world = self.world
+        if world.start_from == "latest" and not world.has_read_requests:
+            for partition, log in enumerate(world.topics["requests"].logs):
+                if ("requests", partition) not in world.committed:
+                    self.begun[partition] = len(log)
+        pool = PlayedPool(f"m{self.versions}", self.rules.min_seeds, self.rng, self.clustered, len(self.ends))
+        return Process(self.world, self.disks, self.settings, pool, self._step, self.counts)
+
+    def _grow_clicks(self) -> None:
+        """The topic grows as the docs have it: once all is read, and the process has ended, whichever way."""
+        self.steps = None
+        for disk in self.disks:
+            disk.crash_at = None
+        process = self._start()
+        ends = [len(log) for log in self.world.topics["clicks"].logs]
+        while not self._has_read_all(process, ends):
+            self._turn(process)
+            self.world.clock.now += 100
+        if self.rng.random() < 0.5:
+            process.drain()
+        else:
+            for _ in range(self.rng.randrange(1, 4)):
+                process.end_epoch()
+            self._crash()
+        self.ends.append(ends)
+        self.counts.append(self.partitions + 1)
+        self.disks.append(Disk())
+        self.remembered.append([])
+        self.world.grow()
+        self.outcome.count("growth of clicks")
+
     def _between_lives(self, *, crashes: bool) -> None:
         """What happens before a start, and when the process will die."""
         rng = self.rng
-        for disk in self.disks:
-            if disk.meta() is not None and rng.random() < 0.05:
+        if self.grows and self.partitions < 4 and rng.random() < 0.3:
+            self._grow_clicks()
+        for number, disk in enumerate(self.disks):
+            # Once the topic has grown a store has what its partition has not.
+            if not self.ends and disk.meta() is not None and rng.random() < 0.05:
+                self._expire(number)
                 disk.lose()
+                self.remembered[number].clear()
                 self.outcome.count("stores lost")
         if rng.random() < 0.2:
             self.versions += 1
@@ -177,6 +228,14 @@ class _Schedule:
         for disk in self.disks:
             at = rng.randrange(1, 30) if crashes and rng.random() < 0.5 else None
             disk.crash_at, disk.after = None if at is None else disk.writes + at, rng.random() < 0.5
+
+    def _expire(self, number: int) -> None:
+        """The clicks topic may lack its beginning when it is read into a new store (``--rebuild partial``)."""
+        log = self.world.topics["clicks"].logs[number]
+        if self.rng.random() < 0.5:
+            self.world.topics["clicks"].expire(number, self.rng.randint(0, len(log)))
+            self.clustered = [each for each in self.clustered if each.partition != number]
+            self.outcome.count("partial rebuilds")
 
     def _crash(self) -> None:
         rng = self.rng
@@ -189,8 +248,11 @@ class _Schedule:
             self.outcome.count("power cuts")
             for disk in self.disks:
                 disk.power_cut(rng)
-        for disk in self.disks:
+        for number, disk in enumerate(self.disks):
             disk.crash_at = None
+            meta = disk.meta()
+            read = 0 if meta is None else meta.candidates
+            self.remembered[number] = [record for record in self.remembered[number] if record._offset < read]
 
     def _step(self) -> None:
         if self.steps is not None:
@@ -198,12 +260,16 @@ class _Schedule:
             if self.steps <= 0:
                 raise Crash
 
-    def _thing(self, process: Process) -> None:
+    def _thing(self, process: Process, *, quiet: bool) -> None:
         """One thing that happens."""
         (kind,) = self.rng.choices(list(self.weights), list(self.weights.values()))
+        if quiet and kind in ("produce", "list", "ask"):
+            kind = "poll"
         part = self.rng.choice(process.parts)
         if kind in ("poll", "apply", "collect", "epoch"):
             self._work(kind, process, part)
+        elif kind == "compact":
+            self._compact(process)
         else:
             getattr(self, f"_{kind}")()
 
@@ -211,7 +277,7 @@ class _Schedule:
         """The process does something."""
         rng = self.rng
         if kind == "poll":
-            process.poll(part, rng.choice(["clicks", "clicks", "candidates"]))
+            process.poll(part, rng.choice(["clicks", "clicks", "candidates", "requests"]))
         elif kind == "apply":
             process.apply(part)
         elif kind == "collect":
@@ -232,11 +298,17 @@ class _Schedule:
 
     def _grow(self) -> None:
         self.world.topics["centroids"].grow(self.rng.randrange(1, 3))
-        self.outcome.count("growth")
+        self.outcome.count("growth of centroids")
 
-    def _compact(self) -> None:
-        topic = self.world.topics[self.rng.choice(["candidates", "centroids"])]
-        topic.compact(self.rng.randrange(len(topic.logs)))
+    def _compact(self, process: Process) -> None:
+        kind = self.rng.choice(["candidates", "centroids"])
+        topic = self.world.topics[kind]
+        partition = self.rng.randrange(len(topic.logs))
+        gone = topic.compact(partition)
+        if kind == "candidates":
+            part = process.parts[partition]
+            read = max(part.candidates.position, part.store.meta.candidates)
+            self.remembered[partition] += [record for record in gone if record._offset < read]
 
     def _deliver(self) -> None:
         self.world.deliver(self.rng.randint(0, len(self.world.waiting)))  # the producer sends in the background
@@ -249,16 +321,28 @@ class _Schedule:
             ts = now - (rng.randrange(200) if value > self.late else rng.randrange(15_000))
             if value > 1 - self.fast:
                 ts = now + rng.randrange(5000)
-            click: dict[str, Any] = {"user_id": rng.choice(USERS), "item_id": ITEMS[number], "ts": ts}
-            partition = number % self.partitions
+            click: dict[str, Any] = {"user_id": rng.choice(self.users), "item_id": ITEMS[number], "ts": ts}
+            partition = home(ITEMS[number], self.partitions)
             if rng.random() < 0.02:
                 click["ts"] = rng.choice([ts // 1000, now + 2 * _MAX_FUTURE, "x"])
                 self.bad.add(("clicks", partition, len(self.world.topics["clicks"].logs[partition])))
             self.world.click(partition, ITEMS[number], click)
 
+    def _ask(self) -> None:
+        rng, user = self.rng, self.rng.choice(USERS)
+        request: dict[str, Any] = {"request_id": f"r{self.asked}", "user_id": user, "ts": self.world.clock.now}
+        self.asked += 1
+        bad = rng.random() < 0.05
+        if bad:
+            request["ts"] = rng.choice([request["ts"] // 1000, None, request["ts"] + 2 * _MAX_FUTURE])
+        record = self.world.request(user, request)
+        if bad:
+            self.bad.add(("requests", record._partition, record._offset))
+
     def _list(self) -> None:
         rng, number = self.rng, self.rng.randrange(len(ITEMS))
-        partition, item, now = number % self.partitions, ITEMS[number], self.world.clock.now
+        item, now = ITEMS[number], self.world.clock.now
+        partition = home(item, self.partitions)
         value = rng.choice(
             [
                 {"item_id": item},
@@ -276,7 +360,7 @@ class _Schedule:
     def _settle(self, process: Process) -> None:
         """A last click in each partition, then silence until nothing is to be done any more."""
         for partition in range(self.partitions):
-            item = ITEMS[partition]
+            item = next(item for item in ITEMS if home(item, self.partitions) == partition)
             now = self.world.clock.now
             self.world.click(partition, item, {"user_id": USERS[0], "item_id": item, "ts": now})
         rules = self.rules
@@ -303,86 +387,10 @@ class _Schedule:
         for part in process.parts:
             process.poll(part, "clicks")
             process.poll(part, "candidates")
+            process.poll(part, "requests")
             process.apply(part)
             process.collect(part, 5)
 
     def _has_read_all(self, process: Process, ends: list[int]) -> bool:
         read = all(part.clicks.position == end for part, end in zip(process.parts, ends, strict=True))
-        return read and all(part.candidates._reader.lag(part.number) == 0 for part in process.parts)
-
-    # What must hold
-
-    def _good(self, kind: str, partition: int) -> list[Record]:
-        """The good messages of a partition that are there."""
-        log = self.world.topics[kind].logs[partition]
-        return [r for r in log if r is not None and (kind, partition, r._offset) not in self.bad]
-
-    def _models(self) -> Iterator[Model]:
-        for partition in range(self.partitions):
-            listings = [_listing(record) for record in self._good("candidates", partition)]
-            last = self.world.topics["clicks"].logs[partition][-1]
-            assert last is not None
-            model = Model(self.rules, listings, last._at)
-            given = sorted((c for c in self.clustered if c.partition == partition), key=lambda c: c.position)
-            for record in self._good("clicks", partition):
-                while given and given[0].position <= record._offset:
-                    self._check_clustered(given.pop(0), model)
-                model.take(_click(record))
-            for each in given:
-                self._check_clustered(each, model)
-            yield model
-
-    def _check_clustered(self, given: Clustered, model: Model) -> None:
-        """Whether a set that was clustered is that of its window's end."""
-        expected = model.seeds(given.item, given.until)
-        if given.seeds != expected:
-            self.outcome.wrong.append(f"{given} was clustered, not {expected}")
-
-    def _check(self, process: Process) -> None:
-        wrong, expected = self.outcome.wrong, dict[str, list[float]]()
-        for part, model in zip(process.parts, self._models(), strict=True):
-            self.outcome.count("clicks", len(self._good("clicks", part.number)))
-            stored = {item: part.store.seeds(item) for item, _ in part.store.items()}
-            found = {item: dict(zip(s.users.tolist(), s.times.tolist(), strict=True)) for item, s in stored.items()}
-            wanted = {item: model.seeds(item) for item in model.items()}
-            for item in sorted(found.keys() | wanted.keys()):
-                if found.get(item) != wanted.get(item):
-                    wrong.append(f"seeds of {item}: {found.get(item)}, not {wanted.get(item)}")
-            now = process.last_idle.get(part.number, 0)
-            expected |= {item: digest(seeds).tolist() for item, seeds in model.index(now).items()}
-            meta = part.store.meta
-            ends = tuple(len(self.world.topics[kind].logs[part.number]) for kind in ("clicks", "candidates"))
-            if (meta.position, meta.resume, meta.candidates, meta.resume_candidates) != (*ends[:1] * 2, *ends[1:] * 2):
-                wrong.append(f"partition {part.number} ends at {ends}, and its store says {meta}")
-            if part.store.unacked_tombstones():
-                wrong.append(f"tombstones of {part.store.unacked_tombstones()} are not acknowledged")
-        self._check_index("the scorer that read along", self.loader, expected)
-        self._check_index("a scorer that starts", _Loader(self.world, f"m{self.versions}"), expected)
-        self.outcome.count("items served", len(expected))
-        lettered = {_source(r) for r in self.world.topics["dead_letters"].logs[0] if r is not None}
-        compacted = {place for place in self.bad - lettered if place[0] == "candidates"}
-        if lettered - self.bad or self.bad - lettered - compacted:
-            wrong.append(f"dead letters of {sorted(lettered - self.bad)}, none of {sorted(self.bad - lettered)}")
-        self.outcome.count("dead letters", len(lettered))
-
-    def _check_index(self, who: str, loader: _Loader, expected: dict[str, list[float]]) -> None:
-        loader.read()
-        found = loader.index()
-        for item in sorted(found.keys() | expected.keys()):
-            if found.get(item) != expected.get(item):
-                self.outcome.wrong.append(f"{who} has {found.get(item)} of {item}, not {expected.get(item)}")
-
-
-def _click(record: Record) -> Click:
-    said = json.loads(record._value or b"")
-    return Click(record._at, said["item_id"], KEYS[said["user_id"]], said["ts"])
-
-
-def _listing(record: Record) -> Listing:
-    said = {"retired": True} if record._value is None else json.loads(record._value)
-    return Listing((record._key or b"").decode(), said.get("retired", False), said.get("expires_at"))
-
-
-def _source(record: Record) -> tuple[str, int, int]:
-    said = {name: (value or b"").decode() if isinstance(value, bytes) else value for name, value in record._headers}
-    return str(said["topic"]), int(str(said["partition"])), int(str(said["offset"]))
+        return read and all(s._reader.lag(p.number) == 0 for p in process.parts for s in (p.candidates, p.requests))

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from .schedule import Outcome
+from .checks import Outcome
 
 
 @dataclass

@@ -70,6 +70,7 @@ class Topic:
     def __init__(self, clock: Clock, partitions: int) -> None:
         self._clock = clock
         self.logs: list[list[Record | None]] = [[] for _ in range(partitions)]
+        self.first: dict[int, int] = {}  # where a partition begins that has lost its beginning
 
     def send(self, key: bytes | None, value: bytes | None, headers: Headers, partition: int | None = None) -> Record:
         """Append a record, to the partition of its key unless one is named."""
@@ -82,13 +83,20 @@ class Topic:
         """Add partitions."""
         self.logs += [[] for _ in range(partitions)]
 
-    def compact(self, partition: int) -> None:
-        """Keep the last record of each key; the last record of all stays."""
+    def expire(self, partition: int, first: int) -> None:
+        """Forget what is before an offset."""
         log = self.logs[partition]
-        last = {record.key(): record.offset() for record in log if record is not None}
-        self.logs[partition] = [
-            record if record is not None and last[record.key()] == record.offset() else None for record in log
-        ]
+        log[:first] = [None] * first
+        self.first[partition] = first
+
+    def compact(self, partition: int) -> list[Record]:
+        """Keep the last record of each key; returns those that go."""
+        log = self.logs[partition]
+        last = {record.key(): record._offset for record in log if record is not None}
+        gone = [record for record in log if record is not None and last[record.key()] != record._offset]
+        for record in gone:
+            log[record._offset] = None
+        return gone
 
 
 class World:
@@ -96,6 +104,8 @@ class World:
 
     Attributes:
         waiting: what was sent and may not have been delivered yet.
+        start_from: where requests begin at the very first start.
+        has_read_requests: whether any process has; the state directory says so.
     """
 
     def __init__(self, rng: Random, partitions: int, centroids: int) -> None:
@@ -105,19 +115,33 @@ class World:
             "clicks": Topic(self.clock, partitions),
             "candidates": Topic(self.clock, partitions),
             "centroids": Topic(self.clock, centroids),
+            "requests": Topic(self.clock, partitions),
+            "scores": Topic(self.clock, 1),
             "dead_letters": Topic(self.clock, 1),
         }
         self.committed: dict[tuple[str, int], tuple[int, str]] = {}
         self.waiting: list[tuple[str, OutMessage]] = []
+        self.start_from = rng.choice(["earliest", "earliest", "latest"])
+        self.has_read_requests = False
 
     def click(self, partition: int, item: str, value: object) -> None:
         """A producer sends a click."""
         self.topics["clicks"].send(item.encode(), json.dumps(value).encode(), [], partition)
 
+    def request(self, user: str, value: object) -> Record:
+        """A producer sends a request."""
+        return self.topics["requests"].send(user.encode(), json.dumps(value).encode(), [])
+
     def candidate(self, partition: int, item: str, value: object | None) -> None:
         """A producer sends a candidate, or a tombstone."""
         encoded = None if value is None else json.dumps(value).encode()
         self.topics["candidates"].send(item.encode(), encoded, [], partition)
+
+    def grow(self) -> None:
+        """Clicks, candidates and requests get a partition more."""
+        self.clock.now += 1
+        for kind in ("clicks", "candidates", "requests"):
+            self.topics[kind].grow(1)
 
     def deliver(self, count: int | None = None) -> None:
         """Deliver what waits, or the first of it."""
@@ -140,7 +164,7 @@ class Reader:
         return self._world.topics[self._kind].logs[partition]
 
     def bounds(self, partition: int) -> tuple[int, int]:
-        return 0, len(self._log(partition))
+        return self._world.topics[self._kind].first.get(partition, 0), len(self._log(partition))
 
     def committed(self, partition: int) -> int | None:
         found = self._world.committed.get((self._kind, partition))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from state.atomic_file import atomic_write, file_sha256
+from state.atomic_file import atomic_write, file_sha256, make_writable, remove_left_behind, unused_name, unused_names
 
 
 def write(path: Path, text: str) -> None:
@@ -71,3 +71,43 @@ def test_a_library_that_makes_the_file_for_its_owner_alone_does_not_decide(
 def test_a_files_sha256_is_its_bytes(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x" * 100_000)
     assert file_sha256(tmp_path / "file") == hashlib.sha256(b"x" * 100_000).hexdigest()
+
+
+def test_what_a_killed_process_left_is_removed_a_day_later_and_nothing_else(tmp_path: Path) -> None:
+    mark = tmp_path / "mark [1]"
+    write(mark, "one")
+    (tmp_path / ".mark [1]-notes").write_text("mine")
+    left = [unused_name(mark), unused_name(mark)]
+    left[0].write_text("half")
+    (left[1] / "deep").mkdir(parents=True)
+    (left[1] / "deep" / "vectors").write_text("half")
+    now = left[0].stat().st_mtime
+    remove_left_behind(tmp_path, unused_names(mark), lambda: now + 80_000)
+    assert all(path.exists() for path in left)
+    os.utime(left[1], (1, 1))  # what lies in it is newer
+    remove_left_behind(tmp_path, unused_names(mark), lambda: now + 80_000)
+    assert all(path.exists() for path in left)
+    remove_left_behind(tmp_path, unused_names(mark), lambda: now + 90_000)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mark [1]-notes", "mark [1]"]
+
+
+def test_a_write_that_was_killed_leaves_nothing_for_ever(tmp_path: Path) -> None:
+    half = unused_name(tmp_path / "mark")
+    half.write_text("half")
+    os.utime(half, (1, 1))
+    write(tmp_path / "mark", "whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["mark"]
+
+
+def test_a_folder_is_tried_before_the_work_whose_outcome_goes_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_writable(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(OSError, match=r"Read-only file system: '.*/a/b'"):
+        make_writable(tmp_path / "a" / "b")

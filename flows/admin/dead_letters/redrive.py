@@ -26,7 +26,9 @@ from flows.config.settings import Settings
 from flows.kafka.producer import Producer, ProducerRecord
 from flows.kafka.range_reader import ReadProgress, read_to_end
 from flows.kafka.single_messages import SingleMessages
+from flows.kafka.tool_rights import require_rights
 from flows.kafka.topics import TopicNames
+from flows.messages.batches import RawMessage, UnreadableHeaders, headers_of
 from flows.messages.dead_letter import DeadLetter, ForeignRecord, Record, RedriveReceipt, receipt_of
 from flows.messages.rejects import InvalidMessage
 from ralm.features import Ints
@@ -118,6 +120,10 @@ def redrive(
     for record in read_records(settings, since, reading):
         survey.add(record)
     survey.finish(settings)
+    names = TopicNames.of(settings)
+    proofs = () if options.unproven else survey.topics
+    writes = () if options.dry_run else (names.dead_letters, *survey.topics)
+    require_rights(settings, proofs, writes, " To redrive what is of one topic only, name it: --topic.")
     with SingleMessages(settings) as originals:
         prove = (lambda _: "") if options.unproven else partial(_why_unproven, originals)
         messages = _messages(read_records(settings, since, sending), survey, options.limit, on_letter, prove)
@@ -125,7 +131,7 @@ def redrive(
             for _ in messages:
                 pass
         else:
-            _deliver(settings, messages, [*acceptance.kinds], now)
+            _deliver(settings, messages, now)
     return survey.summary
 
 
@@ -138,9 +144,19 @@ def _why_unproven(originals: SingleMessages, letter: DeadLetter) -> str:
     original = originals.at(letter.topic, letter.source_partition, letter.source_offset)
     if original is None:
         return f"what it came from, {letter.source}, is not there any more, so that it could be forged (--unproven)"
-    if (original.key(), original.value()) != (letter.key, letter.value):
+    same = (original.key(), original.value()) == (letter.key, letter.value)
+    if not same or _headers(original) != letter.headers:
         return f"it is forged: {letter.source} holds another message"
     return ""
+
+
+def _headers(message: RawMessage) -> list[tuple[str, bytes | None]] | None:
+    """A message's headers as a letter has them; None where they cannot be read, of which no letter is whole."""
+    try:
+        headers = headers_of(message)
+    except UnreadableHeaders:
+        return None
+    return [(name, value.encode() if isinstance(value, str) else value) for name, value in headers]
 
 
 def _messages(
@@ -211,6 +227,11 @@ class _Survey:
             if newest is not None and (place[0] != newest[0] or place > newest):
                 self._newest[key] = place
 
+    @property
+    def topics(self) -> list[str]:
+        """The topics that letters may go to."""
+        return sorted({topic for topic, _ in self._letters} & self._acceptance.kinds.keys())
+
     def take(self, letter: DeadLetter) -> tuple[Place, ...]:
         """Places of all letters of the same original; nothing if it was redriven or taken before, or is not meant.
 
@@ -253,11 +274,10 @@ class _Survey:
         return partition != letter.source_partition or offset > letter.source_offset
 
 
-def _deliver(settings: Settings, messages: Iterator[_Redriven], topics: list[str], now: Callable[[], int]) -> None:
+def _deliver(settings: Settings, messages: Iterator[_Redriven], now: Callable[[], int]) -> None:
     dead_letters = TopicNames.of(settings).dead_letters
     receipts = _Receipts(Producer.of_tool(settings), dead_letters, now)
     producer = Producer.of_tool(settings, receipts.delivered)
-    producer.check_topics(*topics, dead_letters)
     try:
         for message in messages:
             producer.send(message)

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from flows.admin.state.verify import StateVerifier
 from flows.support.errors import RalmError
-from state.atomic_file import sync
+from state.atomic_file import remove_left_behind, sync
 from state.directory import NAME as FORMAT_NAME
 from state.directory import (
     RESTORING,
@@ -23,6 +23,8 @@ from state.directory import (
 from state.owner_lock import OwnedElsewhereError, OwnerLock, owners
 from state.store.copy import copy_store
 from state.store.layout import StoreError
+
+_WORK = "-ralm-backup-"
 
 
 def backup(state_dir: Path, target: Path, capacity: int, progress: Callable[[str], None]) -> None:
@@ -41,7 +43,8 @@ def backup(state_dir: Path, target: Path, capacity: int, progress: Callable[[str
         _refuse_target(state_dir, target)
         check_format(state_dir)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as made:
+        remove_left_behind(target.parent, f".*{_WORK}*")  # each backup may have a name of its own
+        with TemporaryDirectory(prefix=f".{target.name}{_WORK}", dir=target.parent) as made:
             work = Path(made) / "backup"
             work.mkdir()
             _copy_all(state_dir, work, progress)

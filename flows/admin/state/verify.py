@@ -10,10 +10,18 @@ from flows.messages.rejects import InvalidMessage
 from flows.seed_sets.keeper_state import OpenWork
 from flows.support.errors import RalmError
 from state.directory import NAME as FORMAT_NAME
-from state.directory import UnreadableFormatError, check_format, refuse_cut_off, store_paths
+from state.directory import STORES, UnreadableFormatError, check_format, refuse_cut_off, store_paths
 from state.owner_lock import OwnedElsewhereError, owners
 from state.store.check import StoreReport, check_store
 from state.store.layout import WAY_OUT, StoreError
+
+
+def no_stores(state_dir: Path) -> RalmError:
+    """That a state directory has no stores."""
+    return RalmError(
+        f"there are no stores in {state_dir / STORES}: a flow that reads clicks makes them when it starts. Is "
+        "--state-dir the one that the flow has?"
+    )
 
 
 @dataclass
@@ -84,8 +92,7 @@ class StateVerifier:
         except StoreError as error:
             raise RalmError(str(error)) from error
         if not self._paths and not (state_dir / FORMAT_NAME).exists():
-            msg = f"there are no stores in {state_dir}"
-            raise RalmError(msg)
+            raise no_stores(state_dir)
         try:
             check_format(state_dir)
         except UnreadableFormatError as error:

@@ -2,7 +2,6 @@
 
 import json
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,8 +9,10 @@ from uuid import uuid4
 import click
 import msgspec
 from rich.table import Table
+from rich.text import Text
 
 from flows.admin.ask import ask
+from flows.admin.dead_letters.show import printable, time_text
 from flows.cli.options import OnceCommand, with_settings
 from flows.cli.output import output
 from flows.config.fields import parse_duration
@@ -19,12 +20,17 @@ from flows.config.groups import MAX_PRIOR
 from flows.config.settings import Settings
 from flows.messages.types import Request, Scores
 from flows.support.progress import working
+from ralm.encoders.profiles import SEPARATOR
 from state.bundle.bundle import Bundle, BundleError
 from state.bundle.items import BundleItems
 
 _STATUS = {
-    "unknown_user": "The bundle has no vector of this user: fall back to what is popular, or train again.",
-    "no_candidates": "No candidate has centroids yet: that takes min_seeds known clickers and the close of a window.",
+    "unknown_user": "The bundle has no vector of this user, and no --profile of which it knows a value: fall back to "
+    "what is popular, or train again.",
+    "no_candidates": (
+        "No candidate has centroids yet: that takes min_seeds known clickers and the close of a window. `ralm top` "
+        "says what is missing."
+    ),
     "expired": "The request waited longer than request_timeout: ask again.",
 }
 _COLD_SHOWN = 10
@@ -42,6 +48,17 @@ def _duration(_: click.Context, __: click.Parameter, value: str) -> int:
     return read
 
 
+def _profile(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str] | None:
+    fields: dict[str, str] = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            msg = f"{pair!r} is no FIELD=VALUE"
+            raise click.BadParameter(msg)
+        fields[name] = f"{fields[name]}{SEPARATOR}{value}" if name in fields else value
+    return fields or None
+
+
 @click.command("ask", cls=OnceCommand)
 @click.argument("user")
 @click.argument("items", nargs=-1, metavar="[ITEM]...")
@@ -50,6 +67,14 @@ def _duration(_: click.Context, __: click.Parameter, value: str) -> int:
     "--prior",
     type=click.FloatRange(0, MAX_PRIOR),
     help="weight of an item's popularity, 0 is taste alone  [default: the flow's]",
+)
+@click.option(
+    "--profile",
+    "profile",
+    multiple=True,
+    callback=_profile,
+    metavar="FIELD=VALUE",
+    help="what is known of a user whom the bundle may not know; repeatable, also with another value of the same field",
 )
 @click.option(
     "--timeout", callback=_duration, default="30s", show_default=True, help="how long to wait", metavar="DURATION"
@@ -62,6 +87,7 @@ def command(
     items: tuple[str, ...],
     top_k: int,
     prior: float | None,
+    profile: dict[str, str] | None,
     timeout: int,
     as_json: bool,
 ) -> None:
@@ -70,7 +96,7 @@ def command(
     Sends a request and waits for its answer, which is shown best first, with the items' titles where the bundle has
     them. Exits with 0 when there is an answer, whatever its status; with 1 when none comes in time.
     """
-    request = Request(f"ask-{uuid4()}", user, time.time_ns() // 1_000_000, list(items) or None, top_k, prior)
+    request = Request(f"ask-{uuid4()}", user, time.time_ns() // 1_000_000, list(items) or None, top_k, prior, profile)
     if as_json:
         answer = ask(settings, request, timeout)
     else:
@@ -117,23 +143,25 @@ def _table(answer: Scores, known: BundleItems | None) -> Table:
     table.add_column("item")
     if any(titles):
         table.add_column("title")
-    for name in ("score", "global", "local"):
+    with_neighbours = any(item.neighbours_part is not msgspec.UNSET for item in answer.scores)
+    for name in ("score", "global", "local", *(["neighbours"] if with_neighbours else [])):
         table.add_column(name, justify="right")
     table.add_column("centroids of")
     for place, (item, title) in enumerate(zip(answer.scores, titles, strict=True), 1):
-        numbers = (f"{value:.3f}" for value in (item.score, item.global_part, item.local_part))
-        made = datetime.fromtimestamp(item.window_end / 1000, UTC).strftime("%Y-%m-%d %H:%M")
-        table.add_row(str(place), item.item_id, *([title] if any(titles) else []), *numbers, made)
+        parts = (item.score, item.global_part, item.local_part, item.neighbours_part)
+        numbers = (f"{value:.3f}" for value in parts if value is not msgspec.UNSET)
+        named = [Text(printable(text)) for text in ([item.item_id, title] if any(titles) else [item.item_id])]
+        table.add_row(str(place), *named, *numbers, time_text(item.window_end)[:16].replace("T", " "))
     return table
 
 
 def _notes(answer: Scores) -> list[str]:
     notes = []
     if answer.cold:
-        some = ", ".join(answer.cold[:_COLD_SHOWN])
+        some = printable(", ".join(answer.cold[:_COLD_SHOWN]))
         more = f" and {len(answer.cold) - _COLD_SHOWN:,} more" if len(answer.cold) > _COLD_SHOWN else ""
         notes.append(f"cold, without centroids yet: {some}{more}")
     if answer.stale:
         notes.append(f"stale, from centroids older than stale_after: {len(answer.stale):,} of {len(answer.scores):,}")
-    notes.append(f"model version {answer.model_version}")
+    notes.append(f"model version {printable(answer.model_version)}")
     return notes

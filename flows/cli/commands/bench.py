@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 import click
 from rich.table import Table
@@ -10,13 +10,22 @@ from rich.table import Table
 from flows.bench.clustering import PoolFigures, measure_forms, measure_pools
 from flows.bench.idle import measure_idle
 from flows.bench.ingest import measure_ingest
+from flows.bench.neighbours import measure_neighbours
 from flows.bench.store import measure_store
 from flows.bench.week import WeekPlan, simulate
 from flows.cli.options import OnceGroup
 from flows.cli.output import output
 from flows.support.machine import describe_machine
+from state.atomic_file import remove_left_behind
 
 _MAY_GROW = 1.2
+_PREFIX = "ralm-bench-"
+
+
+def _work_folder(parent: str | None = None) -> TemporaryDirectory[str]:
+    """A folder to work in; those that benchmarks left which were killed are removed."""
+    remove_left_behind(Path(parent or gettempdir()), f"{_PREFIX}*")
+    return TemporaryDirectory(prefix=_PREFIX, dir=parent)
 
 
 @click.group("bench", cls=OnceGroup)
@@ -30,7 +39,7 @@ def command() -> None:
 def ingest(clicks: int, runs: int) -> None:
     """Clicks a second that one process takes in, beside what the Kafka client alone reads."""
     console = output()
-    with TemporaryDirectory(prefix="ralm-bench-") as folder, console.status("starting") as status:
+    with _work_folder() as folder, console.status("starting") as status:
         figures = measure_ingest(Path(folder), clicks, runs, status.update)
     console.print(
         f"{figures.clicks:,} clicks of {figures.bytes_each:.0f} bytes, 4 partitions, one process\n"
@@ -53,7 +62,7 @@ def ingest(clicks: int, runs: int) -> None:
 def idle(flow: str, seconds: float, settle: float) -> None:
     """Processor time of a dataflow and the embedded broker while no message flows."""
     console = output()
-    with TemporaryDirectory(prefix="ralm-bench-") as folder, console.status("starting") as status:
+    with _work_folder() as folder, console.status("starting") as status:
         figures = measure_idle(Path(folder), flow, seconds, settle, status.update)
     console.print(
         f"{flow} and embedded broker, idle for {figures.seconds:.1f} s, in percent of a core\n"
@@ -76,7 +85,7 @@ def week(items: int, clicks: int, days: int, rng_seed: int) -> None:
     """A week of a partition in fast event time, without a broker; exits with 1 if disk or memory grow by 20%."""
     console = output()
     plan = WeekPlan(items, clicks, days, 3_000_000, rng_seed)
-    with TemporaryDirectory(prefix="ralm-bench-") as folder, console.status("starting") as status:
+    with _work_folder() as folder, console.status("starting") as status:
         figures, longest = simulate(Path(folder), plan, status.update)
     table = Table("day", "clicks", "items", "seeds", "disk, MiB", "memory, MiB", "clusterings", "shed")
     for day in figures:
@@ -106,7 +115,7 @@ def week(items: int, clicks: int, days: int, rng_seed: int) -> None:
 def store(seeds: int, churns: int, items: int, generations: int, folder: str | None) -> None:
     """Disk a seed, the longest pause of a write, and disk over generations of items."""
     console = output()
-    with TemporaryDirectory(prefix="ralm-bench-", dir=folder) as made, console.status("starting") as status:
+    with _work_folder(folder) as made, console.status("starting") as status:
         figures = measure_store(
             Path(made), seeds=seeds, churns=churns, items=items, generations=generations, progress=status.update
         )
@@ -135,7 +144,7 @@ def clustering(seeds: int, items: int, users: int, dim: int) -> None:
     """Clusterings a second, compiled beside scikit-learn, alone and beside a busy interpreter."""
     console = output()
     forms = Table("seeds", "form", "ms an item", "inertia", "warm, ms", "inertia")
-    with TemporaryDirectory(prefix="ralm-bench-") as folder, console.status("starting") as status:
+    with _work_folder() as folder, console.status("starting") as status:
         for size, sets in _SETS.items():
             status.update(f"clustering sets of {size:,}")
             for form in measure_forms(size, sets, 20, dim):
@@ -148,6 +157,31 @@ def clustering(seeds: int, items: int, users: int, dim: int) -> None:
     console.print(f"the pool's whole way, {seeds:,} seeds an item, {users:,} users; items/s")
     console.print(_pool_table(pools))
     console.print(f"on             {describe_machine()}", highlight=False, soft_wrap=True)
+
+
+@command.command("neighbours")
+@click.option("--items", type=click.IntRange(1), default=5_000, show_default=True, help="live items")
+@click.option("--users", type=click.IntRange(1), default=100_000, show_default=True, help="users among whom seeds are")
+@click.option("--seeds", type=click.IntRange(1), default=300, show_default=True, help="mean seeds of an item")
+@click.option("--dim", type=click.IntRange(1), default=96, show_default=True, help="numbers of a vector")
+def neighbours(items: int, users: int, seeds: int, dim: int) -> None:
+    """What neighbours cost a scorer, beside the scores that they are added to; one thread."""
+    console = output()
+    with console.status("measuring"):
+        figures = measure_neighbours(items, users, seeds, dim)
+    table = Table("requests together", "scores, ms", "neighbours, ms", "ratio")
+    for batch in figures.batches:
+        times = (f"{value * 1000:.1f}" for value in (batch.score_s, batch.near_s))
+        table.add_row(str(batch.users), *times, f"{batch.near_s / batch.score_s:.2f}")
+    console.print(table)
+    console.print(
+        f"update         {figures.update_s * 1000:.1f} ms of 100 items with sketches, "
+        f"{figures.bare_update_s * 1000:.1f} without\n"
+        f"memory         {figures.bytes_each:.0f} bytes an item's sketch\n"
+        f"on             {describe_machine()}",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 _SETS = {30: 200, 100: 200, 300: 200, 1000: 50, 10_000: 5, 50_000: 2}

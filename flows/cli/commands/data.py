@@ -15,7 +15,7 @@ from flows.offline.datasets import SOURCES, prepare_dataset
 from flows.offline.datasets.layout import save
 from flows.support.errors import ConfigError, RalmError
 from flows.support.progress import working
-from state.atomic_file import atomic_write
+from state.atomic_file import atomic_write, make_writable
 
 _DOWNLOADS = "downloads"
 
@@ -42,6 +42,7 @@ def command(settings: Settings, name: str, folder: Path | None, *, init: bool) -
     if init:
         _describe(name, folder)
     place = Path(settings.data_dir)
+    make_writable(place)
     with working(f"preparing {name}"):
         dataset = prepare_dataset(name, place / _DOWNLOADS, folder)
         save(dataset, place / name)

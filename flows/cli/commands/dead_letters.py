@@ -71,20 +71,25 @@ _JSON = click.option("--json", "as_lines", is_flag=True, help="one JSON object a
 def list_letters(settings: Settings, filters: Filters, limit: int, as_lines: bool) -> None:
     """Dead letters, oldest first: when, where from, why, and whether they were redriven."""
     newest = Newest(limit)
+    read = 0
     sent, foreign_records = set[tuple[int, int]](), 0
     for record in _read(settings, filters):
         if isinstance(record, RedriveReceipt):
             sent.update((record.partition, offset) for offset in record.offsets)
         elif isinstance(record, ForeignRecord):
             foreign_records += 1
-        elif filters.take(record):
-            newest.add(record)
+        else:
+            read += 1
+            if filters.take(record):
+                newest.add(record)
     letters = newest.letters()
     if as_lines:
         for letter in letters:
             click.echo(as_json(letter, redriven=(letter.partition, letter.offset) in sent))
-    else:
+    elif letters:
         _print_table(letters, sent)
+    else:
+        click.echo(_none(read, filters))
     _say_rest(newest.left_out, foreign_records)
 
 
@@ -95,15 +100,18 @@ def list_letters(settings: Settings, filters: Filters, limit: int, as_lines: boo
 def count(settings: Settings, filters: Filters, as_lines: bool) -> None:
     """How many dead letters there are, by reason and topic."""
     found: Counter[tuple[str, str]] = Counter()
-    foreign_records = 0
+    foreign_records = read = 0
     for record in _read(settings, filters):
         if isinstance(record, DeadLetter):
+            read += 1
             found[record.topic, record.reason] += filters.take(record)
         foreign_records += isinstance(record, ForeignRecord)
     counted = sorted((topic, reason, number) for (topic, reason), number in found.items() if number)
     if as_lines:
         for topic, reason, number in counted:
             click.echo(json.dumps({"topic": topic, "reason": reason, "letters": number}))
+    elif not counted:
+        click.echo(_none(read, filters))
     else:
         table = Table("topic", "reason", "letters")
         for topic, reason, number in counted:
@@ -169,12 +177,19 @@ def send(
             reading=shown.counter("reading dead letters"),
             sending=shown.counter("checking" if dry_run else "redriving"),
         )
-    for line in _said(summary, dry_run=dry_run):
+    lines = list(_said(summary, dry_run=dry_run))
+    if lines == [f"0 {_verb(dry_run=dry_run)}"]:
+        lines[0] += ": no dead letter is there that could be meant"
+    for line in lines:
         click.echo(line)
 
 
+def _verb(*, dry_run: bool) -> str:
+    return "would be redriven" if dry_run else "redriven"
+
+
 def _said(summary: RedriveSummary, *, dry_run: bool) -> Iterator[str]:
-    verb = "would be redriven" if dry_run else "redriven"
+    verb = _verb(dry_run=dry_run)
     topics = ", ".join(f"{number:,} to {topic}" for topic, number in sorted(summary.sent.items()))
     yield f"{summary.sent.total():,} {verb}" + (f": {topics}" if topics else "")
     if summary.already:
@@ -200,6 +215,13 @@ def _said(summary: RedriveSummary, *, dry_run: bool) -> Iterator[str]:
 def _read(settings: Settings, filters: Filters) -> Iterator[DeadLetter | RedriveReceipt | ForeignRecord]:
     with bars() as shown:
         yield from read_records(settings, filters.since, shown.counter("reading dead letters"))
+
+
+def _none(read: int, filters: Filters) -> str:
+    """That nothing is to be shown, though letters may have been read."""
+    if read:
+        return f"none of {read:,} dead letters matches"
+    return "there is no dead letter" if filters.since is None else "no dead letter was refused in that time"
 
 
 def _print_table(letters: list[DeadLetter], sent: set[tuple[int, int]]) -> None:

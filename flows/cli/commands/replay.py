@@ -10,6 +10,7 @@ from flows.admin.replay_files import Door, Events, load_clicks, load_requests
 from flows.cli.options import OnceCommand, with_settings
 from flows.config.settings import Settings
 from flows.kafka.producer import Producer
+from flows.kafka.tool_rights import require_rights
 from flows.kafka.topics import TopicNames
 from flows.support.errors import ConfigError
 from flows.support.progress import bars
@@ -56,10 +57,13 @@ def command(settings: Settings, clicks: Path | None, requests: Path | None, spee
             streams.append(load_requests(requests, names.requests, door, shown.counter(f"checking {requests.name}")))
         if clicks is not None:
             streams.append(load_clicks(clicks, names.clicks, door, shown.counter(f"checking {clicks.name}")))
-        producer.check_topics(
-            *([names.requests] if requests is not None else []), *([names.clicks] if clicks is not None else [])
-        )
+        sent_to = [*([names.requests] if requests is not None else []), *([names.clicks] if clicks is not None else [])]
+        require_rights(settings, writes=sent_to)
         total = sum(len(events) for events in streams)
+        if not total:
+            given = " and ".join(str(path) for path in (clicks, requests) if path is not None)
+            click.echo(f"0 messages delivered: there is nothing in {given}")
+            return
         sending = shown.counter("sending")
         began = time.monotonic()
         sent = replay(streams, producer, Pace(speed, producer.poll), lambda done: sending(done, total))

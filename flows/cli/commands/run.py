@@ -45,7 +45,7 @@ def command(settings: Settings, flow: str, check: bool) -> None:
         return
     origins = click.get_current_context().meta[ORIGINS]
     click.echo(f"{settings.shown((*_GROUPS, 'logs'), origins)}\n")
-    report, _ = look(FLOWS[flow].topics, settings, answer_s=_ANSWER_S)
+    report, _ = look(FLOWS[flow].topics, settings, answer_s=_ANSWER_S, stores=True)
     for line in report.lines():
         click.echo(masked(line))
     sys.exit(2 if report.of(Verdict.PROBLEM) else 0)

@@ -13,7 +13,7 @@ import numpy as np
 from rich.table import Table
 
 from flows.admin.state.backup import backup, restore
-from flows.admin.state.verify import StateVerifier
+from flows.admin.state.verify import StateVerifier, no_stores
 from flows.cli.options import OnceGroup, with_settings
 from flows.cli.output import output
 from flows.config.settings import Settings
@@ -73,8 +73,10 @@ def _row(store: SeedStore) -> dict[str, Any]:
 @with_settings("state")
 def item(settings: Settings, item_id: str, most: int, user_id: str | None) -> None:
     """One item as JSON: its seeds (user keys in hexadecimal), newest first, and its last centroids."""
+    stores = items = 0
     with _in_words():
         for store in _stores(settings):
+            stores, items = stores + 1, items + sum(1 for _ in store.items())
             if len(seeds := store.seeds(item_id)):
                 centroids = store.centroids(item_id)
                 shown = _shown(item_id, store.meta.partition, seeds, centroids, most)
@@ -82,7 +84,10 @@ def item(settings: Settings, item_id: str, most: int, user_id: str | None) -> No
                     shown["user"] = _as_seed(user_id, seeds)
                 click.echo(json.dumps(shown, indent=2))
                 return
-    msg = f"no store under {settings.state_dir} has seeds of item {item_id!r}"
+    msg = (
+        f"no store under {settings.state_dir} has seeds of item {item_id!r}: they have {items:,} items in {stores} "
+        "partitions. Its first click has not been taken in yet, or the last one lies further back than seeds_retention."
+    )
     raise RalmError(msg)
 
 
@@ -177,8 +182,7 @@ def _stores(settings: Settings) -> Iterator[SeedStore]:
     refuse_cut_off(state_dir)
     paths = store_paths(state_dir)
     if not paths:
-        msg = f"there are no stores in {state_dir / 'seeds'}"
-        raise RalmError(msg)
+        raise no_stores(state_dir)
     for path in paths.values():
         with closing(SeedStore.inspect(path, settings.max_seeds, settings.item_ttl)) as store:
             yield store

@@ -35,9 +35,12 @@ def command(settings: Settings, once: bool, every: float) -> None:
     console = output(width=120)
     if once or not sys.stdout.isatty():
         try:
-            console.print(top_view(server.status(), f"{host}:{port}"))
-        except (OSError, ValueError) as error:
-            msg = f"no flow answers at {server.home}: {error}"
+            console.print(_report(server))
+        except OSError as error:
+            msg = (
+                f"no flow answers at {server.home}: {error}. Start one with `ralm run look-alike`, or say where it is "
+                "with --metrics-host and --metrics-port."
+            )
             raise RalmError(msg) from error
         return
     with suppress(KeyboardInterrupt), Live(_view(server), console=console, screen=True, auto_refresh=False) as live:
@@ -47,8 +50,21 @@ def command(settings: Settings, once: bool, every: float) -> None:
 
 
 def _view(server: MetricsServer) -> RenderableType:
-    address = f"{server.host}:{server.port}"
     try:
-        return top_view(server.status(), address)
-    except (OSError, ValueError) as error:
-        return no_answer(address, str(error))
+        return _report(server)
+    except OSError as error:
+        return no_answer(f"{server.host}:{server.port}", str(error))
+
+
+def _report(server: MetricsServer) -> RenderableType:
+    """The report as it is shown.
+
+    Raises:
+        OSError: when nobody answers, or somebody else than a flow of this version.
+    """
+    report = server.status()
+    try:
+        return top_view(report, f"{server.host}:{server.port}")
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        msg = f"what answers is no flow of this version ({type(error).__name__}: {error})"
+        raise OSError(msg) from error

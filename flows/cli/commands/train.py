@@ -8,6 +8,7 @@ from flows.cli.options import OnceCommand, with_settings
 from flows.cli.output import output
 from flows.config.settings import Settings
 from flows.support.progress import bars
+from state.atomic_file import make_writable
 
 
 @click.command("train", cls=OnceCommand)
@@ -27,6 +28,7 @@ def command(settings: Settings, name: str) -> None:
         from flows.offline.verdict import verdict  # noqa: PLC0415
 
         dataset = load(Path(settings.data_dir) / name)
+        make_writable(path.parent)
         progress.remove_task(loading)
         learned = 1.0 - settings.train_held_out
         split = Split(before=dataset.time_at(learned)) if dataset.timed else Split(share_of_user=learned)

@@ -62,8 +62,11 @@ def _plain(schema: Schema) -> Schema:
     if either is not None:
         some = [part for part in either if part != _NULL]
         whole = [part for part in some if part.get("type") == "integer"]
+        texts = [part for part in some if part.get("type") == "string"]
         if len(some) == 2 and whole:  # an identifier: text, or a number for its digits
             some = [part for part in some if part not in whole]
+        elif len(some) > 2 and texts:  # a value of a profile: text, or what stands for one
+            some, either = texts, texts
         (one,) = some
         rest = {key: value for key, value in schema.items() if key != "anyOf"}
         types = [one["type"], "null"] if _NULL in either else one["type"]

@@ -1,5 +1,6 @@
 """From a source's own tables to the common layout: ids are matched, ratings become clicks, clicks are put in order."""
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -10,10 +11,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from flows.config.limits import identifier_fault
-from flows.offline.datasets.layout import SEPARATOR, Dataset, bad_identifiers, check, others
+from flows.offline.datasets.layout import Dataset, bad_identifiers, check, others
 from flows.offline.datasets.tables import Table, as_text
 from flows.offline.datasets.words import Text
 from flows.support.errors import RalmError
+from ralm.encoders.profiles import SEPARATOR
 from ralm.features import Ints
 
 _T = TypeVar("_T")
@@ -86,7 +88,7 @@ def known(table: Table, name: str, columns: Columns) -> Known:
     Raises:
         RalmError: naming the row whose id cannot be used or comes twice.
     """
-    ids = table.text(name)
+    ids = as_text(table.ids(name))
     problems = Problems()
     problems.attempt(lambda: _refuse_identifiers(table, name, ids))
     _, first = np.unique(ids, return_index=True)
@@ -108,8 +110,8 @@ def mentioned(*columns: tuple[Table, str]) -> Text:
         RalmError: naming the row whose id cannot be used.
     """
     for table, name in columns:
-        _refuse_identifiers(table, name, table.text(name))
-    ids = np.unique(np.concatenate([np.unique(table.text(name)) for table, name in columns]))
+        _refuse_identifiers(table, name, as_text(table.ids(name)))
+    ids = np.unique(np.concatenate([np.unique(as_text(table.ids(name))) for table, name in columns]))
     named: Text = ids[ids != ""]
     return named
 
@@ -230,13 +232,25 @@ def prefixed(prefix: str, numbers: Text) -> Text:
 
 def _rows(table: Table, name: str, ids: Text, among: str) -> Ints:
     """Where in ``ids`` each value of a column is."""
-    strings = table.strings(name)
+    strings = table.ids(name)
     rows: Ints = pc.index_in(strings, pa.array(ids.tolist(), pa.string())).fill_null(-1).to_numpy().astype(np.int64)
     strange = np.flatnonzero(rows < 0)
     if len(strange):
         row = int(strange[0])
         value = strings[row].as_py()
         wrong = f"names {value!r}, which is not among the {among}" if value else "is empty"
-        msg = f"{table.place(row)}: {table.real(name)} {wrong}{others(len(strange))}"
+        msg = f"{table.place(row)}: {table.real(name)} {wrong}{others(len(strange))}{_written_otherwise(value, ids)}"
         raise RalmError(msg)
     return rows
+
+
+def _written_otherwise(value: str, ids: Text) -> str:
+    """What to add of an id that is unknown, where it is there but for how it is written."""
+    bare = _bare(value)
+    known = next((each for each in ids.tolist() if _bare(each) == bare), None) if bare else None
+    return "" if known is None else f"; there is {known!r}, which is written otherwise: write both in one way"
+
+
+def _bare(text: str) -> str:
+    plain = unicodedata.normalize("NFKC", text).strip().casefold()
+    return (plain.removesuffix(".0").lstrip("0") or "0") if plain.replace(".", "").isdigit() else plain

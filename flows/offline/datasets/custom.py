@@ -1,13 +1,15 @@
-"""One's own data: a folder with ``events``, and perhaps ``users`` and ``items``, as CSV or Parquet (docs/data.md).
+"""One's own data: a folder with ``events``, and perhaps ``users`` and ``items``, as tables (docs/data.md).
 
 Kinds of user fields that ``data.toml`` does not give are inferred from the values: lists, and text with ``|`` in any
 row, are multivalent; other text, booleans and whole numbers of at most 10 different values (codes: a plan, a gender)
 are categorical; other numbers are continuous.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from flows.offline.datasets.assemble import (
     CATEGORIES,
@@ -29,13 +31,14 @@ from flows.offline.datasets.assemble import (
     mentioned,
     without_middle,
 )
-from flows.offline.datasets.layout import SEPARATOR, Dataset
-from flows.offline.datasets.source_files import table_file
+from flows.offline.datasets.layout import Dataset
+from flows.offline.datasets.source_files import OWN_SUFFIXES, table_file
 from flows.offline.datasets.tables import Table, read_table
 from flows.offline.datasets.times import times_ms
 from flows.offline.datasets.words import among, as_words
 from flows.support.errors import ConfigError, RalmError
 from flows.support.text import read_text
+from ralm.encoders.profiles import SEPARATOR
 
 DESCRIPTION = "data.toml"
 TABLES = ("events", "users", "items")
@@ -85,6 +88,7 @@ class Description(BaseModel):
         time_format: how times that are text are written, as for ``strptime``; empty for ISO 8601.
         timed: false for events without times.
         separator: what stands between the columns of CSV files; empty tells it from each first line.
+        encoding: of CSV and JSON files that are not UTF-8; empty refuses them.
         files: what the tables' files are called.
         columns: what the columns are called.
         filter: by a column of the events, the values of those that are taken; all others are left out.
@@ -98,10 +102,35 @@ class Description(BaseModel):
     time_format: str = ""
     timed: bool = True
     separator: Literal["", ",", ";", "\t", "|"] = ""
+    encoding: str = ""
     files: Files = Files()
     columns: Names = Names()
     filter: dict[str, list[str | int | float | bool] | str | int | float | bool] = {}
     kinds: dict[str, Literal["categorical", "multivalent", "continuous", "ignore"]] = {}
+
+    @field_validator("time_format")
+    @classmethod
+    def _is_a_form(cls, form: str) -> str:
+        try:
+            datetime.strptime("", form)  # noqa: DTZ007 (only whether it is one)
+        except (re.error, IndexError) as error:
+            msg = f"{form!r} is no form of times: {error}"
+            raise ValueError(msg) from None
+        except ValueError as error:
+            if "directive" in str(error) or "stray" in str(error):
+                msg = f"{form!r} is no form of times: {error}"
+                raise ValueError(msg) from None
+        return form
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, encoding: str) -> str:
+        try:
+            b"a".decode(encoding or "utf-8", "replace")
+        except (LookupError, ValueError):
+            msg = f"{encoding!r} is no encoding of text that Python knows, such as cp1252"
+            raise ValueError(msg) from None
+        return encoding
 
 
 def prepare_custom(name: str, folder: Path) -> Dataset:
@@ -109,7 +138,7 @@ def prepare_custom(name: str, folder: Path) -> Dataset:
 
     Args:
         name: of the data set.
-        folder: it holds ``events``, ``users`` and ``items`` (.parquet or .csv; only events must be there).
+        folder: it holds ``events``, ``users`` and ``items`` (.parquet, .csv, .jsonl, ...; only events must be there).
 
     Raises:
         ConfigError: when there is no table of events, or ``data.toml`` cannot be used.
@@ -125,7 +154,8 @@ def prepare_described(name: str, folder: Path, described: Description) -> Datase
     problems.say()
     events = tables["events"]
     if events is None:
-        msg = f"{name}: {folder} has no {described.files.events or 'events.parquet or events.csv'} (see docs/data.md)"
+        wanted = described.files.events or "events.parquet, events.csv or events.jsonl"
+        msg = f"{name}: {folder} has no {wanted} (see docs/data.md)"
         raise ConfigError(msg)
     _check_against(described, [table for table in tables.values() if table], events)
     least_rating = described.least_rating if "rating" in events else None
@@ -257,14 +287,21 @@ def _as_numbers(words: Any) -> Any:
 
 def _table(folder: Path, name: str, described: Description) -> Table | None:
     said = getattr(described.files, name)
-    path = folder / said if said else table_file(folder, name)
+    path = folder / said if said else table_file(folder, name, OWN_SUFFIXES)
     if path is None:
         return None
-    if not path.is_file():
+    if not _is_file(path):
         msg = f"{DESCRIPTION} says that {name} are in {said}, but {folder} has no such file"
         raise RalmError(msg)
-    table = read_table(path, described.separator)
+    table = read_table(path, described.separator, described.encoding)
     return replace(table, aliases=described.columns.of(table))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long for the system
+        return False
 
 
 def _users(table: Table | None, events: Table, described: Description) -> Known:

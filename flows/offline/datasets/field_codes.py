@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from flows.offline.datasets.layout import SEPARATOR, Dataset
+from flows.offline.datasets.layout import Dataset
+from ralm.encoders.profiles import SEPARATOR
 
 
 def field_codes(data: Dataset) -> dict[str, dict[str, list[Any]]]:

@@ -1,7 +1,8 @@
 """A first ``data.toml`` for a folder of one's own data, guessed from headers and values, with what was seen."""
 
 import json
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from flows.offline.datasets.custom import DESCRIPTION, is_boolean, kind_of
-from flows.offline.datasets.source_files import table_file
+from flows.offline.datasets.source_files import OWN_SUFFIXES, table_file
 from flows.offline.datasets.survey import TABLE_SUFFIXES, ColumnFacts, Look, is_free_text, look_at
 from flows.offline.datasets.times import times_ms
 from flows.support.errors import ConfigError, RalmError
@@ -24,6 +25,11 @@ _KEYS = {"users": "user_id", "items": "item_id"}
 _NO_CLICK = ("impression", "skip", "remove", "dislike", "refund", "return", "cancel", "error", "logout", "hide", "view")
 """Events that say little for an item, or something against it; views count where there is nothing better."""
 _MOST_EVENTS = 20
+_LEAST_REPEATED = 2
+_LEAST_SECONDS = 300_000_000
+"""Whole numbers from here on, all of a column, are more likely seconds since 1970 than anything else."""
+_TRUE = ("true", "yes", "t", "y", "1", "1.0")
+_IS_CLICK = ("click", "bought", "buy", "purchas", "like", "order", "convert", "watched", "read", "played", "positive")
 _FORMS = [
     f"{day}{clock}"
     for day in (
@@ -70,16 +76,17 @@ def describe_first(folder: Path) -> FirstDescription:
         raise ConfigError(msg)
     looks, problems = look_at(folder)
     if not looks:
-        msg = f"{folder} has no table ({', '.join(TABLE_SUFFIXES)}) that can be read"
-        raise ConfigError("\n".join([msg, *problems]))
+        msg = f"{folder} has no table ({', '.join(TABLE_SUFFIXES)}, or these with .gz) that can be read"
+        raise ConfigError("\n".join([msg, *(line for lines in problems.values() for line in lines)]))
     return _Guess(folder, looks, problems).description()
 
 
 class _Guess:
     """Puts a description together, table by table."""
 
-    def __init__(self, folder: Path, looks: list[Look], problems: list[str]) -> None:
-        self._found = FirstDescription(problems=problems)
+    def __init__(self, folder: Path, looks: list[Look], problems: Mapping[str, list[str]]) -> None:
+        self._found = FirstDescription()
+        self._unread = problems
         self._folder, self._looks = folder, looks
         self._taken: dict[tuple[str, str], str] = {}
         self._names: dict[str, list[str]] = {}
@@ -90,6 +97,7 @@ class _Guess:
     def description(self) -> FirstDescription:
         tables = self._tables()
         events = tables.get("events")
+        self._say_unread(needed=events is None)
         if events is None:
             self._found.problems.append(
                 "no table has a column of users and one of items: say in data.toml what they are called ([columns]) "
@@ -108,6 +116,17 @@ class _Guess:
                 self._found.columns.append((facts, self._taken.get((look.table.file, name), "not used")))
         return self._found
 
+    def _say_unread(self, *, needed: bool) -> None:
+        """Of a file that cannot be read: it stands in the way only where it may be one of the tables."""
+        for file, lines in self._unread.items():
+            wanted = needed or any(word in file.lower() for words in _TABLE_WORDS.values() for word in words)
+            (self._found.problems if wanted else self._found.notes).extend(lines)
+        other = sorted({look.table.encoding for look in self._looks if look.table.encoding})
+        for encoding in other:
+            self._top["encoding"] = encoding
+            files = ", ".join(look.path.name for look in self._looks if look.table.encoding == encoding)
+            self._found.notes.append(f"{files} is not UTF-8 and read as {encoding}: look at names with accents")
+
     def _tables(self) -> dict[str, Look]:
         """Which table is which, and the columns of ids."""
         tables: dict[str, Look] = {}
@@ -116,6 +135,8 @@ class _Guess:
             tables["events"] = max(both, key=lambda look: (_is_called(look, "events"), len(look.table)))
             for role in _KEYS.values():
                 self._name(tables["events"], role, tables["events"].first_like(role))
+        elif (guess := self._by_values()) is not None:
+            tables["events"] = guess
         for kind, role in _KEYS.items():
             keyed = [(look, key) for look in self._looks if look not in tables.values() and (key := _key(look, kind))]
             if keyed:
@@ -127,6 +148,23 @@ class _Guess:
                 self._found.notes.append(f"{look.path.name} is not used: it is neither events, nor users, nor items")
         return tables
 
+    def _by_values(self) -> Look | None:
+        """The table of events where no name tells: the longest in which two columns could be users and items."""
+        found = [(look, _id_columns(look)) for look in self._looks]
+        found = [(look, columns) for look, columns in found if len(columns) >= 2]
+        if not found:
+            return None
+        look, columns = max(found, key=lambda one: len(one[0].table))
+        for role, column in zip(_KEYS.values(), columns, strict=False):
+            known = look.first_like(role)
+            self._name(look, role, known if known in columns else column)
+        users, items = (self._names[role][0] for role in _KEYS.values())
+        self._found.notes.append(
+            f"{look.path.name}: nothing is called like users or items; by their values {users} are taken for the users "
+            f"and {items} for the items: look at [columns]"
+        )
+        return look
+
     def _name(self, look: Look, role: str, column: str | None) -> None:
         if column is None or (look.table.file, column) in self._taken:
             return
@@ -137,15 +175,17 @@ class _Guess:
 
     def _events(self, events: Look) -> None:
         self._time(events)
-        free = (name for name in events.columns if (events.table.file, name) not in self._taken)
+        free = [name for name in events.columns if (events.table.file, name) not in self._taken]
         rating = events.first_like("rating")
         if rating is not None and rating in free:
             self._rating(events, rating)
         self._event(events)
+        self._truths(events)
+        self._forms(events)
 
     def _time(self, events: Look) -> None:
-        times = [name for name, facts in events.columns.items() if facts.type == "time"]
-        column = events.first_like("timestamp") or (times[0] if times else None)
+        free = [name for name in events.columns if (events.table.file, name) not in self._taken]
+        column = events.first_like("timestamp") or next((name for name in free if _looks_like_time(events, name)), None)
         if column is None:
             self._top["timed"] = False
             self._found.notes.append(f"{events.path.name} has no times: clicks are put in a random order")
@@ -182,6 +222,37 @@ class _Guess:
         self._taken[events.table.file, column] = "filter"
         self._found.notes.append(f"{column} is one of {', '.join(words)}: look at which of them are clicks ([filter])")
 
+    def _truths(self, events: Look) -> None:
+        """Columns that say of each event whether it is a click, or may say so."""
+        for name, facts in events.columns.items():
+            if (events.table.file, name) in self._taken or facts.distinct != 2 or facts.missing:
+                continue
+            values = np.unique(events.table.text(name)).tolist()
+            if not (is_boolean(events.table.column(name)) or values in (["0", "1"], ["0.0", "1.0"])):
+                continue
+            true = next((value for value in values if value.lower() in _TRUE), values[1])
+            if any(word in name.lower() for word in _IS_CLICK):
+                self._filter[name] = [true]
+                self._taken[events.table.file, name] = "filter"
+                self._found.notes.append(f"{name} tells clicks from other events: look at [filter]")
+            else:
+                self._found.notes.append(
+                    f"{name} says yes or no of each event, and is not used: if only those with {true} are clicks, say "
+                    "so ([filter])"
+                )
+
+    def _forms(self, events: Look) -> None:
+        """Ids that a person takes for one and the same."""
+        for role in _KEYS.values():
+            column = self._names[role][0]
+            texts = np.unique(events.table.text(column)).tolist()
+            alike = len(texts) - len({unicodedata.normalize("NFC", text).strip() for text in texts})
+            if alike:
+                self._found.notes.append(
+                    f"{alike:,} values of {column} differ from others only by blanks, or by how their accents are "
+                    "written (Unicode's forms NFC and NFD): they are taken for different ids"
+                )
+
     def _users(self, users: Look) -> None:
         for name, facts in users.columns.items():
             if (users.table.file, name) in self._taken:
@@ -195,8 +266,12 @@ class _Guess:
     def _lines(self, tables: dict[str, Look]) -> Iterator[str]:
         yield "# Guessed from the headers and values of the tables: see docs/data.md, and change what is not so.\n"
         for key, value in self._top.items():
-            yield f"{key} = {json.dumps(value, ensure_ascii=False)}\n"
-        files = {kind: look.path.name for kind, look in tables.items() if table_file(self._folder, kind) != look.path}
+            yield f"{key} = {_toml(value)}\n"
+        files = {
+            kind: look.path.name
+            for kind, look in tables.items()
+            if table_file(self._folder, kind, OWN_SUFFIXES) != look.path
+        }
         names: dict[str, Any] = {
             role: columns[0] if len(columns) == 1 else columns
             for role, columns in self._names.items()
@@ -211,7 +286,7 @@ class _Guess:
             if values:
                 yield f"\n[{section}]\n"
             for key, value in values.items():
-                yield f"{_toml_key(key)} = {json.dumps(value, ensure_ascii=False)}\n"
+                yield f"{_toml_key(key)} = {_toml(value)}\n"
 
 
 def _is_called(look: Look, kind: str) -> bool:
@@ -230,10 +305,33 @@ def _key(look: Look, kind: str) -> str | None:
     return named if named is not None and _is_called(look, kind) else None
 
 
-def _time_forms(events: Look, column: str) -> Iterator[dict[str, Any]]:
+def _looks_like_time(look: Look, column: str) -> bool:
+    """Whether a column holds times, whatever it is called: dates of a known form, or numbers of seconds or less."""
+    facts = look.columns[column]
+    if facts.type == "time":
+        return True
+    if facts.missing or facts.distinct < _LEAST_REPEATED:
+        return False
+    if facts.type == "text":
+        return any(True for _ in _time_forms(look, column))
+    return facts.type == "whole number" and bool(np.all(look.table.numbers(column) >= _LEAST_SECONDS))
+
+
+def _id_columns(look: Look) -> list[str]:
+    """The columns, in their order, whose values come again and again as ids do; no times, yes or no, or fractions."""
+    names = []
+    for name, facts in look.columns.items():
+        repeated = _LEAST_REPEATED <= facts.distinct <= facts.rows / 2 and not facts.missing
+        if repeated and facts.type in ("text", "whole number") and not _looks_like_time(look, name):
+            names.append(name)
+    # Whole numbers of few values beside texts are counts or ratings.
+    return sorted(names, key=lambda name: (look.columns[name].type != "text", names.index(name)))[:2]
+
+
+def _time_forms(look: Look, column: str) -> Iterator[dict[str, Any]]:
     """What ``data.toml`` must say for a column of times to be read; nothing where it needs to say nothing."""
     try:
-        times_ms(events.table, column)
+        times_ms(look.table, column)
     except RalmError as error:
         unit = next((each for each in ("us", "ns") if f'time_unit = "{each}"' in str(error)), None)
         if unit:
@@ -244,9 +342,9 @@ def _time_forms(events: Look, column: str) -> Iterator[dict[str, Any]]:
     else:
         yield {}
         return
-    sample = events.table.only(np.arange(len(events.table)) < 100)
+    sample = look.table.only(np.arange(len(look.table)) < 100)
     for form in _FORMS:
-        if _is_form(sample, column, form) and _is_form(events.table, column, form):
+        if _is_form(sample, column, form) and _is_form(look.table, column, form):
             yield {"time_format": form}
 
 
@@ -286,4 +384,9 @@ def _too_telling(kind: str, facts: ColumnFacts) -> str:
 
 def _toml_key(name: str) -> str:
     bare = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
-    return name if bare else json.dumps(name, ensure_ascii=False)
+    return name if bare else _toml(name)
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML has it: as JSON does, but that a DEL may not stand in a text as it is."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

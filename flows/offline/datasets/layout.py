@@ -8,11 +8,13 @@ that of every row.
 
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +22,24 @@ from numpy.typing import NDArray
 from flows.config.limits import END_OF_DATA_TIME, MAX_IDENTIFIER_BYTES, identifier_fault
 from flows.offline.datasets.words import Text, among, as_words, digestible, pack, places_in, unpack
 from flows.support.errors import RalmError
+from ralm.encoders.profiles import MOST_VALUES, SEPARATOR
 from ralm.features import Interactions, Ints
 
-SEPARATOR = "|"
 FIELD_KINDS = ("categorical", "multivalent", "continuous")
 LEAST_ITEMS = 2
-MOST_VALUES = 256
-"""Most values of a multivalent field in one row: every row gets the room of the longest."""
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    EOFError,
+    BadZipFile,
+    zlib.error,
+)
+"""What comes of files that are damaged, or not ours."""
+_DESCRIBED = "fields.json"
 _TAKEN = {"id", "file", "items", "categories"}
 """Names that a user field cannot have: of a column or an argument here, and of what clicks give as features."""
 
@@ -207,8 +220,26 @@ def _day(ms: int) -> str:
 
 
 def save(dataset: Dataset, folder: Path) -> None:
-    """Write a data set in the common layout."""
+    """Write a data set in the common layout.
+
+    What it consists of is written last, so that a folder which was cut off, perhaps over an older one, holds none.
+
+    Raises:
+        OSError: when it cannot be written; names the folder.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        (folder / _DESCRIBED).unlink(missing_ok=True)
+        _save_tables(dataset, folder)
+        kinds = {name: kind for name, (kind, _) in dataset.fields.items()}
+        described = {"name": dataset.name, "fields": kinds, "timed": dataset.timed}
+        (folder / _DESCRIBED).write_text(json.dumps(described, indent=2) + "\n")
+    except OSError as error:
+        error.filename = error.filename or str(folder)
+        raise
+
+
+def _save_tables(dataset: Dataset, folder: Path) -> None:
     users = places_in(dataset.user_ids, dataset.event_users)
     items = places_in(dataset.item_ids, dataset.event_items)
     np.savez(folder / "events.npz", user=users, item=items, time=dataset.event_times)
@@ -216,9 +247,6 @@ def save(dataset: Dataset, folder: Path) -> None:
     np.savez(folder / "users.npz", **pack({"id": dataset.user_ids, **columns}))
     titles = {} if dataset.titles is None else {"title": dataset.titles}
     np.savez(folder / "items.npz", **pack({"id": dataset.item_ids, "categories": dataset.categories, **titles}))
-    kinds = {name: kind for name, (kind, _) in dataset.fields.items()}
-    described = {"name": dataset.name, "fields": kinds, "timed": dataset.timed}
-    (folder / "fields.json").write_text(json.dumps(described, indent=2) + "\n")
 
 
 def load(folder: Path) -> Dataset:
@@ -228,7 +256,7 @@ def load(folder: Path) -> Dataset:
         RalmError: when a file or a column is missing, or it cannot be learned from.
     """
     try:
-        described = json.loads((folder / "fields.json").read_text())
+        described = json.loads((folder / _DESCRIBED).read_text())
         tables = {}
         for table in ("events", "users", "items"):
             with np.load(folder / f"{table}.npz", allow_pickle=False) as columns:
@@ -246,7 +274,7 @@ def load(folder: Path) -> Dataset:
             described.get("timed", True),
             items.get("title"),
         )
-    except (OSError, ValueError, KeyError, IndexError) as error:
+    except _UNREADABLE as error:
         msg = f"{folder} holds no data set in the common layout ({type(error).__name__}: {error}); run `ralm data`"
         raise RalmError(msg) from error
     return check(dataset)

@@ -19,12 +19,13 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from flows.offline.datasets.assemble import CATEGORIES, TITLE, Columns, assemble, join_values, known
-from flows.offline.datasets.layout import SEPARATOR, Dataset
+from flows.offline.datasets.layout import Dataset
 from flows.offline.datasets.source_files import LEAST_RATING, SourceFile, SourceFiles
 from flows.offline.datasets.tables import Table, parse
 from flows.offline.datasets.times import times_ms
 from flows.offline.datasets.words import Text, as_words
 from flows.support.errors import RalmError
+from ralm.encoders.profiles import SEPARATOR
 
 _GENRES = (
     "unknown|Action|Adventure|Animation|Children's|Comedy|Crime|Documentary|Drama|Fantasy|Film-Noir|Horror|Musical|"

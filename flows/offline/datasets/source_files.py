@@ -1,5 +1,6 @@
 """Data sets that may not be passed on: the files that their user's folder must hold, and where to get them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,8 @@ from flows.offline.datasets.tables import Table, content_of, parse, read_table
 from flows.support.errors import ConfigError
 
 SUFFIXES = (".parquet", ".csv")
+OWN_SUFFIXES = (*SUFFIXES, ".jsonl", ".ndjson", ".tsv", ".csv.gz", ".jsonl.gz", ".ndjson.gz", ".tsv.gz")
+"""Of tables of one's own."""
 LEAST_RATING = 4.0
 """In all of them a click is a rating of 4 or more."""
 
@@ -82,6 +85,6 @@ class SourceFiles:
         )
 
 
-def table_file(folder: Path, stem: str) -> Path | None:
-    """The file of a table, Parquet before CSV; None when there is neither."""
-    return next((path for suffix in SUFFIXES if (path := folder / f"{stem}{suffix}").is_file()), None)
+def table_file(folder: Path, stem: str, suffixes: Sequence[str] = SUFFIXES) -> Path | None:
+    """The file of a table, of the first suffix that there is, Parquet before CSV; None when there is none."""
+    return next((path for suffix in suffixes if (path := folder / f"{stem}{suffix}").is_file()), None)

@@ -1,7 +1,7 @@
 """Looks at the tables of a folder: what each column holds, and what it seems to be."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flows.offline.datasets.custom import is_boolean, kind_of
-from flows.offline.datasets.tables import Table, read_table
+from flows.offline.datasets.tables import JSON_SUFFIXES, NotInEncodingError, Table, kept_as, read_table
 from flows.support.errors import RalmError
 
 Type: TypeAlias = Literal["whole number", "number", "true or false", "time", "list", "text"]
-TABLE_SUFFIXES = (".parquet", ".csv", ".tsv", ".txt")
-"""Of the files that may be tables."""
+TABLE_SUFFIXES = (".parquet", ".csv", ".tsv", ".txt", *JSON_SUFFIXES)
+"""Of the files that may be tables; ``.gz`` may follow."""
 _WORDS = {
     "user_id": "user|customer|member|visitor|account|client|person|people|shopper|subscriber|reader|viewer|uid|buyer",
     "item_id": "item|product|sku|article|movie|film|content|book|isbn|song|track|video|post|news|asin|business|offer|"
@@ -26,6 +26,8 @@ _WORDS = {
     "categories": "categories|category|genres|genre|tags|topics|topic|department|section",
     "title": "title|name|headline|label",
 }
+OTHER_ENCODING = "cp1252"
+"""What text that is not UTF-8 most likely is: as Windows and its programs write in the west."""
 _ID = re.compile(r"(id|no|nr|number|key|code)s?$")
 _ID_SHARE = 0.9
 _LEAST_IDS = 20
@@ -80,18 +82,25 @@ class Look:
         return ranked[0][2] if ranked else None
 
 
-def look_at(folder: Path) -> tuple[list[Look], list[str]]:
-    """The tables of a folder, and a line for each file that cannot be read."""
-    looks, problems = [], []
+def look_at(folder: Path) -> tuple[list[Look], dict[str, list[str]]]:
+    """The tables of a folder, and by file what is wrong with those that cannot be read."""
+    looks, problems = [], {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in TABLE_SUFFIXES or not path.is_file():
+        if kept_as(path) not in TABLE_SUFFIXES or not path.is_file():
             continue
         try:
-            table = read_table(path)
+            table = _read(path)
             looks.append(Look(path, table, {name: _facts(table, name) for name in table.columns}))
         except RalmError as error:
-            problems += str(error).splitlines()
+            problems[path.name] = str(error).splitlines()
     return looks, problems
+
+
+def _read(path: Path) -> Table:
+    try:
+        return read_table(path)
+    except NotInEncodingError:
+        return replace(read_table(path, encoding=OTHER_ENCODING), encoding=OTHER_ENCODING)
 
 
 def _facts(table: Table, name: str) -> ColumnFacts:

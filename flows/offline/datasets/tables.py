@@ -4,9 +4,12 @@ Needs pyarrow (of the extra ``train``); what serves does not import this module.
 """
 
 import csv
+import gzip
 import io
+import json
 import re
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,12 +21,19 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from flows.offline.datasets.layout import SEPARATOR, others
+from flows.offline.datasets.layout import others
 from flows.offline.datasets.words import Text, as_words
 from flows.support.errors import RalmError
 from flows.support.text import encoding_of
+from ralm.encoders.profiles import SEPARATOR
 from ralm.features import Ints
 
+
+class NotInEncodingError(RalmError):
+    """Text is in another encoding than it should be."""
+
+
+JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 SEPARATORS = (",", ";", "\t", "|")
 """What may separate the columns of one's own CSV files."""
 _QUOTED = re.compile(r'"[^"]*"')
@@ -40,6 +50,7 @@ class Table:
         unit: what rows are called in messages.
         aliases: real names of columns that are asked for by another.
         kept: the numbers, from 0, of the rows that are left of the file; None if all are.
+        encoding: of its text, where that is not UTF-8.
     """
 
     file: str
@@ -48,6 +59,7 @@ class Table:
     unit: str = "line"
     aliases: dict[str, str] = field(default_factory=dict)
     kept: Ints | None = None
+    encoding: str = ""
 
     def real(self, name: str) -> str:
         """What the file itself calls a column."""
@@ -98,6 +110,18 @@ class Table:
             msg = f"{self.file}: column {self.real(name)!r} cannot be read as text: {error}"
             raise RalmError(msg) from error
 
+    def ids(self, name: str) -> Any:
+        """A column of ids as Arrow strings; where all are whole numbers with ``.0``, as pandas writes them, without it.
+
+        Raises:
+            RalmError: as for `strings`.
+        """
+        ids = self.strings(name)
+        there = ids.filter(pc.not_equal(ids, ""))
+        if len(there) and pc.all(pc.match_substring_regex(there, r"^-?\d+\.0+$")).as_py():
+            ids = pc.replace_substring_regex(ids, r"\.0+$", "")
+        return ids
+
     def text(self, name: str) -> Text:
         """A column as text[n]; what is missing is empty, lists are joined by ``|``.
 
@@ -119,7 +143,7 @@ class Table:
         column = self.column(name)
         try:
             if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-                column = pc.utf8_trim_whitespace(column)
+                column = _with_points(pc.utf8_trim_whitespace(column))
             # Of whole numbers float64 has 53 bits; nanoseconds since 1970 have more, and lose what is below them.
             cast = column.cast(pa.float64(), safe=not pa.types.is_integer(column.type))
             numbers: NDArray[np.float64] = cast.fill_null(np.nan).to_numpy(zero_copy_only=False)
@@ -153,18 +177,24 @@ class Table:
         return pc.binary_join(words, SEPARATOR)
 
 
-def read_table(path: Path, separator: str = "") -> Table:
-    """Read a Parquet file, or a CSV file (UTF-8) whose first line names the columns.
+def read_table(path: Path, separator: str = "", encoding: str = "") -> Table:
+    """Read a Parquet file, JSON lines, or a CSV file whose first line names the columns; text perhaps as ``.gz``.
 
     Args:
         path: of the file.
         separator: what stands between the columns of a CSV file; empty tells it from the first line.
+        encoding: of text that is not UTF-8; empty refuses it.
 
     Raises:
         RalmError: naming the file, and the line where there is one.
     """
-    if path.suffix != ".parquet":
-        return parse(path.name, content_of(path), separator=separator, quoted=True)
+    suffix = kept_as(path)
+    if suffix != ".parquet":
+        content = content_of(path)
+        encoding = encoding if encoding and not _is_utf8(content) else "utf-8"
+        if suffix in JSON_SUFFIXES:
+            return parse_json(path.name, content, encoding)
+        return parse(path.name, content, separator=separator, encoding=encoding, quoted=True)
     try:
         found = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
@@ -175,17 +205,96 @@ def read_table(path: Path, separator: str = "") -> Table:
     return Table(path.name, {name: _in_one(found[name]) for name in found.column_names}, 1, "row")
 
 
+def kept_as(path: Path) -> str:
+    """The suffix that says what a file holds, in lower case; ``.gz`` says only how it is kept.
+
+    >>> kept_as(Path("events.csv.gz")), kept_as(Path("Events.JSONL"))
+    ('.csv', '.jsonl')
+    """
+    return Path(path.stem if path.suffix.lower() == ".gz" else path.name).suffix.lower()
+
+
 def content_of(path: Path) -> bytes:
-    """The bytes of a file.
+    """The bytes of a file, unfolded if it is one of gzip.
 
     Raises:
         RalmError: when it cannot be read.
     """
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
+        return gzip.decompress(content) if path.suffix.lower() == ".gz" else content
+    except gzip.BadGzipFile as error:
+        msg = f"{path} cannot be read: {error}"
+        raise RalmError(msg) from error
     except OSError as error:
         msg = f"{path} cannot be read: {error.strerror}"
         raise RalmError(msg) from error
+    except (EOFError, zlib.error) as error:
+        msg = f"{path} cannot be read: it is damaged, or was cut off ({error})"
+        raise RalmError(msg) from error
+
+
+def parse_json(file: str, content: bytes, encoding: str = "utf-8") -> Table:
+    """Read JSON lines, an object each, or one array of objects.
+
+    All columns are text, as those of CSV: numbers as they stand, ``true`` and ``false``, and null as what is missing.
+    What an object within an object has is a column of both names, ``user_id`` of ``{"user": {"id": 1}}``; the values of
+    a list are joined by ``|``.
+
+    Args:
+        file: its name, for messages.
+        content: its bytes.
+        encoding: of the text, unless it begins with a byte order mark.
+
+    Raises:
+        RalmError: naming the file, the line and what is wrong with it.
+    """
+    text = _decoded(file, content, encoding)
+    rows: list[int] = []
+    objects: list[Any] = []
+    whole = text.lstrip().startswith("[")
+    for number, line in enumerate([text] if whole else text.splitlines()):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            msg = f"{file}, line {number + 1}: this is no JSON: {error}"
+            raise RalmError(msg) from None
+        rows += [number] * (len(found) if whole else 1)
+        objects += found if whole else [found]
+    _refuse_empty(file, len(objects))
+    columns: dict[str, list[str]] = {}
+    for place, found in enumerate(objects):
+        if not isinstance(found, dict):
+            msg = f"{file}, {'row' if whole else 'line'} {(place if whole else rows[place]) + 1}: this is no object"
+            raise RalmError(msg)
+        for name, value in _flat(found):
+            columns.setdefault(name, []).extend([""] * (place + 1 - len(columns[name])))
+            columns[name][place] = value
+    for column in columns.values():
+        column.extend([""] * (len(objects) - len(column)))
+    _refuse_empty(file, len(columns))
+    kept = None if whole or rows == list(range(len(rows))) else np.array(rows)
+    arrays = {name: pa.array(column, pa.string()) for name, column in columns.items()}
+    return Table(file, arrays, 1, "row" if whole else "line", kept=kept)
+
+
+def _flat(found: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in found.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{before}{name}_")
+        elif isinstance(value, list) and not any(isinstance(each, dict | list) for each in value):
+            yield before + name, SEPARATOR.join(word for each in value if (word := _word(each)))
+        else:
+            yield before + name, _word(value)
+
+
+def _word(value: Any) -> str:
+    """A value of JSON as it would stand in CSV."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()  # half of a pair of surrogates is no text
+    return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def parse(
@@ -282,6 +391,7 @@ def _header(file: str, text: str, separator: str, *, quoted: bool) -> tuple[list
         lines = max(1, reader.line_num)
         rest = text.split("\n", lines)[lines] if text.count("\n") >= lines else ""
     names = [name.strip() for name in names]
+    _refuse_values(file, names)
     _refuse_twins(file, names)
     return names, rest, lines + 1
 
@@ -317,10 +427,42 @@ def _decoded(file: str, content: bytes, encoding: str) -> str:
     encoding = encoding_of(content, encoding) if encoding == "utf-8" else encoding
     try:
         return content.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        msg = f"{file}, line {line}: this is not {encoding.removesuffix('-sig').upper()}; save it as that"
-        raise RalmError(msg) from None
+    except ValueError as error:
+        line = content.count(b"\n", 0, getattr(error, "start", 0)) + 1
+        msg = (
+            f"{file}, line {line}: this is not {encoding.removesuffix('-sig').upper()}; save it as that, or say "
+            "encoding in data.toml"
+        )
+        raise NotInEncodingError(msg) from None
+
+
+def _with_points(column: Any) -> Any:
+    """Numbers whose decimals follow a comma, all of them, with a point in its place; no thousands are so separated."""
+    commas = pc.match_substring(column, ",")
+    if not pc.any(commas).as_py():
+        return column
+    decimals = pc.all(pc.match_substring_regex(column.filter(commas), r"^[+-]?\d+,(\d{1,2}|\d{4,})$")).as_py()
+    return pc.replace_substring(column, ",", ".") if decimals else column
+
+
+def _is_utf8(content: bytes) -> bool:
+    if encoding_of(content) != "utf-8":
+        return True
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _refuse_values(file: str, names: Sequence[str]) -> None:
+    """Refuse a first line of values: its row would be lost, and no column found by its name."""
+    if any(_is_number(name) for name in names) and not any(name.isidentifier() for name in names):
+        msg = (
+            f"{file}, line 1: these are values, and no names of columns ({', '.join(names[:5])}): put a line of names "
+            "above them, such as user_id,item_id,timestamp"
+        )
+        raise RalmError(msg)
 
 
 def _refuse_empty(file: str, rows: int) -> None:

@@ -23,6 +23,7 @@ _MOST_MS = 2**53
 _FRACTION = re.compile(r"[.,](\d+)")
 _COMPACT = re.compile(r"(\d{8})(?:[T ]?(\d{6})(?:\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?")
 """ISO 8601 without separators: 20241124, 20241124T080000Z."""
+_MOSTLY = 0.5
 _COMPACT_NUMBERS = ((19_700_101, 20_991_231, "%Y%m%d"), (19_700_101_000_000, 20_991_231_235_959, "%Y%m%d%H%M%S"))
 """Numbers that may be dates: in seconds the first are days of August 1970, in ms the second are of the year 2594."""
 
@@ -43,11 +44,43 @@ def times_ms(table: Table, name: str, unit: str | None = None, form: str = "") -
     Raises:
         RalmError: naming the row that cannot be read, or asking for the unit.
     """
-    times = _times(table, name, table.column(name), unit, form)
+    try:
+        _refuse_missing(table, name)
+        times = _times(table, name, table.column(name), unit, form)
+    except _WrongRowsError as error:
+        left = np.ones(len(table), np.bool_)
+        left[error.rows] = False
+        if not left.any():
+            raise
+        words = str(error)
+        try:  # whatever else is wrong with the column is said at once
+            times_ms(table.only(left), name, unit, form)
+        except RalmError as more:
+            words += f"\n{more}"
+        raise RalmError(words) from error
     faults = list(time_faults(times, lambda row: f"{table.place(row)}: {table.real(name)}"))
     if faults:
         raise RalmError("\n".join(faults))
     return times
+
+
+class _WrongRowsError(RalmError):
+    """Some rows cannot be read; the others perhaps can."""
+
+    def __init__(self, words: str, rows: Ints) -> None:
+        super().__init__(words)
+        self.rows = rows
+
+
+def _refuse_missing(table: Table, name: str) -> None:
+    column = table.column(name)
+    missing = column.is_null()
+    if _is_text(column):
+        missing = pc.or_(missing, pc.equal(pc.utf8_trim_whitespace(column).fill_null(""), ""))
+    rows = np.flatnonzero(missing.to_numpy(zero_copy_only=False))
+    if len(rows):
+        msg = f"{table.place(int(rows[0]))}: {table.real(name)} is missing{others(len(rows))}"
+        raise _WrongRowsError(msg, rows)
 
 
 def _times(table: Table, name: str, column: Any, unit: str | None, form: str) -> Ints:
@@ -61,7 +94,8 @@ def _times(table: Table, name: str, column: Any, unit: str | None, form: str) ->
             return _of_moments(table, name, _parsed(table, name, column))
     numbers = table.numbers(name)
     for least, most, dates in _COMPACT_NUMBERS if unit is None else ():
-        if numbers.min() >= least and numbers.max() <= most:
+        # Most of them tell: 99991231 stands for "none" among dates, and is no time in seconds then.
+        if np.mean((numbers >= least) & (numbers <= most)) > _MOSTLY and _are_of_form(table, name, dates):
             return _of_form(table, name, dates)
     unit = unit or _unit_of(table, name, numbers)
     if pa.types.is_integer(column.type) and unit in ("us", "ns"):
@@ -145,16 +179,14 @@ def _parsed(table: Table, name: str, column: Any) -> Any:
         raise RalmError(msg) from reasons[0]
     value = column[rows[0]].as_py()
     place = table.place(rows[0])
-    if not value:
-        msg = f"{place}: {table.real(name)} is missing{others(len(rows))}"
-    elif _is_number(value):
+    if _is_number(value):
         msg = f"{place}: {table.real(name)} is the number {value} among times that are text{others(len(rows))}"
     else:
         msg = (
             f"{place}: {table.real(name)} is {value!r}, neither a number nor a time "
             f"such as 2024-11-24T08:00:00Z{others(len(rows))}; say time_format in data.toml if it is a date"
         )
-    raise RalmError(msg) from reasons[0]
+    raise _WrongRowsError(msg, np.array(rows)) from reasons[0]
 
 
 def _plain(column: Any) -> Any:
@@ -194,14 +226,21 @@ def _of_form(table: Table, name: str, form: str) -> Ints:
         try:
             moment = datetime.strptime(text.strip(), form)  # noqa: DTZ007 (given UTC below where it has no offset)
         except ValueError:
-            wrong = list(_not_of_form(texts, form))
+            wrong = set(_not_of_form(list(dict.fromkeys(texts)), form))
+            rows = np.array([row for row, text in enumerate(texts) if text in wrong])
             msg = (
-                f"{table.place(row)}: {table.real(name)} is {text!r}, not a time of the form {form}{others(len(wrong))}"
+                f"{table.place(row)}: {table.real(name)} is {text!r}, not a time of the form {form}{others(len(rows))}"
             )
-            raise RalmError(msg) from None
+            raise _WrongRowsError(msg, rows) from None
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         found[text] = _round_half_up(moment)
     return np.array([found[text] for text in texts], np.int64)
+
+
+def _are_of_form(table: Table, name: str, form: str) -> bool:
+    """Whether most of the different values are of a form: numbers may look like dates by their size alone."""
+    texts = pc.unique(table.strings(name)).to_pylist()[:1000]
+    return sum(1 for _ in _not_of_form(texts, form)) * 2 <= len(texts)
 
 
 def _round_half_up(moment: datetime) -> int:
@@ -218,10 +257,6 @@ def _not_of_form(texts: list[str], form: str) -> Iterator[str]:
 
 
 def _of_moments(table: Table, name: str, moments: Any) -> Ints:
-    missing = np.flatnonzero(moments.is_null().to_numpy(zero_copy_only=False))
-    if len(missing):
-        msg = f"{table.place(int(missing[0]))}: {table.real(name)} is missing{others(len(missing))}"
-        raise RalmError(msg)
     if pa.types.is_date(moments.type):
         moments = moments.cast(pa.timestamp("ms"))
     unit = moments.type.unit

@@ -14,6 +14,7 @@ from flows.offline.evaluation.runner import Failure, run_cells
 from flows.offline.evaluation.table import COLD_COLUMNS, COLUMNS, cold_rows, rows_of, write_csv
 from flows.support.errors import ConfigError, RalmError
 from ralm.protocol.task import Task
+from state.atomic_file import make_writable
 
 
 def run_experiment(settings: Settings, name: str, *, cold: bool, plots: bool, console: Console) -> None:
@@ -31,6 +32,8 @@ def run_experiment(settings: Settings, name: str, *, cold: bool, plots: bool, co
         RalmError: when cells failed; the others are in the tables.
     """
     plan, dataset = plan_of(settings, name)
+    make_writable(plan.work)
+    make_writable(Path(settings.eval_results))
     data = dataset.interactions()
     try:
         task = plan.protocol.task(data, plan.protocol.before(dataset))

@@ -23,6 +23,7 @@ from ralm.protocol.stream.choice import best_row, best_variants
 from ralm.protocol.stream.cut import StreamCut, coarseness, cut_stream
 from ralm.protocol.stream.rankers import Variant
 from ralm.protocol.stream.replay import Replayed, replay_stream
+from state.atomic_file import make_writable
 
 PARTS = ("validation", "test")
 CHOSEN = "+ neighbours"
@@ -48,6 +49,8 @@ def run_stream(settings: Settings, name: str, *, plots: bool, console: Console) 
     entries = _entries(settings)
     data = dataset.interactions()
     experiment = _Experiment(dataset, data, entries, settings.eval_stream_cut, Path(settings.eval_work) / name)
+    for place in (Path(settings.eval_work) / name, Path(settings.eval_results)):
+        make_writable(place)
     draws = range(settings.eval_draws)
     experiment.check(draws)
     note = coarseness(data)

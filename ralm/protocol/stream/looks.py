@@ -23,7 +23,7 @@ from ralm.encoders.encoder import EncoderRecipe, unit
 from ralm.encoders.histories import LAST_ITEMS, MOST_ITEMS, Histories
 from ralm.encoders.profiles import Profiles
 from ralm.features import Floats, Ints
-from ralm.models.neighbours import NEWEST_ITEMS, greatest_is_one
+from ralm.live_sketches import NEWEST_ITEMS, greatest_is_one
 from ralm.progress import Report, silent
 from ralm.protocol.stream.cut import StreamCut
 from ralm.protocol.stream.rankers import Variant

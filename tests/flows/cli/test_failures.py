@@ -76,6 +76,7 @@ def test_a_mistake_of_the_program_is_not_hidden(error: Exception) -> None:
     [
         ("data", "own", "--from", "own", "--data-dir", "taken/data"),
         ("train", "own", "--data-dir", "data", "--bundle", "taken/bundle"),
+        ("evaluate", "own", "--data-dir", "data", "--eval-results", "taken/results"),
         ("demo", "--folder", "taken/demo"),
         ("bench", "store", "--folder", "/proc"),
         ("state", "backup", "taken/backup", "--state-dir", "state"),

@@ -11,6 +11,7 @@ from status_world import World
 from flows.cli.commands.top import command
 from flows.cli.top_view import top_view
 from flows.support.errors import RalmError
+from flows.support.metrics_page import MetricsServer
 from monitoring.health_server import HealthServer, serve
 
 
@@ -64,3 +65,13 @@ def test_where_nothing_answers_it_says_so(server: HealthServer) -> None:
     done = CliRunner().invoke(command, ["--once", "--metrics-port", str(server.port)])
     assert isinstance(done.exception, RalmError)
     assert f"no flow answers at http://127.0.0.1:{server.port}/" in str(done.exception)
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"[" * 5000, b"[1]", b'{"verdict": "good", "flow": 1}', b"\xff"])
+def test_another_server_at_the_port_is_told_from_a_flow(monkeypatch: pytest.MonkeyPatch, answer: bytes) -> None:
+    monkeypatch.setattr(MetricsServer, "_bytes", lambda *_: (200, answer))
+    done = CliRunner().invoke(command, ["--once"])
+    assert isinstance(done.exception, RalmError)
+    assert "no flow answers at http://127.0.0.1:" in str(done.exception)
+    with pytest.raises(OSError, match="are no metrics"):
+        MetricsServer("127.0.0.1", 9).page()

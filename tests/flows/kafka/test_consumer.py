@@ -13,7 +13,8 @@ from waiting import wait_until
 
 from flows.config.settings import Settings
 from flows.kafka.config import consumer_config
-from flows.kafka.consumer import TopicReader, close_with_timeout
+from flows.kafka.consumer import TopicReader
+from flows.kafka.consumer_end import close_with_timeout
 from flows.kafka.probe import BrokerProbe
 from flows.kafka.topics import TopicNames
 from flows.support.errors import RalmError

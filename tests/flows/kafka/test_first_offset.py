@@ -138,6 +138,15 @@ def test_a_store_that_lies_elsewhere_is_rebuilt_if_the_topic_has_all_of_it() -> 
         begin(Facts(3, 20), lost=True)  # of which the group has forgotten
 
 
+def test_a_store_that_is_lost_after_the_topic_has_grown_is_not_rebuilt_in_silence() -> None:
+    with pytest.raises(RalmError, match=r"has grown meanwhile, and its older clicks lie in other.*--rebuild partial"):
+        begin(Facts(0, 20, committed=8), grown=True)
+    assert begin(Facts(0, 20, committed=8), grown=True, rebuild="partial") == 0
+    assert begin(Facts(0, 20, committed=8), grown=True, new=True) == 0
+    assert begin(Facts(0, 20), grown=True) == 0  # one that came when it grew
+    assert begin(Facts(0, 20, committed=8), HeldOffsets(5, 8), grown=True) == 5
+
+
 def test_requests_go_on_where_the_group_is() -> None:
     facts = Facts(3, 20, committed=8, mark=OLD, time=1000)
     assert begin_with_group(facts, 2, start_from="latest", topic_id="old") == (8, OLD)
@@ -171,3 +180,11 @@ def test_requests_that_are_gone_are_told_and_stop_nothing(
     assert begin_with_group(facts, 2, start_from="latest", topic_id="new") == (3, NEW)
     assert facts.told == [(2, 3)]
     assert why in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 2000, '["a", 99999999999999999999, 1]', '["a", 1, -99999999999999999999]', '["a", -2, 1]']
+)
+def test_what_others_have_committed_beside_an_offset_tells_nothing(text: str) -> None:
+    assert decode_mark(text).offset == -1
+    assert decode_mark(text).topic_id == ""

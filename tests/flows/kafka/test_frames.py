@@ -63,3 +63,11 @@ def test_an_answer_of_nothing_is_known(version: int) -> None:
     if version >= 12:
         assert topics_of_nothing(found(1, version=version, tags=b"\1\0\1x"), version) is None
     assert topics_of_nothing(found(1, version=version)[:30], version) is None
+
+
+def test_an_answer_that_claims_more_parts_than_it_has_is_passed_on_at_once() -> None:
+    """A count of two thousand million, of parts that nothing is read of."""
+    answer = bytearray(found(1, version=4))
+    begin = answer.index(struct.pack(">i", -1))  # of the aborted transactions
+    answer[begin : begin + 4] = struct.pack(">i", 2**31 - 1)
+    assert topics_of_nothing(bytes(answer), 4) is None

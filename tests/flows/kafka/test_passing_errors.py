@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from waiting import wait_until
 from flows.config.settings import Settings
 from flows.kafka.config import consumer_config, producer_config
 from flows.kafka.consumer import TopicReader
-from flows.kafka.errors import RETRIABLE, RIGHTS
+from flows.kafka.errors import FLOW_RETRY, PRODUCER_STATE, RETRIABLE, RIGHTS, heals_anew, may_be_taken_later
 from flows.kafka.producer import Producer, ProducerRecord, SinkRole
 from flows.support.errors import RalmError
 from monitoring import metrics
@@ -25,6 +26,12 @@ FAST = {
     "log_level": 0,
 }
 NO_RIGHT = KafkaError.TOPIC_AUTHORIZATION_FAILED
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is sent again is sent soon."""
+    monkeypatch.setattr("flows.kafka.producer._AGAIN_S", 0.02)
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +55,13 @@ def reader_of(cluster: MockCluster) -> TopicReader:
 
 def flow_producer(cluster: MockCluster, clock: Callable[[], float] = time.monotonic) -> Producer:
     config = {**producer_config(Settings(bootstrap_servers=cluster.servers)), **FAST}
-    return Producer(config, 60, role=SinkRole("scores"), clock=clock)
+    return Producer(config, 60, role=SinkRole("scores", FLOW_RETRY), clock=clock)
 
 
-def fast_clock() -> Callable[[], float]:
-    """A clock that goes a hundred times as fast."""
+def fast_clock(times: float = 100) -> Callable[[], float]:
+    """A clock that goes so many times as fast."""
     began = time.monotonic()
-    return lambda: (time.monotonic() - began) * 100
+    return lambda: (time.monotonic() - began) * times
 
 
 @pytest.mark.parametrize("code", sorted(RETRIABLE | (RIGHTS - {NO_RIGHT}) | {KafkaError.OFFSET_OUT_OF_RANGE}))
@@ -92,6 +99,71 @@ def test_a_flows_message_is_sent_until_it_is_taken(code: int, cluster: MockClust
     producer.flush()
     cluster.heal(Request.PRODUCE)
     assert (producer.delivered, producer.failed) == (1, 0)
+
+
+@pytest.mark.parametrize("request_", [Request.PRODUCE, Request.INIT_PRODUCER_ID], ids=str)
+@pytest.mark.parametrize("code", sorted(PRODUCER_STATE))
+def test_a_producer_that_may_not_go_on_is_replaced_and_loses_nothing(
+    code: int, request_: Request, cluster: MockCluster
+) -> None:
+    """Also where the new one may not go on either, as with a right that is not given back yet."""
+    cluster.fail(request_, code, code)
+    producer = flow_producer(cluster)
+    for number in range(3):
+        producer.send(ProducerRecord("topic", b"k", b"v%d" % number))
+    producer.flush()
+    cluster.heal(request_)
+    assert (producer.delivered, producer.failed) == (3, 0)
+
+
+DOCUMENTED = range(-1, 134)
+"""The codes of errors that Kafka's protocol documents."""
+OF_MESSAGE = {10, 17, 18, 21, 32, 35, 42, 43, 44, 76, 87}
+"""What no waiting makes better."""
+LASTS = sorted({code for code in DOCUMENTED if code and not may_be_taken_later(KafkaError(code))} - OF_MESSAGE)
+
+
+def test_every_documented_code_ends_in_delivery_or_in_words(cluster: MockCluster) -> None:
+    ended = []
+    for code in [*OF_MESSAGE, *LASTS[::4]]:
+        cluster.fail(Request.PRODUCE, code)
+        producer = flow_producer(cluster)
+        with suppress(RalmError):
+            producer.send(ProducerRecord("topic", b"k", b"v"))
+            producer.flush()
+        assert (producer.delivered, producer.failed) in ((1, 0), (0, 1))
+        if producer.failed:
+            ended.append(code)
+            assert "a message to topic with key b'k'" in producer._failure
+        cluster.heal(Request.PRODUCE)
+    assert set(ended) >= OF_MESSAGE
+
+
+def test_a_producer_that_never_may_go_on_ends_the_flow_in_words(cluster: MockCluster) -> None:
+    cluster.fail(Request.INIT_PRODUCER_ID, *[31] * 500)
+    producer = flow_producer(cluster, clock=fast_clock(1000))
+    with pytest.raises(RalmError, match="The user needs the right Write on topic") as caught:  # noqa: PT012 (either)
+        producer.send(ProducerRecord("topic", b"k", b"v"))
+        producer.flush()
+    cluster.heal(Request.INIT_PRODUCER_ID)
+    assert FLOW_RETRY in str(caught.value)
+
+
+def test_what_no_new_client_mends_ends_the_flow_at_once(cluster: MockCluster) -> None:
+    assert not heals_anew(KafkaError(KafkaError.UNSUPPORTED_VERSION))
+    producer = flow_producer(cluster)
+    producer._note_fatal(KafkaError(KafkaError.UNSUPPORTED_VERSION))
+    with pytest.raises(RalmError, match="the producer for Kafka cannot go on"):
+        producer.flush()
+
+
+def test_a_command_whose_producer_may_not_go_on_says_which_right_it_needs(cluster: MockCluster) -> None:
+    cluster.fail(Request.INIT_PRODUCER_ID, 31, 31)
+    producer = Producer.of_tool(Settings(bootstrap_servers=cluster.servers))
+    with pytest.raises(RalmError, match="The user needs the right Write on topic"):  # noqa: PT012 (either)
+        producer.send(ProducerRecord("topic", b"k", b"v"))
+        producer.flush()
+    cluster.heal(Request.INIT_PRODUCER_ID)
 
 
 def test_a_right_to_write_that_is_taken_away_is_waited_for_and_counted(cluster: MockCluster) -> None:

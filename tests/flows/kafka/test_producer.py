@@ -100,8 +100,9 @@ def test_a_broker_that_takes_nothing_ends_the_wait_with_advice() -> None:
 def test_what_was_not_delivered_is_said_with_what_to_do(code: int, words: str) -> None:
     refused = producer_to(SilentBroker(0.0), [])
     refused._refused = (-301.0, 0.0)  # for more than five minutes
-    refused._done(record(), KafkaError(code), Message(topic="t.scores", key=b"u-1"))
+    refused._done(0, record(), KafkaError(code), Message(topic="t.scores", key=b"u-1"))
     broken = producer_to(SilentBroker(0.0, KafkaError(code)), [])
+    broken._refused = (-301.0, 0.0)
     for producer, what in ((refused, "not delivered"), (broken, "cannot be sent")):
         with pytest.raises(RalmError, match=what) as caught:
             producer.send(record())
@@ -111,7 +112,7 @@ def test_what_was_not_delivered_is_said_with_what_to_do(code: int, words: str) -
 
 def test_a_topic_that_takes_only_shorter_messages_is_said_with_its_setting() -> None:
     producer = producer_to(SilentBroker(0.0), [])
-    producer._done(record(), KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), Message(topic="t.scores", key=b"u-1"))
+    producer._done(0, record(), KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), Message(topic="t.scores", key=b"u-1"))
     with pytest.raises(RalmError, match="not delivered") as caught:
         producer.flush()
     for words in ("the topic t.scores", "max.message.bytes=1048588", "message.max.bytes", "lower max_top_k", "Nothing"):
@@ -121,9 +122,9 @@ def test_a_topic_that_takes_only_shorter_messages_is_said_with_its_setting() -> 
 def test_a_tool_learns_of_each_message_and_hears_nothing_of_snapshots() -> None:
     taken: list[ProducerRecord] = []
     producer = producer_to(SilentBroker(0.0), [], role=None, on_delivery=lambda sent, _: taken.append(sent))
-    producer._done(record(b"1"), None, Message())
-    producer._done(record(b"2"), KafkaError(KafkaError._MSG_TIMED_OUT), Message())
-    producer._done(record(b"3"), None, Message())
+    producer._done(1, record(b"1"), None, Message())
+    producer._done(2, record(b"2"), KafkaError(KafkaError._MSG_TIMED_OUT), Message())
+    producer._done(3, record(b"3"), None, Message())
     assert [sent.value for sent in taken] == [b"1", b"3"]
     with pytest.raises(RalmError, match=r"1 messages were not delivered, 2 were") as caught:
         producer.flush()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from hand_clock import HandClock
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,12 +12,15 @@ from waiting import wait_until
 
 from flows.config.groups import MessageSettings
 from flows.config.settings import Settings
+from flows.kafka import standstill
 from flows.kafka.config import consumer_config
 from flows.kafka.consumer import TopicReader
 from flows.kafka.step_over import StepOver
 from flows.kafka.topics import TopicNames
 from flows.messages.batches import RawBatch, UnreadableBatch
 from flows.messages.decode import Decoder
+from flows.support.errors import RalmError
+from tests.record_batches import CODECS, batch, folded, send_batch, varint
 
 
 def end_of(first: int, bad: Callable[[int], bool], end: int, told: int) -> tuple[int, int]:
@@ -52,9 +55,26 @@ def test_readable_batches_among_unreadable_ones_are_kept(lengths: list[int]) -> 
 
 
 @pytest.mark.broker
-@pytest.mark.parametrize("count", [1, 40])
+class Unwilling:
+    """A client that now and then is not in a state to seek."""
+
+    def __init__(self, consumer: Any) -> None:
+        self._consumer = consumer
+        self._asked = 0
+
+    def seek(self, place: Any) -> None:
+        self._asked += 1
+        if self._asked % 2:
+            raise KafkaException(KafkaError(KafkaError._STATE))
+        self._consumer.seek(place)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._consumer, name)
+
+
+@pytest.mark.parametrize(("count", "unwilling"), [(1, False), (40, False), (1, True), (5, True)])
 def test_a_batch_that_unfolds_to_too_much_is_stepped_over(
-    count: int, topics: Callable[..., Settings], client: Any
+    count: int, unwilling: bool, topics: Callable[..., Settings], client: Any
 ) -> None:
     settings = topics(partitions=1)
     name = TopicNames.of(settings).clicks
@@ -74,6 +94,8 @@ def test_a_batch_that_unfolds_to_too_much_is_stepped_over(
     }
     clock = HandClock()
     reader = TopicReader(name, {**consumer_config(settings), **small}, 10, clock, step_over="oversized")
+    if unwilling:
+        reader._consumer = Unwilling(reader._consumer)  # type: ignore[assignment]
     reader.add(0, 0)
     taken: list[Any] = []
 
@@ -95,3 +117,81 @@ def test_a_batch_that_unfolds_to_too_much_is_stepped_over(
     offsets = "offset 1" if count == 1 else f"offsets 1 to {count}"
     assert f"{offsets} of {name}[0] cannot be read".encode() in headers["detail"]
     assert (letter.key, letter.value) == (None, None)
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+def test_a_batch_of_each_codec_that_unfolds_to_much_is_one_letter_and_what_follows_is_read(
+    codec: str, topics: Callable[..., Settings], client: Any
+) -> None:
+    """zstd is refused by the client at its limit; the others come whole, and are refused by ours."""
+    settings = topics(partitions=1)
+    name = TopicNames.of(settings).clicks
+    config = {"bootstrap.servers": settings.bootstrap_servers, "compression.codec": codec}
+    bomb = Producer({**config, "message.max.bytes": 100_000_000})
+    bomb.produce(name, b"a" * 9_000_000, b"k")
+    assert bomb.flush(30) == 0
+    click = b'{"user_id": "u", "item_id": "i", "ts": 1764000000000}'
+    client.send_all(name, [("i", click)])
+    small = {"message.max.bytes": 900_000, "fetch.max.bytes": 900_000, "receive.message.max.bytes": 1_000_000}
+    clock = HandClock()
+    reader = TopicReader(name, {**consumer_config(settings), **small}, 10, clock, step_over="oversized")
+    reader.add(0, 0)
+    taken: list[Any] = []
+
+    def all_is_read() -> bool:
+        taken.extend(reader.take(0))
+        clock.now += 1.0
+        return bool(reader.at_end(0))
+
+    wait_until(all_is_read)
+    reader.close()
+    found = Decoder(MessageSettings()).clicks(RawBatch("clicks", name, 0, taken, 2, 0, 1_764_000_000_001))
+    (letter,) = found.dead_letters
+    headers = dict(letter.headers)
+    assert headers["reason"] == (b"unreadable_batch" if codec == "zstd" else b"oversized")
+    assert headers["offset"] == b"0"
+    assert found.good.offsets.tolist() == [1]
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize(("codec", "last", "step_over"), [("none", False, "oversized"), ("lz4", True, "none")])
+def test_a_record_that_the_client_cannot_take_apart_does_not_stop_it(
+    codec: str,
+    last: bool,
+    step_over: str,
+    topics: Callable[..., Settings],
+    client: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Brokers take a value with a length of -2; the client library stands still at it without a word."""
+    monkeypatch.setattr(standstill, "_SILENT_S", 3.0)
+    settings = topics(partitions=1)
+    name = TopicNames.of(settings).clicks
+    client.send_all(name, [("k", b"before")])
+    record = b"\0" + varint(0) + varint(0) + varint(1) + b"k" + varint(-2) + varint(0)
+    data = batch(folded(codec, varint(len(record)) + record), codec=CODECS[codec], count=1)
+    assert send_batch(settings.bootstrap_servers, name, data) == 0
+    if not last:
+        client.send_all(name, [("k", b"behind")])
+    clock = HandClock()
+    reader = TopicReader(name, consumer_config(settings), 10, clock, step_over=step_over)
+    reader.add(0, 0)
+    taken: list[Any] = []
+    wanted = 2 if last else 3
+
+    def all_is_read() -> bool:
+        taken.extend(reader.take(0))
+        clock.now += 1.0
+        return len(taken) >= wanted
+
+    if step_over == "none":
+        with pytest.raises(RalmError, match=r"at offset 1: the Kafka client .* Start with --step-over oversized"):
+            wait_until(all_is_read)
+        reader.close()
+        return
+    wait_until(all_is_read)
+    reader.close()
+    assert [message.value() for message in taken] == [b"before", None, b"behind"]
+    assert isinstance(taken[1], UnreadableBatch)
+    assert (taken[1].first, taken[1].last) == (1, 1)

@@ -5,6 +5,7 @@ import timeit
 from collections.abc import Callable
 from typing import Any, get_args
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,7 +39,7 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=8,
 )
-FIELDS = ["user_id", "item_id", "request_id", "ts", "expires_at", "candidates", "top_k", "prior"]
+FIELDS = ["user_id", "item_id", "request_id", "ts", "expires_at", "candidates", "top_k", "prior", "profile"]
 nearly = st.dictionaries(
     st.sampled_from(FIELDS), st.integers() | identifiers | anything | st.lists(identifiers | st.integers()), min_size=2
 )
@@ -99,6 +100,7 @@ def test_a_candidate_comes_through(candidate: Candidate) -> None:
         st.none() | st.lists(identifiers, max_size=5),
         st.none() | st.integers(1, 2**31 - 1),
         st.none() | st.floats(0, MAX_PRIOR),
+        st.none() | st.dictionaries(st.text(min_size=1, max_size=256), st.text(min_size=1), max_size=5),
     )
 )
 def test_a_request_comes_through(request: Request) -> None:
@@ -116,7 +118,10 @@ numbers = st.floats(allow_nan=False, allow_infinity=False)
         st.sampled_from(get_args(Status)),
         identifiers,
         times,
-        st.lists(st.builds(ScoredItem, identifiers, numbers, numbers, numbers, times), max_size=3),
+        st.lists(
+            st.builds(ScoredItem, identifiers, numbers, numbers, numbers, times, st.just(msgspec.UNSET) | numbers),
+            max_size=3,
+        ),
         st.lists(identifiers, max_size=3),
         st.lists(identifiers, max_size=3),
     )

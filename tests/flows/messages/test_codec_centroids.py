@@ -12,6 +12,7 @@ from flows.messages.codec import centroids_key, decode_centroids, encode_centroi
 from flows.messages.rejects import REASONS, InvalidMessage
 from flows.messages.types import Centroids
 from ralm.scoring import AttentionWeights, CountedForm, ItemBlock, score
+from ralm.sketch import SKETCH_CAPACITY
 
 identifiers = st.text(min_size=1, max_size=256).filter(lambda text: len(text.encode()) <= 256)
 
@@ -25,6 +26,7 @@ def test_centroids_come_through_bit_by_bit(item: str, k: int, h: int, rng_seed: 
     assert message == made
     np.testing.assert_array_equal(message.centroids_array(), vectors)
     np.testing.assert_array_equal(message.global_array(), embedding)
+    assert not len(message.sketch_array())
 
 
 def centroids(item: str, vectors: Any, embedding: Any) -> Centroids:
@@ -98,6 +100,12 @@ def changed(**change: Any) -> bytes:
             for number in (np.nan, np.inf, -np.inf, 1e30, -1e30, 2e6)
         ),
         (changed(**{"global": b""}), "wrong_type"),
+        *(
+            (changed(sketch=np.array(hashes, "<u4").tobytes()), "wrong_type")
+            for hashes in ([5, 5], [6, 5], [1, 2, 2**32 - 1, 0], range(11))  # not distinct, unsorted, more than seeds
+        ),
+        (changed(seeds=10**6, sketch=np.arange(129, dtype="<u4").tobytes()), "wrong_type"),
+        *((changed(sketch=wrong), "wrong_type") for wrong in (b"12345", b"1", "text", None, [1, 2], 7)),
         (changed(window_end=2**63), "bad_time"),
         (changed(window_end=-1), "bad_time"),
     ],
@@ -113,6 +121,20 @@ def test_centroids_without_an_offset_are_of_an_older_version() -> None:
     old = msgspec.msgpack.decode(changed())
     del old["clicks_offset"]
     assert decode_centroids(msgspec.msgpack.encode(old)).clicks_offset == 0
+
+
+@given(st.sets(st.integers(0, 2**32 - 1), max_size=SKETCH_CAPACITY))
+def test_a_sketch_comes_through(hashes: set[int]) -> None:
+    ascending = np.array(sorted(hashes), np.uint32)
+    message = msgspec.structs.replace(centroids("i", np.ones((2, 3), "f4"), np.ones(3, "f4")), seeds=SKETCH_CAPACITY)
+    found = decode_centroids(encode_centroids(message.with_sketch(ascending)))
+    np.testing.assert_array_equal(found.sketch_array(), ascending)
+
+
+def test_centroids_without_a_sketch_are_of_an_older_version() -> None:
+    old = msgspec.msgpack.decode(changed())
+    del old["sketch"]
+    assert not len(decode_centroids(msgspec.msgpack.encode(old)).sketch_array())
 
 
 @pytest.mark.parametrize("number", [0.0, 1e-40, 1e-20, 1e6, -1e6])

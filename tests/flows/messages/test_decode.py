@@ -105,3 +105,37 @@ def test_a_request_is_no_older_than_the_reader_can_vouch_for(
     stamp: tuple[int, int], waited: int | None, came: int
 ) -> None:
     assert DECODER.requests(raw("requests", (NOW - DAY, *stamp), waited=waited)).good.sent == [came]
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        b"[]",
+        b'"F"',
+        b"7",
+        b"true",
+        b'{"": "x"}',
+        b'{"%s": "x"}' % (b"n" * 257),
+        b'{"a": true}',
+        b'{"a": {}}',
+        b'{"a": [[1]]}',
+        b'{"a": [null]}',
+        b'{"a": 1e999}',
+        b"{%s}" % b",".join(b'"f%d": 1' % n for n in range(257)),
+    ],
+)
+def test_a_profile_that_is_none_is_a_dead_letter(profile: bytes) -> None:
+    value = b'{"request_id":"r","user_id":"u","ts":%d,"profile":%s}' % (NOW, profile)
+    message: Any = Message("requests", 0, 0, key=b"u", value=value, timestamp=(1, NOW))
+    found = DECODER.requests(RawBatch("requests", "requests", 0, [message], 1, 0, NOW))
+    (dead,) = found.dead_letters
+    assert dict(dead.headers)["reason"] in (b"wrong_type", b"not_json")
+    assert not found.good.requests
+
+
+def test_the_values_of_a_profile_become_text() -> None:
+    profile = b'{"a": 34, "b": 34.0, "c": 2.5, "d": ["x", 7], "e": null, "f": "", "g": [], "h": "x|y", "i": -0.0}'
+    value = b'{"request_id":"r","user_id":"u","ts":%d,"profile":%s}' % (NOW, profile)
+    message: Any = Message("requests", 0, 0, key=b"u", value=value, timestamp=(1, NOW))
+    (request,) = DECODER.requests(RawBatch("requests", "requests", 0, [message], 1, 0, NOW)).good.requests
+    assert request.profile == {"a": "34", "b": "34", "c": "2.5", "d": "x|7", "h": "x|y", "i": "0"}

@@ -52,10 +52,13 @@ def test_what_a_flow_may_make_or_copy_by_default_it_may_send() -> None:
     assert DEFAULTS.max_message_bytes < most
     assert DEFAULTS.max_message_bytes < consumer_config(DEFAULTS)["queued.max.messages.kbytes"] * 1024
     assert not list(doubtful(DEFAULTS))
+    assert ["sketches" in doubt for doubt in doubtful(Settings(neighbours=1))] == [True]
+    assert not list(doubtful(Settings(neighbours=1, sketches=True)))
 
 
 def test_an_answer_with_as_many_scores_as_are_allowed_by_default_is_not_cut() -> None:
-    item = ScoredItem(LONGEST, -1.2345678901234567, -0.12345678901234567, -0.12345678901234567, 2**53 - 1)
+    longest = -0.12345678901234567
+    item = ScoredItem(LONGEST, -1.2345678901234567, longest, longest, 2**53 - 1, longest)
     items, stale = [item] * DEFAULTS.max_top_k, [LONGEST] * DEFAULTS.max_top_k
     assert len(encode_scores(Scores(LONGEST, LONGEST, "ok", LONGEST, 2**53 - 1, items, [], stale))) <= MAX_VALUE_BYTES
 

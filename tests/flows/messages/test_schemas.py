@@ -42,7 +42,7 @@ def from_json(decode: Callable[[bytes | None], Any]) -> Callable[[Any], Any]:
 
 
 def centroids_from_json(payload: Any) -> Any:
-    raw = {name: base64.b64decode(payload[name]) for name in ("centroids", "global") if name in payload}
+    raw = {name: base64.b64decode(payload[name]) for name in ("centroids", "global", "sketch") if name in payload}
     return decode_centroids(msgspec.msgpack.encode({**payload, **raw}))
 
 

@@ -75,8 +75,8 @@ def test_an_inductive_bundle_has_what_its_vectors_were_made_from(tmp_path: Path)
         summed = bundle.items.table[bundle.items.rows(ids)].sum(axis=0)
         np.testing.assert_allclose(bundle.sums.sums[row], summed, atol=1e-5)
     assert bundle.items.titles_of(["i03", "nowhere"]) == ["Film 3", ""]
-    assert bundle.fields["categorical"]["kind"] == ["a", "b"]
-    assert bundle.fields["multivalent"]["tags"] == ["x", "y"]
+    assert bundle.fields.categorical["kind"] == ["a", "b"]
+    assert bundle.fields.multivalent["tags"] == ["x", "y"]
 
 
 @pytest.mark.parametrize("options", [PAPER, FitOptions("spectral")], ids=["paper", "spectral"])

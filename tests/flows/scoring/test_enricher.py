@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from toys import toy_bundle
@@ -13,6 +14,7 @@ from flows.messages.types import Request
 from flows.scoring.enricher import Enricher
 from flows.scoring.live_index import IndexEntry, LiveIndex
 from monitoring import metrics
+from ralm.sketch import Sketch
 from state.bundle.bundle import Bundle
 from state.user_keys import user_keys
 
@@ -67,6 +69,54 @@ def test_a_users_own_clicks_count_where_activity_does(bundle: Bundle) -> None:
     added = 0.2 * np.log1p(bundle.vectors.clicks[bundle.vectors.rows(user_keys(["u1", "u2"]))])
     np.testing.assert_allclose(np.subtract(active, plain), added, atol=1e-6)
     assert added[0] != added[1]
+
+
+def with_sketches(bundle: Bundle, **more: float) -> Enricher:
+    """Items of seed sets that overlap, of which one has no sketch."""
+    index, rng = LiveIndex(bundle.form, sketched=True), np.random.default_rng(1)
+    for number, name in enumerate(("a", "b", "c", "new", "bare")):
+        centroids = rng.normal(size=(1, H)).astype("f4")
+        seeds = np.arange(10 * number, 10 * number + 40, dtype=np.uint64)
+        sketch = Sketch.of_keys(seeds).hashes if name != "bare" else np.zeros(0, np.uint32)
+        index.update({name: IndexEntry(centroids, np.array([40]), centroids[0], 1000, 40, sketch)})
+    return Enricher(bundle, index, ScoringSettings(request_timeout=0, **more), clock=lambda: NOW)
+
+
+def test_the_items_that_a_user_clicked_last_have_neighbours(tmp_path: Path) -> None:
+    histories = {"u1": ["a", "gone"], "u2": ["c", "b"], "u3": []}
+    bundle = toy_bundle(tmp_path / "h", list(histories), dim=H, histories=histories)
+    shared = {"a": (40, 30, 20, 10), "c": (20, 30, 40, 30), "b": (30, 40, 30, 20)}
+    for asked in (None, ["new", "b", "bare", "cold"]):
+        names = asked or ["a", "b", "c", "new", "bare"]
+        requests = [Request("r", user, 5000, asked) for user in histories]
+        answers = [
+            [decode_scores(out.value or b"") for out in found.answer(RequestBatch(0, requests, [0] * 3))]
+            for found in (with_sketches(bundle), with_sketches(bundle, neighbours=2.0))
+        ]
+        for plain, told in zip(*answers, strict=True):
+            mine, before = histories[told.user_id], {item.item_id: item for item in plain.scores}
+            near = {
+                name: sum(shared[j][place] for j in mine if j in shared)
+                for place, name in enumerate(("a", "b", "c", "new"))
+                if name in names
+            }
+            most = max((value for name, value in near.items() if name not in mine), default=0) or 1
+            assert {item.item_id for item in told.scores} == set(names) - {"cold"}
+            for item in told.scores:
+                assert item.neighbours_part == pytest.approx(near.get(item.item_id, 0) / most, abs=1e-6)
+                assert item.score == pytest.approx(before[item.item_id].score + 2 * item.neighbours_part, abs=1e-5)
+                assert before[item.item_id].neighbours_part is msgspec.UNSET
+
+
+def test_without_neighbours_an_answer_does_not_name_them(bundle: Bundle) -> None:
+    (out,) = enricher(bundle, timeout=0).answer(RequestBatch(0, [Request("r", "u1", 5000)], [0]))
+    assert b"neighbours" not in (out.value or b"")
+
+
+def test_a_bundle_that_knows_no_histories_has_no_neighbours(bundle: Bundle) -> None:
+    assert bundle.sums is None
+    (out,) = with_sketches(bundle, neighbours=1.0).answer(RequestBatch(0, [Request("r", "u1", 5000)], [0]))
+    assert {item.neighbours_part for item in decode_scores(out.value or b"").scores} == {0.0}
 
 
 def enricher_of_many(bundle: Bundle, names: list[str], most: int) -> Enricher:

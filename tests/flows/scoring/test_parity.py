@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from operator_maker import settle
 
-from flows.config.groups import ClusteringSettings, SeedSettings
-from flows.messages.batches import ClickBatch, OutMessage
-from flows.messages.codec import decode_centroids, split_centroids_key
+from flows.config.groups import ClusteringSettings, ScoringSettings, SeedSettings
+from flows.messages.batches import ClickBatch, OutMessage, RequestBatch
+from flows.messages.codec import decode_centroids, decode_scores, split_centroids_key
+from flows.messages.types import Request
 from flows.offline.datasets.layout import Dataset
 from flows.offline.fitting import FitOptions
 from flows.offline.training import Split, train_bundle
+from flows.scoring.enricher import Enricher
 from flows.scoring.live_index import IndexEntry, LiveIndex
 from flows.seed_sets.clustering import ClusteringPool
 from flows.seed_sets.keeper import SeedSetOperator
@@ -64,10 +66,23 @@ def streamed(pool: ClusteringPool, store: SeedStore, data: Dataset) -> list[OutM
     return out + settle(operator)
 
 
-def model_of(encoder: str) -> Model:
+def model_of(encoder: str, neighbours: tuple[float, ...] = ()) -> Model:
     if encoder == "paper":
         return LookalikeModel(replace(CONFIG, prior=False))
-    return EncodedLookalike(EncodedConfig(SizedSpectral(), alpha=0.5, beta=0.5, clusters=5))
+    return EncodedLookalike(EncodedConfig(SizedSpectral(), alpha=0.5, beta=0.5, clusters=5, neighbours=neighbours))
+
+
+def index_of(bundle: Bundle, folder: Path, data: Dataset, *, sketched: bool = False) -> LiveIndex:
+    """The live index as the streamed centroids make it."""
+    pool = ClusteringPool(bundle, ClusteringSettings(clusters=5, min_seeds=1, sketches=sketched))
+    store = SeedStore.open(folder, topic="clicks", partition=0, capacity=1000)
+    index = LiveIndex(bundle.form, sketched=sketched)
+    for message in streamed(pool, store, data):
+        assert message.value is not None
+        index.update({split_centroids_key(message.key)[1]: IndexEntry.of(decode_centroids(message.value))})
+    store.close()
+    pool.close()
+    return index
 
 
 @pytest.mark.parametrize("encoder", ["spectral", "paper"])
@@ -79,17 +94,36 @@ def test_the_stream_scores_what_the_experiment_scored(tmp_path: Path, encoder: A
     expected = model.scores(np.arange(60), np.arange(24))
 
     bundle = Bundle.open(tmp_path / "b")
-    pool = ClusteringPool(bundle, ClusteringSettings(clusters=5, min_seeds=1))
-    store = SeedStore.open(tmp_path / "s", topic="clicks", partition=0, capacity=1000)
-    index = LiveIndex(bundle.form)
-    for message in streamed(pool, store, data):
-        assert message.value is not None
-        index.update({split_centroids_key(message.key)[1]: IndexEntry.of(decode_centroids(message.value))})
-    store.close()
-    pool.close()
-
+    index = index_of(bundle, tmp_path / "s", data)
     (block,) = index.view.blocks
     slots = [index.view.slot(item) for item in data.item_ids.tolist()]
     rows = bundle.vectors.rows(user_keys(data.user_ids.tolist()))
     served = score(bundle.vectors.gather(rows), block.items, bundle.form).score[:, slots]
     np.testing.assert_allclose(served, expected, atol=1e-5)
+
+
+def test_the_stream_scores_neighbours_as_the_experiment_does(tmp_path: Path) -> None:
+    data = clicks_of_two_kinds()
+    train_bundle(data, split=Split(before=CUT), path=tmp_path / "b", options=FitOptions("spectral"))
+    interactions, model = data.interactions(), model_of("spectral", neighbours=(0.7,))
+    model.fit(interactions.only(interactions.clicks_time < CUT), CONFIG.rng_seed)
+    expected = model.scores(np.arange(60), np.arange(24))
+    plain = model_of("spectral")
+    plain.fit(interactions.only(interactions.clicks_time < CUT), CONFIG.rng_seed)
+    assert np.abs(expected - plain.scores(np.arange(60), np.arange(24))).max() > 0.3
+
+    bundle = Bundle.open(tmp_path / "b")
+    index = index_of(bundle, tmp_path / "s", data, sketched=True)
+    assert index.view.sketched is not None
+    assert not index.view.sketched.without_sketch
+    options = ScoringSettings(prior=0, neighbours=0.7, score_batch=7, request_timeout=0)
+    asking = RequestBatch(0, [Request("r", user, 5000) for user in data.user_ids.tolist()], [0] * 60)
+    for row, out in enumerate(Enricher(bundle, index, options).answer(asking)):
+        served = {item.item_id: item for item in decode_scores(out.value).scores}
+        np.testing.assert_allclose(
+            [served[item].score for item in data.item_ids.tolist()], expected[row], atol=1e-5, err_msg=f"user {row}"
+        )
+        parts = [(item.global_part, item.local_part, item.neighbours_part) for item in served.values()]
+        np.testing.assert_allclose(
+            np.array(parts) @ [0.5, 0.5, 0.7], [item.score for item in served.values()], atol=1e-5
+        )

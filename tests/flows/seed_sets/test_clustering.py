@@ -20,6 +20,7 @@ from flows.seed_sets.keeper import SeedSetOperator
 from monitoring import metrics
 from ralm.clustering import is_compiled
 from ralm.seed_set import SeedSet
+from ralm.sketch import Sketch
 from state.store.seed_store import Changes, ItemRecord, SeedStore, StoreError
 
 CLICKS = batch(0, *[("a", user, 100 + user) for user in range(5)])
@@ -239,3 +240,17 @@ assert not {"sklearn", "torch"} & set(sys.modules), "a flow starts seconds later
 def test_a_flow_does_without_scikit_learn_until_it_needs_it() -> None:
     done = subprocess.run([sys.executable, "-c", _SERVE], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_centroids_have_a_sketch_of_all_seeds_where_the_setting_says_so(tmp_path: Path, store: SeedStore) -> None:
+    for number, sketches in enumerate((True, False)):
+        pool = make_pool(tmp_path / f"b{number}", 0, sketches=sketches)
+        clicked = [("a", user, 1000 * number + user) for user in (*range(5), 55)]  # the last has no vector
+        operator = operator_on(store, pool)
+        out = operator.apply([batch(6 * number, *clicked), batch(6 * number + 6, idle=1000 * number + 1000)])
+        message = emitted(out + settle(operator))["a"]
+        pool.close()
+        assert message is not None
+        assert message.seeds == 6
+        expected = Sketch.of_keys(USERS[[*range(5), 55]]).hashes if sketches else []
+        np.testing.assert_array_equal(message.sketch_array(), expected)

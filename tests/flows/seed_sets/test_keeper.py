@@ -13,14 +13,14 @@ from operator_maker import (
     emitted,
     listing,
     make_pool,
+    orders,
     settle,
     tombstone,
 )
 from seed_set_laws import IN_TIME, LAWS, MOST, RETENTION, TTL, Clicks, Disk, cut, oracle
 
 from flows.messages.batches import OutMessage
-from flows.messages.codec import decode_centroids, split_centroids_key
-from flows.messages.emission_order import EmissionOrder, order_of_centroids, order_of_tombstone
+from flows.messages.codec import split_centroids_key
 from flows.seed_sets.clustering import ClusteringPool
 from flows.seed_sets.keeper import SeedSetOperator
 from flows.seed_sets.keeper_state import OpenWork
@@ -262,6 +262,16 @@ def test_a_tombstone_while_the_item_is_being_clustered(build: Build) -> None:
     assert (stored(operator)["a"], operator._store.centroids("a")) == (5, None)
 
 
+def test_an_item_that_is_retired_and_listed_again_while_it_is_being_clustered(build: Build) -> None:
+    operator = build()
+    out = operator.apply([batch(0, *FIRST), batch(9, ("z", 1, 1500))])  # the window has closed, the pool works
+    out += operator.apply([tombstone(0, "a"), batch(10, ("z", 1, 2500)), listing(1, "a")]) + settle(operator)
+    out += operator.apply([batch(11, ("z", 2, 3500))]) + settle(operator)
+    told = orders(out, "a")
+    assert told == sorted(told)
+    assert emitted(out)["a"] is not None
+
+
 def test_an_item_expires_when_its_time_is_over_and_comes_back_when_that_is_put_off(build: Build) -> None:
     operator = build()
     operator.apply([listing(0, "a", expires_at=2000), batch(0, *FIRST)])
@@ -308,23 +318,6 @@ def test_how_long_a_partition_was_idle_is_known_after_a_restart_and_by_a_new_mod
     operator = build(use=other, ttl=5000)
     assert gone(operator.apply([batch(9, idle=600, now=17_000)])) == set("abc")
     other.close()
-
-
-@pytest.mark.parametrize("busy", [False, True])
-def test_a_store_that_replaces_a_lost_one_says_of_each_item_what_holds_as_of_later(build: Build, busy: bool) -> None:
-    operator = build(ttl=5000)
-    out = operator.apply([batch(0, *FIRST, now=900), batch(9, ("z", 1, 1500), now=1500)]) + settle(operator)
-    out += operator.apply([batch(10, idle=9000, now=10_500)])  # withdrawn for want of clicks
-    operator.settled()
-    emitted_before = {item: max(orders(out, item)).window_end for item in "abc"}
-    again = build(disk="new", emitted_before=emitted_before, ttl=5000)
-    found = again.apply([listing(0, "a"), tombstone(1, "c"), batch(0, *FIRST, ("z", 1, 1500), now=11_000)])
-    more = [batch(10, ("z", 2, 11_000 + n * 1000), now=11_000 + n * 1000) for n in range(4)] if busy else []
-    for part in [*more, batch(14, idle=600, now=16_000), batch(14, idle=2000, now=17_500)]:
-        found += again.apply([part]) + settle(again)
-    newest = {item: max(orders(out + found, item)) for item in "abc"}
-    assert {item: order.retired for item, order in newest.items()} == {"a": False, "b": True, "c": True}
-    assert newest["a"] > max(orders(out, "a"))
 
 
 def test_who_clicks_again_after_the_end_stays_a_seed_of_the_window(build: Build) -> None:
@@ -447,21 +440,6 @@ def test_crashes_batches_and_idleness_change_no_seed_set(
         operator.snapshot()
         assert disk.seeds() == oracle(clicks, TTL, RETENTION, most)
         disk.close()
-
-
-def orders(out: list[OutMessage], item: str) -> list[EmissionOrder]:
-    """As of when an item's messages are, in the order in which they were emitted."""
-    found: list[EmissionOrder] = []
-    for message in out:
-        if split_centroids_key(message.key)[1] != item:
-            continue
-        if message.value is None:
-            order = order_of_tombstone(message.headers)
-            assert order is not None
-            found.append(order)
-        else:
-            found.append(order_of_centroids(decode_centroids(message.value), message.value))
-    return found
 
 
 def test_what_is_emitted_of_an_item_grows_in_window_and_offset_over_a_crash_and_an_eviction(build: Build) -> None:

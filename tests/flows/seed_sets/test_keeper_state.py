@@ -20,6 +20,7 @@ NATURAL = st.integers(0, 2**63 - 1)
     st.none() | NATURAL,
     st.dictionaries(st.text(max_size=9), st.tuples(NATURAL, NATURAL), max_size=9),
     st.dictionaries(st.text(max_size=9), NATURAL, max_size=9),
+    NATURAL,
 )
 def test_what_is_to_be_done_comes_back_as_it_was(
     newest: int | None,
@@ -27,10 +28,13 @@ def test_what_is_to_be_done_comes_back_as_it_was(
     heard: int | None,
     dirty: Mapping[str, tuple[int, int]],
     pending: dict[str, int],
+    dropped_until: int,
 ) -> None:
     first, last = (np.array([windows[n] for windows in dirty.values()], np.int64) for n in range(2))
-    found = OpenWork.decode(OpenWork(newest, closed, heard, (list(dirty), first, last), pending).encode())
+    given = OpenWork(newest, closed, heard, (list(dirty), first, last), pending, dropped_until)
+    found = OpenWork.decode(given.encode())
     assert (found.newest, found.closed, found.heard) == (newest, closed, heard)
+    assert found.dropped_until == dropped_until
     assert found.pending == pending
     assert found.dirty[0] == list(dirty)
     np.testing.assert_array_equal(found.dirty[1], first)

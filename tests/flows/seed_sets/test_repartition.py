@@ -2,7 +2,10 @@
 
 import errno
 import os
+import shutil
+from contextlib import closing, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,11 +13,12 @@ import pytest
 from store_history import uninitialised
 
 from flows.seed_sets import repartition
+from flows.seed_sets.keeper_state import OpenWork
 from flows.seed_sets.partitioners import PARTITIONERS, crc32, murmur2
 from flows.seed_sets.repartition import follow_partitions
 from flows.support.errors import RalmError
 from ralm.seed_set import SeedSet
-from state.directory import partition_counts, write_format
+from state.directory import begun_partitions, note_begun, partition_counts, write_format
 from state.store.seed_store import CandidateEntry, Changes, ItemRecord, SeedStore, StoreError
 
 NAMES = [f"item-{number}" for number in range(60)]
@@ -64,6 +68,22 @@ def test_every_item_is_moved_home_with_its_seeds_and_candidate_entry(tmp_path: P
     follow_partitions(tmp_path, "clicks", 6, 100)  # as after a crash: nothing more to do
     follow_partitions(tmp_path, "clicks", 9, 100)  # and it may grow again
     assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 9) for n in NAMES}
+
+
+def test_the_models_whose_centroids_are_in_the_topic_are_remembered(tmp_path: Path) -> None:
+    choose = PARTITIONERS["crc32"]
+    fill(tmp_path, {name: choose(name.encode(), 4) for name in NAMES}, 4)
+    path = tmp_path / "seeds" / "00000"
+    with closing(SeedStore.open(path, topic="clicks", partition=0, capacity=100)) as store:
+        store.write(Changes(), position=store.position, model_version="n", older_versions=("m", "l"))
+    follow_partitions(tmp_path, "clicks", 6, 100)
+    known = {}
+    for path in sorted((tmp_path / "seeds").iterdir()):
+        with closing(SeedStore.inspect(path)) as store:
+            known[store.meta.partition] = {store.meta.model_version, *store.meta.older_versions} - {""}
+    assert known[0] == {"n", "m", "l"}
+    assert all("m" in versions for versions in known.values())
+    assert any(versions == {"n", "m", "l"} for partition, versions in known.items() if partition)
 
 
 def test_the_seeds_of_both_partitions_are_united(tmp_path: Path) -> None:
@@ -165,6 +185,99 @@ def test_items_go_where_their_clicks_come_now_not_where_they_came_with_the_most_
     assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: crc32(n.encode(), 5) for n in NAMES}
 
 
+@pytest.mark.parametrize("partitioner", PARTITIONERS)
+def test_of_a_topic_with_fewer_partitions_all_comes_home_and_the_stores_that_are_left_over_go(
+    tmp_path: Path, partitioner: str
+) -> None:
+    choose = PARTITIONERS[partitioner]
+    fill(tmp_path, {name: choose(name.encode(), 4) for name in NAMES}, 4)
+    note_begun(tmp_path, "clicks", range(4))
+    before = found(tmp_path)
+    follow_partitions(tmp_path, "clicks", 3, 100)
+    after = found(tmp_path)
+    assert {name: place for name, (place, _, _) in after.items()} == {n: choose(n.encode(), 3) for n in NAMES}
+    assert {name: rest for name, (_, *rest) in after.items()} == {name: rest for name, (_, *rest) in before.items()}
+    assert sorted(path.name for path in (tmp_path / "seeds").iterdir()) == ["00000", "00001", "00002"]
+    assert partition_counts(tmp_path) == [3], "the state knows three now, and takes them for all there were"
+    assert begun_partitions(tmp_path, "clicks") == {0, 1, 2}
+    follow_partitions(tmp_path, "clicks", 5, 100)
+    assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 5) for n in NAMES}
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_a_start_that_is_cut_off_while_it_removes_stores_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    fill(tmp_path, {name: crc32(name.encode(), 4) for name in NAMES}, 4)
+    remove, removed = shutil.rmtree, []
+
+    def cut_off(path: Path) -> None:
+        if len(removed) == after - 1:
+            (path / "CURRENT").unlink(missing_ok=True)
+            msg = "cut off"
+            raise OSError(msg)
+        removed.append(remove(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(repartition, "shutil", SimpleNamespace(rmtree=cut_off))
+        with pytest.raises(RalmError, match="cut off") if after < 3 else nullcontext():
+            follow_partitions(tmp_path, "clicks", 2, 100)
+    follow_partitions(tmp_path, "clicks", 2, 100)
+    assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: crc32(n.encode(), 2) for n in NAMES}
+    assert sorted(path.name for path in (tmp_path / "seeds").iterdir()) == ["00000", "00001"]
+
+
+def test_fewer_partitions_are_refused_where_a_store_is_missing_or_nothing_tells_where_items_go(tmp_path: Path) -> None:
+    fill(tmp_path, {name: crc32(name.encode(), 4) for name in NAMES}, 4)
+    aside = (tmp_path / "seeds" / "00003").rename(tmp_path / "aside")
+    before = found(tmp_path)
+    write_format(tmp_path, partitions=[4])
+    with pytest.raises(RalmError, match=r"has 2 partitions, and had 4: the stores of partitions 3 are not in this"):
+        follow_partitions(tmp_path, "clicks", 2, 100)
+    assert found(tmp_path) == before
+    aside.rename(tmp_path / "seeds" / "00003")
+    follow_partitions(tmp_path, "clicks", 2, 100)
+    assert len(found(tmp_path)) == len(NAMES)
+    odd = tmp_path / "odd"
+    fill(odd, {name: number % 4 for number, name in enumerate(NAMES)}, 4)
+    before = found(odd)
+    with pytest.raises(RalmError, match="nothing tells where its producers send an item"):
+        follow_partitions(odd, "clicks", 2, 100)
+    assert found(odd) == before
+
+
+def test_a_tombstone_that_was_not_delivered_moves_with_its_item(tmp_path: Path) -> None:
+    fill(tmp_path, {name: crc32(name.encode(), 4) for name in NAMES}, 4)
+    name = next(n for n in NAMES if crc32(n.encode(), 4) == 3)
+    dropped = next(n for n in map(str, range(99)) if crc32(n.encode(), 4) == 3)
+    with closing(SeedStore.open(tmp_path / "seeds" / "00003", topic="clicks", partition=3, capacity=100)) as store:
+        gone = {name: ItemRecord(2000, 3, 7001, withdrawn=True)}
+        store.write(Changes(withdrawn=[name, dropped], items=gone), position=60)
+    follow_partitions(tmp_path, "clicks", 3, 100)
+    unacked = {}
+    for path in sorted((tmp_path / "seeds").iterdir()):
+        with closing(SeedStore.inspect(path)) as store:
+            unacked |= dict.fromkeys(store.unacked_tombstones(), store.meta.partition)
+    assert unacked == {n: crc32(n.encode(), 3) for n in (name, dropped)}
+
+
+def test_what_is_emitted_of_a_moved_item_next_is_later_than_what_may_have_been_sent(tmp_path: Path) -> None:
+    name = next(n for n in NAMES if crc32(n.encode(), 2) != crc32(n.encode(), 3))
+    fill(tmp_path, {name: crc32(name.encode(), 2)}, 2)
+    home = crc32(name.encode(), 2)
+    none = np.zeros(0, np.int64)
+    with closing(
+        SeedStore.open(tmp_path / "seeds" / f"{home:05d}", topic="clicks", partition=home, capacity=9)
+    ) as store:
+        work = OpenWork(9000, 8000, None, ([], none, none), {name: 8000}, 8500)
+        store.write(Changes(items={name: ItemRecord(2000, 1, 7000)}), position=60, work=work.encode())
+    follow_partitions(tmp_path, "clicks", 3, 100)
+    there = tmp_path / "seeds" / f"{crc32(name.encode(), 3):05d}"
+    with closing(SeedStore.inspect(there)) as store:
+        assert dict(store.items())[name] == ItemRecord(2000, 1, 8001, unsure=True)
+        assert OpenWork.decode(store.work or b"").dropped_until == 8501
+
+
 def test_a_start_that_cannot_write_the_note_leaves_it_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,3 +305,57 @@ def test_a_note_that_cannot_be_read_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "partitions.lock").mkdir()
     with pytest.raises(RalmError, match=r"partitions\.lock.*start again"):
         follow_partitions(tmp_path, "clicks", 2, 100)
+
+
+NAME = next(name for name in NAMES if crc32(name.encode(), 3) != 0)
+HOME = crc32(NAME.encode(), 3)
+
+
+def moved(state: Path, changes: Changes, work: OpenWork | None = None, **meta: Any) -> SeedStore:
+    """An item moves from a single partition; the store of its new one."""
+    store = SeedStore.open(state / "seeds" / "00000", topic="clicks", partition=0, capacity=100)
+    said = {"position": 50, "model_version": "m", **meta}
+    store.write(changes, work=None if work is None else work.encode(), **said)
+    store.close()
+    write_format(state, partitions=[1])
+    follow_partitions(state, "clicks", 3, 100, "crc32")
+    return SeedStore.inspect(state / "seeds" / f"{HOME:05d}")
+
+
+def test_a_tombstone_that_was_not_delivered_goes_with_its_item(tmp_path: Path) -> None:
+    record = ItemRecord(2000, 3, 5000, withdrawn=True)
+    gone = Changes(seeds=[(NAME, seeds_of(NAME))], items={NAME: record}, withdrawn=[NAME])
+    store = moved(tmp_path, gone)
+    assert store.unacked_tombstones() == [NAME]
+    store.close()
+    source = SeedStore.inspect(tmp_path / "seeds" / "00000")
+    assert source.unacked_tombstones() == []
+    source.close()
+
+
+def test_what_was_said_of_an_item_and_is_still_to_be_done_goes_with_it(tmp_path: Path) -> None:
+    other = next(name for name in NAMES if crc32(name.encode(), 3) == 0)
+    both = {name: ItemRecord(2000, 3, 3000) for name in (NAME, other)}
+    dirty = ([NAME, other], np.array([9000, 7000]), np.array([9000, 8000]))
+    work = OpenWork(6500, 6000, 6600, dirty, {NAME: 5000, other: 4000}, 8000)
+    changes = Changes(seeds=[(name, seeds_of(name)) for name in both], items=both)
+    store = moved(tmp_path, changes, work, older_versions=("l",))
+    assert store.work is not None
+    found = OpenWork.decode(store.work)
+    # A partition that nothing has come to yet goes on with the clock of the one that its items come from.
+    assert (found.newest, found.closed, found.heard) == (6500, 6000, 6600)
+    assert (found.dirty[0], found.dirty[1].tolist(), found.pending) == ([NAME], [9000], {NAME: 5000})
+    assert found.dropped_until == 8001
+    record = dict(store.items())[NAME]
+    assert record.emitted == 5001  # more than what may have been sent, since offsets begin anew
+    assert record.unsure
+    assert store.meta.older_versions == ("m", "l")
+    store.close()
+
+
+def test_what_is_to_be_done_of_two_partitions_is_united() -> None:
+    one = OpenWork(6500, 6000, 6600, (["a", "b"], np.array([7000, 8000]), np.array([7000, 9000])), {"a": 5000}, 100)
+    other = OpenWork(4500, 4000, None, (["a"], np.array([5000]), np.array([5000])), {"a": 6000}, 200)
+    found = one.handed_over(["a"], other)
+    assert (found.newest, found.closed, found.heard, found.dropped_until) == (4500, 4000, None, 6000)
+    assert (found.dirty[0], found.dirty[1].tolist(), found.pending) == (["a", "a"], [5000, 7000], {"a": 6000})

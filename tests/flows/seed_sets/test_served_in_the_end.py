@@ -16,6 +16,7 @@ from flows.messages.batches import OutMessage
 from flows.messages.codec import decode_centroids, split_centroids_key
 from flows.messages.emission_order import EmissionOrder, order_of_centroids, order_of_tombstone
 from flows.seed_sets.clustering import ClusteringPool
+from flows.seed_sets.emitted_before import Emitted, EmittedBefore
 from flows.seed_sets.keeper import SeedSetOperator
 
 CHANGES = st.lists(
@@ -118,9 +119,10 @@ class World:
             self.take(self.changes[:there])
             self.told = there
 
-    def _emitted(self) -> dict[str, int]:
+    def _emitted(self) -> EmittedBefore:
         """What a store that is filled anew is told of the topic."""
-        return {item: order.window_end for item, (order, _) in self.topic.newest.items()}
+        items = {item: Emitted(order, 0) for item, (order, _) in self.topic.newest.items()}
+        return EmittedBefore(items, len(self.came))
 
     def finish(self, idle: int) -> None:
         """Read all, and then nothing for so long (ms)."""

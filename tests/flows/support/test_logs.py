@@ -3,11 +3,13 @@
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 import structlog
+from hand_clock import HandClock
 
-from flows.support.logs import LEVELS, get_logger, set_up_logs
+from flows.support.logs import LEVELS, _NoFlood, get_logger, set_up_logs
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +91,31 @@ def test_a_flood_is_cut_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     record(2)
     said = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
     assert said == ["fetch x"] * 501 + ["fetch x (200 lines before this one were left out)", "fetch x"]
+
+
+def test_what_fails_again_and_again_does_not_fill_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs("info", "json")
+    ours, theirs = get_logger("flows.x"), logging.getLogger("monitoring.x")
+    for number in range(1000):
+        ours.warning("the group's offset was not committed", offset=number)
+        theirs.error("a page could not be made")
+        try:
+            raise ValueError(number)
+        except ValueError:
+            ours.exception("clustering failed", items=number)
+        ours.info("reading", number=number)
+    events = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert events.count("reading") == 1000
+    for event in ("the group's offset was not committed", "a page could not be made", "clustering failed"):
+        assert events.count(event) == 60
+
+
+def test_what_was_left_out_is_counted() -> None:
+    clock = HandClock()
+    passes = _NoFlood(clock)
+    for _ in range(100):
+        with suppress(structlog.DropEvent):
+            passes(None, "warning", {"event": "a"})
+    assert "more_like_it" not in passes(None, "warning", {"event": "b"})
+    clock.now += 61
+    assert passes(None, "warning", {"event": "a"})["more_like_it"] == 40

@@ -5,8 +5,9 @@ import pytest
 
 from ralm.encoders.spectral import Spectral
 from ralm.features import Interactions
+from ralm.live_sketches import NEWEST_ITEMS
 from ralm.models.encoded import EncodedConfig, EncodedLookalike
-from ralm.models.neighbours import NEWEST_ITEMS, Neighbours
+from ralm.models.neighbours import Neighbours
 from ralm.seed_lists import SeedLists
 
 ITEMS = np.array([3, 4, 50])

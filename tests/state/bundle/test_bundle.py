@@ -22,6 +22,7 @@ from ralm.scoring import AttentionWeights, CountedForm
 from state.bundle import write as writing
 from state.bundle.bundle import Bundle, BundleError
 from state.bundle.manifest import INDUCTIVE, MANIFEST, SERVED, TOWERS
+from state.bundle.profile_fields import ProfileFields
 from state.bundle.vectors import UserSums
 from state.bundle.write import BundleContent, write_bundle
 from state.item_keys import item_keys
@@ -95,7 +96,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(bundle.vectors.gather(rows[:-1]), made.vectors[::-1])
     np.testing.assert_array_equal(bundle.vectors.clicks[rows[:-1]], made.clicks[::-1])
     assert bundle.form == made.form
-    assert bundle.fields == FIELDS
+    assert bundle.fields == ProfileFields({"kind": ["a", "b"]}, {}, {})
     assert bundle.items.titles_of(["film-3", "film-0", "nowhere"]) == ["Film Nº 3", "", ""]
     assert bundle.towers() == {}
     arrays = [bundle.vectors.keys, bundle.vectors.vectors, bundle.vectors.clicks, bundle.items.keys]
@@ -296,8 +297,11 @@ def test_weights_that_do_not_fit_are_refused(
         Bundle.open(tmp_path / "b", verify=verify)
 
 
-@pytest.mark.parametrize("text", ["", "[", "[]", '"x"', "[" * 100_000])
-def test_fields_that_are_no_object_are_refused(tmp_path: Path, text: str) -> None:
+OTHERS = ['{"categorical": {}}', '{"categorical": {"kind": ["a"]}}', '{"categorical": {"kind": ["a", "a"]}}']
+
+
+@pytest.mark.parametrize("text", ["", "[", "[]", '"x"', "[" * 100_000, *OTHERS])
+def test_fields_that_are_none_or_those_of_another_encoder_are_refused(tmp_path: Path, text: str) -> None:
     write(tmp_path / "b")
     (tmp_path / "b" / "fields.json").write_text(text)
     rewrite(tmp_path / "b")

@@ -21,6 +21,7 @@ from state.store.layout import (
     CandidateEntry,
     ItemRecord,
     ManifestFingerprint,
+    SentMessage,
     StoreError,
     StoreKey,
     StoreMeta,
@@ -122,6 +123,7 @@ META = StoreMeta("clicks", 3, 7, 8, 6, -1, "m", ("l", "k"), epoch=5, manifest=Ma
 
 def test_what_a_store_knows_of_itself_comes_back(tmp_path: Path) -> None:
     marks = {"clicks_mark": TopicMark("x", 6, 1000), "candidates_mark": TopicMark(), "centroids_id": "y"}
+    marks["centroids_sent"] = SentMessage(2, 7, 1000)
     for meta in (META, replace(META, **marks)):
         assert decode_meta(tmp_path, encode_meta(meta)) == meta
 
@@ -137,6 +139,9 @@ def test_what_a_store_knows_of_itself_comes_back(tmp_path: Path) -> None:
         ({"clicks_mark": ["x", -2, 0]}, "does not say what it is"),
         ({"candidates_mark": [1, 1, 0]}, "does not say what it is"),
         ({"centroids_id": None}, "does not say what it is"),
+        ({"centroids_sent": [-1, 0, 0]}, "does not say what it is"),
+        ({"centroids_sent": [0, 0, 0, 0]}, "does not say what it is"),
+        ({"centroids_sent": [0, "0", 0]}, "does not say what it is"),
         ({"resume": 8}, "does not say what it is"),
         ({"resume_candidates": -2}, "does not say what it is"),
         ({"strange": 1}, "does not say what it is"),

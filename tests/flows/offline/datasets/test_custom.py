@@ -375,7 +375,7 @@ def test_kinds_without_users_are_refused(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["mine"], "unknown data set mine: known are amazon, ml100k, ml1m, yelp; for your own data say --from FOLDER"),
-        (["mine", "--from", "nowhere"], "nowhere has no events.parquet or events.csv"),
+        (["mine", "--from", "nowhere"], "nowhere has no events.parquet, events.csv or events.jsonl"),
         (["../mine", "--from", "nowhere"], "cannot be the name of a data set"),
         (["downloads", "--from", "nowhere"], "cannot be the name of a data set"),
     ],

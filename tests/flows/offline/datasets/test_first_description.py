@@ -1,5 +1,9 @@
 """A first description of one's own data: what is guessed, what is flagged, and that it brings the data in one round."""
 
+import gzip
+import json
+import unicodedata
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flows.cli.main import cli
-from flows.offline.datasets.custom import describe
+from flows.offline.datasets.custom import describe, prepare_custom
 from flows.offline.datasets.first_description import describe_first
 from flows.offline.datasets.layout import load
 from flows.support.errors import ConfigError, RalmError
@@ -121,9 +125,9 @@ def test_tables_of_parquet_and_what_cannot_be_read(tmp_path: Path) -> None:
     pq.write_table(
         pa.table({"user_id": ["u", "v"], "item_id": ["a", "b"], "tags": [["x"], []]}), tmp_path / "clicks.parquet"
     )
-    (tmp_path / "users.csv").write_bytes(b"user_id\ncaf\xe9\n")
+    (tmp_path / "users.csv").write_bytes(b"user_id\nu\nv,w\n")
     found = describe_first(tmp_path)
-    assert found.problems == ["users.csv, line 2: this is not UTF-8; save it as that"]
+    assert found.problems == ["users.csv, line 3: 2 fields instead of 1"]
     assert [facts.type for facts, _ in found.columns] == ["text", "text", "list"]
 
 
@@ -134,3 +138,177 @@ def test_a_folder_without_tables_and_known_data_sets_are_refused(tmp_path: Path)
     assert "no table has a column of users and one of items" in describe_first(tmp_path).problems[0]
     done = CliRunner().invoke(cli, ["data", "ml1m", "--from", str(tmp_path), "--init"])
     assert "--init is for data of your own" in str(done.exception)
+
+
+def test_what_is_written_can_be_read_whatever_the_columns_are_called(tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_text("user_id,item_id,timestamp\nann,tea,1732440000\nbob,mug,1732440001\n")
+    (tmp_path / "users.csv").write_text('user_id,"pl\x7fan","a""b\n\u202ec"\nann,x,1\nbob,y,2\n')
+    (tmp_path / "data.toml").write_text(describe_first(tmp_path).text, encoding="utf-8")
+    assert describe(tmp_path).kinds.keys() == {"pl\x7fan", 'a"b\n\u202ec'}
+
+
+def clicks(count: int = 200) -> list[tuple[str, str, int]]:
+    """User, item and time (s) of clicks."""
+    return [(f"u{n % 20}", f"i{n * 7 % 9}", 1_740_787_200 + 3600 * n) for n in range(count)]
+
+
+def written(folder: Path, name: str, header: str, lines: list[str], encoding: str = "utf-8") -> None:
+    content = "\n".join([header, *lines, ""]).encode(encoding)
+    (folder / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+
+
+def test_json_lines_are_tables_with_columns_of_what_lies_within(tmp_path: Path) -> None:
+    lines = [
+        json.dumps({"user": {"id": u, "from": None}, "item_id": n, "ts": t, "event": ("click", "view")[t // 3600 % 2]})
+        for u, n, t in clicks()
+    ]
+    (tmp_path / "log.jsonl").write_text("\n\n".join(lines))
+    (tmp_path / "items.json").write_text(json.dumps([{"item_id": f"i{n}", "tags": ["a", f"b{n}"]} for n in range(9)]))
+    done = bring(tmp_path, "--init")
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "100 clicks of 10 users on 9 items" in done.output
+    assert load(tmp_path / "out" / "shop").categories.tolist()[:2] == ["a|b0", "a|b1"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"user_id": 1}\n\n{"user_id": \n', "line 3: this is no JSON"),
+        ('{"user_id": 1}\n\n[1]\n', "line 3: this is no object"),
+        ('[{"user_id": 1}, 2]', "row 2: this is no object"),
+        ("[" * 5000, "line 1: this is no JSON"),
+        ("{}\n", "has no rows"),
+    ],
+)
+def test_json_that_is_no_table_says_where(tmp_path: Path, content: str, words: str) -> None:
+    (tmp_path / "events.jsonl").write_text(content)
+    with pytest.raises(RalmError, match=words):
+        prepare_custom("made", tmp_path)
+
+
+def test_folded_tables_are_read_and_damaged_ones_refused(tmp_path: Path) -> None:
+    written(tmp_path, "events.csv.gz", "user_id,item_id,timestamp", [f"{u},{n},{t}" for u, n, t in clicks()])
+    assert len(prepare_custom("made", tmp_path).event_times) == 200
+    whole = (tmp_path / "events.csv.gz").read_bytes()
+    for damaged in (whole[:-20], b"no gzip", whole[:50] + b"x" + whole[51:]):
+        (tmp_path / "events.csv.gz").write_bytes(damaged)
+        with pytest.raises(RalmError, match=r"events\.csv\.gz cannot be read"):
+            prepare_custom("made", tmp_path)
+
+
+def test_columns_that_are_called_otherwise_are_known_by_their_values(tmp_path: Path) -> None:
+    lines = [f'"{u}";{n};{datetime.fromtimestamp(t, UTC):%d.%m.%Y %H:%M};{t % 7},5' for u, n, t in clicks()]
+    written(tmp_path, "Klicks.csv", 'Kunde;"Artikel\nNr.";Wann;Stand', lines, "utf-8-sig")
+    found = describe_first(tmp_path)
+    assert any("by their values Kunde are taken for the users" in note for note in found.notes)
+    done = bring(tmp_path, "--init")
+    assert done.exit_code == 0, (done.output, done.exception)
+    said = describe(tmp_path)
+    assert (said.columns.user_id, said.columns.item_id, said.columns.timestamp) == ("Kunde", "Artikel\nNr.", "Wann")
+    assert load(tmp_path / "out" / "shop").event_times[0] == 1_740_787_200_000
+
+
+def test_yes_and_no_tell_clicks_or_are_said(tmp_path: Path) -> None:
+    lines = [f"{u},{n},{t},{t // 3600 % 2},{'yes' if t % 3 else 'no'}" for u, n, t in clicks()]
+    written(tmp_path, "events.csv", "user_id,item_id,timestamp,purchased,mobile", lines)
+    found = describe_first(tmp_path)
+    assert '[filter]\npurchased = ["1"]' in found.text
+    assert any(note.startswith("mobile says yes or no") for note in found.notes) == any("yes" in line for line in lines)
+
+
+def test_ids_that_pandas_wrote_as_floats_are_whole_numbers(tmp_path: Path) -> None:
+    written(tmp_path, "events.csv", "user_id,item_id,timestamp", [f"{u[1:]}.0,{n},{t}" for u, n, t in clicks()])
+    written(tmp_path, "users.csv", "user_id,age", [f"{n},{20 + n}" for n in range(20)])
+    assert prepare_custom("made", tmp_path).user_ids.tolist() == sorted(str(n) for n in range(20))
+
+
+def test_an_id_that_is_written_otherwise_is_named(tmp_path: Path) -> None:
+    written(tmp_path, "events.csv", "user_id,item_id,timestamp", [f"{u[1:]:0>5},{n},{t}" for u, n, t in clicks()])
+    written(tmp_path, "users.csv", "user_id,age", [f"{n},{20 + n}" for n in range(20)])
+    with pytest.raises(
+        RalmError, match=r"'00000', which is not among the users .* there is '0', which is written otherwise"
+    ):
+        prepare_custom("made", tmp_path)
+
+
+def test_text_that_is_not_utf_8_is_read_as_windows_writes_it(tmp_path: Path) -> None:
+    written(tmp_path, "events.csv", "user_id,item_id,timestamp", [f"Zoë {u},{n},{t}" for u, n, t in clicks()], "cp1252")
+    with pytest.raises(RalmError, match="line 2: this is not UTF-8; save it as that, or say encoding"):
+        prepare_custom("made", tmp_path)
+    done = bring(tmp_path, "--init")
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "is not UTF-8 and read as cp1252" in done.output
+    assert load(tmp_path / "out" / "shop").user_ids[0] == "Zoë u0"
+    (tmp_path / "data.toml").write_text('encoding = "klingon"')
+    with pytest.raises(ConfigError, match="'klingon' is no encoding of text"):
+        describe(tmp_path)
+
+
+def test_a_first_line_of_values_is_told_from_names(tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_text("".join(f"{u[1:]},{n[1:]},{t}\n" for u, n, t in clicks()))
+    with pytest.raises(RalmError, match="line 1: these are values, and no names of columns"):
+        prepare_custom("made", tmp_path)
+
+
+def test_accents_that_are_written_in_two_ways_are_said(tmp_path: Path) -> None:
+    forms = ("NFC", "NFD")
+    lines = [f"{unicodedata.normalize(forms[k % 3 % 2], 'Zoë ' + u)},{n},{t}" for k, (u, n, t) in enumerate(clicks())]
+    written(tmp_path, "events.csv", "user_id,item_id,timestamp", lines)
+    assert any(
+        "20 values of user_id differ from others only by blanks" in note for note in describe_first(tmp_path).notes
+    )
+
+
+def test_a_file_that_is_none_of_the_tables_stands_in_no_ones_way(tmp_path: Path) -> None:
+    written(tmp_path, "clicks.csv", "user_id,item_id,timestamp", [f"{u},{n},{t}" for u, n, t in clicks()])
+    (tmp_path / "notes.csv").write_text("")
+    found = describe_first(tmp_path)
+    assert (found.problems, "notes.csv has no rows" in found.notes) == ([], True)
+
+
+def test_all_that_is_wrong_with_times_is_said_at_once(tmp_path: Path) -> None:
+    wrong = ["9999-12-31", "0001-01-01", "", "yesterday", "1969-12-31"]
+    lines = [f"{u},{n},2025-03-01" for u, n, _ in clicks(20)] + [f"u1,i1,{time}" for time in wrong]
+    written(tmp_path, "events.csv", "user_id,item_id,timestamp", lines)
+    with pytest.raises(RalmError) as refused:
+        prepare_custom("made", tmp_path)
+    for words in (
+        "line 24: timestamp is missing",
+        "line 25: timestamp is 'yesterday'",
+        "line 22: timestamp is of 9999",
+    ):
+        assert words in str(refused.value)
+    assert "line 23: timestamp is of 0001-01-01, before 1970 (and 1 more)" in str(refused.value)
+
+
+def test_a_date_that_stands_for_none_does_not_turn_dates_into_seconds(tmp_path: Path) -> None:
+    lines = [f"{u},{n},20250301" for u, n, _ in clicks(20)]
+    written(tmp_path, "events.csv", "user_id,item_id,timestamp", [*lines, "u1,i1,99991231"])
+    with pytest.raises(RalmError, match="line 22: timestamp is of 9999-12-31, after 2099"):
+        prepare_custom("made", tmp_path)
+
+
+def test_decimals_after_a_comma_are_numbers(tmp_path: Path) -> None:
+    written(tmp_path, "events.csv", "user_id;item_id;timestamp;rating", [f"{u};{n};{t};4,5" for u, n, t in clicks(20)])
+    assert len(prepare_custom("made", tmp_path).event_times) == 20
+    written(
+        tmp_path, "events.csv", "user_id;item_id;timestamp;rating", [f"{u};{n};{t};1,234" for u, n, t in clicks(20)]
+    )
+    with pytest.raises(RalmError, match="rating is '1,234', not a number"):
+        prepare_custom("made", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ('time_format = "%H:%M %H"', "'%H:%M %H' is no form of times"),
+        ('time_format = "%Q"', "'Q' is a bad directive"),
+        ('time_format = "%d%"', "'%d%' is no form of times"),
+        (f'[files]\nevents = "{"x" * 300}"', "has no such file"),
+    ],
+)
+def test_a_description_that_cannot_be_followed_is_refused_in_words(tmp_path: Path, said: str, words: str) -> None:
+    written(tmp_path, "events.csv", "user_id,item_id,timestamp", [f"{u},{n},{t}" for u, n, t in clicks(20)])
+    (tmp_path / "data.toml").write_text(said)
+    with pytest.raises((RalmError, ConfigError), match=words):
+        prepare_custom("made", tmp_path)

@@ -1,5 +1,6 @@
 """The common layout: what is missing from a folder, and cuts that leave nothing."""
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,37 @@ def test_a_folder_without_a_data_set_says_what_to_do(tmp_path: Path) -> None:
     assert load(tmp_path).fingerprint() == small().fingerprint()
     np.savez(tmp_path / "users.npz", id=np.array(["u0", "u1"]))
     with pytest.raises(RalmError, match="KeyError"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("fields.json", b"[1]"), ("fields.json", b"[" * 5000), ("fields.json", b'{"name": "a", "fields": 3}')]
+    + [("users.npz", content) for content in (b"", b"PK\x03\x04", b"PK\x05\x06" + bytes(18), b"\x93NUMPY")],
+)
+def test_a_damaged_folder_is_refused_in_words(tmp_path: Path, name: str, content: bytes) -> None:
+    save(small(), tmp_path)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(RalmError, match="run `ralm data`"):
+        load(tmp_path)
+
+
+def test_a_folder_that_was_cut_off_over_an_older_one_holds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new clicks beside the old users would be other users' clicks."""
+    save(small(), tmp_path)
+    written = np.savez
+
+    def full(path: Path, **columns: np.ndarray) -> None:
+        if path.name == "users.npz":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written(path, **columns)
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*test_a_folder"):
+        save(small(), tmp_path)
+    with pytest.raises(RalmError, match="run `ralm data`"):
         load(tmp_path)
 
 

@@ -1,0 +1,88 @@
+"""Finds a batch at which the client stands still without a word, and where it ends.
+
+Brokers take records that the client library cannot take apart, such as one whose value has a length of -2, which
+Kafka's own clients read as null. The library then fetches the same batch for ever, and reports neither a message nor an
+error. That is told from a broker that does not answer, and from a transaction that is still open, by asking with
+another consumer: it gets nothing at that offset either, but is told the partition's end when it asks there.
+"""
+
+import threading
+import time
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from flows.kafka.consumer_end import close_with_timeout
+from flows.kafka.errors import is_end
+from flows.kafka.step_over import StepOver
+
+WHY = "the Kafka client fetches it and takes nothing from it, nor from what stands behind it"
+_SILENT_S = 10.0
+"""So long nothing comes at an offset where something would come at once."""
+_PROBE_S = 2.0
+_MOST_PROBES = 200
+
+
+class Standstill:
+    """Looks, in a thread of its own, whether a reader stands still for such a reason.
+
+    Args:
+        topic: the topic.
+        partition: of it.
+        first: the offset at which nothing comes.
+        end: the partition's end, as far as it is known.
+        config: librdkafka's settings of a consumer.
+    """
+
+    def __init__(self, topic: str, partition: int, first: int, end: int, config: dict[str, Any]) -> None:
+        self.first = first
+        self._place = topic, partition
+        self._end = end
+        self._config = config
+        self._found: int | None = None
+        self._thread = threading.Thread(target=self._look, name=f"standstill-{topic}-{partition}", daemon=True)
+        self._thread.start()
+
+    @property
+    def over(self) -> bool:
+        """Whether it has looked."""
+        return not self._thread.is_alive()
+
+    @property
+    def found(self) -> int | None:
+        """The first offset behind the batch; None where the reader does not stand still because of one."""
+        return self._found
+
+    def _look(self) -> None:
+        quiet = {"error_cb": lambda _: None, "log_level": 0, "fetch.message.max.bytes": 65_536}
+        alone = {"auto.offset.reset": "error", "enable.auto.commit": False, "enable.auto.offset.store": False}
+        try:
+            consumer = Consumer({**self._config, **quiet, **alone, "enable.partition.eof": True})
+        except KafkaException:
+            return
+        try:
+            if self._comes(consumer, self.first, _SILENT_S) or not self._comes(consumer, self._end, _SILENT_S):
+                return
+            search, probes = StepOver(self.first, WHY), 0
+            while search.found is None and probes < _MOST_PROBES:
+                probes += 1
+                if search.probe >= self._end or self._comes(consumer, search.probe, _PROBE_S):
+                    search.readable(self._end)
+                else:
+                    search.unreadable(self._end)
+            self._found = search.found
+        except KafkaException:  # it is looked again later
+            return
+        finally:
+            close_with_timeout(consumer, self._place[0])
+
+    def _comes(self, consumer: Consumer, offset: int, seconds: float) -> bool:
+        """Whether a message, or the end, comes when it is asked for an offset."""
+        consumer.assign([TopicPartition(*self._place, offset)])
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            for message in consumer.consume(1, timeout=0.1):
+                error = message.error()
+                if error is None or is_end(error):
+                    return True
+        return False

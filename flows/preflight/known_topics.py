@@ -1,0 +1,129 @@
+"""Whether a flow's topics are those that the stores of the state directory were filled from."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing
+from functools import partial
+from typing import Protocol, TypeAlias
+
+from flows.config.settings import Settings
+from flows.engine.source import has_fewer
+from flows.kafka.config import consumer_config
+from flows.kafka.consumer import TopicReader
+from flows.kafka.facts import TopicFacts
+from flows.kafka.first_offset import HeldOffsets, PartitionFacts, way_on, why_another
+from flows.kafka.sent_centroids import sent_elsewhere
+from flows.kafka.topic_marks import is_within
+from flows.preflight.findings import Verdict
+from flows.runtime import STORED, is_mine
+from flows.seed_sets.state_facts import StateFacts
+from flows.support.errors import RalmError
+from state.store.layout import StoreMeta
+
+Seen: TypeAlias = tuple[Verdict, str]
+
+
+class Messages(PartitionFacts, Protocol):
+    """What is asked of a topic's partitions."""
+
+    def expect(self, offsets: Mapping[int, int]) -> None:
+        """Say the times of which messages will be asked for, by partition, so that they are asked for at once."""
+        ...
+
+
+OpenTopic: TypeAlias = Callable[[str], AbstractContextManager[Messages]]
+"""Opens a topic by its name, to ask of its partitions."""
+
+
+def opened_with(settings: Settings) -> OpenTopic:
+    """Opens topics at the brokers that the settings name; nothing is read but single messages."""
+    return lambda name: closing(TopicReader(name, consumer_config(settings), 1))
+
+
+def compare(
+    kind: str, name: str, now: TopicFacts, state: StateFacts, settings: Settings, opened: OpenTopic
+) -> Iterator[Seen]:
+    """Yield what is thought of a topic beside what this process's stores know of it; nothing where they know nothing.
+
+    Args:
+        kind: what the topic is in the contract.
+        name: its name.
+        now: what the broker says of it.
+        state: what the state directory holds.
+        settings: the settings.
+        opened: opens a topic.
+    """
+    mine = [partition for partition in state.stores if is_mine(settings, partition)]
+    if not now.partitions:
+        if kind == "candidates" and state.has_candidates and now.missing:
+            text = "it is gone, and the stores have read it: run `ralm topics` to make it; what it said is kept"
+            yield Verdict.PROBLEM, text
+    elif kind == "centroids" and mine:
+        yield _centroids(now, {partition: state.stores[partition] for partition in mine}, partial(opened, name))
+    elif kind == "clicks" and mine and now.partitions < state.partitions:
+        yield _another(settings, has_fewer(name, now.partitions, state.partitions))
+    elif kind in STORED and mine:
+        held = {partition: found for partition in mine if (found := state.held(kind, partition)) is not None}
+        yield _beside_stores(kind, now, held, settings, partial(opened, name))
+
+
+def _beside_stores(
+    kind: str,
+    now: TopicFacts,
+    held: Mapping[int, HeldOffsets],
+    settings: Settings,
+    opened: Callable[[], AbstractContextManager[Messages]],
+) -> Seen:
+    """What is thought of a topic that the stores were filled from."""
+    try:
+        why = _why_another(now, held, opened)
+    except RalmError as error:
+        return Verdict.UNCHECKED, f"whether it is the one that the stores know: {error}"
+    if not why:
+        return Verdict.OK, _same({found.mark.topic_id for found in held.values()} - {""}, now.topic_id, len(held))
+    if kind == "clicks":
+        return _another(settings, f"it is not what the stores were filled from ({why})")
+    text = f"it is not the one that the stores know ({why}): what that said is kept, and this one is read from its"
+    return Verdict.WARNING, f"{text} beginning"
+
+
+def _why_another(
+    now: TopicFacts, held: Mapping[int, HeldOffsets], opened: Callable[[], AbstractContextManager[Messages]]
+) -> str:
+    """Why the topic is another one than that of the stores, of the first partition that says so."""
+    with opened() as topic:
+        there = {partition: found for partition, found in held.items() if partition < now.partitions}
+        marks = {partition: found.mark for partition, found in there.items()}
+        topic.expect({p: mark.offset for p, mark in marks.items() if is_within(mark, topic.bounds(p))})
+        for partition, found in sorted(there.items()):
+            if why := why_another(topic, partition, found.position, found.mark, now.topic_id):
+                return f"partition {partition}: {why}"
+    return ""
+
+
+def _another(settings: Settings, why: str) -> Seen:
+    """Of a clicks topic that is another one: ``rebuild`` says whether that is known."""
+    if settings.rebuild == "partial":
+        return Verdict.WARNING, f"{why}; rebuild is partial: all seed sets are kept, and it is read from its beginning"
+    return Verdict.PROBLEM, f"{why}. {way_on('what the old one had and was not read')}"
+
+
+def _same(known: set[str], topic_id: str, stores: int) -> str:
+    many = f"{stores} store{'s' if stores > 1 else ''}"
+    if topic_id and topic_id in known:
+        return f"its id {topic_id} is what {many} know{'s' if stores == 1 else ''}"
+    if topic_id:
+        return f"{many} know{'s' if stores == 1 else ''} no id of it yet, and its messages fit"
+    return f"its messages fit what {many} know{'s' if stores == 1 else ''}; the broker gives no ids"
+
+
+def _centroids(
+    now: TopicFacts, stores: Mapping[int, StoreMeta], opened: Callable[[], AbstractContextManager[Messages]]
+) -> Seen:
+    try:
+        with opened() as topic:
+            found = sent_elsewhere(stores, topic, now.partitions, now.topic_id)
+    except RalmError as error:
+        return Verdict.UNCHECKED, f"whether it is the one that the stores know: {error}"
+    for partition, why in found.items():
+        return Verdict.WARNING, f"store {partition}: {why}; every item's centroids are sent again"
+    return Verdict.OK, _same({meta.centroids_id for meta in stores.values()} - {""}, now.topic_id, len(stores))

@@ -1,0 +1,84 @@
+"""Where a process begins to read is fixed in its stores before any message is read."""
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flows.config.settings import Settings
+from flows.seed_sets.first_positions import FirstPositions
+from flows.seed_sets.keeper_state import OpenWork
+from flows.seed_sets.state_facts import look_into_state_dir
+from flows.support.errors import RalmError
+from ralm.seed_set import SeedSet
+from state.directory import begun_partitions, note_partition_count
+from state.store.layout import TopicMark
+from state.store.seed_store import Changes, ItemRecord, SeedStore
+
+OLD = TopicMark("old", 6, 1000)
+
+
+class Told:
+    """What a broker says of a partition that has offsets 0 to 19."""
+
+    topic = "clicks"
+
+    def bounds(self, _: int) -> tuple[int, int]:
+        return 0, 20
+
+    def committed(self, _: int) -> int | None:
+        return None
+
+    def committed_mark(self, _: int) -> str:
+        return ""
+
+    def message_time(self, *_: Any) -> int:
+        return 1000
+
+    def commit(self, *_: Any) -> None:
+        raise AssertionError
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A state directory with one store, of a topic ``old``."""
+    none = np.zeros(0, np.int64)
+    work = OpenWork(9000, 8000, None, ([], none, none), {"sent": 8000}, 8500).encode()
+    records = {"once": ItemRecord(900, 2, 7000), "sent": ItemRecord(900, 2, 7000), "never": ItemRecord(900, 2)}
+    seeds = [(name, SeedSet(np.arange(2, dtype=np.uint64), np.arange(2))) for name in records]
+    with closing(SeedStore.open(tmp_path / "seeds" / "00000", topic="clicks", partition=0, capacity=9)) as store:
+        more: dict[str, Any] = {"resume": 15, "clicks_mark": OLD, "work": work}
+        store.write(Changes(items=records, seeds=seeds), position=15, **more)
+    note_partition_count(tmp_path, 1)
+    return Settings(state_dir=str(tmp_path), rebuild="partial")
+
+
+def fixed(settings: Settings, topic_id: str, *, fewer: bool = False) -> tuple[int, dict[str, int]]:
+    """Where the only partition begins, and the least window end that each item's next message may say."""
+    state = Path(settings.state_dir)
+    positions = FirstPositions(settings, look_into_state_dir(state), "clicks", fewer=fewer)
+    begin = positions.begin("clicks", Told(), 0, topic_id)
+    positions.fix([0])
+    with closing(SeedStore.inspect(state / "seeds" / "00000")) as store:
+        assert store.position >= begin
+        dropped = {"dropped": OpenWork.decode(store.work or b"").dropped_until}
+        return begin, {name: record.emitted for name, record in store.items()} | dropped
+
+
+def test_a_topic_that_is_known_again_is_read_on_and_nothing_is_written(settings: Settings) -> None:
+    assert fixed(settings, "old") == (15, {"never": 0, "once": 7000, "sent": 7000, "dropped": 8500})
+    assert begun_partitions(Path(settings.state_dir), "clicks") == {0}
+
+
+def test_offsets_that_begin_anew_are_never_compared_with_those_before(settings: Settings) -> None:
+    later = {"never": 0, "once": 7001, "sent": 8001, "dropped": 8501}
+    assert fixed(settings, "new") == (0, later)
+    assert fixed(settings, "new") == (0, later), "once is enough"
+
+
+def test_a_topic_with_fewer_partitions_is_another_one_whatever_its_messages_say(settings: Settings) -> None:
+    assert fixed(settings, "", fewer=True)[0] == 0
+    with pytest.raises(RalmError, match="fewer partitions than before: the topic was made anew"):
+        fixed(settings.model_copy(update={"rebuild": "complete"}), "", fewer=True)

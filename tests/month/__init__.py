@@ -1,0 +1,1 @@
+"""A month compressed in time: items and users come and go, and what the flow keeps and takes must not grow."""

@@ -1,0 +1,184 @@
+"""What must hold in the end: all that is there is compared with the model of what is promised."""
+
+import json
+from dataclasses import dataclass, field
+
+from state.user_keys import user_keys
+
+from .growth import home
+from .model import Click, Listing, Model, Rules
+from .process import Clustered, Part, Process, digest
+from .world import Record, World
+
+USERS = [f"u{number}" for number in range(24)]
+KEYS = dict(zip(USERS, user_keys(USERS).tolist(), strict=True))
+
+
+@dataclass
+class Outcome:
+    """What came of a schedule: what is wrong, and what happened in it."""
+
+    number: int
+    wrong: list[str] = field(default_factory=list)
+    happened: dict[str, int] = field(default_factory=dict)
+
+    def count(self, what: str, more: int = 1) -> None:
+        """Note that something happened."""
+        self.happened[what] = self.happened.get(what, 0) + more
+
+
+@dataclass(frozen=True)
+class Past:
+    """What has happened.
+
+    Attributes:
+        world: what is there now.
+        rules: the settings.
+        counts: how many partitions the clicks topic had at each time.
+        ends: where each of its partitions ended when it grew, each time.
+        bad: the bad messages: topic, partition and offset.
+        remembered: candidates that were compacted away once they were in their partition's store.
+        begun: where a partition of requests began at the first start, if not at its beginning.
+        clustered: all jobs that the pool was given.
+    """
+
+    world: World
+    rules: Rules
+    counts: list[int]
+    ends: list[list[int]]
+    bad: set[tuple[str, int, int]]
+    remembered: list[list[Record]]
+    begun: dict[int, int]
+    clustered: list[Clustered]
+
+
+def check(past: Past, process: Process, outcome: Outcome) -> dict[str, list[float]]:
+    """Compare all but the index; returns what that must hold."""
+    return _Checks(past, outcome).check(process)
+
+
+class _Checks:
+    def __init__(self, past: Past, outcome: Outcome) -> None:
+        self.past, self.world, self.outcome = past, past.world, outcome
+        self.counts, self.ends, self.bad = past.counts, past.ends, past.bad
+
+    def _good(self, kind: str, partition: int) -> list[Record]:
+        """The good messages of a partition that are there, or were when they were read into its store."""
+        there = [record for record in self.world.topics[kind].logs[partition] if record is not None]
+        if kind == "candidates":
+            there = sorted([*there, *self.past.remembered[partition]], key=lambda record: record._offset)
+        return [record for record in there if (kind, partition, record._offset) not in self.bad]
+
+    def _models(self) -> list[Model]:
+        """The partitions' models at the end."""
+        models = list[Model]()
+        for age, partitions in enumerate(self.counts):
+            models += [Model(self.past.rules) for _ in range(partitions - len(models))]
+            if age:
+                self._move(models)
+            for partition, model in enumerate(models):
+                self._follow(age, partition, model)
+        said = [record for partition in range(self.counts[-1]) for record in self._good("candidates", partition)]
+        for record in sorted(said, key=lambda record: (record._at, record._offset)):
+            listing = _listing(record)
+            models[home(listing.item, self.counts[-1])].listings.append(listing)
+        for partition, model in enumerate(models):
+            last = self.world.topics["clicks"].logs[partition][-1]
+            assert last is not None
+            model.heard = last._at
+        return models
+
+    def _move(self, models: list[Model]) -> None:
+        """Items are at home after the topic has grown."""
+        for model in models:
+            for item in list(model.kept):
+                target = models[home(item, len(models))]
+                if target is not model:
+                    target.take_over(item, model)
+
+    def _follow(self, age: int, partition: int, model: Model) -> None:
+        """Take the clicks that came to a partition while there were so many; check what was clustered of them."""
+        here = (age, partition)
+        given = sorted((c for c in self.past.clustered if (c.age, c.partition) == here), key=lambda c: c.position)
+        first = self.ends[age - 1][partition] if age and partition < len(self.ends[age - 1]) else 0
+        end = self.ends[age][partition] if age < len(self.ends) else 10**9
+        for record in self._good("clicks", partition):
+            if first <= record._offset < end:
+                while given and given[0].position <= record._offset:
+                    self._check_clustered(given.pop(0), model)
+                model.take(_click(record))
+        for each in given:
+            self._check_clustered(each, model)
+
+    def _check_clustered(self, given: Clustered, model: Model) -> None:
+        """Whether a set that was clustered is that of its window's end."""
+        expected = model.seeds(given.item, given.until)
+        if given.seeds != expected:
+            self.outcome.wrong.append(f"{given} was clustered, not {expected}")
+
+    def check(self, process: Process) -> dict[str, list[float]]:
+        wrong, expected = self.outcome.wrong, dict[str, list[float]]()
+        for part, model in zip(process.parts, self._models(), strict=True):
+            self.outcome.count("clicks", len(self._good("clicks", part.number)))
+            self._check_store(part, model)
+            now = process.last_idle.get(part.number, 0)
+            expected |= {item: digest(seeds).tolist() for item, seeds in model.index(now).items()}
+        self.outcome.count("items served", len(expected))
+        self._check_answers()
+        begun = {("requests", partition): offset for partition, offset in self.past.begun.items()}
+        bad = {place for place in self.bad if place[2] >= begun.get(place[:2], 0)}
+        lettered = {_source(r) for r in self.world.topics["dead_letters"].logs[0] if r is not None}
+        gone = {place for place in bad - lettered if self._is_gone(*place)}
+        if lettered - bad or bad - lettered - gone:
+            wrong.append(f"dead letters of {sorted(lettered - bad)}, none of {sorted(bad - lettered)}")
+        self.outcome.count("dead letters", len(lettered))
+        return expected
+
+    def _is_gone(self, kind: str, partition: int, offset: int) -> bool:
+        """Whether a message may have been compacted away, or have expired, before it was read."""
+        return kind == "candidates" or offset < self.world.topics[kind].first.get(partition, 0)
+
+    def _check_store(self, part: Part, model: Model) -> None:
+        """Whether a store holds what its topics say, all of it, and nothing is left to be done."""
+        wrong, store = self.outcome.wrong, part.store
+        stored = {item: store.seeds(item) for item, _ in store.items()}
+        found = {item: dict(zip(s.users.tolist(), s.times.tolist(), strict=True)) for item, s in stored.items()}
+        wanted = {item: model.seeds(item) for item in model.items()}
+        for item in sorted(found.keys() | wanted.keys()):
+            if found.get(item) != wanted.get(item):
+                wrong.append(f"seeds of {item}: {found.get(item)}, not {wanted.get(item)}")
+        ends = tuple(len(self.world.topics[kind].logs[part.number]) for kind in ("clicks", "candidates"))
+        meta = store.meta
+        if (meta.position, meta.resume, meta.candidates, meta.resume_candidates) != (*ends[:1] * 2, *ends[1:] * 2):
+            wrong.append(f"partition {part.number} ends at {ends}, and its store says {meta}")
+        if store.unacked_tombstones():
+            wrong.append(f"tombstones of {store.unacked_tombstones()} are not acknowledged")
+
+    def _check_answers(self) -> None:
+        """Whether each good request has an answer, and nothing else has, and the group has come to the end."""
+        answered = {record._value for record in self.world.topics["scores"].logs[0] if record is not None}
+        asked = set[bytes]()
+        for partition, log in enumerate(self.world.topics["requests"].logs):
+            good = [r for r in self._good("requests", partition) if r._offset >= self.past.begun.get(partition, 0)]
+            asked |= {json.loads(record._value or b"")["request_id"].encode() for record in good}
+            committed, _ = self.world.committed["requests", partition]
+            if committed != len(log):
+                self.outcome.wrong.append(f"of the requests [{partition}] {committed} of {len(log)} are committed")
+        self.outcome.count("requests", len(asked))
+        if answered != asked:
+            self.outcome.wrong.append(f"no answer to {sorted(asked - answered)}, answers {sorted(answered - asked)}")
+
+
+def _click(record: Record) -> Click:
+    said = json.loads(record._value or b"")
+    return Click(record._at, said["item_id"], KEYS[said["user_id"]], said["ts"])
+
+
+def _listing(record: Record) -> Listing:
+    said = {"retired": True} if record._value is None else json.loads(record._value)
+    return Listing((record._key or b"").decode(), said.get("retired", False), said.get("expires_at"))
+
+
+def _source(record: Record) -> tuple[str, int, int]:
+    said = {name: (value or b"").decode() if isinstance(value, bytes) else value for name, value in record._headers}
+    return str(said["topic"]), int(str(said["partition"])), int(str(said["offset"]))

@@ -1,0 +1,50 @@
+"""The clicks topic grows: items go to the partition where their clicks come from then on, on simulated disks."""
+
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from flows.config.groups import SeedSettings
+from flows.seed_sets import repartition
+from flows.seed_sets.partitioners import crc32
+
+from .disk import Disk
+
+_SEEDS = Path("/simulated/seeds")
+
+
+def home(item: str, partitions: int) -> int:
+    """The partition of an item's clicks."""
+    return crc32(item.encode(), partitions)
+
+
+def follow(disks: list[Disk], counts: list[int], settings: SeedSettings) -> None:
+    """What a process does before it reads a topic that has grown.
+
+    Args:
+        disks: by partition.
+        counts: how many partitions there were at each time.
+        settings: of the seeds.
+    """
+    if len(counts) == 1:
+        return
+
+    class Stores:
+        """Opens what lies on the simulated disks."""
+
+        @staticmethod
+        def open(path: Path, *, topic: str, partition: int, capacity: int) -> Any:
+            del path, topic
+            return disks[partition].open(partition, capacity, 0)
+
+        @staticmethod
+        def inspect(path: Path) -> Any:
+            return disks[int(path.name)].open(int(path.name), settings.max_seeds, 0)
+
+    there = {n: _SEEDS / f"{n:05d}" for n, disk in enumerate(disks) if disk.meta() is not None}
+    stores = (patch.object(repartition, "SeedStore", Stores), patch.object(repartition, "holds_data", lambda _: True))
+    with stores[0], stores[1], patch.object(repartition, "_stores", lambda _: there):
+        repartition._bring_home(_SEEDS, "clicks", sorted(set(counts)), counts[-1], settings.max_seeds, "crc32")
+
+
+__all__ = ["follow", "home"]
