@@ -97,9 +97,9 @@ class SourceSettings(SettingGroup):
     queue_kbytes: Kbytes = setting(16_384, "read-ahead per partition, KiB")
     step_over: Literal["none", "oversized", "all"] = setting(
         "oversized",
-        "batches that cannot be read and become one dead letter that names their offsets; oversized: those that "
-        "unfold to more than the client takes, or that it cannot take apart; all: damaged ones too, after a minute; "
-        "none: the flow stops",
+        "batches that cannot be read and become one dead letter that names their offsets; oversized: those that unfold "
+        "to more than the client takes, or that it cannot take apart; all: damaged ones too, after a minute; none: the "
+        "flow stops",
     )
 
 

@@ -14,6 +14,7 @@ from flows.offline.datasets.layout import Dataset, load, save
 from flows.offline.training import Split, fit_options, train_bundle, trained_already
 from flows.support.errors import RalmError
 from flows.support.progress import bars, working
+from ralm.features import Ints
 
 DATA = "ml100k"
 REPLAY = {
@@ -34,12 +35,12 @@ class Prepared:
     Attributes:
         data: the data set.
         cut: ms since the epoch; the bundle knows the clicks before it.
-        left_out: how many users have no vector.
+        left_out: the users (numbers) who have no vector.
     """
 
     data: Dataset
     cut: int
-    left_out: int
+    left_out: Ints
 
 
 def prepare_demo(settings: Settings, folder: Path) -> Prepared:
@@ -55,7 +56,7 @@ def prepare_demo(settings: Settings, folder: Path) -> Prepared:
     if trained_already(path, data, split=split, options=options, left_out=left_out) is None:
         with bars() as progress:
             train_bundle(data, split=split, path=path, options=options, left_out=left_out, progress=progress.on_epoch)
-    return Prepared(data, cut, len(left_out))
+    return Prepared(data, cut, left_out)
 
 
 def flow_settings(

@@ -38,7 +38,9 @@ class RunFacts:
     encoder: str
 
 
-_NEWCOMERS = ("know their profile and no click", "are that of the mean user, since spectral knows clicks alone")
+KNOWS_PROFILES = ("learned", "both")
+"""Encoders that make a vector of a profile alone."""
+_OTHERS = ("know their profile and no click", "are that of the mean user, since spectral knows clicks alone")
 
 
 def broken(summary: DemoSummary, bad_messages: int, page: MetricsPage | None) -> Iterator[str]:
@@ -116,10 +118,12 @@ def _notes(summary: DemoSummary, run: RunFacts) -> Iterator[str]:
         "came, and is judged on the same requests. The less clicked 80% of the items: both rankings and the clicks "
         "are narrowed to them."
     )
-    yield (
-        f"{summary.new_users} of the {summary.users} users came after the training. {run.left_out} of these were "
-        f"kept out of the bundle (the unknown ones); the others' vectors {_NEWCOMERS[run.encoder == 'spectral']}."
-    )
+    came = f"{summary.new_users} of the {summary.users} users came after the training. {run.left_out} of these were "
+    if run.encoder in KNOWS_PROFILES:
+        yield f"{came}kept out of the bundle: their requests bring their profiles. The others' vectors are of theirs."
+    else:
+        others = _OTHERS[run.encoder == "spectral"]
+        yield f"{came}kept out of the bundle (the unknown ones); the others' vectors {others}."
     usual = Settings.model_fields["min_seeds"].default
     yield (
         f"The demo's own settings: windows of {run.window} of event time (default 5m), at least {run.min_seeds} "

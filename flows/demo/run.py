@@ -22,7 +22,7 @@ from flows.demo.live import LIVE, LiveTraffic
 from flows.demo.lockstep import last_page, replay_in_lockstep
 from flows.demo.prepare import REPLAY, Prepared, flow_settings, prepare_demo
 from flows.demo.read_back import ReadBack, read_back
-from flows.demo.report import RunFacts, broken, print_examples, print_summary
+from flows.demo.report import KNOWS_PROFILES, RunFacts, broken, print_examples, print_summary
 from flows.demo.story import Window, bad_messages, cut_into_windows
 from flows.demo.summary import DemoSummary, summarise
 from flows.kafka.admin import make_topics
@@ -83,6 +83,7 @@ def run_demo(settings: Settings, options: DemoOptions, console: Console) -> None
                 top_k=running.max_top_k,
                 rng_seed=running.rng_seed,
                 days=options.days,
+                newcomers=prepared.left_out if options.encoder in KNOWS_PROFILES else None,
             )
             with FlowProcess("look-alike", running, config=folder / "ralm.toml", log=folder / "flow.log") as flow:
                 _run(console, options, prepared, running, windows, flow)
@@ -176,7 +177,7 @@ def _facts(prepared: Prepared, settings: Settings, bad: int, encoder: str) -> Ru
         datetime.fromtimestamp(prepared.cut / 1000, UTC).strftime("%-d %B %Y"),
         format_duration(settings.window),
         settings.min_seeds,
-        prepared.left_out,
+        len(prepared.left_out),
         bad,
         encoder,
     )

@@ -52,7 +52,14 @@ def users_left_out(data: Dataset, cut: int, rng_seed: int) -> Ints:
 
 
 def cut_into_windows(
-    data: Dataset, *, cut: int, window: int, top_k: int, rng_seed: int, days: int | None = None
+    data: Dataset,
+    *,
+    cut: int,
+    window: int,
+    top_k: int,
+    rng_seed: int,
+    days: int | None = None,
+    newcomers: Ints | None = None,
 ) -> list[Window]:
     """Cut the clicks after a time into windows and put the requests in.
 
@@ -63,6 +70,7 @@ def cut_into_windows(
         top_k: scores that each request asks for.
         rng_seed: fixes which items nobody has clicked yet are named as candidates.
         days: only so many days of clicks.
+        newcomers: users (numbers) whose requests bring their profiles; None: nobody's do.
 
     Raises:
         RalmError: when there is no click after the cut.
@@ -74,6 +82,7 @@ def cut_into_windows(
         msg = f"{data.name}: there is no click after the cut"
         raise RalmError(msg)
     rng = np.random.default_rng(rng_seed)
+    profiles = {str(data.user_ids[user]): _profile(data, user) for user in ([] if newcomers is None else newcomers)}
     seen: dict[str, None] = {}
     story: list[Window] = []
     asked = 0
@@ -85,7 +94,8 @@ def cut_into_windows(
         for user, first in _first_clicks(clicks).items():
             asked += 1
             named = _candidates(data, seen, rng) if asked % WITH_CANDIDATES == 0 else None
-            requests.append(Request(f"r{asked:06d}", user, max(first - 1, start), named, top_k))
+            ts = max(first - 1, start)
+            requests.append(Request(f"r{asked:06d}", user, ts, named, top_k, profile=profiles.get(user)))
         seen.update(dict.fromkeys(click.item_id for click in clicks))
         story.append(Window(start, clicks, requests))
     return story
@@ -114,6 +124,11 @@ def bad_messages(names: TopicNames, max_message_bytes: int) -> list[ProducerReco
         *(ProducerRecord(names.clicks, key, value) for key, value in clicks),
         *(ProducerRecord(names.requests, key, value) for key, value in requests),
     ]
+
+
+def _profile(data: Dataset, user: int) -> dict[str, str]:
+    """What is known of a user, as requests say it."""
+    return {name: str(column[user]) for name, (_, column) in data.fields.items() if str(column[user])}
 
 
 def _first_clicks(clicks: Sequence[Click]) -> dict[str, int]:

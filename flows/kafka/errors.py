@@ -104,9 +104,12 @@ def is_of_group(error: KafkaError) -> bool:
     return error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
 
 
+WAITING: Final = ": waiting until this user has "
+
+
 def waiting_for(error: KafkaError, right: str, what: str) -> str:
     """What to add to where an error came up: for a right that is missing, which."""
-    return f": waiting until this user has {right} on {what} again" if error.code() in RIGHTS else ""
+    return f"{WAITING}{right} on {what} again" if error.code() in RIGHTS else ""
 
 
 def is_unreachable(error: KafkaError) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from confluent_kafka import KafkaError
 
-from flows.kafka.errors import is_unreachable
+from flows.kafka.errors import WAITING, is_unreachable
 from flows.support.logs import get_logger
 
 log = get_logger(__name__)
@@ -40,6 +40,8 @@ class OutageLog:
         self._began: float | None = None
         self._last = self._said = 0.0
         self._errors = self._unsaid = 0
+        self._waits: set[str] = set()
+        """What is waited for and was said in this outage: as many as there are topics."""
 
     def error(self, error: KafkaError, where: str | None = None) -> None:
         """Note an error that a client goes on after.
@@ -51,7 +53,7 @@ class OutageLog:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 (public); the errors beside it say why
             return
         text = f"broker {'unreachable' if is_unreachable(error) else 'error'}: {error.str()}"
-        self._note(text if where is None else f"{text} ({where})")
+        self._note(text if where is None else f"{text} ({where})", (where or "").partition(WAITING)[2])
 
     def library_line(self, line: str) -> None:
         """Note a line of the library's log that tells of an outage."""
@@ -67,13 +69,17 @@ class OutageLog:
                 return
             lasted, errors = round(self._last - self._began, 1), self._errors
             self._began, self._errors, self._unsaid = None, 0, 0
+            self._waits.clear()
         log.info("broker reachable again", errors=errors, lasted_s=lasted)
 
-    def _note(self, text: str) -> None:
+    def _note(self, text: str, waits_for: str = "") -> None:
+        """Note an error; that something is waited for is said once, also where an outage of another kind lasts."""
         with self._lock:
             now = self._last = self._clock()
             self._errors += 1
-            if self._began is not None and now - self._said < _REPEAT_S:
+            known = not waits_for or waits_for in self._waits
+            self._waits.add(waits_for)
+            if self._began is not None and now - self._said < _REPEAT_S and known:
                 self._unsaid += 1
                 return
             if self._began is None:

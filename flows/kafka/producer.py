@@ -281,7 +281,8 @@ class Producer:
             why = f"{error.str()}. {delivery_advice(error, self._topic)}"
             msg = f"the producer for {self._topic or 'Kafka'} cannot go on: {why}"
             raise RalmError(f"{msg} {self._role.retry}".rstrip())
-        outage_log.error(error, f"{self._topic}: a new producer sends again what was not delivered")
+        waits = waiting_for(error, "Write", self._topic)
+        outage_log.error(error, f"{self._topic}: a new producer sends again what was not delivered{waits}")
         given_up, self._producer, self._fatal = self._producer, self._new_client(), None
         self._again |= self._unknown
         self._unknown = {}

@@ -113,7 +113,7 @@ class GuardedBroker:
 
 @pytest.fixture(scope="session")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedBroker]:
-    """Apache Kafka with access lists, where it can run; its users are ralm and forger, and the admin."""
+    """Apache Kafka with access lists, where it can run; its users are ralm, flow and forger, and the admin."""
     if choose().kind != KAFKA:
         pytest.skip("only Apache Kafka has access lists, and the tests run on another broker")
     try:
@@ -123,7 +123,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedBroker]
         pytest.skip(str(error))
     from brokers.apache_kafka import ApacheKafka  # noqa: PLC0415 (tests of other rooms do without flows)
 
-    doors = AccessLists({"ralm": "ralm-secret", "forger": "forger-secret"})
+    doors = AccessLists({name: f"{name}-secret" for name in ("ralm", "flow", "forger")})
     with ApacheKafka(tmp_path_factory.mktemp("guarded"), doors, heap_mb=192) as kafka:
         porter = Porter(kafka.bootstrap_servers, doors)
         porter.settle()

@@ -11,8 +11,8 @@ from .sums import Sums
 
 SCHEDULES = 200
 _SOME = 20
-_RARE = {"a gap is seen by who is left": 1400, "what was sent counts as delivered at once": 4900}
-"""Old faults that chance seldom brings about, and where to begin so that it does."""
+_SEARCHED = 5000
+"""Schedules among which each old fault is found, from number 0 on: most are within the first hundred."""
 
 
 @pytest.mark.timeout(600)
@@ -28,11 +28,10 @@ def test_a_schedule_is_the_same_each_time() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", sorted(MUTATIONS))
 def test_an_old_fault_is_found(name: str) -> None:
-    first = _RARE.get(name, 0)
-    assert found_by(name, range(first, first + 1000), run) is not None
+    assert found_by(name, range(_SEARCHED), run) is not None
 
 
 def test_sums_go_on_from_run_to_run(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -27,7 +28,8 @@ def data() -> Dataset:
     users = np.array([f"u{v:03d}" for v in np.where(times < CUT, rng.integers(0, 100, n), rng.integers(50, 180, n))])
     items = np.array([f"i{v:02d}" for v in rng.integers(0, 50, n)])
     user_ids, item_ids = np.array([f"u{v:03d}" for v in range(200)]), np.array([f"i{v:02d}" for v in range(60)])
-    return Dataset("d", users, items, times, user_ids, {}, item_ids, np.full(60, ""))
+    fields = {"age": ("continuous", np.arange(200, dtype=np.float32)), "job": ("categorical", np.full(200, "clerk"))}
+    return Dataset("d", users, items, times, user_ids, fields, item_ids, np.full(60, ""))
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +81,22 @@ def test_it_can_be_cut_short(data: Dataset, story: list[Window]) -> None:
 
 def test_the_same_seed_tells_the_same_story(data: Dataset, story: list[Window]) -> None:
     assert cut_into_windows(data, cut=CUT, window=DAY, top_k=2000, rng_seed=0) == story
+
+
+def test_newcomers_requests_bring_what_is_known_of_them(data: Dataset, story: list[Window]) -> None:
+    newcomers = users_left_out(data, CUT, rng_seed=0)
+    told = cut_into_windows(data, cut=CUT, window=DAY, top_k=2000, rng_seed=0, newcomers=newcomers)
+    names, brought = set(data.user_ids[newcomers].tolist()), set()
+    for window, plain in zip(told, story, strict=True):
+        for request in window.requests:
+            assert (request.profile is not None) is (request.user_id in names)
+            if request.profile is not None:
+                brought.add(request.user_id)
+                (row,) = np.flatnonzero(data.user_ids == request.user_id)
+                assert request.profile == {name: str(column[row]) for name, (_, column) in data.fields.items()}
+        bare = [msgspec.structs.replace(request, profile=None) for request in window.requests]
+        assert bare == plain.requests
+    assert brought == names
 
 
 def test_no_click_after_the_cut_is_an_error(data: Dataset) -> None:

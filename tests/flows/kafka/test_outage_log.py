@@ -10,6 +10,7 @@ from hand_clock import HandClock
 from structlog.typing import EventDict
 
 from flows.kafka import outage_log
+from flows.kafka.errors import waiting_for
 from flows.kafka.outage_log import OutageLog, library_logger
 
 DOWN = KafkaError(KafkaError._TRANSPORT, "connection refused")
@@ -40,6 +41,22 @@ def test_the_first_error_is_said_then_one_line_a_minute_with_a_count(
     assert [line["event"] for line in lines] == ["broker unreachable: connection refused (clicks)"] * 2
     assert lines[1]["more_errors"] == 59
     assert {line["log_level"] for line in lines} == {"warning"}
+
+
+def test_each_right_that_is_waited_for_is_said_once_whatever_else_goes_on(
+    outage: OutageLog, clock: HandClock, lines: list[EventDict]
+) -> None:
+    refused = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "no right")
+    outage.error(DOWN, "clicks")
+    for second in range(30):
+        clock.now = float(second)
+        outage.error(refused, f"clicks[0] at offset {second}{waiting_for(refused, 'Read', 'clicks')}")
+        outage.error(refused, f"scores{waiting_for(refused, 'Write', 'scores')}")
+    assert [line["event"].partition("(")[2] for line in lines] == [
+        "clicks)",
+        "clicks[0] at offset 0: waiting until this user has Read on clicks again)",
+        "scores: waiting until this user has Write on scores again)",
+    ]
 
 
 def test_an_answer_after_calm_ends_it_and_the_next_error_begins_anew(
