@@ -9,7 +9,7 @@ from flows.support.logs import set_up_logs
 from flows.support.progress import bars
 
 from .checks import Outcome
-from .mutations import MUTATIONS
+from .mutations import MUTATIONS, found_by, note
 from .schedule import run
 from .sums import Sums
 
@@ -26,9 +26,14 @@ from .sums import Sums
     help="file for the sums over all runs, and the number to go on with",
 )
 @click.option("--mutation", type=click.Choice(sorted(MUTATIONS)), help="with an old fault put back; keeps no sums")
-def main(schedule: int | None, schedules: int, first: int | None, sums: Path, mutation: str | None) -> None:
+@click.option("--mutations", is_flag=True, help="search each old fault from number 0 on, and note where it is found")
+def main(
+    schedule: int | None, schedules: int, first: int | None, sums: Path, mutation: str | None, *, mutations: bool
+) -> None:
     """Play random schedules of the seed side and the loader, and compare with what is promised."""
     set_up_logs("error")
+    if mutations:
+        sys.exit(_search([mutation] if mutation else sorted(MUTATIONS), range(first or 0, (first or 0) + schedules)))
     with MUTATIONS[mutation]() if mutation else _nothing():
         if schedule is not None:
             sys.exit(_say(run(schedule), alone=True))
@@ -57,6 +62,19 @@ class _nothing:  # noqa: N801 (used as a context only)
 
     def __exit__(self, *_: object) -> None:
         pass
+
+
+def _search(names: list[str], numbers: range) -> int:
+    """Search the first schedule that finds each fault, and note it; 1 if any is found by none."""
+    missed = 0
+    for name in names:
+        number = found_by(name, numbers, run)
+        click.echo(f"{name}: {number}")
+        if number is None:
+            missed = 1
+        else:
+            note(name, number)
+    return missed
 
 
 def _say(outcome: Outcome, *, alone: bool = False) -> int:

@@ -3,9 +3,11 @@
 Each is a fault that this project has had, as small as it can be said now.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -363,10 +365,26 @@ def _() -> Iterator[Any]:
     yield patch("tests.simulation.process.begin_with_group", begin)
 
 
+FOUND: Final = Path(__file__).with_name("found.json")
+"""Of each fault the first schedule that finds it, as ``python -m tests.simulation --mutations`` has searched it."""
+
+
+def found() -> dict[str, int]:
+    """What is noted in ``FOUND``."""
+    noted: dict[str, int] = json.loads(FOUND.read_text()) if FOUND.exists() else {}
+    return noted
+
+
+def note(name: str, number: int) -> None:
+    """Note the first schedule that finds a fault; faults that are no more go."""
+    kept = {each: at for each, at in {**found(), name: number}.items() if each in MUTATIONS}
+    FOUND.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
+
+
 def found_by(name: str, numbers: range, play: Callable[[int], Any]) -> int | None:
     """The first schedule that finds a fault; None where none of them does."""
     with MUTATIONS[name]():
         return next((number for number in numbers if play(number).wrong), None)
 
 
-__all__ = ["MUTATIONS", "Mapping", "found_by"]
+__all__ = ["FOUND", "MUTATIONS", "found", "found_by", "note"]

@@ -226,7 +226,12 @@ class Process:
             self._step()
 
     def end_epoch(self) -> None:
-        """As the engine ends an epoch: what is on its way arrives, all are asked for a snapshot, the sinks flush."""
+        """As the engine ends an epoch."""
+        self.snapshot()
+        self.delivered()
+
+    def snapshot(self) -> None:
+        """The first half of an epoch's end: what is on its way arrives, and all are asked for a snapshot."""
         for part in self.parts:
             for source in part.sources:
                 source.snapshot()
@@ -234,6 +239,9 @@ class Process:
             self.apply(part)
             part.operator.snapshot()
             self._step()
+
+    def delivered(self) -> None:
+        """The second half: the sinks flush."""
         self._world.deliver()
         self._step()
 

@@ -27,6 +27,7 @@ USUAL = {
     "epoch": 1.5,
     "clock": 3,
     "jump": 0.1,
+    "rest": 0.1,
     "deliver": 0.25,
     "grow": 0.05,
     "compact": 0.1,
@@ -88,7 +89,8 @@ class _Schedule:
             min_seeds=rng.choice([1, 2, 3]),
             max_future=_MAX_FUTURE,
         )
-        self.grows = rng.random() < 0.25
+        self.grows = rng.random() < 0.3
+        self.loses = rng.choice([0.02, 0.02, 0.3])  # how likely a store is lost between two lives
         if self.grows:  # bounds of a partition say nothing of what is moved to it
             self.rules = replace(self.rules, max_items=1000, max_listings=1000)
         r = self.rules
@@ -118,6 +120,7 @@ class _Schedule:
         self.versions = 1
         self.crashes_left = rng.choice([0, 1, 3, 6])
         self.steps: int | None = None
+        self.epochs: int | None = None
         self.loader = _Loader(self.world, "m1")
         self.clustered: list[Clustered] = []
         # How often what happens is drawn for the schedule, so that each is of a kind of its own.
@@ -198,8 +201,9 @@ class _Schedule:
         if self.rng.random() < 0.5:
             process.drain()
         else:
-            for _ in range(self.rng.randrange(1, 4)):
+            for _ in range(self.rng.randrange(3)):
                 process.end_epoch()
+            process.snapshot()  # and dies before all is delivered
             self._crash()
         self.ends.append(ends)
         self.counts.append(self.partitions + 1)
@@ -211,11 +215,13 @@ class _Schedule:
     def _between_lives(self, *, crashes: bool) -> None:
         """What happens before a start, and when the process will die."""
         rng = self.rng
-        if self.grows and self.partitions < 4 and rng.random() < 0.3:
+        self._send_meanwhile()
+        if self.grows and self.partitions < 4 and rng.random() < 0.5:
             self._grow_clicks()
+            self._send_meanwhile()
         for number, disk in enumerate(self.disks):
             # Once the topic has grown a store has what its partition has not.
-            if not self.ends and disk.meta() is not None and rng.random() < 0.05:
+            if not self.ends and disk.meta() is not None and rng.random() < self.loses:
                 self._expire(number)
                 disk.lose()
                 self.remembered[number].clear()
@@ -225,9 +231,16 @@ class _Schedule:
             self.loader = _Loader(self.world, f"m{self.versions}")
             self.outcome.count("models")
         self.steps = rng.randrange(1, 150) if crashes and rng.random() < 0.5 else None
+        self.epochs = rng.randrange(1, 6) if crashes and rng.random() < 0.3 else None
         for disk in self.disks:
             at = rng.randrange(1, 30) if crashes and rng.random() < 0.5 else None
             disk.crash_at, disk.after = None if at is None else disk.writes + at, rng.random() < 0.5
+
+    def _send_meanwhile(self) -> None:
+        """Producers go on while no process runs."""
+        if self.rng.random() < 0.5:
+            for kind in self.rng.choices([self._produce, self._list, self._ask], k=self.rng.randrange(1, 6)):
+                kind()
 
     def _expire(self, number: int) -> None:
         """The clicks topic may lack its beginning when it is read into a new store (``--rebuild partial``)."""
@@ -270,6 +283,8 @@ class _Schedule:
             self._work(kind, process, part)
         elif kind == "compact":
             self._compact(process)
+        elif kind == "rest":
+            self._rest(process)
         else:
             getattr(self, f"_{kind}")()
 
@@ -284,7 +299,18 @@ class _Schedule:
             process.pool.failures += rng.random() < 0.05
             process.collect(part, rng.randrange(4))
         else:
-            process.end_epoch()
+            process.snapshot()
+            if self.epochs is not None:
+                self.epochs -= 1
+                if self.epochs <= 0:
+                    raise Crash
+            process.delivered()
+
+    def _rest(self, process: Process) -> None:
+        """Nothing comes for a while, and the process comes to see it."""
+        for _ in range(self.rng.randrange(2, 6)):
+            self._turn(process)
+            self.world.clock.now += self.rng.choice([600, 3000])
 
     def _clock(self) -> None:
         self.world.clock.now += self.rng.choice([1, 100, 600, 600, 3000])

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from .checks import Outcome
-from .mutations import MUTATIONS, found_by
+from .mutations import MUTATIONS, found, found_by
 from .schedule import run
 from .sums import Sums
 
 SCHEDULES = 200
 _SOME = 20
-_SEARCHED = 5000
-"""Schedules among which each old fault is found, from number 0 on: most are within the first hundred."""
+_SEARCHED = 20
+"""Schedules that each old fault gets, from where it was found last: a small change of the code may move it a little."""
 
 
 @pytest.mark.timeout(600)
@@ -27,11 +27,12 @@ def test_a_schedule_is_the_same_each_time() -> None:
     assert run(7).happened != run(8).happened
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", sorted(MUTATIONS))
 def test_an_old_fault_is_found(name: str) -> None:
-    assert found_by(name, range(_SEARCHED), run) is not None
+    first = found().get(name, 0)
+    number = found_by(name, range(first, first + _SEARCHED), run)
+    assert number is not None, f'search it: python -m tests.simulation --mutations --mutation "{name}"'
 
 
 def test_sums_go_on_from_run_to_run(tmp_path: Path) -> None:
