@@ -1,5 +1,6 @@
 """The producer: it knows what became of each message, and says what to do about those that were not delivered."""
 
+import random
 import sys
 import threading
 import time
@@ -13,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 from flows.config.settings import Settings
 from flows.kafka.config import producer_config
-from flows.kafka.errors import delivery_advice, heals_anew, may_be_taken_later, not_taken, too_long, waiting_for
+from flows.kafka.errors import RIGHTS, delivery_advice, heals_anew, may_be_taken_later, not_taken, too_long, waiting_for
 from flows.kafka.outage_log import outage_log
 from flows.messages.batches import Headers
 from flows.messages.codec import SCHEMA_VERSION
@@ -24,11 +25,18 @@ _SLICE_S = 1.0
 """The longest that it waits between two signs of life; the health server allows 30 s."""
 _FULL_S = 0.1
 """So long it waits for room while its queue is full."""
+_WHY_TRIES = 10
+"""So often it waits as long for the client to say why it cannot go on; on a busy machine that may come late."""
 _GRACE_S = 5.0
 """So long after the delivery timeout the client must have said what became of a message."""
 _REFUSED_S = 300.0
 """So long a flow sends a message again that the broker refuses for what passes, such as a right that was taken away."""
 _AGAIN_S = 1.0
+"""So long it waits at first until it sends such a message again; then twice as long each time, up to the next."""
+_AGAIN_MOST_S = 5.0
+"""Short, so that it goes on within seconds: what is tried meanwhile is a single message."""
+_JITTER = 0.2
+"""By so much of itself a wait is shorter, at random, so that processes do not all come at once."""
 # The names with an underscore are the public ones of the library.
 _GIVEN_UP = (KafkaError._FATAL, KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)  # noqa: SLF001
 """Codes of messages that a client has dropped, since it cannot go on; it may say so before it says why."""
@@ -118,6 +126,9 @@ class Producer:
         """What was refused, and is sent once more."""
         self._refused: tuple[float, float] | None = None
         """Since when messages are refused for what may pass, and when they are sent again."""
+        self._pause = _AGAIN_S
+        self._tries_one = False
+        """Whether all are refused alike, for want of a right: then one is sent to see whether that is over."""
         self._generation = 0
         self._producer = self._new_client()
 
@@ -228,8 +239,8 @@ class Producer:
             return
         self._unknown.pop(number, None)
         self.delivered += 1
-        if not self._again:
-            self._refused = None
+        if self._refused is not None:
+            self._taken_again(self._refused[0])
         outage_log.answered()
         if self._role.kind is not None:
             metrics.MESSAGES_WRITTEN.labels(self._role.kind).inc()
@@ -246,8 +257,14 @@ class Producer:
                 return False
             metrics.POLL_ERRORS.labels("sink").inc()
             outage_log.error(error, f"{record.topic}{waiting_for(error, 'Write', record.topic)}")
+            self._tries_one = error.code() in RIGHTS
         self._again[number] = record
         return True
+
+    def _taken_again(self, since: float) -> None:
+        """The broker takes messages: what else was refused is sent at once."""
+        self._refused = (since, self._clock()) if self._again else None
+        self._pause, self._tries_one = _AGAIN_S, False
 
     def _may_try_again(self) -> bool:
         """Whether messages are not refused for too long; if so, they are sent again in a moment."""
@@ -255,14 +272,18 @@ class Producer:
         since = now if self._refused is None else self._refused[0]
         if now - since > max(_REFUSED_S, self._timeout):
             return False
-        self._refused = since, now + _AGAIN_S
+        self._refused = since, now + self._pause * (1 - _JITTER * random.random())  # noqa: S311 (no secret)
         return True
 
     def _send_again(self) -> None:
-        """Send what was refused once more, when it is time."""
+        """Send what was refused once more, when it is time: all of it, or one to try."""
         if not self._again or self._refused is None or self._clock() < self._refused[1]:
             return
         waiting, self._again = sorted(self._again.items()), {}
+        self._pause = min(2 * self._pause, _AGAIN_MOST_S)
+        self._refused = self._refused[0], self._clock() + self._pause  # another try, should nothing be heard of this one
+        if self._tries_one:
+            waiting, self._again = waiting[:1], dict(waiting[1:])
         for place, (number, record) in enumerate(waiting):
             if not self._queued(number, record):
                 self._again |= waiting[place:]
@@ -294,10 +315,14 @@ class Producer:
         """Why the client cannot go on: it may say that it cannot before it says why."""
         if error.code() != KafkaError._FATAL:  # noqa: SLF001 (public)
             return error
-        self._fatal = None
-        self._wait(self._producer.poll, _FULL_S)
-        said, self._fatal = self._fatal, error
-        return said or error
+        self._fatal, said = None, error
+        for _ in range(_WHY_TRIES):
+            self._wait(self._producer.poll, _FULL_S)
+            if self._fatal is not None and self._fatal.code() != KafkaError._FATAL:  # noqa: SLF001 (public)
+                said = self._fatal
+                break
+        self._fatal = error
+        return said
 
     def _fail(self, record: ProducerRecord, what: str, error: KafkaError) -> None:
         self._count_failed(1)

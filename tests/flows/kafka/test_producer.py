@@ -45,6 +45,34 @@ def producer_to(broker: SilentBroker, beats: list[float], timeout: float = 60.0,
     return made
 
 
+class BrokerWithRights(SilentBroker):
+    """Refuses what it is given until the user has the right again; each answer takes a wait."""
+
+    def __init__(self, answers_at: float) -> None:
+        super().__init__(answers_at)
+        self.refused, self.tried_at = 0, []
+        self.taken: list[bytes] = []
+
+    def poll(self, timeout: float) -> int:
+        self.now += timeout
+        given, self.given = self.given, []
+        error = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED) if self.now < self.answers_at else None
+        if given:
+            self.tried_at.append(self.now)
+        for (_, value, *_), on_delivery in given:
+            if error is None:
+                self.taken.append(value)
+            else:
+                self.refused += 1
+            on_delivery(error, Message(topic="t.scores"))
+        return 0
+
+    def flush(self, timeout: float) -> int:
+        if self.given:
+            self.poll(min(0.01, timeout))
+        return 0
+
+
 def record(value: bytes = b"v") -> ProducerRecord:
     return ProducerRecord("t.scores", b"u-1", value)
 
@@ -108,6 +136,32 @@ def test_what_was_not_delivered_is_said_with_what_to_do(code: int, words: str) -
             producer.send(record())
         for part in ("t.scores", "u-1", words, "Nothing is lost", "1 messages were not delivered, 0 were"):
             assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("back_at", [0.5, 7.0, 60.0, 123.4, 290.0])
+def test_while_a_right_is_missing_one_message_is_tried_ever_more_seldom_and_all_goes_within_seconds(
+    back_at: float,
+) -> None:
+    broker, beats = BrokerWithRights(back_at), []
+    producer = producer_to(broker, beats)
+    for number in range(50):
+        producer._queued(next(producer._numbers), record(str(number).encode()))
+    producer.flush()
+    assert sorted(broker.taken, key=int) == [str(number).encode() for number in range(50)]
+    assert broker.refused <= 50 + 3 + back_at / 4
+    assert broker.now <= back_at + 7
+    assert longest_silence(beats, broker.now) <= 1.1
+
+
+def test_after_it_a_refusal_is_tried_again_soon() -> None:
+    broker = BrokerWithRights(60.0)
+    producer = producer_to(broker, [])
+    producer._queued(0, record())
+    producer.flush()
+    broker.answers_at = broker.now + 0.9
+    producer._queued(1, record())
+    producer.flush()
+    assert broker.now <= broker.answers_at + 1.2
 
 
 def test_a_topic_that_takes_only_shorter_messages_is_said_with_its_setting() -> None:
