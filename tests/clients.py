@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
-from waiting import wait_until
+from waiting import close_in_time, wait_until
 
 
 @dataclass
@@ -75,7 +75,7 @@ class PlainClient:
 
             wait_until(at_the_end)
         finally:
-            consumer.close()
+            close_in_time(consumer.close)
         return sorted(found, key=lambda message: (message.partition() or 0, message.offset() or 0))
 
     def wait_for(self, topic: str, enough: Callable[[list[Message]], bool], seconds: float = 60) -> list[Message]:

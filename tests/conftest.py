@@ -1,6 +1,8 @@
 """What tests of all rooms share: a broker, topics of their own, and a plain client."""
 
+import faulthandler
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,8 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("ralm")
 
 BROKER_FIXTURES = {"broker", "own_broker"}
+_ENDS_WITHIN_S = 60.0
+"""So long the interpreter may take to end after the last test."""
 BROKERS = pytest.StashKey[Report]()
 
 
@@ -67,6 +71,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Where this process is one of several, tell the first one which broker it was."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["brokers"] = session.config.stash[BROKERS].fields()
+
+
+def pytest_unconfigure() -> None:
+    """See that the process ends: a client that waits in its destructor for a broker that is gone is named, and left."""
+    faulthandler.dump_traceback_later(_ENDS_WITHIN_S, exit=True, file=sys.__stderr__)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -14,6 +14,7 @@ from flows.config.flow_process import FlowProcess, free_port
 from flows.config.settings import Settings
 from flows.kafka.admin import make_topics
 from flows.kafka.config import consumer_config, producer_config
+from flows.kafka.consumer_end import close_with_timeout
 from flows.kafka.embedded_broker import EmbeddedBroker
 from flows.kafka.topics import TopicNames
 from state.user_keys import user_keys
@@ -133,7 +134,7 @@ def _read_raw(settings: Settings, clicks: int) -> float:
     while read < clicks:
         read += len([message.value() for message in consumer.consume(min(_BATCH, clicks - read), timeout=1.0)])
     took = time.perf_counter() - began
-    consumer.close()
+    close_with_timeout(consumer, topic)
     return read / took
 
 

@@ -281,7 +281,7 @@ class Producer:
             return
         waiting, self._again = sorted(self._again.items()), {}
         self._pause = min(2 * self._pause, _AGAIN_MOST_S)
-        self._refused = self._refused[0], self._clock() + self._pause  # another try, should nothing be heard of this one
+        self._refused = self._refused[0], self._clock() + self._pause  # also should nothing be heard of this try
         if self._tries_one:
             waiting, self._again = waiting[:1], dict(waiting[1:])
         for place, (number, record) in enumerate(waiting):

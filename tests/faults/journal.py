@@ -11,6 +11,8 @@ import numpy as np
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from numpy.typing import NDArray
 
+from tests.waiting import close_in_time
+
 from .generator import EXPECT
 
 TOPICS = ("clicks", "requests", "centroids", "scores", "dead-letters")
@@ -95,7 +97,7 @@ class Journal:
 
     def close(self) -> None:
         """Leave the broker."""
-        self._consumer.close()
+        close_in_time(self._consumer.close)
 
     def read_on(self) -> None:
         """Read everything that the topics hold now.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 from scenario import clicks, is_final, last_centroids, oracle, send_clicks, send_request, stored
-from waiting import wait_until
+from waiting import close_in_time, wait_until
 
 pytestmark = pytest.mark.broker
 
@@ -38,7 +38,7 @@ def taken(client: Any, topic: str) -> int:
     consumer = Consumer({"bootstrap.servers": client.servers, "group.id": "ralm"})
     parts = [TopicPartition(client.prefix + topic, partition) for partition in range(4)]
     told = consumer.committed(parts, timeout=10)
-    consumer.close()
+    close_in_time(consumer.close)
     return sum(max(0, part.offset) for part in told)
 
 

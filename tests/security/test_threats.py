@@ -14,7 +14,7 @@ from brokers.access_lists import Right
 from confluent_kafka import Consumer
 from letters import dead_letter_of
 from security.conftest import USERS, Ralm
-from waiting import wait_until
+from waiting import close_in_time, wait_until
 
 from flows.messages.codec import decode_centroids, encode_centroids
 from flows.messages.emission_order import order_headers
@@ -320,7 +320,7 @@ def test_who_may_join_the_group_takes_nothing_away_from_a_running_flow(
         wait_until(lambda: stranger.poll(0.1) is None and bool(stranger.assignment()), 30)
         assert world.answer()["status"] == "ok"
     finally:
-        stranger.close()
+        close_in_time(stranger.close)
     assert world.answer()["status"] == "ok"
 
 

@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 from hand_clock import HandClock
 from transactions import transaction
-from waiting import wait_until
+from waiting import close_in_time, wait_until
 
 from flows.config.settings import Settings
 from flows.kafka.config import consumer_config
@@ -178,7 +178,7 @@ def test_behind_marks_and_aborted_records_the_lag_is_0_and_the_group_knows(
     assert reader.committed(0) == reader.position(0)
     group = Consumer(consumer_config(settings))
     wait_until(lambda: group.committed([TopicPartition(name, 0)], timeout=10)[0].offset == reader.position(0))
-    group.close()
+    close_in_time(group.close)
     reader.close()
 
 

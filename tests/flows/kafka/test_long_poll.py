@@ -15,6 +15,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from kafka_bytes import END_TXN, FETCH, METADATA, PRODUCE, fetch, found, framed, produce, request
+from waiting import close_in_time
 
 from flows.kafka.embedded_broker import EmbeddedBroker
 from flows.kafka.long_poll import listen, watch
@@ -266,7 +267,7 @@ def waiting(own_broker: EmbeddedBroker, topic: str) -> Iterator[Consumer]:
     consumer.assign([TopicPartition(topic, partition, 0) for partition in (0, 1)])
     assert consumer.poll(0.5) is None
     yield consumer
-    consumer.close()
+    close_in_time(consumer.close)
 
 
 @pytest.mark.broker
