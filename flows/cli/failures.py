@@ -43,8 +43,9 @@ def system_failure(error: BaseException) -> tuple[str, int] | None:
     """
     if isinstance(error, MemoryError):
         return f"out of memory{f': {error}' if str(error) else ''} (give it more, and run it again)", 1
-    if isinstance(error, ImportError | SystemError | RuntimeError) and any(sign in str(error) for sign in _NO_MEMORY):
-        return f"out of memory, it seems: {error} (give it more, and run it again)", 1
+    said = _of_memory(error)
+    if said is not None:
+        return f"out of memory, it seems: {said} (give it more, and run it again)", 1
     if isinstance(error, ImportError) and "shared object" in str(error):
         return f"a library cannot be loaded: {error} (ulimit -n says how many files may be open)", 1
     if isinstance(error, RuntimeError) and _NO_THREAD in str(error):
@@ -55,5 +56,12 @@ def system_failure(error: BaseException) -> tuple[str, int] | None:
         return f"{OUTPUT} cannot be written: {os.strerror(error.errno)}", 1
     names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
     advice = _CONFIGURATION.get(error.errno) or _PASSING.get(error.errno)
-    said = f"{' -> '.join(names)}: " if names else ""
-    return f"{said}{error.strerror}{f' ({advice})' if advice else ''}", 2 if error.errno in _CONFIGURATION else 1
+    where = f"{' -> '.join(names)}: " if names else ""
+    return f"{where}{error.strerror}{f' ({advice})' if advice else ''}", 2 if error.errno in _CONFIGURATION else 1
+
+
+def _of_memory(error: BaseException) -> str | None:
+    """The line that says that memory has ended, of what may be a page of advice; None of another error."""
+    kinds = isinstance(error, ImportError | SystemError | RuntimeError) or type(error).__name__ == "KafkaException"
+    lines = str(error).splitlines() if kinds else []
+    return next((line.strip() for line in lines if any(sign in line for sign in _NO_MEMORY)), None)

@@ -356,6 +356,8 @@ class Producer:
             raised = error.args[0]
         except SystemError as error:  # by the first of our callbacks that was called beside it
             beneath = error.__cause__ or error.__context__
+            if isinstance(beneath, KeyboardInterrupt | SystemExit):  # Ctrl-C, which comes where Python runs
+                raise beneath from None
             raised = beneath.args[0] if isinstance(beneath, KafkaException) else beneath
         except:  # noqa: E722 (as its KafkaError, which is no exception of Python's, so that nothing else catches it)
             raised = sys.exc_info()[1]

@@ -17,6 +17,7 @@ from flows.cli.options import OnceCommand, with_settings
 from flows.cli.output import output
 from flows.config.fields import parse_duration
 from flows.config.groups import MAX_PRIOR
+from flows.config.limits import identifier_fault
 from flows.config.settings import Settings
 from flows.messages.types import Request, Scores
 from flows.support.progress import working
@@ -48,6 +49,14 @@ def _duration(_: click.Context, __: click.Parameter, value: str) -> int:
     return read
 
 
+def _identifier(_: click.Context, parameter: click.Parameter, given: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    for text in (given,) if isinstance(given, str) else given:
+        if fault := identifier_fault(text):
+            msg = f"{'USER' if parameter.name == 'user' else 'ITEM'} {fault}"
+            raise click.UsageError(msg)
+    return given
+
+
 def _profile(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str] | None:
     fields: dict[str, str] = {}
     for pair in given:
@@ -60,8 +69,8 @@ def _profile(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> d
 
 
 @click.command("ask", cls=OnceCommand)
-@click.argument("user")
-@click.argument("items", nargs=-1, metavar="[ITEM]...")
+@click.argument("user", callback=_identifier)
+@click.argument("items", nargs=-1, metavar="[ITEM]...", callback=_identifier)
 @click.option("--top-k", type=click.IntRange(min=1, max=2**31 - 1), default=10, show_default=True, help="scores wanted")
 @click.option(
     "--prior",

@@ -52,6 +52,7 @@ def command(
     def stop(_: int, __: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, stop)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background job is started with SIGINT ignored
+        signal.signal(number, stop)
     options = DemoOptions(folder, keep, days, encoder, live, dashboards)
     run_demo(settings, options, output(markup=True, width=120))

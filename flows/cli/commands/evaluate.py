@@ -8,6 +8,7 @@ import click
 from flows.cli.options import OnceCommand, with_settings
 from flows.cli.output import output
 from flows.config.settings import Settings
+from flows.offline.datasets.folders import folder_of
 from flows.support.progress import working
 
 
@@ -29,6 +30,7 @@ def command(settings: Settings, name: str, protocol: str, cold: bool, plots: boo
     What was run before is not run again; Ctrl-C or a kill loses what is in progress, no more. Exits with 1 when a
     model failed, after the others are done. The protocol is in docs/experiment.md.
     """
+    folder_of(settings.data_dir, name)
     with working(f"loading {name}"):
         from flows.offline.evaluation.experiment import run_experiment  # noqa: PLC0415 (brings torch)
         from flows.offline.evaluation.stream_experiment import run_stream  # noqa: PLC0415 (brings torch)
@@ -36,7 +38,8 @@ def command(settings: Settings, name: str, protocol: str, cold: bool, plots: boo
     def stop(_: int, __: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, stop)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background job is started with SIGINT ignored
+        signal.signal(number, stop)
     if protocol == "stream":
         run_stream(settings, name, plots=plots, console=output())
         return

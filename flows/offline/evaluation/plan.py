@@ -9,6 +9,7 @@ from typing import Any
 
 from flows.config.fields import nearest, split_list
 from flows.config.settings import Settings
+from flows.offline.datasets.folders import folder_of
 from flows.offline.datasets.layout import Dataset, load
 from flows.offline.evaluation.cells import CellSpec, options_of
 from flows.offline.evaluation.stream_catalogue import StreamEntry
@@ -125,15 +126,7 @@ def loaded(settings: Settings, name: str) -> Dataset:
         ConfigError: when there is none of that name.
         RalmError: when it cannot be read.
     """
-    folder = Path(settings.data_dir) / name
-    if not folder.is_dir():
-        there = sorted(path.parent.name for path in Path(settings.data_dir).glob("*/fields.json"))
-        msg = (
-            f"there is no data set {name} in {settings.data_dir} (there: {', '.join(there) or 'none'}); "
-            f"bring it first: ralm data {name} [--from FOLDER]"
-        )
-        raise ConfigError(msg)
-    return load(folder)
+    return load(folder_of(settings.data_dir, name))
 
 
 def specs_of(plan: Plan, fingerprint: str) -> list[CellSpec]:

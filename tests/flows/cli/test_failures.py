@@ -3,12 +3,14 @@
 import errno
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
 import click
 import numpy as np
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from flows.cli import main as cli
 from flows.cli.failures import system_failure
@@ -31,6 +33,12 @@ def refused(number: int, name: str | None = "some/file") -> OSError:
         (OSError(errno.EXDEV, "Invalid cross-device link", "a", None, "b"), 1, "a -> b: Invalid cross-device link"),
         (MemoryError(), 1, "out of memory (give it more"),
         (ImportError("x.so: failed to map segment from shared object"), 1, "out of memory, it seems: x.so"),
+        (
+            ImportError("IMPORTANT\n\nread this\n x.so: failed to map segment\n"),
+            1,
+            "out of memory, it seems: x.so: failed to map",
+        ),
+        (KafkaException(KafkaError(0, "no thread: Cannot allocate memory")), 1, "out of memory, it seems"),
         (SystemError("error return without exception set"), 1, "out of memory, it seems"),
         (ImportError("x.so: cannot open shared object file: Too many open files"), 1, "a library cannot be loaded"),
         (RuntimeError("can't start new thread"), 1, "can't start new thread (let it have more processes"),
@@ -62,6 +70,52 @@ def test_an_allocation_that_is_too_large_is_said() -> None:
     words, code = system_failure(caught.value) or ("", 0)
     assert "Unable to allocate" in words
     assert code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("ask", ""), "USER is empty"),
+        (("ask", "u", "i", ""), "ITEM is empty"),
+        (("ask", "u" * 257), "USER has 257 bytes"),
+        (("evaluate", "nothing"), "there is no data set nothing"),
+        (("evaluate", "nothing", "--protocol", "stream"), "there is no data set nothing"),
+    ],
+)
+def test_what_is_named_is_looked_at_before_anything_is_loaded_or_asked(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "flows.offline.evaluation.experiment", None)
+    monkeypatch.setattr("sys.argv", ["ralm", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_demo_is_interrupted_also_where_a_shell_has_started_it_in_the_background(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def run_demo(*_: object) -> None:
+        os.kill(os.getpid(), number)
+        pytest.fail("the signal was lost")
+
+    monkeypatch.setattr("flows.demo.run.run_demo", run_demo)
+    monkeypatch.setattr("sys.argv", ["ralm", "demo", "--folder", str(tmp_path)])
+    before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    assert ended.value.code == 1
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,20 @@ def test_a_tool_learns_of_each_message_and_hears_nothing_of_snapshots() -> None:
     assert "snapshot" not in str(caught.value)
 
 
+def test_an_interrupt_within_a_callback_is_no_error_of_the_client() -> None:
+    def interrupted(_: float) -> int:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            msg = "returned a result with an exception set"
+            raise SystemError(msg) from error
+
+    producer = producer_to(SilentBroker(0.0), [], role=None)
+    producer._producer.poll = interrupted  # type: ignore[method-assign, assignment]
+    with pytest.raises(KeyboardInterrupt):
+        producer.poll(0.1)
+
+
 def test_headers_are_the_schema_version_unless_they_are_given() -> None:
     with mock_cluster() as servers:
         producer = Producer({"bootstrap.servers": servers}, 10.0)
