@@ -318,8 +318,9 @@ class Producer:
         self._fatal, said = None, error
         for _ in range(_WHY_TRIES):
             self._wait(self._producer.poll, _FULL_S)
-            if self._fatal is not None and self._fatal.code() != KafkaError._FATAL:  # noqa: SLF001 (public)
-                said = self._fatal
+            heard: KafkaError | None = getattr(self, "_fatal", None)  # set by our callbacks meanwhile
+            if heard is not None and heard.code() != KafkaError._FATAL:  # noqa: SLF001 (public)
+                said = heard
                 break
         self._fatal = error
         return said
