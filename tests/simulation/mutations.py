@@ -31,6 +31,7 @@ from state.store.changes import Changes
 from state.store.layout import RETIRED
 
 Mutation = Callable[[], AbstractContextManager[None]]
+_NONE: Final = (list[str](), np.zeros(0, np.int64), np.zeros(0, np.int64))
 MUTATIONS: Final[dict[str, Mutation]] = {}
 
 
@@ -208,8 +209,7 @@ def _() -> Iterator[Any]:
 
     def decode(cls: type[OpenWork], data: bytes) -> OpenWork:
         work: OpenWork = real(cls, data)
-        none = (list[str](), np.zeros(0, np.int64), np.zeros(0, np.int64))
-        return replace(work, dirty=none, pending={})
+        return replace(work, dirty=_NONE, pending={})
 
     yield patch.object(OpenWork, "decode", classmethod(decode))
 
@@ -328,7 +328,23 @@ def _() -> Iterator[Any]:
 def _() -> Iterator[Any]:
     """It was clustered as of its last click, without late ones that are folded in after it."""
     real = OpenWork.handed_over
-    yield patch.object(OpenWork, "handed_over", lambda self, _, other: real(self, [], other))
+
+    def handed_over(self: OpenWork, items: list[str], other: OpenWork | None) -> OpenWork:
+        return real(replace(self, dirty=_NONE, pending={}), items, other)
+
+    yield patch.object(OpenWork, "handed_over", handed_over)
+
+
+@mutation("a partition that waits has no clock to take over")
+def _() -> Iterator[Any]:
+    """One that had been read, and had no clicks, began anew with items whose windows were closed."""
+    real = OpenWork.handed_over
+
+    def handed_over(self: OpenWork, items: list[str], other: OpenWork | None) -> OpenWork:
+        found = real(self, items, other)
+        return found if other is None else replace(found, newest=other.newest, closed=other.closed, heard=other.heard)
+
+    yield patch.object(OpenWork, "handed_over", handed_over)
 
 
 @mutation("a partition that takes items over begins with the time of their clicks")
@@ -337,7 +353,7 @@ def _() -> Iterator[Any]:
     real = OpenWork.handed_over
 
     def handed_over(self: OpenWork, items: list[str], other: OpenWork | None) -> OpenWork:
-        return real(self if other else replace(self, newest=self.newest and self.newest + 5000), items, other)
+        return real(self if other and other.newest else replace(self, newest=self.newest and self.newest + 5000), items, other)
 
     yield patch.object(OpenWork, "handed_over", handed_over)
 
@@ -382,9 +398,13 @@ def note(name: str, number: int) -> None:
 
 
 def found_by(name: str, numbers: range, play: Callable[[int], Any]) -> int | None:
-    """The first schedule that finds a fault; None where none of them does."""
-    with MUTATIONS[name]():
-        return next((number for number in numbers if play(number).wrong), None)
+    """The first schedule that finds a fault, and nothing without it; None where none of them does."""
+    for number in numbers:
+        with MUTATIONS[name]():
+            wrong = play(number).wrong
+        if wrong and not play(number).wrong:
+            return number
+    return None
 
 
 __all__ = ["FOUND", "MUTATIONS", "found", "found_by", "note"]

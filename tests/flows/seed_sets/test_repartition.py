@@ -359,3 +359,15 @@ def test_what_is_to_be_done_of_two_partitions_is_united() -> None:
     found = one.handed_over(["a"], other)
     assert (found.newest, found.closed, found.heard, found.dropped_until) == (4500, 4000, None, 6000)
     assert (found.dirty[0], found.dirty[1].tolist(), found.pending) == (["a", "a"], [5000, 7000], {"a": 6000})
+
+
+@pytest.mark.parametrize(("items", "clock"), [(["a"], (6500, 6000, 6600)), ([], (None, 0, None))])
+def test_a_partition_without_clicks_goes_on_with_the_clock_of_its_items(
+    items: list[str], clock: tuple[int | None, int, int | None]
+) -> None:
+    nothing = (list[str](), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    one = OpenWork(6500, 6000, 6600, nothing, {}, 100)
+    for other in (None, OpenWork(None, 0, None, nothing, {})):  # not read yet, and read while it was empty
+        found = one.handed_over(items, other)
+        assert (found.newest, found.closed, found.heard) == clock
+        assert found.dropped_until == 6000
