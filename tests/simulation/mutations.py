@@ -353,7 +353,9 @@ def _() -> Iterator[Any]:
     real = OpenWork.handed_over
 
     def handed_over(self: OpenWork, items: list[str], other: OpenWork | None) -> OpenWork:
-        return real(self if other and other.newest else replace(self, newest=self.newest and self.newest + 5000), items, other)
+        return real(
+            self if other and other.newest else replace(self, newest=self.newest and self.newest + 5000), items, other
+        )
 
     yield patch.object(OpenWork, "handed_over", handed_over)
 
