@@ -30,6 +30,8 @@ from ralm.seed_set import WindowClicks
 from state.store.changes import Changes
 from state.store.layout import RETIRED
 
+from . import process
+
 Mutation = Callable[[], AbstractContextManager[None]]
 _NONE: Final = (list[str](), np.zeros(0, np.int64), np.zeros(0, np.int64))
 MUTATIONS: Final[dict[str, Mutation]] = {}
@@ -302,7 +304,7 @@ def _() -> Iterator[Any]:
 @mutation("a new store has caught up at once")
 def _() -> Iterator[Any]:
     """By a wall clock that was slow it had, and then said less than the lost one."""
-    yield patch("tests.simulation.process.EmittedBefore", lambda items, _: EmittedBefore(items, 0))
+    yield patch.object(process, "EmittedBefore", lambda items, _: EmittedBefore(items, 0))
 
 
 @mutation("what a partial rebuild does not find is served for ever")
@@ -380,7 +382,7 @@ def _() -> Iterator[Any]:
     def begin(facts: Any, partition: int, **rules: Any) -> Any:
         return real(facts, partition, **{**rules, "begun": False})
 
-    yield patch("tests.simulation.process.begin_with_group", begin)
+    yield patch.object(process, "begin_with_group", begin)
 
 
 FOUND: Final = Path(__file__).with_name("found.json")
