@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -260,7 +260,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _page(self) -> tuple[HTTPStatus, str, bytes]:
         match self.path.partition("?")[0]:
             case "/metrics":
-                encode, content_type = choose_encoder(self.headers.get("Accept", ""))
+                encode, content_type = _encoder(self.headers.get("Accept", ""))
                 return HTTPStatus.OK, content_type, encode(self.server.registry)
             case "/-/healthy":
                 return _verdict(*self.server.health.report())
@@ -290,6 +290,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the standard library's name)
         log.debug(format, *args)
+
+
+def _encoder(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:
+    try:
+        return choose_encoder(accept)
+    except (TypeError, ValueError):  # a version that is none; the library compares it all the same
+        return choose_encoder("")
 
 
 def _file(name: str) -> bytes:

@@ -164,11 +164,19 @@ def _read_mark(state_dir: Path) -> _Mark | None:
         return found
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except OSError as error:  # of the system, not of the file: to write it anew would lose what it says
+        msg = (
+            f"{state_dir / NAME} cannot be read: {error.strerror}. Mend that (rights, files that may be open, the "
+            "disk) and start again. Nothing was changed."
+        )
+        raise UnreadableFormatError(msg) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         msg = (
             f"{state_dir / NAME} cannot be read ({type(error).__name__}). It says of which format the state directory "
-            f'is. If only this version has run on it, write {{"format": {STATE_FORMAT}}} there; else restore the state '
-            "directory from a backup (`ralm state restore`). Nothing was changed."
+            "is, and how many partitions the clicks topic had. Take it from a backup (`ralm state restore`). Without "
+            f'one, and if only this version has run here, write {{"format": {STATE_FORMAT}, "partitions": [N]}} there, '
+            "N being how many partitions the topic had when the flow ran last: without them a growth since would not "
+            "be noticed. Nothing was changed."
         )
         raise UnreadableFormatError(msg) from error
 

@@ -104,6 +104,7 @@ def holds_records(content: bytes, count: int) -> bool:
             _refuse(offset != found)
             for _ in range(2):  # the key, and the value
                 length, at = _number(content, at)
+                _refuse(length < -1)  # brokers take it; the client stands still, which takes minutes to tell
                 at += max(0, length)
             headers, at = _number(content, at)
             _refuse(headers != 0 or at != end)

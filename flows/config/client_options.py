@@ -8,7 +8,22 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
-_NAMED = ("password", "passphrase", "secret", "token", ".pem", "private.key", "credential", "oauthbearer.config")
+_NAMED = (
+    "passw",
+    "passphrase",
+    "pwd",
+    "secret",
+    "token",
+    ".pem",
+    "private.key",
+    "apikey",
+    "api.key",
+    "api_key",
+    "credential",
+    "jaas",
+    "oauthbearer.config",
+)
+"""In a name, however it is written: then a number is a secret too."""
 _HARMLESS = {
     "broker.address.family",
     "client.dns.lookup",
@@ -55,7 +70,7 @@ def secrets_in(option: str) -> Iterator[str]:
     []
     """
     name, _, value = option.partition("=")
-    name = name.strip()
+    name = name.strip().lower()
     if not any(part in name for part in _NAMED) and (name in _HARMLESS or _PLAIN.fullmatch(value.strip())):
         return
     yield value

@@ -131,9 +131,16 @@ def _say(part: Any, values: Mapping[str, Any], origin: Mapping[str, str]) -> Ite
     yield f"{_given(name, values, origin)} cannot be used: it must be {allowed(Settings.model_fields[name])}"
 
 
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # Python writes no whole number of so many digits; TOML may have one, as 0x...
+        return "a number of more than 4,300 digits"
+
+
 def _given(name: str, values: Mapping[str, Any], origin: Mapping[str, str]) -> str:
     field = Settings.model_fields[name]
     if name not in origin:
         return f"{name} by default"
-    value = MASK if is_masked(field) else repr(values[name])
+    value = MASK if is_masked(field) else _shown(values[name])
     return f"{name} = {cut_short(value)} from {origin[name]}"

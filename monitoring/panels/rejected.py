@@ -42,6 +42,16 @@ REJECTED = [
         {"{{outcome}}": rate("ralm_reclusters_total", "outcome", RARE)},
     ),
     Panel(
+        "What becomes of profiles in requests?",
+        "reqps",
+        "used: in place of a vector that the model lacks. useless, or many values that are unknown: clients write "
+        "fields or values that training did not see.",
+        {
+            "{{outcome}}": rate("ralm_request_profiles_total", "outcome"),
+            "values that are unknown {{instance}}": rate("ralm_unknown_profile_values_total", "instance"),
+        },
+    ),
+    Panel(
         "How many answers are cut?",
         "cps",
         "They were longer than a message may be and say `truncated`; the best scores are there. Ask for fewer: a lower "

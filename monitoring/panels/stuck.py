@@ -71,6 +71,7 @@ STUCK = [
             "items": f"sum({here('ralm_items')})",
             "seeds": f"sum({here('ralm_seeds')})",
             "live index {{instance}}": here("ralm_index_items"),
+            "live, without a sketch {{instance}}": here("ralm_index_unsketched_items"),
             "listed": f"sum({here('ralm_listed_items')})",
             "seeds driven out": f"sum(increase({here('ralm_seeds_evicted_total')}[1h]))",
             "items evicted": f"sum(increase({here('ralm_items_ended_total')}[1h]))",

@@ -24,53 +24,65 @@ TARGET static void NAME(distances)(int64_t n, int64_t h, const float *t, float *
   }
 }
 
-// |c|^2 - 2 x.c of two vectors of lanes to `count` centres from number `first` on, the nearest kept.
+// |c|^2 - 2 x.c of two vectors of lanes to `count` centres, whose numbers `which` are.
 TARGET static inline __attribute__((always_inline)) void NAME(compare)(int64_t h, const float *x0, const float *x1,
-                                                                       const float *c, const float *square, int first,
-                                                                       int count, V best[2], I label[2]) {
+                                                                       const float *c, const float *square,
+                                                                       const int32_t *which, int count, float *away0,
+                                                                       float *away1) {
   V p0[CENTRES] = {}, p1[CENTRES] = {};
+  const float *centre[CENTRES];
+  for (int j = 0; j < count; j++) centre[j] = c + which[j] * h;
   for (int64_t d = 0; d < h; d++) {
     V a = AT(x0, d * LANES), b = AT(x1, d * LANES);
     for (int j = 0; j < count; j++) {
-      p0[j] += a * c[j * h + d];
-      p1[j] += b * c[j * h + d];
+      p0[j] += a * centre[j][d];
+      p1[j] += b * centre[j][d];
     }
   }
   for (int j = 0; j < count; j++) {
-    I me = (I){} + (first + j);
-    V away[2] = {square[j] - 2.f * p0[j], square[j] - 2.f * p1[j]};
+    AT(away0, which[j] * LANES) = square[which[j]] - 2.f * p0[j];
+    AT(away1, which[j] * LANES) = square[which[j]] - 2.f * p1[j];
+  }
+}
+
+// The nearest of k centres of each of n vectors, and how far it is: |c|^2 - 2 x.c, which is |x|^2 too low. `away` has
+// that of all centres but those that moved, and of these too afterwards.
+TARGET static void NAME(nearest)(int64_t n, int64_t h, int64_t k, const float *t, const float *centre,
+                                 const float *square, const int32_t *which, int64_t moved, float *away,
+                                 float *distance, int32_t *label) {
+  for (int64_t i = 0; i < n; i += 2 * WIDTH) {
+    int64_t at[2] = {i, i + WIDTH < n ? i + WIDTH : i};
+    const float *x0 = t + at[0] / LANES * LANES * h + at[0] % LANES;
+    const float *x1 = t + at[1] / LANES * LANES * h + at[1] % LANES;
+    float *to[2];
+    for (int half = 0; half < 2; half++) to[half] = away + at[half] / LANES * LANES * k + at[half] % LANES;
+    int64_t j = 0;
+    for (; j + CENTRES <= moved; j += CENTRES)
+      NAME(compare)(h, x0, x1, centre, square, which + j, CENTRES, to[0], to[1]);
+    for (; j + CENTRES / 2 <= moved; j += CENTRES / 2)
+      NAME(compare)(h, x0, x1, centre, square, which + j, CENTRES / 2, to[0], to[1]);
+    for (; j < moved; j++) NAME(compare)(h, x0, x1, centre, square, which + j, 1, to[0], to[1]);
     for (int half = 0; half < 2; half++) {
-      I closer = away[half] < best[half];
-      best[half] = (V)((closer & (I)away[half]) | (~closer & (I)best[half]));
-      label[half] = (closer & me) | (~closer & label[half]);
+      V best = (V){} + INFINITY;
+      I found = {};
+      for (int32_t c = 0; c < k; c++) {
+        V far = AT(to[half], c * LANES);
+        I closer = far < best;
+        best = (V)((closer & (I)far) | (~closer & (I)best));
+        found = (closer & ((I){} + c)) | (~closer & found);
+      }
+      AT(distance, at[half]) = best;
+      *(I *)(label + at[half]) = found;
     }
   }
 }
 
-// The nearest of k centres of each of n vectors, and how far it is: |c|^2 - 2 x.c, which is |x|^2 too low.
-TARGET static void NAME(nearest)(int64_t n, int64_t h, int64_t k, const float *t, const float *centre,
-                                 const float *square, float *distance, int32_t *label) {
-  for (int64_t i = 0; i < n; i += 2 * WIDTH) {
-    int64_t next = i + WIDTH < n ? i + WIDTH : i;
-    const float *x0 = t + i / LANES * LANES * h + i % LANES, *x1 = t + next / LANES * LANES * h + next % LANES;
-    V best[2] = {(V){} + INFINITY, (V){} + INFINITY};
-    I found[2] = {};
-    int64_t j = 0;
-    for (; j + CENTRES <= k; j += CENTRES)
-      NAME(compare)(h, x0, x1, centre + j * h, square + j, (int)j, CENTRES, best, found);
-    for (; j + CENTRES / 2 <= k; j += CENTRES / 2)
-      NAME(compare)(h, x0, x1, centre + j * h, square + j, (int)j, CENTRES / 2, best, found);
-    for (; j < k; j++) NAME(compare)(h, x0, x1, centre + j * h, square + j, (int)j, 1, best, found);
-    AT(distance, i) = best[0];
-    AT(distance, next) = next > i ? best[1] : best[0];
-    *(I *)(label + i) = found[0];
-    *(I *)(label + next) = next > i ? found[1] : found[0];
-  }
-}
-
-// Add each vector to the sum of its cluster.
-TARGET static void NAME(add)(int64_t n, int64_t h, const float *x, const int32_t *label, double *sum) {
+// Add each vector of a cluster that changed to the sum of the cluster.
+TARGET static void NAME(add)(int64_t n, int64_t h, const float *x, const int32_t *label, const char *changed,
+                             double *sum) {
   for (int64_t i = 0; i < n; i++, x += h) {
+    if (!changed[label[i]])
+      continue;
     double *s = sum + label[i] * h;
     for (int64_t d = 0; d < h; d++) s[d] += x[d];
   }

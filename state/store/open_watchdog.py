@@ -21,6 +21,10 @@ from state.store.layout import WAY_OUT
 _T = TypeVar("_T")
 OPEN_LIMIT_S = 60.0
 """No store should take so long: RocksDB replays at most 64 MB of log and looks at the ends of its files."""
+_LATE = (
+    "Where its disk is slow or fails, start again once that is over: nothing is lost. If `ralm state verify` does not "
+    f"come to an end either, it is damaged. {WAY_OUT}"
+)
 
 _lock = threading.Lock()
 _deadlines: dict[object, float] = {}
@@ -36,7 +40,7 @@ def open_watched(path: Path, opening: Callable[[], Rdict]) -> Rdict:
     me = object()
     _watch(me, monotonic() + OPEN_LIMIT_S)
     try:
-        return _named(opening, f"the store in {path} does not open within {OPEN_LIMIT_S:g} s: damaged? {WAY_OUT}")()
+        return _named(opening, f"the store in {path} does not open within {OPEN_LIMIT_S:g} s. {_LATE}")()
     finally:
         _watch(me, None)
 

@@ -1,5 +1,7 @@
 """RocksDB as the stores use it: options, opening to write, reading, and readable errors."""
 
+import errno
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,10 +32,26 @@ _DELETIONS_WINDOW = 1000
 _WORK = ("num-running-flushes", "mem-table-flush-pending", "num-running-compactions", "compaction-pending")
 _AGE_S = 86_400
 """What was overwritten or deleted leaves the disk within so long, however little is written after it."""
-_ADVICE = {
-    "No space left": "Make room on the disk and start again: nothing is lost.",
-    "Permission denied": "Run as the user whom its files belong to.",
+_FILES = "Let the process open more files (ulimit -n, LimitNOFILE) and start again: nothing is lost."
+_ROOM = "Make room on the disk and start again: nothing is lost."
+_USER = "Run as the user whom its files belong to: nothing is lost."
+_DISK = (
+    "The disk or its driver says so, not the store: look at them (dmesg), and start again once they are mended. If the "
+    "disk is lost, put the store back from a backup (`ralm state restore`)."
+)
+_OF_SYSTEM = {
+    os.strerror(number): advice
+    for numbers, advice in (
+        ((errno.EMFILE, errno.ENFILE), _FILES),
+        ((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _ROOM),
+        ((errno.EACCES, errno.EPERM), _USER),
+        ((errno.EROFS,), "Mount the disk so that it can be written, and start again: nothing is lost."),
+        ((errno.ENOMEM, errno.EAGAIN), "Give the process more memory and start again: nothing is lost."),
+        ((errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENODEV, errno.ENOTCONN), _DISK),
+    )
+    for number in numbers
 }
+"""What to do where the system refuses something: the store is whole, and to move it away would cost its seeds."""
 _FILE = re.compile(r"/\S*/(\d{6,}\.(?:sst|log)|MANIFEST-\d+|CURRENT)")
 
 
@@ -156,7 +174,8 @@ def reading(path: Path, read: Callable[[], _T]) -> _T:
     try:
         return read()
     except Exception as error:
-        msg = f"the store in {path} cannot be read: {in_words(path, error)}. {WAY_OUT}"
+        words = in_words(path, error)
+        msg = f"the store in {path} cannot be read: {words}. {way_out(words)}"
         raise StoreError(msg) from error
 
 
@@ -189,7 +208,11 @@ def compact(db: Rdict, path: Path) -> None:
     failures = _failures(db)
     writing(path, lambda: db.compact_range(None, None, options))
     if _failures(db) != failures:  # the binding does not say; RocksDB refuses writes from now on
-        msg = f"the store in {path} could not be compacted: `ralm state verify` says what is damaged. {WAY_OUT}"
+        msg = (
+            f"the store in {path} could not be compacted. Look for a full or failing disk, or too few files that may "
+            "be open (ulimit -n), and start again once that is mended: nothing is lost. If `ralm state verify` names "
+            f"damage: {WAY_OUT}"
+        )
         raise StoreError(msg)
 
 
@@ -223,8 +246,16 @@ def _failures(db: Rdict) -> int:
 def cannot_open(path: Path, error: Exception) -> StoreError:
     """Why a store cannot be opened, with the way out."""
     words = in_words(path, error)
-    way_out = next((advice for sign, advice in _ADVICE.items() if sign in words), WAY_OUT)
-    return StoreError(f"the store in {path} cannot be opened: {words}. {way_out}")
+    return StoreError(f"the store in {path} cannot be opened: {words}. {way_out(words)}")
+
+
+def way_out(words: str) -> str:
+    """What to do about an error, by what it says: of what the system refuses, nothing that would cost data.
+
+    >>> way_out("IO error: While open a file for appending: 000017.log: Too many open files")
+    'Let the process open more files (ulimit -n, LimitNOFILE) and start again: nothing is lost.'
+    """
+    return next((advice for sign, advice in _OF_SYSTEM.items() if sign in words), WAY_OUT)
 
 
 def in_words(path: Path, error: BaseException) -> str:

@@ -350,3 +350,10 @@ def test_beats_and_questions_from_many_threads(server: HealthServer, health: Hea
         thread.join()
     assert seen == [200] * 80
     assert REGISTRY.get_sample_value("ralm_ready", {"condition": "index"}) == 1
+
+
+@pytest.mark.parametrize("version", ["1\u00c0.0", "1..0", "x", "", "9" * 5000])
+def test_a_version_that_is_none_gets_the_plain_text(server: HealthServer, version: str) -> None:
+    response, body = ask(server, "/metrics", accept=f"application/openmetrics-text; version={version}")
+    assert response.status == 200
+    assert b"ralm_" in body

@@ -109,6 +109,39 @@ def test_an_option_that_is_refused_is_not_repeated(option: str) -> None:
     assert not in_it(str(caught.value))
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sasl.password",
+        "Sasl.Password",
+        "NO.SUCH.PASSWD",
+        "ssl.keystore.pwd",
+        "schema.registry.basic.auth.credentials.source",
+        "my.api_key",
+        "apiKey",
+        " sasl.jaas.config",
+        "x.token.y",
+    ],
+)
+@pytest.mark.parametrize(
+    "value", ["73914682", "-73914682.5", "true73914682", "https://me:73914682@host/", "a=73914682"]
+)
+def test_whatever_a_secret_is_called_it_is_shown_nowhere(
+    name: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Numbers too, which are harmless under any other name."""
+    option = f"{name}={value}"
+    given = Settings.model_construct(**{**Settings().model_dump(), "kafka_options": (option,)})
+    set_up_logs("debug", "json", given.secrets())
+    get_logger("flows.x").warning("said", option=option, options=[option], data=option.encode())
+    logging.getLogger("other").error("a library says %r", option)
+    shown = [masked(option), masked(repr({"kafka_options": [option]})), given.shown(), repr(given)]
+    with pytest.raises(ConfigError) as refused:
+        check_client(load_settings(None, {"kafka_options": [f"{option}x"]}, {}))
+    said = "".join(capsys.readouterr()) + "".join(shown) + str(refused.value)
+    assert "73914682" not in said
+
+
 @pytest.mark.parametrize("error", [ConfigError, RuntimeError])
 def test_no_error_of_a_command_has_it(
     error: Callable[[str], Exception],

@@ -1,6 +1,7 @@
 """The state's format: another one is refused with the way to migrate, and nothing is written then."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,31 @@ def test_another_or_an_unreadable_mark_is_refused(tmp_path: Path, mark: str, wor
     with pytest.raises(StoreError, match=words):
         mark_format(tmp_path)
     assert (tmp_path / "format.json").read_text(encoding="latin-1") == mark
+
+
+def test_a_mark_that_is_written_as_the_refusal_says_keeps_the_number_of_partitions(
+    crashed: Crashed, tmp_path: Path
+) -> None:
+    mark_format(tmp_path)
+    note_partition_count(tmp_path, 4)
+    crashed.copy(tmp_path / "seeds" / "00003")
+    before = contents(tmp_path / "seeds")
+    (tmp_path / "format.json").write_text("torn")
+    with pytest.raises(StoreError) as refused:
+        mark_format(tmp_path)
+    said = re.search(r"write (\{.*?\}) there", str(refused.value))
+    assert said is not None
+    (tmp_path / "format.json").write_text(said[1].replace("N", "4"))
+    mark_format(tmp_path)
+    assert (partition_counts(tmp_path), contents(tmp_path / "seeds")) == ([4], before)
+    assert note_partition_count(tmp_path, 6) == [4, 6], "a growth meanwhile is noticed"
+
+
+def test_a_mark_that_the_system_does_not_give_is_not_to_be_written_anew(tmp_path: Path) -> None:
+    (tmp_path / "format.json").mkdir()
+    with pytest.raises(StoreError, match=r"Is a directory. Mend that .* start again") as refused:
+        mark_format(tmp_path)
+    assert "write {" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

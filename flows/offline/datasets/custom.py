@@ -267,7 +267,7 @@ def _filtered(events: Table, wanted: Mapping[str, Any]) -> Table:
             there = sorted(set(events.text(column).tolist()))
             shown = ", ".join(map(repr, there[:9])) + (", ..." if len(there) > 9 else "")
             msg = f"{events.file}: no event has {' or '.join(map(repr, words))} as its {column}; it has {shown}"
-            raise RalmError(msg)
+            raise RalmError(without_middle(msg))
         events = left
     return events
 

@@ -40,6 +40,8 @@ _UNREADABLE = (
 )
 """What comes of files that are damaged, or not ours."""
 _DESCRIBED = "fields.json"
+_SHOWN = 300
+"""Characters of an error that may quote the file."""
 _TAKEN = {"id", "file", "items", "categories"}
 """Names that a user field cannot have: of a column or an argument here, and of what clicks give as features."""
 
@@ -275,7 +277,8 @@ def load(folder: Path) -> Dataset:
             items.get("title"),
         )
     except _UNREADABLE as error:
-        msg = f"{folder} holds no data set in the common layout ({type(error).__name__}: {error}); run `ralm data`"
+        why = f"{type(error).__name__}: {str(error)[:_SHOWN]}"
+        msg = f"{folder} holds no data set in the common layout ({why}); run `ralm data`"
         raise RalmError(msg) from error
     return check(dataset)
 

@@ -32,14 +32,14 @@ def run_experiment(settings: Settings, name: str, *, cold: bool, plots: bool, co
         RalmError: when cells failed; the others are in the tables.
     """
     plan, dataset = plan_of(settings, name)
-    make_writable(plan.work)
-    make_writable(Path(settings.eval_results))
     data = dataset.interactions()
     try:
         task = plan.protocol.task(data, plan.protocol.before(dataset))
     except ValueError as error:
         msg = f"{name}: {error}"
         raise ConfigError(msg) from error
+    make_writable(plan.work)
+    make_writable(Path(settings.eval_results))
     notes = [judged_note(task)]
     specs = specs_of(plan, dataset.fingerprint())
     if cold and plan.protocol.cold_task(dataset, data) is None:

@@ -49,10 +49,10 @@ def run_stream(settings: Settings, name: str, *, plots: bool, console: Console) 
     entries = _entries(settings)
     data = dataset.interactions()
     experiment = _Experiment(dataset, data, entries, settings.eval_stream_cut, Path(settings.eval_work) / name)
-    for place in (Path(settings.eval_work) / name, Path(settings.eval_results)):
-        make_writable(place)
     draws = range(settings.eval_draws)
     experiment.check(draws)
+    for place in (Path(settings.eval_work) / name, Path(settings.eval_results)):
+        make_writable(place)
     note = coarseness(data)
     if note:
         console.print(note)

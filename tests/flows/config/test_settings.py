@@ -383,3 +383,8 @@ def test_a_secret_in_an_option_is_known_whatever_the_option_is_called(option: st
 @pytest.mark.parametrize("option", ["debug=broker,security", "linger.ms=500", "enable.x=true", "compression.type=zstd"])
 def test_what_is_no_secret_stays_readable(option: str) -> None:
     assert Settings(kafka_options=(option,)).secrets() == ()
+
+
+def test_a_number_of_more_digits_than_python_writes_is_refused_in_words() -> None:
+    with pytest.raises(ConfigError, match=r"a number of more than 4,300 digits"):
+        load(f"window = 0x{'f' * 5000}\n")
