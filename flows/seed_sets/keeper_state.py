@@ -64,7 +64,7 @@ class OpenWork:
             other: what was to be done there; None where it has done nothing yet. Where no click has come to it, it
                 goes on with this one's clock, if with items.
         """
-        nothing = ([], np.zeros(0, np.int64), np.zeros(0, np.int64))
+        nothing = (list[str](), np.zeros(0, np.int64), np.zeros(0, np.int64))
         mine = other or OpenWork(None, 0, None, nothing, {})
         if mine.newest is None and items:
             mine = replace(mine, newest=self.newest, closed=self.closed, heard=self.heard)
