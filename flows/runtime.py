@@ -39,7 +39,7 @@ from flows.seed_sets.emitted_before import Emitted, EmittedBefore, note_emitted
 from flows.seed_sets.first_positions import FirstPositions
 from flows.seed_sets.item_homes import ItemHomes
 from flows.seed_sets.keeper import SeedSetOperator
-from flows.seed_sets.repartition import follow_partitions
+from flows.seed_sets.repartition import SetRules, follow_partitions
 from flows.seed_sets.state_facts import StateFacts
 from flows.support.clock_watch import ClockWatch
 from flows.support.errors import RalmError
@@ -274,7 +274,7 @@ def seed_side(runtime: Runtime) -> SeedSide:
 
     def follow(now: int) -> None:
         runtime.positions.fewer = now < runtime.state.partitions
-        follow_partitions(Path(s.state_dir), clicks_topic, now, s.max_seeds, s.partitioner)
+        follow_partitions(Path(s.state_dir), clicks_topic, now, SetRules(s.max_seeds, s.item_ttl), s.partitioner)
 
     def after(partition: int) -> bool:
         # Whoever fills a new store serves nothing, not even for a moment, that was taken down long ago.

@@ -61,9 +61,13 @@ class OpenWork:
 
         Args:
             items: their names.
-            other: what was to be done there; None where nothing has come to it yet: it goes on with this one's clock.
+            other: what was to be done there; None where it has done nothing yet. Where no click has come to it, it
+                goes on with this one's clock, if with items.
         """
-        mine = other or replace(self, dirty=([], np.zeros(0, np.int64), np.zeros(0, np.int64)), pending={})
+        nothing = (list[str](), np.zeros(0, np.int64), np.zeros(0, np.int64))
+        mine = other or OpenWork(None, 0, None, nothing, {})
+        if mine.newest is None and items:
+            mine = replace(mine, newest=self.newest, closed=self.closed, heard=self.heard)
         taken = set(items)
         places = [place for place, name in enumerate(self.dirty[0]) if name in taken]
         names = [*mine.dirty[0], *(self.dirty[0][place] for place in places)]

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import NamedTuple
 
 from flows.seed_sets.keeper_state import ForNewOffsets, OpenWork
 from flows.seed_sets.partitioners import PARTITIONERS, Partitioner
@@ -31,7 +32,19 @@ _REMOVED = ".removed-"
 _WAY_OUT = "Look for a full or failing disk and start again once it is mended: nothing is lost."
 
 
-def follow_partitions(state_dir: Path, topic: str, now: int, capacity: int, partitioner: str = "auto") -> None:
+class SetRules(NamedTuple):
+    """What bounds a seed set.
+
+    Attributes:
+        capacity: N, the most seeds of an item.
+        max_gap: the longest time between two clicks of a set, ms; 0: any.
+    """
+
+    capacity: int
+    max_gap: int = 0
+
+
+def follow_partitions(state_dir: Path, topic: str, now: int, rules: SetRules, partitioner: str = "auto") -> None:
     """Note how many partitions the topic has, and move items to theirs if that has changed, now or earlier.
 
     It may be cut off anywhere and begun anew. In a cluster the first process does it for all that share the directory.
@@ -40,7 +53,7 @@ def follow_partitions(state_dir: Path, topic: str, now: int, capacity: int, part
         state_dir: the state directory.
         topic: the clicks topic.
         now: its partitions now.
-        capacity: N, the most seeds of an item.
+        rules: what bounds a seed set.
         partitioner: a key of ``PARTITIONERS``; ``auto`` is the one that explains where the items lie so far.
 
     Raises:
@@ -54,7 +67,7 @@ def follow_partitions(state_dir: Path, topic: str, now: int, capacity: int, part
             # From then on each start looks for items that are not at home.
             gone = counts[-1] > now
             if len(counts) > 1 and seeds.is_dir():
-                why_not = _bring_home(seeds, topic, counts, now, capacity, partitioner)
+                why_not = _bring_home(seeds, topic, counts, now, rules, partitioner)
                 if why_not and gone:
                     msg = f"the clicks topic {topic!r} has {now} partitions, and had {counts[-1]}: {why_not}"
                     raise RalmError(msg)
@@ -75,7 +88,7 @@ def _stores(seeds: Path) -> dict[int, Path]:
     return {int(path.name): path for path in sorted(seeds.iterdir()) if path.name.isdecimal() and len(path.name) == 5}
 
 
-def _bring_home(seeds: Path, topic: str, counts: list[int], now: int, capacity: int, given: str) -> str:
+def _bring_home(seeds: Path, topic: str, counts: list[int], now: int, rules: SetRules, given: str) -> str:
     """Move each item to its partition's store; returns why none was moved, empty where that is not so."""
     here = _stores(seeds)
     items = {partition: _items(path) for partition, path in here.items()}
@@ -100,7 +113,7 @@ def _bring_home(seeds: Path, topic: str, counts: list[int], now: int, capacity: 
         )
     for partition, homes in moves.items():
         for home, names in homes.items():
-            _move(seeds, topic, (partition, home), names, capacity)
+            _move(seeds, topic, (partition, home), names, rules)
     moved = sum(len(names) for homes in moves.values() for names in homes.values())
     log.info("items were moved to their partitions", topic=topic, partitions=now, items=moved)
     return ""
@@ -158,21 +171,25 @@ def _fitting(items: dict[int, list[str]], counts: list[int]) -> list[Partitioner
     ]
 
 
-def _move(seeds: Path, topic: str, way: tuple[int, int], names: list[str], capacity: int) -> None:
+def _move(seeds: Path, topic: str, way: tuple[int, int], names: list[str], rules: SetRules) -> None:
+    most, gap = rules
     with ExitStack() as stack:
         source, target = (
             stack.enter_context(
-                closing(SeedStore.open(seeds / f"{partition:05d}", topic=topic, partition=partition, capacity=capacity))
+                closing(SeedStore.open(seeds / f"{at:05d}", topic=topic, partition=at, capacity=most, max_gap=gap))
             )
-            for partition in way
+            for at in way
         )
         kept, entries, there_already = ForNewOffsets.of(source), dict(source.candidates()), dict(target.items())
         records, unacked = kept.records, set(source.unacked_tombstones())
+        # Closed windows are folded in here, as they would be if nothing moved: those of the other partition's clock may
+        # end before them.
+        closed = 0 if kept.work is None else kept.work.closed
         for batch in _batches(names, records):
             here = [name for name in batch if name in records]
             there = Changes(
-                seeds=[(name, source.seeds(name, until=0)) for name in here],
-                windows=[(name, clicks) for name in batch for clicks in source.open_windows(name)],
+                seeds=[(name, source.seeds(name, until=closed)) for name in here],
+                windows=[(name, w) for name in batch for w in source.open_windows(name) if w.closes > closed],
                 items={name: _both(records[name], there_already.get(name)) for name in here},
                 candidates={name: entries[name] for name in batch if name in entries},
                 withdrawn=[name for name in batch if name in unacked],

@@ -75,7 +75,7 @@ class _Checks:
         for age, partitions in enumerate(self.counts):
             models += [Model(self.past.rules) for _ in range(partitions - len(models))]
             if age:
-                self._move(models)
+                self._move(models, age)
             for partition, model in enumerate(models):
                 self._follow(age, partition, model)
         said = [record for partition in range(self.counts[-1]) for record in self._good("candidates", partition)]
@@ -88,13 +88,13 @@ class _Checks:
             model.heard = last._at
         return models
 
-    def _move(self, models: list[Model]) -> None:
+    def _move(self, models: list[Model], age: int) -> None:
         """Items are at home after the topic has grown."""
         for model in models:
             for item in list(model.kept):
                 target = models[home(item, len(models))]
                 if target is not model:
-                    target.take_over(item, model)
+                    target.take_over(item, model, age)
 
     def _follow(self, age: int, partition: int, model: Model) -> None:
         """Take the clicks that came to a partition while there were so many; check what was clustered of them."""

@@ -33,9 +33,9 @@ def follow(disks: list[Disk], counts: list[int], settings: SeedSettings) -> None
         """Opens what lies on the simulated disks."""
 
         @staticmethod
-        def open(path: Path, *, topic: str, partition: int, capacity: int) -> Any:
+        def open(path: Path, *, topic: str, partition: int, capacity: int, max_gap: int) -> Any:
             del path, topic
-            return disks[partition].open(partition, capacity, 0)
+            return disks[partition].open(partition, capacity, max_gap)
 
         @staticmethod
         def inspect(path: Path) -> Any:
@@ -43,8 +43,9 @@ def follow(disks: list[Disk], counts: list[int], settings: SeedSettings) -> None
 
     there = {n: _SEEDS / f"{n:05d}" for n, disk in enumerate(disks) if disk.meta() is not None}
     stores = (patch.object(repartition, "SeedStore", Stores), patch.object(repartition, "holds_data", lambda _: True))
+    rules = repartition.SetRules(settings.max_seeds, settings.item_ttl)
     with stores[0], stores[1], patch.object(repartition, "_stores", lambda _: there):
-        repartition._bring_home(_SEEDS, "clicks", sorted(set(counts)), counts[-1], settings.max_seeds, "crc32")
+        repartition._bring_home(_SEEDS, "clicks", sorted(set(counts)), counts[-1], rules, "crc32")
 
 
 __all__ = ["follow", "home"]

@@ -6,6 +6,7 @@ It reads a partition's two logs once, in the order of their offsets, and keeps e
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+_HERE = 10**9
 Seeds = dict[int, int]
 """Of each user's key the time of its newest click."""
 
@@ -57,19 +58,28 @@ class Model:
 
     def __post_init__(self) -> None:
         self.newest, self.closed = 0, 0
-        self.kept: dict[str, list[tuple[int, int, Click]]] = {}  # with the window that folds it in, and its own
+        # With how often the topic had grown when it was folded in before its item moved, else ``_HERE``; the window
+        # that folds it in; and its own.
+        self.kept: dict[str, list[tuple[int, int, int, Click]]] = {}
 
-    def take_over(self, item: str, other: "Model") -> None:
-        """An item comes from another partition; one that nothing has come to yet goes on with the other's clock."""
+    def take_over(self, item: str, other: "Model", age: int) -> None:
+        """An item comes from another partition; one that nothing has come to yet goes on with the other's clock.
+
+        What was folded in there stays before all that is folded in here.
+        """
         if not self.newest:
             self.newest, self.closed = other.newest, other.closed
-        self.kept[item] = [*other.kept.pop(item), *self.kept.get(item, [])]
+        moved = [
+            (age if when == _HERE and folded <= other.closed else when, folded, own, click)
+            for when, folded, own, click in other.kept.pop(item)
+        ]
+        self.kept[item] = [*moved, *self.kept.get(item, [])]
 
     def _floor(self, time: int) -> int:
         return time // self.rules.window * self.rules.window
 
     def _last(self, item: str) -> int:
-        return max(click.ts for _, _, click in self.kept[item])
+        return max(click.ts for *_, click in self.kept[item])
 
     def take(self, click: Click) -> None:
         """Take the next good click."""
@@ -88,14 +98,14 @@ class Model:
                 del self.kept[item]
         own = self._floor(click.ts) + rules.window
         folded = own if own > self.closed else self.closed + rules.window  # a late click goes with the next window
-        self.kept.setdefault(click.item, []).append((folded, own, click))
+        self.kept.setdefault(click.item, []).append((_HERE, folded, own, click))
 
     def seeds(self, item: str, until: int | None = None) -> Seeds:
         """An item's set as of a window's end, or of all its clicks."""
-        windows: dict[tuple[int, int], list[Click]] = {}
-        for folded, own, click in self.kept.get(item, ()):
-            if until is None or folded <= until:
-                windows.setdefault((folded, own), []).append(click)
+        windows: dict[tuple[int, int, int], list[Click]] = {}
+        for when, folded, own, click in self.kept.get(item, ()):
+            if until is None or folded <= until or when != _HERE:
+                windows.setdefault((when, folded, own), []).append(click)
         found: Seeds = {}
         for end in sorted(windows):
             first = min(click.ts for click in windows[end])

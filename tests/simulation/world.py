@@ -84,7 +84,8 @@ class Topic:
         self.logs += [[] for _ in range(partitions)]
 
     def expire(self, partition: int, first: int) -> None:
-        """Forget what is before an offset."""
+        """Forget what is before an offset; what is forgotten stays so."""
+        first = max(first, self.first.get(partition, 0))
         log = self.logs[partition]
         log[:first] = [None] * first
         self.first[partition] = first

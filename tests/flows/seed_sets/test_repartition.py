@@ -15,12 +15,13 @@ from store_history import uninitialised
 from flows.seed_sets import repartition
 from flows.seed_sets.keeper_state import OpenWork
 from flows.seed_sets.partitioners import PARTITIONERS, crc32, murmur2
-from flows.seed_sets.repartition import follow_partitions
+from flows.seed_sets.repartition import SetRules, follow_partitions
 from flows.support.errors import RalmError
-from ralm.seed_set import SeedSet
+from ralm.seed_set import SeedSet, WindowClicks
 from state.directory import begun_partitions, note_begun, partition_counts, write_format
 from state.store.seed_store import CandidateEntry, Changes, ItemRecord, SeedStore, StoreError
 
+RULES = SetRules(100)
 NAMES = [f"item-{number}" for number in range(60)]
 
 
@@ -60,13 +61,13 @@ def test_every_item_is_moved_home_with_its_seeds_and_candidate_entry(tmp_path: P
     choose = PARTITIONERS[partitioner]
     fill(tmp_path, {name: choose(name.encode(), 4) for name in NAMES}, 4)
     before = found(tmp_path)
-    follow_partitions(tmp_path, "clicks", 6, 100)
+    follow_partitions(tmp_path, "clicks", 6, RULES)
     after = found(tmp_path)
     assert {name: place for name, (place, _, _) in after.items()} == {n: choose(n.encode(), 6) for n in NAMES}
     assert {name: rest for name, (_, *rest) in after.items()} == {name: rest for name, (_, *rest) in before.items()}
     assert max(place for place, _, _ in after.values()) >= 4
-    follow_partitions(tmp_path, "clicks", 6, 100)  # as after a crash: nothing more to do
-    follow_partitions(tmp_path, "clicks", 9, 100)  # and it may grow again
+    follow_partitions(tmp_path, "clicks", 6, RULES)  # as after a crash: nothing more to do
+    follow_partitions(tmp_path, "clicks", 9, RULES)  # and it may grow again
     assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 9) for n in NAMES}
 
 
@@ -76,7 +77,7 @@ def test_the_models_whose_centroids_are_in_the_topic_are_remembered(tmp_path: Pa
     path = tmp_path / "seeds" / "00000"
     with closing(SeedStore.open(path, topic="clicks", partition=0, capacity=100)) as store:
         store.write(Changes(), position=store.position, model_version="n", older_versions=("m", "l"))
-    follow_partitions(tmp_path, "clicks", 6, 100)
+    follow_partitions(tmp_path, "clicks", 6, RULES)
     known = {}
     for path in sorted((tmp_path / "seeds").iterdir()):
         with closing(SeedStore.inspect(path)) as store:
@@ -96,14 +97,14 @@ def test_the_seeds_of_both_partitions_are_united(tmp_path: Path) -> None:
     late = SeedSet(np.array([900], np.uint64), np.array([9000]))
     store.write(Changes(seeds=[(name, late)], items={name: ItemRecord(9000, 1)}), position=3, model_version="m")
     store.close()
-    follow_partitions(tmp_path, "clicks", 3, 100)
+    follow_partitions(tmp_path, "clicks", 3, RULES)
     assert found(tmp_path)[name][:2] == (home, [*seeds_of(name).times.tolist(), 9000])
 
 
 def test_without_a_partitioner_that_explains_it_nothing_is_moved(tmp_path: Path) -> None:
     fill(tmp_path, {name: number % 4 for number, name in enumerate(NAMES)}, 4)
     before = found(tmp_path)
-    follow_partitions(tmp_path, "clicks", 6, 100)
+    follow_partitions(tmp_path, "clicks", 6, RULES)
     assert found(tmp_path) == before
 
 
@@ -114,22 +115,22 @@ def test_after_a_single_partition_the_operator_must_say_which_partitioner_it_is(
     fill(tmp_path, dict.fromkeys(NAMES, 0), 1)
     before = found(tmp_path)
     with pytest.raises(RalmError, match="--partitioner crc32"):
-        follow_partitions(tmp_path, "clicks", 3, 100)
+        follow_partitions(tmp_path, "clicks", 3, RULES)
     assert found(tmp_path) == before
-    follow_partitions(tmp_path, "clicks", 3, 100, partitioner)
+    follow_partitions(tmp_path, "clicks", 3, RULES, partitioner)
     homes = {name: PARTITIONERS[partitioner](name.encode(), 3) for name in NAMES}
     assert {name: place for name, (place, _, _) in found(tmp_path).items()} == homes
-    follow_partitions(tmp_path, "clicks", 3, 100)  # now they tell
+    follow_partitions(tmp_path, "clicks", 3, RULES)  # now they tell
 
 
 def test_nothing_is_looked_at_while_the_topic_is_as_it_was(tmp_path: Path) -> None:
     fill(tmp_path, {name: number % 4 for number, name in enumerate(NAMES)}, 4)
     before = found(tmp_path)
     for _ in range(2):
-        follow_partitions(tmp_path, "clicks", 4, 100)
+        follow_partitions(tmp_path, "clicks", 4, RULES)
         assert partition_counts(tmp_path) == [4]
         assert found(tmp_path) == before
-    follow_partitions(tmp_path, "clicks", 6, 100)
+    follow_partitions(tmp_path, "clicks", 6, RULES)
     assert partition_counts(tmp_path) == [4, 6]
 
 
@@ -137,7 +138,7 @@ def test_stores_that_a_start_was_stopped_from_making_are_no_obstacle(tmp_path: P
     choose = PARTITIONERS["crc32"]
     fill(tmp_path, {name: choose(name.encode(), 1) for name in NAMES}, 1)
     uninitialised(tmp_path / "seeds" / "00001", 1)
-    follow_partitions(tmp_path, "clicks", 3, 100, "crc32")
+    follow_partitions(tmp_path, "clicks", 3, RULES, "crc32")
     assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 3) for n in NAMES}
 
 
@@ -145,7 +146,7 @@ def test_stores_that_a_start_was_stopped_from_making_are_no_obstacle(tmp_path: P
 def test_without_a_note_the_stores_tell_how_many_partitions_there_were(tmp_path: Path, before: int) -> None:
     choose = PARTITIONERS["crc32"]
     fill(tmp_path, {name: choose(name.encode(), before) for name in NAMES}, before)
-    follow_partitions(tmp_path, "clicks", 6, 100, "crc32" if before == 1 else "auto")
+    follow_partitions(tmp_path, "clicks", 6, RULES, "crc32" if before == 1 else "auto")
     assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 6) for n in NAMES}
     assert partition_counts(tmp_path) == [before, 6]
 
@@ -163,8 +164,8 @@ def test_a_move_that_was_cut_off_goes_on(tmp_path: Path, monkeypatch: pytest.Mon
     with monkeypatch.context() as patch:
         patch.setattr(repartition, "_move", cut_off)
         with pytest.raises(RalmError, match="cut off"):
-            follow_partitions(tmp_path, "clicks", 7, 100)
-    follow_partitions(tmp_path, "clicks", 7, 100)
+            follow_partitions(tmp_path, "clicks", 7, RULES)
+    follow_partitions(tmp_path, "clicks", 7, RULES)
     assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 7) for n in NAMES}
     assert partition_counts(tmp_path) == [2, 7]
 
@@ -173,7 +174,7 @@ def test_items_at_home_stay_there_though_a_first_start_was_cut_off(tmp_path: Pat
     names = [n for n in NAMES if murmur2(n.encode(), 4) == crc32(n.encode(), 2) != crc32(n.encode(), 4)][:3]
     fill(tmp_path, {name: murmur2(name.encode(), 4) for name in names}, 2)  # the stores of 2 and 3 were not made
     before = found(tmp_path)
-    follow_partitions(tmp_path, "clicks", 4, 100)
+    follow_partitions(tmp_path, "clicks", 4, RULES)
     assert len(before) == 3
     assert found(tmp_path) == before
 
@@ -181,7 +182,7 @@ def test_items_at_home_stay_there_though_a_first_start_was_cut_off(tmp_path: Pat
 def test_items_go_where_their_clicks_come_now_not_where_they_came_with_the_most_partitions(tmp_path: Path) -> None:
     fill(tmp_path, {name: crc32(name.encode(), 6) for name in NAMES}, 6)
     write_format(tmp_path, partitions=[4, 6])
-    follow_partitions(tmp_path, "clicks", 5, 100)  # of a topic that was made anew
+    follow_partitions(tmp_path, "clicks", 5, RULES)  # of a topic that was made anew
     assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: crc32(n.encode(), 5) for n in NAMES}
 
 
@@ -193,14 +194,14 @@ def test_of_a_topic_with_fewer_partitions_all_comes_home_and_the_stores_that_are
     fill(tmp_path, {name: choose(name.encode(), 4) for name in NAMES}, 4)
     note_begun(tmp_path, "clicks", range(4))
     before = found(tmp_path)
-    follow_partitions(tmp_path, "clicks", 3, 100)
+    follow_partitions(tmp_path, "clicks", 3, RULES)
     after = found(tmp_path)
     assert {name: place for name, (place, _, _) in after.items()} == {n: choose(n.encode(), 3) for n in NAMES}
     assert {name: rest for name, (_, *rest) in after.items()} == {name: rest for name, (_, *rest) in before.items()}
     assert sorted(path.name for path in (tmp_path / "seeds").iterdir()) == ["00000", "00001", "00002"]
     assert partition_counts(tmp_path) == [3], "the state knows three now, and takes them for all there were"
     assert begun_partitions(tmp_path, "clicks") == {0, 1, 2}
-    follow_partitions(tmp_path, "clicks", 5, 100)
+    follow_partitions(tmp_path, "clicks", 5, RULES)
     assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 5) for n in NAMES}
 
 
@@ -221,8 +222,8 @@ def test_a_start_that_is_cut_off_while_it_removes_stores_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr(repartition, "shutil", SimpleNamespace(rmtree=cut_off))
         with pytest.raises(RalmError, match="cut off") if after < 3 else nullcontext():
-            follow_partitions(tmp_path, "clicks", 2, 100)
-    follow_partitions(tmp_path, "clicks", 2, 100)
+            follow_partitions(tmp_path, "clicks", 2, RULES)
+    follow_partitions(tmp_path, "clicks", 2, RULES)
     assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: crc32(n.encode(), 2) for n in NAMES}
     assert sorted(path.name for path in (tmp_path / "seeds").iterdir()) == ["00000", "00001"]
 
@@ -233,16 +234,16 @@ def test_fewer_partitions_are_refused_where_a_store_is_missing_or_nothing_tells_
     before = found(tmp_path)
     write_format(tmp_path, partitions=[4])
     with pytest.raises(RalmError, match=r"has 2 partitions, and had 4: the stores of partitions 3 are not in this"):
-        follow_partitions(tmp_path, "clicks", 2, 100)
+        follow_partitions(tmp_path, "clicks", 2, RULES)
     assert found(tmp_path) == before
     aside.rename(tmp_path / "seeds" / "00003")
-    follow_partitions(tmp_path, "clicks", 2, 100)
+    follow_partitions(tmp_path, "clicks", 2, RULES)
     assert len(found(tmp_path)) == len(NAMES)
     odd = tmp_path / "odd"
     fill(odd, {name: number % 4 for number, name in enumerate(NAMES)}, 4)
     before = found(odd)
     with pytest.raises(RalmError, match="nothing tells where its producers send an item"):
-        follow_partitions(odd, "clicks", 2, 100)
+        follow_partitions(odd, "clicks", 2, RULES)
     assert found(odd) == before
 
 
@@ -253,7 +254,7 @@ def test_a_tombstone_that_was_not_delivered_moves_with_its_item(tmp_path: Path) 
     with closing(SeedStore.open(tmp_path / "seeds" / "00003", topic="clicks", partition=3, capacity=100)) as store:
         gone = {name: ItemRecord(2000, 3, 7001, withdrawn=True)}
         store.write(Changes(withdrawn=[name, dropped], items=gone), position=60)
-    follow_partitions(tmp_path, "clicks", 3, 100)
+    follow_partitions(tmp_path, "clicks", 3, RULES)
     unacked = {}
     for path in sorted((tmp_path / "seeds").iterdir()):
         with closing(SeedStore.inspect(path)) as store:
@@ -271,7 +272,7 @@ def test_what_is_emitted_of_a_moved_item_next_is_later_than_what_may_have_been_s
     ) as store:
         work = OpenWork(9000, 8000, None, ([], none, none), {name: 8000}, 8500)
         store.write(Changes(items={name: ItemRecord(2000, 1, 7000)}), position=60, work=work.encode())
-    follow_partitions(tmp_path, "clicks", 3, 100)
+    follow_partitions(tmp_path, "clicks", 3, RULES)
     there = tmp_path / "seeds" / f"{crc32(name.encode(), 3):05d}"
     with closing(SeedStore.inspect(there)) as store:
         assert dict(store.items())[name] == ItemRecord(2000, 1, 8001, unsure=True)
@@ -282,16 +283,16 @@ def test_a_start_that_cannot_write_the_note_leaves_it_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(tmp_path, {}, 4)
-    follow_partitions(tmp_path, "clicks", 6, 100)
+    follow_partitions(tmp_path, "clicks", 6, RULES)
 
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        follow_partitions(tmp_path, "clicks", 6, 100)  # writes nothing where nothing has changed
+        follow_partitions(tmp_path, "clicks", 6, RULES)  # writes nothing where nothing has changed
         with pytest.raises(RalmError, match=r"cannot be moved.*No space left.*start again"):
-            follow_partitions(tmp_path, "clicks", 9, 100)
+            follow_partitions(tmp_path, "clicks", 9, RULES)
     assert partition_counts(tmp_path) == [4, 6]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["format.json", "partitions.lock", "seeds"]
 
@@ -300,11 +301,11 @@ def test_a_note_that_cannot_be_read_is_refused_in_words(tmp_path: Path) -> None:
     fill(tmp_path, {}, 2)
     (tmp_path / "format.json").mkdir()
     with pytest.raises(RalmError, match=r"format\.json cannot be read"):
-        follow_partitions(tmp_path, "clicks", 2, 100)
+        follow_partitions(tmp_path, "clicks", 2, RULES)
     (tmp_path / "partitions.lock").unlink()
     (tmp_path / "partitions.lock").mkdir()
     with pytest.raises(RalmError, match=r"partitions\.lock.*start again"):
-        follow_partitions(tmp_path, "clicks", 2, 100)
+        follow_partitions(tmp_path, "clicks", 2, RULES)
 
 
 NAME = next(name for name in NAMES if crc32(name.encode(), 3) != 0)
@@ -318,7 +319,7 @@ def moved(state: Path, changes: Changes, work: OpenWork | None = None, **meta: A
     store.write(changes, work=None if work is None else work.encode(), **said)
     store.close()
     write_format(state, partitions=[1])
-    follow_partitions(state, "clicks", 3, 100, "crc32")
+    follow_partitions(state, "clicks", 3, RULES, "crc32")
     return SeedStore.inspect(state / "seeds" / f"{HOME:05d}")
 
 
@@ -359,3 +360,27 @@ def test_what_is_to_be_done_of_two_partitions_is_united() -> None:
     found = one.handed_over(["a"], other)
     assert (found.newest, found.closed, found.heard, found.dropped_until) == (4500, 4000, None, 6000)
     assert (found.dirty[0], found.dirty[1].tolist(), found.pending) == (["a", "a"], [5000, 7000], {"a": 6000})
+
+
+@pytest.mark.parametrize(("items", "clock"), [(["a"], (6500, 6000, 6600)), ([], (None, 0, None))])
+def test_a_partition_without_clicks_goes_on_with_the_clock_of_its_items(
+    items: list[str], clock: tuple[int | None, int, int | None]
+) -> None:
+    nothing = (list[str](), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    one = OpenWork(6500, 6000, 6600, nothing, {}, 100)
+    for other in (None, OpenWork(None, 0, None, nothing, {})):  # not read yet, and read while it was empty
+        found = one.handed_over(items, other)
+        assert (found.newest, found.closed, found.heard) == clock
+        assert found.dropped_until == 6000
+
+
+def test_closed_windows_are_folded_in_before_their_item_moves(tmp_path: Path) -> None:
+    """A click of the other partition, whose clock is behind, is no earlier than those."""
+    seeds = {end: SeedSet(np.array([end], np.uint64), np.array([end - 500])) for end in (6000, 7000)}
+    windows = [(NAME, WindowClicks(end, end, end - 500, each)) for end, each in seeds.items()]
+    nothing = (list[str](), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    work = OpenWork(6500, 6000, 6600, nothing, {})
+    store = moved(tmp_path, Changes(windows=windows, items={NAME: ItemRecord(6500, 2)}), work)
+    assert [clicks.closes for clicks in store.open_windows(NAME)] == [7000]
+    assert store.seeds(NAME, until=0).users.tolist() == [6000]
+    store.close()
