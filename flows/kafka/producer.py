@@ -185,13 +185,13 @@ class Producer:
 
     def _new_client(self) -> confluent_kafka.Producer:
         self._generation += 1
-        generation = self._generation
+        generation, config = self._generation, self._config
 
         def on_error(error: KafkaError) -> None:
             if generation == self._generation:
                 self._on_error(error)
 
-        return confluent_kafka.Producer({**self._config, "error_cb": on_error})
+        return confluent_kafka.Producer({**config, "error_cb": on_error})
 
     def _flush(self, timeout_s: float) -> int:
         """Wait so long for what is on its way; how many messages still are."""
