@@ -137,6 +137,7 @@ HANDED_ON = {
     "flows/kafka/consumer.py": "config",
     "flows/kafka/producer.py": "config",
     "flows/kafka/probe.py": "config",
+    "flows/kafka/standstill.py": "self._config",
     "flows/kafka/topic_watch.py": "config",
     "flows/engine/sink.py": "self._config",
 }
