@@ -9,6 +9,7 @@ from uuid import uuid4
 import msgspec
 import numpy as np
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 from numpy.typing import NDArray
 
 from tests.waiting import close_in_time
@@ -92,8 +93,9 @@ class Journal:
         known = self._consumer.list_topics(timeout=15).topics
         found = [(self.prefix + t, p) for t in TOPICS for p in known[self.prefix + t].partitions]
         self._next = {part: self._next.get(part, 0) for part in found}
-        self._parts = [TopicPartition(*part, offset) for part, offset in self._next.items()]
-        self._consumer.assign(self._parts)
+        self._consumer.assign([TopicPartition(*part, offset) for part, offset in self._next.items()])
+        # A client keeps what it knows of a topic for minutes: an older one would not find the partitions that are new.
+        self._admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 0, "error_cb": lambda _: None})
 
     def close(self) -> None:
         """Leave the broker."""
@@ -106,7 +108,7 @@ class Journal:
             TimeoutError: when the broker does not give it, or has forgotten what it had.
         """
         until = time.monotonic() + _TIMEOUT_S
-        ends = {(part.topic, part.partition): self._end(part, until) for part in self._parts}
+        ends = self._ends(until)
         while any(self._next[part] < end for part, end in ends.items()):
             for message in self._consumer.consume(5000, timeout=0.1):
                 if message.error() is None:
@@ -115,20 +117,27 @@ class Journal:
                 msg = f"the topics {self.prefix}* could not be read to their ends within {_TIMEOUT_S:g} s"
                 raise TimeoutError(msg)
 
-    def _end(self, part: TopicPartition, until: float) -> int:
-        """Where a partition ends; a broker that has just come back may need a while to know."""
-        read, why = self._next[part.topic, part.partition], ""
+    def _ends(self, until: float) -> dict[tuple[str, int], int]:
+        """Where the partitions end; a broker that has just come back may need a while to know.
+
+        All are asked for in one call, by a client of its own: one by one, each would wait behind a fetch of the
+        consumer that the broker holds.
+        """
+        why = ""
         while time.monotonic() < until:
             try:
-                end = int(self._consumer.get_watermark_offsets(part, timeout=_ASK_S)[1])
+                latest = {TopicPartition(*part): OffsetSpec.latest() for part in self._next}
+                asked = self._admin.list_offsets(latest, request_timeout=_ASK_S)
+                ends = {(part.topic, part.partition): int(done.result().offset) for part, done in asked.items()}
             except KafkaException as error:
                 why = str(error)
             else:
-                if end >= read:
-                    return end
-                why = f"it ends at {end}, and {read} messages were read: the broker has forgotten some"
+                forgotten = [f"{topic}[{p}]" for (topic, p), end in ends.items() if end < self._next[topic, p]]
+                if not forgotten:
+                    return ends
+                why = f"{', '.join(forgotten)} ended further on when they were read: the broker has forgotten some"
             time.sleep(_LOOK_AGAIN_S)
-        msg = f"the broker does not say where {part.topic}[{part.partition}] ends: {why}"
+        msg = f"the broker does not say where the topics {self.prefix}* end: {why}"
         raise TimeoutError(msg)
 
     def _take(self, message: Message) -> None:
