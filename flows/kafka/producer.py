@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import Any, Self, TypeAlias
 
@@ -40,6 +41,10 @@ _JITTER = 0.2
 # The names with an underscore are the public ones of the library.
 _GIVEN_UP = (KafkaError._FATAL, KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)  # noqa: SLF001
 """Codes of messages that a client has dropped, since it cannot go on; it may say so before it says why."""
+_raise_pending = partial(int)
+"""Raises the exception that is pending, if any. The client reports deliveries while its own fatal error is pending, and
+code of ours that runs then can lose it, and with it why the client cannot go on. The interpreter looks for one after
+each call that it does not specialise, such as that of a partial, and raises SystemError with it as the cause."""
 _SCHEMA_HEADERS: Headers = [("schema_version", SCHEMA_VERSION.encode())]
 
 
@@ -121,7 +126,7 @@ class Producer:
         self._fatal: KafkaError | None = None
         self._numbers = count()
         self._unknown: dict[int, ProducerRecord] = {}
-        """What the client has and has not told of yet, by number, in the order of sending."""
+        """Messages in flight: sent, and without a delivery report; by number, in the order of sending."""
         self._again: dict[int, ProducerRecord] = {}
         """What was refused, and is sent once more."""
         self._refused: tuple[float, float] | None = None
@@ -205,6 +210,7 @@ class Producer:
         generation = self._generation
 
         def done(error: KafkaError | None, message: Message) -> None:
+            _raise_pending()
             if generation == self._generation:  # of what an earlier client had, nothing more is heard
                 self._done(number, record, error, message)
 
