@@ -52,7 +52,8 @@ def _duration(_: click.Context, __: click.Parameter, value: str) -> int:
 def _identifier(_: click.Context, parameter: click.Parameter, given: str | tuple[str, ...]) -> str | tuple[str, ...]:
     for text in (given,) if isinstance(given, str) else given:
         if fault := identifier_fault(text):
-            msg = f"{'USER' if parameter.name == 'user' else 'ITEM'} {fault}"
+            words = "USER {} (user_id of the request)" if parameter.name == "user" else "ITEM {} (of candidates)"
+            msg = words.format(fault)
             raise click.UsageError(msg)
     return given
 
