@@ -73,8 +73,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.config.workeroutput["brokers"] = session.config.stash[BROKERS].fields()
 
 
-def pytest_unconfigure() -> None:
+def pytest_unconfigure(config: pytest.Config) -> None:
     """See that the process ends: a client that waits in its destructor for a broker that is gone is named, and left."""
+    if hasattr(config, "workerinput"):  # it waits for those beside it, and is ended with the first process
+        return
     faulthandler.dump_traceback_later(_ENDS_WITHIN_S, exit=True, file=sys.__stderr__)
 
 
