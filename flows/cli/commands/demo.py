@@ -1,11 +1,10 @@
 """``ralm demo``: the whole system on real clicks."""
 
-import signal
 from pathlib import Path
-from types import FrameType
 
 import click
 
+from flows.cli.interrupts import interrupt_on_signals
 from flows.cli.options import OnceCommand, with_settings
 from flows.cli.output import output
 from flows.config.groups import EncoderName
@@ -49,10 +48,6 @@ def command(
     with working("loading"):
         from flows.demo.run import DemoOptions, run_demo  # noqa: PLC0415 (what comes first is a line for who waits)
 
-    def stop(_: int, __: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background job is started with SIGINT ignored
-        signal.signal(number, stop)
+    interrupt_on_signals()
     options = DemoOptions(folder, keep, days, encoder, live, dashboards)
     run_demo(settings, options, output(markup=True, width=120))

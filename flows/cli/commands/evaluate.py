@@ -1,10 +1,8 @@
 """``ralm evaluate``: compare the model with its baselines."""
 
-import signal
-from types import FrameType
-
 import click
 
+from flows.cli.interrupts import interrupt_on_signals
 from flows.cli.options import OnceCommand, with_settings
 from flows.cli.output import output
 from flows.config.settings import Settings
@@ -35,11 +33,7 @@ def command(settings: Settings, name: str, protocol: str, cold: bool, plots: boo
         from flows.offline.evaluation.experiment import run_experiment  # noqa: PLC0415 (brings torch)
         from flows.offline.evaluation.stream_experiment import run_stream  # noqa: PLC0415 (brings torch)
 
-    def stop(_: int, __: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background job is started with SIGINT ignored
-        signal.signal(number, stop)
+    interrupt_on_signals()
     if protocol == "stream":
         run_stream(settings, name, plots=plots, console=output())
         return
