@@ -86,7 +86,7 @@ class EncodedLookalike:
         with threadpool_limits(1):
             self._neighbours = Neighbours(clicks) if self.config.neighbours else None
             self._weight = self._chosen(clicks, rng_seed, report) if self.config.neighbours else 0.0
-            self._vectors = self._encoded(clicks, rng_seed, report)  # (users, h)
+            self._vectors = fitted_vectors(self._store, self.config.encoder, clicks, rng_seed, report)  # (users, h)
         self._activity = np.log1p(np.bincount(clicks.clicks_user, minlength=clicks.users)).astype(np.float32)
         self._clicks = clicks
 
@@ -134,19 +134,6 @@ class EncodedLookalike:
         values = [held_out.value_of(partial(scores, weight)) for weight in weights]
         return weights[int(np.argmax(np.nan_to_num(values, nan=-1.0)))]
 
-    def _encoded(self, clicks: Interactions, rng_seed: int, report: Report) -> Floats:
-        """All users' vectors, float32[users, h]: from the store if they are there, else learned and kept there."""
-        if self._store is None:
-            return _vectors(self.config.encoder, clicks, rng_seed, report)
-        key = fit_key("vectors", clicks, (self.config.encoder, rng_seed))
-        with self._store.lock(key):
-            kept = self._store.get(key)
-            if kept is None:
-                kept = {"vectors": _vectors(self.config.encoder, clicks, rng_seed, report)}
-                self._store.put(key, kept)
-        vectors: Floats = kept["vectors"]
-        return vectors
-
     def _local(self, vectors: Floats, seeds: SeedLists) -> Floats:
         """``cosine(z_u, E_local)`` of users float32[U, h] for all items, float32[U, I]; 0 without seeds."""
         cosines = np.zeros((len(vectors), seeds.items), np.float32)
@@ -159,6 +146,33 @@ class EncodedLookalike:
                 some = slice(start, start + rows)
                 cosines[some, item] = local_cosine(vectors[some], clusters, self.config.temperature)
         return cosines
+
+
+def fitted_vectors(
+    store: FitStore | None, recipe: EncoderRecipe, clicks: Interactions, rng_seed: int, report: Report
+) -> Floats:
+    """All users' vectors, float32[users, h]: from the store if they are there, else learned and kept there.
+
+    Args:
+        store: shared by the models of a data set; None: nothing is kept.
+        recipe: of the encoder.
+        clicks: on which it is fitted, and by which users are encoded.
+        rng_seed: fixes every random choice.
+        report: told of progress.
+
+    Raises:
+        ValueError: when the encoder has too little to learn from.
+    """
+    if store is None:
+        return _vectors(recipe, clicks, rng_seed, report)
+    key = fit_key("vectors", clicks, (recipe, rng_seed))
+    with store.lock(key):
+        kept = store.get(key)
+        if kept is None:
+            kept = {"vectors": _vectors(recipe, clicks, rng_seed, report)}
+            store.put(key, kept)
+    vectors: Floats = kept["vectors"]
+    return vectors
 
 
 def _vectors(recipe: EncoderRecipe, clicks: Interactions, rng_seed: int, report: Report) -> Floats:

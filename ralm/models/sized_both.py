@@ -10,13 +10,12 @@ from threadpoolctl import threadpool_limits
 
 from ralm.click_matrix import seed_matrix
 from ralm.encoders.both import Both
-from ralm.encoders.encoder import EncoderRecipe, unit
+from ralm.encoders.encoder import unit
 from ralm.encoders.held_out_clicks import HeldOutClicks
-from ralm.encoders.histories import Histories
-from ralm.encoders.profiles import Profiles
 from ralm.encoders.spectral import Spectral
 from ralm.features import Floats, Interactions, Ints
-from ralm.models.fit_store import FitStore, fit_key
+from ralm.models.encoded import fitted_vectors
+from ralm.models.fit_store import FitStore
 from ralm.progress import Report, silent
 from ralm.seed_lists import SeedLists
 
@@ -58,8 +57,8 @@ class SizedBothLookalike:
         both = self.config.both
         with threadpool_limits(1):
             self.dim, self.weight = self._chosen(clicks, rng_seed, report)
-            learned = self._encoded(both.learned, clicks, rng_seed, report)
-            spectral = self._encoded(replace(both.spectral, dim=self.dim), clicks, rng_seed, report)
+            learned = fitted_vectors(self._store, both.learned, clicks, rng_seed, report)
+            spectral = fitted_vectors(self._store, replace(both.spectral, dim=self.dim), clicks, rng_seed, report)
         self._vectors = side_by_side(learned, spectral, self.weight)
         self.log = [{"stage": f"dim {self.dim}, weight {self.weight:g}", "epoch": 0, "loss": 0.0}]
         self._clicks = clicks
@@ -80,29 +79,16 @@ class SizedBothLookalike:
         held_out = HeldOutClicks.of(clicks, np.random.default_rng(rng_seed))
         trial = replace(both.learned, steps=min(both.trial_steps, both.learned.steps))
         try:
-            learned = self._encoded(trial, held_out.train, rng_seed, report)
+            learned = fitted_vectors(self._store, trial, held_out.train, rng_seed, report)
             values = {
                 (dim, weight): held_out.value(side_by_side(learned, spectral, weight))
                 for dim in dims
-                for spectral in [self._encoded(Spectral(dim), held_out.train, rng_seed, report)]
+                for spectral in [fitted_vectors(self._store, Spectral(dim), held_out.train, rng_seed, report)]
                 for weight in both.weights
             }
         except ValueError:  # too little is left to fit them on
             return dims[0], both.weights[0]
         return max(values, key=lambda choice: np.nan_to_num(values[choice], nan=-1.0))
-
-    def _encoded(self, recipe: EncoderRecipe, clicks: Interactions, rng_seed: int, report: Report) -> Floats:
-        """All users' vectors, float32[users, h]."""
-        if self._store is None:
-            return _vectors(recipe, clicks, rng_seed, report)
-        key = fit_key("vectors", clicks, (recipe, rng_seed))
-        with self._store.lock(key):
-            kept = self._store.get(key)
-            if kept is None:
-                kept = {"vectors": _vectors(recipe, clicks, rng_seed, report)}
-                self._store.put(key, kept)
-        vectors: Floats = kept["vectors"]
-        return vectors
 
 
 def side_by_side(learned: Floats, spectral: Floats, weight: float) -> Floats:
@@ -110,10 +96,3 @@ def side_by_side(learned: Floats, spectral: Floats, weight: float) -> Floats:
     whole = np.float32(np.hypot(1.0, weight))
     made: Floats = np.concatenate([learned / whole, spectral * (np.float32(weight) / whole)], axis=1)
     return made
-
-
-def _vectors(recipe: EncoderRecipe, clicks: Interactions, rng_seed: int, report: Report) -> Floats:
-    profiles = Profiles.of_clicks(clicks)
-    encoder = recipe.fit(clicks, profiles, rng_seed, report)
-    vectors: Floats = encoder.encode(Histories.of_clicks(clicks), profiles)
-    return vectors
