@@ -149,11 +149,14 @@ def begin_with_store(facts: PartitionFacts, partition: int, held: HeldOffsets | 
         log.warning("another topic than before is read from its beginning", what=where, why=why, offset=first)
         return Beginning(first, True)
     if why:
-        _accept_another(rules.rebuild, f"{where} is not what the store was filled from: {why}", held.position, first)
+        other = f"{where} is not what the store was filled from: {why}"
+        refusal = f"{other}. {way_on(f'what the old one had from offset {held.position} on')}"
+        _refuse_unless_partial(rules.rebuild, refusal)
+        log.warning("the store is kept, and the topic is read from its beginning", what=other, offset=first)
         return Beginning(first, True)
     if held.resume >= 0 and first > held.position and not rules.compacted:
         lost = f"{where}: the store has messages up to offset {held.position}, the topic those from {first}"
-        _accept(rules.rebuild, lost, first)
+        _accept_loss(rules.rebuild, lost, first)
     return Beginning(max(first, held.resume), False)
 
 
@@ -166,10 +169,10 @@ def _begin_without(facts: PartitionFacts, partition: int, rules: BeginRules) -> 
     lost = f"{where}: it was read before, and its store is not in this state directory"
     read = rules.lost or facts.committed(partition) is not None
     if read and first > 0 and not rules.new:
-        _accept(rules.rebuild, f"{lost}; the topic has no more than what follows offset {first}", first)
+        _accept_loss(rules.rebuild, f"{lost}; the topic has no more than what follows offset {first}", first)
     elif read and rules.grown and not rules.new:
         why = "the topic has grown meanwhile, and its older clicks lie in other partitions"
-        _accept(rules.rebuild, lost, first, why)
+        _accept_loss(rules.rebuild, lost, first, why)
     elif not read and rules.start_from == "latest":
         return end
     elif first > 0:
@@ -222,22 +225,18 @@ def begin_with_group(
     return first, fresh
 
 
-def _accept(rebuild: Rebuild, lost: str, first: int, why: str = "what lies between was deleted") -> None:
-    if rebuild == "partial":
-        log.warning("messages are gone for good", what=lost, why=why, kept_from=first)
-        return
-    msg = (
+def _accept_loss(rebuild: Rebuild, lost: str, first: int, why: str = "what lies between was deleted") -> None:
+    refusal = (
         f"{lost}; {why}. Put the partition's store back (from the process that had it, or from "
         "a backup), or go on with what the topic still has: --rebuild partial."
     )
-    raise RalmError(msg)
+    _refuse_unless_partial(rebuild, refusal)
+    log.warning("messages are gone for good", what=lost, why=why, kept_from=first)
 
 
-def _accept_another(rebuild: Rebuild, what: str, position: int, first: int) -> None:
-    if rebuild == "partial":
-        log.warning("the store is kept, and the topic is read from its beginning", what=what, offset=first)
-        return
-    raise RalmError(f"{what}. {way_on(f'what the old one had from offset {position} on')}")
+def _refuse_unless_partial(rebuild: Rebuild, refusal: str) -> None:
+    if rebuild != "partial":
+        raise RalmError(refusal)
 
 
 def way_on(lost: str) -> str:
