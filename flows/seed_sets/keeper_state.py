@@ -107,12 +107,10 @@ class ForNewOffsets(NamedTuple):
 
     Attributes:
         records: of its items.
-        dropped_until: as in ``OpenWork``.
         work: what is still to be done; None where the store does not say.
     """
 
     records: dict[str, ItemRecord]
-    dropped_until: int
     work: OpenWork | None
 
     @classmethod
@@ -124,12 +122,12 @@ class ForNewOffsets(NamedTuple):
             StoreError: when a record is damaged.
         """
         work = None if store.work is None else OpenWork.decode(store.work)
-        pending, dropped = ({}, 0) if work is None else (work.pending, _later(work.dropped_until))
+        pending = {} if work is None else work.pending
         records = {
             item: replace(record, emitted=_later(max(record.emitted, pending.get(item, 0))))
             for item, record in store.items()
         }
-        return cls(records, dropped, work and replace(work, dropped_until=dropped))
+        return cls(records, work and replace(work, dropped_until=_later(work.dropped_until)))
 
 
 def _later(window_end: int) -> int:
