@@ -2,8 +2,8 @@
 
 Brokers take records that the client library cannot take apart, such as one whose value has a length of -2, which
 Kafka's own clients read as null. The library then fetches the same batch for ever, and reports neither a message nor an
-error. That is told from a broker that does not answer, and from a transaction that is still open, by asking with
-another consumer: it gets nothing at that offset either, but is told the partition's end when it asks there.
+error. A second consumer distinguishes this from a broker that does not answer and from an open transaction: it receives
+nothing at that offset either, but the broker reports the partition's end to it.
 """
 
 import threading
@@ -32,6 +32,10 @@ class Standstill:
         first: the offset at which nothing comes.
         end: the partition's end, as far as it is known.
         config: librdkafka's settings of a consumer.
+
+    Attributes:
+        found: the first offset behind the batch, once it has looked; None where the reader does not stand still because
+            of one.
     """
 
     def __init__(self, topic: str, partition: int, first: int, end: int, config: dict[str, Any]) -> None:
@@ -39,7 +43,7 @@ class Standstill:
         self._place = topic, partition
         self._end = end
         self._config = config
-        self._found: int | None = None
+        self.found: int | None = None
         self._thread = threading.Thread(target=self._look, name=f"standstill-{topic}-{partition}", daemon=True)
         self._thread.start()
 
@@ -47,11 +51,6 @@ class Standstill:
     def over(self) -> bool:
         """Whether it has looked."""
         return not self._thread.is_alive()
-
-    @property
-    def found(self) -> int | None:
-        """The first offset behind the batch; None where the reader does not stand still because of one."""
-        return self._found
 
     def _look(self) -> None:
         quiet = {"error_cb": lambda _: None, "log_level": 0, "fetch.message.max.bytes": 65_536}
@@ -70,7 +69,7 @@ class Standstill:
                     search.readable(self._end)
                 else:
                     search.unreadable(self._end)
-            self._found = search.found
+            self.found = search.found
         except KafkaException:  # it is looked again later
             return
         finally:
