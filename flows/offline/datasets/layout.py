@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.config.limits import END_OF_DATA_TIME, MAX_IDENTIFIER_BYTES, identifier_fault
+from flows.offline.datasets.folders import DESCRIBED
 from flows.offline.datasets.words import Text, among, as_words, digestible, pack, places_in, unpack
 from flows.support.errors import RalmError
 from ralm.encoders.profiles import MOST_VALUES, SEPARATOR
@@ -39,7 +40,6 @@ _UNREADABLE = (
     zlib.error,
 )
 """What comes of files that are damaged, or not ours."""
-_DESCRIBED = "fields.json"
 _SHOWN = 300
 """Characters of an error that may quote the file."""
 _TAKEN = {"id", "file", "items", "categories"}
@@ -231,11 +231,11 @@ def save(dataset: Dataset, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        (folder / _DESCRIBED).unlink(missing_ok=True)
+        (folder / DESCRIBED).unlink(missing_ok=True)
         _save_tables(dataset, folder)
         kinds = {name: kind for name, (kind, _) in dataset.fields.items()}
         described = {"name": dataset.name, "fields": kinds, "timed": dataset.timed}
-        (folder / _DESCRIBED).write_text(json.dumps(described, indent=2) + "\n")
+        (folder / DESCRIBED).write_text(json.dumps(described, indent=2) + "\n")
     except OSError as error:
         error.filename = error.filename or str(folder)
         raise
@@ -258,7 +258,7 @@ def load(folder: Path) -> Dataset:
         RalmError: when a file or a column is missing, or it cannot be learned from.
     """
     try:
-        described = json.loads((folder / _DESCRIBED).read_text())
+        described = json.loads((folder / DESCRIBED).read_text())
         tables = {}
         for table in ("events", "users", "items"):
             with np.load(folder / f"{table}.npz", allow_pickle=False) as columns:

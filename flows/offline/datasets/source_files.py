@@ -86,5 +86,5 @@ class SourceFiles:
 
 
 def table_file(folder: Path, stem: str, suffixes: Sequence[str] = SUFFIXES) -> Path | None:
-    """The file of a table, of the first suffix that there is, Parquet before CSV; None when there is none."""
+    """The file of a table: the first existing one in the order of the suffixes, None if none exists."""
     return next((path for suffix in suffixes if (path := folder / f"{stem}{suffix}").is_file()), None)
