@@ -108,12 +108,12 @@ def _another(settings: Settings, why: str) -> Seen:
 
 
 def _same(known: set[str], topic_id: str, stores: int) -> str:
-    many = f"{stores} store{'s' if stores > 1 else ''}"
+    they_know = "1 store knows" if stores == 1 else f"{stores} stores know"
     if topic_id and topic_id in known:
-        return f"its id {topic_id} is what {many} know{'s' if stores == 1 else ''}"
+        return f"its id {topic_id} is what {they_know}"
     if topic_id:
-        return f"{many} know{'s' if stores == 1 else ''} no id of it yet, and its messages fit"
-    return f"its messages fit what {many} know{'s' if stores == 1 else ''}; the broker gives no ids"
+        return f"{they_know} no id of it yet, and its messages fit"
+    return f"its messages fit what {they_know}; the broker gives no ids"
 
 
 def _centroids(
