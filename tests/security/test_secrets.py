@@ -15,7 +15,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from flows.cli import main as cli
-from flows.config.flow_process import write_settings
+from flows.config.flow_process import free_port, write_settings
 from flows.config.settings import Settings
 from flows.config.sources import load_settings
 from flows.kafka.config import check_client, client_config
@@ -197,7 +197,7 @@ def test_a_running_flow_shows_it_nowhere(ralm: Any, door: Any, own_broker: Any) 
         kafka_options="debug=all",
         log_level="debug",
         log_format="json",
-        metrics_port=str(_free_port()),
+        metrics_port=str(free_port("127.0.0.1", 0)),
     )
     code, said = run("topics")
     assert code == 0, said
@@ -220,11 +220,6 @@ def test_a_running_flow_shows_it_nowhere(ralm: Any, door: Any, own_broker: Any) 
     for path in run.home.rglob("*"):
         if path.is_file():
             assert b"canary" not in path.read_bytes(), path
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def _pages(port: int, process: Any, run: Any) -> str:

@@ -16,6 +16,7 @@ from letters import dead_letter_of
 from security.conftest import USERS, Ralm
 from waiting import close_in_time, wait_until
 
+from flows.config.flow_process import free_port
 from flows.messages.codec import decode_centroids, encode_centroids
 from flows.messages.emission_order import order_headers
 from flows.messages.types import Centroids, ScoredItem, Scores
@@ -98,11 +99,9 @@ def _json(value: bytes | None) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def world(guarded: Any, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Starts it."""
-    from security.test_secrets import _free_port  # noqa: PLC0415
-
     guarded.make_topics(PREFIX)
     guarded.porter.allow("flow", *FLOW_RIGHTS)
-    port, home = _free_port(), tmp_path_factory.mktemp("threats")
+    port, home = free_port("127.0.0.1", 0), tmp_path_factory.mktemp("threats")
     flow = Ralm(
         home,
         **guarded.settings("flow"),
