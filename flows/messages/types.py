@@ -212,7 +212,7 @@ class Centroids(msgspec.Struct, frozen=True, rename={"global_": "global"}):
         return np.frombuffer(self.global_, "<f4")
 
     def sketch_array(self) -> Hashes:
-        """uint32[n], ascending; empty where there is none."""
+        """uint32[n], ascending; empty without a sketch."""
         return np.frombuffer(self.sketch, "<u4")
 
 
