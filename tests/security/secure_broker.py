@@ -24,7 +24,7 @@ class Seen:
 
     Attributes:
         certificates: the names of the clients that came with a good certificate.
-        refused: how many handshakes failed.
+        refused: how many handshakes failed, but for those that the client left.
         users: the user of each connection that gave the right password.
         wrong: how often a password was wrong.
         requests: the kinds of requests that were passed on.
@@ -87,8 +87,9 @@ class SecureBroker:
             if self._tls is not None:
                 client = self._tls.wrap_socket(client, server_side=True)
                 client.recv(0)
-        except (ssl.SSLError, OSError):
-            self.seen.refused += 1
+        except OSError as error:  # ssl.SSLError too
+            # A client that ends while it connects, as of a command that is done, was not refused.
+            self.seen.refused += not isinstance(error, ssl.SSLEOFError | ConnectionError)
             client.close()
             return
         with closing(client), socket.create_connection((HOST, self._broker_port)) as broker:
