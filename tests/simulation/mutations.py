@@ -25,6 +25,7 @@ from flows.seed_sets.emitted_before import EmittedBefore
 from flows.seed_sets.intake import SeedSetWriter
 from flows.seed_sets.keeper import SeedSetOperator
 from flows.seed_sets.keeper_state import OpenWork
+from flows.seed_sets.tombstones import Tombstones
 from flows.seed_sets.windows import WindowClock
 from ralm.seed_set import WindowClicks
 from state.store.changes import Changes
@@ -195,13 +196,49 @@ def _() -> Iterator[Any]:
 @mutation("a tombstone counts as delivered at once")
 def _() -> Iterator[Any]:
     """Items that were gone were served for ever, if the crash came before the delivery."""
-    real = SeedSetOperator.snapshot
+    real = Tombstones.delivered
 
-    def snapshot(self: SeedSetOperator) -> None:
-        self._acked, self._in_flight = self._acked + self._in_flight, []
-        real(self)
+    def delivered(self: Tombstones) -> list[str]:
+        return real(self) + real(self)
 
-    yield patch.object(SeedSetOperator, "snapshot", snapshot)
+    yield patch.object(Tombstones, "delivered", delivered)
+
+
+@mutation("a tombstone is on its way before it is handed on")
+def _() -> Iterator[Any]:
+    """Two snapshots before the first message after a start, and it was forgotten before it was sent."""
+    real = Tombstones.delivered
+
+    def delivered(self: Tombstones) -> list[str]:
+        self.sent_unacked()
+        return real(self)
+
+    yield patch.object(Tombstones, "delivered", delivered)
+
+
+@mutation("of an item's tombstones the first that is delivered counts")
+def _() -> Iterator[Any]:
+    """One that was sent since was not sent again after a crash."""
+
+    def delivered(self: Tombstones) -> list[str]:
+        found, self._settling, self._sent = self._settling, self._sent, []
+        self._models_settling, self._models_sent = self._models_sent, False
+        return found
+
+    yield patch.object(Tombstones, "delivered", delivered)
+
+
+@mutation("what was sent before a crash is known to no store")
+def _() -> Iterator[Any]:
+    """Centroids that were delivered, and not noted, stayed where the next set was too small."""
+    real = SeedSetOperator.__init__
+
+    def init(self: SeedSetOperator, store: Any, *args: Any, **more: Any) -> None:
+        real(self, store, *args, **more)
+        for item, record in store.items():
+            self._writer.items.unsure[self._writer.items.number(item)] = record.unsure
+
+    yield patch.object(SeedSetOperator, "__init__", init)
 
 
 @mutation("what awaits clustering is forgotten at a restart")

@@ -89,6 +89,30 @@ def test_a_tombstone_that_is_sent_again_after_a_crash_is_later_than_the_centroid
     assert order > said
 
 
+def test_a_tombstone_that_no_process_has_sent_is_kept_over_snapshots_until_one_does(build: Build) -> None:
+    operator = build(max_items=2)
+    operator.apply([batch(0, *FIRST[:5], heard=1000), batch(5, ("z", 1, 1500), ("y", 1, 1510))])
+    operator.snapshot()  # and the process is killed before the tombstone is delivered
+    operator = build(max_items=2)
+    for _ in range(3):  # nothing comes, and the engine has not called yet
+        operator.snapshot()
+    assert operator._store.unacked_tombstones() == ["a"]
+    assert [order.retired for order in orders(operator.collect(), "a")] == [True]
+    for _ in range(2):
+        operator.snapshot()
+    assert operator._store.unacked_tombstones() == []
+
+
+def test_centroids_that_were_sent_before_a_crash_are_taken_back_if_the_next_set_is_too_small(build: Build) -> None:
+    operator = build(ttl=5000)
+    operator.apply([batch(0, *FIRST[:5]), batch(5, ("z", 1, 1500))])
+    (said,) = orders(settle(operator), "a")  # they arrive, and the process is killed before the epoch ends
+    operator = build(ttl=5000)
+    out = operator.apply([batch(6, ("a", 9, 8500), ("z", 1, 9500))]) + settle(operator)
+    assert max(orders(out, "a")).retired
+    assert max(orders(out, "a")) > said
+
+
 def test_a_set_that_idleness_found_too_small_is_asked_for_again_as_of_no_earlier(build: Build) -> None:
     operator = build()
     clicks = batch(0, ("a", 1, 200), ("a", 2, 5900), ("z", 1, 900), heard=1000)
