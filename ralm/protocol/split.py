@@ -146,4 +146,11 @@ def _checked(task: Task, asked: int) -> Task:
             f"users and {len(kept.items)} items to judge; choose another cut, or lower the floors of clicks and seeds"
         )
         raise ValueError(msg)
+    clicked_by_all = (kept.seen | kept.wanted).all(axis=0)
+    if not kept.wanted[:, ~clicked_by_all].any():
+        msg = (
+            f"by the split by {task.name} each of the {len(kept.users)} judged users clicks every item that is asked "
+            "for, so that there are no negatives; choose another cut, or lower the floors of clicks and seeds"
+        )
+        raise ValueError(msg)
     return kept

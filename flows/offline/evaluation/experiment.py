@@ -13,6 +13,7 @@ from flows.offline.evaluation.report import command_of, judged_note, markdown_re
 from flows.offline.evaluation.runner import Failure, run_cells
 from flows.offline.evaluation.table import COLD_COLUMNS, COLUMNS, cold_rows, rows_of, write_csv
 from flows.support.errors import ConfigError, RalmError
+from ralm.protocol.cold import LEAST_ASKED, LEAST_COLD_ITEMS, SEED_TURNS
 from ralm.protocol.task import Task
 from state.atomic_file import make_writable
 
@@ -43,7 +44,10 @@ def run_experiment(settings: Settings, name: str, *, cold: bool, plots: bool, co
     notes = [judged_note(task)]
     specs = specs_of(plan, dataset.fingerprint())
     if cold and plan.protocol.cold_task(dataset, data) is None:
-        notes.append("Cold items: too few items have 20 clickers, so that no curve of quality against seeds is made.")
+        notes.append(
+            f"Cold items: no {LEAST_COLD_ITEMS} items have {SEED_TURNS[1]} first clickers and {LEAST_ASKED} later ones "
+            "who can be judged, so that no curve of quality against seeds is made."
+        )
     elif cold:
         specs += cold_specs_of(plan, dataset.fingerprint())
     mute = sorted(set(plan.models) - {spec.model for spec in specs})
