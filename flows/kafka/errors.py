@@ -36,6 +36,9 @@ _KAFKA_DEFAULT = 1_048_588
 _GONE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)  # noqa: SLF001
 _UNREADABLE = (KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION, KafkaError._NOT_IMPLEMENTED)  # noqa: SLF001
 _OVERSIZED = (KafkaError._BAD_COMPRESSION, KafkaError._NOT_IMPLEMENTED)  # noqa: SLF001
+_UNFOLDING = "Decompression "
+"""How the client begins what it says of a batch that it cannot unfold, whatever code that has: something behind the
+end of an LZ4 frame has the code of a damaged message."""
 RETRIABLE: Final = frozenset(
     {2, 3, 5, 6, 7, 8, 9, 13, 14, 15, 16, 19, 20, 41, 51, 56, 70, 71, 72, 74, 75, 78, 80, 83, 88, 89, 100, 103, 106}
 )
@@ -76,7 +79,7 @@ def is_unreadable(error: KafkaError) -> bool:
 
 def is_oversized(error: KafkaError) -> bool:
     """Whether a batch, whose checksum is right, cannot be unfolded: it is too large, or not compressed as it says."""
-    return error.code() in _OVERSIZED
+    return error.code() in _OVERSIZED or (is_unreadable(error) and error.str().startswith(_UNFOLDING))
 
 
 def is_lasting(error: KafkaError) -> bool:
