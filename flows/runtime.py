@@ -272,24 +272,26 @@ def seed_side(runtime: Runtime) -> SeedSide:
     optional = s.candidates == "clicked"
     candidates = runtime.source("candidates", s.poll_batch, optional=optional, partner=clicks_topic)
 
-    def follow(now: int) -> None:
-        runtime.positions.fewer = now < runtime.state.partitions
-        follow_partitions(Path(s.state_dir), clicks_topic, now, SetRules(s.max_seeds, s.item_ttl), s.partitioner)
-
     def after(partition: int) -> bool:
         # Whoever fills a new store serves nothing, not even for a moment, that was taken down long ago.
         return runtime.state.is_filled(partition) or candidates.was_at_end(partition)
 
-    clicks = runtime.source("clicks", s.poll_batch, counted=follow, after=after)
+    clicks = runtime.source("clicks", s.poll_batch, after=after)
 
     def prepare() -> None:
+        # All that may be refused comes first: what is refused leaves everything as it was.
         mine = {"clicks": clicks.partitions(), "candidates": candidates.partitions()}
+        positions = runtime.positions
+        positions.count = clicks.count
         for kind, source in (("clicks", clicks), ("candidates", candidates)):
-            bounds = {partition: source.facts.bounds(partition) for partition in mine[kind]}
-            source.facts.expect(runtime.positions.held_marks(kind, bounds))
+            looked_at = {*mine[kind], *positions.to_move()} & set(range(source.count))
+            source.facts.expect(positions.held_marks(kind, {p: source.facts.bounds(p) for p in looked_at}))
             for partition in mine[kind]:
-                runtime.positions.begin(kind, source.facts, partition, runtime.watch.topic_id(kind))
-        runtime.positions.fix(mine["clicks"])
+                positions.begin(kind, source.facts, partition, runtime.watch.topic_id(kind))
+        positions.see_that_stores_fit(clicks.facts, runtime.watch.topic_id("clicks"))
+        rules = SetRules(s.max_seeds, s.item_ttl)
+        follow_partitions(Path(s.state_dir), clicks_topic, clicks.count, rules, s.partitioner)
+        positions.fix(mine["clicks"])
         partitions.prepare({partition: clicks.facts.bounds(partition)[1] for partition in mine["clicks"]})
 
     def settled() -> None:

@@ -141,23 +141,36 @@ def begin_with_store(facts: PartitionFacts, partition: int, held: HeldOffsets | 
         return Beginning(_begin_without(facts, partition, rules), True)
     first, _ = facts.bounds(partition)
     where = f"{facts.topic}[{partition}]"
-    why = why_another(facts, partition, held.position, held.mark, rules.topic_id)
-    if rules.fewer and not why:
-        why = "it has fewer partitions than before: the topic was made anew"
-    if why and rules.compacted:
-        # What it said is kept: a takedown holds until the item is listed again. So nothing is lost by reading on.
+    if why := refuse_another(facts, partition, held, rules):
+        # What it said is kept: a takedown holds until the item is listed again.
         log.warning("another topic than before is read from its beginning", what=where, why=why, offset=first)
-        return Beginning(first, True)
-    if why:
-        other = f"{where} is not what the store was filled from: {why}"
-        refusal = f"{other}. {way_on(f'what the old one had from offset {held.position} on')}"
-        _refuse_unless_partial(rules.rebuild, refusal)
-        log.warning("the store is kept, and the topic is read from its beginning", what=other, offset=first)
         return Beginning(first, True)
     if held.resume >= 0 and first > held.position and not rules.compacted:
         lost = f"{where}: the store has messages up to offset {held.position}, the topic those from {first}"
         _accept_loss(rules.rebuild, lost, first)
     return Beginning(max(first, held.resume), False)
+
+
+def refuse_another(facts: PartitionFacts, partition: int, held: HeldOffsets, rules: BeginRules) -> str:
+    """Why a partition is not of the topic that its store was filled from; empty where nothing says so.
+
+    Args:
+        facts: what the broker says.
+        partition: the partition.
+        held: what the store says.
+        rules: by what it is decided.
+
+    Raises:
+        RalmError: when it is not, and something would be lost by reading on: unless ``rebuild`` is ``partial``.
+    """
+    why = why_another(facts, partition, held.position, held.mark, rules.topic_id)
+    if rules.fewer and not why:
+        why = "it has fewer partitions than before: the topic was made anew"
+    if why and not rules.compacted:
+        refusal = f"{facts.topic}[{partition}] is not what the store was filled from: {why}"
+        lost = f"what the old one had from offset {held.position} on"
+        _refuse_unless_partial(rules.rebuild, f"{refusal}. {way_on(lost)}")
+    return why
 
 
 def _begin_without(facts: PartitionFacts, partition: int, rules: BeginRules) -> int:

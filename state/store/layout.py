@@ -176,7 +176,8 @@ class CandidateEntry(NamedTuple):
 
     Attributes:
         expires_at: event time until which it is a candidate, ms; ``RETIRED``, or ``FOR_EVER``.
-        offset: that message's offset.
+        offset: that message's offset; below 0 where it lay in another partition, or a topic that was there before:
+            of those too the greatest is the newest, and all are older than what lies in the partition.
     """
 
     expires_at: int
@@ -365,7 +366,7 @@ def decode_candidate_entry(value: bytes, item: str) -> CandidateEntry:
             return CandidateEntry(RETIRED if retired_at else max(1, expires_at))
     if len(value) == _CANDIDATE.size:
         entry = CandidateEntry(*_CANDIDATE.unpack(value))
-        if min(entry) >= 0:
+        if entry.expires_at >= 0:
             return entry
     msg = f"the candidate entry of item {item!r} is damaged: {value[:32].hex()} is no time and offset. {WAY_OUT}"
     raise StoreError(msg)

@@ -18,6 +18,7 @@ from waiting import wait_until
 
 from flows.config.flow_process import free_port
 from flows.messages.codec import decode_centroids
+from state.directory import partition_counts
 from state.store.seed_store import SeedStore, StoreError
 
 pytestmark = [pytest.mark.broker, pytest.mark.embedded_too]
@@ -65,19 +66,23 @@ def ready(port: int) -> dict[str, Any]:
     return dict(found)
 
 
+@pytest.mark.parametrize(("kinds", "partitions"), [(("clicks",), 4), (("clicks", "candidates"), 6)])
 def test_clicks_made_anew_while_stopped_are_refused_and_then_read_with_all_seeds_kept(
-    client: Any, flow: Callable[..., Any]
+    client: Any, flow: Callable[..., Any], kinds: tuple[str, ...], partitions: int
 ) -> None:
+    """Another cluster by mistake looks like that too: nothing may be moved before it is refused."""
     old, new = some_clicks("old", range(50)), some_clicks("new", range(80)) + some_clicks("newer", range(90))
-    running = flow()
+    running = flow(partitioner="crc32")  # they are few
     running.start()
     send_clicks(client, old)
     wait_until(lambda: is_final(client, oracle(old, 10**9), least=3))
     assert running.stop() == [0]
-    client = make_anew(client, "clicks")
+    before = kept(running.home)
+    client = make_anew(client, *kinds, partitions=partitions)
     send_clicks(client, new)
     assert running.start().wait(120) == 1
     assert "is not what the store was filled from" in running.log_text()
+    assert kept(running.home) == before
     assert stored(running.home) == oracle(old, 10**9)
     running.processes.clear()
     running.environment["RALM_REBUILD"] = "partial"
@@ -90,6 +95,16 @@ def test_clicks_made_anew_while_stopped_are_refused_and_then_read_with_all_seeds
     send_clicks(client, more := some_clicks("old", range(50, 60)))
     wait_until(lambda: is_final(client, oracle(old + new + more, 10**9), least=3))
     assert running.stop() == [0]
+
+
+def kept(home: Path) -> tuple[list[int], dict[str, tuple[int, int]]]:
+    """What a state directory says of the topics' offsets: nothing that is refused may change it."""
+    stores = {path.name: path for path in sorted((home / "state" / "seeds").iterdir())}
+    found = {}
+    for name, path in stores.items():
+        with closing(SeedStore.inspect(path)) as store:
+            found[name] = (store.meta.epoch, store.position)
+    return partition_counts(home / "state"), found
 
 
 def newest_seeds(client: Any) -> dict[str, int]:
