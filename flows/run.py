@@ -72,8 +72,8 @@ FLOWS = {
 def run_flow(name: str, settings: Settings, version: str) -> None:
     """Run a dataflow until it is told to stop, then drain it.
 
-    SIGTERM, SIGINT and SIGHUP stop the sources; what was read is finished, delivered and snapshotted. SIGUSR1 releases the
-    brakes on dead letters.
+    SIGTERM, SIGINT and SIGHUP stop the sources; what was read is finished, delivered and snapshotted. SIGUSR1
+    releases the brakes on dead letters.
 
     Args:
         name: a key of ``FLOWS``.

@@ -1,4 +1,4 @@
-"""How a command is stopped: by SIGTERM, and where a terminal is closed, as by Ctrl-C, so that it leaves nothing behind."""
+"""How a command is stopped: by SIGTERM, and by a terminal that is closed, as by Ctrl-C. It leaves nothing behind."""
 
 import signal
 import time

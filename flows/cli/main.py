@@ -86,26 +86,30 @@ def main(*, drains: bool = False) -> None:
     with nullcontext(Interrupts()) if drains else Interrupts() as interrupts:
         try:
             _run()
-        except (click.Abort, KeyboardInterrupt):
+        except KeyboardInterrupt:
             number = interrupts.number
             if number is None:
                 _end("aborted", 1)
             _end(f"stopped by {signal.Signals(number).name}", 128 + number)
 
 
-def _run() -> NoReturn:
+def _call() -> NoReturn:
+    """Let click call the command."""
     try:
-        try:
-            code = cli.main(standalone_mode=False)
-        finally:
-            if sys.stdout is not None:
-                sys.stdout.flush()
-        sys.exit(code)
-    except click.Abort:
-        raise
+        sys.exit(cli.main(standalone_mode=False))
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    finally:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+
+
+def _run() -> NoReturn:
+    try:
+        _call()
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
