@@ -21,7 +21,7 @@ from flows.scoring.index_updates import NewestEmissions
 from flows.seed_sets import repartition
 from flows.seed_sets.candidates import CandidateRegistry
 from flows.seed_sets.clustering import ClusteringPool
-from flows.seed_sets.emitted_before import EmittedBefore
+from flows.seed_sets.emitted_before import EmissionNotes, EmittedBefore
 from flows.seed_sets.intake import SeedSetWriter
 from flows.seed_sets.keeper import SeedSetOperator
 from flows.seed_sets.keeper_state import OpenWork
@@ -341,13 +341,31 @@ def _() -> Iterator[Any]:
 @mutation("a new store has caught up at once")
 def _() -> Iterator[Any]:
     """By a wall clock that was slow it had, and then said less than the lost one."""
-    yield patch.object(process, "EmittedBefore", lambda items, _: EmittedBefore(items, 0))
+    real = EmissionNotes.before
+
+    def before(self: EmissionNotes, partition: int, clicks_end: int) -> EmittedBefore | None:
+        del clicks_end
+        return real(self, partition, 0)
+
+    yield patch.object(EmissionNotes, "before", before)
 
 
 @mutation("what a partial rebuild does not find is served for ever")
 def _() -> Iterator[Any]:
     """Centroids of items whose clicks had expired stayed in their topic."""
     yield patch.object(EmittedBefore, "live", lambda *_: [])
+
+
+@mutation("a new store knows of no older models")
+def _() -> Iterator[Any]:
+    """What it did not find, and their older centroids, stayed in the topic for ever."""
+    real = EmissionNotes.before
+
+    def before(self: EmissionNotes, partition: int, clicks_end: int) -> EmittedBefore | None:
+        found = real(self, partition, clicks_end)
+        return found and replace(found, models=())
+
+    yield patch.object(EmissionNotes, "before", before)
 
 
 @mutation("an item that moves is said as of no later")

@@ -117,7 +117,8 @@ class _Schedule:
         # though what followed it may be bad.
         self.remembered: list[list[Record]] = [[] for _ in range(self.partitions)]
         self.asked = 0
-        self.versions = 1
+        self.version = self.versions = 1
+        self.switches = rng.choice([0.2, 0.2, 0.7])  # how likely the model is another one in the next life
         self.crashes_left = rng.choice([0, 1, 3, 6])
         self.steps: int | None = None
         self.epochs: int | None = None
@@ -147,16 +148,31 @@ class _Schedule:
         past = Past(
             self.world, self.rules, self.counts, self.ends, self.bad, self.remembered, self.begun, self.clustered
         )
-        expected = check(past, process, self.outcome)
+        expected, served = check(past, process, self.outcome)
         for who, loader in (
             ("the scorer that read along", self.loader),
-            ("a scorer that starts", _Loader(self.world, f"m{self.versions}")),
+            ("a scorer that starts", _Loader(self.world, f"m{self.version}")),
         ):
             loader.read()
             found = loader.index()
             for item in sorted(found.keys() | expected.keys()):
                 if found.get(item) != expected.get(item):
                     self.outcome.wrong.append(f"{who} has {found.get(item)} of {item}, not {expected.get(item)}")
+
+        self._check_older_models(served)
+
+    def _check_older_models(self, served: set[str]) -> None:
+        """Of the models before this one the newest is kept, as far as its items are served; the others are gone."""
+        older = [f"m{number}" for number in range(1, self.versions + 1) if number != self.version]
+        found = dict[str, list[str]]()
+        for model in older:
+            loader = _Loader(self.world, model)
+            loader.read()
+            for item in loader.index():
+                found.setdefault(item, []).append(model)
+        for item, models in found.items():
+            if len(models) > 1 or item not in served:
+                self.outcome.wrong.append(f"centroids of {item} are left of {models}")
 
     def _life(self, things: int, *, last: bool) -> Process | None:
         """A process until it ends; the last one until all is quiet."""
@@ -185,7 +201,7 @@ class _Schedule:
             for partition, log in enumerate(world.topics["requests"].logs):
                 if ("requests", partition) not in world.committed:
                     self.begun[partition] = len(log)
-        pool = PlayedPool(f"m{self.versions}", self.rules.min_seeds, self.rng, self.clustered, len(self.ends))
+        pool = PlayedPool(f"m{self.version}", self.rules.min_seeds, self.rng, self.clustered, len(self.ends))
         return Process(self.world, self.disks, self.settings, pool, self._step, self.counts)
 
     def _grow_clicks(self) -> None:
@@ -226,9 +242,11 @@ class _Schedule:
                 disk.lose()
                 self.remembered[number].clear()
                 self.outcome.count("stores lost")
-        if rng.random() < 0.2:
-            self.versions += 1
-            self.loader = _Loader(self.world, f"m{self.versions}")
+        if rng.random() < self.switches:
+            # A new one, or one that was used before.
+            self.version = rng.choice([self.versions + 1, self.versions + 1, rng.randint(1, self.versions)])
+            self.versions = max(self.versions, self.version)
+            self.loader = _Loader(self.world, f"m{self.version}")
             self.outcome.count("models")
         self.steps = rng.randrange(1, 150) if crashes and rng.random() < 0.5 else None
         self.epochs = rng.randrange(1, 6) if crashes and rng.random() < 0.3 else None
