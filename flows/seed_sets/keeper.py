@@ -84,7 +84,7 @@ class SeedSetOperator:
             *partition_headers(store.meta.partition),
         ]
         self._startup_messages: list[OutMessage] = []
-        self._unwritten = False  # clicks that the pool must see before it clusters their items
+        self._unwritten = False  # what must be in the store before the pool clusters: clicks of its items, the model
         self._resume_at = (store.meta.resume, store.meta.resume_candidates)
         # What this process has read: after a crash the store is ahead of it for a while.
         self._read_clicks, self._read_candidates = self._resume_at
@@ -223,6 +223,7 @@ class SeedSetOperator:
             items.emitted[said] += 1
             items.unsure[said] |= self._pool.model_version in self._store.meta.older_versions
             self._writer.changed(said.tolist())
+            self._unwritten = True  # before there are centroids of a model, the store must know that there may be
         if work is None or other_model or self._emit_all:
             # Nothing is known of what was emitted, or it was made by another model, or is gone: cluster all again.
             self._cluster_anew(np.flatnonzero(items.live & ~items.withdrawn))

@@ -368,6 +368,18 @@ def _() -> Iterator[Any]:
     yield patch.object(EmissionNotes, "before", before)
 
 
+@mutation("a model has centroids before its store knows of it")
+def _() -> Iterator[Any]:
+    """Those of a process that was killed in its first epoch stayed for ever, once another model ran."""
+    real = SeedSetOperator.__init__
+
+    def init(self: SeedSetOperator, *args: Any, **more: Any) -> None:
+        real(self, *args, **more)
+        self._unwritten = False
+
+    yield patch.object(SeedSetOperator, "__init__", init)
+
+
 @mutation("an item that moves is said as of no later")
 def _() -> Iterator[Any]:
     """Offsets begin anew in the partition to which an item moves: what it said of old windows was passed over."""

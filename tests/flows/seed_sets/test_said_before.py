@@ -170,6 +170,18 @@ def test_what_a_rebuilt_store_does_not_find_is_taken_back_whatever_model_said_it
     assert again._store.meta.older_versions == ("n",)
 
 
+def test_a_store_knows_of_a_model_before_there_are_centroids_of_it(build: Build, tmp_path: Path) -> None:
+    operator = build()
+    operator.apply([batch(0, *FIRST[:5]), batch(5, ("z", 1, 1500))])
+    settle(operator)
+    operator.settled()
+    other = make_pool(tmp_path / "other", 5)
+    operator = build(use=other)
+    assert orders(operator.apply([batch(6, ("z", 1, 2500))]) + settle(operator), "a")  # and the process is killed
+    other.close()
+    assert build()._store.meta.model_version == other.model_version
+
+
 def test_a_model_that_is_used_again_says_all_as_of_later_and_takes_back_what_is_too_small(
     build: Build, tmp_path: Path
 ) -> None:
