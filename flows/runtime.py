@@ -35,7 +35,7 @@ from flows.scoring.enricher import Enricher
 from flows.scoring.index_loader import IndexLoader
 from flows.scoring.live_index import LiveIndex
 from flows.seed_sets.clustering import ClusteringPool
-from flows.seed_sets.emitted_before import Emitted, EmittedBefore, note_emitted
+from flows.seed_sets.emitted_before import EmissionNotes, EmittedBefore
 from flows.seed_sets.first_positions import FirstPositions
 from flows.seed_sets.item_homes import ItemHomes
 from flows.seed_sets.keeper import SeedSetOperator
@@ -325,7 +325,7 @@ class _Partitions:
         self._settings, self._topic, self._folder = runtime.settings, runtime.topic("clicks"), runtime.seeds_dir()
         self._nothing_emitted = False
         self._elsewhere: Mapping[int, str] = {}
-        self._emitted: dict[str, Emitted] = {}
+        self._emitted = EmissionNotes()
         self._clicks_ends: Mapping[int, int] = {}
         headers = EventHeaders.by_settings("centroids", runtime.bundle.version, runtime.settings)
         self._pool = ClusteringPool(runtime.bundle, runtime.settings, headers=headers)
@@ -355,8 +355,7 @@ class _Partitions:
             why = next(iter(self._elsewhere.values()))
             log.warning("all centroids are sent again: their topic is another than before", topic=topic, why=why)
         if not self._nothing_emitted and any(map(self._runtime.state.is_anew, clicks_ends)):
-            messages = read_to_end(self._settings, topic)
-            note_emitted(messages, self._runtime.bundle.version, self._emitted, time.time_ns() // 1_000_000)
+            self._emitted.note(read_to_end(self._settings, topic), time.time_ns() // 1_000_000)
             log.info("a store is filled anew; what was emitted before is known", items=len(self._emitted))
 
     def operator(self, partition: int) -> SeedSetOperator:
@@ -380,9 +379,9 @@ class _Partitions:
 
     def _emitted_before(self, partition: int) -> EmittedBefore | None:
         end = self._clicks_ends.get(partition)
-        if end is None or not self._emitted or not self._runtime.state.is_anew(partition):
+        if end is None or not self._runtime.state.is_anew(partition):
             return None
-        return EmittedBefore(self._emitted, end)
+        return self._emitted.before(partition, end)
 
     def _topics(self, partition: int) -> dict[str, Any]:
         """By what the topics are known again, as a store's ``StoreMeta`` has it."""

@@ -78,14 +78,13 @@ class SeedSetOperator:
         self._rule = ServingRule(only_listed=options.candidates == "listed", item_ttl=options.item_ttl)
         self._running: dict[str, Future[ClusteringResult]] = {}
         self._again: set[str] = set()  # running, and due again since
-        self._tombstones = Tombstones(store.unacked_tombstones(), self._versions())
         self._metrics = PartitionMetrics(store.meta.partition)
         self._headers: Headers = [
             ("schema_version", SCHEMA_VERSION.encode()),
             *partition_headers(store.meta.partition),
         ]
         self._startup_messages: list[OutMessage] = []
-        self._unwritten = False  # clicks that the pool must see before it clusters their items
+        self._unwritten = False  # what must be in the store before the pool clusters: clicks of its items, the model
         self._resume_at = (store.meta.resume, store.meta.resume_candidates)
         # What this process has read: after a crash the store is ahead of it for a while.
         self._read_clicks, self._read_candidates = self._resume_at
@@ -98,6 +97,7 @@ class SeedSetOperator:
         self._emitted_before = emitted_before
         # Not one that only takes items over: its partition's other items may be on their way to where they belong.
         self._replaces = emitted_before is not None and (store.work is None or store.meta.replaces)
+        self._tombstones = Tombstones(store.unacked_tombstones(), self._older_models())
         self._writer.emitted_before = emitted_before.items if emitted_before else {}
         if work is None:
             self._clock = WindowClock(options, int(items.last_click.max()) if len(items) else None)
@@ -158,7 +158,8 @@ class SeedSetOperator:
         """Hand on what is due since the start."""
         out, self._startup_messages = self._startup_messages, []
         self._tombstones.sent_unacked()
-        self._tombstones.sent_of_models()
+        if not self._replaces:
+            self._tombstones.sent_of_models()
         return out
 
     def _job(self, item_id: str, window: int) -> ClusteringJob:
@@ -216,6 +217,13 @@ class SeedSetOperator:
             for windows in (first, last):  # a name may be there twice, from two partitions
                 items.mark(numbers[known], windows[known])
         other_model = self._store.meta.model_version != self._pool.model_version
+        if other_model:
+            # It may be one that was used before: what is said now is as of later than its centroids and tombstones.
+            said = np.flatnonzero(items.live & (items.emitted > 0))
+            items.emitted[said] += 1
+            items.unsure[said] |= self._pool.model_version in self._store.meta.older_versions
+            self._writer.changed(said.tolist())
+            self._unwritten = True  # before there are centroids of a model, the store must know that there may be
         if work is None or other_model or self._emit_all:
             # Nothing is known of what was emitted, or it was made by another model, or is gone: cluster all again.
             self._cluster_anew(np.flatnonzero(items.live & ~items.withdrawn))
@@ -225,20 +233,24 @@ class SeedSetOperator:
         again = [item for item in unacked if item in items and not items.withdrawn[items.number(item)]]
         out = self._take_back(unacked)
         self._cluster_anew(items.find(again))
-        self._startup_messages = self._forgotten_versions() + out
+        self._startup_messages = ([] if self._replaces else self._forgotten_models()) + out
 
-    def _versions(self) -> tuple[str, ...]:
-        """Older bundles whose centroids may be in the topic; the newest of them is kept for who still uses it."""
+    def _older_models(self) -> tuple[str, ...]:
+        """Models whose centroids may be in the topic, newest first; a store that is filled anew asks the topic."""
         meta, mine = self._store.meta, self._pool.model_version
-        older = [meta.model_version, *meta.older_versions]
-        return tuple(dict.fromkeys(version for version in older if version not in ("", mine)))
+        said = self._emitted_before.models if self._emitted_before and self._replaces else ()
+        return tuple(dict.fromkeys(m for m in (meta.model_version, *meta.older_versions, *said) if m not in ("", mine)))
 
-    def _forgotten_versions(self) -> list[OutMessage]:
-        versions = self._tombstones.older[1:]
-        names = [item_id for item_id, _ in self._store.items()] if versions else []
-        keys = [centroids_key(version, name) for version in versions for name in names]
-        headers = [*self._headers, *order_headers(self._clock.closed, self._writer.position)]
-        return [OutMessage(key, None, headers) for key in keys]
+    def _forgotten_models(self) -> list[OutMessage]:
+        """Take the centroids of all but the newest older model back."""
+        items, models = self._writer.items, self._tombstones.older[1:]
+        out: list[OutMessage] = []
+        for number in np.flatnonzero(items.live).tolist() if models else ():
+            # As of the last that was said of the item: what comes of the model if it is used again is as of later.
+            end = int(items.emitted[number]) or self._clock.closed
+            headers = [*self._headers, *order_headers(end, self._writer.position)]
+            out += [OutMessage(centroids_key(model, items.name(number)), None, headers) for model in models]
+        return out
 
     def _apply_clicks(self, batch: ClickBatch) -> list[OutMessage]:
         applied = self._writer.apply_clicks(batch, self._clock)
@@ -316,13 +328,16 @@ class SeedSetOperator:
 
     def _caught_up(self, before: EmittedBefore) -> list[OutMessage]:
         """All clicks were read that there were: what is served and not among them is to be served no more."""
-        gone: list[str] = []
-        if self._replaces:
-            gone = [item for item in before.live(self._store.meta.partition) if item not in self._writer.items]
-            ends = [before.items[item].order.window_end for item in gone]
-            self._writer.dropped_until = max([self._writer.dropped_until, *(end + 1 for end in ends)])
+        replaced = self._replaces
         self._emitted_before, self._writer.emitted_before, self._replaces = None, {}, False
-        return self._withdraw(gone)
+        if not replaced:
+            return []
+        gone = [item for item in before.live() if item not in self._writer.items]
+        ends = [before.items[item].window_end + 1 for item in gone]
+        self._writer.dropped_until = max([self._writer.dropped_until, *ends])
+        out = self._withdraw(gone) + self._forgotten_models()
+        self._tombstones.sent_of_models()
+        return out
 
     def _dropped(self, item_ids: list[str]) -> list[OutMessage]:
         """Items have been dropped with their seeds."""

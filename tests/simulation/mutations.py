@@ -21,7 +21,7 @@ from flows.scoring.index_updates import NewestEmissions
 from flows.seed_sets import repartition
 from flows.seed_sets.candidates import CandidateRegistry
 from flows.seed_sets.clustering import ClusteringPool
-from flows.seed_sets.emitted_before import EmittedBefore
+from flows.seed_sets.emitted_before import EmissionNotes, EmittedBefore
 from flows.seed_sets.intake import SeedSetWriter
 from flows.seed_sets.keeper import SeedSetOperator
 from flows.seed_sets.keeper_state import OpenWork
@@ -341,13 +341,43 @@ def _() -> Iterator[Any]:
 @mutation("a new store has caught up at once")
 def _() -> Iterator[Any]:
     """By a wall clock that was slow it had, and then said less than the lost one."""
-    yield patch.object(process, "EmittedBefore", lambda items, _: EmittedBefore(items, 0))
+    real = EmissionNotes.before
+
+    def before(self: EmissionNotes, partition: int, clicks_end: int) -> EmittedBefore | None:
+        del clicks_end
+        return real(self, partition, 0)
+
+    yield patch.object(EmissionNotes, "before", before)
 
 
 @mutation("what a partial rebuild does not find is served for ever")
 def _() -> Iterator[Any]:
     """Centroids of items whose clicks had expired stayed in their topic."""
     yield patch.object(EmittedBefore, "live", lambda *_: [])
+
+
+@mutation("a new store knows of no older models")
+def _() -> Iterator[Any]:
+    """What it did not find, and their older centroids, stayed in the topic for ever."""
+    real = EmissionNotes.before
+
+    def before(self: EmissionNotes, partition: int, clicks_end: int) -> EmittedBefore | None:
+        found = real(self, partition, clicks_end)
+        return found and replace(found, models=())
+
+    yield patch.object(EmissionNotes, "before", before)
+
+
+@mutation("a model has centroids before its store knows of it")
+def _() -> Iterator[Any]:
+    """Those of a process that was killed in its first epoch stayed for ever, once another model ran."""
+    real = SeedSetOperator.__init__
+
+    def init(self: SeedSetOperator, *args: Any, **more: Any) -> None:
+        real(self, *args, **more)
+        self._unwritten = False
+
+    yield patch.object(SeedSetOperator, "__init__", init)
 
 
 @mutation("an item that moves is said as of no later")
