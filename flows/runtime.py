@@ -43,6 +43,7 @@ from flows.seed_sets.repartition import SetRules, follow_partitions
 from flows.seed_sets.state_facts import StateFacts
 from flows.support.clock_watch import ClockWatch
 from flows.support.errors import RalmError
+from flows.support.last_start import LastStart
 from flows.support.logs import get_logger
 from flows.support.signals import StopFlag
 from monitoring.health import Health
@@ -79,6 +80,7 @@ class Runtime:
         brakes: the brake of each kind of topic that has a source.
         watch: knows the topics that were there at the start, and what has become of them.
         marks: by what each partition that is read is known again.
+        last_start: where the reading began at the last start, if that ended without a word.
     """
 
     settings: Settings
@@ -92,6 +94,7 @@ class Runtime:
     brakes: dict[str, DeadLetterBrake] = field(default_factory=dict)
     watch: TopicWatch = field(default_factory=TopicWatch.blind)
     marks: TopicMarks = field(default_factory=TopicMarks)
+    last_start: LastStart = field(default_factory=lambda: LastStart(None))
 
     def topic(self, kind: str) -> str:
         """The name of a kind of topic."""
@@ -147,6 +150,8 @@ class Runtime:
             mine=partial(is_mine, self.settings) if kind in STORED else lambda _: True,
             open=open_,
             beat=beat,
+            alive=self.health.beat,
+            suspect=partial(self.last_start.began_at, kind),
             idle=self.idle,
             step_over=self.settings.step_over,
             **more,

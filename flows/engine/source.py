@@ -93,6 +93,9 @@ class SourceOptions:
         stopping: says that the flow drains; the source then ends.
         open: says that messages may be taken; until then the source waits.
         beat: called at each poll, as a sign of life.
+        alive: called now and then before that.
+        suspect: called with a partition and where it begins; says that the last start began there too, and ended
+            without a word.
         idle: when to rest; shared by all sources of a process.
         optional: whether the topic may be missing.
         mark: called with the partition and the last message of each batch; returns a word to commit beside the offset.
@@ -112,6 +115,8 @@ class SourceOptions:
     after: Callable[[int], bool] = lambda _: True
     open: Callable[[], bool] = lambda: True
     beat: Callable[[], None] = lambda: None
+    alive: Callable[[], None] = lambda: None
+    suspect: Callable[[int, int], bool] = lambda *_: False
     idle: IdleBackoff = field(default_factory=IdleBackoff)
     optional: bool = False
     mark: Callable[[int, RawMessage | None], str] = lambda *_: ""
@@ -241,7 +246,11 @@ class PartitionReader(StatefulSourcePartition[RawBatch, None]):
         self._last_message = self._last_batch = time.monotonic()
         self._stood_at_end: float | None = None
         self._last_lag = self._last_look = 0.0
-        reader.add(partition, options.begin(reader, partition))
+        first = options.begin(reader, partition)
+        if options.suspect(partition, first):
+            reader.add_behind_scout(partition, first, options.alive)
+        else:
+            reader.add(partition, first)
         self._sent = reader.position(partition)
         self.mark = options.mark(partition, None)
         options.idle.opened()

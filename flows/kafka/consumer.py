@@ -26,6 +26,7 @@ from flows.kafka.errors import (
 )
 from flows.kafka.outage_log import outage_log
 from flows.kafka.probe import ASK_TIMEOUT_S, BrokerProbe
+from flows.kafka.scout import Discovery, Scout
 from flows.kafka.standstill import WHY, Standstill
 from flows.kafka.step_over import StepOver
 from flows.messages.batches import RawMessage, UnreadableBatch
@@ -197,6 +198,30 @@ class TopicReader:
         """
         self._add(partition, position)
         log.info("reading", topic=self.topic, partition=partition, offset=position)
+
+    def add_behind_scout(self, partition: int, position: int, beat: Callable[[], None]) -> None:
+        """Begin to read a partition where the last start ended without a word; see ``flows/kafka/scout.py``.
+
+        Args:
+            partition: its number.
+            position: the offset to begin at.
+            beat: called now and then, as a sign of life.
+
+        Raises:
+            RalmError: when the broker does not say where it ends.
+        """
+        found = Scout(self.topic, partition, self._config, beat).find(position, self.bounds(partition)[1])
+        if found is None:
+            self.add(partition, position)
+            return
+        with self._lock:
+            mine = self._partitions[partition] = _Partition(position, found.first, [*found.messages])
+            mine.stepping = StepOver.of(found.first, found.end, found.why)
+            if self._step_over == "all" or (self._step_over == "oversized" and not found.damaged):
+                self._found_the_end(mine, partition)
+                self._consumer.incremental_assign([self._place(partition, found.end)])
+                return
+            mine.failure = _ended_at(f"{self.topic}[{partition}]", found)
 
     def _add(self, partition: int, position: int) -> None:
         with self._lock:
@@ -527,6 +552,17 @@ class TopicReader:
         if mark:
             return TopicPartition(self.topic, partition, offset, mark)
         return TopicPartition(self.topic, partition, offset)
+
+
+def _ended_at(where: str, found: Discovery) -> str:
+    """What to say of a batch that ended the last start, and is not to be stepped over."""
+    whole = "Put a replica that has it whole in the lead and start again. If there is none, start"
+    return (
+        f"{where}: the batch at offsets {found.first} to {found.end - 1} ended the last start without a word, and then "
+        f"a process that read it on trial: {found.why}. {whole if found.damaged else 'Start'} with "
+        f"--step-over {'all' if found.damaged else 'oversized'}: the batch becomes a dead letter that names its "
+        "offsets, and what follows it is read. Nothing else is lost."
+    )
 
 
 def message_times(
