@@ -149,6 +149,7 @@ class Runtime:
             beat=beat,
             idle=self.idle,
             step_over=self.settings.step_over,
+            skip_gone=kind not in STORED,
             **more,
         )
         source = KafkaSource(options)
