@@ -23,7 +23,7 @@ from flows.kafka.consumer import TopicReader
 from flows.kafka.first_offset import FirstOffset, PartitionFacts, begin_with_group
 from flows.kafka.probe import BrokerProbe
 from flows.kafka.range_reader import read_to_end
-from flows.kafka.sent_centroids import note_of_topic, sent_elsewhere
+from flows.kafka.sent_centroids import deleted_offsets, note_of_topic, sent_elsewhere
 from flows.kafka.topic_marks import TopicMarks, encode_mark
 from flows.kafka.topic_watch import TopicWatch
 from flows.kafka.topics import TopicNames
@@ -154,6 +154,7 @@ class Runtime:
             suspect=partial(self.last_start.began_at, kind),
             idle=self.idle,
             step_over=self.settings.step_over,
+            skip_gone=kind not in STORED,
             **more,
         )
         source = KafkaSource(options)
@@ -329,6 +330,7 @@ class _Partitions:
         self._runtime = runtime
         self._settings, self._topic, self._folder = runtime.settings, runtime.topic("clicks"), runtime.seeds_dir()
         self._nothing_emitted = False
+        self._deleted = 0
         self._elsewhere: Mapping[int, str] = {}
         self._emitted = EmissionNotes()
         self._clicks_ends: Mapping[int, int] = {}
@@ -356,9 +358,10 @@ class _Partitions:
         with closing(TopicReader(topic, consumer, 1)) as facts:
             topic_id = self._runtime.watch.topic_id("centroids")
             self._elsewhere = sent_elsewhere(stores, facts, len(bounds), topic_id)
+            self._deleted = deleted_offsets(facts, len(bounds))
         if self._elsewhere:
             why = next(iter(self._elsewhere.values()))
-            log.warning("all centroids are sent again: their topic is another than before", topic=topic, why=why)
+            log.warning("all centroids are sent again: their topic does not have them", topic=topic, why=why)
         if not self._nothing_emitted and any(map(self._runtime.state.is_anew, clicks_ends)):
             self._emitted.note(read_to_end(self._settings, topic), time.time_ns() // 1_000_000)
             log.info("a store is filled anew; what was emitted before is known", items=len(self._emitted))
@@ -392,6 +395,7 @@ class _Partitions:
         """By what the topics are known again, as a store's ``StoreMeta`` has it."""
         marks = self._runtime.marks
         centroids = note_of_topic(marks, self._runtime.watch.topic_id("centroids"))
+        centroids["centroids_deleted"] = self._deleted
         return {**{f"{kind}_mark": marks.of(kind, partition) for kind in STORED}, **centroids}
 
     def settled(self) -> None:

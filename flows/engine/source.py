@@ -100,6 +100,7 @@ class SourceOptions:
         optional: whether the topic may be missing.
         mark: called with the partition and the last message of each batch; returns a word to commit beside the offset.
         step_over: which batches that cannot be read are stepped over.
+        skip_gone: whether to go on where messages that are to be read next are gone, since nothing is kept of them.
         partner: a topic that must have as many partitions, so that an item's messages meet.
     """
 
@@ -121,6 +122,7 @@ class SourceOptions:
     optional: bool = False
     mark: Callable[[int, RawMessage | None], str] = lambda *_: ""
     step_over: str = "none"
+    skip_gone: bool = False
     partner: str | None = None
 
 
@@ -149,7 +151,13 @@ class KafkaSource(FixedPartitionedSource[RawBatch, None]):
 
     def __init__(self, options: SourceOptions) -> None:
         self._options = options
-        self._reader = TopicReader(options.topic, options.consumer, options.poll, step_over=options.step_over)
+        self._reader = TopicReader(
+            options.topic,
+            options.consumer,
+            options.poll,
+            step_over=options.step_over,
+            skip_gone=options.skip_gone,
+        )
         self.count = 0
         self._mine: list[int] | None = None
         self._waited_for: set[int] = set()

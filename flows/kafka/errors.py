@@ -20,6 +20,10 @@ _BY_CODE = {
     ),
     KafkaError.UNKNOWN_TOPIC_OR_PART: "If somebody deleted {topic}, `ralm topics` makes it again.",
     KafkaError._UNKNOWN_TOPIC: "If somebody deleted {topic}, `ralm topics` makes it again.",  # noqa: SLF001 (public)
+    KafkaError._UNKNOWN_PARTITION: (  # noqa: SLF001 (public)
+        "If somebody made {topic} anew with fewer partitions, start again. If somebody deleted it, `ralm topics` makes "
+        "it again."
+    ),
 }
 _TOO_LONG = (
     "How long a message may be there is the setting max.message.bytes of the topic {topic}, or where it has none the "
@@ -50,6 +54,8 @@ PRODUCER_STATE: Final = frozenset({31, 45, 47, 48, 49, 59, 66, 67, 68, 90})
 """Codes that the client calls fatal for an idempotent producer: what it numbers and what the broker remembers of it do
 not fit any more (a broker that has lost data, another producer with its number), or it may not have a number now. A
 new client begins with a new number."""
+_TOPIC_CHANGED = frozenset({KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})  # noqa: SLF001 (public)
+"""Of a topic that was deleted, or made anew with fewer partitions, while a message was on its way to it."""
 _NEVER = frozenset({17, 33, 34, 35, 42, 43, 76})
 """Codes of what a broker will not do whoever asks and whenever: other versions, other forms."""
 _UNREACHABLE = (
@@ -94,7 +100,8 @@ def ends_a_flow(error: KafkaError) -> bool:
 
 def may_be_taken_later(error: KafkaError) -> bool:
     """Whether a message that was not taken may be taken when it is sent again: nothing is wrong with itself."""
-    return error.code() in RETRIABLE | RIGHTS | PRODUCER_STATE | {KafkaError.UNKNOWN} and not error.fatal()
+    passing = RETRIABLE | RIGHTS | PRODUCER_STATE | _TOPIC_CHANGED | {KafkaError.UNKNOWN}
+    return error.code() in passing and not error.fatal()
 
 
 def heals_anew(error: KafkaError) -> bool:

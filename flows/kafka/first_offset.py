@@ -145,7 +145,7 @@ def begin_with_store(facts: PartitionFacts, partition: int, held: HeldOffsets | 
         # What it said is kept: a takedown holds until the item is listed again.
         log.warning("another topic than before is read from its beginning", what=where, why=why, offset=first)
         return Beginning(first, True)
-    if held.resume >= 0 and first > held.position and not rules.compacted:
+    if held.resume >= 0 and first > held.position:
         lost = f"{where}: the store has messages up to offset {held.position}, the topic those from {first}"
         _accept_loss(rules.rebuild, lost, first)
     return Beginning(max(first, held.resume), False)

@@ -131,6 +131,7 @@ class StoreMeta:
         candidates_mark: the same of the candidates topic.
         centroids_id: id of the topic to which the centroids went; empty where the broker gives none.
         centroids_sent: one of its messages, where the broker gives no id.
+        centroids_deleted: how many offsets it had lost at its beginning when all that was lost was last due again.
     """
 
     topic: str
@@ -149,6 +150,7 @@ class StoreMeta:
     candidates_mark: TopicMark = NO_MARK
     centroids_id: str = ""
     centroids_sent: SentMessage = NOTHING_SENT
+    centroids_deleted: int = 0
 
 
 @dataclass(frozen=True)
@@ -289,7 +291,8 @@ def decode_meta(path: Path, value: bytes) -> StoreMeta:
 def _is_sound(meta: StoreMeta) -> bool:
     """Whether everything in it is of its type and within its bounds."""
     marks, sent = (meta.clicks_mark, meta.candidates_mark), meta.centroids_sent
-    numbers = (meta.partition, meta.position, meta.candidates, meta.epoch, *meta.manifest, sent.partition)
+    counts = (meta.epoch, meta.centroids_deleted)
+    numbers = (meta.partition, meta.position, meta.candidates, *counts, *meta.manifest, sent.partition)
     lower = (meta.resume, meta.resume_candidates, sent.offset, *(mark.offset for mark in marks))
     texts = (meta.topic, meta.model_version, *meta.older_versions, meta.centroids_id, *(m.topic_id for m in marks))
     if any(type(n) is not int for n in (*numbers, *lower, sent.time, *(mark.time for mark in marks))):
