@@ -283,12 +283,13 @@ def seed_side(runtime: Runtime) -> SeedSide:
     clicks = runtime.source("clicks", s.poll_batch, counted=follow, after=after)
 
     def prepare() -> None:
-        mine = {"clicks": clicks.partitions(), "candidates": candidates.partitions()}
+        mine, refused = {"clicks": clicks.partitions(), "candidates": candidates.partitions()}, list[str]()
         for kind, source in (("clicks", clicks), ("candidates", candidates)):
             bounds = {partition: source.facts.bounds(partition) for partition in mine[kind]}
             source.facts.expect(runtime.positions.held_marks(kind, bounds))
-            for partition in mine[kind]:
-                runtime.positions.begin(kind, source.facts, partition, runtime.watch.topic_id(kind))
+            refused += runtime.positions.refusals(kind, source.facts, mine[kind], runtime.watch.topic_id(kind))
+        if refused:
+            raise RalmError("\n".join(dict.fromkeys(refused)))
         runtime.positions.fix(mine["clicks"])
         partitions.prepare({partition: clicks.facts.bounds(partition)[1] for partition in mine["clicks"]})
 

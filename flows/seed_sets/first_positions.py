@@ -50,6 +50,16 @@ class FirstPositions:
             self._decided[kind, partition] = self._decide(kind, facts, partition, topic_id)
         return self._decided[kind, partition].offset
 
+    def refusals(self, kind: str, facts: PartitionFacts, partitions: list[int], topic_id: str) -> list[str]:
+        """Decide of several partitions; returns why each that is refused is, since one setting accepts them all."""
+        refused = []
+        for partition in partitions:
+            try:
+                self.begin(kind, facts, partition, topic_id)
+            except RalmError as error:
+                refused.append(str(error))
+        return refused
+
     def fix(self, partitions: list[int]) -> None:
         """Write to the stores what was decided.
 
@@ -75,6 +85,8 @@ class FirstPositions:
 
     def _decide(self, kind: str, facts: PartitionFacts, partition: int, topic_id: str) -> Beginning:
         s, state = self.settings, self.state
+        if another := state.of_another(self.topic, partition):
+            raise RalmError(another)
         held = state.held(kind, partition)
         # ``latest`` is for a very first start only; later, a partition without a position is a new one.
         latest = kind == "clicks" and s.start_from == "latest" and state.is_first(partition)
