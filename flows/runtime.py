@@ -286,14 +286,15 @@ def seed_side(runtime: Runtime) -> SeedSide:
 
     def prepare() -> None:
         # All that may be refused comes first: what is refused leaves everything as it was.
-        mine = {"clicks": clicks.partitions(), "candidates": candidates.partitions()}
+        mine, refused = {"clicks": clicks.partitions(), "candidates": candidates.partitions()}, list[str]()
         positions = runtime.positions
         positions.count = clicks.count
         for kind, source in (("clicks", clicks), ("candidates", candidates)):
             looked_at = {*mine[kind], *positions.to_move()} & set(range(source.count))
             source.facts.expect(positions.held_marks(kind, {p: source.facts.bounds(p) for p in looked_at}))
-            for partition in mine[kind]:
-                positions.begin(kind, source.facts, partition, runtime.watch.topic_id(kind))
+            refused += positions.refusals(kind, source.facts, mine[kind], runtime.watch.topic_id(kind))
+        if refused:
+            raise RalmError("\n".join(dict.fromkeys(refused)))
         positions.see_that_stores_fit(clicks.facts, runtime.watch.topic_id("clicks"))
         rules = SetRules(s.max_seeds, s.item_ttl)
         follow_partitions(Path(s.state_dir), clicks_topic, clicks.count, rules, s.partitioner)

@@ -437,7 +437,7 @@ class TopicReader:
         elif first > mine.fetched:
             mine.failure = (
                 f"{where}: the messages from offset {mine.fetched} to {first - 1} were deleted before they were read "
-                f"(retention, or kafka-delete-records). Keep the state directory, and start with --rebuild partial: "
+                "(retention, or kafka-delete-records). Keep the state directory; start once with --rebuild partial: "
                 f"the flow goes on at offset {first}, and loses nothing but those messages."
             )
         elif lost_its_end:
