@@ -547,11 +547,14 @@ class TopicReader:
     def _count_error(self) -> None:
         metrics.POLL_ERRORS.labels(self._client).inc()
 
-    def _on_commit(self, error: KafkaError | None, _: list[TopicPartition]) -> None:
-        if error is None:
+    def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
+        refused = error or next((place.error for place in places if place.error is not None), None)
+        if refused is None:
             outage_log.answered()
+        elif is_of_group(refused):
+            self._group_refused(refused)
         else:
-            outage_log.error(error, f"commit of {self.topic}")
+            self._on_error(refused, f"commit of {self.topic}{waiting_for(refused, 'Read', self.topic)}")
 
     def _place(self, partition: int, offset: int = 0, mark: str = "") -> TopicPartition:
         if mark:
