@@ -151,7 +151,7 @@ class Runtime:
             open=open_,
             beat=beat,
             alive=self.health.beat,
-            suspect=partial(self.last_start.began_at, kind),
+            last_start=self.last_start,
             idle=self.idle,
             step_over=self.settings.step_over,
             skip_gone=kind not in STORED,

@@ -48,6 +48,7 @@ _STILL_S = 60.0
 """So long nothing comes although the partition goes on, until it is looked why."""
 _SOURCE = "source"
 _TIMES_S = 5.0
+_LOOK_S = 0.02
 
 
 @dataclass
@@ -204,7 +205,7 @@ class TopicReader:
         self._add(partition, position)
         log.info("reading", topic=self.topic, partition=partition, offset=position)
 
-    def add_behind_scout(self, partition: int, position: int, beat: Callable[[], None]) -> None:
+    def add_behind_scout(self, partition: int, position: int, beat: Callable[[], None]) -> int | None:
         """Begin to read a partition where the last start ended without a word; see ``flows/kafka/scout.py``.
 
         Args:
@@ -212,21 +213,25 @@ class TopicReader:
             position: the offset to begin at.
             beat: called now and then, as a sign of life.
 
+        Returns:
+            None where it can be read; else the offset of a batch that ends processes, at which ``take`` will raise.
+
         Raises:
             RalmError: when the broker does not say where it ends.
         """
         found = Scout(self.topic, partition, self._config, beat).find(position, self.bounds(partition)[1])
         if found is None:
             self.add(partition, position)
-            return
+            return None
         with self._lock:
             mine = self._partitions[partition] = _Partition(position, found.first, [*found.messages])
+            if self._step_over != "all" and (self._step_over == "none" or found.damaged):
+                mine.failure = _ended_at(f"{self.topic}[{partition}]", found)
+                return found.first
             mine.stepping = StepOver.of(found.first, found.end, found.why)
-            if self._step_over == "all" or (self._step_over == "oversized" and not found.damaged):
-                self._found_the_end(mine, partition)
-                self._consumer.incremental_assign([self._place(partition, found.end)])
-                return
-            mine.failure = _ended_at(f"{self.topic}[{partition}]", found)
+            self._found_the_end(mine, partition)
+            self._consumer.incremental_assign([self._place(partition, found.end)])
+            return None
 
     def _add(self, partition: int, position: int) -> None:
         with self._lock:
@@ -559,11 +564,14 @@ class TopicReader:
     def _count_error(self) -> None:
         metrics.POLL_ERRORS.labels(self._client).inc()
 
-    def _on_commit(self, error: KafkaError | None, _: list[TopicPartition]) -> None:
-        if error is None:
+    def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
+        refused = error or next((place.error for place in places if place.error is not None), None)
+        if refused is None:
             outage_log.answered()
+        elif is_of_group(refused):
+            self._group_refused(refused)
         else:
-            outage_log.error(error, f"commit of {self.topic}")
+            self._on_error(refused, f"commit of {self.topic}{waiting_for(refused, 'Read', self.topic)}")
 
     def _place(self, partition: int, offset: int = 0, mark: str = "") -> TopicPartition:
         if mark:
@@ -596,17 +604,24 @@ def message_times(
     found: dict[int, int | None] = {}
     if not offsets:
         return found
-    quiet = {"error_cb": lambda _: None, "log_level": 0, "fetch.message.max.bytes": 1024}
+    quiet = {"error_cb": lambda _: None, "log_level": 0}
     alone = {"auto.offset.reset": "error", "enable.auto.commit": False, "enable.auto.offset.store": False}
-    consumer = Consumer({**config, **quiet, **alone, "enable.partition.eof": True})
+    # What stands behind those messages is left alone, since it may end the process (flows/kafka/scout.py): while one
+    # waits in the queue nothing more is fetched, for a quarter of a second, and before that it is taken out of it.
+    no_more = {"fetch.message.max.bytes": 1, "queued.min.messages": 1, "fetch.queue.backoff.ms": 250}
+    consumer = Consumer({**config, **quiet, **alone, **no_more, "enable.partition.eof": True})
     try:
         consumer.assign([TopicPartition(topic, partition, offset) for partition, offset in offsets.items()])
         left, until = dict(offsets), time.monotonic() + timeout_s
         while left and time.monotonic() < until:
-            for message in consumer.consume(100, timeout=0.1):
+            time.sleep(_LOOK_S)  # to wait in the client would take a message out of the queue too soon
+            for message in consumer.consume(100, timeout=0):
                 partition = message.partition() or 0
                 wanted, error = left.pop(partition, None), message.error()
-                if wanted is not None and (error is None or is_end(error)):
+                if wanted is None:
+                    continue
+                consumer.incremental_unassign([TopicPartition(topic, partition)])
+                if error is None or is_end(error):
                     is_it = error is None and message.offset() == wanted
                     found[partition] = message.timestamp()[1] if is_it else None
     finally:

@@ -1,12 +1,18 @@
 """Where the reading began at the last start, if that ended without a word."""
 
-import json
 import os
 from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
 
 from flows.support.logs import get_logger
 
 log = get_logger(__name__)
+
+_Offsets: TypeAlias = tuple[int, int]
+"""The first and the last offset at which the next start is suspect."""
+_decoder = msgspec.json.Decoder(dict[str, _Offsets])
 
 
 class LastStart:
@@ -24,7 +30,8 @@ class LastStart:
     def __init__(self, state_dir: Path | None, process_id: int = 0) -> None:
         self._path = None if state_dir is None else state_dir / f"process-{process_id}.reading"
         self._before = _read(self._path)
-        self._now: dict[str, int] = {}
+        self._now: dict[str, _Offsets] = {}
+        self._again: dict[str, _Offsets] = {}
 
     def began_at(self, kind: str, partition: int, offset: int) -> bool:
         """Note where the reading of a partition begins; whether it began there too before an end without a word.
@@ -36,9 +43,14 @@ class LastStart:
         """
         place = f"{kind}/{partition}"
         before = self._before.pop(place, None)
-        self._now[place] = offset
+        self._now[place] = offset, offset
         self._write()
-        return before == offset
+        return before is not None and before[0] <= offset <= before[1]
+
+    def ends_again(self, kind: str, partition: int, offset: int) -> None:
+        """What lies at an offset would end the next start too, which knows so from the beginning, up to there."""
+        place = f"{kind}/{partition}"
+        self._again[place] = self._now[place][0], offset
 
     def ended(self) -> None:
         """The process ends by itself, whatever the reason: it says so."""
@@ -47,6 +59,9 @@ class LastStart:
                 self._path.unlink(missing_ok=True)
             except OSError as error:
                 log.warning("the next start will take this end for one without a word", error=str(error))
+            if self._again:
+                self._now = self._again
+                self._write()
             self._path = None
 
     def _write(self) -> None:
@@ -54,15 +69,14 @@ class LastStart:
             return
         work = self._path.with_suffix(".reading-new")
         try:
-            work.write_text(json.dumps(self._now), encoding="ascii")
+            work.write_bytes(msgspec.json.encode(self._now))
             os.replace(work, self._path)
         except OSError as error:
             log.warning("where the reading began was not noted", error=str(error))
 
 
-def _read(path: Path | None) -> dict[str, int]:
+def _read(path: Path | None) -> dict[str, _Offsets]:
     try:
-        found = {} if path is None else json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        return {} if path is None else _decoder.decode(path.read_bytes())
+    except (OSError, ValueError, RecursionError):  # msgspec's errors are ValueErrors
         return {}
-    return {k: v for k, v in found.items() if type(v) is int} if isinstance(found, dict) else {}

@@ -56,7 +56,7 @@ def config_of(cluster: MockCluster) -> dict[str, Any]:
 def taken_by(reader: TopicReader, first: int = 0) -> list[Any]:
     """All messages, with a scout before them."""
     beats: list[int] = []
-    reader.add_behind_scout(0, first, lambda: beats.append(1))
+    assert reader.add_behind_scout(0, first, lambda: beats.append(1)) is None
     assert beats
     taken: list[Any] = []
     wait_until(lambda: taken.extend(reader.take(0)) or reader.at_end(0))
@@ -89,7 +89,7 @@ def test_a_damaged_batch_ends_the_flow_in_words_unless_all_are_stepped_over(
     """Another replica may have it whole. What lies before it is read all the same."""
     name = topic(b"before", b"RAW", b"behind", raw=DAMAGED)
     reader = TopicReader(name, config_of(cluster), 10, HandClock(), step_over=step_over)
-    reader.add_behind_scout(0, 0, lambda: None)
+    assert reader.add_behind_scout(0, 0, lambda: None) == 1
     assert [message.value() for message in reader.take(0)] == [b"before"]
     with pytest.raises(RalmError, match=r"offsets 1 to 1 ended the last start .* replica .* --step-over all"):
         reader.take(0)

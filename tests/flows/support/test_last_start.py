@@ -37,7 +37,21 @@ def test_an_end_by_itself_leaves_nothing(tmp_path: Path) -> None:
     assert not LastStart(tmp_path).began_at("clicks", 0, 7)
 
 
-@pytest.mark.parametrize("damage", [b"", b"\xff", b"[1]", b'{"clicks/0": "7"}', b"[" * 100_000])
+def test_what_would_end_the_next_start_too_is_known_to_it(tmp_path: Path) -> None:
+    start = LastStart(tmp_path)
+    start.began_at("clicks", 0, 7)
+    start.began_at("clicks", 1, 8)
+    start.ends_again("clicks", 1, 10)
+    start.ended()
+    for offset, suspect in ((8, True), (9, True), (10, True), (11, False), (7, False)):
+        assert LastStart(tmp_path)._before == {"clicks/1": (8, 10)}
+        following = LastStart(tmp_path)
+        following._write = lambda: None  # type: ignore[method-assign]
+        assert not following.began_at("clicks", 0, 7)
+        assert following.began_at("clicks", 1, offset) is suspect
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff", b"[1]", b'{"clicks/0": "7"}', b'{"clicks/0": [7]}', b"[" * 100_000])
 def test_a_damaged_file_is_none(damage: bytes, tmp_path: Path) -> None:
     (tmp_path / "process-0.reading").write_bytes(damage)
     assert not LastStart(tmp_path).began_at("clicks", 0, 7)
