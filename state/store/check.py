@@ -21,6 +21,7 @@ from state.store.layout import (
     decode_head,
     decode_record,
     decode_seeds,
+    decode_since,
     decode_window,
     of_store,
     split_key,
@@ -120,6 +121,7 @@ class _Check:
             b"H": self._head_of_pieces,
             b"D": self._delta,
             b"O": self._window,
+            b"G": self._since,
             b"C": self._centroids,
             b"L": self._candidate,
         }
@@ -211,6 +213,11 @@ class _Check:
     def _window(self, key: StoreKey, value: bytes) -> None:
         self._met(key.item, "open window")
         self._report.delta_seeds += len(decode_window(key, value).seeds)
+
+    def _since(self, key: StoreKey, value: bytes) -> None:
+        if key.item not in self._records:
+            self._orphans["beginning of a set"] = self._orphans.get("beginning of a set", 0) + 1
+        decode_since(value, key.item)
 
     def _centroids(self, key: StoreKey, value: bytes) -> None:
         item = key.item

@@ -12,6 +12,7 @@ All keys are in one column family, ``ITEM`` being a 2-byte length and the item's
 ``D ITEM epoch``        a delta seed set (same form): clicks of closed windows that are not in the base yet
 ``O ITEM c w epoch``    clicks of an open window: the earliest (int64, ms), then a seed set (same form); ``w`` is the
                         window's end, ``c`` that of the window with whose close they are folded in (ms)
+``G ITEM``              before when clicks are of a set that a gap has ended (int64, ms); where none has, there is none
 ``C ITEM``              the item's last centroids as they were emitted
 ``L ITEM``              what the candidates topic says of the item: two int64, see ``CandidateEntry``; three in format 2
 ``T ITEM``              the item is served no more; its tombstone may not have been delivered yet
@@ -53,7 +54,7 @@ _CANDIDATE_2 = struct.Struct("<qqq")
 _HEAD = struct.Struct("<qqq")
 _WINDOW_KEY = struct.Struct(">QQQ")
 _FIRST = struct.Struct("<q")
-_TAILS = {b"I": 0, b"B": 0, b"H": 0, b"P": 8, b"D": 8, b"O": 24, b"C": 0, b"L": 0, b"T": 0}
+_TAILS = {b"I": 0, b"B": 0, b"H": 0, b"P": 8, b"D": 8, b"O": 24, b"G": 0, b"C": 0, b"L": 0, b"T": 0}
 """Bytes of a key after the item."""
 
 WAY_OUT = (
@@ -385,6 +386,23 @@ def decode_record(value: bytes, item: str) -> ItemRecord:
             return ItemRecord(last_click, seeds, emitted, bool(flags & 1), bool(flags & 2))
     msg = f"the record of item {item!r} is damaged: {value[:32].hex()} does not hold times and a count"
     raise DamagedValueError(msg)
+
+
+def encode_since(time: int) -> bytes:
+    """The value of ``G``."""
+    return _FIRST.pack(time)
+
+
+def decode_since(value: bytes, item: str) -> int:
+    """Decode and check the value of ``G``.
+
+    Raises:
+        StoreError: when it is damaged.
+    """
+    if len(value) == _FIRST.size and 0 < (time := _FIRST.unpack(value)[0]) < MAX_STORED_TIME:
+        return int(time)
+    msg = f"when the seed set of item {item!r} began is damaged: {value[:32].hex()} is no time. {WAY_OUT}"
+    raise StoreError(msg)
 
 
 def encode_candidate_entry(entry: CandidateEntry) -> bytes:

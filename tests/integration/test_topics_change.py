@@ -32,6 +32,7 @@ from state.store.seed_store import SeedStore, StoreError
 pytestmark = [pytest.mark.broker, pytest.mark.embedded_too]
 
 
+HOUR = 3_600_000
 COMPACTED = ("candidates", "centroids")
 
 
@@ -103,6 +104,28 @@ def test_clicks_made_anew_while_stopped_are_refused_and_then_read_with_all_seeds
     send_clicks(client, more := some_clicks("old", range(50, 60)))
     wait_until(lambda: is_final(client, oracle(old + new + more, 10**9), least=3))
     assert running.stop() == [0]
+
+
+def test_clicks_that_come_again_in_a_topic_made_anew_change_no_seed_set(client: Any, flow: Callable[..., Any]) -> None:
+    """As of a cluster that was restored; those from before a gap are of a set that has ended."""
+    ended = [{**click, "ts": int(str(click["ts"])) - 2 * HOUR} for click in some_clicks("one", range(30, 90))]
+    made = some_clicks("one", range(40)) + some_clicks("two", range(10))
+    running = flow(item_ttl="1h")
+    running.start()
+    for part in (ended, made):
+        send_clicks(client, part)
+        wait_until(lambda part=part: is_final(client, oracle(part, 10**9), least=3))
+    assert running.stop() == [0]
+    assert stored(running.home, max_gap=HOUR) == oracle(made, 10**9)
+    client = make_anew(client, "clicks")
+    send_clicks(client, ended + made)
+    running.environment["RALM_REBUILD"] = "partial"
+    running.start()
+    more = some_clicks("one", range(100, 110))
+    send_clicks(client, more)
+    wait_until(lambda: newest_seeds(client)["one"] == 50)
+    assert running.stop() == [0]
+    assert stored(running.home, max_gap=HOUR) == oracle(made + more, 10**9)
 
 
 def kept(home: Path) -> tuple[list[int], dict[str, tuple[int, int]]]:

@@ -27,7 +27,7 @@ from flows.seed_sets.keeper import SeedSetOperator
 from flows.seed_sets.keeper_state import OpenWork
 from flows.seed_sets.tombstones import Tombstones
 from flows.seed_sets.windows import WindowClock
-from ralm.seed_set import WindowClicks
+from ralm.seed_set import SeedSet, WindowClicks
 from state.store.changes import Changes
 from state.store.layout import RETIRED
 
@@ -427,6 +427,12 @@ def _() -> Iterator[Any]:
         )
 
     yield patch.object(OpenWork, "handed_over", handed_over)
+
+
+@mutation("clicks from before a gap come back")
+def _() -> Iterator[Any]:
+    """Late, or read again, they were of the set that began anew after the gap."""
+    yield patch.object(SeedSet, "since", lambda self, _: self)
 
 
 @mutation("requests are resumed where they were read")

@@ -453,3 +453,17 @@ def test_closed_windows_are_folded_in_before_their_item_moves(tmp_path: Path) ->
     assert [clicks.closes for clicks in store.open_windows(NAME)] == [7000]
     assert store.seeds(NAME, until=0).users.tolist() == [6000]
     store.close()
+
+
+def test_what_a_gap_has_ended_stays_so_where_its_item_moves(tmp_path: Path) -> None:
+    users = {900: 1, 5900: 2}  # the second begins a set anew
+    seeds = {time: SeedSet(np.array([user], np.uint64), np.array([time])) for time, user in users.items()}
+    windows = [(NAME, WindowClicks(time + 100, time + 100, time, each)) for time, each in seeds.items()]
+    nothing = (list[str](), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    work = OpenWork(6000, 6000, 6000, nothing, {}).encode()
+    with closing(SeedStore.open(tmp_path / "seeds" / "00000", topic="clicks", partition=0, capacity=9)) as store:
+        store.write(Changes(windows=windows, items={NAME: ItemRecord(5900, 1)}), position=2, work=work)
+    write_format(tmp_path, partitions=[1])
+    follow_partitions(tmp_path, "clicks", 3, SetRules(9, 1000), "crc32")
+    with closing(SeedStore.inspect(tmp_path / "seeds" / f"{HOME:05d}")) as store:
+        assert (store.folded(NAME).since, store.seeds(NAME).users.tolist()) == (4900, [2])
