@@ -36,6 +36,7 @@ class NotInEncodingError(RalmError):
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 SEPARATORS = (",", ";", "\t", "|")
 """What may separate the columns of one's own CSV files."""
+_LINE_END = re.compile(r"\r\n|\n|\r")
 _QUOTED = re.compile(r'"[^"]*"')
 
 
@@ -51,6 +52,8 @@ class Table:
         aliases: real names of columns that are asked for by another.
         kept: the numbers, from 0, of the rows that are left of the file; None if all are.
         encoding: of its text, where that is not UTF-8.
+        halves: by the real names of columns the first place of a text with half of a pair of surrogates in it, which
+            is read as a question mark.
     """
 
     file: str
@@ -60,6 +63,7 @@ class Table:
     aliases: dict[str, str] = field(default_factory=dict)
     kept: Ints | None = None
     encoding: str = ""
+    halves: dict[str, str] = field(default_factory=dict)
 
     def real(self, name: str) -> str:
         """What the file itself calls a column."""
@@ -114,8 +118,11 @@ class Table:
         """A column of ids as Arrow strings; where all are whole numbers with ``.0``, as pandas writes them, without it.
 
         Raises:
-            RalmError: as for `strings`.
+            RalmError: as for `strings`; and where an id is no text, as messages are refused too.
         """
+        if half := self.halves.get(self.real(name)):
+            msg = f"{half}: {self.real(name)} holds half of a pair of surrogates, which is no text"
+            raise RalmError(msg)
         ids = self.strings(name)
         there = ids.filter(pc.not_equal(ids, ""))
         if len(there) and pc.all(pc.match_substring_regex(there, r"^-?\d+\.0+$")).as_py():
@@ -237,7 +244,8 @@ def content_of(path: Path) -> bytes:
 def parse_json(file: str, content: bytes, encoding: str = "utf-8") -> Table:
     """Read JSON lines, an object each, or one array of objects.
 
-    All columns are text, as those of CSV: numbers as they stand, ``true`` and ``false``, and null as what is missing.
+    All columns are text, as those of CSV: numbers as they stand, ``true``, ``false``; null is what is missing, as are
+    ``NaN`` and ``Infinity``, which some programs write.
     What an object within an object has is a column of both names, ``user_id`` of ``{"user": {"id": 1}}``; the values of
     a list are joined by ``|``.
 
@@ -249,27 +257,19 @@ def parse_json(file: str, content: bytes, encoding: str = "utf-8") -> Table:
     Raises:
         RalmError: naming the file, the line and what is wrong with it.
     """
-    text = _decoded(file, content, encoding)
-    rows: list[int] = []
-    objects: list[Any] = []
-    whole = text.lstrip().startswith("[")
-    for number, line in enumerate([text] if whole else text.splitlines()):
-        if not line.strip():
-            continue
-        try:
-            found = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            msg = f"{file}, line {number + 1}: this is no JSON: {error}"
-            raise RalmError(msg) from None
-        rows += [number] * (len(found) if whole else 1)
-        objects += found if whole else [found]
+    rows, objects, whole = _objects(file, _decoded(file, content, encoding))
     _refuse_empty(file, len(objects))
     columns: dict[str, list[str]] = {}
+    halves: dict[str, str] = {}
     for place, found in enumerate(objects):
+        where = f"{file}, {'row' if whole else 'line'} {(place if whole else rows[place]) + 1}"
         if not isinstance(found, dict):
-            msg = f"{file}, {'row' if whole else 'line'} {(place if whole else rows[place]) + 1}: this is no object"
+            msg = f"{where}: this is no object"
             raise RalmError(msg)
-        for name, value in _flat(found):
+        for key, word in _flat(found):
+            name, value = (text.encode("utf-8", "replace").decode() for text in (key, word))
+            if value != word:
+                halves.setdefault(name, where)
             columns.setdefault(name, []).extend([""] * (place + 1 - len(columns[name])))
             columns[name][place] = value
     for column in columns.values():
@@ -277,7 +277,26 @@ def parse_json(file: str, content: bytes, encoding: str = "utf-8") -> Table:
     _refuse_empty(file, len(columns))
     kept = None if whole or rows == list(range(len(rows))) else np.array(rows)
     arrays = {name: pa.array(column, pa.string()) for name, column in columns.items()}
-    return Table(file, arrays, 1, "row" if whole else "line", kept=kept)
+    return Table(file, arrays, 1, "row" if whole else "line", kept=kept, halves=halves)
+
+
+def _objects(file: str, text: str) -> tuple[list[int], list[Any], bool]:
+    """What is in JSON lines, or in one array: the line of each, from 0, what it is, and whether it is one array."""
+    rows: list[int] = []
+    objects: list[Any] = []
+    whole = text.lstrip().startswith("[")
+    # A text of JSON may hold what else Unicode takes for the end of a line.
+    for number, line in enumerate([text] if whole else _LINE_END.split(text)):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line, parse_constant=lambda _: None)
+        except (ValueError, RecursionError) as error:
+            msg = f"{file}, line {number + 1}: this is no JSON: {error}"
+            raise RalmError(msg) from None
+        rows += [number] * (len(found) if whole else 1)
+        objects += found if whole else [found]
+    return rows, objects, whole
 
 
 def _flat(found: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
@@ -293,7 +312,7 @@ def _flat(found: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
 def _word(value: Any) -> str:
     """A value of JSON as it would stand in CSV."""
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()  # half of a pair of surrogates is no text
+        return value
     return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
