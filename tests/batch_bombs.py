@@ -19,7 +19,7 @@ from flows.messages.batches import UnreadableBatch
 from tests.brokers.apache_kafka import ApacheKafka
 from tests.waiting import wait_until
 
-ONE = {"gzip": 990_000_000, "lz4": 250_000_000, "snappy": 21_000_000, "zstd": 99_000_000}
+ONE = {"gzip": 980_000_000, "lz4": 250_000_000, "snappy": 21_000_000, "zstd": 99_000_000}
 """Bytes of one message of one letter."""
 MANY = {"gzip": 700_000, "zstd": 1_100_000, "lz4": 240_000, "snappy": 240_000}
 """Messages without key and value."""
@@ -31,14 +31,19 @@ def send(servers: str, topic: str, codec: str, *, one: int = 0, many: int = 0) -
     admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(30)
     wait_until(lambda: topic in admin.list_topics(timeout=10).topics)
     room = {"message.max.bytes": 1_000_000_000, "batch.size": 2**31 - 1, "batch.num.messages": 1_000_000}
-    room |= {"queue.buffering.max.kbytes": 2**31 - 1, "queue.buffering.max.messages": 0, "linger.ms": 5000}
+    room |= {
+        "queue.buffering.max.kbytes": 2**31 - 1,
+        "queue.buffering.max.messages": 0,
+        "linger.ms": 5000,
+        "message.timeout.ms": 400_000,
+    }
     producer = Producer({"bootstrap.servers": servers, "compression.codec": codec, **room})
     failed: list[object] = []
     if one:
         producer.produce(topic, b"a" * one, on_delivery=lambda error, _: error and failed.append(error))
     for _ in range(many):
         producer.produce(topic, on_delivery=lambda error, _: error and failed.append(error))
-    assert producer.flush(120) == 0
+    assert producer.flush(400) == 0
     assert not failed, failed[0]
 
 
