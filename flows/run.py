@@ -27,7 +27,7 @@ from flows.support.drain_count import DrainCount
 from flows.support.errors import ConfigError, RalmError
 from flows.support.last_start import LastStart
 from flows.support.logs import get_logger
-from flows.support.signals import StopFlag, watch_for_signals
+from flows.support.signals import StopFlag, stop_at_signals, watch_for_signals
 from monitoring import metrics
 from monitoring.health import Health
 from monitoring.health_server import HealthServer, serve
@@ -74,8 +74,8 @@ FLOWS = {
 def run_flow(name: str, settings: Settings, version: str) -> None:
     """Run a dataflow until it is told to stop, then drain it.
 
-    SIGTERM and SIGINT stop the sources; what was read is finished, delivered and snapshotted. SIGUSR1 releases the
-    brakes on dead letters.
+    SIGTERM, SIGINT and SIGHUP stop the sources; what was read is finished, delivered and snapshotted. SIGUSR1
+    releases the brakes on dead letters.
 
     Args:
         name: a key of ``FLOWS``.
@@ -220,8 +220,7 @@ def _stop_on_signals(stopping: StopFlag, health: Health, conditions: tuple[str, 
                 health.set(condition, False, "draining")
 
     threading.Thread(target=tell, name="stopping", daemon=True).start()
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    stop_at_signals(stop)
 
 
 def _release_on_signal(brakes: dict[str, DeadLetterBrake]) -> None:

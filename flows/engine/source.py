@@ -100,8 +100,8 @@ class SourceOptions:
         optional: whether the topic may be missing.
         mark: called with the partition and the last message of each batch; returns a word to commit beside the offset.
         step_over: which batches that cannot be read are stepped over.
+        skip_gone: whether to go on where messages that are to be read next are gone, since nothing is kept of them.
         partner: a topic that must have as many partitions, so that an item's messages meet.
-        counted: called with how many partitions there are, before any is read.
     """
 
     kind: str
@@ -122,8 +122,8 @@ class SourceOptions:
     optional: bool = False
     mark: Callable[[int, RawMessage | None], str] = lambda *_: ""
     step_over: str = "none"
+    skip_gone: bool = False
     partner: str | None = None
-    counted: Callable[[int], None] = lambda _: None
 
 
 def has_fewer(topic: str, count: int, known: int) -> str:
@@ -144,11 +144,21 @@ class KafkaSource(FixedPartitionedSource[RawBatch, None]):
     """Reads the partitions of a topic that are this process's.
 
     Partitions are listed once, at the start: new ones are picked up at the next start, from their beginning.
+
+    Attributes:
+        count: how many partitions the topic has, once ``partitions`` was asked.
     """
 
     def __init__(self, options: SourceOptions) -> None:
         self._options = options
-        self._reader = TopicReader(options.topic, options.consumer, options.poll, step_over=options.step_over)
+        self._reader = TopicReader(
+            options.topic,
+            options.consumer,
+            options.poll,
+            step_over=options.step_over,
+            skip_gone=options.skip_gone,
+        )
+        self.count = 0
         self._mine: list[int] | None = None
         self._waited_for: set[int] = set()
         self._parts: list[PartitionReader] = []
@@ -193,7 +203,7 @@ class KafkaSource(FixedPartitionedSource[RawBatch, None]):
             raise RalmError(msg)
         if options.known and count > options.known:
             log.info("the topic has grown", topic=options.topic, partitions=count, new=count - options.known)
-        options.counted(count)
+        self.count = count
         return [partition for partition in range(count) if options.mine(partition)]
 
     @report_failure

@@ -110,6 +110,8 @@ class TopicReader:
         clock: seconds that never go back.
         client: what the metrics call it; a source, which commits to the group, unless another.
         step_over: which batches that cannot be read are stepped over: ``none``, ``oversized`` or ``all``.
+        skip_gone: whether to go on from the beginning of what there is where the messages that are to be read next are
+            gone: of a topic of which nothing is kept.
     """
 
     def __init__(
@@ -120,11 +122,14 @@ class TopicReader:
         clock: Callable[[], float] = time.monotonic,
         client: str = _SOURCE,
         step_over: str = "none",
+        *,
+        skip_gone: bool = False,
     ) -> None:
         self.topic = topic
         self._clock = clock
         self._client = client
         self._step_over = step_over
+        self._skip_gone = skip_gone
         self._config = config
         self._poll = poll
         self._lock = threading.Lock()
@@ -422,13 +427,25 @@ class TopicReader:
         except RalmError:  # no answer: it is asked again
             first, end = mine.fetched, mine.fetched
         where = f"{self.topic}[{partition}]"
-        if first > mine.fetched:
+        lost_its_end = end < mine.fetched and now - mine.gone > _GONE_S
+        if self._skip_gone and (first > mine.fetched or lost_its_end):
+            why = "they expired before they were read" if first > mine.fetched else f"it ends at offset {end}"
+            log.warning(
+                "messages are gone; going on from the beginning of what the topic has",
+                topic=self.topic,
+                partition=partition,
+                position=mine.fetched,
+                offset=first,
+                why=why,
+            )
+            mine.fetched, mine.gone, mine.ask_again = first, None, now
+        elif first > mine.fetched:
             mine.failure = (
                 f"{where}: the messages from offset {mine.fetched} to {first - 1} were deleted before they were read "
-                f"(retention, or kafka-delete-records). Keep the state directory, and start with --rebuild partial: "
+                "(retention, or kafka-delete-records). Keep the state directory; start once with --rebuild partial: "
                 f"the flow goes on at offset {first}, and loses nothing but those messages."
             )
-        elif end < mine.fetched and now - mine.gone > _GONE_S:
+        elif lost_its_end:
             mine.failure = (
                 f"{where} ends at offset {end} and was read up to {mine.fetched}: a replica that lacked the last "
                 "messages was put in the lead (unclean leader election), or the topic was made anew. Keep the state "

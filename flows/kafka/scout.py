@@ -127,9 +127,13 @@ class Scout:
     def __init__(self, topic: str, partition: int, config: dict[str, Any], beat: Callable[[], None]) -> None:
         self._topic, self._partition, self._beat = topic, partition, beat
         self._most = 2048 * int(config.get("queued.max.messages.kbytes", 16_384))
-        alone = {"auto.offset.reset": "error", "enable.auto.commit": False, "enable.auto.offset.store": False}
+        alone: dict[str, Any] = {
+            "auto.offset.reset": "error",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+        }
         one_batch = {"fetch.message.max.bytes": 1, "queued.min.messages": 1, "fetch.queue.backoff.ms": 1}
-        plain = {name: value for name, value in config.items() if isinstance(value, str | int | float)}
+        plain: dict[str, Any] = {name: value for name, value in config.items() if isinstance(value, str | int | float)}
         self._config = {**plain, **alone, **one_batch, "enable.partition.eof": True, "log_level": 0}
         self._mib = _mib()
 

@@ -57,5 +57,5 @@ def test_texts_say_what_to_do() -> None:
     assert "bootstrap_servers" in no_broker("a:1", 15, "refused")
     assert "no topic x, y: run `ralm topics`" in no_topic("a:1", ["x", "y"])
     assert "the right Write on scores" in delivery_advice(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), "scores")
-    assert "lower max_top_k" in too_long("scores", "t", 10)
-    assert "lower" not in too_long(None, "t", 10)
+    assert "lower max_top_k" in too_long("scores", "t", 10, "--bootstrap-server a:1")
+    assert "lower" not in too_long(None, "t", 10, "--bootstrap-server a:1")
