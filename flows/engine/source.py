@@ -21,6 +21,7 @@ from flows.kafka.consumer import TopicReader
 from flows.kafka.first_offset import FirstOffset, way_on
 from flows.messages.batches import NO_TIMESTAMP, RawBatch, RawMessage
 from flows.support.errors import RalmError
+from flows.support.last_start import LastStart
 from flows.support.logs import get_logger
 from monitoring import metrics
 
@@ -93,6 +94,8 @@ class SourceOptions:
         stopping: says that the flow drains; the source then ends.
         open: says that messages may be taken; until then the source waits.
         beat: called at each poll, as a sign of life.
+        alive: called now and then before that.
+        last_start: knows where the last start began to read, if it ended without a word.
         idle: when to rest; shared by all sources of a process.
         optional: whether the topic may be missing.
         mark: called with the partition and the last message of each batch; returns a word to commit beside the offset.
@@ -113,6 +116,8 @@ class SourceOptions:
     after: Callable[[int], bool] = lambda _: True
     open: Callable[[], bool] = lambda: True
     beat: Callable[[], None] = lambda: None
+    alive: Callable[[], None] = lambda: None
+    last_start: LastStart = field(default_factory=lambda: LastStart(None))
     idle: IdleBackoff = field(default_factory=IdleBackoff)
     optional: bool = False
     mark: Callable[[int, RawMessage | None], str] = lambda *_: ""
@@ -249,7 +254,11 @@ class PartitionReader(StatefulSourcePartition[RawBatch, None]):
         self._last_message = self._last_batch = time.monotonic()
         self._stood_at_end: float | None = None
         self._last_lag = self._last_look = 0.0
-        reader.add(partition, options.begin(reader, partition))
+        first = options.begin(reader, partition)
+        if not options.last_start.began_at(options.kind, partition, first):
+            reader.add(partition, first)
+        elif (ends := reader.add_behind_scout(partition, first, options.alive)) is not None:
+            options.last_start.ends_again(options.kind, partition, ends)
         self._sent = reader.position(partition)
         self.mark = options.mark(partition, None)
         options.idle.opened()

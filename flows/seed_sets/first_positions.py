@@ -65,6 +65,16 @@ class FirstPositions:
             if held is not None and partition < self.count:
                 refuse_another(facts, partition, held, self._rules("clicks", partition, topic_id))
 
+    def refusals(self, kind: str, facts: PartitionFacts, partitions: list[int], topic_id: str) -> list[str]:
+        """Decide of several partitions; returns why each that is refused is, since one setting accepts them all."""
+        refused = []
+        for partition in partitions:
+            try:
+                self.begin(kind, facts, partition, topic_id)
+            except RalmError as error:
+                refused.append(str(error))
+        return refused
+
     def fix(self, partitions: list[int]) -> None:
         """Write to the stores what was decided.
 
@@ -89,6 +99,8 @@ class FirstPositions:
         return {partition: mark.offset for partition, mark in marks.items() if is_within(mark, bounds[partition])}
 
     def _decide(self, kind: str, facts: PartitionFacts, partition: int, topic_id: str) -> Beginning:
+        if another := self.state.of_another(self.topic, partition):
+            raise RalmError(another)
         held, rules = self.state.held(kind, partition), self._rules(kind, partition, topic_id)
         decided = begin_with_store(facts, partition, held, rules)
         same = NO_MARK if held is None or decided.anew else held.mark

@@ -105,7 +105,7 @@ def _bring_home(seeds: Path, topic: str, counts: list[int], now: int, rules: Set
     if partitioner is None:
         return (
             "nothing tells where its producers send an item now: items whose clicks come in another partition would "
-            "begin there anew. If they use crc32 or murmur2, start again with --partitioner"
+            "begin there anew. Start again with --partitioner crc32 or --partitioner murmur2, if it is one of these"
         )
     moves = _moves(items, partitioner, now)
     gone = counts[-1] > now
@@ -250,7 +250,7 @@ def _move(seeds: Path, topic: str, way: tuple[int, int], names: list[str], rules
                 candidates={name: entries[name] for name in batch if name in entries},
                 withdrawn=[name for name in batch if name in unacked],
             )
-            mine = None if target.work is None else OpenWork.decode(target.work)
+            mine = OpenWork.of(target)
             # Without a model's name the target makes all its centroids anew: those of the moved may have been due. The
             # models are older ones then, whose centroids are taken back in their time.
             target.write(

@@ -40,6 +40,8 @@ from state.store.layout import (
     encode_since,
     encode_window,
     item_key,
+    of_another,
+    of_store,
     split_key,
     window_key,
 )
@@ -134,11 +136,7 @@ class SeedStore:
                 meta, wal_truncated = checked_meta(path, snapshot.db) or meta, snapshot.wal_truncated
                 _read_records(cls(path, snapshot.db, meta, capacity))
         if (meta.topic, meta.partition) != (topic, partition):
-            msg = (
-                f"{path} holds the seeds of topic {meta.topic!r} partition {meta.partition}, not of {topic!r} "
-                f"partition {partition}: point --state-dir elsewhere, or put the right store back"
-            )
-            raise StoreError(msg)
+            raise StoreError(of_another(path, meta, topic, partition))
         path.mkdir(parents=True, exist_ok=True)
         if not rocks.holds_data(path):
             rocks.clear_uninitialised(path)
@@ -174,6 +172,11 @@ class SeedStore:
             raise
         store._snapshot = snapshot
         return store
+
+    @property
+    def path(self) -> Path:
+        """Its directory."""
+        return self._store.path
 
     @property
     def position(self) -> int:
@@ -214,9 +217,10 @@ class SeedStore:
         Raises:
             StoreError: when one is damaged.
         """
-        for key, value in self._store.scan(b"I"):
-            item = split_key(key).item
-            yield item, decode_record(value, item)
+        with of_store(self.path):
+            for key, value in self._store.scan(b"I"):
+                item = split_key(key).item
+                yield item, decode_record(value, item)
 
     def candidates(self) -> Iterator[tuple[str, CandidateEntry]]:
         """The entry of each item that the candidates topic has named.
@@ -224,9 +228,10 @@ class SeedStore:
         Raises:
             StoreError: when one is damaged.
         """
-        for key, value in self._store.scan(b"L"):
-            item = split_key(key).item
-            yield item, decode_candidate_entry(value, item)
+        with of_store(self.path):
+            for key, value in self._store.scan(b"L"):
+                item = split_key(key).item
+                yield item, decode_candidate_entry(value, item)
 
     def unacked_tombstones(self) -> list[str]:
         """Evicted and withdrawn items whose tombstones may not have been delivered.
@@ -234,7 +239,8 @@ class SeedStore:
         Raises:
             StoreError: when they cannot be read.
         """
-        return [split_key(key).item for key, _ in self._store.scan(b"T")]
+        with of_store(self.path):
+            return [split_key(key).item for key, _ in self._store.scan(b"T")]
 
     def seeds(self, item: str, until: int = EVER) -> SeedSet:
         """The seed set of an item, empty when it has none.
@@ -372,16 +378,18 @@ class SeedStore:
 
     def _deltas(self, item: str) -> dict[bytes, SeedSet]:
         """The deltas by key; read before the base, so that a merge between the two reads loses nothing."""
-        return {key: decode_seeds(value, item) for key, value in self._store.scan(item_key(b"D", item))}
+        with of_store(self.path):
+            return {key: decode_seeds(value, item) for key, value in self._store.scan(item_key(b"D", item))}
 
     def _windows(self, item: str, until: int) -> dict[bytes, WindowClicks]:
         """The clicks by key that are folded in with the windows until a time (ms); read before the deltas."""
         found = {}
-        for key, value in self._store.scan(item_key(b"O", item)):
-            taken = split_key(key)
-            if taken.closes > until:
-                break
-            found[key] = decode_window(taken, value)
+        with of_store(self.path):
+            for key, value in self._store.scan(item_key(b"O", item)):
+                taken = split_key(key)
+                if taken.closes > until:
+                    break
+                found[key] = decode_window(taken, value)
         return found
 
 
