@@ -113,7 +113,8 @@ def _bring_home(seeds: Path, topic: str, counts: list[int], now: int, rules: Set
     if lost and (moves or gone):
         return (
             f"the stores of partitions {', '.join(map(str, lost))} are not in this state directory, so that no item is "
-            "moved. Put the folders seeds/NNNNN of all partitions into one state directory, and start with it"
+            "moved. Put the folders seeds/NNNNN of all partitions into one state directory, and start one process with "
+            "it alone, without addresses; then give each process a copy of that directory"
         )
     for partition, homes in moves.items():
         for home, names in homes.items():

@@ -318,6 +318,9 @@ def test_fewer_partitions_are_refused_where_a_store_is_missing_or_nothing_tells_
     aside.rename(tmp_path / "seeds" / "00003")
     follow_partitions(tmp_path, "clicks", 2, RULES)
     assert len(found(tmp_path)) == len(NAMES)
+    shutil.copytree(tmp_path, copy := tmp_path / "copy")  # as the refusal says, for another process
+    follow_partitions(copy, "clicks", 2, RULES)
+    assert found(copy) == found(tmp_path)
     odd = tmp_path / "odd"
     fill(odd, {name: number % 4 for number, name in enumerate(NAMES)}, 4)
     before = found(odd)
