@@ -82,3 +82,15 @@ def test_a_topic_with_fewer_partitions_is_another_one_whatever_its_messages_say(
     assert fixed(settings, "", fewer=True)[0] == 0
     with pytest.raises(RalmError, match="fewer partitions than before: the topic was made anew"):
         fixed(settings.model_copy(update={"rebuild": "complete"}), "", fewer=True)
+
+
+def test_a_store_of_another_topic_is_said_before_a_rebuild_is_advised_and_is_read_once_the_name_is_set_back(
+    settings: Settings,
+) -> None:
+    state = look_into_state_dir(Path(settings.state_dir))
+    for rebuild in ("complete", "partial"):
+        positions = FirstPositions(settings.model_copy(update={"rebuild": rebuild}), state, "ralm.clicks")
+        (said,) = positions.refusals("clicks", Told(), [0], "new")
+        assert "set it back" in said
+        assert "--rebuild" not in said
+    assert fixed(settings, "old") == (15, {"never": 0, "once": 7000, "sent": 7000, "dropped": 8500})
