@@ -84,7 +84,7 @@ def test_a_topic_with_fewer_partitions_is_another_one_whatever_its_messages_say(
         fixed(settings.model_copy(update={"rebuild": "complete"}), "", fewer=True)
 
 
-def test_a_store_of_another_topic_is_said_before_a_rebuild_is_advised_and_is_read_once_the_name_is_set_back(
+def test_a_store_of_another_topic_is_said_and_read_once_the_name_is_set_back(
     settings: Settings,
 ) -> None:
     state = look_into_state_dir(Path(settings.state_dir))

@@ -1,5 +1,7 @@
 """What messages about a state directory say to do, done to the letter: nothing that was still there is lost."""
 
+import errno
+import os
 import re
 import shlex
 import shutil
@@ -214,4 +216,25 @@ def test_a_backup_goes_into_a_new_directory_beside_the_state(
     backup(state, tmp_path / "disk" / "new", N, nothing)
     with pytest.raises(RalmError, match=r"is no backup: it has no stores"):
         restore(tmp_path / "disk", tmp_path / "elsewhere", N, nothing)
+    with pytest.raises(RalmError, match="restore to another place"):
+        restore(tmp_path / "disk" / "new", tmp_path / "disk" / "new" / "within", N, nothing)
     restore(tmp_path / "disk" / "new", tmp_path / "elsewhere", N, nothing)
+
+
+def test_a_store_that_is_not_put_back_whole_is_not_there(
+    state: Path, backed_up: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = state / "seeds" / "00003"
+    path.rename(state.parent / "aside")
+
+    def full(_: object, target: Path) -> None:
+        target.mkdir()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "copytree", full)
+        done = ralm(state, f"ralm state restore {backed_up} --partition 3")
+    assert "No space left on device. Once that is mended, restore again" in str(done.exception)
+    assert [each.name for each in (state / "seeds").iterdir()] == ["00000"]
+    assert ralm(state, f"ralm state restore {backed_up} --partition 3").exit_code == 0
+    assert len(verified(state)[0]) == 2
