@@ -193,6 +193,9 @@ def _first_rows(reader: Any) -> list[list[str]]:
 
 def _refuse_values(file: str, names: Sequence[str], rows: list[list[str]]) -> None:
     """Refuse a first line of values: its row would be lost, and no column found by its name."""
+    if all(any(rank(name, role) in (1, 2) for name in names) for role in ("user_id", "item_id")):
+        return
+    rows = [row for row in rows if row != names]
     below = [[row[place] for row in rows if place < len(row)] for place in range(len(names))]
     if not any(_is_value(name, column) for name, column in zip(names, below, strict=True)):
         known = any(rank(name, role) in (1, 2) for name in names for role in ("user_id", "item_id"))
@@ -212,7 +215,7 @@ def _is_value(name: str, below: list[str]) -> bool:
     if not name or is_number(name):
         return False
     if name in below:
-        return sum(1 for cell in below if cell != name) > 0 or len(below) > 1
+        return True
     form = next((form for form in _VALUES if form.fullmatch(name)), None)
     return form is not None and any(form.fullmatch(cell) for cell in below)
 
@@ -229,7 +232,7 @@ def _without_nameless(table: Table) -> Table:
 
 
 def _is_empty(column: Any) -> bool:
-    return bool(pc.all(pc.equal(column, "")).as_py())
+    return bool(pc.all(pc.equal(column, ""), min_count=0).as_py())
 
 
 def _without_names_again(table: Table) -> Table:

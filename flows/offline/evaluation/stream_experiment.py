@@ -15,7 +15,7 @@ from flows.offline.evaluation.plan import chosen_runs, loaded
 from flows.offline.evaluation.stream_catalogue import RIVALS, StreamEntry
 from flows.offline.evaluation.stream_cells import StreamSpec, read_stream_cell, write_stream_cell
 from flows.offline.evaluation.stream_report import StreamResult, write_stream_report
-from flows.support.errors import ConfigError
+from flows.support.errors import ConfigError, RalmError
 from flows.support.progress import bars
 from ralm.features import Interactions
 from ralm.progress import Report
@@ -146,7 +146,11 @@ class _Experiment:
         return cut if part == "test" else cut_stream(cut.learned, self.share, draw)
 
     def _replayed(self, spec: StreamSpec, report: Report) -> Replayed:
-        return replay_stream(self._cut(spec.part, spec.draw), self.entries[spec.ranker].make(), spec.draw, report)
+        try:
+            return replay_stream(self._cut(spec.part, spec.draw), self.entries[spec.ranker].make(), spec.draw, report)
+        except ValueError as error:
+            msg = f"{self.dataset.name}, {spec.part} stream {spec.draw}, {spec.ranker}: {error}"
+            raise RalmError(msg) from error
 
     def _there(self, spec: StreamSpec) -> Replayed:
         found = read_stream_cell(self.work, spec)

@@ -18,7 +18,7 @@ from flows.offline.evaluation.stream_catalogue import StreamEntry
 from flows.offline.evaluation.table import write_csv
 from flows.offline.evaluation.worker import versions
 from flows.support.machine import processor
-from ralm.protocol.stream.choice import LATER
+from ralm.protocol.stream.choice import LATER, NOTHING
 from ralm.protocol.stream.outcome import Resampled, Shown, StreamRate, judged_hits, less, shown_by
 from ralm.protocol.stream.rankers import Variant
 from ralm.protocol.stream.replay import ITEM_GROUPS, Replayed
@@ -159,18 +159,29 @@ def _rows(result: StreamResult) -> Iterator[dict[str, Any]]:
             **_numbers(result.variants[row]),
             "group": group,
             "stage": stage,
-            "rate": rate.mean,
-            "low": rate.low,
-            "high": rate.high,
-            "sd": float(np.std(rate.of_draws, ddof=1)) if len(rate.of_draws) > 1 else None,
+            "rate": _there(rate.mean),
+            "low": _there(rate.low),
+            "high": _there(rate.high),
+            "sd": _spread(rate),
             "draws": len(rate.of_draws),
             "requests": rate.requests,
         }
 
 
+def _spread(rate: StreamRate) -> float | None:
+    """Over the draws that have a figure."""
+    there = [of_draw for of_draw in rate.of_draws if not np.isnan(of_draw)]
+    return float(np.std(there, ddof=1)) if len(there) > 1 else None
+
+
 def _shown_rows(result: StreamResult) -> Iterator[dict[str, Any]]:
     for row, figures in result.shown.items():
-        yield {**_numbers(result.variants[row]), **asdict(figures)}
+        yield {**_numbers(result.variants[row]), **{name: _there(x) for name, x in asdict(figures).items()}}
+
+
+def _there(figure: float) -> float | None:
+    """A figure; None, which is written as nothing, where nothing was judged."""
+    return None if np.isnan(figure) else figure
 
 
 def _short(result: StreamResult) -> Table:
@@ -223,7 +234,7 @@ def _markdown(
         yield from (f"## By position in the session: {group} items", "")
         head = ["row", *(f"before click {after + 1}" for after in ASKED_AFTER)]
         body = [
-            [row, *(f"{result.rates[row, group, str(after)].mean:.3f}" for after in ASKED_AFTER)]
+            [row, *(_shown_mean(result.rates[row, group, str(after)]) for after in ASKED_AFTER)]
             for row in result.variants
         ]
         requests = [str(result.rates[next(iter(result.variants)), group, str(after)].requests) for after in ASKED_AFTER]
@@ -250,13 +261,25 @@ def _markdown(
 
 
 def _sentences(result: StreamResult) -> Iterator[str]:
-    """What the figures say, for the chosen row."""
+    """What the figures say, for the chosen row, and where there are none."""
+    judged = {(group, stage): rate.requests for (_, group, stage), rate in result.rates.items()}  # the same of all rows
+    unjudged = [group for group in ITEM_GROUPS if not judged[group, "later"]]
+    if unjudged:
+        yield (
+            f"From the sixth click on no request is judged among: {', '.join(unjudged)}. Each lacks 20 candidates, or "
+            "a candidate that its user clicks next; more data, another --eval-stream-cut or more --eval-draws may help."
+        )
     if result.chosen is None:
         return
-    yield f"Validation prefers `{result.chosen}` with {_of(result.variants[result.chosen])}."
+    if result.values[result.chosen] == NOTHING:
+        yield f"Validation judges no request either: `{result.chosen}` is the first of its rows, and not the best."
+    else:
+        yield f"Validation prefers `{result.chosen}` with {_of(result.variants[result.chosen])}."
     for reference in REFERENCES:
         told = [
-            f"{group} {_shown_difference(rate)}" for (of, group), rate in result.differences.items() if of == reference
+            f"{group} {_shown_difference(rate)}"
+            for (of, group), rate in result.differences.items()
+            if of == reference and rate.requests
         ]
         if told:
             yield f"From the sixth click on it hits more often than {reference} by: {', '.join(told)}."
@@ -278,8 +301,12 @@ def _of(variant: Variant) -> str:
 
 
 def _shown_difference(rate: StreamRate) -> str:
-    return f"{rate.mean:+.3f} [{rate.low:+.3f}, {rate.high:+.3f}]"
+    return "-" if np.isnan(rate.mean) else f"{rate.mean:+.3f} [{rate.low:+.3f}, {rate.high:+.3f}]"
+
+
+def _shown_mean(rate: StreamRate) -> str:
+    return "-" if np.isnan(rate.mean) else f"{rate.mean:.3f}"
 
 
 def _shown_rate(rate: StreamRate) -> str:
-    return f"{rate.mean:.3f} [{rate.low:.3f}, {rate.high:.3f}]"
+    return "-" if np.isnan(rate.mean) else f"{rate.mean:.3f} [{rate.low:.3f}, {rate.high:.3f}]"

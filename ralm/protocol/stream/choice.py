@@ -10,6 +10,9 @@ from ralm.protocol.stream.replay import Replayed
 LATER = 5
 """Clicks of the user in the stream from which on a ranking is valued: *from the sixth click on*."""
 
+NOTHING = -1.0
+"""The value where no request could be judged."""
+
 
 def value(replayed: Replayed, place: int) -> float:
     """What a variant is worth: the mean over the groups of its hit rate from the sixth click on; NaN of no request."""
@@ -21,14 +24,15 @@ def value(replayed: Replayed, place: int) -> float:
 
 
 def best_variants(draws: Sequence[Replayed]) -> dict[str, tuple[Variant, float]]:
-    """Of each row the variant with the greatest mean value over the draws, and that value.
+    """Of each row the variant with the greatest mean value over the draws, and that value; `NOTHING` of no request.
 
     Args:
         draws: of one ranker, on validation streams; all have the same variants.
     """
     found: dict[str, tuple[Variant, float]] = {}
     for place, variant in enumerate(draws[0].variants):
-        mean = float(np.nan_to_num(np.nanmean([[value(draw, place)] for draw in draws]), nan=-1.0))
+        values = [worth for draw in draws if not np.isnan(worth := value(draw, place))]
+        mean = float(np.mean(values)) if values else NOTHING
         if variant.row not in found or mean > found[variant.row][1]:
             found[variant.row] = (variant, mean)
     return found

@@ -108,6 +108,9 @@ class _Tally:
     def result(self) -> Replayed:
         """Everything as arrays."""
         rows = list(self._of.values())
+        if not rows:
+            msg = "no request of the stream can be answered: when they come, no item is a candidate yet"
+            raise ValueError(msg)
         first = [self._clicks_before(row) for row in rows]
         return Replayed(
             self._requests,
