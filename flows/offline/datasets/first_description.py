@@ -18,7 +18,7 @@ from flows.offline.datasets.own_files import TABLE_SUFFIXES, usual_names
 from flows.offline.datasets.reading import MISSING
 from flows.offline.datasets.roles import rank
 from flows.offline.datasets.survey import ColumnFacts, Look, look_at
-from flows.offline.datasets.time_guess import is_finer, looks_like_time, time_forms
+from flows.offline.datasets.time_guess import is_clock, is_finer, looks_like_time, time_forms
 from flows.offline.datasets.words import Text, among, as_words
 from flows.support.errors import ConfigError, RalmError
 
@@ -315,6 +315,10 @@ class _Guess:
         if finer := next((name for name in found if is_finer(events, found, name, column)), None):
             self._found.notes.append(f"{column} has whole days: {finer} is taken for the times")
             column = finer
+        elif clock := next((name for name in free if is_clock(events, name)), None):
+            self._found.notes.append(
+                f"{clock} has times of day, and is not used: put day and time into one column, such as 2024-11-24 08:00"
+            )
         self._name(events, "timestamp", column)
         fits = found.get(column) or list(time_forms(events, column))
         self._top |= fits[0] if fits else {}
@@ -416,11 +420,14 @@ class _Guess:
         yield "# Guessed from the headers and values of the tables: see docs/data.md, and change what is not so.\n"
         for key, value in self._top.items():
             yield f"{key} = {_toml(value)}\n"
-        files = {
+        files: dict[str, str | list[str]] = {
             kind: look.said
             for kind, look in tables.items()
             if next((name for name in usual_names(kind) if (self._folder / name).exists()), None) != look.said
         }
+        for kind in _KEYS:  # a file that is called so would be taken even so
+            if kind not in tables and any((self._folder / name).exists() for name in usual_names(kind)):
+                files[kind] = []
         names: dict[str, Any] = {
             role: columns[0] if len(columns) == 1 else columns
             for role, columns in self._names.items()

@@ -11,6 +11,8 @@ from flows.offline.datasets.tables import Table, decoded, refuse_empty
 from flows.support.errors import RalmError
 
 Value = str | list[str]
+_MOST_AROUND = 5
+"""So much stands in an answer beside its rows; an object of more is a row itself."""
 _EXACT = 2**53
 """Up to here a float has each whole number."""
 
@@ -31,20 +33,7 @@ def parse_json(file: str, content: bytes, encoding: str = "utf-8") -> Table:
     Raises:
         RalmError: naming the file, the line and what is wrong with it.
     """
-    text = decoded(file, content, encoding)
-    rows: list[int] = []
-    objects: list[Any] = []
-    whole = text.lstrip().startswith("[")
-    for number, line in enumerate([text] if whole else text.splitlines()):
-        if not line.strip():
-            continue
-        try:
-            found = json.loads(line, parse_float=_number, parse_constant=lambda _: None)
-        except (ValueError, RecursionError) as error:
-            msg = f"{file}, line {number + 1}: this is no JSON: {error}"
-            raise RalmError(msg) from None
-        rows += [number] * (len(found) if whole else 1)
-        objects += found if whole else [found]
+    objects, rows, whole = _objects(file, decoded(file, content, encoding))
     refuse_empty(file, len(objects))
     columns: dict[str, list[Value]] = {}
     for place, found in enumerate(objects):
@@ -60,6 +49,40 @@ def parse_json(file: str, content: bytes, encoding: str = "utf-8") -> Table:
     kept = None if whole or rows == list(range(len(rows))) else np.array(rows)
     arrays = {name: _array(column) for name, column in columns.items()}
     return Table(file, arrays, 1, "row" if whole else "line", kept=kept)
+
+
+def _objects(file: str, text: str) -> tuple[list[Any], list[int], bool]:
+    """The values of a text, the line of each from 0, and whether they are one array."""
+    wrapped = _rows_within(text)
+    if wrapped is not None:
+        return wrapped, [0] * len(wrapped), True
+    rows: list[int] = []
+    objects: list[Any] = []
+    whole = text.lstrip().startswith("[")
+    for number, line in enumerate([text] if whole else text.splitlines()):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line, parse_float=_number, parse_constant=lambda _: None)
+        except (ValueError, RecursionError) as error:
+            msg = f"{file}, line {number + 1}: this is no JSON: {error}"
+            raise RalmError(msg) from None
+        rows += [number] * (len(found) if whole else 1)
+        objects += found if whole else [found]
+    return objects, rows, whole
+
+
+def _rows_within(text: str) -> list[Any] | None:
+    """The one list of objects in an object that spans lines, as programs answer; None if the text is not that."""
+    first, _, rest = text.strip().partition("\n")
+    if not first.startswith("{") or (rest and first.endswith("}")):
+        return None
+    try:
+        found = json.loads(text, parse_float=_number, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        return None
+    lists = [value for value in found.values() if isinstance(value, list) and value and isinstance(value[0], dict)]
+    return lists[0] if len(lists) == 1 and len(found) <= _MOST_AROUND and len(lists[0]) > 1 else None
 
 
 def _array(column: list[Value]) -> Any:

@@ -1,5 +1,6 @@
 """Guesses how the times of a table are written."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,8 +24,16 @@ _FORMS = [
         *("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S"),
         *(", %I:%M %p", ", %I:%M:%S %p", " %H:%M:%S %z"),
     )
-] + ["%a %b %d %H:%M:%S %z %Y", "%a, %d %b %Y %H:%M:%S %z", "%d/%b/%Y:%H:%M:%S %z", "%Y-%m-%d-%H-%M-%S"]
+] + [
+    "%a %b %d %H:%M:%S %z %Y",
+    "%a, %d %b %Y %H:%M:%S %z",
+    "%d/%b/%Y:%H:%M:%S %z",
+    "%Y-%m-%d-%H-%M-%S",
+    "%d-%b-%y %I.%M.%S.%f %p",
+]
 _DAY = 86_400_000
+_SAMPLE = 100
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?[AaPp][Mm])?")
 
 
 def time_forms(look: Look, column: str) -> Iterator[dict[str, Any]]:
@@ -32,7 +41,7 @@ def time_forms(look: Look, column: str) -> Iterator[dict[str, Any]]:
     try:
         times_ms(look.table, column)
     except RalmError as error:
-        unit = next((each for each in ("us", "ns") if f'time_unit = "{each}"' in str(error)), None)
+        unit = next((each for each in ("us", "ns", "excel") if f'time_unit = "{each}"' in str(error)), None)
         if unit:
             yield {"time_unit": unit}
             return
@@ -77,3 +86,9 @@ def is_finer(events: Look, found: dict[str, list[dict[str, Any]]], name: str, co
     )
     same = np.abs(moments // _DAY * _DAY - days) <= _DAY  # wherever a day begins
     return bool((days % _DAY == 0).all() and (moments % _DAY != 0).any() and same.all())
+
+
+def is_clock(look: Look, column: str) -> bool:
+    """Whether a column has times of day."""
+    texts = look.table.strings(column)[:_SAMPLE].to_pylist() if look.columns[column].distinct else []
+    return bool(texts) and all(_CLOCK.fullmatch(text.strip()) for text in texts if text)

@@ -364,3 +364,76 @@ def test_the_command_prints_what_a_person_should_know(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["data", "shop", "--from", str(tmp_path), "--data-dir", str(tmp_path / "out")])
     assert "events.csv, line 122: the names of the columns come again: left out" in done.output
     assert "f19 (categorical), 5 more" in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ("sep=;\r\n" + "\n".join([HEAD, *ROWS]).replace(",", ";")).encode(),
+        ("# ------\n# Report, all of it\n#\n\n" + "\n".join([HEAD, *ROWS])).encode(),
+        "\n".join([HEAD, *ROWS]).encode("utf-16-le"),
+        "\n".join([HEAD, *ROWS]).encode("utf-16-be"),
+        gzip.compress("\n".join([HEAD, *ROWS]).encode()),
+        "\n".join([HEAD, *ROWS]).replace(",", ", ").encode(),
+    ],
+)
+def test_what_stands_around_a_table_is_no_part_of_it(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "events.csv").write_bytes(content)
+    assert pairs(prepare_custom("made", tmp_path)) == EXPECTED
+
+
+def test_lines_below_a_preamble_have_their_own_numbers(tmp_path: Path) -> None:
+    put(tmp_path, "events.csv", "# one", "", HEAD, *ROWS[:3], "u1,i1,soon")
+    with pytest.raises(RalmError, match="line 7: timestamp is 'soon'"):
+        prepare_custom("made", tmp_path)
+
+
+def test_rows_within_an_answer_are_rows(tmp_path: Path) -> None:
+    rows = [{"user_id": u, "item_id": i, "timestamp": t} for u, i, t in CLICKS]
+    (tmp_path / "events.json").write_text(json.dumps({"meta": {"count": 2}, "data": rows}, indent=1))
+    assert pairs(prepare_custom("made", tmp_path)) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("text", "said_so"),
+    [
+        ("45717,5", 'time_unit = "excel"'),
+        ("45717.5", 'time_unit = "excel"'),
+        ("01-MAR-25 12.00.00.000000000 PM", 'time_format = "%d-%b-%y %I.%M.%S.%f %p"'),
+    ],
+)
+def test_times_as_office_programs_and_databases_write_them(tmp_path: Path, text: str, said_so: str) -> None:
+    put(tmp_path, "events.csv", HEAD.replace(",", ";"), *(f"u{n};i{n % 2};{text}" for n in range(30)))
+    found, data = guessed(tmp_path)
+    assert said_so in found.text
+    assert data.event_times[0] == datetime(2025, 3, 1, 12, tzinfo=UTC).timestamp() * 1000
+
+
+def test_days_of_excel_are_not_taken_for_seconds(tmp_path: Path) -> None:
+    put(tmp_path, "events.csv", HEAD, *(f"u{n},i{n % 2},{45_000 + n}" for n in range(30)))
+    with pytest.raises(RalmError, match=r"say time_unit = .excel. in data\.toml, or .s."):
+        prepare_custom("made", tmp_path)
+    assert said(tmp_path, 'time_unit = "s"\n').event_times[0] == 45_000_000
+
+
+def test_times_of_day_beside_days_are_pointed_out(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        "till.csv",
+        "customer,date,time,product",
+        *(f"u{n % 9},2025-03-{1 + n % 9:02},08:0{n % 10},i{n % 7}" for n in range(90)),
+    )
+    assert any(note.startswith("time has times of day, and is not used") for note in describe_first(tmp_path).notes)
+
+
+def test_a_file_of_a_usual_name_that_is_no_table_is_said_to_be_none(tmp_path: Path) -> None:
+    put(tmp_path, "events.csv", HEAD, *ROWS)
+    put(tmp_path, "users.csv", "user_id,plan", *(f"u{n % 40},{n % 3}" for n in range(120)))
+    found, data = guessed(tmp_path)
+    assert "users = []" in found.text
+    assert pairs(data) == EXPECTED
+
+
+def test_small_numbers_of_columns_without_names_may_be_ratings(tmp_path: Path) -> None:
+    put(tmp_path, "ratings.dat", *(f"{900 + n % 40}::{700 + n % 30}::{1 + n % 5}::{10**9 + n}" for n in range(300)))
+    assert any('say rating = "column_3"' in note for note in guessed(tmp_path)[0].notes)
