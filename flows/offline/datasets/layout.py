@@ -280,7 +280,7 @@ def load(folder: Path) -> Dataset:
         )
     except _UNREADABLE as error:
         why = f"{type(error).__name__}: {str(error)[:_SHOWN]}"
-        msg = f"{folder} holds no data set in the common layout ({why}); run `ralm data`"
+        msg = f"{folder} holds no data set in the common layout ({why}): bring one with `ralm data NAME`"
         raise RalmError(msg) from error
     return check(dataset)
 

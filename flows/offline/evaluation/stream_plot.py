@@ -21,9 +21,7 @@ def draw_stream(result: StreamResult, name: str, folder: Path) -> Path:
             style = {"color": f"C{place % 10}", "linestyle": ("-", "--")[place // 10 % 2]}
             axes.plot(range(len(rates)), means, marker="o", ms=3, label=row, linewidth=width, **style)
         axes.set_xticks(range(len(ASKED_AFTER)), [str(after + 1) for after in ASKED_AFTER])
-        judged = any(rate.requests for (_, of, _), rate in result.rates.items() if of == group)
-        title = f"{group} items" if judged else f"{group} items: none could be judged"
-        axes.set(xlabel="before the user's click number", ylabel="hit rate at 10", title=title)
+        axes.set(xlabel="before the user's click number", ylabel="hit rate at 10", title=f"{group} items")
         axes.grid(alpha=0.3)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=9)
     figure.suptitle(name)

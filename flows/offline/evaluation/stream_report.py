@@ -13,16 +13,17 @@ from rich.table import Column, Table
 
 from flows.config.settings import Settings
 from flows.offline.datasets.layout import Dataset
-from flows.offline.evaluation.report import command_of, markdown_table
+from flows.offline.evaluation.report import LEAST_USERS, command_of, markdown_table
 from flows.offline.evaluation.stream_catalogue import StreamEntry
 from flows.offline.evaluation.table import write_csv
 from flows.offline.evaluation.worker import versions
 from flows.support.machine import processor
-from ralm.protocol.stream.choice import LATER, NOTHING
+from ralm.protocol.stream.choice import LATER
 from ralm.protocol.stream.outcome import Resampled, Shown, StreamRate, judged_hits, less, shown_by
 from ralm.protocol.stream.rankers import Variant
-from ralm.protocol.stream.replay import ITEM_GROUPS, Replayed
+from ralm.protocol.stream.replay import ITEM_GROUPS, LEAST_CANDIDATES, Replayed
 from ralm.protocol.stream.requests import ASKED_AFTER
+from ralm.protocol.stream.window import MIN_SEEDS
 
 REFERENCES = ("popularity", "item-knn")
 """What the chosen row is compared with."""
@@ -109,6 +110,15 @@ class StreamResult:
         }
 
     @cached_property
+    def later_users(self) -> set[int]:
+        """Who is asked for in a judged request from the sixth click on, in any draw."""
+        return {
+            user
+            for draw in next(iter(self.draws.values()))
+            for user in draw.requests.users[draw.judged.any(axis=0) & (draw.requests.asked_after >= LATER)].tolist()
+        }
+
+    @cached_property
     def shown(self) -> dict[str, Shown]:
         """What each row showed."""
         return {row: shown_by(self.draws[row], variant) for row, variant in self.variants.items()}
@@ -159,29 +169,18 @@ def _rows(result: StreamResult) -> Iterator[dict[str, Any]]:
             **_numbers(result.variants[row]),
             "group": group,
             "stage": stage,
-            "rate": _there(rate.mean),
-            "low": _there(rate.low),
-            "high": _there(rate.high),
-            "sd": _spread(rate),
+            "rate": rate.mean,
+            "low": rate.low,
+            "high": rate.high,
+            "sd": float(np.std(rate.of_draws, ddof=1)) if len(rate.of_draws) > 1 else None,
             "draws": len(rate.of_draws),
             "requests": rate.requests,
         }
 
 
-def _spread(rate: StreamRate) -> float | None:
-    """Over the draws that have a figure."""
-    there = [of_draw for of_draw in rate.of_draws if not np.isnan(of_draw)]
-    return float(np.std(there, ddof=1)) if len(there) > 1 else None
-
-
 def _shown_rows(result: StreamResult) -> Iterator[dict[str, Any]]:
     for row, figures in result.shown.items():
-        yield {**_numbers(result.variants[row]), **{name: _there(x) for name, x in asdict(figures).items()}}
-
-
-def _there(figure: float) -> float | None:
-    """A figure; None, which is written as nothing, where nothing was judged."""
-    return None if np.isnan(figure) else figure
+        yield {**_numbers(result.variants[row]), **asdict(figures)}
 
 
 def _short(result: StreamResult) -> Table:
@@ -261,20 +260,23 @@ def _markdown(
 
 
 def _sentences(result: StreamResult) -> Iterator[str]:
-    """What the figures say, for the chosen row, and where there are none."""
-    judged = {(group, stage): rate.requests for (_, group, stage), rate in result.rates.items()}  # the same of all rows
-    unjudged = [group for group in ITEM_GROUPS if not judged[group, "later"]]
-    if unjudged:
+    """Who was judged, and what the figures say, for the chosen row."""
+    users = len(result.later_users)
+    if users < LEAST_USERS:
         yield (
-            f"From the sixth click on no request is judged among: {', '.join(unjudged)}. Each lacks 20 candidates, or "
-            "a candidate that its user clicks next; more data, another --eval-stream-cut or more --eval-draws may help."
+            f"Only {users} users are judged from the sixth click on: too few to tell rankers apart. Look at the "
+            "intervals, not at the order."
+        )
+    first = next(iter(result.variants))
+    silent = [group for group in ITEM_GROUPS if not result.rates[first, group, "later"].requests]
+    if silent:
+        yield (
+            f"Nothing is judged from the sixth click on of: {', '.join(silent)}. It takes {LEAST_CANDIDATES} such "
+            f"items with {MIN_SEEDS} seeds, of which the user clicks one next."
         )
     if result.chosen is None:
         return
-    if result.values[result.chosen] == NOTHING:
-        yield f"Validation judges no request either: `{result.chosen}` is the first of its rows, and not the best."
-    else:
-        yield f"Validation prefers `{result.chosen}` with {_of(result.variants[result.chosen])}."
+    yield f"Validation prefers `{result.chosen}` with {_of(result.variants[result.chosen])}."
     for reference in REFERENCES:
         told = [
             f"{group} {_shown_difference(rate)}"
@@ -301,12 +303,12 @@ def _of(variant: Variant) -> str:
 
 
 def _shown_difference(rate: StreamRate) -> str:
-    return "-" if np.isnan(rate.mean) else f"{rate.mean:+.3f} [{rate.low:+.3f}, {rate.high:+.3f}]"
+    return f"{rate.mean:+.3f} [{rate.low:+.3f}, {rate.high:+.3f}]" if rate.requests else "-"
 
 
 def _shown_mean(rate: StreamRate) -> str:
-    return "-" if np.isnan(rate.mean) else f"{rate.mean:.3f}"
+    return f"{rate.mean:.3f}" if rate.requests else "-"
 
 
 def _shown_rate(rate: StreamRate) -> str:
-    return "-" if np.isnan(rate.mean) else f"{rate.mean:.3f} [{rate.low:.3f}, {rate.high:.3f}]"
+    return f"{rate.mean:.3f} [{rate.low:.3f}, {rate.high:.3f}]" if rate.requests else "-"
