@@ -27,7 +27,7 @@ def foreign_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_flow_that_a_command_starts_runs_no_code_of_the_working_folder(foreign_folder: Path) -> None:
     settings = Settings(bundle="none", bootstrap_servers="127.0.0.1:1", metrics_port=0)
     log = foreign_folder / "flow.log"
-    with FlowProcess("look-alike", settings, config=foreign_folder / "flow.toml", log=log) as flow:
+    with FlowProcess("look-alike", settings, config=foreign_folder / "flow.toml", log=log):
         wait_until(lambda: log.read_text() != "")
     assert "working folder ran" not in log.read_text()
 
