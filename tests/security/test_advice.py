@@ -108,9 +108,9 @@ FOLLOWED: dict[str, tuple[str, ...]] = {
     "cannot be written: {}. Once that is mended": (_ROOM,),
     "Look for a full or failing disk": (_ROOM, f"{_GROWN}::test_a_move_that_was_cut_off_goes_on"),
     # where topics begin
-    "put the partition's store back": (_ELSEWHERE, _FIRST_FORMAT),
+    "put the partition's store back": (_ELSEWHERE,),
     "put a newer store of the partition in its place": (_EXPIRED,),
-    "there is one; else start once with --rebuild partial": (_EXPIRED, _FIRST_FORMAT),
+    "there is one; else start once with --rebuild partial": (_EXPIRED,),
     "name the wrong cluster, mend that": (
         _ANEW,
         f"{_TOPICS}::test_clicks_with_fewer_partitions_are_refused_and_then_read_with_all_items_brought_home",

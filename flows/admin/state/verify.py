@@ -51,7 +51,7 @@ class PartitionReport:
         meta, store = self.store.meta, self.store
         parts = [f"partition {self.partition}: {'whole' if self.whole else 'DAMAGED'}"]
         if meta is not None:
-            seeds = f"{store.seeds:,} seeds and {store.delta_seeds:,} not yet merged"
+            seeds = f"{store.seeds:,} seeds in base sets and {store.delta_seeds:,} beside them"
             parts.append(f"{store.items:,} items, {seeds}, position {meta.position}")
         return "; ".join([*parts, *store.notes])
 
