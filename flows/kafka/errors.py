@@ -21,6 +21,10 @@ _BY_CODE = {
     ),
     KafkaError.UNKNOWN_TOPIC_OR_PART: "If somebody deleted {topic}, `ralm topics` makes it again.",
     KafkaError._UNKNOWN_TOPIC: "If somebody deleted {topic}, `ralm topics` makes it again.",  # noqa: SLF001 (public)
+    KafkaError._UNKNOWN_PARTITION: (  # noqa: SLF001 (public)
+        "If somebody made {topic} anew with fewer partitions, start again. If somebody deleted it, `ralm topics` makes "
+        "it again."
+    ),
 }
 _TOO_LONG = (
     "How long a message may be there is the setting max.message.bytes of the topic {topic}, or where it has none the "
@@ -36,6 +40,9 @@ _KAFKA_DEFAULT = 1_048_588
 _GONE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)  # noqa: SLF001
 _UNREADABLE = (KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION, KafkaError._NOT_IMPLEMENTED)  # noqa: SLF001
 _OVERSIZED = (KafkaError._BAD_COMPRESSION, KafkaError._NOT_IMPLEMENTED)  # noqa: SLF001
+_UNFOLDING = "Decompression "
+"""How the client begins what it says of a batch that it cannot unfold, whatever code that has: something behind the
+end of an LZ4 frame has the code of a damaged message."""
 RETRIABLE: Final = frozenset(
     {2, 3, 5, 6, 7, 8, 9, 13, 14, 15, 16, 19, 20, 41, 51, 56, 70, 71, 72, 74, 75, 78, 80, 83, 88, 89, 100, 103, 106}
 )
@@ -47,6 +54,8 @@ PRODUCER_STATE: Final = frozenset({31, 45, 47, 48, 49, 59, 66, 67, 68, 90})
 """Codes that the client calls fatal for an idempotent producer: what it numbers and what the broker remembers of it do
 not fit any more (a broker that has lost data, another producer with its number), or it may not have a number now. A
 new client begins with a new number."""
+_TOPIC_CHANGED = frozenset({KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})  # noqa: SLF001 (public)
+"""Of a topic that was deleted, or made anew with fewer partitions, while a message was on its way to it."""
 _NEVER = frozenset({17, 33, 34, 35, 42, 43, 76})
 """Codes of what a broker will not do whoever asks and whenever: other versions, other forms."""
 _UNREACHABLE = (
@@ -76,7 +85,7 @@ def is_unreadable(error: KafkaError) -> bool:
 
 def is_oversized(error: KafkaError) -> bool:
     """Whether a batch, whose checksum is right, cannot be unfolded: it is too large, or not compressed as it says."""
-    return error.code() in _OVERSIZED
+    return error.code() in _OVERSIZED or (is_unreadable(error) and error.str().startswith(_UNFOLDING))
 
 
 def is_lasting(error: KafkaError) -> bool:
@@ -91,7 +100,8 @@ def ends_a_flow(error: KafkaError) -> bool:
 
 def may_be_taken_later(error: KafkaError) -> bool:
     """Whether a message that was not taken may be taken when it is sent again: nothing is wrong with itself."""
-    return error.code() in RETRIABLE | RIGHTS | PRODUCER_STATE | {KafkaError.UNKNOWN} and not error.fatal()
+    passing = RETRIABLE | RIGHTS | PRODUCER_STATE | _TOPIC_CHANGED | {KafkaError.UNKNOWN}
+    return error.code() in passing and not error.fatal()
 
 
 def heals_anew(error: KafkaError) -> bool:

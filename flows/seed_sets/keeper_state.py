@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from ralm.features import Ints
-from state.store.layout import DamagedValueError, ItemRecord, of_store
+from state.store.layout import CandidateEntry, DamagedValueError, ItemRecord, of_store
 from state.store.seed_store import SeedStore
 
 _Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -136,6 +136,16 @@ class ForNewOffsets(NamedTuple):
             for item, record in store.items()
         }
         return cls(records, work and replace(work, dropped_until=_later(work.dropped_until)))
+
+
+def said_before(store: SeedStore) -> dict[str, CandidateEntry]:
+    """What the candidates topic said of items, where its offsets begin anew: older than all that it will say.
+
+    Raises:
+        StoreError: when an entry is damaged.
+    """
+    end = store.meta.candidates
+    return {item: entry._replace(offset=entry.offset - end) for item, entry in store.candidates()}
 
 
 def _later(window_end: int) -> int:

@@ -21,6 +21,7 @@ from state.store.layout import (
     decode_head,
     decode_record,
     decode_seeds,
+    decode_since,
     decode_window,
     of_store,
     split_key,
@@ -45,7 +46,7 @@ class StoreReport:
         items: how many items have a record.
         seeds: seeds in the base sets.
         delta_seeds: seeds in the deltas and in open windows, some of which are in the base sets too.
-        damages: a message for each damage.
+        damages: a message for each damage, and for what could not be read.
         notes: messages about what is unusual but not damaged.
     """
 
@@ -56,6 +57,11 @@ class StoreReport:
     delta_seeds: int = 0
     damages: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def unread(self) -> bool:
+        """Whether nothing is damaged as far as could be looked: the system refused to read the rest."""
+        return bool(self.damages) and all(map(rocks.refused_by_system, self.damages))
 
 
 def check_store(
@@ -120,6 +126,7 @@ class _Check:
             b"H": self._head_of_pieces,
             b"D": self._delta,
             b"O": self._window,
+            b"G": self._since,
             b"C": self._centroids,
             b"L": self._candidate,
         }
@@ -211,6 +218,11 @@ class _Check:
     def _window(self, key: StoreKey, value: bytes) -> None:
         self._met(key.item, "open window")
         self._report.delta_seeds += len(decode_window(key, value).seeds)
+
+    def _since(self, key: StoreKey, value: bytes) -> None:
+        if key.item not in self._records:
+            self._orphans["beginning of a set"] = self._orphans.get("beginning of a set", 0) + 1
+        decode_since(value, key.item)
 
     def _centroids(self, key: StoreKey, value: bytes) -> None:
         item = key.item

@@ -12,6 +12,7 @@ All keys are in one column family, ``ITEM`` being a 2-byte length and the item's
 ``D ITEM epoch``        a delta seed set (same form): clicks of closed windows that are not in the base yet
 ``O ITEM c w epoch``    clicks of an open window: the earliest (int64, ms), then a seed set (same form); ``w`` is the
                         window's end, ``c`` that of the window with whose close they are folded in (ms)
+``G ITEM``              before when clicks are of a set that a gap has ended (int64, ms); where none has, there is none
 ``C ITEM``              the item's last centroids as they were emitted
 ``L ITEM``              what the candidates topic says of the item: two int64, see ``CandidateEntry``; three in format 2
 ``T ITEM``              the item is served no more; its tombstone may not have been delivered yet
@@ -53,7 +54,7 @@ _CANDIDATE_2 = struct.Struct("<qqq")
 _HEAD = struct.Struct("<qqq")
 _WINDOW_KEY = struct.Struct(">QQQ")
 _FIRST = struct.Struct("<q")
-_TAILS = {b"I": 0, b"B": 0, b"H": 0, b"P": 8, b"D": 8, b"O": 24, b"C": 0, b"L": 0, b"T": 0}
+_TAILS = {b"I": 0, b"B": 0, b"H": 0, b"P": 8, b"D": 8, b"O": 24, b"G": 0, b"C": 0, b"L": 0, b"T": 0}
 """Bytes of a key after the item."""
 
 WAY_OUT = (
@@ -155,6 +156,7 @@ class StoreMeta:
         candidates_mark: the same of the candidates topic.
         centroids_id: id of the topic to which the centroids went; empty where the broker gives none.
         centroids_sent: one of its messages, where the broker gives no id.
+        centroids_deleted: how many offsets it had lost at its beginning when all that was lost was last due again.
     """
 
     topic: str
@@ -173,6 +175,7 @@ class StoreMeta:
     candidates_mark: TopicMark = NO_MARK
     centroids_id: str = ""
     centroids_sent: SentMessage = NOTHING_SENT
+    centroids_deleted: int = 0
 
 
 @dataclass(frozen=True)
@@ -200,7 +203,8 @@ class CandidateEntry(NamedTuple):
 
     Attributes:
         expires_at: event time until which it is a candidate, ms; ``RETIRED``, or ``FOR_EVER``.
-        offset: that message's offset.
+        offset: that message's offset; below 0 where it lay in another partition, or a topic that was there before:
+            of those too the greatest is the newest, and all are older than what lies in the partition.
     """
 
     expires_at: int
@@ -312,7 +316,8 @@ def decode_meta(path: Path, value: bytes) -> StoreMeta:
 def _is_sound(meta: StoreMeta) -> bool:
     """Whether everything in it is of its type and within its bounds."""
     marks, sent = (meta.clicks_mark, meta.candidates_mark), meta.centroids_sent
-    numbers = (meta.partition, meta.position, meta.candidates, meta.epoch, *meta.manifest, sent.partition)
+    counts = (meta.epoch, meta.centroids_deleted)
+    numbers = (meta.partition, meta.position, meta.candidates, *counts, *meta.manifest, sent.partition)
     lower = (meta.resume, meta.resume_candidates, sent.offset, *(mark.offset for mark in marks))
     texts = (meta.topic, meta.model_version, *meta.older_versions, meta.centroids_id, *(m.topic_id for m in marks))
     if any(type(n) is not int for n in (*numbers, *lower, sent.time, *(mark.time for mark in marks))):
@@ -383,6 +388,23 @@ def decode_record(value: bytes, item: str) -> ItemRecord:
     raise DamagedValueError(msg)
 
 
+def encode_since(time: int) -> bytes:
+    """The value of ``G``."""
+    return _FIRST.pack(time)
+
+
+def decode_since(value: bytes, item: str) -> int:
+    """Decode and check the value of ``G``.
+
+    Raises:
+        StoreError: when it is damaged.
+    """
+    if len(value) == _FIRST.size and 0 < (time := _FIRST.unpack(value)[0]) < MAX_STORED_TIME:
+        return int(time)
+    msg = f"when the seed set of item {item!r} began is damaged: {value[:32].hex()} is no time. {WAY_OUT}"
+    raise StoreError(msg)
+
+
 def encode_candidate_entry(entry: CandidateEntry) -> bytes:
     """The value of ``L``."""
     return _CANDIDATE.pack(*entry)
@@ -400,7 +422,7 @@ def decode_candidate_entry(value: bytes, item: str) -> CandidateEntry:
             return CandidateEntry(RETIRED if retired_at else max(1, expires_at))
     if len(value) == _CANDIDATE.size:
         entry = CandidateEntry(*_CANDIDATE.unpack(value))
-        if min(entry) >= 0:
+        if entry.expires_at >= 0:
             return entry
     msg = f"the candidate entry of item {item!r} is damaged: {value[:32].hex()} is no time and offset"
     raise DamagedValueError(msg)

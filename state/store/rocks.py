@@ -261,6 +261,15 @@ def way_out(words: str) -> str:
     return next((advice for sign, advice in _OF_SYSTEM.items() if sign in words), otherwise)
 
 
+def refused_by_system(words: str) -> bool:
+    """Whether an error says that the system refuses, which says nothing of the store.
+
+    >>> refused_by_system("the store cannot be read: [Errno 13] Permission denied"), refused_by_system("Corruption")
+    (True, False)
+    """
+    return any(sign in words for sign in _OF_SYSTEM)
+
+
 def in_words(path: Path, error: BaseException) -> str:
     """What RocksDB says in one line, with the files' true names where it was shown links."""
     return _FILE.sub(lambda match: f"{path}/{match[1]}", " ".join(str(error).split())).rstrip(".")

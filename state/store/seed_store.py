@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self
 
 from rocksdict import Rdict, WriteBatch, WriteOptions
 
-from ralm.seed_set import SeedSet, WindowClicks, fold, merge_all
+from ralm.seed_set import FoldedSet, SeedSet, WindowClicks, fold, merge_all
 from state.store import rocks
 from state.store.base_sets import BaseSets
 from state.store.changes import Changes
@@ -30,12 +30,14 @@ from state.store.layout import (
     decode_candidate_entry,
     decode_record,
     decode_seeds,
+    decode_since,
     decode_window,
     delta_key,
     encode_candidate_entry,
     encode_meta,
     encode_record,
     encode_seeds,
+    encode_since,
     encode_window,
     item_key,
     of_another,
@@ -250,8 +252,12 @@ class SeedStore:
         Raises:
             StoreError: when it is damaged.
         """
+        return self.folded(item, until).seeds
+
+    def folded(self, item: str, until: int = EVER) -> FoldedSet:
+        """The seed set of an item, and since when its clicks count; arguments and errors as of ``seeds``."""
         windows, deltas, base = self._windows(item, until), self._deltas(item), self._bases.read(item).seeds
-        return fold([base, *deltas.values()], windows.values(), self._capacity, self._max_gap)[0]
+        return self._fold([base, *deltas.values()], windows, self._since(item))
 
     def open_windows(self, item: str) -> list[WindowClicks]:
         """The item's clicks that are kept apart by window, each window once.
@@ -285,10 +291,11 @@ class SeedStore:
         """
         closing, evicted = self._windows(item, closed), 0
         deltas, old = self._deltas(item), self._bases.read(item)
-        base = old.seeds
-        seeds, ended = fold([base, *deltas.values()], closing.values(), self._capacity, self._max_gap)
+        base, before = old.seeds, self._since(item)
+        seeds, ended, since = self._fold([base, *deltas.values()], closing, before)
         if closing or deltas:
-            new = merge_all([*deltas.values(), *(clicks.seeds for clicks in closing.values())], self._capacity)
+            came = [clicks.seeds.since(since) for clicks in closing.values()]
+            new = merge_all([*deltas.values(), *came], self._capacity)
             settle = ended or len(new) * _FOLD_SHARE >= len(base)
             if settle and (ended or len(base) + len(new) > self._capacity):
                 # Counted once, where it goes.
@@ -297,6 +304,8 @@ class SeedStore:
                 batch = WriteBatch(raw_mode=True)
                 for key in (*deltas, *closing):
                     batch.delete(key)
+                if since != before:
+                    batch.put(item_key(b"G", item), encode_since(since))
                 if settle:
                     self._bases.write(item, seeds, old, batch)
                 else:
@@ -304,8 +313,8 @@ class SeedStore:
                     batch.put(last, encode_seeds(new))
                 self._store.write(batch)
         if until > closed:
-            opened = [clicks for clicks in self._windows(item, until).values() if clicks.closes > closed]
-            seeds, _ = fold([seeds], opened, self._capacity, self._max_gap)
+            opened = {key: clicks for key, clicks in self._windows(item, until).items() if clicks.closes > closed}
+            seeds = self._fold([seeds], opened, since).seeds
         return MergedSeeds(seeds, evicted)
 
     def centroids(self, item: str) -> bytes | None:
@@ -356,7 +365,16 @@ class SeedStore:
             for key, _ in self._store.scan(item_key(kind, item)):
                 batch.delete(key)
         self._bases.delete(item, batch)
-        batch.delete(item_key(b"I", item))
+        for kind in (b"G", b"I"):
+            batch.delete(item_key(kind, item))
+
+    def _fold(self, sets: list[SeedSet], windows: dict[bytes, WindowClicks], since: int) -> FoldedSet:
+        return fold(sets, windows.values(), self._capacity, self._max_gap, since)
+
+    def _since(self, item: str) -> int:
+        """Since when an item's clicks count; read after them, so that a merge between the reads brings none back."""
+        value = self._store.get(item_key(b"G", item))
+        return 0 if value is None else decode_since(value, item)
 
     def _deltas(self, item: str) -> dict[bytes, SeedSet]:
         """The deltas by key; read before the base, so that a merge between the two reads loses nothing."""
@@ -377,10 +395,7 @@ class SeedStore:
 
 def _put(batch: WriteBatch, changes: Changes, epoch: int) -> None:
     """What comes, or takes the place of what was there."""
-    for item, seeds in changes.seeds:
-        batch.put(delta_key(item, epoch), encode_seeds(seeds))
-    for item, clicks in changes.windows:
-        batch.put(window_key(item, clicks.closes, clicks.window, epoch), encode_window(clicks))
+    _put_seeds(batch, changes, epoch)
     for item, record in changes.items.items():
         batch.put(item_key(b"I", item), encode_record(record))
     for item, centroids in changes.centroids.items():
@@ -388,6 +403,16 @@ def _put(batch: WriteBatch, changes: Changes, epoch: int) -> None:
     for item, entry in changes.candidates.items():
         if entry is not None:
             batch.put(item_key(b"L", item), encode_candidate_entry(entry))
+
+
+def _put_seeds(batch: WriteBatch, changes: Changes, epoch: int) -> None:
+    for item, seeds in changes.seeds:
+        batch.put(delta_key(item, epoch), encode_seeds(seeds))
+    for item, clicks in changes.windows:
+        batch.put(window_key(item, clicks.closes, clicks.window, epoch), encode_window(clicks))
+    for item, time in changes.since.items():
+        if time:
+            batch.put(item_key(b"G", item), encode_since(time))
 
 
 def _read_records(store: SeedStore) -> None:
