@@ -13,6 +13,8 @@ from flows.support.errors import RalmError
 
 Value = str | list[str]
 _LINE_END = re.compile(r"\r\n|\n|\r")
+_MOST_AROUND = 5
+"""So much stands in an answer beside its rows; an object of more is a row itself."""
 _EXACT = 2**53
 """Up to here a float has each whole number."""
 
@@ -33,7 +35,7 @@ def parse_json(file: str, content: bytes, encoding: str = "utf-8") -> Table:
     Raises:
         RalmError: naming the file, the line and what is wrong with it.
     """
-    rows, objects, whole = _objects(file, decoded(file, content, encoding))
+    objects, rows, whole = _objects(file, decoded(file, content, encoding))
     refuse_empty(file, len(objects))
     columns: dict[str, list[Value]] = {}
     halves: dict[str, str] = {}
@@ -56,8 +58,16 @@ def parse_json(file: str, content: bytes, encoding: str = "utf-8") -> Table:
     return Table(file, arrays, 1, "row" if whole else "line", kept=kept, halves=halves)
 
 
-def _objects(file: str, text: str) -> tuple[list[int], list[Any], bool]:
-    """What is in JSON lines, or in one array: the line of each, from 0, what it is, and whether it is one array."""
+def _whole(text: str) -> str:
+    """A text in which half of a pair of surrogates, which is no text, is a question mark."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _objects(file: str, text: str) -> tuple[list[Any], list[int], bool]:
+    """The values of a text, the line of each from 0, and whether they are one array."""
+    wrapped = _rows_within(text)
+    if wrapped is not None:
+        return wrapped, [0] * len(wrapped), True
     rows: list[int] = []
     objects: list[Any] = []
     whole = text.lstrip().startswith("[")
@@ -72,12 +82,20 @@ def _objects(file: str, text: str) -> tuple[list[int], list[Any], bool]:
             raise RalmError(msg) from None
         rows += [number] * (len(found) if whole else 1)
         objects += found if whole else [found]
-    return rows, objects, whole
+    return objects, rows, whole
 
 
-def _whole(text: str) -> str:
-    """A text in which half of a pair of surrogates, which is no text, is a question mark."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+def _rows_within(text: str) -> list[Any] | None:
+    """The one list of objects in an object that spans lines, as programs answer; None if the text is not that."""
+    first, _, rest = text.strip().partition("\n")
+    if not first.startswith("{") or (rest and first.endswith("}")):
+        return None
+    try:
+        found = json.loads(text, parse_float=_number, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        return None
+    lists = [value for value in found.values() if isinstance(value, list) and value and isinstance(value[0], dict)]
+    return lists[0] if len(lists) == 1 and len(found) <= _MOST_AROUND and len(lists[0]) > 1 else None
 
 
 def _array(column: list[Value]) -> Any:
