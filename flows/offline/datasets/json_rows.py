@@ -1,6 +1,7 @@
 """JSON as tables: an object for each row, what lies within an object or a list of them as columns of its own."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from flows.offline.datasets.tables import Table, decoded, refuse_empty
 from flows.support.errors import RalmError
 
 Value = str | list[str]
+_LINE_END = re.compile(r"\r\n|\n|\r")
 _MOST_AROUND = 5
 """So much stands in an answer beside its rows; an object of more is a row itself."""
 _EXACT = 2**53
@@ -36,11 +38,16 @@ def parse_json(file: str, content: bytes, encoding: str = "utf-8") -> Table:
     objects, rows, whole = _objects(file, decoded(file, content, encoding))
     refuse_empty(file, len(objects))
     columns: dict[str, list[Value]] = {}
+    halves: dict[str, str] = {}
     for place, found in enumerate(objects):
+        where = f"{file}, {'row' if whole else 'line'} {(place if whole else rows[place]) + 1}"
         if not isinstance(found, dict):
-            msg = f"{file}, {'row' if whole else 'line'} {(place if whole else rows[place]) + 1}: this is no object"
+            msg = f"{where}: this is no object"
             raise RalmError(msg)
-        for name, value in _flat(found):
+        for key, said in _flat(found):
+            name, value = _whole(key), _whole(said) if isinstance(said, str) else list(map(_whole, said))
+            if value != said:
+                halves.setdefault(name, where)
             columns.setdefault(name, []).extend([""] * (place + 1 - len(columns[name])))
             columns[name][place] = value
     for column in columns.values():
@@ -48,7 +55,12 @@ def parse_json(file: str, content: bytes, encoding: str = "utf-8") -> Table:
     refuse_empty(file, len(columns))
     kept = None if whole or rows == list(range(len(rows))) else np.array(rows)
     arrays = {name: _array(column) for name, column in columns.items()}
-    return Table(file, arrays, 1, "row" if whole else "line", kept=kept)
+    return Table(file, arrays, 1, "row" if whole else "line", kept=kept, halves=halves)
+
+
+def _whole(text: str) -> str:
+    """A text in which half of a pair of surrogates, which is no text, is a question mark."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _objects(file: str, text: str) -> tuple[list[Any], list[int], bool]:
@@ -59,7 +71,8 @@ def _objects(file: str, text: str) -> tuple[list[Any], list[int], bool]:
     rows: list[int] = []
     objects: list[Any] = []
     whole = text.lstrip().startswith("[")
-    for number, line in enumerate([text] if whole else text.splitlines()):
+    # A text of JSON may hold what else Unicode takes for the end of a line.
+    for number, line in enumerate([text] if whole else _LINE_END.split(text)):
         if not line.strip():
             continue
         try:
@@ -128,5 +141,5 @@ def _number(text: str) -> str:
 def _word(value: Any) -> str:
     """A value of JSON as it would stand in CSV."""
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()  # half of a pair of surrogates is no text
+        return value
     return "" if value is None else json.dumps(value, ensure_ascii=False)
