@@ -149,8 +149,14 @@ def verify(settings: Settings, as_json: bool) -> None:
     else:
         for words in (*verifier.damages, *verifier.notes):
             click.echo(words)
-        more = f", {len(verifier.damages)} damages beside them" if verifier.damages else ""
-        click.echo("all is whole" if whole else f"NOT whole: {len(bad)} of {len(reports)} partitions{more}")
+        beside = len(verifier.damages)
+        more = f", {beside} {'damage' if beside == 1 else 'damages'} beside them" if beside else ""
+        unread = sum(report.store.unread for report in bad)
+        if unread == len(bad) and not beside:
+            click.echo("all is whole" if whole else f"NOT all could be read: {unread} of {len(reports)} partitions not")
+        else:
+            more += f", and {unread} could not be read" if unread else ""
+            click.echo(f"NOT whole: {len(bad) - unread} of {len(reports)} partitions{more}")
     sys.exit(0 if whole else 1)
 
 
