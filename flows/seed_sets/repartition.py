@@ -20,6 +20,7 @@ from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from state.directory import forget_partitions, note_partition_count
 from state.owner_lock import file_lock
+from state.store.layout import ELSEWHERE
 from state.store.rocks import holds_data
 from state.store.seed_store import Changes, ItemRecord, NothingWrittenError, SeedStore, StoreError
 
@@ -182,6 +183,10 @@ def _move(seeds: Path, topic: str, way: tuple[int, int], names: list[str], rules
         )
         kept, entries, there_already = ForNewOffsets.of(source), dict(source.candidates()), dict(target.items())
         records, unacked = kept.records, set(source.unacked_tombstones())
+        # What was said of an item where its clicks come now is newer. What was said elsewhere is older than all of it,
+        # whatever its offset: that would be the last to be forgotten for want of room.
+        said = {name for name, _ in target.candidates()}
+        entries = {name: entry._replace(offset=ELSEWHERE) for name, entry in entries.items() if name not in said}
         # Closed windows are folded in here, as they would be if nothing moved: those of the other partition's clock may
         # end before them.
         closed = 0 if kept.work is None else kept.work.closed

@@ -25,7 +25,7 @@ import json
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -171,12 +171,16 @@ class ItemRecord:
     unsure: bool = False
 
 
+ELSEWHERE: Final = -1
+"""An offset before all of a partition's own."""
+
+
 class CandidateEntry(NamedTuple):
     """What the last message of the candidates topic says of an item.
 
     Attributes:
         expires_at: event time until which it is a candidate, ms; ``RETIRED``, or ``FOR_EVER``.
-        offset: that message's offset.
+        offset: that message's offset; ``ELSEWHERE`` of one that was read in another partition, before the topic grew.
     """
 
     expires_at: int
@@ -365,7 +369,7 @@ def decode_candidate_entry(value: bytes, item: str) -> CandidateEntry:
             return CandidateEntry(RETIRED if retired_at else max(1, expires_at))
     if len(value) == _CANDIDATE.size:
         entry = CandidateEntry(*_CANDIDATE.unpack(value))
-        if min(entry) >= 0:
+        if entry.expires_at >= 0 and entry.offset >= ELSEWHERE:
             return entry
     msg = f"the candidate entry of item {item!r} is damaged: {value[:32].hex()} is no time and offset. {WAY_OUT}"
     raise StoreError(msg)

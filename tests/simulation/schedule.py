@@ -1,6 +1,5 @@
 """A schedule: everything that happens in a world, drawn from one number; and what is wrong in the end."""
 
-from dataclasses import replace
 from random import Random
 from typing import Any, Final
 from unittest.mock import patch
@@ -65,8 +64,6 @@ class _Schedule:
         )
         self.grows = rng.random() < 0.3
         self.loses = rng.choice([0.02, 0.02, 0.3, 0.7])  # how likely a store is lost between two lives
-        if self.grows:  # bounds of a partition say nothing of what is moved to it
-            self.rules = replace(self.rules, max_items=1000, max_listings=1000)
         r = self.rules
         self.settings = SeedSettings(
             window=f"{r.window}ms",
@@ -81,7 +78,7 @@ class _Schedule:
         )
         self.counts = [rng.choice([1, 1, 2])]
         self.world = World(rng, self.partitions, rng.choice([1, 3]))
-        self.ends: list[list[int]] = []  # of the clicks, at each time when the topic grew
+        self.ends: list[dict[str, list[int]]] = []  # of clicks and candidates, at each time when they grew
         clock = self.world.clock
         played_time.monotonic, played_time.time_ns = clock.monotonic, clock.time_ns
         self.disks = [Disk() for _ in range(self.partitions)]
@@ -200,7 +197,7 @@ class _Schedule:
                 process.end_epoch()
             process.snapshot()  # and dies before all is delivered
             self._crash()
-        self.ends.append(ends)
+        self.ends.append({kind: list(map(len, self.world.topics[kind].logs)) for kind in ("clicks", "candidates")})
         self.counts.append(self.partitions + 1)
         self.disks.append(Disk())
         self.remembered.append([])
@@ -344,7 +341,7 @@ class _Schedule:
         rules = self.rules
         quiet = rules.lateness + rules.idle_after + 9 * rules.window + self.rng.choice([0, 3000, 6000, 30_000])
         ends = [len(log) for log in self.world.topics["clicks"].logs]
-        until = None
+        until, step = None, self.rng.choice([200, 1000, 3000])
         process.pool.failures += self.rng.random() < 0.3
         for _ in range(2000):
             self._turn(process)
@@ -353,7 +350,7 @@ class _Schedule:
             if until is not None and self.world.clock.now >= until and not process.is_busy():
                 break
             if until is None or self.world.clock.now < until:
-                self.world.clock.now += 200
+                self.world.clock.now += step
             if self.rng.random() < 0.2:
                 process.end_epoch()
         else:
