@@ -1,5 +1,6 @@
 """A schedule: everything that happens in a world, drawn from one number; and what is wrong in the end."""
 
+import traceback
 from random import Random
 from typing import Any, Final
 from unittest.mock import patch
@@ -37,21 +38,28 @@ _COMES: Final = ("click", "list", "sweep", "ask")
 
 
 def run(number: int) -> Outcome:
-    """Play a schedule."""
+    """Play a schedule; what the process dies of is wrong too."""
     world_time = patch("flows.engine.source.time")
     with simulated_disks(), world_time as played:
-        return _Schedule(number, played).run()
+        schedule = _Schedule(number, played)
+        try:
+            schedule.run()
+        except Exception as error:
+            schedule.outcome.wrong.append(f"it ends with {error!r} at {traceback.extract_tb(error.__traceback__)[-1]}")
+        return schedule.outcome
 
 
 class _Schedule:
     def __init__(self, number: int, played_time: Any) -> None:
         self.rng = rng = Random(number)
         self.outcome = Outcome(number)
-        item_ttl = rng.choice([0, 1500, 4000, 20_000])
+        habits = Habits.drawn(rng)
+        self.seldom = habits.seldom
+        item_ttl = rng.choice([0, 20_000] if self.seldom else [0, 1500, 4000, 20_000])
         retention = rng.choice([0, 8000, 40_000])
         self.rules = Rules(
             window=rng.choice([1000, 1000, 1000, 3000]),
-            lateness=rng.choice([0, 300, 2000]),
+            lateness=rng.choice([2000, 5000]) if self.seldom else rng.choice([0, 300, 2000]),
             idle_after=rng.choice([0, 500, 2000]),
             max_seeds=rng.choice([3, 8, 1000]),
             item_ttl=item_ttl,
@@ -59,7 +67,7 @@ class _Schedule:
             max_items=rng.choice([3, 6, 1000]),
             max_listings=rng.choice([3, 1000]),
             only_listed=rng.random() < 0.3,
-            min_seeds=rng.choice([1, 2, 3]),
+            min_seeds=rng.choice([2, 2, 3] if self.seldom else [1, 2, 3]),
             max_future=MAX_FUTURE,
         )
         self.grows = rng.random() < 0.3
@@ -95,21 +103,22 @@ class _Schedule:
         self.clustered: list[Clustered] = []
         # How often what happens is drawn for the schedule, so that each is of a kind of its own.
         self.weights = {kind: weight * rng.choice([0.3, 1, 3]) for kind, weight in USUAL.items()}
-        self.producers = Producers(self.world, Habits.drawn(rng), r.window)
+        if self.seldom:
+            self.weights |= {"rest": 1.5, "click": 1.5, "list": 0.2, "sweep": 0.0}
+        self.producers = Producers(self.world, habits, r.window)
 
     @property
     def partitions(self) -> int:
         """How many partitions the clicks topic has."""
         return self.counts[-1]
 
-    def run(self) -> Outcome:
+    def run(self) -> None:
         for _ in range(self.rng.choice([1, 2, 4])):
             self._life(self.rng.randrange(20, 120), last=False)
         self.world.clock.wrong_by = 0
         process = self._life(0, last=True)
         assert process is not None
         self._check(process)
-        return self.outcome
 
     def _check(self, process: Process) -> None:
         past = Past(
@@ -280,7 +289,7 @@ class _Schedule:
         elif kind == "compact":
             self._compact(process)
         elif kind == "rest":
-            self._rest(process)
+            (self._click_of_before if self.seldom and not quiet else self._rest)(process)
         else:
             getattr(self, f"_{kind}")()
 
@@ -307,6 +316,13 @@ class _Schedule:
         for _ in range(self.rng.randrange(2, 6)):
             self._turn(process)
             self.world.clock.now += self.rng.choice([600, 3000])
+
+    def _click_of_before(self, process: Process) -> None:
+        """Nothing comes for a while, and then clicks of windows that idleness has reached."""
+        since = self.world.clock.now
+        self._rest(process)
+        for _ in range(self.rng.randrange(6)):
+            self.producers.click(self.world.clock.now - since)
 
     def _clock(self) -> None:
         self.world.clock.now += self.rng.choice([1, 100, 600, 600, 3000])
@@ -337,6 +353,8 @@ class _Schedule:
 
     def _settle(self, process: Process) -> None:
         """A last click in each partition, then silence until nothing is to be done any more."""
+        if self.seldom:
+            self._click_of_before(process)
         self.producers.last_clicks()
         rules = self.rules
         quiet = rules.lateness + rules.idle_after + 9 * rules.window + self.rng.choice([0, 3000, 6000, 30_000])
