@@ -1,14 +1,45 @@
-"""How a command that works for long is stopped: by SIGTERM as by Ctrl-C."""
+"""How a command is stopped: by SIGTERM, and by a terminal that is closed, as by Ctrl-C. It leaves nothing behind."""
 
 import signal
-from types import FrameType
+import time
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+_STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_TOGETHER_S = 1.0
+"""Of two signals that come so close the second is of the same wish: it must not cut off what the first has begun to
+clear away."""
 
 
-def interrupt_on_signals() -> None:
-    """Raise KeyboardInterrupt at SIGTERM and SIGINT; a shell's background job is started with SIGINT ignored."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _interrupt)
+class Interrupts:
+    """Raises KeyboardInterrupt at SIGTERM, SIGINT and SIGHUP, within a context.
 
+    A shell starts a job in the background with SIGINT ignored, and ``nohup`` a command with SIGHUP: the one is taken
+    all the same, since whoever sends it means it, the other is not.
 
-def _interrupt(_: int, __: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    Attributes:
+        number: the signal that came; None until then.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._came = 0.0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in _STOPS:
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._interrupt)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _interrupt(self, number: int, _: FrameType | None) -> None:
+        now, came = time.monotonic(), self._came
+        if self.number is None or now - came > _TOGETHER_S:
+            self.number, self._came = number, now
+            raise KeyboardInterrupt

@@ -2,8 +2,10 @@
 
 import logging
 import os
+import signal
 import sys
 import traceback
+from contextlib import nullcontext
 from importlib import import_module
 from importlib.util import find_spec
 from typing import NoReturn
@@ -11,6 +13,7 @@ from typing import NoReturn
 import click
 
 from flows.cli.failures import system_failure
+from flows.cli.interrupts import Interrupts
 from flows.cli.streams import OUTPUT, drop_output
 from flows.support.errors import ConfigError, FlowFailedError, RalmError
 from flows.support.logs import masked
@@ -68,20 +71,45 @@ class _Commands(click.Group):
 def cli() -> None:
     """RALM, streaming: items are the users who clicked them.
 
-    Exit codes: 0 done or drained, 1 failure, 2 bad configuration.
+    Exit codes: 0 done or drained, 1 failure, 2 bad configuration, 128 + its number where a signal cut it off.
     """
 
 
-def main() -> None:
-    """Run the console script; errors that say what to do are shown without a traceback."""
+def main(*, drains: bool = False) -> None:
+    """Run the console script; errors that say what to do are shown without a traceback.
+
+    Args:
+        drains: whether a flow is to run, which has its own way of being stopped.
+    """
     default_to_one_thread()
     os.umask(os.umask(0o077) | 0o022)  # what we write, nobody else may change, however generous the environment is
-    try:
+    with nullcontext(Interrupts()) if drains else Interrupts() as interrupts:
         try:
-            cli(standalone_mode=True)
-        finally:
-            if sys.stdout is not None:
-                sys.stdout.flush()
+            _run()
+        except KeyboardInterrupt:
+            number = interrupts.number
+            if number is None:
+                _end("aborted", 1)
+            _end(f"stopped by {signal.Signals(number).name}", 128 + number)
+
+
+def _call() -> NoReturn:
+    """Let click call the command."""
+    try:
+        sys.exit(cli.main(standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    finally:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+
+
+def _run() -> NoReturn:
+    try:
+        _call()
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:

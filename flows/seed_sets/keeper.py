@@ -92,7 +92,7 @@ class SeedSetOperator:
         self._pending: dict[str, int] = {}
         self._sent: dict[str, int] = {}  # since the last snapshot
         self._settling: dict[str, int] = {}  # in the epoch before that
-        items, work = self._writer.items, None if store.work is None else OpenWork.decode(store.work)
+        items, work = self._writer.items, OpenWork.of(store)
         # An item is born as of later than what was said of it, and with centroids that may have to be taken back.
         self._emitted_before = emitted_before
         # Not one that only takes items over: its partition's other items may be on their way to where they belong.

@@ -9,13 +9,14 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from types import FrameType
 
 from flows.support.logs import get_logger
 
 log = get_logger(__name__)
 
 
-_STOPS = (signal.SIGTERM, signal.SIGINT)
+_STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class StopFlag:
@@ -43,17 +44,24 @@ class StopFlag:
         return os.read(self._told, 1)[0]
 
 
-def ignore_stops() -> None:
-    """Ignore SIGTERM and SIGINT from now on, for a process that has drained and only ends.
+def stop_at_signals(stop: Callable[[int, FrameType | None], None]) -> None:
+    """Call this at SIGTERM, SIGINT and SIGHUP; the last one not where it is ignored, as under ``nohup``."""
+    for number in _STOPS:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, stop)
+
+
+def ignore_signals() -> None:
+    """Ignore from now on what had a handler, for a process that has drained and only ends.
 
     While the interpreter is taken down it gives up its handlers, and a signal would then be the process's end.
     """
-    for number in _STOPS:
+    for number in (*_STOPS, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
 
 
 def watch_for_signals(begun: Callable[[], bool]) -> None:
-    """Exit with 0 at SIGTERM or SIGINT until the dataflow has begun; then leave them to their handlers.
+    """Exit with 0 at a signal that stops until the dataflow has begun; then leave them to their handlers.
 
     Call it from the main thread.
 

@@ -37,7 +37,7 @@ _ROOM = "Make room on the disk and start again: nothing is lost."
 _USER = "Run as the user whom its files belong to: nothing is lost."
 _DISK = (
     "The disk or its driver says so, not the store: look at them (dmesg), and start again once they are mended. If the "
-    "disk is lost, put the store back from a backup (`ralm state restore`)."
+    "disk is lost, put the store back from a backup (`ralm state restore BACKUP --partition N`)."
 )
 _OF_SYSTEM = {
     os.strerror(number): advice

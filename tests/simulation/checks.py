@@ -86,7 +86,7 @@ class _Checks:
 
     def _move(self, models: list[Model], age: int) -> None:
         """Items are at home after the topic has grown."""
-        for model in models:
+        for partition, model in enumerate(models):
             for item in list(model.kept):
                 target = models[home(item, len(models))]
                 if target is not model:
@@ -94,7 +94,7 @@ class _Checks:
             for item in [*model.listings, *model.elsewhere]:
                 target = models[home(item, len(models))]
                 if target is not model:
-                    target.hear_from(item, model)
+                    target.hear_from(item, model, self.ends[age - 1]["candidates"][partition])
         for model in models:
             model.forget()
 
@@ -185,7 +185,7 @@ def _click(record: Record) -> Click:
 
 def _listing(record: Record) -> Listing:
     said = {"retired": True} if record._value is None else json.loads(record._value)
-    return Listing((record._key or b"").decode(), said.get("retired", False), said.get("expires_at"))
+    return Listing((record._key or b"").decode(), said.get("retired", False), said.get("expires_at"), record._offset)
 
 
 def _source(record: Record) -> tuple[str, int, int]:

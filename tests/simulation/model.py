@@ -4,7 +4,7 @@ It reads a partition's two logs once, in the order of their offsets, and keeps e
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 _HERE = 10**9
 Seeds = dict[int, int]
@@ -45,6 +45,7 @@ class Listing:
     item: str
     retired: bool
     expires_at: int | None
+    offset: int
 
 
 @dataclass
@@ -90,18 +91,18 @@ class Model:
 
     def forget(self) -> None:
         """Forget what is said of more than ``max_listings`` items, the oldest first, else by name."""
-        known = [*sorted(self.elsewhere), *self.listings]
+        known = [*sorted(self.elsewhere, key=lambda item: (self.elsewhere[item].offset, item)), *self.listings]
         for item in known[: max(0, len(known) - self.rules.max_listings)]:
             self._unsay(item)
 
     def _unsay(self, item: str) -> Listing | None:
         return self.listings.pop(item, None) or self.elsewhere.pop(item, None)
 
-    def hear_from(self, item: str, other: "Model") -> None:
-        """What another partition knows of an item comes with it."""
+    def hear_from(self, item: str, other: "Model", end: int) -> None:
+        """What another partition, in which messages ended at an offset, knows of an item comes with it."""
         said = other._unsay(item)
         if said is not None and item not in self.listings:
-            self.elsewhere[item] = said
+            self.elsewhere[item] = replace(said, offset=said.offset - end)
 
     def _floor(self, time: int) -> int:
         return time // self.rules.window * self.rules.window
@@ -136,12 +137,14 @@ class Model:
             if until is None or folded <= until or when != _HERE:
                 windows.setdefault((when, folded, own), []).append(click)
         found: Seeds = {}
+        since = 0
         for end in sorted(windows):
             first = min(click.ts for click in windows[end])
             if self.rules.item_ttl and found and first - max(found.values()) > self.rules.item_ttl:
-                found = {}
+                found, since = {}, first - self.rules.item_ttl
             for click in windows[end]:
-                found[click.user] = max(click.ts, found.get(click.user, 0))
+                if click.ts >= since:  # what is late by more is of the set that has ended
+                    found[click.user] = max(click.ts, found.get(click.user, 0))
         newest = sorted(found.items(), key=lambda seed: (seed[1], seed[0]))[-self.rules.max_seeds :]
         return dict(newest)
 

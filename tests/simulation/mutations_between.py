@@ -13,6 +13,7 @@ from flows.seed_sets import repartition
 from flows.seed_sets.emitted_before import EmissionNotes, EmittedBefore
 from flows.seed_sets.keeper import SeedSetOperator
 from flows.seed_sets.keeper_state import OpenWork
+from ralm.seed_set import SeedSet
 from state.store.changes import Changes
 
 from . import process
@@ -24,7 +25,13 @@ _NONE: Final = (list[str](), np.zeros(0, np.int64), np.zeros(0, np.int64))
 @mutation("what was said elsewhere is the last to be forgotten")
 def _() -> Iterator[Any]:
     """Its offset was that of another partition: what max_listings forgot depended on a restart."""
-    yield patch.object(repartition, "ELSEWHERE", 10**6)
+    yield patch.object(repartition, "said_before", lambda store: dict(store.candidates()))
+
+
+@mutation("clicks from before a gap come back")
+def _() -> Iterator[Any]:
+    """Late, or read again, they were of the set that began anew after the gap."""
+    yield patch.object(SeedSet, "since", lambda self, _: self)
 
 
 @mutation("a new store has caught up at once")

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import click
 
-from flows.cli.interrupts import interrupt_on_signals
 from flows.cli.options import OnceCommand, with_settings
 from flows.cli.output import output
 from flows.config.groups import EncoderName
@@ -48,6 +47,5 @@ def command(
     with working("loading"):
         from flows.demo.run import DemoOptions, run_demo  # noqa: PLC0415 (what comes first is a line for who waits)
 
-    interrupt_on_signals()
     options = DemoOptions(folder, keep, days, encoder, live, dashboards)
     run_demo(settings, options, output(markup=True, width=120))

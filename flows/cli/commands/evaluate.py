@@ -2,7 +2,6 @@
 
 import click
 
-from flows.cli.interrupts import interrupt_on_signals
 from flows.cli.options import OnceCommand, with_settings
 from flows.cli.output import output
 from flows.config.settings import Settings
@@ -33,7 +32,6 @@ def command(settings: Settings, name: str, protocol: str, cold: bool, plots: boo
         from flows.offline.evaluation.experiment import run_experiment  # noqa: PLC0415 (brings torch)
         from flows.offline.evaluation.stream_experiment import run_stream  # noqa: PLC0415 (brings torch)
 
-    interrupt_on_signals()
     if protocol == "stream":
         run_stream(settings, name, plots=plots, console=output())
         return

@@ -12,7 +12,7 @@ from flows.preflight.preflight import look
 from flows.run import FLOWS, run_flow
 from flows.support.logs import masked
 from flows.support.machine import raise_file_limit
-from flows.support.signals import ignore_stops
+from flows.support.signals import ignore_signals
 
 _READING = ("kafka", "source", "messages", "brake", "state", "process", "metrics", "bundle")
 _GROUPS = (*_READING, "windows", "seeds", "clustering", "scoring")
@@ -35,13 +35,14 @@ def command(settings: Settings, flow: str, check: bool) -> None:
     Before it starts it looks at the bundle, the state directory, the metrics port, the brokers, the topics and this
     user's rights, and refuses what could not work; --check shows what it sees, a line each, and exits with 0 or 2.
 
-    SIGTERM drains it: what was read is finished and snapshotted, and it exits with 0. A kill loses nothing. SIGUSR1
-    lets it read on topics that it stopped reading because of too many dead letters.
+    SIGTERM, Ctrl-C and a terminal that is closed drain it: what was read is finished and snapshotted, and it exits
+    with 0. A kill loses nothing. SIGUSR1 lets it read on topics that it stopped reading because of too many dead
+    letters.
     """
     raise_file_limit()
     if not check:
         run_flow(flow, settings, version("ralm-streaming"))
-        ignore_stops()
+        ignore_signals()
         return
     origins = click.get_current_context().meta[ORIGINS]
     click.echo(f"{settings.shown((*_GROUPS, 'logs'), origins)}\n")

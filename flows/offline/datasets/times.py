@@ -23,6 +23,8 @@ _MOST_MS = 2**53
 _FRACTION = re.compile(r"[.,](\d+)")
 _COMPACT = re.compile(r"(\d{8})(?:[T ]?(\d{6})(?:\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?")
 """ISO 8601 without separators: 20241124, 20241124T080000Z."""
+_APART = re.compile(r"\s+(UTC|GMT|Z|[+-]\d{2}:?\d{2})$")
+_ZONE = re.compile(r"\d\s*([A-Z]{3,4})$")
 _MOSTLY = 0.5
 _COMPACT_NUMBERS = ((19_700_101, 20_991_231, "%Y%m%d"), (19_700_101_000_000, 20_991_231_235_959, "%Y%m%d%H%M%S"))
 """Numbers that may be dates: in seconds the first are days of August 1970, in ms the second are of the year 2594."""
@@ -184,9 +186,15 @@ def _parsed(table: Table, name: str, column: Any) -> Any:
     else:
         msg = (
             f"{place}: {table.real(name)} is {value!r}, neither a number nor a time "
-            f"such as 2024-11-24T08:00:00Z{others(len(rows))}; say time_format in data.toml if it is a date"
+            f"such as 2024-11-24T08:00:00Z{others(len(rows))}; {_hint(value)}"
         )
     raise _WrongRowsError(msg, np.array(rows)) from reasons[0]
+
+
+def _hint(value: str) -> str:
+    if zone := _ZONE.search(value):
+        return f"a zone's name, {zone[1]}, does not tell its offset: write it as a number, such as +01:00"
+    return "say time_format in data.toml if it is a date"
 
 
 def _plain(column: Any) -> Any:
@@ -202,7 +210,7 @@ def _plain_time(text: str) -> str:
         text = f"{day[:4]}-{day[4:6]}-{day[6:]}"
         if clock:
             text += f"T{clock[:2]}:{clock[2:4]}:{clock[4:]}{fraction[0] if fraction else ''}{zone or ''}"
-    text = text.removesuffix(" UTC") + "Z" if text.endswith(" UTC") else text
+    text = _APART.sub(lambda zone: "Z" if zone[1] in ("UTC", "GMT", "Z") else zone[1], text)
     fraction = _FRACTION.search(text)
     if fraction:
         text = text.replace(fraction[0], f".{fraction[1][:6]}", 1)

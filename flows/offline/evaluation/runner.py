@@ -137,7 +137,8 @@ def _ready(workers: list[_Worker]) -> list[_Worker]:
 
 def _work(pipe: Connection, plan: Plan) -> None:
     """A worker process: cells until nobody is there to ask for them."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; who asked for cells ends us
+    for number in (signal.SIGINT, signal.SIGHUP):  # they reach the whole group; who asked for cells ends us
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # libraries clean up behind them
     threading.Thread(target=_end_with_parent, daemon=True).start()
     work = CellWork(plan)

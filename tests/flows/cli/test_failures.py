@@ -115,7 +115,7 @@ def test_the_demo_is_interrupted_also_where_a_shell_has_started_it_in_the_backgr
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
-    assert ended.value.code == 1
+    assert ended.value.code == 128 + number
 
 
 @pytest.mark.parametrize(

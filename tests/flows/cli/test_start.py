@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT end a flow with 0 from the first moment, whatever it is doing then."""
+"""SIGTERM, SIGINT and SIGHUP end a flow with 0 from the first moment, and other commands without a trace."""
 
 import os
 import random
@@ -51,7 +51,10 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> int:
 @pytest.mark.parametrize("draw", range(10))
 def test_a_signal_at_any_moment_ends_a_flow_with_0(tmp_path: Path, events: int, draw: int) -> None:
     rng = random.Random(draw)
-    number, moment = rng.choice((signal.SIGTERM, signal.SIGINT)), 1 + int(events * 0.95 * rng.random() ** 2)
+    number, moment = (
+        rng.choice((signal.SIGTERM, signal.SIGINT, signal.SIGHUP)),
+        1 + int(events * 0.95 * rng.random() ** 2),
+    )
     code, _, err = run(tmp_path, number, moment, *_RUN)
     assert code == 0, f"signal {number} at event {moment}: {err}"
     assert "nothing was read" in err
@@ -69,6 +72,74 @@ def test_so_does_one_to_the_first_process_of_a_container(tmp_path: Path, events:
     assert run(tmp_path, signal.SIGTERM, 1000, "topics", before=_AS_FIRST)[0] == 128 + signal.SIGTERM
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("arguments", [("run", "seeds", "--check"), ("topics",)])
-def test_what_was_not_done_is_not_called_done(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    assert run(tmp_path, signal.SIGTERM, 1000, *arguments)[0] == -signal.SIGTERM
+def test_what_was_not_done_is_not_called_done(tmp_path: Path, arguments: tuple[str, ...], number: int) -> None:
+    code, _, err = run(tmp_path, number, 1000, *arguments)
+    assert (code, err) == (-number, "")
+
+
+_BLOCKS = "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, {{{numbers}}}); {send}; {run}"
+_STARTS = "os.execv(sys.executable, [sys.executable, '-m', 'flows.cli.start', *sys.argv[1:]])"
+
+
+def started_with_blocked(folder: Path, numbers: tuple[int, ...], *arguments: str) -> tuple[int, str]:
+    """As `env --block-signal` starts a command; the signals have come before its interpreter does."""
+    send = "; ".join(f"os.kill(os.getpid(), {number})" for number in numbers)
+    code = _BLOCKS.format(numbers=",".join(map(str, numbers)), send=send, run=_STARTS)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_what_was_held_back_until_there_is_a_handler_is_not_lost(tmp_path: Path, number: int) -> None:
+    code, err = started_with_blocked(tmp_path, (number,), *_RUN)
+    assert (code, err) == (0, "ralm: stopped before it had begun: nothing was read\n")
+    assert started_with_blocked(tmp_path, (number,), "topics") == (-number, "")
+
+
+def test_the_release_of_a_brake_that_comes_too_early_ends_no_flow(tmp_path: Path) -> None:
+    code, err = started_with_blocked(tmp_path, (signal.SIGUSR1,), "run", "look-alike", "--window", "never")
+    assert code == 2, err
+
+
+def test_a_command_that_no_terminal_holds_takes_no_notice_when_one_is_closed(tmp_path: Path) -> None:
+    code, _, err = run(tmp_path, signal.SIGHUP, 1000, "topics", "--widnow", "1s", before=("nohup",))
+    assert (code, "No such option" in err) == (2, True), err
+
+
+_TRAINS = """
+import os, sys
+import flows.cli.main as cli
+import ralm.encoders.spectral  # what is interrupted is the work
+import state.bundle.bundle as bundle
+number, wrote = int(sys.argv.pop(1)), []
+def stop_at_the_first_file(event, arguments):
+    if event == "open" and not wrote and "bundle-" in str(arguments[0]):
+        wrote.append(arguments)
+        os.kill(os.getpid(), number)
+sys.addaudithook(stop_at_the_first_file)
+import flows.cli.start as start
+try:
+    start.main()
+finally:
+    assert wrote
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_command_that_is_stopped_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
+    shutil.copytree(Path(__file__).parents[3] / "examples/own_data", tmp_path / "own")
+    prepare = ("data", "own", "--from", "own", "--data-dir", "data")
+    subprocess.run([sys.executable, "-m", "flows.cli.start", *prepare], cwd=tmp_path, check=True)
+    before = sorted(tmp_path.iterdir())
+    command = [sys.executable, "-c", _TRAINS, str(number), "train", "own", "--data-dir", "data", "--bundle", "bundle"]
+    done = subprocess.run(
+        [*command, "--encoder", "spectral"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == (-number if number == signal.SIGINT else 128 + number), done.stderr
+    assert done.stderr.splitlines()[-1] == f"ralm: stopped by {signal.Signals(number).name}"
+    assert "Traceback" not in done.stderr
+    assert sorted(tmp_path.iterdir()) == before

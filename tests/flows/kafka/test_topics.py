@@ -111,7 +111,7 @@ def test_centroids_that_are_deleted_by_time_differ() -> None:
             {"segment.bytes": "1073741824", "segment.ms": "3600000"},
             (
                 "segment.bytes 1073741824 (planned 67108864); a start may read much that is long superseded: alter it "
-                "with `kafka-configs --alter --entity-type topics --entity-name centroids "
+                "with `kafka-configs.sh --bootstrap-server BROKER --alter --entity-type topics --entity-name centroids "
                 "--add-config segment.bytes=67108864`"
             ),
         ),

@@ -198,13 +198,13 @@ def test_folded_tables_are_read_and_damaged_ones_refused(tmp_path: Path) -> None
 
 def test_columns_that_are_called_otherwise_are_known_by_their_values(tmp_path: Path) -> None:
     lines = [f'"{u}";{n};{datetime.fromtimestamp(t, UTC):%d.%m.%Y %H:%M};{t % 7},5' for u, n, t in clicks()]
-    written(tmp_path, "Klicks.csv", 'Kunde;"Artikel\nNr.";Wann;Stand', lines, "utf-8-sig")
+    written(tmp_path, "Klicks.csv", 'Wer;"Was\nNr.";Wann;Stand', lines, "utf-8-sig")
     found = describe_first(tmp_path)
-    assert any("by their values Kunde are taken for the users" in note for note in found.notes)
+    assert any("by their values Wer are taken for the users" in note for note in found.notes)
     done = bring(tmp_path, "--init")
     assert done.exit_code == 0, (done.output, done.exception)
     said = describe(tmp_path)
-    assert (said.columns.user_id, said.columns.item_id, said.columns.timestamp) == ("Kunde", "Artikel\nNr.", "Wann")
+    assert (said.columns.user_id, said.columns.item_id, said.columns.timestamp) == ("Wer", "Was\nNr.", "Wann")
     assert load(tmp_path / "out" / "shop").event_times[0] == 1_740_787_200_000
 
 
