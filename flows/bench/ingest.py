@@ -17,6 +17,7 @@ from flows.kafka.config import consumer_config, producer_config
 from flows.kafka.consumer_end import close_with_timeout
 from flows.kafka.embedded_broker import EmbeddedBroker
 from flows.kafka.topics import TopicNames
+from flows.support.errors import RalmError
 from state.user_keys import user_keys
 
 _USERS = 50_000
@@ -24,6 +25,8 @@ _ITEMS = 10_000
 _DIM = 128
 _BATCH = 10_000
 _LOOK_EVERY_S = 0.25
+_PATIENCE_S = 60.0
+"""A reader that gets nothing for so long will get nothing any more."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,11 @@ def _read_raw(settings: Settings, clicks: int) -> float:
     first = consumer.consume(1, timeout=30.0)
     began, read = time.perf_counter(), len(first)
     while read < clicks:
-        read += len([message.value() for message in consumer.consume(min(_BATCH, clicks - read), timeout=1.0)])
+        found = [message.value() for message in consumer.consume(min(_BATCH, clicks - read), timeout=_PATIENCE_S)]
+        if not found:
+            msg = f"the broker gave {read:,} of {clicks:,} clicks, and none for {_PATIENCE_S:g} s"
+            raise RalmError(msg)
+        read += len(found)
     took = time.perf_counter() - began
     close_with_timeout(consumer, topic)
     return read / took
@@ -144,6 +151,7 @@ def _run_flow(settings: Settings, folder: Path, clicks: int) -> tuple[float, flo
     memory: list[tuple[float, int]] = []
     with FlowProcess("seeds", settings, config=folder / "ralm.toml", log=folder / "flow.log") as flow:
         flow.wait_ready()
+        moved = (time.perf_counter(), 0.0)
         while True:
             now, page = time.perf_counter(), flow.page()
             taken, cpu = page.total("ralm_clicks_total"), page.total("process_cpu_seconds_total")
@@ -152,6 +160,11 @@ def _run_flow(settings: Settings, folder: Path, clicks: int) -> tuple[float, flo
                 memory.append((taken, round(page.total("process_resident_memory_bytes") / 2**20)))
             if taken >= clicks:
                 break
+            if taken > moved[1]:
+                moved = now, taken
+            elif now - moved[0] > _PATIENCE_S:
+                msg = f"the flow took {taken:,.0f} of {clicks:,} clicks, and none for {_PATIENCE_S:g} s:\n{flow.tail()}"
+                raise RalmError(msg)
             time.sleep(_LOOK_EVERY_S)
         flow.drain()
     # Where the first look already finds much, what came before it counts neither as clicks nor as time.

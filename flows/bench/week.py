@@ -139,8 +139,10 @@ def _windows(plan: WeekPlan, rng: np.random.Generator) -> Iterator[ClickBatch]:
     offset = 0
     for window in range(windows):
         now = window * _WINDOW
-        alive = slice(*np.searchsorted(births, [now - _LIFE, now]))
-        weight = appeal[alive] * (1 - (now - births[alive]) / _LIFE)
+        first, end = np.searchsorted(births, [now - _LIFE, now])
+        end = max(end, 1)
+        alive = slice(min(first, end - 1), end)  # of few items the youngest goes on
+        weight = appeal[alive] * np.maximum(1 - (now - births[alive]) / _LIFE, 0.01)
         count = plan.clicks * (window + 1) // windows - plan.clicks * window // windows
         items = rng.choice(np.arange(alive.start, alive.stop), count, p=weight / weight.sum())
         ids, places = np.unique(items, return_inverse=True)

@@ -25,6 +25,7 @@ _PASSING = {
     errno.ENOMEM: "give it more memory, and run it again",
     errno.EAGAIN: "let it have more processes and threads (ulimit -u), and run it again",
     errno.EIO: "look at the disk",
+    errno.EFBIG: "let the process write longer files (ulimit -f), and run it again",
 }
 _NO_THREAD = "can't start new thread"
 _NO_MEMORY = ("failed to map segment", "annot allocate memory", "error return without exception set", "bad_alloc")

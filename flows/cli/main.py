@@ -82,6 +82,7 @@ def main(*, drains: bool = False) -> None:
         drains: whether a flow is to run, which has its own way of being stopped.
     """
     default_to_one_thread()
+    os.environ["PYTHONSAFEPATH"] = "1"  # a child process runs no code of the working folder either
     os.umask(os.umask(0o077) | 0o022)  # what we write, nobody else may change, however generous the environment is
     with nullcontext(Interrupts()) if drains else Interrupts() as interrupts:
         try:

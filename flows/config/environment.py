@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 
-from flows.config.fields import PREFIX, cut_short, nearest, variable
+from flows.config.fields import PREFIX, cut_short, is_masked, nearest, variable
 from flows.config.settings import Settings
 
 _SERVICE = rf"{PREFIX}(?:[A-Z0-9_]+_)?"
@@ -22,7 +22,10 @@ _INJECTED = (
     (re.compile(rf"{_SERVICE}SERVICE_PORT(?:_[A-Z0-9_]+)?|{_AT_PORT}_PORT"), _NUMBER),
     (re.compile(rf"{_SERVICE}PORT|{_AT_PORT}"), _ADDRESS),
     (re.compile(rf"{_AT_PORT}_PROTO"), _PROTOCOL),
+    (re.compile(rf"{_SERVICE}NAME"), re.compile(r"/\S+/\S+")),
+    (re.compile(rf"{_SERVICE}ENV_\w+"), re.compile(r"(?s).*")),
 )
+"""The last two are of links between containers (``docker run --link``)."""
 _HOST = re.compile(rf"{_SERVICE}SERVICE_HOST|{_AT_PORT}_ADDR")
 _TEST = f"{PREFIX}TEST_"
 _SETTINGS = {variable(name): name for name in Settings.model_fields}
@@ -41,12 +44,17 @@ def is_injected(name: str, value: str) -> bool:
 
 
 def given_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """What the environment gives, by setting; an empty variable gives nothing."""
-    return {
-        _SETTINGS[name]: value
+    """What the environment gives, by setting; an empty variable gives nothing.
+
+    What files of variables and mounted secrets leave at a value's ends, a line's end above all, is not part of it; of
+    a password only the line's end is taken away.
+    """
+    given = {
+        _SETTINGS[name]: value.rstrip("\r\n") if is_masked(Settings.model_fields[_SETTINGS[name]]) else value.strip()
         for name, value in environment.items()
-        if name in _SETTINGS and value and not is_injected(name, value)
+        if name in _SETTINGS and not is_injected(name, value)
     }
+    return {name: value for name, value in given.items() if value}
 
 
 def unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
@@ -55,6 +63,8 @@ def unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
         ours = name.startswith(PREFIX) and not name.startswith(_TEST) and name not in _KNOWN
         if ours and not is_injected(name, value):
             yield f"the variable {cut_short(name)} is not a setting{nearest(name, list(_SETTINGS))}"
+        elif name not in _KNOWN and name.upper() in _KNOWN:
+            yield f"the variable {name} is not a setting: it is written {name.upper()}"
 
 
 def passed_over(environment: Mapping[str, str]) -> dict[str, list[str]]:
@@ -63,7 +73,7 @@ def passed_over(environment: Mapping[str, str]) -> dict[str, list[str]]:
     for name, value in sorted(environment.items()):
         if name.startswith(PREFIX) and is_injected(name, value):
             said.setdefault("variables that the platform made for a Service are not taken as settings", []).append(name)
-        elif name in _KNOWN and not value:
+        elif name in _KNOWN and not value.strip():
             said.setdefault("empty variables are taken as if they were not set", []).append(name)
     return said
 

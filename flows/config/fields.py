@@ -22,6 +22,8 @@ LONGEST = 36_500 * _UNITS["d"]
 """The longest duration, ms: a hundred years."""
 
 
+GREATEST_COUNT = 2**31 - 1
+"""Greatest of the counts that nothing else bounds: libraries take them as 32-bit numbers."""
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -56,7 +58,8 @@ def with_fields_of(config: type, prefix: str, without: tuple[str, ...]) -> Calla
         for field in fields(config):
             if field.name not in without:
                 kind = Annotated[field.type, NO_BOOL] if field.type in (int, float) else field.type
-                made[prefix + field.name] = (kind, setting(field.default, **field.metadata))
+                bounds: dict[str, Any] = {"le": GREATEST_COUNT} if field.type is int else {}
+                made[prefix + field.name] = (kind, setting(field.default, **bounds, **field.metadata))
         return create_model(model.__name__, __base__=model, __doc__=model.__doc__, __module__=model.__module__, **made)
 
     return add

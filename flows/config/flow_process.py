@@ -37,7 +37,7 @@ class FlowProcess(ChildProcess):
     ) -> None:
         write_settings(settings, config)
         env = {n: value for n, value in os.environ.items() if not n.startswith(PREFIX) and n not in without}
-        command = [sys.executable, "-m", "flows.cli.start", "run", flow, "--config", str(config)]
+        command = [sys.executable, "-P", "-m", "flows.cli.start", "run", flow, "--config", str(config)]
         super().__init__(f"the dataflow {flow}", command, log=log, env=env)
         self.server = MetricsServer(settings.metrics_host, settings.metrics_port)
 

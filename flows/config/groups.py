@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from flows.config.fields import (
+    GREATEST_COUNT,
     NO_BOOL,
     Duration,
     DurationMark,
@@ -23,8 +24,13 @@ from flows.config.fields import (
 from ralm.towers.training_config import TrainingConfig
 
 Share: TypeAlias = Annotated[float, NO_BOOL, Field(ge=0, lt=1)]
-Natural: TypeAlias = Annotated[int, NO_BOOL, Field(ge=0)]
-Positive: TypeAlias = Annotated[int, NO_BOOL, Field(ge=1)]
+Natural: TypeAlias = Annotated[int, NO_BOOL, Field(ge=0, le=GREATEST_COUNT)]
+Positive: TypeAlias = Annotated[int, NO_BOOL, Field(ge=1, le=GREATEST_COUNT)]
+BatchSize: TypeAlias = Annotated[int, NO_BOOL, Field(ge=1, le=1_000_000)]
+"""Messages at once: the Kafka client gives no more."""
+Threads: TypeAlias = Annotated[int, NO_BOOL, Field(ge=1, le=1024)]
+Partitions: TypeAlias = Annotated[int, NO_BOOL, Field(ge=1, le=100_000)]
+Replicas: TypeAlias = Annotated[int, NO_BOOL, Field(ge=1, le=10_000)]
 Port: TypeAlias = Annotated[int, NO_BOOL, Field(ge=0, le=65_535)]
 Kbytes: TypeAlias = Annotated[int, NO_BOOL, Field(ge=1, le=2_097_151)]
 MessageBytes: TypeAlias = Annotated[int, NO_BOOL, Field(ge=1, le=100_000_000)]
@@ -78,8 +84,8 @@ class KafkaSettings(SettingGroup):
 class TopicSettings(SettingGroup):
     """What `ralm topics` gives the topics that it makes."""
 
-    partitions: Positive = setting(4, "partitions of a new topic")
-    replication_factor: Positive = setting(1, "replicas of a new topic")
+    partitions: Partitions = setting(4, "partitions of a new topic")
+    replication_factor: Replicas = setting(1, "replicas of a new topic")
     retention: PositiveDuration = duration("7d", "how long clicks, requests and scores are kept")
     dead_letters_retention: PositiveDuration = duration("30d", "how long dead letters are kept")
 
@@ -95,7 +101,7 @@ class SourceSettings(SettingGroup):
         "how producers of clicks choose an item's partition; auto: as the known items are spread; other: in a way that "
         "is none of these, so that no item is moved when the topic has grown",
     )
-    poll_batch: Positive = setting(10_000, "maximum messages per poll")
+    poll_batch: BatchSize = setting(10_000, "maximum messages per poll")
     queue_kbytes: Kbytes = setting(16_384, "read-ahead per partition, KiB")
     step_over: Literal["none", "oversized", "all"] = setting(
         "oversized",
@@ -133,8 +139,8 @@ class BrakeSettings(SettingGroup):
     dead_letter_max_ratio: Share = setting(
         0.0, "stop reading a topic if more than this share of its last messages cannot be used; 0: never"
     )
-    dead_letter_min_sample: Positive = setting(1000, "how many last messages dead_letter_max_ratio is a share of")
-    dead_letter_max_run: Natural = setting(
+    dead_letter_min_sample: BatchSize = setting(1000, "how many last messages dead_letter_max_ratio is a share of")
+    dead_letter_max_run: Annotated[int, NO_BOOL, Field(ge=0, le=1_000_000)] = setting(
         0, "stop reading a topic after this many unusable messages in a row; 0: never"
     )
 
@@ -191,7 +197,7 @@ class ClusteringSettings(SettingGroup):
     clusters: ClusterCount = setting(20, "maximum centroids of an item (k)")
     min_seeds: Positive = setting(30, "an item with fewer seeds that have a vector stays cold")
     cluster_sample: Positive = setting(50_000, "maximum seeds sampled for one clustering")
-    cluster_workers: Positive = setting(1, "number of clustering threads")
+    cluster_workers: Threads = setting(1, "number of clustering threads")
     sketches: bool = setting(
         False, "give centroids a sketch of the item's seeds, up to 512 bytes, without which neighbours says nothing"
     )
@@ -223,7 +229,7 @@ class ScoringSettings(SettingGroup):
     )
     top_k: Positive = setting(100, "scores in an answer if the request does not say how many")
     max_top_k: Positive = setting(1000, "maximum scores in an answer")
-    score_batch: Positive = setting(256, "maximum requests scored together")
+    score_batch: BatchSize = setting(256, "maximum requests scored together")
     request_timeout: Duration = duration("5m", "answer older requests with the status expired, unscored; 0: never")
     stale_after: Duration = duration("1h", "centroids older than the request by more than this are named stale")
 
@@ -251,7 +257,7 @@ class LogSettings(SettingGroup):
 class ProcessSettings(SettingGroup):
     """The processes of a cluster and their threads."""
 
-    workers: Positive = setting(1, "worker threads per process; more processes scale better")
+    workers: Threads = setting(1, "worker threads per process; more processes scale better")
     process_id: Natural = setting(0, "number of this process in the cluster, from 0")
     addresses: str = setting("", "host:port of every process, comma separated; empty: a single process")
     engine_api: bool = setting(False, "serve Bytewax's own pages on port 3030 + process_id of EVERY address")

@@ -26,10 +26,12 @@ force and where each came from; `ralm run --help` shows them by what they are fo
 `eval "$(_RALM_COMPLETE=bash_source ralm)"` in `~/.bashrc` (`zsh_source`, `fish_source` for the others).
 
 An empty variable is taken as if it were not set (compose files render an unset variable so); a flag or a key may be
-empty. Where a Kubernetes Service is called `ralm`, `ralm-metrics` or the like, the platform sets variables such as
-`RALM_SERVICE_HOST` and `RALM_METRICS_PORT=tcp://...`; they are recognised by name and value, and passed over. Both are
-said in the log. What loads code (`eval_catalogue`, `eval_rankers`, and of `kafka_options` `plugin.library.paths`,
-`ssl.engine.location`, `ssl.providers` and `sasl.kerberos.kinit.cmd`) is refused from a `ralm.toml` that was not named.
+empty. Spaces and line ends around a variable's value are no part of it, of a password's only line ends. Where a
+Kubernetes Service is called `ralm`, `ralm-metrics` or the like, the platform sets variables such as
+`RALM_SERVICE_HOST` and `RALM_METRICS_PORT=tcp://...`; they are recognised by name and value, and passed over. What is
+empty and what is passed over is said in the log. What loads code (`eval_catalogue`, `eval_rankers`, and of
+`kafka_options` `plugin.library.paths`, `ssl.engine.location`, `ssl.providers` and `sasl.kerberos.kinit.cmd`) is refused
+from a `ralm.toml` that was not named.
 
 This page is made by `python -m flows.config.reference`.
 """

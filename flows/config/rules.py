@@ -4,10 +4,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from pydantic import SecretStr
+
 from flows.config.fields import split_list
 from flows.config.groups import AllSettings
 
 _ADDRESS = re.compile(r"(\w+://)?(\[[0-9a-fA-F:.]+\]|[^\s:/,\[\]]+)(:\d{1,5})?", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_NEVER = re.compile(r"[\x00\ud800-\udfff]")
+_HOST = re.compile(r"\[?[0-9a-fA-F:.]*:[0-9a-fA-F:.]*(?:%\w+)?\]?|(?:[\w-]{1,63}\.){0,20}[\w-]{1,63}\.?", re.ASCII)
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 TOPICS = ("clicks", "candidates", "requests", "centroids", "scores", "dead_letters")
 """The topics of the contract; the setting ``topic_X`` names X."""
@@ -50,6 +55,7 @@ Broken = tuple[str, tuple[str, ...]]
 
 def broken_rules(settings: AllSettings) -> Iterator[Broken]:
     """Yield what does not hold between the settings."""
+    yield from _texts(settings)
     yield from _limits(settings)
     yield from _times(settings)
     yield from _security(settings)
@@ -57,6 +63,22 @@ def broken_rules(settings: AllSettings) -> Iterator[Broken]:
     yield from _process(settings)
     yield from _ports(settings)
     yield from _kafka_options(settings)
+
+
+def _texts(s: AllSettings) -> Iterator[Broken]:
+    """What no library could take: it would end the process, or tell of something else."""
+    for name in type(s).model_fields:
+        value = getattr(s, name)
+        secret = isinstance(value, SecretStr)
+        for text in value if isinstance(value, tuple) else (value.get_secret_value() if secret else value,):
+            if not isinstance(text, str):
+                continue
+            controls = _NEVER if secret or isinstance(value, tuple) else _CONTROL  # certificates have lines
+            if controls.search(text):
+                yield f"{name} must be UTF-8 without control characters", (name,)
+    for name in ("state_dir", "bundle", "data_dir", "eval_results", "eval_work"):
+        if not getattr(s, name).strip():
+            yield f"{name} must name a directory; . is the working folder", (name,)
 
 
 def _limits(s: AllSettings) -> Iterator[Broken]:
@@ -86,16 +108,28 @@ def _times(s: AllSettings) -> Iterator[Broken]:
 def doubtful(settings: AllSettings) -> Iterator[str]:
     """Yield what is allowed between the settings, and seldom meant."""
     s = settings
-    if s.stale_after < s.window:
-        yield "stale_after is below window: the centroids of each item become stale before a window closes"
-    if s.retention < s.item_ttl:
-        yield "retention is below item_ttl: a lost store cannot be rebuilt whole from the clicks topic"
+    yield from _doubtful_times(s)
+    if s.candidates == "listed" and s.max_listings < s.max_items:
+        yield "max_listings is below max_items: items are taken down of which there is no message any more"
     if s.neighbours and not s.sketches:
         yield "neighbours is set and sketches is not: centroids that are made with these settings have no neighbours"
     if s.rebuild == "partial":
         yield "rebuild is partial, which is for one start: as long as it is, a start accepts what it would else refuse"
     if s.dead_letter_max_bytes < s.max_message_bytes:
         yield "dead_letter_max_bytes is below max_message_bytes: a long dead letter is cut, and cannot be redriven"
+
+
+def _doubtful_times(s: AllSettings) -> Iterator[str]:
+    if s.stale_after < s.window:
+        yield "stale_after is below window: the centroids of each item become stale before a window closes"
+    if s.retention < s.item_ttl:
+        yield "retention is below item_ttl: a lost store cannot be rebuilt whole from the clicks topic"
+    elif s.item_ttl and s.retention < s.seeds_retention:
+        yield "retention is below seeds_retention: a lost store cannot be rebuilt with its oldest seeds"
+    if s.snapshot_interval > s.window:
+        yield "snapshot_interval is above window: after a crash whole windows are clustered again"
+    if 0 < s.request_timeout < s.snapshot_interval:
+        yield "request_timeout is below snapshot_interval: requests that a crash repeats are answered as expired"
 
 
 def _security(s: AllSettings) -> Iterator[Broken]:
@@ -143,25 +177,31 @@ def _process(s: AllSettings) -> Iterator[Broken]:
         yield "addresses must not name a process twice", ("addresses",)
     if s.process_id >= max(1, len(addresses)):
         yield f"process_id counts the addresses from 0, and there are {len(addresses)}", ("process_id", "addresses")
-    if not s.metrics_host.strip():
-        yield "metrics_host must not be empty; 0.0.0.0 listens on all addresses", ("metrics_host",)
+    if not _HOST.fullmatch(s.metrics_host):
+        yield "metrics_host must be a name or an address; 0.0.0.0 listens on all addresses", ("metrics_host",)
 
 
 def _ports(s: AllSettings) -> Iterator[Broken]:
-    port, about = s.metrics_port and s.metrics_port + s.process_id, ("metrics_port", "process_id")
+    addresses = split_list(s.addresses)
+    about = ("metrics_port", "process_id")
+    port = s.metrics_port and s.metrics_port + s.process_id
     if port > 65_535:
         yield "metrics_port + process_id must not be above 65535", about
-    own = split_list(s.addresses)[s.process_id : s.process_id + 1]
-    if port and own and own[0].rpartition(":")[2] == str(port):
-        yield (
-            "metrics_port + process_id is the port of this process in addresses: each needs its own",
-            (*about, "addresses"),
-        )
     if s.engine_api and port == ENGINE_API_PORT + s.process_id:
         yield (
             "metrics_port + process_id is the port of the engine's own pages: each needs its own",
             (*about, "engine_api"),
         )
+    host = addresses[s.process_id].rpartition(":")[0] if s.process_id < len(addresses) else ""
+    beside = [(each, at.rpartition(":")[2]) for each, at in enumerate(addresses) if at.rpartition(":")[0] == host]
+    taken = {"metrics_port + process_id": (port, about)}
+    if s.engine_api:
+        taken["the port of the engine's own pages"] = (ENGINE_API_PORT + s.process_id, ("engine_api", "process_id"))
+    for what, (ours, names) in taken.items():
+        for number, theirs in beside:
+            if ours and theirs == str(ours):
+                whose = "this process" if number == s.process_id else f"process {number} on the same host"
+                yield f"{what} is the port of {whose} in addresses: each needs its own", (*names, "addresses")
 
 
 def _kafka_options(s: AllSettings) -> Iterator[Broken]:

@@ -88,7 +88,10 @@ def _origins(
 def _read_file(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(read_text(file))
-    except (OSError, ValueError, RecursionError) as error:  # a number too long, or brackets too deep, is no TOML error
+    except OSError as error:
+        msg = f"{file} cannot be read: {error.strerror}"
+        raise ConfigError(msg) from None
+    except (ValueError, RecursionError) as error:  # a number too long, or brackets too deep, is no TOML error
         msg = f"{file} cannot be read as TOML: {error}"
         raise ConfigError(msg) from None
 

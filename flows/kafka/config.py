@@ -53,13 +53,14 @@ def consumer_config(settings: Settings, **more: Any) -> dict[str, Any]:
 
 def producer_config(settings: Settings, **more: Any) -> dict[str, Any]:
     """A producer's settings: idempotent, acknowledged by all replicas, bounded in time."""
+    longest = max(1_000_000, settings.dead_letter_max_bytes + _HEADERS_BYTES)
     return {
         "enable.idempotence": True,
         "acks": "all",
         "linger.ms": 2,
         "delivery.timeout.ms": settings.delivery_timeout,
-        "queue.buffering.max.kbytes": 65_536,
-        "message.max.bytes": max(1_000_000, settings.dead_letter_max_bytes + _HEADERS_BYTES),
+        "queue.buffering.max.kbytes": max(65_536, 2 * longest // 1024),  # a message that has no room waits for ever
+        "message.max.bytes": longest,
         **client_config(settings),
         **more,
     }

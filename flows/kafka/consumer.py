@@ -608,7 +608,7 @@ def message_times(
     alone = {"auto.offset.reset": "error", "enable.auto.commit": False, "enable.auto.offset.store": False}
     # What stands behind those messages is left alone, since it may end the process (flows/kafka/scout.py): while one
     # waits in the queue nothing more is fetched, for a quarter of a second, and before that it is taken out of it.
-    no_more = {"fetch.message.max.bytes": 1, "queued.min.messages": 1, "fetch.queue.backoff.ms": 250}
+    no_more = {"fetch.message.max.bytes": 1024, "queued.min.messages": 1, "fetch.queue.backoff.ms": 250}
     consumer = Consumer({**config, **quiet, **alone, **no_more, "enable.partition.eof": True})
     try:
         consumer.assign([TopicPartition(topic, partition, offset) for partition, offset in offsets.items()])

@@ -90,7 +90,7 @@ class EmbeddedBroker:
             command = [str(program), *only_kafka, "--data-dir", str(self.data_dir)]
             self._processes = [ChildProcess("the embedded broker", command, log=log)]
             broker_port = self._wait(_BROKER_ADDRESS, log, deadline)
-            command = [sys.executable, "-m", _LONG_POLL, str(self.port), str(broker_port)]
+            command = [sys.executable, "-P", "-m", _LONG_POLL, str(self.port), str(broker_port)]
             self._processes.append(ChildProcess("the embedded broker's long poll", command, log=log))
             self.port = self._wait(_ADDRESS, log, deadline)
             while not _answers(self.bootstrap_servers):

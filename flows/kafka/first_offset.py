@@ -188,8 +188,11 @@ def _begin_without(facts: PartitionFacts, partition: int, rules: BeginRules) -> 
         "put the partition's store back (from the process that had it, or from a backup: `ralm state restore BACKUP "
         f"--partition {partition}`), if {_ONCE}: the store is made of what the topic still has"
     )
-    read = rules.lost or facts.committed(partition) is not None
-    if read and first > 0 and not rules.new:
+    committed = facts.committed(partition)
+    read = rules.lost or committed is not None
+    if read and not rules.new and (another := _why_another_than_read(facts, partition, committed, rules)):
+        _accept_loss(rules.rebuild, lost, first, f"the topic is not what it was filled from: {another}", way=way)
+    elif read and first > 0 and not rules.new:
         _accept_loss(rules.rebuild, f"{lost}; the topic has no more than what follows offset {first}", first, way=way)
     elif read and rules.grown and not rules.new:
         why = "the topic has grown meanwhile, and its older clicks lie in other partitions"
@@ -201,6 +204,15 @@ def _begin_without(facts: PartitionFacts, partition: int, rules: BeginRules) -> 
     if read:
         log.info("a store that is not here is rebuilt", topic=facts.topic, partition=partition, offset=first)
     return first
+
+
+def _why_another_than_read(facts: PartitionFacts, partition: int, committed: int | None, rules: BeginRules) -> str:
+    """Why a partition is another one than was read before, of which there is no store; empty where nothing says so."""
+    if rules.fewer and rules.lost:
+        return "it has fewer partitions than before"
+    if committed is None:
+        return ""
+    return why_another(facts, partition, committed, decode_mark(facts.committed_mark(partition)), rules.topic_id)
 
 
 def begin_with_group(

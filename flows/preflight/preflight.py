@@ -14,7 +14,7 @@ from flows.preflight.topics import TopicUse, look_at_kafka
 from flows.seed_sets.state_facts import StateFacts, look_into_state_dir
 from flows.support.errors import ConfigError, RalmError
 from flows.support.logs import get_logger
-from flows.support.machine import file_limit
+from flows.support.machine import address_space, file_limit
 from monitoring.health_server import check_address
 from state.bundle.bundle import Bundle, BundleError
 from state.directory import check_format
@@ -27,6 +27,9 @@ _LEAST_FILES = 256
 """Files and connections that a flow may have open besides its stores."""
 _FILES_OF_PARTITION = 128
 """Files that a partition's store may have open."""
+_LEAST_ADDRESSES, _GOOD_ADDRESSES = 2 << 30, 4 << 30
+"""Bytes of addresses: threads have stacks, and stores and bundle are mapped, of which little is ever in memory. Where
+they do not suffice the Kafka client and RocksDB end the process themselves, without a word."""
 _GOOD_FILES = _LEAST_FILES + 4 * _FILES_OF_PARTITION
 
 
@@ -50,10 +53,13 @@ def look(
     Returns:
         What was found, and the bundle if it is good.
     """
+    room = _look_at_addresses(address_space())
+    if any(finding.verdict is Verdict.PROBLEM for finding in room):
+        return Findings(tuple(room)), None
     bundle, at_bundle = _look_at_bundle(settings, clusters="centroids" in use.writes)
     state, at_state = _look_into_state(settings) if stores else (None, _look_at_state(settings))
     findings = [_look_at_settings(settings), at_bundle, at_state, _look_at_port(settings)]
-    findings += _look_at_files(file_limit())
+    findings += room + _look_at_files(file_limit())
     findings += look_at_own_address(settings, stopped=stopped, wait_s=answer_s)
     findings += look_at_kafka(use, settings, waiting=_say_wait, stopped=stopped, answer_s=answer_s, state=state)
     return Findings(tuple(findings)), bundle
@@ -155,6 +161,16 @@ def _look_at_files(limit: int) -> list[Finding]:
         "partitions of clicks besides: raise the limit (ulimit -n, LimitNOFILE)"
     )
     return [Finding("open files", Verdict.PROBLEM if limit < _LEAST_FILES else Verdict.WARNING, text)]
+
+
+def _look_at_addresses(limit: int | None) -> list[Finding]:
+    if limit is None or limit >= _GOOD_ADDRESSES:
+        return []
+    text = (
+        f"this process may have {limit >> 20} MiB of addresses; a flow needs {_LEAST_ADDRESSES >> 20} and with several "
+        f"partitions {_GOOD_ADDRESSES >> 20}: raise the limit (ulimit -v, LimitAS), and limit its memory by a cgroup"
+    )
+    return [Finding("addresses", Verdict.PROBLEM if limit < _LEAST_ADDRESSES else Verdict.WARNING, text)]
 
 
 def _say_wait(topics: list[str]) -> None:

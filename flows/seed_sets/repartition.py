@@ -10,13 +10,13 @@ any more are removed once all that was in them is elsewhere.
 
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple
 
 from flows.seed_sets.keeper_state import ForNewOffsets, OpenWork, said_before
-from flows.seed_sets.partitioners import PARTITIONERS, Partitioner
+from flows.seed_sets.partitioners import KEY_HASHES, PARTITIONERS, Partitioner
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from state.directory import forget_partitions, note_partition_count
@@ -113,7 +113,8 @@ def _bring_home(seeds: Path, topic: str, counts: list[int], now: int, rules: Set
     if lost and (moves or gone):
         return (
             f"the stores of partitions {', '.join(map(str, lost))} are not in this state directory, so that no item is "
-            "moved. Put the folders seeds/NNNNN of all partitions into one state directory, and start with it"
+            "moved. Put the folders seeds/NNNNN of all partitions into one state directory, and start one process with "
+            "it alone, without addresses; then give each process a copy of that directory"
         )
     for partition, homes in moves.items():
         for home, names in homes.items():
@@ -192,10 +193,14 @@ def _partitioner(items: dict[int, list[str]], counts: list[int], now: int) -> Pa
     keys = [name.encode() for names in items.values() for name in names]
     at_home = _fitting(items, [now])
     if at_home and now ** -len(keys) <= _BY_CHANCE:
-        return at_home[0]
-    fitting = _fitting(items, counts)
-    several = any(len({partitioner(key, now) for partitioner in fitting}) > 1 for key in keys)
-    if several or (fitting and not at_home and _chance(fitting[0], keys, counts) > _BY_CHANCE):
+        return PARTITIONERS[at_home[0]]
+    # Where none fits, the topic may have grown in steps between two starts, and clicks have come in each.
+    known, between = counts, range(min(counts), max(counts) + 1)
+    fitting = _fitting(items, known)
+    if not fitting:
+        known, fitting = list(between), _fitting(items, between)
+    several = any(len({PARTITIONERS[name](key, now) for name in fitting}) > 1 for key in keys)
+    if several or (fitting and not at_home and _chance(fitting[0], keys, known) > _BY_CHANCE):
         few = "1 item is" if len(keys) == 1 else f"{len(keys)} items are"
         why = "" if several else f": {few} too few to tell"
         msg = (
@@ -205,23 +210,24 @@ def _partitioner(items: dict[int, list[str]], counts: list[int], now: int) -> Pa
             "then no item is moved."
         )
         raise RalmError(msg)
-    return next(iter(fitting), None)
+    return PARTITIONERS[fitting[0]] if fitting else None
 
 
-def _chance(partitioner: Partitioner, keys: list[bytes], counts: list[int]) -> float:
+def _chance(partitioner: str, keys: list[bytes], counts: Sequence[int]) -> float:
     """How likely items that lie anywhere would be explained by a partitioner, with one of these counts."""
-    return math.prod(len({partitioner(key, count) for count in counts}) / max(counts) for key in keys)
+    hashed = map(KEY_HASHES[partitioner], keys)
+    return math.prod(len({each % count for count in counts}) / max(counts) for each in hashed)
 
 
-def _fitting(items: dict[int, list[str]], counts: list[int]) -> list[Partitioner]:
+def _fitting(items: dict[int, list[str]], counts: Sequence[int]) -> list[str]:
     """Those that may have put the items where they lie, with one of these counts of partitions."""
     return [
-        partitioner
-        for partitioner in PARTITIONERS.values()
+        name
+        for name, hashed in KEY_HASHES.items()
         if all(
-            partition in {partitioner(key, count) for count in counts}
+            any(each % count == partition for count in counts)
             for partition, names in items.items()
-            for key in map(str.encode, names)
+            for each in map(hashed, map(str.encode, names))
         )
     ]
 

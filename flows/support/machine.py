@@ -31,6 +31,12 @@ def file_limit() -> int:
     return _ENOUGH_FILES if soft == resource.RLIM_INFINITY else soft
 
 
+def address_space() -> int | None:
+    """How many bytes of addresses this process may have, None where nothing limits them."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
 def raise_file_limit() -> None:
     """Let this process open as many files as its user may allow it to.
 

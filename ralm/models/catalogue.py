@@ -113,7 +113,13 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "both-prior-chosen": CatalogueEntry(
         lambda: ChosenPriorLookalike(ChosenPrior()),
         "encoder",
-        "both encoders, and g log(1 + seeds), g from 0.1 to 0.2 by precision on each user's last clicks",
+        "both encoders, and g log(1 + seeds), g from 0.1 to 0.2 by precision on the latest clicks of all",
+        OURS,
+    ),
+    "both-prior-chosen-users": CatalogueEntry(
+        lambda: ChosenPriorLookalike(ChosenPrior(by_time=False)),
+        "encoder",
+        "the same, by precision on each user's last clicks",
         OURS,
     ),
     "ralm-global": _ralm("attention", "RALM with global attention only", alpha=1.0, beta=0.0),

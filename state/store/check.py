@@ -46,7 +46,7 @@ class StoreReport:
         items: how many items have a record.
         seeds: seeds in the base sets.
         delta_seeds: seeds in the deltas and in open windows, some of which are in the base sets too.
-        damages: a message for each damage.
+        damages: a message for each damage, and for what could not be read.
         notes: messages about what is unusual but not damaged.
     """
 
@@ -57,6 +57,11 @@ class StoreReport:
     delta_seeds: int = 0
     damages: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def unread(self) -> bool:
+        """Whether nothing is damaged as far as could be looked: the system refused to read the rest."""
+        return bool(self.damages) and all(map(rocks.refused_by_system, self.damages))
 
 
 def check_store(

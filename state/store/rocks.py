@@ -52,6 +52,8 @@ _OF_SYSTEM = {
     for number in numbers
 }
 """What to do where the system refuses something: the store is whole, and to move it away would cost its seeds."""
+_NEWER = re.compile(r"unsupported|not (supported|implemented)|unknown (tag|footer|comparator)", re.IGNORECASE)
+_OF_NEWER = f"If a newer version of this program has run here, run that one: to it the store is whole. Else: {WAY_OUT}"
 _FILE = re.compile(r"/\S*/(\d{6,}\.(?:sst|log)|MANIFEST-\d+|CURRENT)")
 
 
@@ -255,9 +257,19 @@ def way_out(words: str) -> str:
     >>> way_out("IO error: While open a file for appending: 000017.log: Too many open files")
     'Let the process open more files (ulimit -n, LimitNOFILE) and start again: nothing is lost.'
     """
-    return next((advice for sign, advice in _OF_SYSTEM.items() if sign in words), WAY_OUT)
+    otherwise = _OF_NEWER if _NEWER.search(words) else WAY_OUT
+    return next((advice for sign, advice in _OF_SYSTEM.items() if sign in words), otherwise)
+
+
+def refused_by_system(words: str) -> bool:
+    """Whether an error says that the system refuses, which says nothing of the store.
+
+    >>> refused_by_system("the store cannot be read: [Errno 13] Permission denied"), refused_by_system("Corruption")
+    (True, False)
+    """
+    return any(sign in words for sign in _OF_SYSTEM)
 
 
 def in_words(path: Path, error: BaseException) -> str:
     """What RocksDB says in one line, with the files' true names where it was shown links."""
-    return _FILE.sub(lambda match: f"{path}/{match[1]}", " ".join(str(error).split()))
+    return _FILE.sub(lambda match: f"{path}/{match[1]}", " ".join(str(error).split())).rstrip(".")

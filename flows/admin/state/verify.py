@@ -43,15 +43,16 @@ class PartitionReport:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is damaged."""
+        """Whether all could be read, and nothing is damaged."""
         return not self.store.damages
 
     def line(self) -> str:
         """The report in one line, without the damages."""
         meta, store = self.store.meta, self.store
-        parts = [f"partition {self.partition}: {'whole' if self.whole else 'DAMAGED'}"]
+        verdict = "whole" if self.whole else "NOT READ" if store.unread else "DAMAGED"
+        parts = [f"partition {self.partition}: {verdict}"]
         if meta is not None:
-            seeds = f"{store.seeds:,} seeds and {store.delta_seeds:,} not yet merged"
+            seeds = f"{store.seeds:,} seeds in base sets and {store.delta_seeds:,} beside them"
             parts.append(f"{store.items:,} items, {seeds}, position {meta.position}")
         return "; ".join([*parts, *store.notes])
 
@@ -61,6 +62,7 @@ class PartitionReport:
         return {
             "partition": self.partition,
             "whole": self.whole,
+            "unread": self.store.unread,
             "topic": meta and meta.topic,
             "position": meta and meta.position,
             "items": self.store.items,

@@ -36,7 +36,9 @@ def command() -> None:
 @with_settings("state")
 def show(settings: Settings, as_lines: bool) -> None:
     """Every partition's position, items and seeds."""
-    table = Table("topic", "partition", "position", "items", "seeds at last merge", "newest click", "model version")
+    table = Table(
+        "topic", "partition", "position", "items", "seeds when last clustered", "newest click", "model version"
+    )
     with _in_words():
         for row in map(_row, _stores(settings)):
             if as_lines:
@@ -149,8 +151,14 @@ def verify(settings: Settings, as_json: bool) -> None:
     else:
         for words in (*verifier.damages, *verifier.notes):
             click.echo(words)
-        more = f", {len(verifier.damages)} damages beside them" if verifier.damages else ""
-        click.echo("all is whole" if whole else f"NOT whole: {len(bad)} of {len(reports)} partitions{more}")
+        beside = len(verifier.damages)
+        more = f", {beside} {'damage' if beside == 1 else 'damages'} beside them" if beside else ""
+        unread = sum(report.store.unread for report in bad)
+        if unread == len(bad) and not beside:
+            click.echo("all is whole" if whole else f"NOT all could be read: {unread} of {len(reports)} partitions not")
+        else:
+            more += f", and {unread} could not be read" if unread else ""
+            click.echo(f"NOT whole: {len(bad) - unread} of {len(reports)} partitions{more}")
     sys.exit(0 if whole else 1)
 
 

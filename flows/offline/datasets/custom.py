@@ -70,10 +70,11 @@ def prepare_described(name: str, folder: Path, described: Description) -> Datase
         if not len(events):
             msg = f"{name}: there are no clicks: {events.real('rating')} is true nowhere in {events.file}"
             raise RalmError(msg)
-    events = complete(events, described)
+    whole = complete(events, described)
     notes: list[str] = []
-    users = problems.attempt(lambda: _users(tables["users"], events, described, notes))
-    items = problems.attempt(lambda: _items(tables["items"], events))
+    users = problems.attempt(lambda: _users(tables["users"], whole, described, notes))
+    items = problems.attempt(lambda: _items(tables["items"], whole))
+    events = whole
     if users is not None and items is not None and not problems.lines:
         events, users = listed(events, "user_id", users, described)
         events, items = listed(events, "item_id", items, described)

@@ -22,6 +22,7 @@ NAMELESS = "column_{}"
 """What a column without a name is called, by its place from 1."""
 _QUOTED = re.compile(r'"[^"]*"')
 _ESCAPED = re.compile(r'\\"[^\s"]')
+_PREAMBLE = re.compile(r'(#(?:[ =*-][^\n]*)?|[ \t]*|"?sep=(?P<separator>[^\n"])"?)\n')
 _LOOKED_AT = 200
 _VALUES = (
     re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b.*"),  # a date
@@ -73,19 +74,31 @@ def parse(
     text = decoded(file, content, encoding)
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = text.rstrip("\n")
+    text, before = text.rstrip("\n"), 0
+    if quoted:
+        text, before, told = _without_preamble(text)
+        separator = separator or told
     separator = separator or separator_of(text.partition("\n")[0])
     if len(separator) > 1:
         text, separator = text.replace(separator, "\x1f"), "\x1f"  # Arrow takes separators of one character
-    first, named = 1, names is not None
+    first, named, apart = 1, names is not None, False
     if names is None:
-        names, text, first = _header(file, text, separator, quoted=quoted)
+        raw, text, first = _header(file, text, separator, before, quoted=quoted)
+        names = [name.strip() for name in raw]
+        apart = len(raw) > 1 and all(name.startswith(" ") for name in raw[1:])
+        if quoted and names.count("") > 1:
+            names = [name or NAMELESS.format(place) for place, name in enumerate(names, 1)]
+        refuse_twins(file, names)
+    first += before
     refuse_empty(file, len(text))
     escape = "\\" if quoted and _ESCAPED.search(text) else False
     body = _Body(file, text, separator, first, quoted=quoted, escape=escape)
     if not quoted:
         return body.table(names)
     table = body.table_of_width(list(names))
+    if apart:  # a blank follows each separator
+        columns = {name: pc.utf8_ltrim(column, " ") for name, column in table.columns.items()}
+        table = Table(file, columns, table.first, table.unit)
     return table if named else _without_names_again(table)
 
 
@@ -162,7 +175,16 @@ def separator_of(line: str) -> str:
     return max(SEPARATORS, key=bare.count)
 
 
-def _header(file: str, text: str, separator: str, *, quoted: bool) -> tuple[list[str], str, int]:
+def _without_preamble(text: str) -> tuple[str, int, str]:
+    """Text without what programs write above the names, the number of those lines, and the separator if they say it."""
+    lines, separator = 0, ""
+    while (line := _PREAMBLE.match(text)) and line.end() < len(text):
+        separator = line["separator"] or separator
+        text, lines = text[line.end() :], lines + 1
+    return text, lines, separator if separator in SEPARATORS else ""
+
+
+def _header(file: str, text: str, separator: str, before: int, *, quoted: bool) -> tuple[list[str], str, int]:
     """The names in the first line, which may have line breaks in quotes; the rest, and the number of its first line."""
     if not quoted:
         line, _, rest = text.partition("\n")
@@ -172,15 +194,11 @@ def _header(file: str, text: str, separator: str, *, quoted: bool) -> tuple[list
         try:
             names = next(reader, [])
         except csv.Error as error:
-            msg = f"{file}, line 1: {error}"
+            msg = f"{file}, line {before + 1}: {error}"
             raise RalmError(msg) from None
         lines = max(1, reader.line_num)
         rest = text.split("\n", lines)[lines] if text.count("\n") >= lines else ""
         _refuse_values(file, names, _first_rows(reader))
-    names = [name.strip() for name in names]
-    if quoted and names.count("") > 1:
-        names = [name or NAMELESS.format(place) for place, name in enumerate(names, 1)]
-    refuse_twins(file, names)
     return names, rest, lines + 1
 
 
@@ -193,6 +211,9 @@ def _first_rows(reader: Any) -> list[list[str]]:
 
 def _refuse_values(file: str, names: Sequence[str], rows: list[list[str]]) -> None:
     """Refuse a first line of values: its row would be lost, and no column found by its name."""
+    if all(any(rank(name, role) in (1, 2) for name in names) for role in ("user_id", "item_id")):
+        return
+    rows = [row for row in rows if row != names]
     below = [[row[place] for row in rows if place < len(row)] for place in range(len(names))]
     if not any(_is_value(name, column) for name, column in zip(names, below, strict=True)):
         known = any(rank(name, role) in (1, 2) for name in names for role in ("user_id", "item_id"))
@@ -212,7 +233,7 @@ def _is_value(name: str, below: list[str]) -> bool:
     if not name or is_number(name):
         return False
     if name in below:
-        return sum(1 for cell in below if cell != name) > 0 or len(below) > 1
+        return True
     form = next((form for form in _VALUES if form.fullmatch(name)), None)
     return form is not None and any(form.fullmatch(cell) for cell in below)
 
@@ -229,7 +250,7 @@ def _without_nameless(table: Table) -> Table:
 
 
 def _is_empty(column: Any) -> bool:
-    return bool(pc.all(pc.equal(column, "")).as_py())
+    return bool(pc.all(pc.equal(column, ""), min_count=0).as_py())
 
 
 def _without_names_again(table: Table) -> Table:

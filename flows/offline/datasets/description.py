@@ -53,10 +53,10 @@ class Files(BaseModel):
     users: str | list[str] = ""
     items: str | list[str] = ""
 
-    def of(self, table: str) -> list[str]:
-        """What is said of a table."""
+    def of(self, table: str) -> list[str] | None:
+        """What is said of a table; None if nothing is, and an empty list if there is none."""
         said = getattr(self, table)
-        return ([said] if said else []) if isinstance(said, str) else said
+        return ([said] if said else None) if isinstance(said, str) else said
 
 
 class Description(BaseModel):
@@ -83,7 +83,7 @@ class Description(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     least_rating: float = Field(default=4.0, allow_inf_nan=False)
-    time_unit: Literal["s", "ms", "us", "ns"] | None = None
+    time_unit: Literal["s", "ms", "us", "ns", "excel"] | None = None
     time_format: str = ""
     timed: bool = True
     separator: str = ""

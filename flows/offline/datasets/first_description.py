@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from flows.offline.datasets.description import DESCRIPTION
-from flows.offline.datasets.kinds import is_boolean, kind_of
+from flows.offline.datasets.field_guess import guessed_kind
+from flows.offline.datasets.kinds import is_boolean
 from flows.offline.datasets.own_files import TABLE_SUFFIXES, usual_names
 from flows.offline.datasets.reading import MISSING
 from flows.offline.datasets.roles import rank
-from flows.offline.datasets.survey import ColumnFacts, Look, is_free_text, look_at
-from flows.offline.datasets.times import times_ms
+from flows.offline.datasets.survey import ColumnFacts, Look, look_at
+from flows.offline.datasets.time_guess import is_clock, is_finer, looks_like_time, time_forms
 from flows.offline.datasets.words import Text, among, as_words
 from flows.support.errors import ConfigError, RalmError
 
@@ -35,26 +36,10 @@ _LEAST_REPEATED = 2
 _LEAST_USERS = 20
 _COUNT_DIGITS = 3
 """Columns of fewer values, or of numbers that are no longer, are taken for ids where there are no others."""
-_LEAST_SECONDS = 300_000_000
-"""Whole numbers from here on, all of a column, are more likely seconds since 1970 than anything else."""
 _TRUE = ("true", "yes", "t", "y", "1", "1.0")
 _IS_CLICK = ("click", "bought", "buy", "purchas", "like", "order", "convert", "watched", "read", "played", "positive")
-_FORMS = [
-    f"{day}{clock}"
-    for day in (
-        *("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d", "%Y.%m.%d", "%d-%m-%Y", "%m-%d-%Y", "%d/%m/%y", "%m/%d/%y"),
-        *("%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%m %d, %Y"),
-    )
-    for clock in (
-        *("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S"),
-        *(", %I:%M %p", ", %I:%M:%S %p", " %H:%M:%S %z"),
-    )
-] + ["%a %b %d %H:%M:%S %z %Y", "%a, %d %b %Y %H:%M:%S %z", "%d/%b/%Y:%H:%M:%S %z", "%Y-%m-%d-%H-%M-%S"]
 _MOST_TIMES = 4
 """So many columns that are called like times are looked at."""
-_DAY = 86_400_000
-_MOST_NUMBERS = 1000
-"""More rows that each have a whole number of their own are numbered."""
 _NEARLY = 0.9
 """Of the rows of a table of users or items, so many have an id of their own, but for mistakes."""
 _SHARED = 0.5
@@ -153,11 +138,11 @@ class _Guess:
     def _tables(self) -> dict[str, Look]:
         """Which table is which, and the columns of ids."""
         tables: dict[str, Look] = {}
-        both = [look for look in self._looks if look.first_like("user_id") and look.first_like("item_id")]
+        both = [look for look in self._looks if len(_named_keys(look)) == len(_KEYS)]
         if both:
             tables["events"] = max(both, key=lambda look: (_is_called(look, "events"), len(look.table)))
-            for role in _KEYS.values():
-                self._name(tables["events"], role, tables["events"].first_like(role))
+            for role, column in _named_keys(tables["events"]).items():
+                self._name(tables["events"], role, column)
         elif (guess := self._by_values()) is not None:
             tables["events"] = guess
         for kind in _KEYS:
@@ -192,7 +177,7 @@ class _Guess:
             if look in tables.values():
                 continue
             words = "it is neither events, nor users, nor items"
-            if look.first_like("user_id") and look.first_like("item_id") and "events" in tables:
+            if len(_named_keys(look)) == len(_KEYS) and "events" in tables:
                 files = [each for one in (tables["events"], look) for each in _listed(one.said)]
                 words = f"it has users and items too; if its rows are events as well, say events = {_toml(files)}"
                 words += "".join(f", {role} = {_toml(names)}" for role, names in self._names_with(look))
@@ -266,7 +251,7 @@ class _Guess:
 
     def _both_keys(self, look: Look) -> dict[str, str]:
         """The columns of users and of items, by name if one has one, else by values."""
-        known = {role: name for role in _KEYS.values() if (name := look.first_like(role))}
+        known = _named_keys(look)
         others = [name for name in self._id_columns(look) if name not in known.values()]
         for role in _KEYS.values():
             if role not in known and others:
@@ -278,7 +263,7 @@ class _Guess:
         names = []
         for name, facts in look.columns.items():
             repeated = _LEAST_REPEATED <= facts.distinct <= facts.rows / 2 and not facts.missing
-            if repeated and facts.type in ("text", "whole number") and not _looks_like_time(look, name):
+            if repeated and facts.type in ("text", "whole number") and not looks_like_time(look, name):
                 names.append(name)
         elsewhere = {
             name
@@ -318,20 +303,24 @@ class _Guess:
     def _time(self, events: Look) -> None:
         free = [name for name in events.columns if (events.table.file, name) not in self._taken]
         named = [name for name in events.like("timestamp") if name in free]
-        found = {name: fits for name in named[:_MOST_TIMES] if (fits := list(_time_forms(events, name)))}
+        found = {name: fits for name in named[:_MOST_TIMES] if (fits := list(time_forms(events, name)))}
         column = next(iter(found), None)
         if column is None:
-            by_value = next((name for name in free if _looks_like_time(events, name)), None)
+            by_value = next((name for name in free if looks_like_time(events, name)), None)
             column = by_value or next(iter(named), None)
         if column is None:
             self._top["timed"] = False
             self._found.notes.append(f"{events.called} has no times: clicks are put in a random order")
             return
-        if finer := next((name for name in found if _is_finer(events, found, name, column)), None):
+        if finer := next((name for name in found if is_finer(events, found, name, column)), None):
             self._found.notes.append(f"{column} has whole days: {finer} is taken for the times")
             column = finer
+        elif clock := next((name for name in free if is_clock(events, name)), None):
+            self._found.notes.append(
+                f"{clock} has times of day, and is not used: put day and time into one column, such as 2024-11-24 08:00"
+            )
         self._name(events, "timestamp", column)
-        fits = found.get(column) or list(_time_forms(events, column))
+        fits = found.get(column) or list(time_forms(events, column))
         self._top |= fits[0] if fits else {}
         if len(fits) > 1:
             self._found.notes.append(
@@ -416,7 +405,7 @@ class _Guess:
         for name, facts in users.columns.items():
             if (users.table.file, name) in self._taken:
                 continue
-            kind, why = _kind(users, name, facts)
+            kind, why = guessed_kind(users, name, facts)
             self._kinds[name] = kind
             self._taken[users.table.file, name] = f"{kind}: {why}" if why else kind
             if kind == "continuous" and facts.missing:
@@ -431,11 +420,14 @@ class _Guess:
         yield "# Guessed from the headers and values of the tables: see docs/data.md, and change what is not so.\n"
         for key, value in self._top.items():
             yield f"{key} = {_toml(value)}\n"
-        files = {
+        files: dict[str, str | list[str]] = {
             kind: look.said
             for kind, look in tables.items()
             if next((name for name in usual_names(kind) if (self._folder / name).exists()), None) != look.said
         }
+        for kind in _KEYS:  # a file that is called so would be taken even so
+            if kind not in tables and any((self._folder / name).exists() for name in usual_names(kind)):
+                files[kind] = []
         names: dict[str, Any] = {
             role: columns[0] if len(columns) == 1 else columns
             for role, columns in self._names.items()
@@ -457,6 +449,16 @@ class _Guess:
 def _is_called(look: Look, kind: str) -> bool:
     stem = look.path.stem.lower()
     return any(word in stem for word in _TABLE_WORDS[kind])
+
+
+def _named_keys(look: Look) -> dict[str, str]:
+    """The columns that are called like users and like items, two different ones."""
+    users, items = (look.like(role) for role in _KEYS.values())
+    pairs = [(user, item) for user in users for item in items if user != item]
+    if pairs:
+        return dict(zip(_KEYS.values(), pairs[0], strict=True))
+    alone = [(role, names[0]) for role, names in zip(_KEYS.values(), (users, items), strict=True) if names]
+    return dict(alone[:1])
 
 
 def _categories(items: Look) -> str | None:
@@ -484,86 +486,6 @@ def _is_telling(ids: Text) -> bool:
     """Whether ids are of a kind that no others are by chance, as small numbers would be."""
     words = ids[:100].tolist()
     return sum(len(word) >= _LONG_ID or not word.isdigit() for word in words) * 2 > len(words)
-
-
-def _is_finer(events: Look, found: dict[str, list[dict[str, Any]]], name: str, column: str) -> bool:
-    """Whether a column has the moments of what another has the days of."""
-    if name == column or column not in found:
-        return False
-    days, moments = (
-        times_ms(events.table, each, found[each][0].get("time_unit"), found[each][0].get("time_format", ""))
-        for each in (column, name)
-    )
-    same = np.abs(moments // _DAY * _DAY - days) <= _DAY  # wherever a day begins
-    return bool((days % _DAY == 0).all() and (moments % _DAY != 0).any() and same.all())
-
-
-def _looks_like_time(look: Look, column: str) -> bool:
-    """Whether a column holds times, whatever it is called: dates of a known form, or numbers of seconds or less."""
-    facts = look.columns[column]
-    if facts.type == "time":
-        return True
-    if facts.missing or facts.distinct < _LEAST_REPEATED:
-        return False
-    if facts.type == "text":
-        return any(True for _ in _time_forms(look, column))
-    return facts.type == "whole number" and bool(np.all(look.table.numbers(column) >= _LEAST_SECONDS))
-
-
-def _time_forms(look: Look, column: str) -> Iterator[dict[str, Any]]:
-    """What ``data.toml`` must say for a column of times to be read; nothing where it needs to say nothing."""
-    try:
-        times_ms(look.table, column)
-    except RalmError as error:
-        unit = next((each for each in ("us", "ns") if f'time_unit = "{each}"' in str(error)), None)
-        if unit:
-            yield {"time_unit": unit}
-            return
-        if "not a time" not in str(error) and "neither a number" not in str(error):
-            return
-    else:
-        yield {}
-        return
-    sample = look.table.only(np.arange(len(look.table)) < 100)
-    for form in _FORMS:
-        if _is_form(sample, column, form) and _is_form(look.table, column, form):
-            yield {"time_format": form}
-
-
-def _is_form(table: Any, column: str, form: str) -> bool:
-    try:
-        times_ms(table, column, form=form)
-    except RalmError:
-        return False
-    return True
-
-
-def _kind(users: Look, name: str, facts: ColumnFacts) -> tuple[str, str]:
-    """The kind of a user field, and what a person should know of it."""
-    if facts.type == "unreadable":
-        return "ignore", "its values cannot be read as text"
-    if not facts.distinct or (facts.distinct == 1 and not facts.missing):
-        return "ignore", "it is the same for all" if facts.distinct else "it is empty"
-    if set(name) & set("./\\") or name in ("id", "file", "items", "categories"):
-        return "ignore", "a field cannot be called so"
-    kind = kind_of(users.table, name)
-    if kind == "continuous" and any(word in name.lower() for word in ("zip", "post", "code", "plz", "_id")):
-        kind = "categorical"
-    why = _too_telling(kind, facts)
-    return ("ignore", why) if why else (kind, "")
-
-
-def _too_telling(kind: str, facts: ColumnFacts) -> str:
-    """Why a column is no field, although its values could be one; empty if it is one."""
-    if kind == "continuous":
-        if facts.is_unique and facts.type == "whole number" and facts.rows > _MOST_NUMBERS:
-            return f"an identifier in disguise: {facts.distinct:,} different whole numbers"
-        if facts.missing * 2 > facts.rows:
-            return f"a continuous field, of which {facts.missing:,} values are missing: fill them in to use it"
-        return ""
-    if facts.type != "list" and facts.is_identifying:
-        return f"an identifier in disguise: {facts.distinct:,} different values in {facts.rows:,} rows"
-    return f"free text of up to {facts.longest:,} characters" if is_free_text(facts) else ""
 
 
 def _toml_key(name: str) -> str:

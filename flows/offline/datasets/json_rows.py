@@ -1,6 +1,7 @@
 """JSON as tables: an object for each row, what lies within an object or a list of them as columns of its own."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,9 @@ from flows.offline.datasets.tables import Table, decoded, refuse_empty
 from flows.support.errors import RalmError
 
 Value = str | list[str]
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_MOST_AROUND = 5
+"""So much stands in an answer beside its rows; an object of more is a row itself."""
 _EXACT = 2**53
 """Up to here a float has each whole number."""
 
@@ -31,11 +35,44 @@ def parse_json(file: str, content: bytes, encoding: str = "utf-8") -> Table:
     Raises:
         RalmError: naming the file, the line and what is wrong with it.
     """
-    text = decoded(file, content, encoding)
+    objects, rows, whole = _objects(file, decoded(file, content, encoding))
+    refuse_empty(file, len(objects))
+    columns: dict[str, list[Value]] = {}
+    halves: dict[str, str] = {}
+    for place, found in enumerate(objects):
+        where = f"{file}, {'row' if whole else 'line'} {(place if whole else rows[place]) + 1}"
+        if not isinstance(found, dict):
+            msg = f"{where}: this is no object"
+            raise RalmError(msg)
+        for key, said in _flat(found):
+            name, value = _whole(key), _whole(said) if isinstance(said, str) else list(map(_whole, said))
+            if value != said:
+                halves.setdefault(name, where)
+            columns.setdefault(name, []).extend([""] * (place + 1 - len(columns[name])))
+            columns[name][place] = value
+    for column in columns.values():
+        column.extend([""] * (len(objects) - len(column)))
+    refuse_empty(file, len(columns))
+    kept = None if whole or rows == list(range(len(rows))) else np.array(rows)
+    arrays = {name: _array(column) for name, column in columns.items()}
+    return Table(file, arrays, 1, "row" if whole else "line", kept=kept, halves=halves)
+
+
+def _whole(text: str) -> str:
+    """A text in which half of a pair of surrogates, which is no text, is a question mark."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _objects(file: str, text: str) -> tuple[list[Any], list[int], bool]:
+    """The values of a text, the line of each from 0, and whether they are one array."""
+    wrapped = _rows_within(text)
+    if wrapped is not None:
+        return wrapped, [0] * len(wrapped), True
     rows: list[int] = []
     objects: list[Any] = []
     whole = text.lstrip().startswith("[")
-    for number, line in enumerate([text] if whole else text.splitlines()):
+    # A text of JSON may hold what else Unicode takes for the end of a line.
+    for number, line in enumerate([text] if whole else _LINE_END.split(text)):
         if not line.strip():
             continue
         try:
@@ -45,21 +82,20 @@ def parse_json(file: str, content: bytes, encoding: str = "utf-8") -> Table:
             raise RalmError(msg) from None
         rows += [number] * (len(found) if whole else 1)
         objects += found if whole else [found]
-    refuse_empty(file, len(objects))
-    columns: dict[str, list[Value]] = {}
-    for place, found in enumerate(objects):
-        if not isinstance(found, dict):
-            msg = f"{file}, {'row' if whole else 'line'} {(place if whole else rows[place]) + 1}: this is no object"
-            raise RalmError(msg)
-        for name, value in _flat(found):
-            columns.setdefault(name, []).extend([""] * (place + 1 - len(columns[name])))
-            columns[name][place] = value
-    for column in columns.values():
-        column.extend([""] * (len(objects) - len(column)))
-    refuse_empty(file, len(columns))
-    kept = None if whole or rows == list(range(len(rows))) else np.array(rows)
-    arrays = {name: _array(column) for name, column in columns.items()}
-    return Table(file, arrays, 1, "row" if whole else "line", kept=kept)
+    return objects, rows, whole
+
+
+def _rows_within(text: str) -> list[Any] | None:
+    """The one list of objects in an object that spans lines, as programs answer; None if the text is not that."""
+    first, _, rest = text.strip().partition("\n")
+    if not first.startswith("{") or (rest and first.endswith("}")):
+        return None
+    try:
+        found = json.loads(text, parse_float=_number, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        return None
+    lists = [value for value in found.values() if isinstance(value, list) and value and isinstance(value[0], dict)]
+    return lists[0] if len(lists) == 1 and len(found) <= _MOST_AROUND and len(lists[0]) > 1 else None
 
 
 def _array(column: list[Value]) -> Any:
@@ -105,5 +141,5 @@ def _number(text: str) -> str:
 def _word(value: Any) -> str:
     """A value of JSON as it would stand in CSV."""
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()  # half of a pair of surrogates is no text
+        return value
     return "" if value is None else json.dumps(value, ensure_ascii=False)

@@ -6,6 +6,7 @@ nothing is pickled. Text has no common width, in memory as on the disk: one long
 that of every row.
 """
 
+import errno
 import hashlib
 import json
 import zlib
@@ -257,6 +258,7 @@ def load(folder: Path) -> Dataset:
     """Read a data set in the common layout.
 
     Raises:
+        OSError: when the system refuses to read it.
         RalmError: when a file or a column is missing, or it cannot be learned from.
     """
     try:
@@ -279,6 +281,8 @@ def load(folder: Path) -> Dataset:
             items.get("title"),
         )
     except _UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.ENOTDIR):
+            raise  # of the system, not of the data
         why = f"{type(error).__name__}: {str(error)[:_SHOWN]}"
         msg = f"{folder} holds no data set in the common layout ({why}): bring one with `ralm data NAME`"
         raise RalmError(msg) from error

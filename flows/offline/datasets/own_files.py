@@ -19,17 +19,19 @@ _OTHERS = (".orc", ".avro", ".feather", ".arrow", ".sqlite", ".db", ".sql", ".xm
 _PATTERN = set("*?[")
 
 
-def files_of(folder: Path, table: str, said: Iterable[str]) -> list[Path]:
+def files_of(folder: Path, table: str, said: Iterable[str] | None) -> list[Path]:
     """The files of a table, in the order of their names where one pattern names several; empty if there are none.
 
     Args:
         folder: that holds them.
         table: ``events``, ``users`` or ``items``, whose files are called so unless others are said.
-        said: names within the folder, of files or of folders of them, perhaps with ``*``.
+        said: names within the folder, of files or of folders of them, perhaps with ``*``; None if nothing is said.
 
     Raises:
         RalmError: naming what is not there.
     """
+    if said is None:
+        return _usual(folder, table)
     found = []
     for name in said:
         paths = _named(folder, name)
@@ -37,7 +39,7 @@ def files_of(folder: Path, table: str, said: Iterable[str]) -> list[Path]:
             msg = f"data.toml says that {table} are in {name}, but {folder} has no such file"
             raise RalmError(msg)
         found += [path for path in paths if path not in found]
-    return found if said else _usual(folder, table)
+    return found
 
 
 def read_files(paths: list[Path], written: Written, aliases: Callable[[Table], dict[str, str]]) -> Table:

@@ -18,6 +18,14 @@ from flows.support.errors import RalmError
 from flows.support.text import encoding_of
 
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
+_GZIP = b"\x1f\x8b"
+_OTHER = {
+    b"PK\x03\x04": "a zip file or a workbook: unpack it, or save each sheet as CSV",
+    b"PAR1": "Parquet: call it .parquet",
+    b"SQLite format": "a database: export its tables as CSV",
+    b"%PDF": "a PDF",
+}
+"""What files begin with that are no text."""
 MISSING = ("NULL", "null", "\\N", "NaN", "nan", "<NA>", "#N/A", "N/A", "None")
 """What databases and programs write where there is no value."""
 
@@ -77,7 +85,9 @@ def joined(parts: Sequence[Table]) -> Table:
     notes = tuple(note for part in parts for note in part.notes)
     encoding = next((part.encoding for part in parts if part.encoding), "")
     file = f"{parts[0].file} and {len(parts) - 1:,} more"
-    return Table(file, columns, parts[0].first, parts[0].unit, encoding=encoding, notes=notes, parts=tuple(parts))
+    halves = {name: place for part in reversed(parts) for name, place in part.halves.items()}
+    more: dict[str, Any] = {"encoding": encoding, "notes": notes, "parts": tuple(parts), "halves": halves}
+    return Table(file, columns, parts[0].first, parts[0].unit, **more)
 
 
 def _one_after_another(parts: Sequence[Table], name: str) -> Any:
@@ -114,7 +124,8 @@ def content_of(path: Path) -> bytes:
     """
     try:
         content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix.lower() == ".gz" else content
+        folded = path.suffix.lower() == ".gz" or content.startswith(_GZIP)
+        content = gzip.decompress(content) if folded else content
     except gzip.BadGzipFile as error:
         msg = f"{path} cannot be read: {error}"
         raise RalmError(msg) from error
@@ -124,6 +135,11 @@ def content_of(path: Path) -> bytes:
     except (EOFError, zlib.error) as error:
         msg = f"{path} cannot be read: it is damaged, or was cut off ({error})"
         raise RalmError(msg) from error
+    other = next((what for mark, what in _OTHER.items() if content.startswith(mark)), None)
+    if other:
+        msg = f"{path.name} is {other}"
+        raise RalmError(msg)
+    return content
 
 
 def _flattened(found: Any) -> Any:

@@ -28,6 +28,8 @@ class NoRowsError(RalmError):
     """A file has nothing in it, or names of columns alone."""
 
 
+_SHOWN = 200
+"""Characters of a value in a message."""
 _COMMA_DECIMALS = r"^[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?$"
 _POINT_DECIMALS = r"^[+-]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?$"
 
@@ -46,6 +48,8 @@ class Table:
         encoding: of its text, where that is not UTF-8.
         notes: what a person should know of how it was read.
         parts: the tables of its files, one after another, where it has several.
+        halves: by the real names of columns the first place of a text with half of a pair of surrogates in it, which
+            is read as a question mark.
     """
 
     file: str
@@ -57,6 +61,7 @@ class Table:
     encoding: str = ""
     notes: tuple[str, ...] = ()
     parts: tuple["Table", ...] = ()
+    halves: dict[str, str] = field(default_factory=dict)
 
     def real(self, name: str) -> str:
         """What the file itself calls a column."""
@@ -115,8 +120,11 @@ class Table:
         """A column of ids as Arrow strings; where all are whole numbers, without the ``.0`` that pandas adds.
 
         Raises:
-            RalmError: as for `strings`.
+            RalmError: as for `strings`; and where an id is no text, as messages are refused too.
         """
+        if half := self.halves.get(self.real(name)):
+            msg = f"{half}: {self.real(name)} holds half of a pair of surrogates, which is no text"
+            raise RalmError(msg)
         ids = self.strings(name)
         there = ids.filter(pc.not_equal(ids, ""))
         if len(there) and pc.all(pc.match_substring_regex(there, r"^-?\d+(\.0+)?$")).as_py():
@@ -160,6 +168,7 @@ class Table:
         row = int(wrong[0])
         whose = f"field {self.real(name)!r} of user {str(self.text(owner)[row])!r}" if owner else self.real(name)
         value = self.column(name)[row].as_py()
+        value = value[:_SHOWN] if isinstance(value, str) else value
         shown = "missing" if value in (None, "") else f"{value if is_number(value) else repr(value)}, not a number"
         msg = f"{self.place(row)}: {whose} is {shown}{others(len(wrong))}"
         raise RalmError(msg)

@@ -121,7 +121,8 @@ def _write(
 
 
 def _failures_text(failures: list[Failure]) -> str:
-    lines = [f"{len(failures)} cells failed, the others are kept:"] if failures else []
+    cells = "1 cell" if len(failures) == 1 else f"{len(failures)} cells"
+    lines = [f"{cells} failed, the others are kept:"] if failures else []
     for failure in failures:
         spec = failure.spec
         lines.append(f"{spec.model} with rng_seed {spec.rng_seed} ({spec.kind}): {failure.reason}")

@@ -41,3 +41,8 @@ def test_a_short_week(tmp_path: Path) -> None:
     gone = set(names.tolist()) - set(found)
     last = {item: int(times[names == item].max()) for item in gone}
     assert all(end - time > week._TTL - 2 * week._WINDOW for time in last.values()), "none goes before its time"
+
+
+def test_a_week_of_so_few_items_that_there_are_times_without_any(tmp_path: Path) -> None:
+    days, _ = simulate(tmp_path, WeekPlan(items=10, clicks=2016, days=2, max_seeds=40, rng_seed=0), lambda _: None)
+    assert [day.clicks for day in days] == [1008, 2016]

@@ -216,6 +216,18 @@ def test_options_for_the_client_may_hold_commas() -> None:
         ({"metrics_port": 65_535, "process_id": 1, "addresses": "a:1,b:1"}, "metrics_port + process_id"),
         ({"metrics_port": 99, "addresses": "a:98,b:100", "process_id": 1}, "the port of this process in addresses"),
         ({"metrics_port": 3030, "engine_api": True}, "the port of the engine's own pages"),
+        (
+            {"metrics_port": 9464, "addresses": "h:9465,h:9466", "process_id": 1},
+            "metrics_port + process_id is the port of process 0 on the same host in addresses",
+        ),
+        (
+            {"engine_api": True, "addresses": "h:3030"},
+            "the engine's own pages is the port of this process in addresses",
+        ),
+        ({"state_dir": ""}, "state_dir must name a directory; . is the working folder"),
+        ({"bundle": " "}, "bundle must name a directory"),
+        ({"metrics_host": "a b"}, "metrics_host must be a name or an address"),
+        ({"metrics_host": f"{'a' * 64}.example"}, "metrics_host must be a name or an address"),
         ({"window": "2h", "item_ttl": "1h"}, "item_ttl must not be below window, or 0"),
         ({"topic_clicks": "scores"}, "two kinds of messages in one topic, 'scores'"),
         ({"topic_prefix": "a b"}, "is not a valid topic name"),
@@ -236,11 +248,65 @@ def test_what_does_not_fit_together_is_refused(given: dict[str, Any], words: str
         {"process_id": 1, "addresses": "a:1, b:2"},
         {"security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER"},
         {"security_protocol": "SSL", "ssl_certificate_location": "c", "ssl_key_location": "k"},
+        {"metrics_host": "::"},
+        {"metrics_host": "fe80::1%eth0"},
+        {"metrics_host": "my_host.example."},
+        {"metrics_port": 9464, "addresses": "h:9466,i:9465", "process_id": 0},
         {"metrics_port": 0, "process_id": 7, "addresses": ",".join(f"h{i}:1" for i in range(8))},
     ],
 )
 def test_what_fits_together_is_taken(given: dict[str, Any]) -> None:
     load(**given)
+
+
+TEXTS = [name for name, field in FIELDS.items() if field.annotation is str]
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\udcffb", "a\nb", "a\x1b[2Jb"])
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_text_that_would_end_a_library_is_refused_in_words(name: str, text: str) -> None:
+    said = refusal(**{name: text})
+    assert f"{name} must be UTF-8 without control characters ({name} = " in said or "it must be text" in said
+    assert text not in said
+
+
+@pytest.mark.parametrize("name", ["sasl_password", "ssl_key_password", "kafka_options"])
+def test_a_secret_may_have_lines_but_no_end(name: str) -> None:
+    more = {"security_protocol": "SASL_SSL", "sasl_username": "me", "sasl_password": "a"}
+    for text, taken in (("client.id=a\nb\tc", True), ("client.id=a\0b", False), ("client.id=a\udcff", False)):
+        given = more | {name: [text] if name == "kafka_options" else text}
+        if taken:
+            load(**given)
+        else:
+            assert f"{name} must be UTF-8" in refusal(**given)
+
+
+def test_what_stands_around_a_variables_value_is_no_part_of_it() -> None:
+    environment = {
+        "RALM_STATE_DIR": " /var/lib/ralm\r",
+        "RALM_BOOTSTRAP_SERVERS": "kafka:9092\n",
+        "RALM_BUNDLE": " \t",
+        "RALM_SECURITY_PROTOCOL": "SASL_SSL ",
+        "RALM_SASL_USERNAME": "me\n",
+        "RALM_SASL_PASSWORD": " s3cret \r\n",
+    }
+    settings = load(environment=environment)
+    assert (settings.state_dir, settings.bootstrap_servers) == ("/var/lib/ralm", "kafka:9092")
+    assert settings.bundle == Settings().bundle
+    assert settings.sasl_password.get_secret_value() == " s3cret "
+    assert list(passed_over(environment).values()) == [["RALM_BUNDLE"]]
+
+
+def test_a_variable_in_other_letters_is_not_passed_over_in_silence() -> None:
+    for name in ("ralm_window", "Ralm_Window"):
+        assert refusal(environment={name: "1m"}) == f"the variable {name} is not a setting: it is written RALM_WINDOW"
+    load(environment={"ralm_home": "/opt/ralm"})
+
+
+def test_links_between_containers_are_no_settings() -> None:
+    environment = {"RALM_NAME": "/web/ralm", "RALM_ENV_WINDOW": "1m", "RALM_BROKER_ENV_PATH": "/bin"}
+    assert load(environment=environment) == Settings()
+    assert "RALM_NAME is not a setting" in refusal(environment={"RALM_NAME": "web"})
 
 
 def test_settings_are_frozen_and_closed() -> None:

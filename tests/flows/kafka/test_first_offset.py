@@ -139,6 +139,24 @@ def test_a_store_that_lies_elsewhere_is_rebuilt_if_the_topic_has_all_of_it() -> 
         begin(Facts(3, 20), lost=True)  # of which the group has forgotten
 
 
+@pytest.mark.parametrize(
+    ("facts", "more", "why"),
+    [
+        (Facts(0, 20, committed=8, mark=OLD), {"topic_id": "new"}, "its id is new, and was old"),
+        (Facts(0, 7, committed=8, mark=OLD), {"topic_id": "old"}, "its end was lost"),
+        (Facts(0, 20, committed=8, mark=OLD._replace(topic_id=""), time=999), {}, "the topic was made anew"),
+        (Facts(0, 20), {"lost": True, "fewer": True}, "it has fewer partitions than before"),
+    ],
+)
+def test_a_store_that_lies_elsewhere_is_not_rebuilt_in_silence_from_another_topic(
+    facts: Facts, more: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(RalmError, match=rf"not what it was filled from: .*{why}.*--rebuild partial"):
+        begin(facts, **more)
+    assert begin(facts, **more, rebuild="partial") == 0
+    assert begin(facts, **more, new=True) == 0
+
+
 def test_a_store_that_is_lost_after_the_topic_has_grown_is_not_rebuilt_in_silence() -> None:
     with pytest.raises(RalmError, match=r"has grown meanwhile, and its older clicks lie in other.*--rebuild partial"):
         begin(Facts(0, 20, committed=8), grown=True)

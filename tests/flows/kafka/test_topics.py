@@ -1,5 +1,6 @@
 """The topics as they must be, and how those that are not are described."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -134,3 +135,11 @@ def test_settings_that_the_user_may_not_see_are_said_to_be_uncompared() -> None:
     (difference,) = differences_of(CLICKS, replace(AS_PLANNED, config=None))
     assert "no right DescribeConfigs" in difference.text
     assert difference.matters
+
+
+def test_partitions_that_are_asked_for_as_they_are_differ_no_more() -> None:
+    found = replace(AS_PLANNED, partitions=6)
+    (difference,) = differences_of(CLICKS, found)
+    said = re.search(r"say --partitions (\d+): a change of the topic moves keys", difference.text)
+    assert said is not None
+    assert differences_of(replace(CLICKS, partitions=int(said[1])), found) == []

@@ -88,6 +88,22 @@ def test_too_few_files_are_said_before_anything_is_taken_for_damage(limit: int, 
     assert all(f"may open {limit} files" in finding.text for finding in found)
 
 
+@pytest.mark.parametrize(
+    ("mib", "verdict"), [(None, None), (8192, None), (3072, Verdict.WARNING), (512, Verdict.PROBLEM)]
+)
+def test_a_flow_is_refused_where_libraries_would_end_it_for_want_of_addresses(
+    monkeypatch: pytest.MonkeyPatch, mib: int | None, verdict: Verdict | None
+) -> None:
+    found = preflight._look_at_addresses(None if mib is None else mib << 20)
+    assert [finding.verdict for finding in found] == ([] if verdict is None else [verdict])
+    if verdict is Verdict.PROBLEM:
+        monkeypatch.setattr(preflight, "address_space", lambda: 512 << 20)
+        monkeypatch.setattr(preflight, "look_at_kafka", lambda *_, **__: pytest.fail("a client was made"))
+        report, bundle = look(SCORES, Settings())
+        assert bundle is None
+        assert "512 MiB of addresses" in "".join(report.lines())
+
+
 def test_a_bundle_that_is_not_there_is_refused(settings: Settings, tmp_path: Path) -> None:
     report, bundle = look(SCORES, settings.model_copy(update={"bundle": str(tmp_path)}), answer_s=0.1)
     assert bundle is None

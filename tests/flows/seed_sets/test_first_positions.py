@@ -115,3 +115,15 @@ def test_candidates_made_anew_are_newer_than_all_that_was_said_before(settings: 
     assert offsets == (said if where == "clicks" else {"a": -3, "b": -2, "c": -1})
     if where == "candidates":
         assert known.apply(CandidateChange(0, "d", False, None)) == {"d": CandidateEntry(FOR_EVER, 0), "a": None}
+
+
+def test_a_store_of_another_topic_is_said_and_read_once_the_name_is_set_back(
+    settings: Settings,
+) -> None:
+    state = look_into_state_dir(Path(settings.state_dir))
+    for rebuild in ("complete", "partial"):
+        positions = FirstPositions(settings.model_copy(update={"rebuild": rebuild}), state, "ralm.clicks")
+        (said,) = positions.refusals("clicks", Told(), [0], "new")
+        assert "set it back" in said
+        assert "--rebuild" not in said
+    assert fixed(settings, "old") == (15, {"never": 0, "once": 7000, "sent": 7000, "dropped": 8500})

@@ -196,6 +196,16 @@ def test_too_few_items_to_tell_are_not_moved_by_a_guess(tmp_path: Path, count: i
     assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: crc32(n.encode(), 6) for n in here}
 
 
+@pytest.mark.parametrize("partitioner", PARTITIONERS)
+def test_items_come_home_though_the_topic_has_grown_twice_between_two_starts(tmp_path: Path, partitioner: str) -> None:
+    choose, names = PARTITIONERS[partitioner], NAMES[:20]
+    first = {name: choose(name.encode(), 4) for name in names}
+    meanwhile = {n: home for n in names if (home := choose(n.encode(), 5)) < 4 and int(n[5:]) % 3}  # clicked in between
+    fill(tmp_path, first | meanwhile, 4)
+    follow_partitions(tmp_path, "clicks", 7, RULES)
+    assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 7) for n in names}
+
+
 def test_items_of_a_partitioner_of_their_own_stay_where_they_are_once_that_is_said(tmp_path: Path) -> None:
     name = next(n for n in NAMES if crc32(n.encode(), 4) != crc32(n.encode(), 6))
     fill(tmp_path, {name: crc32(name.encode(), 4)}, 4)
@@ -234,12 +244,12 @@ def test_stores_of_a_topic_with_fewer_partitions_know_nothing_of_its_offsets(tmp
 
 def test_what_was_said_of_moved_items_is_older_than_what_their_new_partition_says(tmp_path: Path) -> None:
     names = [n for n in NAMES if crc32(n.encode(), 4) == 0 != crc32(n.encode(), 6)]
-    fill(tmp_path, {name: crc32(name.encode(), 4) for name in NAMES}, 4)
+    fill(tmp_path, dict.fromkeys(names, 0), 1)
     entries = {name: CandidateEntry(5000 + number, 100 + number) for number, name in enumerate(names)}
     with closing(SeedStore.open(tmp_path / "seeds" / "00000", topic="clicks", partition=0, capacity=100)) as store:
         store.write(Changes(candidates=dict(entries)), position=60, candidates=200)
     for count in (6, 9):
-        follow_partitions(tmp_path, "clicks", count, RULES)
+        follow_partitions(tmp_path, "clicks", count, RULES, "crc32")
         offsets = {}
         for path in sorted((tmp_path / "seeds").iterdir()):
             with closing(SeedStore.inspect(path)) as store:
@@ -309,6 +319,9 @@ def test_fewer_partitions_are_refused_where_a_store_is_missing_or_nothing_tells_
     aside.rename(tmp_path / "seeds" / "00003")
     follow_partitions(tmp_path, "clicks", 2, RULES)
     assert len(found(tmp_path)) == len(NAMES)
+    shutil.copytree(tmp_path, copy := tmp_path / "copy")  # as the refusal says, for another process
+    follow_partitions(copy, "clicks", 2, RULES)
+    assert found(copy) == found(tmp_path)
     odd = tmp_path / "odd"
     fill(odd, {name: number % 4 for number, name in enumerate(NAMES)}, 4)
     before = found(odd)

@@ -15,8 +15,8 @@ USERS, ITEMS = np.arange(20), np.arange(0, 80, 7)
 SPECTRAL = Spectral(4)
 
 
-def fitted(clicks: Interactions, *priors: float) -> ChosenPriorLookalike:
-    model = ChosenPriorLookalike(ChosenPrior(priors, SPECTRAL))
+def fitted(clicks: Interactions, *priors: float, by_time: bool = True) -> ChosenPriorLookalike:
+    model = ChosenPriorLookalike(ChosenPrior(priors, SPECTRAL, by_time))
     model.fit(clicks, 0)
     return model
 
@@ -37,9 +37,10 @@ def test_scores_are_those_of_the_encoder_with_the_chosen_prior(planted: Interact
     np.testing.assert_array_equal(model.scores_of_seeds(USERS, seeds), plain.scores_of_seeds(USERS, seeds))
 
 
-def test_it_weighs_most_where_popularity_is_all_there_is(planted: Interactions) -> None:
-    assert fitted(popular_only(planted, np.random.default_rng(0)), 0.0, 5.0).prior == 5.0
-    assert fitted(planted, 0.0, 5.0).prior == 0.0
+@pytest.mark.parametrize("by_time", [True, False])
+def test_it_weighs_most_where_popularity_is_all_there_is(planted: Interactions, by_time: bool) -> None:
+    assert fitted(popular_only(planted, np.random.default_rng(0)), 0.0, 5.0, by_time=by_time).prior == 5.0
+    assert fitted(planted, 0.0, 5.0, by_time=by_time).prior == 0.0
 
 
 def test_the_first_is_taken_where_nothing_can_be_held_out(planted: Interactions) -> None:

@@ -45,6 +45,25 @@ def test_a_sound_state_is_whole_and_stays_as_it_was(state: Path) -> None:
     assert contents(state) == before
 
 
+def test_what_the_system_refuses_to_read_is_not_called_damage(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exists = Path.exists
+
+    def refused(path: Path) -> bool:
+        if path.match("00003/CURRENT"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return exists(path)
+
+    monkeypatch.setattr(Path, "exists", refused)
+    done = run(state, "verify")
+    assert done.exit_code == 1
+    assert "partition 3: NOT READ" in done.output
+    assert "Run as the user whom its files belong to" in done.output
+    assert done.output.splitlines()[-1] == "NOT all could be read: 1 of 2 partitions not"
+    assert "DAMAGED" not in done.output
+    found = json.loads(run(state, "verify", "--json").output)
+    assert [(each["whole"], each["unread"]) for each in found["partitions"]] == [(True, False), (False, True)]
+
+
 def test_a_store_that_moves_is_whole_and_a_flow_on_it_is_told(state: Path) -> None:
     with OwnerLock(state, 0, "look-alike"):
         store = SeedStore.open(state / "seeds" / "00003", topic="clicks", partition=3, capacity=N)

@@ -68,3 +68,14 @@ def test_clicks_of_one_moment_are_not_said_to_be_too_few() -> None:
 def test_an_empty_side_of_a_cut_is_refused() -> None:
     with pytest.raises(RalmError, match="leaves one side empty"):
         small().time_at(1.0)
+
+
+def test_what_the_system_refuses_to_read_is_not_taken_for_another_layout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, *_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_text", refused)
+    with pytest.raises(PermissionError):
+        load(tmp_path)
