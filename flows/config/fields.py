@@ -58,7 +58,7 @@ def with_fields_of(config: type, prefix: str, without: tuple[str, ...]) -> Calla
         for field in fields(config):
             if field.name not in without:
                 kind = Annotated[field.type, NO_BOOL] if field.type in (int, float) else field.type
-                bounds = {"le": GREATEST_COUNT} if field.type is int else {}
+                bounds: dict[str, Any] = {"le": GREATEST_COUNT} if field.type is int else {}
                 made[prefix + field.name] = (kind, setting(field.default, **bounds, **field.metadata))
         return create_model(model.__name__, __base__=model, __doc__=model.__doc__, __module__=model.__module__, **made)
 

@@ -13,6 +13,7 @@ from flows.offline.evaluation.report import command_of, judged_note, markdown_re
 from flows.offline.evaluation.runner import Failure, run_cells
 from flows.offline.evaluation.table import COLD_COLUMNS, COLUMNS, cold_rows, rows_of, write_csv
 from flows.support.errors import ConfigError, RalmError
+from flows.support.text import counted
 from ralm.protocol.task import Task
 from state.atomic_file import make_writable
 
@@ -117,7 +118,7 @@ def _write(
 
 
 def _failures_text(failures: list[Failure]) -> str:
-    lines = [f"{len(failures)} cells failed, the others are kept:"] if failures else []
+    lines = [f"{counted(len(failures), 'cell')} failed, the others are kept:"] if failures else []
     for failure in failures:
         spec = failure.spec
         lines.append(f"{spec.model} with rng_seed {spec.rng_seed} ({spec.kind}): {failure.reason}")
