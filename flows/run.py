@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from flows import look_alike, scores, seeds
 from flows.config.settings import Settings
@@ -24,6 +25,7 @@ from flows.runtime import Runtime, ScoreSide, SeedSide, score_side, seed_side
 from flows.seed_sets.state_facts import open_state_dir
 from flows.support.drain_count import DrainCount
 from flows.support.errors import ConfigError, RalmError
+from flows.support.last_start import LastStart
 from flows.support.logs import get_logger
 from flows.support.signals import StopFlag, stop_at_signals, watch_for_signals
 from monitoring import metrics
@@ -103,6 +105,8 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
             raise RalmError(str(error)) from error
         open_state_dir(Path(settings.state_dir))
         drains = DrainCount(Path(settings.state_dir), settings.process_id)
+        last_start = LastStart(Path(settings.state_dir), settings.process_id)
+        stack.callback(last_start.ended)
         port = settings.metrics_port and settings.metrics_port + settings.process_id
         status = StatusReport(health, _facts(name, settings, bundle, version))
         server = stack.enter_context(closing(_serve(health, settings.metrics_host, port, status)))
@@ -117,9 +121,8 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
         while True:
             state, marks = open_state_dir(Path(settings.state_dir)), TopicMarks()
             with closing(_watch(spec, settings, health, marks)) as watch:
-                runtime = Runtime(
-                    settings, bundle, health, state, stopping, begun, brakes=brakes, watch=watch, marks=marks
-                )
+                shared: dict[str, Any] = {"brakes": brakes, "watch": watch, "marks": marks, "last_start": last_start}
+                runtime = Runtime(settings, bundle, health, state, stopping, begun, **shared)
                 _run_once(spec, runtime)
             if stopping.is_set() or not runtime.clock.was_set_back():
                 break

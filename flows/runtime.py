@@ -23,7 +23,7 @@ from flows.kafka.consumer import TopicReader
 from flows.kafka.first_offset import FirstOffset, PartitionFacts, begin_with_group
 from flows.kafka.probe import BrokerProbe
 from flows.kafka.range_reader import read_to_end
-from flows.kafka.sent_centroids import note_of_topic, sent_elsewhere
+from flows.kafka.sent_centroids import deleted_offsets, note_of_topic, sent_elsewhere
 from flows.kafka.topic_marks import TopicMarks, encode_mark
 from flows.kafka.topic_watch import TopicWatch
 from flows.kafka.topics import TopicNames
@@ -35,7 +35,7 @@ from flows.scoring.enricher import Enricher
 from flows.scoring.index_loader import IndexLoader
 from flows.scoring.live_index import LiveIndex
 from flows.seed_sets.clustering import ClusteringPool
-from flows.seed_sets.emitted_before import Emitted, EmittedBefore, note_emitted
+from flows.seed_sets.emitted_before import EmissionNotes, EmittedBefore
 from flows.seed_sets.first_positions import FirstPositions
 from flows.seed_sets.item_homes import ItemHomes
 from flows.seed_sets.keeper import SeedSetOperator
@@ -43,6 +43,7 @@ from flows.seed_sets.repartition import SetRules, follow_partitions
 from flows.seed_sets.state_facts import StateFacts
 from flows.support.clock_watch import ClockWatch
 from flows.support.errors import RalmError
+from flows.support.last_start import LastStart
 from flows.support.logs import get_logger
 from flows.support.signals import StopFlag
 from monitoring.health import Health
@@ -79,6 +80,7 @@ class Runtime:
         brakes: the brake of each kind of topic that has a source.
         watch: knows the topics that were there at the start, and what has become of them.
         marks: by what each partition that is read is known again.
+        last_start: where the reading began at the last start, if that ended without a word.
     """
 
     settings: Settings
@@ -92,6 +94,7 @@ class Runtime:
     brakes: dict[str, DeadLetterBrake] = field(default_factory=dict)
     watch: TopicWatch = field(default_factory=TopicWatch.blind)
     marks: TopicMarks = field(default_factory=TopicMarks)
+    last_start: LastStart = field(default_factory=lambda: LastStart(None))
 
     def topic(self, kind: str) -> str:
         """The name of a kind of topic."""
@@ -147,8 +150,11 @@ class Runtime:
             mine=partial(is_mine, self.settings) if kind in STORED else lambda _: True,
             open=open_,
             beat=beat,
+            alive=self.health.beat,
+            last_start=self.last_start,
             idle=self.idle,
             step_over=self.settings.step_over,
+            skip_gone=kind not in STORED,
             **more,
         )
         source = KafkaSource(options)
@@ -272,24 +278,27 @@ def seed_side(runtime: Runtime) -> SeedSide:
     optional = s.candidates == "clicked"
     candidates = runtime.source("candidates", s.poll_batch, optional=optional, partner=clicks_topic)
 
-    def follow(now: int) -> None:
-        runtime.positions.fewer = now < runtime.state.partitions
-        follow_partitions(Path(s.state_dir), clicks_topic, now, SetRules(s.max_seeds, s.item_ttl), s.partitioner)
-
     def after(partition: int) -> bool:
         # Whoever fills a new store serves nothing, not even for a moment, that was taken down long ago.
         return runtime.state.is_filled(partition) or candidates.was_at_end(partition)
 
-    clicks = runtime.source("clicks", s.poll_batch, counted=follow, after=after)
+    clicks = runtime.source("clicks", s.poll_batch, after=after)
 
     def prepare() -> None:
-        mine = {"clicks": clicks.partitions(), "candidates": candidates.partitions()}
+        # All that may be refused comes first: what is refused leaves everything as it was.
+        mine, refused = {"clicks": clicks.partitions(), "candidates": candidates.partitions()}, list[str]()
+        positions = runtime.positions
+        positions.count = clicks.count
         for kind, source in (("clicks", clicks), ("candidates", candidates)):
-            bounds = {partition: source.facts.bounds(partition) for partition in mine[kind]}
-            source.facts.expect(runtime.positions.held_marks(kind, bounds))
-            for partition in mine[kind]:
-                runtime.positions.begin(kind, source.facts, partition, runtime.watch.topic_id(kind))
-        runtime.positions.fix(mine["clicks"])
+            looked_at = {*mine[kind], *positions.to_move()} & set(range(source.count))
+            source.facts.expect(positions.held_marks(kind, {p: source.facts.bounds(p) for p in looked_at}))
+            refused += positions.refusals(kind, source.facts, mine[kind], runtime.watch.topic_id(kind))
+        if refused:
+            raise RalmError("\n".join(dict.fromkeys(refused)))
+        positions.see_that_stores_fit(clicks.facts, runtime.watch.topic_id("clicks"))
+        rules = SetRules(s.max_seeds, s.item_ttl)
+        follow_partitions(Path(s.state_dir), clicks_topic, clicks.count, rules, s.partitioner)
+        positions.fix(mine["clicks"])
         partitions.prepare({partition: clicks.facts.bounds(partition)[1] for partition in mine["clicks"]})
 
     def settled() -> None:
@@ -322,8 +331,9 @@ class _Partitions:
         self._runtime = runtime
         self._settings, self._topic, self._folder = runtime.settings, runtime.topic("clicks"), runtime.seeds_dir()
         self._nothing_emitted = False
+        self._deleted = 0
         self._elsewhere: Mapping[int, str] = {}
-        self._emitted: dict[str, Emitted] = {}
+        self._emitted = EmissionNotes()
         self._clicks_ends: Mapping[int, int] = {}
         headers = EventHeaders.by_settings("centroids", runtime.bundle.version, runtime.settings)
         self._pool = ClusteringPool(runtime.bundle, runtime.settings, headers=headers)
@@ -349,12 +359,12 @@ class _Partitions:
         with closing(TopicReader(topic, consumer, 1)) as facts:
             topic_id = self._runtime.watch.topic_id("centroids")
             self._elsewhere = sent_elsewhere(stores, facts, len(bounds), topic_id)
+            self._deleted = deleted_offsets(facts, len(bounds))
         if self._elsewhere:
             why = next(iter(self._elsewhere.values()))
-            log.warning("all centroids are sent again: their topic is another than before", topic=topic, why=why)
+            log.warning("all centroids are sent again: their topic does not have them", topic=topic, why=why)
         if not self._nothing_emitted and any(map(self._runtime.state.is_anew, clicks_ends)):
-            messages = read_to_end(self._settings, topic)
-            note_emitted(messages, self._runtime.bundle.version, self._emitted, time.time_ns() // 1_000_000)
+            self._emitted.note(read_to_end(self._settings, topic), time.time_ns() // 1_000_000)
             log.info("a store is filled anew; what was emitted before is known", items=len(self._emitted))
 
     def operator(self, partition: int) -> SeedSetOperator:
@@ -378,14 +388,15 @@ class _Partitions:
 
     def _emitted_before(self, partition: int) -> EmittedBefore | None:
         end = self._clicks_ends.get(partition)
-        if end is None or not self._emitted or not self._runtime.state.is_anew(partition):
+        if end is None or not self._runtime.state.is_anew(partition):
             return None
-        return EmittedBefore(self._emitted, end)
+        return self._emitted.before(partition, end)
 
     def _topics(self, partition: int) -> dict[str, Any]:
         """By what the topics are known again, as a store's ``StoreMeta`` has it."""
         marks = self._runtime.marks
         centroids = note_of_topic(marks, self._runtime.watch.topic_id("centroids"))
+        centroids["centroids_deleted"] = self._deleted
         return {**{f"{kind}_mark": marks.of(kind, partition) for kind in STORED}, **centroids}
 
     def settled(self) -> None:

@@ -11,7 +11,7 @@ that end, whatever came later. Where more than a gap lies between an item's clic
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self, TypeAlias
+from typing import NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,11 @@ class SeedSet:
         keep[tied[: int(keep.sum()) - capacity]] = False
         return type(self)(self.users[keep], self.times[keep])
 
+    def since(self, time: int) -> Self:
+        """The seeds whose newest click is not before a time, ms."""
+        keep = self.times >= time
+        return self if keep.all() else type(self)(self.users[keep], self.times[keep])
+
     def merge(self, other: "SeedSet", capacity: int) -> Self:
         """The set of both sets' clicks; cheapest when ``other`` is the smaller one.
 
@@ -107,12 +112,27 @@ class WindowClicks:
     seeds: SeedSet
 
 
+class FoldedSet(NamedTuple):
+    """What comes of folding windows into a set.
+
+    Attributes:
+        seeds: the set.
+        ended: whether nothing that was folded before is in it, since a gap ended that.
+        since: clicks before this time are of a set that has ended, ms; 0: none are.
+    """
+
+    seeds: SeedSet
+    ended: bool
+    since: int
+
+
 def fold(
-    folded: Sequence[SeedSet], windows: Iterable[WindowClicks], capacity: int, max_gap: int = 0
-) -> tuple[SeedSet, bool]:
+    folded: Sequence[SeedSet], windows: Iterable[WindowClicks], capacity: int, max_gap: int = 0, since: int = 0
+) -> FoldedSet:
     """Fold windows into a set, in the order in which they close; of those that close at once the earlier window first.
 
-    A window whose first click comes more than ``max_gap`` after the newest click of the set begins the set anew. All
+    A window whose first click comes more than ``max_gap`` after the newest click of the set begins the set anew. What
+    comes later of clicks from before that gap, late or read again, is of the set that has ended and stays out. All
     clicks of one (closes, window) count together, whatever parts they come in, so the result follows from the clicks
     and where windows closed, and from no order within a window.
 
@@ -121,9 +141,7 @@ def fold(
         windows: what comes after it; several parts of a window may come.
         capacity: N, the most seeds that are kept.
         max_gap: ms; 0: no gap ends a set.
-
-    Returns:
-        The set, and whether nothing of ``folded`` is in it, since a gap ended that.
+        since: as in what folding ``folded`` came to.
     """
     groups: dict[tuple[int, int], list[WindowClicks]] = {}
     for part in windows:
@@ -131,13 +149,13 @@ def fold(
     parts, ended = list(folded), False
     newest = max((int(part.times.max()) for part in parts if len(part)), default=None)
     for key in sorted(groups):
-        group = groups[key]
-        if max_gap and newest is not None and min(part.first for part in group) - newest > max_gap:
-            parts, ended = [], True
-        parts += [part.seeds for part in group]
-        last = max(int(part.seeds.times.max()) for part in group)
-        newest = last if newest is None else max(newest, last)
-    return merge_all(parts, capacity), ended
+        first = min(part.first for part in groups[key])
+        if max_gap and newest is not None and first - newest > max_gap:
+            parts, ended, since = [], True, first - max_gap
+        group = [seeds for part in groups[key] if len(seeds := part.seeds.since(since))]
+        parts += group
+        newest = max([int(seeds.times.max()) for seeds in group] + ([] if newest is None else [newest]), default=None)
+    return FoldedSet(merge_all(parts, capacity), ended, since)
 
 
 def merge_all(parts: Sequence[SeedSet], capacity: int) -> SeedSet:

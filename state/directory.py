@@ -173,7 +173,7 @@ def _read_mark(state_dir: Path) -> _Mark | None:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         msg = (
             f"{state_dir / NAME} cannot be read ({type(error).__name__}). It says of which format the state directory "
-            "is, and how many partitions the clicks topic had. Take it from a backup (`ralm state restore`). Without "
+            "is, and how many partitions the clicks topic had. Copy it from a backup (BACKUP/format.json). Without "
             f'one, and if only this version has run here, write {{"format": {STATE_FORMAT}, "partitions": [N]}} there, '
             "N being how many partitions the topic had when the flow ran last: without them a growth since would not "
             "be noticed. Nothing was changed."
@@ -233,8 +233,8 @@ def refuse_cut_off(state_dir: Path) -> None:
     except OSError as error:
         raise cannot_be_read(state_dir, error) from error
     msg = (
-        f"a restore into {state_dir} was cut off, or is still going on: run `ralm state restore` again (an unfinished "
-        "one may be restored over)"
+        f"a restore into {state_dir} was cut off, or is still going on: run `ralm state restore BACKUP` again (an "
+        "unfinished one may be restored over)"
     )
     raise StoreError(msg)
 

@@ -89,8 +89,8 @@ def file_lock(path: Path, *, wait: bool = True) -> Iterator[None]:
 def in_use(state_dir: Path, who: str) -> str:
     """What to say to whoever finds a state directory taken, and by whom, in the holder's own words."""
     return (
-        f"{state_dir} is in use; its holder: {who}. Stop that process, or give this one another --state-dir (or "
-        "another --process-id if it belongs to the same cluster)."
+        f"{state_dir} is in use; its holder: {who}. Stop that process first. If this one is to run beside it: in the "
+        "same cluster with another --process-id, else with a --state-dir and a --group-id of its own."
     )
 
 

@@ -96,8 +96,10 @@ class SourceSettings(SettingGroup):
     start_from: Literal["earliest", "latest"] = setting(
         "earliest", "where the very first start begins to read; fixed then, whatever it is set to later"
     )
-    partitioner: Literal["auto", "crc32", "murmur2"] = setting(
-        "auto", "how producers of clicks choose an item's partition; auto: as the known items are spread"
+    partitioner: Literal["auto", "crc32", "murmur2", "other"] = setting(
+        "auto",
+        "how producers of clicks choose an item's partition; auto: as the known items are spread; other: in a way that "
+        "is none of these, so that no item is moved when the topic has grown",
     )
     poll_batch: BatchSize = setting(10_000, "maximum messages per poll")
     queue_kbytes: Kbytes = setting(16_384, "read-ahead per partition, KiB")

@@ -113,6 +113,8 @@ def doubtful(settings: AllSettings) -> Iterator[str]:
         yield "max_listings is below max_items: items are taken down of which there is no message any more"
     if s.neighbours and not s.sketches:
         yield "neighbours is set and sketches is not: centroids that are made with these settings have no neighbours"
+    if s.rebuild == "partial":
+        yield "rebuild is partial, which is for one start: as long as it is, a start accepts what it would else refuse"
     if s.dead_letter_max_bytes < s.max_message_bytes:
         yield "dead_letter_max_bytes is below max_message_bytes: a long dead letter is cut, and cannot be redriven"
 

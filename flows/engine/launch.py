@@ -102,6 +102,9 @@ def _engine_cause(error: BaseException) -> RalmError | None:
         )
     if type(error).__name__ == "PanicException" and first_failure() is None:
         # In a cluster a thread of the engine tells nobody why it ended.
-        msg = "the engine has given up without a reason: another process of the cluster has ended, and its log says why"
+        msg = (
+            "another process of the cluster has ended, and this one cannot go on without it. Start all of them again: "
+            "nothing is lost. If it ends again, the last line of its log says why"
+        )
         return RalmError(msg)
     return None

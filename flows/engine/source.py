@@ -21,6 +21,7 @@ from flows.kafka.consumer import TopicReader
 from flows.kafka.first_offset import FirstOffset, way_on
 from flows.messages.batches import NO_TIMESTAMP, RawBatch, RawMessage
 from flows.support.errors import RalmError
+from flows.support.last_start import LastStart
 from flows.support.logs import get_logger
 from monitoring import metrics
 
@@ -93,12 +94,14 @@ class SourceOptions:
         stopping: says that the flow drains; the source then ends.
         open: says that messages may be taken; until then the source waits.
         beat: called at each poll, as a sign of life.
+        alive: called now and then before that.
+        last_start: knows where the last start began to read, if it ended without a word.
         idle: when to rest; shared by all sources of a process.
         optional: whether the topic may be missing.
         mark: called with the partition and the last message of each batch; returns a word to commit beside the offset.
         step_over: which batches that cannot be read are stepped over.
+        skip_gone: whether to go on where messages that are to be read next are gone, since nothing is kept of them.
         partner: a topic that must have as many partitions, so that an item's messages meet.
-        counted: called with how many partitions there are, before any is read.
     """
 
     kind: str
@@ -113,12 +116,14 @@ class SourceOptions:
     after: Callable[[int], bool] = lambda _: True
     open: Callable[[], bool] = lambda: True
     beat: Callable[[], None] = lambda: None
+    alive: Callable[[], None] = lambda: None
+    last_start: LastStart = field(default_factory=lambda: LastStart(None))
     idle: IdleBackoff = field(default_factory=IdleBackoff)
     optional: bool = False
     mark: Callable[[int, RawMessage | None], str] = lambda *_: ""
     step_over: str = "none"
+    skip_gone: bool = False
     partner: str | None = None
-    counted: Callable[[int], None] = lambda _: None
 
 
 def has_fewer(topic: str, count: int, known: int) -> str:
@@ -139,11 +144,21 @@ class KafkaSource(FixedPartitionedSource[RawBatch, None]):
     """Reads the partitions of a topic that are this process's.
 
     Partitions are listed once, at the start: new ones are picked up at the next start, from their beginning.
+
+    Attributes:
+        count: how many partitions the topic has, once ``partitions`` was asked.
     """
 
     def __init__(self, options: SourceOptions) -> None:
         self._options = options
-        self._reader = TopicReader(options.topic, options.consumer, options.poll, step_over=options.step_over)
+        self._reader = TopicReader(
+            options.topic,
+            options.consumer,
+            options.poll,
+            step_over=options.step_over,
+            skip_gone=options.skip_gone,
+        )
+        self.count = 0
         self._mine: list[int] | None = None
         self._waited_for: set[int] = set()
         self._parts: list[PartitionReader] = []
@@ -188,7 +203,7 @@ class KafkaSource(FixedPartitionedSource[RawBatch, None]):
             raise RalmError(msg)
         if options.known and count > options.known:
             log.info("the topic has grown", topic=options.topic, partitions=count, new=count - options.known)
-        options.counted(count)
+        self.count = count
         return [partition for partition in range(count) if options.mine(partition)]
 
     @report_failure
@@ -239,7 +254,11 @@ class PartitionReader(StatefulSourcePartition[RawBatch, None]):
         self._last_message = self._last_batch = time.monotonic()
         self._stood_at_end: float | None = None
         self._last_lag = self._last_look = 0.0
-        reader.add(partition, options.begin(reader, partition))
+        first = options.begin(reader, partition)
+        if not options.last_start.began_at(options.kind, partition, first):
+            reader.add(partition, first)
+        elif (ends := reader.add_behind_scout(partition, first, options.alive)) is not None:
+            options.last_start.ends_again(options.kind, partition, ends)
         self._sent = reader.position(partition)
         self.mark = options.mark(partition, None)
         options.idle.opened()

@@ -10,6 +10,7 @@ from confluent_kafka.admin import NewTopic
 
 from flows.config.fields import format_duration
 from flows.config.settings import Settings
+from flows.kafka.errors import alter_topic
 from flows.kafka.facts import Cluster, TopicFacts
 from flows.kafka.probe import ASK_TIMEOUT_S
 from flows.kafka.topics import COMPACT, COMPACTION, LOG_APPEND_TIME, TIMESTAMP_TYPE, TopicNames, TopicPlan, plan_topics
@@ -87,7 +88,7 @@ def differences_of(plan: TopicPlan, found: TopicFacts) -> list[Difference]:
     """How a topic differs from its plan."""
     differences = []
     if found.partitions != plan.partitions:
-        advice = "set partitions to it, or make the topic anew: a change moves keys to other partitions"
+        advice = f"say --partitions {found.partitions}: a change of the topic moves keys to other partitions"
         differences.append(Difference(f"{found.partitions} partitions, planned {plan.partitions}; {advice}"))
     if found.replicas != plan.replication_factor:
         text = f"{found.replicas} replicas, planned {plan.replication_factor}"
@@ -107,7 +108,7 @@ def cleanup_difference(plan: TopicPlan, found: str | None) -> str:
     if found == plan.cleanup:
         return ""
     lost = "the last message of a key could go" if plan.cleanup == COMPACT else "all but a key's last message could go"
-    alter = _alter(plan.name, {"cleanup.policy": plan.cleanup})
+    alter = alter_topic(plan.reach, plan.name, {"cleanup.policy": plan.cleanup})
     return f"cleanup.policy {found}, planned {plan.cleanup}; {lost}: alter it with `{alter}`"
 
 
@@ -119,7 +120,7 @@ def compaction_difference(plan: TopicPlan, found: TopicFacts) -> str:
     if not slow:
         return ""
     have = ", ".join(f"{name} {value} (planned {COMPACTION[name]})" for name, value in slow.items())
-    alter = _alter(plan.name, {name: str(COMPACTION[name]) for name in slow})
+    alter = alter_topic(plan.reach, plan.name, {name: str(COMPACTION[name]) for name in slow})
     return f"{have}; a start may read much that is long superseded: alter it with `{alter}`"
 
 
@@ -128,16 +129,11 @@ def timestamp_difference(plan: TopicPlan, found: TopicFacts) -> str:
     have = (found.config or {}).get(TIMESTAMP_TYPE)
     if not plan.append_time or have in (None, LOG_APPEND_TIME):
         return ""
-    alter = _alter(plan.name, {TIMESTAMP_TYPE: LOG_APPEND_TIME})
+    alter = alter_topic(plan.reach, plan.name, {TIMESTAMP_TYPE: LOG_APPEND_TIME})
     return (
         f"{TIMESTAMP_TYPE} {have}, planned {LOG_APPEND_TIME}; its times are judged by the clock of the machine that "
         f"reads them, and by another one if they are read again: alter it with `{alter}`"
     )
-
-
-def _alter(topic: str, config: dict[str, str]) -> str:
-    given = ",".join(f"{name}={value}" for name, value in config.items())
-    return f"kafka-configs --alter --entity-type topics --entity-name {topic} --add-config {given}"
 
 
 def _not_taken(plan: TopicPlan) -> str:

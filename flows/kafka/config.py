@@ -1,5 +1,6 @@
 """librdkafka's settings, made from ours: the same security, options and log for every client."""
 
+from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer
@@ -71,6 +72,7 @@ def check_client(settings: Settings) -> None:
     Raises:
         ConfigError: when it cannot; says why.
     """
+    _check_files(settings)
     nowhere = {"bootstrap.servers": ""}
     try:
         Consumer({**consumer_config(settings), **nowhere}).close()
@@ -79,3 +81,19 @@ def check_client(settings: Settings) -> None:
         reason = error.args[0].str() if isinstance(error, KafkaException) else str(error)
         msg = f"the Kafka client refuses the settings of the group kafka: {masked(reason, settings.secrets())}"
         raise ConfigError(msg) from None
+
+
+def _check_files(settings: Settings) -> None:
+    """See that the files of TLS can be read: the client says of a missing one neither its name nor what is wrong."""
+    if not settings.security_protocol.endswith("SSL"):
+        return
+    for name in ("ssl_ca_location", "ssl_certificate_location", "ssl_key_location"):
+        given = getattr(settings, name)
+        if not given or given == "probe" or (name == "ssl_ca_location" and Path(given).is_dir()):
+            continue
+        try:
+            with Path(given).open("rb"):
+                pass
+        except OSError as error:
+            msg = f"{name} = {given}: {error.strerror}. Name a file that is there, and that this user may read."
+            raise ConfigError(msg) from None

@@ -26,6 +26,7 @@ from flows.kafka.errors import (
 )
 from flows.kafka.outage_log import outage_log
 from flows.kafka.probe import ASK_TIMEOUT_S, BrokerProbe
+from flows.kafka.scout import Discovery, Scout
 from flows.kafka.standstill import WHY, Standstill
 from flows.kafka.step_over import StepOver
 from flows.messages.batches import RawMessage, UnreadableBatch
@@ -47,6 +48,7 @@ _STILL_S = 60.0
 """So long nothing comes although the partition goes on, until it is looked why."""
 _SOURCE = "source"
 _TIMES_S = 5.0
+_LOOK_S = 0.02
 
 
 @dataclass
@@ -108,6 +110,8 @@ class TopicReader:
         clock: seconds that never go back.
         client: what the metrics call it; a source, which commits to the group, unless another.
         step_over: which batches that cannot be read are stepped over: ``none``, ``oversized`` or ``all``.
+        skip_gone: whether to go on from the beginning of what there is where the messages that are to be read next are
+            gone: of a topic of which nothing is kept.
     """
 
     def __init__(
@@ -118,11 +122,14 @@ class TopicReader:
         clock: Callable[[], float] = time.monotonic,
         client: str = _SOURCE,
         step_over: str = "none",
+        *,
+        skip_gone: bool = False,
     ) -> None:
         self.topic = topic
         self._clock = clock
         self._client = client
         self._step_over = step_over
+        self._skip_gone = skip_gone
         self._config = config
         self._poll = poll
         self._lock = threading.Lock()
@@ -197,6 +204,34 @@ class TopicReader:
         """
         self._add(partition, position)
         log.info("reading", topic=self.topic, partition=partition, offset=position)
+
+    def add_behind_scout(self, partition: int, position: int, beat: Callable[[], None]) -> int | None:
+        """Begin to read a partition where the last start ended without a word; see ``flows/kafka/scout.py``.
+
+        Args:
+            partition: its number.
+            position: the offset to begin at.
+            beat: called now and then, as a sign of life.
+
+        Returns:
+            None where it can be read; else the offset of a batch that ends processes, at which ``take`` will raise.
+
+        Raises:
+            RalmError: when the broker does not say where it ends.
+        """
+        found = Scout(self.topic, partition, self._config, beat).find(position, self.bounds(partition)[1])
+        if found is None:
+            self.add(partition, position)
+            return None
+        with self._lock:
+            mine = self._partitions[partition] = _Partition(position, found.first, [*found.messages])
+            if self._step_over != "all" and (self._step_over == "none" or found.damaged):
+                mine.failure = _ended_at(f"{self.topic}[{partition}]", found)
+                return found.first
+            mine.stepping = StepOver.of(found.first, found.end, found.why)
+            self._found_the_end(mine, partition)
+            self._consumer.incremental_assign([self._place(partition, found.end)])
+            return None
 
     def _add(self, partition: int, position: int) -> None:
         with self._lock:
@@ -392,13 +427,25 @@ class TopicReader:
         except RalmError:  # no answer: it is asked again
             first, end = mine.fetched, mine.fetched
         where = f"{self.topic}[{partition}]"
-        if first > mine.fetched:
+        lost_its_end = end < mine.fetched and now - mine.gone > _GONE_S
+        if self._skip_gone and (first > mine.fetched or lost_its_end):
+            why = "they expired before they were read" if first > mine.fetched else f"it ends at offset {end}"
+            log.warning(
+                "messages are gone; going on from the beginning of what the topic has",
+                topic=self.topic,
+                partition=partition,
+                position=mine.fetched,
+                offset=first,
+                why=why,
+            )
+            mine.fetched, mine.gone, mine.ask_again = first, None, now
+        elif first > mine.fetched:
             mine.failure = (
                 f"{where}: the messages from offset {mine.fetched} to {first - 1} were deleted before they were read "
-                f"(retention, or kafka-delete-records). Keep the state directory, and start with --rebuild partial: "
+                "(retention, or kafka-delete-records). Keep the state directory; start once with --rebuild partial: "
                 f"the flow goes on at offset {first}, and loses nothing but those messages."
             )
-        elif end < mine.fetched and now - mine.gone > _GONE_S:
+        elif lost_its_end:
             mine.failure = (
                 f"{where} ends at offset {end} and was read up to {mine.fetched}: a replica that lacked the last "
                 "messages was put in the lead (unclean leader election), or the topic was made anew. Keep the state "
@@ -517,16 +564,30 @@ class TopicReader:
     def _count_error(self) -> None:
         metrics.POLL_ERRORS.labels(self._client).inc()
 
-    def _on_commit(self, error: KafkaError | None, _: list[TopicPartition]) -> None:
-        if error is None:
+    def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
+        refused = error or next((place.error for place in places if place.error is not None), None)
+        if refused is None:
             outage_log.answered()
+        elif is_of_group(refused):
+            self._group_refused(refused)
         else:
-            outage_log.error(error, f"commit of {self.topic}")
+            self._on_error(refused, f"commit of {self.topic}{waiting_for(refused, 'Read', self.topic)}")
 
     def _place(self, partition: int, offset: int = 0, mark: str = "") -> TopicPartition:
         if mark:
             return TopicPartition(self.topic, partition, offset, mark)
         return TopicPartition(self.topic, partition, offset)
+
+
+def _ended_at(where: str, found: Discovery) -> str:
+    """What to say of a batch that ended the last start, and is not to be stepped over."""
+    whole = "Put a replica that has it whole in the lead and start again. If there is none, start"
+    return (
+        f"{where}: the batch at offsets {found.first} to {found.end - 1} ended the last start without a word, and then "
+        f"a process that read it on trial: {found.why}. {whole if found.damaged else 'Start'} with "
+        f"--step-over {'all' if found.damaged else 'oversized'}: the batch becomes a dead letter that names its "
+        "offsets, and what follows it is read. Nothing else is lost."
+    )
 
 
 def message_times(
@@ -543,17 +604,24 @@ def message_times(
     found: dict[int, int | None] = {}
     if not offsets:
         return found
-    quiet = {"error_cb": lambda _: None, "log_level": 0, "fetch.message.max.bytes": 1024}
+    quiet = {"error_cb": lambda _: None, "log_level": 0}
     alone = {"auto.offset.reset": "error", "enable.auto.commit": False, "enable.auto.offset.store": False}
-    consumer = Consumer({**config, **quiet, **alone, "enable.partition.eof": True})
+    # What stands behind those messages is left alone, since it may end the process (flows/kafka/scout.py): while one
+    # waits in the queue nothing more is fetched, for a quarter of a second, and before that it is taken out of it.
+    no_more = {"fetch.message.max.bytes": 1024, "queued.min.messages": 1, "fetch.queue.backoff.ms": 250}
+    consumer = Consumer({**config, **quiet, **alone, **no_more, "enable.partition.eof": True})
     try:
         consumer.assign([TopicPartition(topic, partition, offset) for partition, offset in offsets.items()])
         left, until = dict(offsets), time.monotonic() + timeout_s
         while left and time.monotonic() < until:
-            for message in consumer.consume(100, timeout=0.1):
+            time.sleep(_LOOK_S)  # to wait in the client would take a message out of the queue too soon
+            for message in consumer.consume(100, timeout=0):
                 partition = message.partition() or 0
                 wanted, error = left.pop(partition, None), message.error()
-                if wanted is not None and (error is None or is_end(error)):
+                if wanted is None:
+                    continue
+                consumer.incremental_unassign([TopicPartition(topic, partition)])
+                if error is None or is_end(error):
                     is_it = error is None and message.offset() == wanted
                     found[partition] = message.timestamp()[1] if is_it else None
     finally:

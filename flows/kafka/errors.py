@@ -1,6 +1,7 @@
 """What the client's errors mean, and what to do about them. Pure: asks nobody anything."""
 
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
@@ -20,11 +21,14 @@ _BY_CODE = {
     ),
     KafkaError.UNKNOWN_TOPIC_OR_PART: "If somebody deleted {topic}, `ralm topics` makes it again.",
     KafkaError._UNKNOWN_TOPIC: "If somebody deleted {topic}, `ralm topics` makes it again.",  # noqa: SLF001 (public)
+    KafkaError._UNKNOWN_PARTITION: (  # noqa: SLF001 (public)
+        "If somebody made {topic} anew with fewer partitions, start again. If somebody deleted it, `ralm topics` makes "
+        "it again."
+    ),
 }
 _TOO_LONG = (
     "How long a message may be there is the setting max.message.bytes of the topic {topic}, or where it has none the "
-    "brokers' message.max.bytes: set the topic's to {most} or more (kafka-configs --alter --entity-type topics "
-    "--entity-name {topic} --add-config max.message.bytes={most})."
+    "brokers' message.max.bytes: set the topic's to {most} or more with `{alter}`."
 )
 _SHORTEN = (
     " If that is not possible, make messages shorter: lower {lower}, and with it batch.size in kafka_options, since "
@@ -36,6 +40,9 @@ _KAFKA_DEFAULT = 1_048_588
 _GONE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)  # noqa: SLF001
 _UNREADABLE = (KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION, KafkaError._NOT_IMPLEMENTED)  # noqa: SLF001
 _OVERSIZED = (KafkaError._BAD_COMPRESSION, KafkaError._NOT_IMPLEMENTED)  # noqa: SLF001
+_UNFOLDING = "Decompression "
+"""How the client begins what it says of a batch that it cannot unfold, whatever code that has: something behind the
+end of an LZ4 frame has the code of a damaged message."""
 RETRIABLE: Final = frozenset(
     {2, 3, 5, 6, 7, 8, 9, 13, 14, 15, 16, 19, 20, 41, 51, 56, 70, 71, 72, 74, 75, 78, 80, 83, 88, 89, 100, 103, 106}
 )
@@ -47,6 +54,8 @@ PRODUCER_STATE: Final = frozenset({31, 45, 47, 48, 49, 59, 66, 67, 68, 90})
 """Codes that the client calls fatal for an idempotent producer: what it numbers and what the broker remembers of it do
 not fit any more (a broker that has lost data, another producer with its number), or it may not have a number now. A
 new client begins with a new number."""
+_TOPIC_CHANGED = frozenset({KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})  # noqa: SLF001 (public)
+"""Of a topic that was deleted, or made anew with fewer partitions, while a message was on its way to it."""
 _NEVER = frozenset({17, 33, 34, 35, 42, 43, 76})
 """Codes of what a broker will not do whoever asks and whenever: other versions, other forms."""
 _UNREACHABLE = (
@@ -76,7 +85,7 @@ def is_unreadable(error: KafkaError) -> bool:
 
 def is_oversized(error: KafkaError) -> bool:
     """Whether a batch, whose checksum is right, cannot be unfolded: it is too large, or not compressed as it says."""
-    return error.code() in _OVERSIZED
+    return error.code() in _OVERSIZED or (is_unreadable(error) and error.str().startswith(_UNFOLDING))
 
 
 def is_lasting(error: KafkaError) -> bool:
@@ -91,7 +100,8 @@ def ends_a_flow(error: KafkaError) -> bool:
 
 def may_be_taken_later(error: KafkaError) -> bool:
     """Whether a message that was not taken may be taken when it is sent again: nothing is wrong with itself."""
-    return error.code() in RETRIABLE | RIGHTS | PRODUCER_STATE | {KafkaError.UNKNOWN} and not error.fatal()
+    passing = RETRIABLE | RIGHTS | PRODUCER_STATE | _TOPIC_CHANGED | {KafkaError.UNKNOWN}
+    return error.code() in passing and not error.fatal()
 
 
 def heals_anew(error: KafkaError) -> bool:
@@ -155,7 +165,7 @@ def no_broker(servers: str, timeout_s: float, why: str) -> str:
         why: the client's last error.
     """
     return (
-        f"no broker answers at {servers} within {timeout_s:g} s: {why}\n"
+        f"no broker answers at {servers} within {timeout_s:g} s: {why.rstrip('.')}.\n"
         "Is it running, and is that its address (bootstrap_servers) and its security (security_protocol)?"
     )
 
@@ -168,16 +178,39 @@ def no_topic(servers: str, topics: Iterable[str]) -> str:
     )
 
 
-def too_long(kind: str | None, topic: str, most: int) -> str:
+def reach_of(servers: str, protocol: str) -> str:
+    """The arguments by which Kafka's own tools reach the brokers; CLIENT.properties is the user's own.
+
+    >>> reach_of("a:9092,b:9092", "SASL_SSL")
+    '--bootstrap-server a:9092,b:9092 --command-config CLIENT.properties'
+    """
+    secured = "" if protocol == "PLAINTEXT" else " --command-config CLIENT.properties"
+    return f"--bootstrap-server {shlex.quote(servers)}{secured}"
+
+
+def alter_topic(reach: str, topic: str, config: Mapping[str, str]) -> str:
+    """The command that alters settings of a topic, for a shell.
+
+    >>> alter_topic("--bootstrap-server a:1", "t", {"segment.ms": "1"})
+    'kafka-configs.sh --bootstrap-server a:1 --alter --entity-type topics --entity-name t --add-config segment.ms=1'
+    """
+    given = shlex.quote(",".join(f"{name}={value}" for name, value in config.items()))
+    return f"kafka-configs.sh {reach} --alter --entity-type topics --entity-name {topic} --add-config {given}"
+
+
+def too_long(kind: str | None, topic: str, most: int, reach: str) -> str:
     """What to do when a topic takes no message of such a size.
 
     Args:
         kind: what the topic is in the contract, if a flow writes it.
         topic: its name.
         most: bytes of the longest message that we may send.
+        reach: what ``reach_of`` says of the brokers.
     """
     shorten = _SHORTEN.format(lower=_LOWER[kind]) if kind in _LOWER else ""
-    return _TOO_LONG.format(topic=topic, most=max(most, _KAFKA_DEFAULT)) + shorten
+    most = max(most, _KAFKA_DEFAULT)
+    alter = alter_topic(reach, topic, {"max.message.bytes": str(most)})
+    return _TOO_LONG.format(topic=topic, most=most, alter=alter) + shorten
 
 
 def delivery_advice(error: KafkaError, topic: str) -> str:

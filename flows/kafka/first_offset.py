@@ -17,6 +17,7 @@ from state.store.layout import NO_MARK, TopicMark
 log = get_logger(__name__)
 
 Rebuild: TypeAlias = Literal["complete", "partial"]
+_ONCE = "there is one; else start once with --rebuild partial"
 
 
 class PartitionFacts(Protocol):
@@ -141,23 +142,39 @@ def begin_with_store(facts: PartitionFacts, partition: int, held: HeldOffsets | 
         return Beginning(_begin_without(facts, partition, rules), True)
     first, _ = facts.bounds(partition)
     where = f"{facts.topic}[{partition}]"
+    if why := refuse_another(facts, partition, held, rules):
+        # What it said is kept: a takedown holds until the item is listed again.
+        log.warning("another topic than before is read from its beginning", what=where, why=why, offset=first)
+        return Beginning(first, True)
+    if held.resume >= 0 and first > held.position:
+        lost = f"{where}: the store has messages up to offset {held.position}, the topic those from {first}"
+        kept = "all that the store has is kept, and what lies between is lost"
+        _accept_loss(
+            rules.rebuild, lost, first, way=f"put a newer store of the partition in its place, if {_ONCE}: {kept}"
+        )
+    return Beginning(max(first, held.resume), False)
+
+
+def refuse_another(facts: PartitionFacts, partition: int, held: HeldOffsets, rules: BeginRules) -> str:
+    """Why a partition is not of the topic that its store was filled from; empty where nothing says so.
+
+    Args:
+        facts: what the broker says.
+        partition: the partition.
+        held: what the store says.
+        rules: by what it is decided.
+
+    Raises:
+        RalmError: when it is not, and something would be lost by reading on: unless ``rebuild`` is ``partial``.
+    """
     why = why_another(facts, partition, held.position, held.mark, rules.topic_id)
     if rules.fewer and not why:
         why = "it has fewer partitions than before: the topic was made anew"
-    if why and rules.compacted:
-        # What it said is kept: a takedown holds until the item is listed again. So nothing is lost by reading on.
-        log.warning("another topic than before is read from its beginning", what=where, why=why, offset=first)
-        return Beginning(first, True)
-    if why:
-        other = f"{where} is not what the store was filled from: {why}"
-        refusal = f"{other}. {way_on(f'what the old one had from offset {held.position} on')}"
-        _refuse_unless_partial(rules.rebuild, refusal)
-        log.warning("the store is kept, and the topic is read from its beginning", what=other, offset=first)
-        return Beginning(first, True)
-    if held.resume >= 0 and first > held.position and not rules.compacted:
-        lost = f"{where}: the store has messages up to offset {held.position}, the topic those from {first}"
-        _accept_loss(rules.rebuild, lost, first)
-    return Beginning(max(first, held.resume), False)
+    if why and not rules.compacted:
+        refusal = f"{facts.topic}[{partition}] is not what the store was filled from: {why}"
+        lost = f"what the old one had from offset {held.position} on"
+        _refuse_unless_partial(rules.rebuild, f"{refusal}. {way_on(lost)}")
+    return why
 
 
 def _begin_without(facts: PartitionFacts, partition: int, rules: BeginRules) -> int:
@@ -167,12 +184,19 @@ def _begin_without(facts: PartitionFacts, partition: int, rules: BeginRules) -> 
         return first
     where = f"{facts.topic}[{partition}]"
     lost = f"{where}: it was read before, and its store is not in this state directory"
-    read = rules.lost or facts.committed(partition) is not None
-    if read and first > 0 and not rules.new:
-        _accept_loss(rules.rebuild, f"{lost}; the topic has no more than what follows offset {first}", first)
+    way = (
+        "put the partition's store back (from the process that had it, or from a backup: `ralm state restore BACKUP "
+        f"--partition {partition}`), if {_ONCE}: the store is made of what the topic still has"
+    )
+    committed = facts.committed(partition)
+    read = rules.lost or committed is not None
+    if read and not rules.new and (another := _why_another_than_read(facts, partition, committed, rules)):
+        _accept_loss(rules.rebuild, lost, first, f"the topic is not what it was filled from: {another}", way=way)
+    elif read and first > 0 and not rules.new:
+        _accept_loss(rules.rebuild, f"{lost}; the topic has no more than what follows offset {first}", first, way=way)
     elif read and rules.grown and not rules.new:
         why = "the topic has grown meanwhile, and its older clicks lie in other partitions"
-        _accept_loss(rules.rebuild, lost, first, why)
+        _accept_loss(rules.rebuild, lost, first, why, way=way)
     elif not read and rules.start_from == "latest":
         return end
     elif first > 0:
@@ -180,6 +204,15 @@ def _begin_without(facts: PartitionFacts, partition: int, rules: BeginRules) -> 
     if read:
         log.info("a store that is not here is rebuilt", topic=facts.topic, partition=partition, offset=first)
     return first
+
+
+def _why_another_than_read(facts: PartitionFacts, partition: int, committed: int | None, rules: BeginRules) -> str:
+    """Why a partition is another one than was read before, of which there is no store; empty where nothing says so."""
+    if rules.fewer and rules.lost:
+        return "it has fewer partitions than before"
+    if committed is None:
+        return ""
+    return why_another(facts, partition, committed, decode_mark(facts.committed_mark(partition)), rules.topic_id)
 
 
 def begin_with_group(
@@ -225,12 +258,10 @@ def begin_with_group(
     return first, fresh
 
 
-def _accept_loss(rebuild: Rebuild, lost: str, first: int, why: str = "what lies between was deleted") -> None:
-    refusal = (
-        f"{lost}; {why}. Put the partition's store back (from the process that had it, or from "
-        "a backup), or go on with what the topic still has: --rebuild partial."
-    )
-    _refuse_unless_partial(rebuild, refusal)
+def _accept_loss(
+    rebuild: Rebuild, lost: str, first: int, why: str = "what lies between was deleted", *, way: str
+) -> None:
+    _refuse_unless_partial(rebuild, f"{lost}; {why}. {way[0].upper()}{way[1:]}.")
     log.warning("messages are gone for good", what=lost, why=why, kept_from=first)
 
 
@@ -248,5 +279,5 @@ def way_on(lost: str) -> str:
     return (
         "If bootstrap_servers or topic_prefix name the wrong cluster, mend that. Else start once with --rebuild "
         "partial: all seed sets are kept, and this topic is read from its beginning, so that nothing is lost but "
-        f"{lost}. To begin with this topic alone, move the state directory away. Nothing was changed."
+        f"{lost}. To begin with this topic alone, move away what the state directory holds. Nothing was changed."
     )

@@ -15,7 +15,16 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 from flows.config.settings import Settings
 from flows.kafka.config import producer_config
-from flows.kafka.errors import RIGHTS, delivery_advice, heals_anew, may_be_taken_later, not_taken, too_long, waiting_for
+from flows.kafka.errors import (
+    RIGHTS,
+    delivery_advice,
+    heals_anew,
+    may_be_taken_later,
+    not_taken,
+    reach_of,
+    too_long,
+    waiting_for,
+)
 from flows.kafka.outage_log import outage_log
 from flows.messages.batches import Headers
 from flows.messages.codec import SCHEMA_VERSION
@@ -334,7 +343,9 @@ class Producer:
     def _fail(self, record: ProducerRecord, what: str, error: KafkaError) -> None:
         self._count_failed(1)
         if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-            advice = too_long(self._role.kind, record.topic, int(self._config.get("message.max.bytes", 0)))
+            most, servers = int(self._config.get("message.max.bytes", 0)), self._config.get("bootstrap.servers", "")
+            reach = reach_of(servers, self._config.get("security.protocol", "PLAINTEXT"))
+            advice = too_long(self._role.kind, record.topic, most, reach)
         else:
             advice = delivery_advice(error, record.topic)
         text = f"a message to {record.topic} with key {record.key!r} {what}: {error.str()}. {advice}"

@@ -23,10 +23,19 @@ def note_of_topic(marks: TopicMarks, topic_id: str) -> dict[str, Any]:
     return {"centroids_sent": SentMessage(partition, mark.offset, mark.time)}
 
 
+def deleted_offsets(topic: PartitionFacts, partitions: int) -> int:
+    """How many offsets the topic has lost at its beginning, with whatever was there; compaction takes none away.
+
+    Raises:
+        RalmError: when the broker does not say.
+    """
+    return sum(topic.bounds(partition)[0] for partition in range(partitions))
+
+
 def sent_elsewhere(
     stores: Mapping[int, StoreMeta], topic: PartitionFacts, partitions: int, topic_id: str
 ) -> dict[int, str]:
-    """Why the topic is another one, by the partition of each store whose centroids it does not have.
+    """Why the topic is another one, or has lost messages, by the partition of each store whose centroids it has not.
 
     Args:
         stores: what each store knows of itself, by its partition.
@@ -45,6 +54,14 @@ def sent_elsewhere(
 
 
 def _why_elsewhere(meta: StoreMeta, topic: PartitionFacts, partitions: int, topic_id: str) -> str:
+    why = _why_another(meta, topic, partitions, topic_id)
+    deleted = deleted_offsets(topic, partitions)
+    if not why and deleted > meta.centroids_deleted:
+        return f"its first messages were deleted ({deleted} offsets in all, and {meta.centroids_deleted} before)"
+    return why
+
+
+def _why_another(meta: StoreMeta, topic: PartitionFacts, partitions: int, topic_id: str) -> str:
     before, sent = meta.centroids_id, meta.centroids_sent
     if before and topic_id:
         return f"its id is {topic_id}, and was {before}" if before != topic_id else ""

@@ -6,6 +6,7 @@ from typing import Self
 
 from flows.config.rules import TOPICS
 from flows.config.settings import Settings
+from flows.kafka.errors import reach_of
 
 COMPACT = "compact"
 DELETE = "delete"
@@ -57,6 +58,7 @@ class TopicPlan:
         cleanup: the broker's ``cleanup.policy``: ``delete`` forgets by time, ``compact`` keeps each key's last message.
         retention: ms that messages are kept; None for a compacted topic.
         append_time: whether the broker gives each message its time, by which the times in it are judged.
+        reach: by which arguments Kafka's own tools reach the brokers.
     """
 
     name: str
@@ -65,6 +67,7 @@ class TopicPlan:
     cleanup: str
     retention: int | None
     append_time: bool = False
+    reach: str = "--bootstrap-server BROKER"
 
     @property
     def config(self) -> dict[str, str]:
@@ -97,4 +100,5 @@ def plan_topics(settings: Settings) -> list[TopicPlan]:
         names.dead_letters: (DELETE, settings.dead_letters_retention),
     }
     size = (settings.partitions, settings.replication_factor)
-    return [TopicPlan(name, *size, *kept[name], name in (names.clicks, names.requests)) for name in names]
+    reach = reach_of(settings.bootstrap_servers, settings.security_protocol)
+    return [TopicPlan(name, *size, *kept[name], name in (names.clicks, names.requests), reach) for name in names]

@@ -59,6 +59,8 @@ def compare(
             yield Verdict.PROBLEM, text
     elif kind == "centroids" and mine:
         yield _centroids(now, {partition: state.stores[partition] for partition in mine}, partial(opened, name))
+    elif kind == "clicks" and (another := next(filter(None, (state.of_another(name, each) for each in mine)), "")):
+        yield Verdict.PROBLEM, another
     elif kind == "clicks" and mine and now.partitions < state.partitions:
         yield _another(settings, has_fewer(name, now.partitions, state.partitions))
     elif kind in STORED and mine:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from flows.config.settings import Settings
 from flows.kafka.admin import cleanup_difference, compaction_difference, timestamp_difference
 from flows.kafka.config import producer_config
+from flows.kafka.errors import alter_topic, reach_of
 from flows.kafka.facts import READ, WRITE, Cluster, TopicFacts
 from flows.kafka.probe import ASK_TIMEOUT_S
 from flows.kafka.topics import TopicNames, TopicPlan, plan_topics
@@ -168,7 +169,7 @@ def _judged(plan: TopicPlan, found: TopicFacts) -> Iterator[tuple[Verdict, str]]
         return
     policy = cleanup_difference(plan, found.config.get("cleanup.policy"))
     if policy:
-        yield Verdict.PROBLEM, f"{policy}, or delete the topic and run `ralm topics`"
+        yield Verdict.PROBLEM, policy
     else:
         yield Verdict.OK, f"cleanup.policy {plan.cleanup}"
     minor = (timestamp_difference(plan, found), "" if policy else compaction_difference(plan, found))
@@ -184,9 +185,8 @@ def _room(kind: str, name: str, found: TopicFacts, settings: Settings) -> Iterat
         longest = min(longest, int(client.get("batch.size", longest)))
     if most is not None and int(most) < longest:
         text = f"max.message.bytes {most}, but up to {longest} are sent at once: a longer message stops the flow"
-        advice = (
-            f"kafka-configs --alter --entity-type topics --entity-name {name} --add-config max.message.bytes={longest}"
-        )
+        reach = reach_of(settings.bootstrap_servers, settings.security_protocol)
+        advice = alter_topic(reach, name, {"max.message.bytes": str(longest)})
         yield Verdict.WARNING, f"{text}; alter it with `{advice}`"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 from flows.messages.batches import Headers, RawMessage, UnreadableHeaders, headers_of
@@ -11,62 +12,115 @@ from flows.messages.rejects import InvalidMessage
 
 
 class Emitted(NamedTuple):
-    """The newest message on an item.
+    """What was said of an item, by whatever models.
 
     Attributes:
-        order: as of when it is, and whether it is a tombstone.
-        partition: the partition of clicks from which it came; None where it does not say.
+        window_end: the greatest window end that was said of it, ms.
+        live: whether centroids of it are in the topic that nothing has taken back.
     """
 
-    order: EmissionOrder
-    partition: int | None = None
+    window_end: int
+    live: bool = True
 
 
 @dataclass(frozen=True)
 class EmittedBefore:
-    """What was emitted of a partition's items before its store was made.
+    """What was emitted before a partition's store was made.
 
     Attributes:
-        items: what the centroids topic says of each item (``note_emitted``).
+        items: what the topic says of each item, of this partition or another.
+        mine: the items of which the newest message comes from this partition's clicks.
+        models: those whose centroids of these items are in the topic, the newest first.
         clicks_end: where the partition's clicks ended when the process started: a store that holds those before it has
             caught up, whatever the clocks say.
     """
 
     items: Mapping[str, Emitted] = field(default_factory=dict)
+    mine: frozenset[str] = frozenset()
+    models: tuple[str, ...] = ()
     clicks_end: int = 0
 
-    def live(self, partition: int) -> list[str]:
-        """The items that are served from a partition's clicks, as far as the topic knows."""
-        return [item for item, (order, where) in self.items.items() if where == partition and not order.retired]
+    def live(self) -> list[str]:
+        """The items that are served from this partition's clicks by any model, as far as the topic knows."""
+        return [item for item in self.mine if self.items[item].live]
 
 
-def note_emitted(messages: Iterable[RawMessage], model_version: str, found: dict[str, Emitted], now_ms: int) -> None:
-    """Note the newest of the messages of the centroids topic on each item.
+class _Newest(NamedTuple):
+    """The newest message on an item and a model; ``time`` (ms) is that of the newest of their centroids."""
 
-    Args:
-        messages: the messages; what no scorer takes, since it cannot be read or is of the future, is passed over.
-        model_version: the model whose centroids count.
-        found: by item; added to.
-        now_ms: wall clock, ms since the epoch.
-    """
-    for message in messages:
-        try:
-            version, item_id = split_centroids_key(message.key())
-            value = message.value()
-            if version != model_version:
+    order: EmissionOrder
+    partition: int | None
+    time: int
+
+
+class EmissionNotes:
+    """Notes of the messages of the centroids topic, of each item and model the newest."""
+
+    def __init__(self) -> None:
+        self._newest: dict[tuple[str, str], _Newest] = {}
+
+    def note(self, messages: Iterable[RawMessage], now_ms: int) -> None:
+        """Note messages; what no scorer takes, since it cannot be read or is of the future, is passed over.
+
+        Args:
+            messages: the messages.
+            now_ms: wall clock, ms since the epoch.
+        """
+        for message in messages:
+            try:
+                model, item_id = split_centroids_key(message.key())
+                value = message.value()
+                headers = headers_of(message)
+                order = _order(value, headers)
+                partition = partition_of(headers)
+            except (InvalidMessage, UnreadableHeaders):
                 continue
-            headers = headers_of(message)
-            order = _order(value, headers)
-            partition = partition_of(headers)
-        except (InvalidMessage, UnreadableHeaders):
-            continue
-        known = found.get(item_id)
-        if order is None:  # it retires what was there when it came
-            order = (EmissionOrder(0, 0) if known is None else known.order)._replace(retired=True, tie=0)
-        if is_ahead(order, now_ms):
-            continue
-        if known is None or order > known.order:
-            found[item_id] = Emitted(order, partition)
+            known = self._newest.get((model, item_id))
+            if order is None:  # it retires what was there when it came
+                order = (EmissionOrder(0, 0) if known is None else known.order)._replace(retired=True, tie=0)
+            if is_ahead(order, now_ms):
+                continue
+            if known is None or order > known.order:
+                time = 0 if known is None else known.time
+                newest = time if order.retired else max(time, message.timestamp()[1])
+                self._newest[model, item_id] = _Newest(order, partition, newest)
+
+    def before(self, partition: int, clicks_end: int) -> EmittedBefore | None:
+        """What was emitted before a partition's store was made; None where nothing was."""
+        if not self._newest:
+            return None
+        mine = frozenset(item for item, where in self._homes.items() if where == partition)
+        return EmittedBefore(self._items, mine, self._models.get(partition, ()), clicks_end)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @cached_property
+    def _items(self) -> dict[str, Emitted]:
+        found: dict[str, Emitted] = {}
+        for (_, item), (order, _, _) in self._newest.items():
+            known = found.get(item, Emitted(0, live=False))
+            found[item] = Emitted(max(known.window_end, order.window_end), known.live or not order.retired)
+        return found
+
+    @cached_property
+    def _homes(self) -> dict[str, int | None]:
+        """Of each item the partition from which its newest message comes; None where it does not say."""
+        newest: dict[str, _Newest] = {}
+        for (_, item), each in self._newest.items():
+            if item not in newest or each.order > newest[item].order:
+                newest[item] = each
+        return {item: each.partition for item, each in newest.items()}
+
+    @cached_property
+    def _models(self) -> dict[int | None, tuple[str, ...]]:
+        """Of each partition the models with centroids of its items that nothing has taken back, the newest first."""
+        times: dict[int | None, dict[str, int]] = {}
+        for (model, item), (order, _, time) in self._newest.items():
+            if not order.retired:
+                found = times.setdefault(self._homes[item], {})
+                found[model] = max(time, found.get(model, 0))
+        return {partition: tuple(sorted(found, key=lambda m: (-found[m], m))) for partition, found in times.items()}
 
 
 def _order(value: bytes | None, headers: Headers) -> EmissionOrder | None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from flows.config.settings import Settings
-from flows.kafka.first_offset import Beginning, BeginRules, PartitionFacts, begin_with_store
+from flows.kafka.first_offset import Beginning, BeginRules, PartitionFacts, begin_with_store, refuse_another
 from flows.kafka.topic_marks import TopicMarks, is_within
-from flows.seed_sets.keeper_state import ForNewOffsets
+from flows.seed_sets.keeper_state import ForNewOffsets, said_before
 from flows.seed_sets.state_facts import StateFacts
 from flows.support.errors import RalmError
 from state.directory import note_begun
@@ -30,14 +30,14 @@ class FirstPositions:
         state: what the state directory held when the process started.
         topic: the clicks topic.
         marks: of what was read; those of the stores are added.
-        fewer: whether the topics have fewer partitions than they had.
+        count: how many partitions the clicks topic has; 0 where that is not known.
     """
 
     settings: Settings
     state: StateFacts
     topic: str
     marks: TopicMarks = field(default_factory=TopicMarks)
-    fewer: bool = False
+    count: int = 0
     _decided: dict[tuple[str, int], Beginning] = field(default_factory=dict)
 
     def begin(self, kind: str, facts: PartitionFacts, partition: int, topic_id: str) -> int:
@@ -49,6 +49,31 @@ class FirstPositions:
         if (kind, partition) not in self._decided:
             self._decided[kind, partition] = self._decide(kind, facts, partition, topic_id)
         return self._decided[kind, partition].offset
+
+    def to_move(self) -> list[int]:
+        """The stores that items may be moved out of or into, since there are more or fewer partitions than before."""
+        return sorted(self.state.stores) if self.count and self.count != self.state.partitions else []
+
+    def see_that_stores_fit(self, facts: PartitionFacts, topic_id: str) -> None:
+        """See that all stores that items are moved between, those of other processes too, are of the topic.
+
+        Raises:
+            RalmError: when one is not, and ``rebuild`` does not say that this is known.
+        """
+        for partition in self.to_move():
+            held = self.state.held("clicks", partition)
+            if held is not None and partition < self.count:
+                refuse_another(facts, partition, held, self._rules("clicks", partition, topic_id))
+
+    def refusals(self, kind: str, facts: PartitionFacts, partitions: list[int], topic_id: str) -> list[str]:
+        """Decide of several partitions; returns why each that is refused is, since one setting accepts them all."""
+        refused = []
+        for partition in partitions:
+            try:
+                self.begin(kind, facts, partition, topic_id)
+            except RalmError as error:
+                refused.append(str(error))
+        return refused
 
     def fix(self, partitions: list[int]) -> None:
         """Write to the stores what was decided.
@@ -74,11 +99,21 @@ class FirstPositions:
         return {partition: mark.offset for partition, mark in marks.items() if is_within(mark, bounds[partition])}
 
     def _decide(self, kind: str, facts: PartitionFacts, partition: int, topic_id: str) -> Beginning:
+        if another := self.state.of_another(self.topic, partition):
+            raise RalmError(another)
+        held, rules = self.state.held(kind, partition), self._rules(kind, partition, topic_id)
+        decided = begin_with_store(facts, partition, held, rules)
+        same = NO_MARK if held is None or decided.anew else held.mark
+        if not is_within(same, facts.bounds(partition)):
+            same = NO_MARK._replace(topic_id=same.topic_id)
+        self.marks.set(kind, partition, same._replace(topic_id=topic_id or same.topic_id))
+        return decided
+
+    def _rules(self, kind: str, partition: int, topic_id: str) -> BeginRules:
         s, state = self.settings, self.state
-        held = state.held(kind, partition)
         # ``latest`` is for a very first start only; later, a partition without a position is a new one.
         latest = kind == "clicks" and s.start_from == "latest" and state.is_first(partition)
-        rules = BeginRules(
+        return BeginRules(
             "latest" if latest else "earliest",
             s.rebuild,
             new=state.is_new and not s.addresses,
@@ -86,14 +121,8 @@ class FirstPositions:
             compacted=kind == "candidates",
             grown=state.has_grown,
             topic_id=topic_id,
-            fewer=self.fewer,
+            fewer=0 < self.count < state.partitions,
         )
-        decided = begin_with_store(facts, partition, held, rules)
-        same = NO_MARK if held is None or decided.anew else held.mark
-        if not is_within(same, facts.bounds(partition)):
-            same = NO_MARK._replace(topic_id=same.topic_id)
-        self.marks.set(kind, partition, same._replace(topic_id=topic_id or same.topic_id))
-        return decided
 
     def _fix(self, state_dir: Path, partition: int) -> None:
         clicks, candidates = (self._decided.get((kind, partition)) for kind in ("clicks", "candidates"))
@@ -110,6 +139,8 @@ class FirstPositions:
             return
         path, capacity = state_dir / "seeds" / f"{partition:05d}", self.settings.max_seeds
         with closing(SeedStore.open(path, topic=self.topic, partition=partition, capacity=capacity)) as store:
+            if "candidates" in changed:
+                changes.candidates.update(said_before(store))
             if position is not None and begun:
                 kept = ForNewOffsets.of(store)
                 changes.items.update(kept.records)

@@ -247,7 +247,7 @@ class SeedSetWriter:
         if self.dropped_until > closed:  # it may be one of those
             self.items.emitted[number] = self.dropped_until + 1
         if emitted is not None:
-            self.items.emitted[number] = max(emitted.order.window_end + 1, int(self.items.emitted[number]))
+            self.items.emitted[number] = max(emitted.window_end + 1, int(self.items.emitted[number]))
             self.items.unsure[number] = True
         return number
 

@@ -32,6 +32,7 @@ from flows.seed_sets.intake import SeedSetWriter
 from flows.seed_sets.item_homes import ItemHomes
 from flows.seed_sets.keeper_state import OpenWork
 from flows.seed_sets.partition_metrics import PartitionMetrics
+from flows.seed_sets.tombstones import Tombstones
 from flows.seed_sets.windows import WindowClock
 from monitoring import metrics
 from monitoring.recent_windows import WINDOWS
@@ -77,17 +78,13 @@ class SeedSetOperator:
         self._rule = ServingRule(only_listed=options.candidates == "listed", item_ttl=options.item_ttl)
         self._running: dict[str, Future[ClusteringResult]] = {}
         self._again: set[str] = set()  # running, and due again since
-        self._acked: list[str] = []
-        self._in_flight: list[str] = []
         self._metrics = PartitionMetrics(store.meta.partition)
-        self._older = self._versions()
-        self._versions_in_flight = False
         self._headers: Headers = [
             ("schema_version", SCHEMA_VERSION.encode()),
             *partition_headers(store.meta.partition),
         ]
         self._startup_messages: list[OutMessage] = []
-        self._unwritten = False  # clicks that the pool must see before it clusters their items
+        self._unwritten = False  # what must be in the store before the pool clusters: clicks of its items, the model
         self._resume_at = (store.meta.resume, store.meta.resume_candidates)
         # What this process has read: after a crash the store is ahead of it for a while.
         self._read_clicks, self._read_candidates = self._resume_at
@@ -95,11 +92,12 @@ class SeedSetOperator:
         self._pending: dict[str, int] = {}
         self._sent: dict[str, int] = {}  # since the last snapshot
         self._settling: dict[str, int] = {}  # in the epoch before that
-        items, work = self._writer.items, None if store.work is None else OpenWork.decode(store.work)
+        items, work = self._writer.items, OpenWork.of(store)
         # An item is born as of later than what was said of it, and with centroids that may have to be taken back.
         self._emitted_before = emitted_before
         # Not one that only takes items over: its partition's other items may be on their way to where they belong.
         self._replaces = emitted_before is not None and (store.work is None or store.meta.replaces)
+        self._tombstones = Tombstones(store.unacked_tombstones(), self._older_models())
         self._writer.emitted_before = emitted_before.items if emitted_before else {}
         if work is None:
             self._clock = WindowClock(options, int(items.last_click.max()) if len(items) else None)
@@ -107,9 +105,11 @@ class SeedSetOperator:
             self._clock = WindowClock(options, work.newest, work.closed, work.heard)
             self._writer.dropped_until = work.dropped_until
             self._pending = {item: window for item, window in work.pending.items() if item in items}
-            # Their centroids may have been sent before a crash: a tombstone is as of no earlier than those.
+            # Their centroids may have been sent before a crash: a tombstone is as of no earlier than those, and is due
+            # if the next set is too small.
             numbers, windows = items.find(list(self._pending)), np.fromiter(self._pending.values(), np.int64)
             items.emitted[numbers] = np.maximum(items.emitted[numbers], windows)
+            items.unsure[numbers] = True
         self._writer.beside = self._beside
         self._resume(work)
 
@@ -121,7 +121,7 @@ class SeedSetOperator:
 
     def apply(self, batches: "list[ClickBatch | CandidateBatch]") -> list[OutMessage]:
         """Apply clicks and candidates and close windows; emits centroids and tombstones."""
-        out, self._startup_messages = self._startup_messages, []
+        out = self._begin()
         for batch in batches:
             if isinstance(batch, CandidateBatch):
                 out += self._apply_candidates(batch)
@@ -141,7 +141,7 @@ class SeedSetOperator:
 
     def collect(self) -> list[OutMessage]:
         """Emit what the pool has finished and give it the next items, oldest window first."""
-        out, self._startup_messages = self._startup_messages, []
+        out = self._begin()
         for item_id in [item for item, future in self._running.items() if future.done()]:
             out += self._finish(self._running.pop(item_id).result())
         if self._unwritten:
@@ -152,6 +152,14 @@ class SeedSetOperator:
             if item_id not in self._running:
                 self._running[item_id] = self._pool.submit(self._store, self._job(item_id, window))
         self._metrics.update(self._writer.items, self._writer.registry, self._pending, self._clock)
+        return out
+
+    def _begin(self) -> list[OutMessage]:
+        """Hand on what is due since the start."""
+        out, self._startup_messages = self._startup_messages, []
+        self._tombstones.sent_unacked()
+        if not self._replaces:
+            self._tombstones.sent_of_models()
         return out
 
     def _job(self, item_id: str, window: int) -> ClusteringJob:
@@ -170,13 +178,10 @@ class SeedSetOperator:
         """Write the epoch that ends; all that was sent in the epoch before it has been delivered."""
         self._settling = {}
         self._resume_at = self._reached or self._resume_at
-        self._writer.ack_tombstones(self._acked)
+        self._writer.ack_tombstones(self._tombstones.delivered())
         self._write()
         self._settling, self._sent = self._sent, {}
         self._reached = (self._read_clicks, self._read_candidates)
-        self._acked, self._in_flight = self._in_flight, []
-        self._older = self._older[:1] if self._versions_in_flight else self._older
-        self._versions_in_flight = True
         self._metrics.snapshot()
 
     def settled(self) -> None:
@@ -198,7 +203,7 @@ class SeedSetOperator:
             "resume": resume,
             "resume_candidates": resume_candidates,
             "model_version": self._pool.model_version,
-            "older_versions": self._older,
+            "older_versions": self._tombstones.older,
             "replaces": self._replaces,
             **self._topics(),
         }
@@ -212,29 +217,40 @@ class SeedSetOperator:
             for windows in (first, last):  # a name may be there twice, from two partitions
                 items.mark(numbers[known], windows[known])
         other_model = self._store.meta.model_version != self._pool.model_version
+        if other_model:
+            # It may be one that was used before: what is said now is as of later than its centroids and tombstones.
+            said = np.flatnonzero(items.live & (items.emitted > 0))
+            items.emitted[said] += 1
+            items.unsure[said] |= self._pool.model_version in self._store.meta.older_versions
+            self._writer.changed(said.tolist())
+            self._unwritten = True  # before there are centroids of a model, the store must know that there may be
         if work is None or other_model or self._emit_all:
             # Nothing is known of what was emitted, or it was made by another model, or is gone: cluster all again.
             self._cluster_anew(np.flatnonzero(items.live & ~items.withdrawn))
         unacked = self._store.unacked_tombstones()
-        self._in_flight += unacked
         # One that is served again since would lose its centroids to the tombstone that is sent again: it is clustered
         # again, as of later than that.
         again = [item for item in unacked if item in items and not items.withdrawn[items.number(item)]]
-        out = self._tombstones(unacked)
+        out = self._take_back(unacked)
         self._cluster_anew(items.find(again))
-        self._startup_messages = self._forgotten_versions() + out
+        self._startup_messages = ([] if self._replaces else self._forgotten_models()) + out
 
-    def _versions(self) -> tuple[str, ...]:
-        """Older bundles whose centroids may be in the topic; the newest of them is kept for who still uses it."""
+    def _older_models(self) -> tuple[str, ...]:
+        """Models whose centroids may be in the topic, newest first; a store that is filled anew asks the topic."""
         meta, mine = self._store.meta, self._pool.model_version
-        older = [meta.model_version, *meta.older_versions]
-        return tuple(dict.fromkeys(version for version in older if version not in ("", mine)))
+        said = self._emitted_before.models if self._emitted_before and self._replaces else ()
+        return tuple(dict.fromkeys(m for m in (meta.model_version, *meta.older_versions, *said) if m not in ("", mine)))
 
-    def _forgotten_versions(self) -> list[OutMessage]:
-        names = [item_id for item_id, _ in self._store.items()] if self._older[1:] else []
-        keys = [centroids_key(version, name) for version in self._older[1:] for name in names]
-        headers = [*self._headers, *order_headers(self._clock.closed, self._writer.position)]
-        return [OutMessage(key, None, headers) for key in keys]
+    def _forgotten_models(self) -> list[OutMessage]:
+        """Take the centroids of all but the newest older model back."""
+        items, models = self._writer.items, self._tombstones.older[1:]
+        out: list[OutMessage] = []
+        for number in np.flatnonzero(items.live).tolist() if models else ():
+            # As of the last that was said of the item: what comes of the model if it is used again is as of later.
+            end = int(items.emitted[number]) or self._clock.closed
+            headers = [*self._headers, *order_headers(end, self._writer.position)]
+            out += [OutMessage(centroids_key(model, items.name(number)), None, headers) for model in models]
+        return out
 
     def _apply_clicks(self, batch: ClickBatch) -> list[OutMessage]:
         applied = self._writer.apply_clicks(batch, self._clock)
@@ -301,8 +317,8 @@ class SeedSetOperator:
     def _withdraw(self, item_ids: list[str]) -> list[OutMessage]:
         """Take the centroids of items back; their seeds stay."""
         self._writer.withdraw(item_ids)
-        self._in_flight += item_ids
-        return self._tombstones(item_ids)
+        self._tombstones.sent(item_ids)
+        return self._take_back(item_ids)
 
     def _cluster_anew(self, numbers: Ints) -> None:
         """Have items clustered with the next window, or their last click's where an idle partition is ahead."""
@@ -312,13 +328,16 @@ class SeedSetOperator:
 
     def _caught_up(self, before: EmittedBefore) -> list[OutMessage]:
         """All clicks were read that there were: what is served and not among them is to be served no more."""
-        gone: list[str] = []
-        if self._replaces:
-            gone = [item for item in before.live(self._store.meta.partition) if item not in self._writer.items]
-            ends = [before.items[item].order.window_end for item in gone]
-            self._writer.dropped_until = max([self._writer.dropped_until, *(end + 1 for end in ends)])
+        replaced = self._replaces
         self._emitted_before, self._writer.emitted_before, self._replaces = None, {}, False
-        return self._withdraw(gone)
+        if not replaced:
+            return []
+        gone = [item for item in before.live() if item not in self._writer.items]
+        ends = [before.items[item].window_end + 1 for item in gone]
+        self._writer.dropped_until = max([self._writer.dropped_until, *ends])
+        out = self._withdraw(gone) + self._forgotten_models()
+        self._tombstones.sent_of_models()
+        return out
 
     def _dropped(self, item_ids: list[str]) -> list[OutMessage]:
         """Items have been dropped with their seeds."""
@@ -329,11 +348,11 @@ class SeedSetOperator:
             self._again.discard(item_id)
             if running is not None and not running.cancel():
                 running.result()  # it may be tidying the very seeds that are to go
-        self._in_flight += item_ids
-        return self._tombstones(item_ids)
+        self._tombstones.sent(item_ids)
+        return self._take_back(item_ids)
 
-    def _tombstones(self, item_ids: Iterable[str]) -> list[OutMessage]:
-        versions = (self._pool.model_version, *self._older)
+    def _take_back(self, item_ids: Iterable[str]) -> list[OutMessage]:
+        versions = (self._pool.model_version, *self._tombstones.older)
         out = []
         for item_id in item_ids:
             headers = self._tombstone_headers(item_id)

@@ -6,9 +6,8 @@ from typing import Annotated, NamedTuple, Self
 import msgspec
 import numpy as np
 
-from flows.support.errors import RalmError
 from ralm.features import Ints
-from state.store.layout import WAY_OUT, ItemRecord
+from state.store.layout import CandidateEntry, DamagedValueError, ItemRecord, of_store
 from state.store.seed_store import SeedStore
 
 _Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -84,7 +83,7 @@ class OpenWork:
         """Read it back.
 
         Raises:
-            RalmError: when it is invalid; says what to do.
+            DamagedValueError: when it is invalid.
         """
         try:
             wire = _decoder.decode(data)
@@ -93,10 +92,20 @@ class OpenWork:
                 msg = "its columns are of different lengths"
                 raise ValueError(msg)
         except (msgspec.DecodeError, ValueError, TypeError) as error:
-            msg = f"what a store says is still to be done cannot be read: {error}. {WAY_OUT}"
-            raise RalmError(msg) from error
+            msg = f"what it says is still to be done cannot be read ({error})"
+            raise DamagedValueError(msg) from error
         dirty = (wire.dirty_items, first, last)
         return cls(wire.newest, wire.closed, wire.heard, dirty, wire.pending, wire.dropped_until)
+
+    @classmethod
+    def of(cls, store: SeedStore) -> Self | None:
+        """What a store says; None where it says nothing.
+
+        Raises:
+            StoreError: when it is damaged; says what to do.
+        """
+        with of_store(store.path):
+            return None if store.work is None else cls.decode(store.work)
 
 
 class ForNewOffsets(NamedTuple):
@@ -118,16 +127,25 @@ class ForNewOffsets(NamedTuple):
         """Read it.
 
         Raises:
-            RalmError: when what is still to be done cannot be read.
-            StoreError: when a record is damaged.
+            StoreError: when a record, or what is still to be done, is damaged.
         """
-        work = None if store.work is None else OpenWork.decode(store.work)
+        work = OpenWork.of(store)
         pending = {} if work is None else work.pending
         records = {
             item: replace(record, emitted=_later(max(record.emitted, pending.get(item, 0))))
             for item, record in store.items()
         }
         return cls(records, work and replace(work, dropped_until=_later(work.dropped_until)))
+
+
+def said_before(store: SeedStore) -> dict[str, CandidateEntry]:
+    """What the candidates topic said of items, where its offsets begin anew: older than all that it will say.
+
+    Raises:
+        StoreError: when an entry is damaged.
+    """
+    end = store.meta.candidates
+    return {item: entry._replace(offset=entry.offset - end) for item, entry in store.candidates()}
 
 
 def _later(window_end: int) -> int:

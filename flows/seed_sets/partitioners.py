@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 Partitioner: TypeAlias = Callable[[bytes, int], int]
+KeyHash: TypeAlias = Callable[[bytes], int]
 
 
 def crc32(key: bytes, partitions: int) -> int:
@@ -13,7 +14,7 @@ def crc32(key: bytes, partitions: int) -> int:
     >>> crc32(b"news-1", 4)
     1
     """
-    return zlib.crc32(key) % partitions
+    return KEY_HASHES["crc32"](key) % partitions
 
 
 def murmur2(key: bytes, partitions: int) -> int:
@@ -22,7 +23,7 @@ def murmur2(key: bytes, partitions: int) -> int:
     >>> murmur2(b"news-1", 4)
     0
     """
-    return (_murmur2(key) & 0x7FFFFFFF) % partitions
+    return KEY_HASHES["murmur2"](key) % partitions
 
 
 PARTITIONERS: Final[Mapping[str, Partitioner]] = {"crc32": crc32, "murmur2": murmur2}
@@ -41,3 +42,7 @@ def _murmur2(data: bytes) -> int:
         value = (value ^ int.from_bytes(data[whole:], "little")) * multiplier & mask
     value = (value ^ value >> 13) * multiplier & mask
     return value ^ value >> 15
+
+
+KEY_HASHES: Final[Mapping[str, KeyHash]] = {"crc32": zlib.crc32, "murmur2": lambda key: _murmur2(key) & 0x7FFFFFFF}
+"""What each of them takes the remainder of."""

@@ -8,18 +8,20 @@ A topic grows as it is; one with fewer partitions is another topic of its name. 
 any more are removed once all that was in them is elsewhere.
 """
 
+import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple
 
-from flows.seed_sets.keeper_state import ForNewOffsets, OpenWork
-from flows.seed_sets.partitioners import PARTITIONERS, Partitioner
+from flows.seed_sets.keeper_state import ForNewOffsets, OpenWork, said_before
+from flows.seed_sets.partitioners import KEY_HASHES, PARTITIONERS, Partitioner
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from state.directory import forget_partitions, note_partition_count
 from state.owner_lock import file_lock
+from state.store.layout import NO_MARK, NOTHING_SETTLED
 from state.store.rocks import holds_data
 from state.store.seed_store import Changes, ItemRecord, NothingWrittenError, SeedStore, StoreError
 
@@ -27,6 +29,8 @@ log = get_logger(__name__)
 
 _BATCH_SEEDS = 2_000_000
 """Seeds that are moved in one write."""
+_BY_CHANCE = 1e-3
+"""So likely at most it may be that a partitioner is taken for the producers' that is not theirs."""
 _REMOVED = ".removed-"
 """Begins the name of a store that is being removed."""
 _WAY_OUT = "Look for a full or failing disk and start again once it is mended: nothing is lost."
@@ -54,11 +58,12 @@ def follow_partitions(state_dir: Path, topic: str, now: int, rules: SetRules, pa
         topic: the clicks topic.
         now: its partitions now.
         rules: what bounds a seed set.
-        partitioner: a key of ``PARTITIONERS``; ``auto`` is the one that explains where the items lie so far.
+        partitioner: a key of ``PARTITIONERS``; ``auto`` is the one that explains where the items lie so far; ``other``:
+            nobody knows where items belong now, and none is moved.
 
     Raises:
-        RalmError: when a store, or the note of the counts, cannot be used, several partitioners explain it, or items
-            cannot be moved out of stores whose partitions are no more.
+        RalmError: when a store, or the note of the counts, cannot be used, where the items lie does not tell which
+            partitioner it is, or items cannot be moved out of stores whose partitions are no more.
     """
     seeds = state_dir / "seeds"
     try:
@@ -74,6 +79,8 @@ def follow_partitions(state_dir: Path, topic: str, now: int, rules: SetRules, pa
                 if why_not:
                     log.warning(f"the topic has grown, and {why_not}", topic=topic, partitions=now)
             if gone:
+                # First the stores: once the count is forgotten, nothing else says that this is another topic.
+                _begin_anew(seeds, topic, now, rules)
                 forget_partitions(state_dir, now)
             if seeds.is_dir():
                 _remove_stores(seeds, now)
@@ -92,24 +99,22 @@ def _bring_home(seeds: Path, topic: str, counts: list[int], now: int, rules: Set
     """Move each item to its partition's store; returns why none was moved, empty where that is not so."""
     here = _stores(seeds)
     items = {partition: _items(path) for partition, path in here.items()}
+    if given == "other":
+        return "partitioner is other: items whose clicks come in another partition now begin there anew"
     partitioner = PARTITIONERS.get(given) or _partitioner(items, counts, now)
     if partitioner is None:
         return (
             "nothing tells where its producers send an item now: items whose clicks come in another partition would "
-            "begin there anew. If they use crc32 or murmur2, start again with --partitioner"
+            "begin there anew. Start again with --partitioner crc32 or --partitioner murmur2, if it is one of these"
         )
-    moves: dict[int, dict[int, list[str]]] = {}
-    for partition, names in items.items():
-        for name in names:
-            home = partitioner(name.encode(), now)
-            if home != partition:
-                moves.setdefault(partition, {}).setdefault(home, []).append(name)
+    moves = _moves(items, partitioner, now)
     gone = counts[-1] > now
     lost = sorted(set(range(counts[-1] if gone else counts[0])) - set(here))
     if lost and (moves or gone):
         return (
             f"the stores of partitions {', '.join(map(str, lost))} are not in this state directory, so that no item is "
-            "moved. Put the folders seeds/NNNNN of all partitions into one state directory, and start with it"
+            "moved. Put the folders seeds/NNNNN of all partitions into one state directory, and start one process with "
+            "it alone, without addresses; then give each process a copy of that directory"
         )
     for partition, homes in moves.items():
         for home, names in homes.items():
@@ -117,6 +122,42 @@ def _bring_home(seeds: Path, topic: str, counts: list[int], now: int, rules: Set
     moved = sum(len(names) for homes in moves.values() for names in homes.values())
     log.info("items were moved to their partitions", topic=topic, partitions=now, items=moved)
     return ""
+
+
+def _moves(items: dict[int, list[str]], partitioner: Partitioner, now: int) -> dict[int, dict[int, list[str]]]:
+    """The items that are not at home, by where they lie and where they belong."""
+    moves: dict[int, dict[int, list[str]]] = {}
+    for partition, names in items.items():
+        for name in names:
+            home = partitioner(name.encode(), now)
+            if home != partition:
+                moves.setdefault(partition, {}).setdefault(home, []).append(name)
+    return moves
+
+
+def _begin_anew(seeds: Path, topic: str, now: int, rules: SetRules) -> None:
+    """Have the stores say that nothing of the topics that are there now was read."""
+    nothing_read = {"resume": NOTHING_SETTLED, "resume_candidates": NOTHING_SETTLED, "candidates": 0}
+    of_no_topic = {"clicks_mark": NO_MARK, "candidates_mark": NO_MARK}
+    for partition, path in _stores(seeds).items() if seeds.is_dir() else ():
+        if partition >= now or not holds_data(path):
+            continue
+        with closing(_open(seeds, topic, partition, rules)) as store:
+            if (store.position, store.meta.resume, store.meta.resume_candidates) == (
+                0,
+                NOTHING_SETTLED,
+                NOTHING_SETTLED,
+            ):
+                continue
+            kept = ForNewOffsets.of(store)
+            work = None if kept.work is None else kept.work.encode()
+            changes = Changes(items=kept.records, candidates=dict(said_before(store)))
+            store.write(changes, position=0, work=work, **nothing_read, **of_no_topic)
+
+
+def _open(seeds: Path, topic: str, partition: int, rules: SetRules) -> SeedStore:
+    most, gap = rules
+    return SeedStore.open(seeds / f"{partition:05d}", topic=topic, partition=partition, capacity=most, max_gap=gap)
 
 
 def _remove_stores(seeds: Path, now: int) -> None:
@@ -142,59 +183,75 @@ def _items(path: Path) -> list[str]:
 def _partitioner(items: dict[int, list[str]], counts: list[int], now: int) -> Partitioner | None:
     """The one that explains where the items lie; None if none does.
 
+    A few items may lie by chance where another partitioner would have put them, and then all would be moved to where
+    no click comes. So what is taken for shown must be unlikely else, or the operator has to say it.
+
     Raises:
-        RalmError: when several do and would send an item to different partitions, as after there was only one.
+        RalmError: when several explain it and would send an item to different partitions, as after there was only one,
+            or when there are too few items to tell.
     """
-    # First whether all are at home: a few items may seem to fit another partitioner by what there was once.
-    fitting = _fitting(items, [now]) or _fitting(items, counts)
     keys = [name.encode() for names in items.values() for name in names]
-    if any(len({partitioner(key, now) for partitioner in fitting}) > 1 for key in keys):
+    at_home = _fitting(items, [now])
+    if at_home and now ** -len(keys) <= _BY_CHANCE:
+        return PARTITIONERS[at_home[0]]
+    # Where none fits, the topic may have grown in steps between two starts, and clicks have come in each.
+    known, between = counts, range(min(counts), max(counts) + 1)
+    fitting = _fitting(items, known)
+    if not fitting:
+        known, fitting = list(between), _fitting(items, between)
+    several = any(len({PARTITIONERS[name](key, now) for name in fitting}) > 1 for key in keys)
+    if several or (fitting and not at_home and _chance(fitting[0], keys, known) > _BY_CHANCE):
+        few = "1 item is" if len(keys) == 1 else f"{len(keys)} items are"
+        why = "" if several else f": {few} too few to tell"
         msg = (
-            f"the clicks topic has grown to {now} partitions, and where the items lie so far does not tell how its "
-            "producers choose an item's partition. Say it: --partitioner crc32 for librdkafka's default (clients in "
-            "C, Python, Go, .NET), --partitioner murmur2 for Java's."
+            f"the clicks topic has {now} partitions now, and where the items lie so far does not tell how its "
+            f"producers choose an item's partition{why}. Say it: --partitioner crc32 for librdkafka's default (clients "
+            "in C, Python, Go, .NET), --partitioner murmur2 for Java's, --partitioner other if it is none of these: "
+            "then no item is moved."
         )
         raise RalmError(msg)
-    return next(iter(fitting), None)
+    return PARTITIONERS[fitting[0]] if fitting else None
 
 
-def _fitting(items: dict[int, list[str]], counts: list[int]) -> list[Partitioner]:
+def _chance(partitioner: str, keys: list[bytes], counts: Sequence[int]) -> float:
+    """How likely items that lie anywhere would be explained by a partitioner, with one of these counts."""
+    hashed = map(KEY_HASHES[partitioner], keys)
+    return math.prod(len({each % count for count in counts}) / max(counts) for each in hashed)
+
+
+def _fitting(items: dict[int, list[str]], counts: Sequence[int]) -> list[str]:
     """Those that may have put the items where they lie, with one of these counts of partitions."""
     return [
-        partitioner
-        for partitioner in PARTITIONERS.values()
+        name
+        for name, hashed in KEY_HASHES.items()
         if all(
-            partition in {partitioner(key, count) for count in counts}
+            any(each % count == partition for count in counts)
             for partition, names in items.items()
-            for key in map(str.encode, names)
+            for each in map(hashed, map(str.encode, names))
         )
     ]
 
 
 def _move(seeds: Path, topic: str, way: tuple[int, int], names: list[str], rules: SetRules) -> None:
-    most, gap = rules
     with ExitStack() as stack:
-        source, target = (
-            stack.enter_context(
-                closing(SeedStore.open(seeds / f"{at:05d}", topic=topic, partition=at, capacity=most, max_gap=gap))
-            )
-            for at in way
-        )
-        kept, entries, there_already = ForNewOffsets.of(source), dict(source.candidates()), dict(target.items())
+        source, target = (stack.enter_context(closing(_open(seeds, topic, at, rules))) for at in way)
+        kept, entries, there_already = ForNewOffsets.of(source), said_before(source), dict(target.items())
         records, unacked = kept.records, set(source.unacked_tombstones())
         # Closed windows are folded in here, as they would be if nothing moved: those of the other partition's clock may
         # end before them.
         closed = 0 if kept.work is None else kept.work.closed
         for batch in _batches(names, records):
             here = [name for name in batch if name in records]
+            folded = {name: source.folded(name, until=closed) for name in here}
             there = Changes(
-                seeds=[(name, source.seeds(name, until=closed)) for name in here],
+                seeds=[(name, found.seeds) for name, found in folded.items()],
+                since={name: max(found.since, target.folded(name).since) for name, found in folded.items()},
                 windows=[(name, w) for name in batch for w in source.open_windows(name) if w.closes > closed],
                 items={name: _both(records[name], there_already.get(name)) for name in here},
                 candidates={name: entries[name] for name in batch if name in entries},
                 withdrawn=[name for name in batch if name in unacked],
             )
-            mine = None if target.work is None else OpenWork.decode(target.work)
+            mine = OpenWork.of(target)
             # Without a model's name the target makes all its centroids anew: those of the moved may have been due. The
             # models are older ones then, whose centroids are taken back in their time.
             target.write(

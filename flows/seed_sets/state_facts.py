@@ -15,7 +15,7 @@ from state.directory import (
     partition_counts,
     store_paths,
 )
-from state.store.layout import NOTHING_SETTLED, StoreError, StoreMeta
+from state.store.layout import NOTHING_SETTLED, StoreError, StoreMeta, of_another
 from state.store.seed_store import NothingWrittenError, SeedStore
 
 
@@ -28,12 +28,21 @@ class StateFacts:
         stores: what each store knows of itself, by partition.
         first_count: how many partitions the clicks topic had at first, 0 when that is not noted.
         begun: the partitions of each kind of topic of which it is fixed where the first start began.
+        paths: where each store lies, by partition.
     """
 
     partitions: int = 0
     stores: Mapping[int, StoreMeta] = field(default_factory=dict)
     first_count: int = 0
     begun: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    paths: Mapping[int, Path] = field(default_factory=dict)
+
+    def of_another(self, topic: str, partition: int) -> str:
+        """What to say where the store of a partition is that of another topic or partition; empty where it is not."""
+        meta = self.stores.get(partition)
+        if meta is None or (meta.topic, meta.partition) == (topic, partition):
+            return ""
+        return of_another(self.paths.get(partition, Path(f"{partition:05d}")), meta, topic, partition)
 
     @property
     def is_new(self) -> bool:
@@ -101,14 +110,14 @@ def look_into_state_dir(state_dir: Path) -> StateFacts:
 def _read(state_dir: Path, check: Callable[[Path], None]) -> StateFacts:
     try:
         check(state_dir)
-        stores = {}
-        for partition, path in store_paths(state_dir).items():
+        stores, paths = {}, store_paths(state_dir)
+        for partition, path in paths.items():
             meta = _meta(path)
             if meta is not None:
                 stores[partition] = meta
         counts, noted = partition_counts(state_dir), noted_counts(state_dir)
         begun = {kind: found for kind in ("clicks", "requests") if (found := begun_partitions(state_dir, kind))}
-        return StateFacts(max(counts, default=0), stores, min(noted, default=0), begun)
+        return StateFacts(max(counts, default=0), stores, min(noted, default=0), begun, paths)
     except StoreError as error:
         raise RalmError(str(error)) from error
     except OSError as error:

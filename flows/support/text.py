@@ -3,6 +3,7 @@
 import codecs
 from pathlib import Path
 
+_LOOKED_AT = 200
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
@@ -21,7 +22,16 @@ def encoding_of(content: bytes, usual: str = "utf-8") -> str:
     >>> encoding_of(b"text"), encoding_of("text".encode("utf-16"))
     ('utf-8', 'utf-16')
     """
-    return next((encoding for mark, encoding in _MARKS if content.startswith(mark)), usual)
+    marked = next((encoding for mark, encoding in _MARKS if content.startswith(mark)), None)
+    return marked or _by_zeros(content[:_LOOKED_AT]) or usual
+
+
+def _by_zeros(start: bytes) -> str:
+    """UTF-16 without a mark, as every other byte of plain text is zero then; empty if it is not that."""
+    for encoding, zeros in (("utf-16-le", start[1::2]), ("utf-16-be", start[::2])):
+        if len(zeros) > 1 and zeros.count(0) * 10 > len(zeros) * 9:
+            return encoding
+    return ""
 
 
 def read_text(path: Path) -> str:

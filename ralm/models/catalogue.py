@@ -9,6 +9,7 @@ from ralm.encoders.encoder import EncoderRecipe
 from ralm.encoders.learned import Learned
 from ralm.encoders.spectral import Spectral
 from ralm.models.activity import Activity
+from ralm.models.chosen_prior import ChosenPrior, ChosenPriorLookalike
 from ralm.models.encoded import EncodedConfig, EncodedLookalike
 from ralm.models.factorisation import MatrixFactorisation
 from ralm.models.item_knn import ItemKnn
@@ -109,6 +110,18 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     ),
     "both-prior": _encoded("encoder", "both encoders, and 0.1 log(1 + seeds)", Both(), prior=0.1),
     "both-prior-2": _encoded("encoder", "both encoders, and 0.2 log(1 + seeds)", Both(), prior=0.2),
+    "both-prior-chosen": CatalogueEntry(
+        lambda: ChosenPriorLookalike(ChosenPrior()),
+        "encoder",
+        "both encoders, and g log(1 + seeds), g from 0.1 to 0.2 by precision on the latest clicks of all",
+        OURS,
+    ),
+    "both-prior-chosen-users": CatalogueEntry(
+        lambda: ChosenPriorLookalike(ChosenPrior(by_time=False)),
+        "encoder",
+        "the same, by precision on each user's last clicks",
+        OURS,
+    ),
     "ralm-global": _ralm("attention", "RALM with global attention only", alpha=1.0, beta=0.0),
     "ralm-local": _ralm("attention", "RALM with local attention only", alpha=0.0, beta=1.0),
     "youtube-dnn-merge": _youtube("merge", "YouTube DNN with attention merge"),

@@ -114,11 +114,11 @@ class YahooLookalike:
         """How many seeds have a feature only because of the item itself, float32[I, features]."""
         item, user = seeds.nonzero()
         column = self._users.column_of(own[item])
-        had = np.asarray(self._has[user, column]).ravel() > 0
+        had = _elements(self._has, user, column) > 0
         item, user, column = item[had], user[had], column[had]
         pair, category = np.nonzero(self._users.item_categories[own[item]])
         at = category + self._users.blocks["categories"].start
-        only = np.asarray(self._users.counts[user[pair], at]).ravel() == 1
+        only = _elements(self._users.counts, user[pair], at) == 1
         row, place = np.concatenate([item, item[pair[only]]]), np.concatenate([column, at[only]])
         return csr_matrix((np.ones(len(row), np.float32), (row, place)), shape=(len(own), self._has.shape[1]))
 
@@ -131,3 +131,10 @@ class YahooLookalike:
             result[:, part] = self._has[users] @ weights.T
             result[:, part] -= np.where(self.candidates(users, seeds[part]), np.float32(0), below)
         return result
+
+
+def _elements(matrix: Csr, rows: Ints, columns: Ints) -> Floats:
+    """Single elements of a sparse matrix, float32[n]; of none SciPy would give a matrix."""
+    if not len(rows):
+        return np.zeros(0, np.float32)
+    return np.asarray(matrix[rows, columns], np.float32).ravel()

@@ -30,7 +30,7 @@ TOWERS: Final = ("towers.safetensors",)
 """The file of a bundle of the paper's encoder, besides."""
 NOT_SCORED: Final = ("title_start.npy", "titles.npy")
 """Files on which no score depends."""
-AGAIN: Final = "Train again (`ralm train`), or copy the bundle again as a whole."
+AGAIN: Final = "Train again (`ralm train NAME`), or copy the bundle again as a whole."
 _MOST_BYTES = 16 << 20
 """Of a manifest; a real one has a few thousand."""
 
@@ -107,7 +107,7 @@ def read_manifest(path: Path) -> tuple[dict[str, Any], Head]:
         OSError: when it cannot be read.
     """
     if not path.is_dir():
-        msg = f"there is no bundle in {path}: train one with `ralm train`, or point --bundle at it"
+        msg = f"there is no bundle in {path}: train one with `ralm train NAME`, or point --bundle at it"
         raise BundleError(msg)
     try:
         manifest = _parse(path / MANIFEST)
@@ -142,8 +142,13 @@ def _parse(file: Path) -> dict[str, Any]:
 def _check_format(path: Path, manifest: Mapping[str, Any]) -> None:
     found = manifest["format"]
     if found != BUNDLE_FORMAT:
-        shown = str(found)[:40]
-        msg = f"{path} has bundle format {shown}, this version reads {BUNDLE_FORMAT}. Train again with this version."
+        advice = "Train again with this version: `ralm train NAME`."
+        if isinstance(found, int) and found > BUNDLE_FORMAT:
+            advice = (
+                "A newer version made it: run that version, or train with this one into another folder (`ralm train "
+                "NAME --bundle FOLDER`) and point --bundle at that."
+            )
+        msg = f"{path} has bundle format {str(found)[:40]}, this version reads {BUNDLE_FORMAT}. {advice}"
         raise BundleError(msg)
 
 

@@ -14,14 +14,14 @@ from rocksdict import WriteBatch
 from ralm.seed_set import SeedSet
 from state.store import rocks
 from state.store.layout import (
-    WAY_OUT,
     BaseHead,
-    StoreError,
+    DamagedValueError,
     decode_head,
     decode_seeds,
     encode_head,
     encode_seeds,
     item_key,
+    of_store,
     piece_key,
     split_key,
 )
@@ -60,14 +60,15 @@ class BaseSets:
         Raises:
             StoreError: when it is damaged.
         """
-        while True:
-            value = self._store.get(item_key(b"B", item))
-            if value is not None:
-                return Base(decode_seeds(value, item), None, [])
-            head = self._head(item)
-            found = dict(self._store.scan(item_key(b"P", item)))
-            if self._head(item) == head:  # else it was folded between the two looks
-                return self._joined(item, head, found)
+        with of_store(self._store.path):
+            while True:
+                value = self._store.get(item_key(b"B", item))
+                if value is not None:
+                    return Base(decode_seeds(value, item), None, [])
+                head = self._head(item)
+                found = dict(self._store.scan(item_key(b"P", item)))
+                if self._head(item) == head:  # else it was folded between the two looks
+                    return self._joined(item, head, found)
 
     def write(self, item: str, seeds: SeedSet, old: Base, last: WriteBatch) -> None:
         """Write a new base set; it takes the old one's place with the batch ``last``, which is not written here.
@@ -99,7 +100,9 @@ class BaseSets:
             StoreError: when the store cannot be read.
         """
         batch.delete(item_key(b"B", item))
-        if self._head(item) is not None:
+        with of_store(self._store.path):
+            head = self._head(item)
+        if head is not None:
             batch.delete(item_key(b"H", item))
             batch.delete_range(item_key(b"P", item), item_key(b"P", item) + b"\xff" * 9)
 
@@ -115,6 +118,6 @@ class BaseSets:
         pieces = [decode_seeds(value, item) for value in named if value is not None]
         users = np.concatenate([piece.users for piece in pieces]) if pieces else np.empty(0, np.uint64)
         if len(users) != head.seeds or not (users[1:] > users[:-1]).all():
-            msg = f"the seeds of item {item!r} are damaged: {len(users):,} of {head.seeds:,} are there. {WAY_OUT}"
-            raise StoreError(msg)
+            msg = f"the seeds of item {item!r} are damaged: {len(users):,} of {head.seeds:,} are there"
+            raise DamagedValueError(msg)
         return Base(SeedSet(users, np.concatenate([piece.times for piece in pieces])), head, list(found))

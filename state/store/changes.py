@@ -17,6 +17,7 @@ class Changes:
         acked: items evicted or withdrawn earlier, whose tombstones have been delivered.
         windows: clicks of open windows, of each touched item.
         seeds: seeds of closed windows: part of the items' sets at once.
+        since: of items that are moved here since when their clicks count, ms.
         items: the touched items' new records.
         centroids: encoded centroids of the items that were clustered.
         candidates: what the candidates topic says; None forgets it.
@@ -28,6 +29,7 @@ class Changes:
     acked: list[str] = field(default_factory=list)
     windows: list[tuple[str, WindowClicks]] = field(default_factory=list)
     seeds: list[tuple[str, SeedSet]] = field(default_factory=list)
+    since: dict[str, int] = field(default_factory=dict)
     items: dict[str, ItemRecord] = field(default_factory=dict)
     centroids: dict[str, bytes] = field(default_factory=dict)
     candidates: dict[str, CandidateEntry | None] = field(default_factory=dict)

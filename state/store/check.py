@@ -11,8 +11,8 @@ from rocksdict import Rdict, ReadOptions
 from state.store import rocks
 from state.store.epoch_chain import checked_meta
 from state.store.layout import (
-    WAY_OUT,
     WORK_KEY,
+    DamagedValueError,
     ItemRecord,
     StoreError,
     StoreKey,
@@ -21,7 +21,9 @@ from state.store.layout import (
     decode_head,
     decode_record,
     decode_seeds,
+    decode_since,
     decode_window,
+    of_store,
     split_key,
 )
 from state.store.snapshot_reader import ReadOnlySnapshot
@@ -124,6 +126,7 @@ class _Check:
             b"H": self._head_of_pieces,
             b"D": self._delta,
             b"O": self._window,
+            b"G": self._since,
             b"C": self._centroids,
             b"L": self._candidate,
         }
@@ -148,8 +151,7 @@ class _Check:
         value = self._get(WORK_KEY)
         wrong = None if value is None else self._check_work(value)
         if wrong is not None:
-            msg = f"what the store in {self._report.path} says is still to be done is damaged: {wrong}. {WAY_OUT}"
-            raise StoreError(msg)
+            raise DamagedValueError(wrong)
 
     def _filters(self) -> None:
         """Meet every file's filter, which reading from end to end does not."""
@@ -201,8 +203,8 @@ class _Check:
         self._sum(key.item, head.seeds)
         there = self._pieces.pop((key.item, head.generation), 0)
         if there != head.seeds:
-            msg = f"the seeds of item {key.item!r} are damaged: {there:,} of {head.seeds:,} are there. {WAY_OUT}"
-            raise StoreError(msg)
+            msg = f"the seeds of item {key.item!r} are damaged: {there:,} of {head.seeds:,} are there"
+            raise DamagedValueError(msg)
 
     def _sum(self, item: str, seeds: int) -> None:
         self._report.seeds += seeds
@@ -217,14 +219,19 @@ class _Check:
         self._met(key.item, "open window")
         self._report.delta_seeds += len(decode_window(key, value).seeds)
 
+    def _since(self, key: StoreKey, value: bytes) -> None:
+        if key.item not in self._records:
+            self._orphans["beginning of a set"] = self._orphans.get("beginning of a set", 0) + 1
+        decode_since(value, key.item)
+
     def _centroids(self, key: StoreKey, value: bytes) -> None:
         item = key.item
         if item not in self._records:
             self._orphans["centroids"] = self._orphans.get("centroids", 0) + 1
         wrong = self._check_centroids(value)
         if wrong is not None:
-            msg = f"the centroids of item {item!r} are damaged: {wrong}. {WAY_OUT}"
-            raise StoreError(msg)
+            msg = f"the centroids of item {item!r} are damaged: {wrong}"
+            raise DamagedValueError(msg)
 
     def _candidate(self, key: StoreKey, value: bytes) -> None:
         decode_candidate_entry(value, key.item)
@@ -254,7 +261,8 @@ class _Check:
 
     def _collect_damage(self, check: Callable[[], None]) -> None:
         try:
-            check()
+            with of_store(self._report.path):
+                check()
         except StoreError as error:
             self._damage(str(error))
 

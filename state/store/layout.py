@@ -12,6 +12,7 @@ All keys are in one column family, ``ITEM`` being a 2-byte length and the item's
 ``D ITEM epoch``        a delta seed set (same form): clicks of closed windows that are not in the base yet
 ``O ITEM c w epoch``    clicks of an open window: the earliest (int64, ms), then a seed set (same form); ``w`` is the
                         window's end, ``c`` that of the window with whose close they are folded in (ms)
+``G ITEM``              before when clicks are of a set that a gap has ended (int64, ms); where none has, there is none
 ``C ITEM``              the item's last centroids as they were emitted
 ``L ITEM``              what the candidates topic says of the item: two int64, see ``CandidateEntry``; three in format 2
 ``T ITEM``              the item is served no more; its tombstone may not have been delivered yet
@@ -23,6 +24,8 @@ All numbers are little-endian but those in keys, which are big-endian, so that t
 
 import json
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,17 +54,39 @@ _CANDIDATE_2 = struct.Struct("<qqq")
 _HEAD = struct.Struct("<qqq")
 _WINDOW_KEY = struct.Struct(">QQQ")
 _FIRST = struct.Struct("<q")
-_TAILS = {b"I": 0, b"B": 0, b"H": 0, b"P": 8, b"D": 8, b"O": 24, b"C": 0, b"L": 0, b"T": 0}
+_TAILS = {b"I": 0, b"B": 0, b"H": 0, b"P": 8, b"D": 8, b"O": 24, b"G": 0, b"C": 0, b"L": 0, b"T": 0}
 """Bytes of a key after the item."""
 
 WAY_OUT = (
     "Move that directory away: at its next start the flow rebuilds the store from the clicks topic (with --rebuild "
-    "partial, if the topic no longer has all of it). Or put the store back from a backup (`ralm state restore`)."
+    "partial, if the topic no longer has all of it). Or then put it back from a backup: `ralm state restore BACKUP "
+    "--partition N`."
 )
 
 
 class StoreError(Exception):
     """A store that cannot be used as it is; the message says what to do."""
+
+
+class DamagedValueError(StoreError):
+    """A value of a store is damaged; the message says which, and whoever knows the store says which that is."""
+
+
+@contextmanager
+def of_store(path: Path) -> Iterator[None]:
+    """Name the store in which a damaged value lies, and the way out.
+
+    Args:
+        path: its directory.
+
+    Raises:
+        StoreError: in place of a DamagedValueError.
+    """
+    try:
+        yield
+    except DamagedValueError as error:
+        msg = f"the store in {path} is damaged: {error}. {WAY_OUT}"
+        raise StoreError(msg) from error
 
 
 class ManifestFingerprint(NamedTuple):
@@ -131,6 +156,7 @@ class StoreMeta:
         candidates_mark: the same of the candidates topic.
         centroids_id: id of the topic to which the centroids went; empty where the broker gives none.
         centroids_sent: one of its messages, where the broker gives no id.
+        centroids_deleted: how many offsets it had lost at its beginning when all that was lost was last due again.
     """
 
     topic: str
@@ -149,6 +175,7 @@ class StoreMeta:
     candidates_mark: TopicMark = NO_MARK
     centroids_id: str = ""
     centroids_sent: SentMessage = NOTHING_SENT
+    centroids_deleted: int = 0
 
 
 @dataclass(frozen=True)
@@ -176,7 +203,8 @@ class CandidateEntry(NamedTuple):
 
     Attributes:
         expires_at: event time until which it is a candidate, ms; ``RETIRED``, or ``FOR_EVER``.
-        offset: that message's offset.
+        offset: that message's offset; below 0 where it lay in another partition, or a topic that was there before:
+            of those too the greatest is the newest, and all are older than what lies in the partition.
     """
 
     expires_at: int
@@ -234,7 +262,7 @@ def split_key(key: bytes) -> StoreKey:
     """Take the key of an item's value apart.
 
     Raises:
-        StoreError: when it is not such a key.
+        DamagedValueError: when it is not such a key.
     """
     kind, length, rest = key[:1], int.from_bytes(key[1:3], "big"), key[3:]
     try:
@@ -246,8 +274,8 @@ def split_key(key: bytes) -> StoreKey:
             return StoreKey("O", item, epoch, closes, window)
         return StoreKey(kind.decode(), item, int.from_bytes(tail, "big"))
     except ValueError:
-        msg = f"the key {key[:80]!r} is not a key of this format. {WAY_OUT}"
-        raise StoreError(msg) from None
+        msg = f"the key {key[:80]!r} is not a key of this format"
+        raise DamagedValueError(msg) from None
 
 
 def encode_meta(meta: StoreMeta) -> bytes:
@@ -288,7 +316,8 @@ def decode_meta(path: Path, value: bytes) -> StoreMeta:
 def _is_sound(meta: StoreMeta) -> bool:
     """Whether everything in it is of its type and within its bounds."""
     marks, sent = (meta.clicks_mark, meta.candidates_mark), meta.centroids_sent
-    numbers = (meta.partition, meta.position, meta.candidates, meta.epoch, *meta.manifest, sent.partition)
+    counts = (meta.epoch, meta.centroids_deleted)
+    numbers = (meta.partition, meta.position, meta.candidates, *counts, *meta.manifest, sent.partition)
     lower = (meta.resume, meta.resume_candidates, sent.offset, *(mark.offset for mark in marks))
     texts = (meta.topic, meta.model_version, *meta.older_versions, meta.centroids_id, *(m.topic_id for m in marks))
     if any(type(n) is not int for n in (*numbers, *lower, sent.time, *(mark.time for mark in marks))):
@@ -301,6 +330,16 @@ def _is_sound(meta: StoreMeta) -> bool:
     ):
         return False
     return meta.resume <= meta.position and meta.resume_candidates <= meta.candidates
+
+
+def of_another(path: Path, meta: StoreMeta, topic: str, partition: int) -> str:
+    """What to say of a store that belongs to another topic or partition than the one that it is to be opened for."""
+    return (
+        f"the store in {path} has the seeds of topic {meta.topic!r}, partition {meta.partition}, and not of {topic!r}, "
+        f"partition {partition}. If topic_prefix or topic_clicks is not what it was, set it back; if stores were mixed "
+        "up, put each where it was. To begin with this topic alone give the flow a --state-dir of its own. Nothing was "
+        "changed."
+    )
 
 
 def _damaged_meta(path: Path, value: bytes) -> StoreError:
@@ -317,13 +356,14 @@ def refusal_of_format(what: str, found: int) -> str:
     if found > STATE_FORMAT:
         return (
             f"{what} has format {found}; this version knows {STATE_FORMAT}. A newer version wrote it: run that "
-            "version, or restore the backup from before it (`ralm state restore`). Nothing was changed."
+            "version; or move what the state directory holds to another place, and restore a backup from before it: "
+            "`ralm state restore BACKUP`. Nothing was changed."
         )
     return (
         f"{what} has format {found}; this version reads {MIGRATED_FORMAT} and {STATE_FORMAT}. Drain the flow with the "
-        "version that wrote it (SIGTERM), then move the state directory away and start this version: the seed sets are "
-        "rebuilt from the clicks topic as far back as it is kept. Or go on with the old version. Nothing was "
-        "changed."
+        "version that wrote it (SIGTERM), then move what the state directory holds to another place and start this "
+        "version (with --rebuild partial, if the topic no longer has its beginning): the seed sets are rebuilt from "
+        "the clicks topic as far back as it is kept. Or go on with the old version. Nothing was changed."
     )
 
 
@@ -336,7 +376,7 @@ def decode_record(value: bytes, item: str) -> ItemRecord:
     """Decode and check the value of ``I``.
 
     Raises:
-        StoreError: when it is damaged.
+        DamagedValueError: when it is damaged.
     """
     if len(value) == _RECORD_2.size:
         value += bytes(_RECORD.size - len(value))
@@ -344,7 +384,24 @@ def decode_record(value: bytes, item: str) -> ItemRecord:
         last_click, seeds, emitted, flags = _RECORD.unpack(value)
         if 0 <= last_click < MAX_STORED_TIME and seeds >= 0 and emitted >= 0 and 0 <= flags <= 3:
             return ItemRecord(last_click, seeds, emitted, bool(flags & 1), bool(flags & 2))
-    msg = f"the record of item {item!r} is damaged: {value[:32].hex()} does not hold times and a count. {WAY_OUT}"
+    msg = f"the record of item {item!r} is damaged: {value[:32].hex()} does not hold times and a count"
+    raise DamagedValueError(msg)
+
+
+def encode_since(time: int) -> bytes:
+    """The value of ``G``."""
+    return _FIRST.pack(time)
+
+
+def decode_since(value: bytes, item: str) -> int:
+    """Decode and check the value of ``G``.
+
+    Raises:
+        StoreError: when it is damaged.
+    """
+    if len(value) == _FIRST.size and 0 < (time := _FIRST.unpack(value)[0]) < MAX_STORED_TIME:
+        return int(time)
+    msg = f"when the seed set of item {item!r} began is damaged: {value[:32].hex()} is no time. {WAY_OUT}"
     raise StoreError(msg)
 
 
@@ -357,7 +414,7 @@ def decode_candidate_entry(value: bytes, item: str) -> CandidateEntry:
     """Decode and check the value of ``L``.
 
     Raises:
-        StoreError: when it is damaged.
+        DamagedValueError: when it is damaged.
     """
     if len(value) == _CANDIDATE_2.size:
         expires_at, since, retired_at = _CANDIDATE_2.unpack(value)
@@ -365,10 +422,10 @@ def decode_candidate_entry(value: bytes, item: str) -> CandidateEntry:
             return CandidateEntry(RETIRED if retired_at else max(1, expires_at))
     if len(value) == _CANDIDATE.size:
         entry = CandidateEntry(*_CANDIDATE.unpack(value))
-        if min(entry) >= 0:
+        if entry.expires_at >= 0:
             return entry
-    msg = f"the candidate entry of item {item!r} is damaged: {value[:32].hex()} is no time and offset. {WAY_OUT}"
-    raise StoreError(msg)
+    msg = f"the candidate entry of item {item!r} is damaged: {value[:32].hex()} is no time and offset"
+    raise DamagedValueError(msg)
 
 
 def encode_head(head: BaseHead) -> bytes:
@@ -380,14 +437,14 @@ def decode_head(value: bytes, item: str) -> BaseHead:
     """Decode and check the value of ``H``.
 
     Raises:
-        StoreError: when it is damaged.
+        DamagedValueError: when it is damaged.
     """
     if len(value) == _HEAD.size:
         head = BaseHead(*_HEAD.unpack(value))
         if 0 < head.pieces <= head.seeds and 0 < head.generation < 1 << 32:
             return head
-    msg = f"the head of the seeds of item {item!r} is damaged: {value[:32].hex()}. {WAY_OUT}"
-    raise StoreError(msg)
+    msg = f"the head of the seeds of item {item!r} is damaged: {value[:32].hex()}"
+    raise DamagedValueError(msg)
 
 
 def encode_seeds(seeds: SeedSet) -> bytes:
@@ -399,7 +456,7 @@ def decode_seeds(value: bytes, item: str) -> SeedSet:
     """Decode and check the value of ``B`` or ``D``: about 2 ns a seed.
 
     Raises:
-        StoreError: when it is damaged.
+        DamagedValueError: when it is damaged.
     """
     count, rest = divmod(len(value), 16)
     users = np.frombuffer(value, "<u8", count)
@@ -412,8 +469,8 @@ def decode_seeds(value: bytes, item: str) -> SeedSet:
     elif count and (times.min() < 0 or times.max() >= MAX_STORED_TIME):
         why = f"a time lies outside 0 to {MAX_STORED_TIME} ms"
     if why:
-        msg = f"the seeds of item {item!r} are damaged: {why}. {WAY_OUT}"
-        raise StoreError(msg)
+        msg = f"the seeds of item {item!r} are damaged: {why}"
+        raise DamagedValueError(msg)
     return SeedSet(users, times)
 
 
@@ -426,7 +483,7 @@ def decode_window(key: StoreKey, value: bytes) -> WindowClicks:
     """Decode and check the value of ``O``.
 
     Raises:
-        StoreError: when it is damaged.
+        DamagedValueError: when it is damaged.
     """
     seeds = decode_seeds(value[8:], key.item)
     if len(value) >= 24 and 0 < key.window <= key.closes:
@@ -435,6 +492,6 @@ def decode_window(key: StoreKey, value: bytes) -> WindowClicks:
             return WindowClicks(key.closes, key.window, first, seeds)
     msg = (
         f"the clicks of item {key.item!r} in the window until {key.window} are damaged: {value[:32].hex()} does not "
-        f"hold times before its end. {WAY_OUT}"
+        f"hold times before its end"
     )
-    raise StoreError(msg)
+    raise DamagedValueError(msg)

@@ -23,7 +23,7 @@ OPEN_LIMIT_S = 60.0
 """No store should take so long: RocksDB replays at most 64 MB of log and looks at the ends of its files."""
 _LATE = (
     "Where its disk is slow or fails, start again once that is over: nothing is lost. If `ralm state verify` does not "
-    f"come to an end either, it is damaged. {WAY_OUT}"
+    f"end either, it is damaged. {WAY_OUT}"
 )
 
 _lock = threading.Lock()

@@ -37,7 +37,7 @@ _ROOM = "Make room on the disk and start again: nothing is lost."
 _USER = "Run as the user whom its files belong to: nothing is lost."
 _DISK = (
     "The disk or its driver says so, not the store: look at them (dmesg), and start again once they are mended. If the "
-    "disk is lost, put the store back from a backup (`ralm state restore`)."
+    "disk is lost, put the store back from a backup (`ralm state restore BACKUP --partition N`)."
 )
 _OF_SYSTEM = {
     os.strerror(number): advice
@@ -52,6 +52,8 @@ _OF_SYSTEM = {
     for number in numbers
 }
 """What to do where the system refuses something: the store is whole, and to move it away would cost its seeds."""
+_NEWER = re.compile(r"unsupported|not (supported|implemented)|unknown (tag|footer|comparator)", re.IGNORECASE)
+_OF_NEWER = f"If a newer version of this program has run here, run that one: to it the store is whole. Else: {WAY_OUT}"
 _FILE = re.compile(r"/\S*/(\d{6,}\.(?:sst|log)|MANIFEST-\d+|CURRENT)")
 
 
@@ -255,7 +257,8 @@ def way_out(words: str) -> str:
     >>> way_out("IO error: While open a file for appending: 000017.log: Too many open files")
     'Let the process open more files (ulimit -n, LimitNOFILE) and start again: nothing is lost.'
     """
-    return next((advice for sign, advice in _OF_SYSTEM.items() if sign in words), WAY_OUT)
+    otherwise = _OF_NEWER if _NEWER.search(words) else WAY_OUT
+    return next((advice for sign, advice in _OF_SYSTEM.items() if sign in words), otherwise)
 
 
 def refused_by_system(words: str) -> bool:
@@ -269,4 +272,4 @@ def refused_by_system(words: str) -> bool:
 
 def in_words(path: Path, error: BaseException) -> str:
     """What RocksDB says in one line, with the files' true names where it was shown links."""
-    return _FILE.sub(lambda match: f"{path}/{match[1]}", " ".join(str(error).split()))
+    return _FILE.sub(lambda match: f"{path}/{match[1]}", " ".join(str(error).split())).rstrip(".")

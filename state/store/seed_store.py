@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self
 
 from rocksdict import Rdict, WriteBatch, WriteOptions
 
-from ralm.seed_set import SeedSet, WindowClicks, fold, merge_all
+from ralm.seed_set import FoldedSet, SeedSet, WindowClicks, fold, merge_all
 from state.store import rocks
 from state.store.base_sets import BaseSets
 from state.store.changes import Changes
@@ -30,14 +30,18 @@ from state.store.layout import (
     decode_candidate_entry,
     decode_record,
     decode_seeds,
+    decode_since,
     decode_window,
     delta_key,
     encode_candidate_entry,
     encode_meta,
     encode_record,
     encode_seeds,
+    encode_since,
     encode_window,
     item_key,
+    of_another,
+    of_store,
     split_key,
     window_key,
 )
@@ -132,11 +136,7 @@ class SeedStore:
                 meta, wal_truncated = checked_meta(path, snapshot.db) or meta, snapshot.wal_truncated
                 _read_records(cls(path, snapshot.db, meta, capacity))
         if (meta.topic, meta.partition) != (topic, partition):
-            msg = (
-                f"{path} holds the seeds of topic {meta.topic!r} partition {meta.partition}, not of {topic!r} "
-                f"partition {partition}: point --state-dir elsewhere, or put the right store back"
-            )
-            raise StoreError(msg)
+            raise StoreError(of_another(path, meta, topic, partition))
         path.mkdir(parents=True, exist_ok=True)
         if not rocks.holds_data(path):
             rocks.clear_uninitialised(path)
@@ -172,6 +172,11 @@ class SeedStore:
             raise
         store._snapshot = snapshot
         return store
+
+    @property
+    def path(self) -> Path:
+        """Its directory."""
+        return self._store.path
 
     @property
     def position(self) -> int:
@@ -212,9 +217,10 @@ class SeedStore:
         Raises:
             StoreError: when one is damaged.
         """
-        for key, value in self._store.scan(b"I"):
-            item = split_key(key).item
-            yield item, decode_record(value, item)
+        with of_store(self.path):
+            for key, value in self._store.scan(b"I"):
+                item = split_key(key).item
+                yield item, decode_record(value, item)
 
     def candidates(self) -> Iterator[tuple[str, CandidateEntry]]:
         """The entry of each item that the candidates topic has named.
@@ -222,9 +228,10 @@ class SeedStore:
         Raises:
             StoreError: when one is damaged.
         """
-        for key, value in self._store.scan(b"L"):
-            item = split_key(key).item
-            yield item, decode_candidate_entry(value, item)
+        with of_store(self.path):
+            for key, value in self._store.scan(b"L"):
+                item = split_key(key).item
+                yield item, decode_candidate_entry(value, item)
 
     def unacked_tombstones(self) -> list[str]:
         """Evicted and withdrawn items whose tombstones may not have been delivered.
@@ -232,7 +239,8 @@ class SeedStore:
         Raises:
             StoreError: when they cannot be read.
         """
-        return [split_key(key).item for key, _ in self._store.scan(b"T")]
+        with of_store(self.path):
+            return [split_key(key).item for key, _ in self._store.scan(b"T")]
 
     def seeds(self, item: str, until: int = EVER) -> SeedSet:
         """The seed set of an item, empty when it has none.
@@ -244,8 +252,12 @@ class SeedStore:
         Raises:
             StoreError: when it is damaged.
         """
+        return self.folded(item, until).seeds
+
+    def folded(self, item: str, until: int = EVER) -> FoldedSet:
+        """The seed set of an item, and since when its clicks count; arguments and errors as of ``seeds``."""
         windows, deltas, base = self._windows(item, until), self._deltas(item), self._bases.read(item).seeds
-        return fold([base, *deltas.values()], windows.values(), self._capacity, self._max_gap)[0]
+        return self._fold([base, *deltas.values()], windows, self._since(item))
 
     def open_windows(self, item: str) -> list[WindowClicks]:
         """The item's clicks that are kept apart by window, each window once.
@@ -279,10 +291,11 @@ class SeedStore:
         """
         closing, evicted = self._windows(item, closed), 0
         deltas, old = self._deltas(item), self._bases.read(item)
-        base = old.seeds
-        seeds, ended = fold([base, *deltas.values()], closing.values(), self._capacity, self._max_gap)
+        base, before = old.seeds, self._since(item)
+        seeds, ended, since = self._fold([base, *deltas.values()], closing, before)
         if closing or deltas:
-            new = merge_all([*deltas.values(), *(clicks.seeds for clicks in closing.values())], self._capacity)
+            came = [clicks.seeds.since(since) for clicks in closing.values()]
+            new = merge_all([*deltas.values(), *came], self._capacity)
             settle = ended or len(new) * _FOLD_SHARE >= len(base)
             if settle and (ended or len(base) + len(new) > self._capacity):
                 # Counted once, where it goes.
@@ -291,6 +304,8 @@ class SeedStore:
                 batch = WriteBatch(raw_mode=True)
                 for key in (*deltas, *closing):
                     batch.delete(key)
+                if since != before:
+                    batch.put(item_key(b"G", item), encode_since(since))
                 if settle:
                     self._bases.write(item, seeds, old, batch)
                 else:
@@ -298,8 +313,8 @@ class SeedStore:
                     batch.put(last, encode_seeds(new))
                 self._store.write(batch)
         if until > closed:
-            opened = [clicks for clicks in self._windows(item, until).values() if clicks.closes > closed]
-            seeds, _ = fold([seeds], opened, self._capacity, self._max_gap)
+            opened = {key: clicks for key, clicks in self._windows(item, until).items() if clicks.closes > closed}
+            seeds = self._fold([seeds], opened, since).seeds
         return MergedSeeds(seeds, evicted)
 
     def centroids(self, item: str) -> bytes | None:
@@ -350,29 +365,37 @@ class SeedStore:
             for key, _ in self._store.scan(item_key(kind, item)):
                 batch.delete(key)
         self._bases.delete(item, batch)
-        batch.delete(item_key(b"I", item))
+        for kind in (b"G", b"I"):
+            batch.delete(item_key(kind, item))
+
+    def _fold(self, sets: list[SeedSet], windows: dict[bytes, WindowClicks], since: int) -> FoldedSet:
+        return fold(sets, windows.values(), self._capacity, self._max_gap, since)
+
+    def _since(self, item: str) -> int:
+        """Since when an item's clicks count; read after them, so that a merge between the reads brings none back."""
+        value = self._store.get(item_key(b"G", item))
+        return 0 if value is None else decode_since(value, item)
 
     def _deltas(self, item: str) -> dict[bytes, SeedSet]:
         """The deltas by key; read before the base, so that a merge between the two reads loses nothing."""
-        return {key: decode_seeds(value, item) for key, value in self._store.scan(item_key(b"D", item))}
+        with of_store(self.path):
+            return {key: decode_seeds(value, item) for key, value in self._store.scan(item_key(b"D", item))}
 
     def _windows(self, item: str, until: int) -> dict[bytes, WindowClicks]:
         """The clicks by key that are folded in with the windows until a time (ms); read before the deltas."""
         found = {}
-        for key, value in self._store.scan(item_key(b"O", item)):
-            taken = split_key(key)
-            if taken.closes > until:
-                break
-            found[key] = decode_window(taken, value)
+        with of_store(self.path):
+            for key, value in self._store.scan(item_key(b"O", item)):
+                taken = split_key(key)
+                if taken.closes > until:
+                    break
+                found[key] = decode_window(taken, value)
         return found
 
 
 def _put(batch: WriteBatch, changes: Changes, epoch: int) -> None:
     """What comes, or takes the place of what was there."""
-    for item, seeds in changes.seeds:
-        batch.put(delta_key(item, epoch), encode_seeds(seeds))
-    for item, clicks in changes.windows:
-        batch.put(window_key(item, clicks.closes, clicks.window, epoch), encode_window(clicks))
+    _put_seeds(batch, changes, epoch)
     for item, record in changes.items.items():
         batch.put(item_key(b"I", item), encode_record(record))
     for item, centroids in changes.centroids.items():
@@ -380,6 +403,16 @@ def _put(batch: WriteBatch, changes: Changes, epoch: int) -> None:
     for item, entry in changes.candidates.items():
         if entry is not None:
             batch.put(item_key(b"L", item), encode_candidate_entry(entry))
+
+
+def _put_seeds(batch: WriteBatch, changes: Changes, epoch: int) -> None:
+    for item, seeds in changes.seeds:
+        batch.put(delta_key(item, epoch), encode_seeds(seeds))
+    for item, clicks in changes.windows:
+        batch.put(window_key(item, clicks.closes, clicks.window, epoch), encode_window(clicks))
+    for item, time in changes.since.items():
+        if time:
+            batch.put(item_key(b"G", item), encode_since(time))
 
 
 def _read_records(store: SeedStore) -> None:

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 
 from flows.seed_sets.keeper_state import OpenWork
-from flows.support.errors import RalmError
+from state.store.layout import DamagedValueError
 
 from .mutation import mutated, number, text
 from .target import Check, Target, said
@@ -34,7 +34,7 @@ def _check() -> Check:
     def check(data: bytes) -> str:
         try:
             state = OpenWork.decode(data)
-        except RalmError as error:
+        except DamagedValueError as error:
             said(error)
             return "refused"
         items, first, last = state.dirty

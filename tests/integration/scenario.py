@@ -89,12 +89,12 @@ def is_final(client: Any, expected: dict[str, dict[int, int]], least: int) -> bo
 
 
 def stored(
-    home: Path, capacity: int = 3_000_000, mine: Callable[[int], bool] = lambda _: True
+    home: Path, capacity: int = 3_000_000, mine: Callable[[int], bool] = lambda _: True, max_gap: int = 0
 ) -> dict[str, dict[int, int]]:
     """What the stores of a flow's partitions hold."""
     found: dict[str, dict[int, int]] = {}
     for path in (path for path in sorted((home / "state" / "seeds").iterdir()) if mine(int(path.name))):
-        store = SeedStore.inspect(path, capacity)
+        store = SeedStore.inspect(path, capacity, max_gap)
         for item, _ in store.items():
             seeds: SeedSet = store.seeds(item)
             found[item] = dict(zip(seeds.users.tolist(), seeds.times.tolist(), strict=True))

@@ -119,7 +119,7 @@ def test_a_backup_beside_a_running_flow(client: Any, flow: Callable[..., Any], t
     running.stop(signal.SIGKILL)
     full = running.command("state", "restore", str(tmp_path / "backup-1"))
     assert full.returncode == 1
-    assert "move it away first" in full.stderr
+    assert "move what it holds" in full.stderr
     shutil.rmtree(running.home / "state")
     done = running.command("state", "restore", str(tmp_path / "backup-1"))
     assert done.returncode == 0, done.stderr

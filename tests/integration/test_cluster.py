@@ -61,3 +61,23 @@ def test_two_processes_with_a_directory_each_start_on_either(client: Any, flow: 
             found |= stored(each.home, mine=lambda partition, number=number: partition % 2 == number)
         assert found == expected
     assert "a store that is not here is rebuilt" in directories[0].log_text()
+
+
+def test_a_process_whose_peer_died_says_so_and_both_go_on_once_started_again(
+    client: Any, flow: Callable[..., Any]
+) -> None:
+    made = clicks(np.random.default_rng(7), 2000, int(time.time() * 1000) - 8000)
+    running = flow(addresses=",".join(f"127.0.0.1:{free_port('127.0.0.1', 0)}" for _ in range(2)))
+    pair = [running.start("look-alike", "--process-id", str(number)) for number in range(2)]
+    send_clicks(client, made[:1000])
+    wait_until(lambda: is_final(client, oracle(made[:1000], 10**9), least=3))
+    pair[1].kill()
+    send_clicks(client, made[1000:])
+    assert pair[0].wait(120) == 1
+    running.processes.clear()
+    assert "Start all of them again: nothing is lost" in running.log_text()
+    for number in range(2):
+        running.start("look-alike", "--process-id", str(number))
+    wait_until(lambda: is_final(client, oracle(made, 10**9), least=3))
+    assert running.stop() == [0, 0]
+    assert stored(running.home) == oracle(made, 10**9)

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -11,18 +11,28 @@ from urllib.request import urlopen
 
 import pytest
 from brokers.topics import wait_for_topics
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    ResourceType,
+)
 from scenario import is_final, last_centroids, oracle, send_clicks, send_request, stored
 from waiting import wait_until
 
 from flows.config.flow_process import free_port
 from flows.messages.codec import decode_centroids
+from state.directory import partition_counts
 from state.store.seed_store import SeedStore, StoreError
 
 pytestmark = [pytest.mark.broker, pytest.mark.embedded_too]
 
 
+HOUR = 3_600_000
 COMPACTED = ("candidates", "centroids")
 
 
@@ -65,19 +75,23 @@ def ready(port: int) -> dict[str, Any]:
     return dict(found)
 
 
+@pytest.mark.parametrize(("kinds", "partitions"), [(("clicks",), 4), (("clicks", "candidates"), 6)])
 def test_clicks_made_anew_while_stopped_are_refused_and_then_read_with_all_seeds_kept(
-    client: Any, flow: Callable[..., Any]
+    client: Any, flow: Callable[..., Any], kinds: tuple[str, ...], partitions: int
 ) -> None:
+    """Another cluster by mistake looks like that too: nothing may be moved before it is refused."""
     old, new = some_clicks("old", range(50)), some_clicks("new", range(80)) + some_clicks("newer", range(90))
-    running = flow()
+    running = flow(partitioner="crc32")  # they are few
     running.start()
     send_clicks(client, old)
     wait_until(lambda: is_final(client, oracle(old, 10**9), least=3))
     assert running.stop() == [0]
-    client = make_anew(client, "clicks")
+    before = kept(running.home)
+    client = make_anew(client, *kinds, partitions=partitions)
     send_clicks(client, new)
     assert running.start().wait(120) == 1
     assert "is not what the store was filled from" in running.log_text()
+    assert kept(running.home) == before
     assert stored(running.home) == oracle(old, 10**9)
     running.processes.clear()
     running.environment["RALM_REBUILD"] = "partial"
@@ -90,6 +104,38 @@ def test_clicks_made_anew_while_stopped_are_refused_and_then_read_with_all_seeds
     send_clicks(client, more := some_clicks("old", range(50, 60)))
     wait_until(lambda: is_final(client, oracle(old + new + more, 10**9), least=3))
     assert running.stop() == [0]
+
+
+def test_clicks_that_come_again_in_a_topic_made_anew_change_no_seed_set(client: Any, flow: Callable[..., Any]) -> None:
+    """As of a cluster that was restored; those from before a gap are of a set that has ended."""
+    ended = [{**click, "ts": int(str(click["ts"])) - 2 * HOUR} for click in some_clicks("one", range(30, 90))]
+    made = some_clicks("one", range(40)) + some_clicks("two", range(10))
+    running = flow(item_ttl="1h")
+    running.start()
+    for part in (ended, made):
+        send_clicks(client, part)
+        wait_until(lambda part=part: is_final(client, oracle(part, 10**9), least=3))
+    assert running.stop() == [0]
+    assert stored(running.home, max_gap=HOUR) == oracle(made, 10**9)
+    client = make_anew(client, "clicks")
+    send_clicks(client, ended + made)
+    running.environment["RALM_REBUILD"] = "partial"
+    running.start()
+    more = some_clicks("one", range(100, 110))
+    send_clicks(client, more)
+    wait_until(lambda: newest_seeds(client)["one"] == 50)
+    assert running.stop() == [0]
+    assert stored(running.home, max_gap=HOUR) == oracle(made + more, 10**9)
+
+
+def kept(home: Path) -> tuple[list[int], dict[str, tuple[int, int]]]:
+    """What a state directory says of the topics' offsets: nothing that is refused may change it."""
+    stores = {path.name: path for path in sorted((home / "state" / "seeds").iterdir())}
+    found = {}
+    for name, path in stores.items():
+        with closing(SeedStore.inspect(path)) as store:
+            found[name] = (store.meta.epoch, store.position)
+    return partition_counts(home / "state"), found
 
 
 def newest_seeds(client: Any) -> dict[str, int]:
@@ -231,6 +277,39 @@ def test_centroids_made_anew_while_stopped_are_sent_again(client: Any, flow: Cal
     assert running.stop() == [0]
 
 
+def clean_by(admin: AdminClient, topic: str, policy: str) -> None:
+    entry = ConfigEntry("cleanup.policy", policy, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    for done in admin.incremental_alter_configs([resource]).values():
+        done.result(20)
+
+
+def test_centroids_that_were_deleted_from_their_topic_are_sent_again(client: Any, flow: Callable[..., Any]) -> None:
+    running, made = flow(), [click for n in range(8) for click in some_clicks(f"item-{n}", range(20))]
+    running.start()
+    send_clicks(client, made)
+    wait_until(lambda: is_final(client, oracle(made, 10**9), least=3))
+    assert running.stop() == [0]
+    last = {message.partition(): message.offset() for message in client.read("centroids")}
+    admin, topic = AdminClient({"bootstrap.servers": client.servers}), f"{client.prefix}centroids"
+    clean_by(admin, topic, "delete")  # a broker deletes nothing from a topic that is compacted
+    places = [TopicPartition(topic, *place) for place in last.items()]  # all but the last go
+    for done in admin.delete_records(places).values():
+        done.result(20)
+    clean_by(admin, topic, "compact")
+    assert 0 < len(last_centroids(client)) < 8
+    assert "its first messages were deleted" in running.command("run", "look-alike", "--check").stdout
+    running.start()
+    wait_until(lambda: is_final(client, oracle(made, 10**9), least=3))
+    assert running.stop() == [0]
+    before = len(client.read("centroids"))
+    running.start()
+    send_clicks(client, more := some_clicks("other", range(20)))
+    wait_until(lambda: is_final(client, oracle(made + more, 10**9), least=3))
+    assert running.stop() == [0]
+    assert len(client.read("centroids")) < before + 8, "once is enough"
+
+
 @pytest.mark.parametrize(
     ("name", "kind"), [("look-alike", "clicks"), ("look-alike", "centroids"), ("seeds", "centroids")]
 )
@@ -249,6 +328,43 @@ def test_a_topic_made_anew_under_a_flow_ends_it(client: Any, flow: Callable[...,
         running.start(name)
         wait_until(lambda: is_final(client, oracle(made, 10**9), least=3))
         assert running.stop() == [0]
+
+
+def test_scores_and_dead_letters_made_anew_with_fewer_partitions_are_written_on(
+    client: Any, flow: Callable[..., Any]
+) -> None:
+    running, port, number = flow(), free_port("127.0.0.1", 0), 0
+    running.environment["RALM_METRICS_PORT"] = str(port)
+    process = running.start()
+    wait_until(lambda: ready(port)["ready"])
+
+    def send() -> None:
+        nonlocal number
+        for _ in range(10):
+            number += 1
+            client.send("clicks", f"item-{number}", b"unreadable")
+            send_request(client, number, f"user-{number % 50}", int(time.time() * 1000))
+        client.flush()
+
+    def letters() -> set[bytes]:
+        return {message.key() for message in client.read("dead-letters")}
+
+    send()
+    wait_until(lambda: len(client.read("scores")) >= 10 and len(letters()) >= 10)
+    delete(client, "scores", "dead-letters")
+    send()
+    with suppress(KafkaException):  # a broker may make what is written to, by itself
+        make(client, "scores", "dead-letters", partitions=1)
+    wait_for_topics(client.servers, [f"{client.prefix}{kind}" for kind in ("scores", "dead-letters")])
+    client = type(client)(client.servers, client.prefix)
+    for _ in range(3):
+        send()
+    # The first ten went with the old topics, and the next may have.
+    wait_until(lambda: len(letters()) >= number - 20)
+    wait_until(lambda: len(client.read("scores")) >= number - 20)
+    assert process.poll() is None
+    wait_until(lambda: ready(port)["ready"])
+    assert running.stop() == [0]
 
 
 def test_a_flow_says_what_becomes_of_its_topics_and_is_not_ready(client: Any, flow: Callable[..., Any]) -> None:

@@ -1,5 +1,6 @@
 """The laws of the seed-set rule, held against an oracle of four lines."""
 
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -81,10 +82,12 @@ def fold_oracle(log: list[tuple[int, int, int]], capacity: int, max_gap: int, un
         if own + late * LENGTH <= until:
             groups.setdefault((own + late * LENGTH, own), []).append((user, time))
     kept: list[tuple[int, int]] = []
+    since = 0
     for key in sorted(groups):
-        if max_gap and kept and min(time for _, time in groups[key]) - max(time for _, time in kept) > max_gap:
-            kept = []
-        kept += groups[key]
+        first = min(time for _, time in groups[key])
+        if max_gap and kept and first - max(time for _, time in kept) > max_gap:
+            kept, since = [], first - max_gap
+        kept += [click for click in groups[key] if click[1] >= since]
     return oracle(kept, capacity)
 
 
@@ -105,15 +108,27 @@ def test_a_set_as_of_a_windows_end_is_the_same_in_any_order_repeated_and_in_any_
 def test_a_set_is_the_same_however_often_it_was_folded_on_the_way(
     log: list[tuple[int, int, int]], capacity: int, max_gap: int, ends: list[int]
 ) -> None:
-    parts, folded, before = windows(log, capacity), SeedSet.empty(), -1
+    parts, folded, since, before = windows(log, capacity), SeedSet.empty(), 0, -1
     for until in [*sorted(end * LENGTH for end in ends), 1000]:
         closing = [part for part in parts if before < part.closes <= until]
-        was, (folded, ended) = folded, fold([folded], closing, capacity, max_gap)
+        was, (folded, ended, since) = folded, fold([folded], closing, capacity, max_gap, since)
         before = until
         assert as_dict(folded) == fold_oracle(log, capacity, max_gap, until)
         if not ended:
-            rest = [part.seeds for part in closing]
+            rest = [part.seeds.since(since) for part in closing]
             assert as_dict(folded) == as_dict(merge_all([was, *rest], capacity))
+
+
+@given(LOG, CAPACITY, st.integers(1, 40))
+def test_clicks_that_are_read_again_from_the_beginning_change_no_set(
+    log: list[tuple[int, int, int]], capacity: int, max_gap: int
+) -> None:
+    """As of a topic that was made anew with the same messages: they come late, also those from before a gap."""
+    on_time = [(user, time, 0) for user, time, _ in log]
+    once = fold([], windows(on_time, capacity), capacity, max_gap)
+    late = [replace(part, closes=1000) for part in windows(on_time, capacity)]
+    again = fold([once.seeds], late, capacity, max_gap, once.since)
+    assert (as_dict(again.seeds), again.since) == (as_dict(once.seeds), once.since)
 
 
 @given(LOG, CAPACITY)

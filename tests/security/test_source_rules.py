@@ -31,7 +31,12 @@ FORBIDDEN_CALLS = {
 }
 CLIENTS = {"Consumer", "Producer", "AdminClient", "SerializingProducer", "DeserializingConsumer"}
 CONFIGS = {"client_config", "consumer_config", "producer_config"}
-CHILD_PROCESSES = {"flows/support/child_process.py", "flows/offline/datasets/movielens.py", "flows/bench/store.py"}
+CHILD_PROCESSES = {
+    "flows/support/child_process.py",
+    "flows/offline/datasets/movielens.py",
+    "flows/bench/store.py",
+    "flows/kafka/scout.py",
+}
 """The only places that start programs: our own, with fixed arguments and no shell."""
 
 
@@ -138,6 +143,7 @@ HANDED_ON = {
     "flows/kafka/producer.py": "config",
     "flows/kafka/probe.py": "config",
     "flows/kafka/standstill.py": "self._config",
+    "flows/kafka/scout_process.py": "config",
     "flows/kafka/topic_watch.py": "config",
     "flows/engine/sink.py": "self._config",
 }

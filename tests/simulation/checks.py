@@ -52,8 +52,8 @@ class Past:
     clustered: list[Clustered]
 
 
-def check(past: Past, process: Process, outcome: Outcome) -> dict[str, list[float]]:
-    """Compare all but the index; returns what that must hold."""
+def check(past: Past, process: Process, outcome: Outcome) -> tuple[dict[str, list[float]], set[str]]:
+    """Compare all but the index; returns what that must hold, and the items that are served if it has them."""
     return _Checks(past, outcome).check(process)
 
 
@@ -116,12 +116,13 @@ class _Checks:
         if given.seeds != expected:
             self.outcome.wrong.append(f"{given} was clustered, not {expected}")
 
-    def check(self, process: Process) -> dict[str, list[float]]:
-        wrong, expected = self.outcome.wrong, dict[str, list[float]]()
+    def check(self, process: Process) -> tuple[dict[str, list[float]], set[str]]:
+        wrong, expected, served = self.outcome.wrong, dict[str, list[float]](), set[str]()
         for part, model in zip(process.parts, self._models(), strict=True):
             self.outcome.count("clicks", len(self._good("clicks", part.number)))
             self._check_store(part, model)
             now = process.last_idle.get(part.number, 0)
+            served |= {item for item in model.items() if model.is_served(item, model.reached(now))}
             expected |= {item: digest(seeds).tolist() for item, seeds in model.index(now).items()}
         self.outcome.count("items served", len(expected))
         self._check_answers()
@@ -132,7 +133,7 @@ class _Checks:
         if lettered - bad or bad - lettered - gone:
             wrong.append(f"dead letters of {sorted(lettered - bad)}, none of {sorted(bad - lettered)}")
         self.outcome.count("dead letters", len(lettered))
-        return expected
+        return expected, served
 
     def _is_gone(self, kind: str, partition: int, offset: int) -> bool:
         """Whether a message may have been compacted away, or have expired, before it was read."""

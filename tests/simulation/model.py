@@ -107,12 +107,14 @@ class Model:
             if until is None or folded <= until or when != _HERE:
                 windows.setdefault((when, folded, own), []).append(click)
         found: Seeds = {}
+        since = 0
         for end in sorted(windows):
             first = min(click.ts for click in windows[end])
             if self.rules.item_ttl and found and first - max(found.values()) > self.rules.item_ttl:
-                found = {}
+                found, since = {}, first - self.rules.item_ttl
             for click in windows[end]:
-                found[click.user] = max(click.ts, found.get(click.user, 0))
+                if click.ts >= since:  # what is late by more is of the set that has ended
+                    found[click.user] = max(click.ts, found.get(click.user, 0))
         newest = sorted(found.items(), key=lambda seed: (seed[1], seed[0]))[-self.rules.max_seeds :]
         return dict(newest)
 

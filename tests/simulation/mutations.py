@@ -21,12 +21,13 @@ from flows.scoring.index_updates import NewestEmissions
 from flows.seed_sets import repartition
 from flows.seed_sets.candidates import CandidateRegistry
 from flows.seed_sets.clustering import ClusteringPool
-from flows.seed_sets.emitted_before import EmittedBefore
+from flows.seed_sets.emitted_before import EmissionNotes, EmittedBefore
 from flows.seed_sets.intake import SeedSetWriter
 from flows.seed_sets.keeper import SeedSetOperator
 from flows.seed_sets.keeper_state import OpenWork
+from flows.seed_sets.tombstones import Tombstones
 from flows.seed_sets.windows import WindowClock
-from ralm.seed_set import WindowClicks
+from ralm.seed_set import SeedSet, WindowClicks
 from state.store.changes import Changes
 from state.store.layout import RETIRED
 
@@ -195,13 +196,49 @@ def _() -> Iterator[Any]:
 @mutation("a tombstone counts as delivered at once")
 def _() -> Iterator[Any]:
     """Items that were gone were served for ever, if the crash came before the delivery."""
-    real = SeedSetOperator.snapshot
+    real = Tombstones.delivered
 
-    def snapshot(self: SeedSetOperator) -> None:
-        self._acked, self._in_flight = self._acked + self._in_flight, []
-        real(self)
+    def delivered(self: Tombstones) -> list[str]:
+        return real(self) + real(self)
 
-    yield patch.object(SeedSetOperator, "snapshot", snapshot)
+    yield patch.object(Tombstones, "delivered", delivered)
+
+
+@mutation("a tombstone is on its way before it is handed on")
+def _() -> Iterator[Any]:
+    """Two snapshots before the first message after a start, and it was forgotten before it was sent."""
+    real = Tombstones.delivered
+
+    def delivered(self: Tombstones) -> list[str]:
+        self.sent_unacked()
+        return real(self)
+
+    yield patch.object(Tombstones, "delivered", delivered)
+
+
+@mutation("of an item's tombstones the first that is delivered counts")
+def _() -> Iterator[Any]:
+    """One that was sent since was not sent again after a crash."""
+
+    def delivered(self: Tombstones) -> list[str]:
+        found, self._settling, self._sent = self._settling, self._sent, []
+        self._models_settling, self._models_sent = self._models_sent, False
+        return found
+
+    yield patch.object(Tombstones, "delivered", delivered)
+
+
+@mutation("what was sent before a crash is known to no store")
+def _() -> Iterator[Any]:
+    """Centroids that were delivered, and not noted, stayed where the next set was too small."""
+    real = SeedSetOperator.__init__
+
+    def init(self: SeedSetOperator, store: Any, *args: Any, **more: Any) -> None:
+        real(self, store, *args, **more)
+        for item, record in store.items():
+            self._writer.items.unsure[self._writer.items.number(item)] = record.unsure
+
+    yield patch.object(SeedSetOperator, "__init__", init)
 
 
 @mutation("what awaits clustering is forgotten at a restart")
@@ -304,13 +341,43 @@ def _() -> Iterator[Any]:
 @mutation("a new store has caught up at once")
 def _() -> Iterator[Any]:
     """By a wall clock that was slow it had, and then said less than the lost one."""
-    yield patch.object(process, "EmittedBefore", lambda items, _: EmittedBefore(items, 0))
+    real = EmissionNotes.before
+
+    def before(self: EmissionNotes, partition: int, clicks_end: int) -> EmittedBefore | None:
+        del clicks_end
+        return real(self, partition, 0)
+
+    yield patch.object(EmissionNotes, "before", before)
 
 
 @mutation("what a partial rebuild does not find is served for ever")
 def _() -> Iterator[Any]:
     """Centroids of items whose clicks had expired stayed in their topic."""
     yield patch.object(EmittedBefore, "live", lambda *_: [])
+
+
+@mutation("a new store knows of no older models")
+def _() -> Iterator[Any]:
+    """What it did not find, and their older centroids, stayed in the topic for ever."""
+    real = EmissionNotes.before
+
+    def before(self: EmissionNotes, partition: int, clicks_end: int) -> EmittedBefore | None:
+        found = real(self, partition, clicks_end)
+        return found and replace(found, models=())
+
+    yield patch.object(EmissionNotes, "before", before)
+
+
+@mutation("a model has centroids before its store knows of it")
+def _() -> Iterator[Any]:
+    """Those of a process that was killed in its first epoch stayed for ever, once another model ran."""
+    real = SeedSetOperator.__init__
+
+    def init(self: SeedSetOperator, *args: Any, **more: Any) -> None:
+        real(self, *args, **more)
+        self._unwritten = False
+
+    yield patch.object(SeedSetOperator, "__init__", init)
 
 
 @mutation("an item that moves is said as of no later")
@@ -360,6 +427,12 @@ def _() -> Iterator[Any]:
         )
 
     yield patch.object(OpenWork, "handed_over", handed_over)
+
+
+@mutation("clicks from before a gap come back")
+def _() -> Iterator[Any]:
+    """Late, or read again, they were of the set that began anew after the gap."""
+    yield patch.object(SeedSet, "since", lambda self, _: self)
 
 
 @mutation("requests are resumed where they were read")

@@ -19,7 +19,7 @@ from flows.messages.event_headers import EventHeaders
 from flows.messages.types import Centroids, Request
 from flows.seed_sets import clustering
 from flows.seed_sets.clustering import ClusteringJob, ClusteringPool, ClusteringResult
-from flows.seed_sets.emitted_before import EmittedBefore, note_emitted
+from flows.seed_sets.emitted_before import EmissionNotes, EmittedBefore
 from flows.seed_sets.keeper import SeedSetOperator
 from ralm.seed_set import SeedSet
 from state.store.changes import Changes
@@ -179,9 +179,11 @@ class Process:
             store.write(Changes(), position=begun["clicks"].offset, **first)
         emitted: EmittedBefore | None = None
         if meta is None or not meta.model_version or meta.replaces:  # as the process looks when it starts
-            records = (record for log in world.topics["centroids"].logs for record in log if record is not None)
-            note_emitted(records, self.pool.model_version, items := {}, 2**53)
-            emitted = EmittedBefore(items, readers["clicks"].bounds(number)[1]) if items else None
+            notes = EmissionNotes()
+            notes.note(
+                (record for log in world.topics["centroids"].logs for record in log if record is not None), 2**53
+            )
+            emitted = notes.before(number, readers["clicks"].bounds(number)[1])
         operator = SeedSetOperator(store, self.pool, self._settings, emitted_before=emitted)
         readers["requests"] = requests = Reader(world, "requests")
         rules = {"start_from": world.start_from, "begun": world.has_read_requests}

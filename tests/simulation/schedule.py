@@ -2,24 +2,23 @@
 
 from dataclasses import replace
 from random import Random
-from typing import Any
+from typing import Any, Final
 from unittest.mock import patch
 
 from flows.config.groups import SeedSettings
-from flows.scoring.index_updates import IndexUpdates
 
-from .checks import USERS, Outcome, Past, check
+from .checks import Outcome, Past, check
 from .disk import Crash, Disk, simulated_disks
-from .growth import home
 from .model import Rules
-from .process import DIM, Clustered, Part, PlayedPool, Process
+from .process import Clustered, Part, PlayedPool, Process
+from .producers import MAX_FUTURE, Habits, Producers
+from .scorer import Scorer
 from .world import Record, World
 
-ITEMS = [f"i{number}" for number in range(10)]
-_MAX_FUTURE = 300_000
-USUAL = {
-    "produce": 3,
+USUAL: Final = {
+    "click": 3,
     "list": 0.6,
+    "sweep": 0.03,
     "ask": 0.4,
     "poll": 6,
     "apply": 4,
@@ -34,6 +33,8 @@ USUAL = {
     "load": 0.5,
 }
 """How often something happens, beside the rest."""
+_COMES: Final = ("click", "list", "sweep", "ask")
+"""What comes from without."""
 
 
 def run(number: int) -> Outcome:
@@ -43,33 +44,6 @@ def run(number: int) -> Outcome:
         return _Schedule(number, played).run()
 
 
-class _Loader:
-    """A scorer's index, filled from the centroids topic in any order of its partitions."""
-
-    def __init__(self, world: World, model_version: str) -> None:
-        self._world = world
-        self._updates = IndexUpdates("centroids", model_version, DIM, world.clock.time)
-        self._position: dict[int, int] = {}
-        self._index: dict[str, Any] = {}
-
-    def read(self, most: int = 10**9) -> None:
-        """Read at most so many messages of each partition, in an order that chance has."""
-        logs = self._world.topics["centroids"].logs
-        order = list(range(len(logs)))
-        self._world.rng.shuffle(order)
-        for partition in order:
-            at = self._position.get(partition, 0)
-            for record in logs[partition][at : at + most]:
-                if record is not None:
-                    self._updates.take(record)
-            self._position[partition] = min(len(logs[partition]), at + most)
-        self._index.update(self._updates.drain())
-
-    def index(self) -> dict[str, list[float]]:
-        """The items that can be scored, and what their centroids are."""
-        return {item: entry.centroids[0].tolist() for item, entry in self._index.items() if entry is not None}
-
-
 class _Schedule:
     def __init__(self, number: int, played_time: Any) -> None:
         self.rng = rng = Random(number)
@@ -77,7 +51,7 @@ class _Schedule:
         item_ttl = rng.choice([0, 1500, 4000, 20_000])
         retention = rng.choice([0, 8000, 40_000])
         self.rules = Rules(
-            window=1000,
+            window=rng.choice([1000, 1000, 1000, 3000]),
             lateness=rng.choice([0, 300, 2000]),
             idle_after=rng.choice([0, 500, 2000]),
             max_seeds=rng.choice([3, 8, 1000]),
@@ -87,10 +61,10 @@ class _Schedule:
             max_listings=rng.choice([3, 1000]),
             only_listed=rng.random() < 0.3,
             min_seeds=rng.choice([1, 2, 3]),
-            max_future=_MAX_FUTURE,
+            max_future=MAX_FUTURE,
         )
         self.grows = rng.random() < 0.3
-        self.loses = rng.choice([0.02, 0.02, 0.3])  # how likely a store is lost between two lives
+        self.loses = rng.choice([0.02, 0.02, 0.3, 0.7])  # how likely a store is lost between two lives
         if self.grows:  # bounds of a partition say nothing of what is moved to it
             self.rules = replace(self.rules, max_items=1000, max_listings=1000)
         r = self.rules
@@ -111,23 +85,20 @@ class _Schedule:
         clock = self.world.clock
         played_time.monotonic, played_time.time_ns = clock.monotonic, clock.time_ns
         self.disks = [Disk() for _ in range(self.partitions)]
-        self.bad: set[tuple[str, int, int]] = set()
         self.begun: dict[int, int] = {}  # where requests began at the first start, if not at their beginning
         # By partition what was compacted away of the candidates after it was read. It holds until the store is lost,
         # though what followed it may be bad.
         self.remembered: list[list[Record]] = [[] for _ in range(self.partitions)]
-        self.asked = 0
-        self.versions = 1
+        self.version = self.versions = 1
+        self.switches = rng.choice([0.2, 0.2, 0.7])  # how likely the model is another one in the next life
         self.crashes_left = rng.choice([0, 1, 3, 6])
         self.steps: int | None = None
         self.epochs: int | None = None
-        self.loader = _Loader(self.world, "m1")
+        self.loader = Scorer(self.world, "m1")
         self.clustered: list[Clustered] = []
         # How often what happens is drawn for the schedule, so that each is of a kind of its own.
         self.weights = {kind: weight * rng.choice([0.3, 1, 3]) for kind, weight in USUAL.items()}
-        self.fast = rng.choice([0.0, 0.02])
-        self.late = rng.choice([0.02, 0.3])
-        self.users = USERS[: rng.choice([4, 24, 24])]
+        self.producers = Producers(self.world, Habits.drawn(rng), r.window)
 
     @property
     def partitions(self) -> int:
@@ -145,18 +116,40 @@ class _Schedule:
 
     def _check(self, process: Process) -> None:
         past = Past(
-            self.world, self.rules, self.counts, self.ends, self.bad, self.remembered, self.begun, self.clustered
+            self.world,
+            self.rules,
+            self.counts,
+            self.ends,
+            self.producers.bad,
+            self.remembered,
+            self.begun,
+            self.clustered,
         )
-        expected = check(past, process, self.outcome)
+        expected, served = check(past, process, self.outcome)
         for who, loader in (
             ("the scorer that read along", self.loader),
-            ("a scorer that starts", _Loader(self.world, f"m{self.versions}")),
+            ("a scorer that starts", Scorer(self.world, f"m{self.version}")),
         ):
             loader.read()
             found = loader.index()
             for item in sorted(found.keys() | expected.keys()):
                 if found.get(item) != expected.get(item):
                     self.outcome.wrong.append(f"{who} has {found.get(item)} of {item}, not {expected.get(item)}")
+
+        self._check_older_models(served)
+
+    def _check_older_models(self, served: set[str]) -> None:
+        """Of the models before this one the newest is kept, as far as its items are served; the others are gone."""
+        older = [f"m{number}" for number in range(1, self.versions + 1) if number != self.version]
+        found = dict[str, list[str]]()
+        for model in older:
+            loader = Scorer(self.world, model)
+            loader.read()
+            for item in loader.index():
+                found.setdefault(item, []).append(model)
+        for item, models in found.items():
+            if len(models) > 1 or item not in served:
+                self.outcome.wrong.append(f"centroids of {item} are left of {models}")
 
     def _life(self, things: int, *, last: bool) -> Process | None:
         """A process until it ends; the last one until all is quiet."""
@@ -185,7 +178,7 @@ class _Schedule:
             for partition, log in enumerate(world.topics["requests"].logs):
                 if ("requests", partition) not in world.committed:
                     self.begun[partition] = len(log)
-        pool = PlayedPool(f"m{self.versions}", self.rules.min_seeds, self.rng, self.clustered, len(self.ends))
+        pool = PlayedPool(f"m{self.version}", self.rules.min_seeds, self.rng, self.clustered, len(self.ends))
         return Process(self.world, self.disks, self.settings, pool, self._step, self.counts)
 
     def _grow_clicks(self) -> None:
@@ -198,6 +191,8 @@ class _Schedule:
         while not self._has_read_all(process, ends):
             self._turn(process)
             self.world.clock.now += 100
+        if self.rng.random() < 0.5:
+            self._rest(process)
         if self.rng.random() < 0.5:
             process.drain()
         else:
@@ -226,9 +221,11 @@ class _Schedule:
                 disk.lose()
                 self.remembered[number].clear()
                 self.outcome.count("stores lost")
-        if rng.random() < 0.2:
-            self.versions += 1
-            self.loader = _Loader(self.world, f"m{self.versions}")
+        if rng.random() < self.switches:
+            # A new one, or one that was used before.
+            self.version = rng.choice([self.versions + 1, self.versions + 1, rng.randint(1, self.versions)])
+            self.versions = max(self.versions, self.version)
+            self.loader = Scorer(self.world, f"m{self.version}")
             self.outcome.count("models")
         self.steps = rng.randrange(1, 150) if crashes and rng.random() < 0.5 else None
         self.epochs = rng.randrange(1, 6) if crashes and rng.random() < 0.3 else None
@@ -239,8 +236,8 @@ class _Schedule:
     def _send_meanwhile(self) -> None:
         """Producers go on while no process runs."""
         if self.rng.random() < 0.5:
-            for kind in self.rng.choices([self._produce, self._list, self._ask], k=self.rng.randrange(1, 6)):
-                kind()
+            for kind in self.rng.choices(["click", "list", "ask"], k=self.rng.randrange(1, 6)):
+                getattr(self.producers, kind)()
 
     def _expire(self, number: int) -> None:
         """The clicks topic may lack its beginning when it is read into a new store (``--rebuild partial``)."""
@@ -276,10 +273,12 @@ class _Schedule:
     def _thing(self, process: Process, *, quiet: bool) -> None:
         """One thing that happens."""
         (kind,) = self.rng.choices(list(self.weights), list(self.weights.values()))
-        if quiet and kind in ("produce", "list", "ask"):
+        if quiet and kind in _COMES:
             kind = "poll"
         part = self.rng.choice(process.parts)
-        if kind in ("poll", "apply", "collect", "epoch"):
+        if kind in _COMES:
+            getattr(self.producers, kind)()
+        elif kind in ("poll", "apply", "collect", "epoch"):
             self._work(kind, process, part)
         elif kind == "compact":
             self._compact(process)
@@ -339,56 +338,9 @@ class _Schedule:
     def _deliver(self) -> None:
         self.world.deliver(self.rng.randint(0, len(self.world.waiting)))  # the producer sends in the background
 
-    def _produce(self) -> None:
-        rng = self.rng
-        for _ in range(rng.randrange(1, 12)):
-            number = rng.randrange(len(ITEMS)) if rng.random() < 0.4 else rng.randrange(3)
-            now, value = self.world.clock.now, rng.random()
-            ts = now - (rng.randrange(200) if value > self.late else rng.randrange(15_000))
-            if value > 1 - self.fast:
-                ts = now + rng.randrange(5000)
-            click: dict[str, Any] = {"user_id": rng.choice(self.users), "item_id": ITEMS[number], "ts": ts}
-            partition = home(ITEMS[number], self.partitions)
-            if rng.random() < 0.02:
-                click["ts"] = rng.choice([ts // 1000, now + 2 * _MAX_FUTURE, "x"])
-                self.bad.add(("clicks", partition, len(self.world.topics["clicks"].logs[partition])))
-            self.world.click(partition, ITEMS[number], click)
-
-    def _ask(self) -> None:
-        rng, user = self.rng, self.rng.choice(USERS)
-        request: dict[str, Any] = {"request_id": f"r{self.asked}", "user_id": user, "ts": self.world.clock.now}
-        self.asked += 1
-        bad = rng.random() < 0.05
-        if bad:
-            request["ts"] = rng.choice([request["ts"] // 1000, None, request["ts"] + 2 * _MAX_FUTURE])
-        record = self.world.request(user, request)
-        if bad:
-            self.bad.add(("requests", record._partition, record._offset))
-
-    def _list(self) -> None:
-        rng, number = self.rng, self.rng.randrange(len(ITEMS))
-        item, now = ITEMS[number], self.world.clock.now
-        partition = home(item, self.partitions)
-        value = rng.choice(
-            [
-                {"item_id": item},
-                {"item_id": item},
-                {"item_id": item, "retired": True},
-                {"item_id": item, "expires_at": now + rng.randrange(-2000, 8000)},
-                None,
-            ]
-        )
-        if rng.random() < 0.03:
-            value = {"item_id": 1.5}
-            self.bad.add(("candidates", partition, len(self.world.topics["candidates"].logs[partition])))
-        self.world.candidate(partition, item, value)
-
     def _settle(self, process: Process) -> None:
         """A last click in each partition, then silence until nothing is to be done any more."""
-        for partition in range(self.partitions):
-            item = next(item for item in ITEMS if home(item, self.partitions) == partition)
-            now = self.world.clock.now
-            self.world.click(partition, item, {"user_id": USERS[0], "item_id": item, "ts": now})
+        self.producers.last_clicks()
         rules = self.rules
         quiet = rules.lateness + rules.idle_after + 9 * rules.window + self.rng.choice([0, 3000, 6000, 30_000])
         ends = [len(log) for log in self.world.topics["clicks"].logs]

@@ -41,7 +41,7 @@ def test_a_directory_with_state_and_no_mark_is_of_the_first_format(tmp_path: Pat
 @pytest.mark.parametrize(
     ("mark", "words"),
     [
-        ('{"format": 4}', "newer version wrote it: run that version, or restore"),
+        ('{"format": 4}', "newer version wrote it: run that version; or move .* restore a backup"),
         ('{"format": 1}', "Drain the flow"),
         ("", r"format\.json cannot be read"),
         ('{"format": 3, "partitions": [0]}', r"format\.json cannot be read"),

@@ -33,6 +33,7 @@ from flows.messages.dead_letter import DeadLetter, ForeignRecord, Record, Redriv
 from flows.messages.rejects import InvalidMessage
 from ralm.features import Ints
 
+_NOWHERE = (-1, -1)
 _RECEIPT_OF = 500
 """Letters of a partition for which one receipt is written."""
 
@@ -52,6 +53,7 @@ class RedriveOptions:
         dry_run: send nothing.
         set_key: give letters that were refused for their key the key that their value says.
         unproven: send letters too whose original is not in its topic any more, or is another message.
+        again: send letters too that a receipt says were redriven.
     """
 
     filters: Filters
@@ -59,6 +61,7 @@ class RedriveOptions:
     dry_run: bool = False
     set_key: bool = False
     unproven: bool = False
+    again: bool = False
 
 
 @dataclass
@@ -116,7 +119,7 @@ def redrive(
         RalmError: when the topic cannot be read, or a letter or a receipt was not delivered.
     """
     acceptance = Acceptance(settings, now, set_key=options.set_key)
-    survey, since = _Survey(acceptance, options.filters), options.filters.since
+    survey, since = _Survey(acceptance, options), options.filters.since
     for record in read_records(settings, since, reading):
         survey.add(record)
     survey.finish(settings)
@@ -174,9 +177,7 @@ def _messages(
         if limit is not None and summary.sent.total() >= limit:
             summary.beyond += 1
             continue
-        key, why_not = survey.judge(letter)
-        if not why_not and (why_not := prove(letter)):
-            summary.unproven += 1
+        key, why_not = survey.judge(letter, prove, alone=len(copies) == 1)
         on_letter(letter, why_not)
         if not why_not:
             summary.sent[letter.topic] += 1
@@ -190,21 +191,24 @@ class _Survey:
         summary: counts what stays.
     """
 
-    def __init__(self, acceptance: Acceptance, filters: Filters) -> None:
+    def __init__(self, acceptance: Acceptance, options: RedriveOptions) -> None:
         self.summary = RedriveSummary()
         self._acceptance = acceptance
-        self._filters = filters
+        self._filters, self._unproven, self._again = options.filters, options.unproven, options.again
         self._redriven: defaultdict[int, set[int]] = defaultdict(set)
         self._found: defaultdict[tuple[str, int], array[int]] = defaultdict(lambda: array("q"))
         self._letters: dict[tuple[str, int], Ints] = {}
         """By topic and partition of the original: its offset, partition of the letter, its offset; int64[3, n]."""
         self._newest: dict[bytes, Place] = {}
         """Of each item with a candidate letter the place of the newest message; only an item's last one counts."""
+        self._claims: dict[Place, list[tuple[bytes, int]]] = {}
+        """What candidate letters say is at a place: the key with which it would go, and a hash of key and value."""
 
     def add(self, record: Record) -> None:
         """Note a record of the first reading."""
         if isinstance(record, RedriveReceipt):
-            self._redriven[record.partition].update(record.offsets)
+            if not self._again:
+                self._redriven[record.partition].update(record.offsets)
         elif isinstance(record, ForeignRecord):
             self.summary.foreign_records += 1
         elif self._filters.take(record):
@@ -213,7 +217,11 @@ class _Survey:
             if self._acceptance.kinds.get(record.topic) == "candidates" and not record.cut:
                 with suppress(InvalidMessage):
                     key = self._acceptance.key(record) or b""
-                    self._newest[key] = max(self._newest.get(key, place), place)
+                    if self._unproven:
+                        self._newest[key] = max(self._newest.get(key, place), place)
+                    else:  # a letter that is not what it says stands before no other
+                        self._newest.setdefault(key, _NOWHERE)
+                        self._claims.setdefault(place, []).append((key, hash((record.key, record.value))))
 
     def finish(self, settings: Settings) -> None:
         """Sort what was noted, and look for newer candidates."""
@@ -222,10 +230,16 @@ class _Survey:
             self._letters[source] = rows[np.lexsort(rows.T[::-1])].T.copy()
         self._found.clear()
         for message in read_to_end(settings, TopicNames.of(settings).candidates) if self._newest else ():
-            key, place = message.key() or b"", (message.partition() or 0, message.offset() or 0)
-            newest = self._newest.get(key)
-            if newest is not None and (place[0] != newest[0] or place > newest):
-                self._newest[key] = place
+            place = message.partition() or 0, message.offset() or 0
+            keys = {message.key() or b""}
+            if claims := self._claims.get(place):
+                what = hash((message.key(), message.value()))
+                keys |= {key for key, claim in claims if claim == what}
+            for key in keys:
+                newest = self._newest.get(key)
+                if newest is not None and (place[0] != newest[0] or place > newest):
+                    self._newest[key] = place
+        self._claims.clear()
 
     @property
     def topics(self) -> list[str]:
@@ -233,7 +247,7 @@ class _Survey:
         return sorted({topic for topic, _ in self._letters} & self._acceptance.kinds.keys())
 
     def take(self, letter: DeadLetter) -> tuple[Place, ...]:
-        """Places of all letters of the same original; nothing if it was redriven or taken before, or is not meant.
+        """Places of all letters of the same original; nothing if it was redriven or settled before, or is not meant.
 
         The flow may have written a letter twice (at least once); if one of the two was redriven, both were.
         """
@@ -244,21 +258,46 @@ class _Survey:
         copies = tuple((p, o) for p, o in columns[1:, first:end].T.tolist())
         if (letter.partition, letter.offset) not in copies:
             return ()
-        columns[1, first:end] = -1
         if any(offset in self._redriven[partition] for partition, offset in copies):
             self.summary.already += 1
+            columns[1, first:end] = -1
             return ()
         return copies
 
-    def judge(self, letter: DeadLetter) -> tuple[bytes | None, str]:
-        """The key to send a letter with, and why it stays or an empty text; counts it if it stays."""
+    def _settle(self, letter: DeadLetter) -> None:
+        """This letter stands for all of the same original, whatever becomes of it."""
+        columns = self._letters[letter.topic, letter.source_partition]
+        first, end = (int(np.searchsorted(columns[0], letter.source_offset, side)) for side in ("left", "right"))
+        columns[1, first:end] = -1
+
+    def judge(self, letter: DeadLetter, prove: Callable[[DeadLetter], str], *, alone: bool) -> tuple[bytes | None, str]:
+        """The key to send a letter with, and why it stays or an empty text; counts it if it stays.
+
+        Args:
+            letter: the letter.
+            prove: why it may be forged; asks the broker.
+            alone: whether it is the only one of its original. Of several the first may be forged to have it stand for
+                the others, so that only one that is true, and whole, does.
+        """
         summary, kind = self.summary, self._acceptance.kinds.get(letter.topic)
         if kind is None:
+            self._settle(letter)
             summary.unroutable[letter.topic] += 1
             return None, "its topic is not managed by this deployment"
         if letter.cut:
             summary.cut += 1
             return None, f"it is not whole: {letter.cut}"
+        if not alone and (why_not := prove(letter)):
+            summary.unproven += 1
+            return None, why_not
+        self._settle(letter)
+        key, why_not = self._key(letter, kind)
+        if alone and not why_not and (why_not := prove(letter)):
+            summary.unproven += 1
+        return key, why_not
+
+    def _key(self, letter: DeadLetter, kind: str) -> tuple[bytes | None, str]:
+        summary = self.summary
         try:
             key = self._acceptance.key(letter)
         except InvalidMessage as invalid:
@@ -270,7 +309,9 @@ class _Survey:
         return key, ""
 
     def _is_superseded(self, letter: DeadLetter, key: bytes | None) -> bool:
-        partition, offset = self._newest.get(key or b"", (letter.source_partition, -1))
+        partition, offset = self._newest.get(key or b"", _NOWHERE)
+        if offset < 0:
+            return False
         return partition != letter.source_partition or offset > letter.source_offset
 
 

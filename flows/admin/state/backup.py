@@ -1,11 +1,12 @@
 """Back up a state directory into a copy that can be restored, and restore it: each store is whole by itself."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from flows.admin.state.verify import StateVerifier
+from flows.admin.state.verify import StateVerifier, no_backup, no_stores
 from flows.support.errors import RalmError
 from state.atomic_file import remove_left_behind, sync
 from state.directory import NAME as FORMAT_NAME
@@ -17,6 +18,7 @@ from state.directory import (
     check_format,
     end_restoring,
     partition_counts,
+    refuse_cut_off,
     store_paths,
     write_format,
 )
@@ -25,6 +27,10 @@ from state.store.copy import copy_store
 from state.store.layout import StoreError
 
 _WORK = "-ralm-backup-"
+_NO_COPY = "a copy of it is not a valid backup; `ralm state backup DIRECTORY` makes one beside a flow"
+_NOT_VALID = "it was started meanwhile, so this copy is not valid"
+_OURS = re.compile(r".*\.lock|process-\d+\.drains|lost\+found|\.format\.json-.*")
+"""What an empty state directory may hold: locks, the count of drains, and what a disk has at its root."""
 
 
 def backup(state_dir: Path, target: Path, capacity: int, progress: Callable[[str], None]) -> None:
@@ -63,14 +69,16 @@ def _copy_all(state_dir: Path, work: Path, progress: Callable[[str], None]) -> N
         if meta is not None:
             positions[partition] = meta.position
     if not positions:
-        msg = f"there is nothing to back up in {state_dir}"
-        raise RalmError(msg)
+        raise no_stores(state_dir)
     write_format(work, partitions=partition_counts(state_dir), backup=positions)
 
 
 def _refuse_target(state_dir: Path, target: Path) -> None:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         msg = f"{target} is not empty: name a new directory for the backup"
+        raise RalmError(msg)
+    if target.is_mount():
+        msg = f"{target} is where a disk is mounted, which no backup can be put in place of: name a new directory on it"
         raise RalmError(msg)
     if target.resolve().is_relative_to(state_dir.resolve()):
         msg = f"{target} lies in the state directory {state_dir}: name a place beside it, best on another disk"
@@ -114,18 +122,21 @@ def restore(source: Path, state_dir: Path, capacity: int, progress: Callable[[st
     """
     try:
         _refuse_in_use(state_dir, "stop it first")
-        _refuse_in_use(source, "a copy of it is not a valid backup; `ralm state backup` makes one beside a flow")
+        _refuse_in_use(source, _NO_COPY)
         _refuse_if_full(state_dir)
         if state_dir.resolve().is_relative_to(source.resolve()):
             msg = f"{state_dir} lies in the backup {source}: restore to another place"
             raise RalmError(msg)
+        refuse_cut_off(source)
+        if not store_paths(source):
+            raise no_backup(source)
         progress(f"verifying {source}")
         _verify(source, capacity)
         with OwnerLock(state_dir, 0, "restore"):
             _refuse_if_full(state_dir)
             begin_restoring(state_dir)
             _copy_back(source, state_dir, progress)
-            _refuse_in_use(source, "it was started meanwhile, so this copy is not valid")
+            _refuse_in_use(source, _NOT_VALID)
             write_format(state_dir, partitions=partition_counts(source))
             end_restoring(state_dir)
     except (OwnedElsewhereError, StoreError) as error:
@@ -136,6 +147,58 @@ def restore(source: Path, state_dir: Path, capacity: int, progress: Callable[[st
             "restored over, and refused until then."
         )
         raise RalmError(msg) from error
+
+
+def restore_store(
+    source: Path, state_dir: Path, partition: int, capacity: int, progress: Callable[[str], None]
+) -> Path:
+    """Put the store of one partition back; the state directory's others stay as they are.
+
+    Args:
+        source: the backup, or a copy of a drained state directory.
+        state_dir: the state directory; must not have the store.
+        partition: of which partition.
+        capacity: N, the most seeds of an item.
+        progress: called with what is being done.
+
+    Returns:
+        Where it lies now.
+
+    Raises:
+        RalmError: when a flow holds either directory, the store is there, or the backup lacks it or is damaged.
+    """
+    try:
+        _refuse_in_use(state_dir, "stop it first")
+        _refuse_in_use(source, _NO_COPY)
+        check_format(state_dir)
+        there = store_paths(source).get(partition)
+        if there is None:
+            msg = f"the backup {source} has no store of partition {partition}"
+            raise RalmError(msg)
+        target = state_dir / STORES / there.name
+        if target.exists():
+            msg = f"{target} is there: move that directory away first, nothing is overwritten"
+            raise RalmError(msg)
+        progress(f"verifying {source}")
+        _verify(source, capacity)
+        with OwnerLock(state_dir, 0, "restore"):
+            target.parent.mkdir(exist_ok=True)
+            remove_left_behind(target.parent, f".*{_WORK}*")
+            with TemporaryDirectory(prefix=f".{target.name}{_WORK}", dir=target.parent) as made:
+                work = Path(made) / target.name
+                progress(f"copying store {target.name}")
+                shutil.copytree(there, work)
+                for copied in (*work.rglob("*"), work):
+                    sync(copied)
+                _refuse_in_use(source, _NOT_VALID)
+                work.rename(target)
+                sync(target.parent)
+    except (OwnedElsewhereError, StoreError) as error:
+        raise RalmError(str(error)) from error
+    except OSError as error:
+        msg = f"{state_dir} could not be given the store: {error}. Once that is mended, restore again."
+        raise RalmError(msg) from error
+    return target
 
 
 def _verify(source: Path, capacity: int) -> None:
@@ -172,6 +235,10 @@ def _refuse_in_use(path: Path, advice: str) -> None:
 def _refuse_if_full(state_dir: Path) -> None:
     there = sorted(file.name for file in state_dir.iterdir()) if state_dir.is_dir() else []
     ours = (RESTORING, FORMAT_NAME, STORES) if RESTORING in there else ()
-    if any(not name.endswith(".lock") and not name.startswith(f".{FORMAT_NAME}-") for name in {*there} - {*ours}):
-        msg = f"{state_dir} is not empty ({', '.join(there[:5])}): move it away first, nothing is overwritten"
+    found = [name for name in there if name not in ours and not _OURS.fullmatch(name)]
+    if found:
+        msg = (
+            f"{state_dir} is not empty ({', '.join(found[:5])}): move what it holds to another place first, nothing is "
+            "overwritten"
+        )
         raise RalmError(msg)

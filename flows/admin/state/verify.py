@@ -14,7 +14,12 @@ from state.directory import NAME as FORMAT_NAME
 from state.directory import STORES, UnreadableFormatError, check_format, refuse_cut_off, store_paths
 from state.owner_lock import OwnedElsewhereError, owners
 from state.store.check import StoreReport, check_store
-from state.store.layout import WAY_OUT, StoreError
+from state.store.layout import DamagedValueError, StoreError
+
+
+def no_backup(path: Path) -> RalmError:
+    """That what is to be restored has no stores."""
+    return RalmError(f"{path} is no backup: it has no stores. `ralm state backup DIRECTORY` makes one")
 
 
 def no_stores(state_dir: Path) -> RalmError:
@@ -127,6 +132,6 @@ def _wrong_centroids(value: bytes) -> str | None:
 def _wrong_work(value: bytes) -> str | None:
     try:
         OpenWork.decode(value)
-    except RalmError as error:
-        return str(error).removesuffix(f". {WAY_OUT}")
+    except DamagedValueError as error:
+        return str(error)
     return None

@@ -19,6 +19,8 @@ from flows.support.text import counted
 from state.atomic_file import atomic_write, make_writable
 
 _DOWNLOADS = "downloads"
+_MOST_FIELDS = 20
+"""So many user fields are named in the last line."""
 
 
 @click.command(
@@ -47,8 +49,12 @@ def command(settings: Settings, name: str, folder: Path | None, *, init: bool) -
     with working(f"preparing {name}"):
         dataset = prepare_dataset(name, place / _DOWNLOADS, folder)
         save(dataset, place / name)
-    fields = ", ".join(f"{field} ({kind})" for field, (kind, _) in dataset.fields.items())
+    shown = [f"{field} ({kind})" for field, (kind, _) in dataset.fields.items()]
+    fields = ", ".join(
+        [*shown[:_MOST_FIELDS], *([f"{len(shown) - _MOST_FIELDS:,} more"] if shown[_MOST_FIELDS:] else [])]
+    )
     output().print(
+        *map(printable, dataset.notes),
         f"{name}: {counted(len(dataset.event_times), 'click')} of {counted(len(dataset.user_ids), 'user')} on "
         f"{counted(len(dataset.item_ids), 'item')}, in {place / name}",
         f"user fields: {fields or 'none'}; item categories: {'yes' if (dataset.categories != '').any() else 'none'}",

@@ -149,9 +149,17 @@ def explain(settings: Settings, partition: int, offset: int, most: int) -> None:
 @click.option("--dry-run", is_flag=True, help="only say of each letter what would be done")
 @click.option("--set-key", is_flag=True, help="of null_key and key_mismatch: send with the key that the value says")
 @click.option("--unproven", is_flag=True, help="send letters too whose original has expired or is another message")
+@click.option("--again", is_flag=True, help="send letters too that were redriven before, as a receipt says")
 @with_settings("kafka", "messages")
 def send(
-    settings: Settings, filters: Filters, limit: int | None, *, dry_run: bool, set_key: bool, unproven: bool
+    settings: Settings,
+    filters: Filters,
+    limit: int | None,
+    *,
+    dry_run: bool,
+    set_key: bool,
+    unproven: bool,
+    again: bool,
 ) -> None:
     """Send dead letters again to the topic where they were read, once the cause is fixed.
 
@@ -160,7 +168,7 @@ def send(
     says it came from. What was redriven is noted in the dead-letter
     topic, so that a second run does not send it again.
     """
-    options = RedriveOptions(filters, limit, dry_run, set_key, unproven)
+    options = RedriveOptions(filters, limit, dry_run, set_key, unproven, again)
 
     def on_letter(letter: DeadLetter, why_not: str) -> None:
         done = printable(f"stays: {why_not}", 300) if why_not else "would go back"

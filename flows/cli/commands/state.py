@@ -12,7 +12,7 @@ import click
 import numpy as np
 from rich.table import Table
 
-from flows.admin.state.backup import backup, restore
+from flows.admin.state.backup import backup, restore, restore_store
 from flows.admin.state.verify import StateVerifier, no_stores
 from flows.cli.options import OnceGroup, with_settings
 from flows.cli.output import output
@@ -174,10 +174,19 @@ def back_up(settings: Settings, target: Path) -> None:
 
 @command.command("restore")
 @click.argument("source", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--partition", type=click.IntRange(0), help="put back the store of this partition alone")
 @with_settings("state")
-def put_back(settings: Settings, source: Path) -> None:
-    """Put the backup SOURCE in place as the state directory, which must be empty or not exist."""
-    restore(source, Path(settings.state_dir), settings.max_seeds, _tell)
+def put_back(settings: Settings, source: Path, partition: int | None) -> None:
+    """Put the backup SOURCE in place as the state directory, which must be empty or not exist.
+
+    With --partition only that store is put back, beside the others; it must not be there.
+    """
+    state_dir = Path(settings.state_dir)
+    if partition is not None:
+        there = restore_store(source, state_dir, partition, settings.max_seeds, _tell)
+        click.echo(f"{there} is put back from {source}: start the flow")
+        return
+    restore(source, state_dir, settings.max_seeds, _tell)
     click.echo(f"{settings.state_dir} is restored from {source}: start the flow")
 
 

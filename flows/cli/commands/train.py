@@ -7,6 +7,7 @@ import click
 from flows.cli.options import OnceCommand, with_settings
 from flows.cli.output import output
 from flows.config.settings import Settings
+from flows.offline.datasets.folders import folder_of
 from flows.support.progress import bars
 from flows.support.text import counted
 from state.atomic_file import make_writable
@@ -21,14 +22,14 @@ def command(settings: Settings, name: str) -> None:
     The latest clicks are held out; where clicks have no times, a random share of each user's. --encoder spectral needs
     no torch; the others need the extra train.
     """
-    path = Path(settings.bundle)
+    path, folder = Path(settings.bundle), folder_of(settings.data_dir, name)
     with bars() as progress:
         loading = progress.add_task(f"loading {name}", total=None)
         from flows.offline.datasets.layout import load  # noqa: PLC0415 (what comes first is a line for who waits)
         from flows.offline.training import Split, fit_options, train_bundle  # noqa: PLC0415
         from flows.offline.verdict import verdict  # noqa: PLC0415
 
-        dataset = load(Path(settings.data_dir) / name)
+        dataset = load(folder)
         make_writable(path.parent)
         progress.remove_task(loading)
         learned = 1.0 - settings.train_held_out

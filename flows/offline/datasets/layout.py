@@ -62,6 +62,7 @@ class Dataset:
         categories: text[i], joined by ``|``.
         timed: whether the times are real; when not, the clicks are in a random order, 1 ms apart.
         titles: what people call each item, text[i], empty where it has none; None without any.
+        notes: what a person should know of how it was brought; not kept with it.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Dataset:
     categories: Text
     timed: bool = True
     titles: Text | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("event_users", "event_items", "user_ids", "item_ids", "categories", "titles"):
@@ -282,7 +284,7 @@ def load(folder: Path) -> Dataset:
         if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.ENOTDIR):
             raise  # of the system, not of the data
         why = f"{type(error).__name__}: {str(error)[:_SHOWN]}"
-        msg = f"{folder} holds no data set in the common layout ({why}); run `ralm data`"
+        msg = f"{folder} holds no data set in the common layout ({why}): bring one with `ralm data NAME`"
         raise RalmError(msg) from error
     return check(dataset)
 

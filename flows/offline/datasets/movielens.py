@@ -19,9 +19,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from flows.offline.datasets.assemble import CATEGORIES, TITLE, Columns, assemble, join_values, known
+from flows.offline.datasets.delimited import parse
 from flows.offline.datasets.layout import Dataset
 from flows.offline.datasets.source_files import LEAST_RATING, SourceFile, SourceFiles
-from flows.offline.datasets.tables import Table, parse
+from flows.offline.datasets.tables import Table
 from flows.offline.datasets.times import times_ms
 from flows.offline.datasets.words import Text, as_words
 from flows.support.errors import RalmError

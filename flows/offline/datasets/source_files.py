@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.offline.datasets.tables import Table, content_of, parse, read_table
+from flows.offline.datasets.delimited import parse
+from flows.offline.datasets.reading import content_of, read_table
+from flows.offline.datasets.tables import Table
 from flows.support.errors import ConfigError
 
 SUFFIXES = (".parquet", ".csv")
-OWN_SUFFIXES = (*SUFFIXES, ".jsonl", ".ndjson", ".tsv", ".csv.gz", ".jsonl.gz", ".ndjson.gz", ".tsv.gz")
-"""Of tables of one's own."""
 LEAST_RATING = 4.0
 """In all of them a click is a rating of 4 or more."""
 

@@ -9,26 +9,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flows.offline.datasets.custom import is_boolean, kind_of
-from flows.offline.datasets.tables import JSON_SUFFIXES, NotInEncodingError, Table, kept_as, read_table
+from flows.offline.datasets.delimited import NAMELESS, NoNamesError
+from flows.offline.datasets.kinds import as_numbers, is_boolean
+from flows.offline.datasets.own_files import is_table, parts_in, why_unread
+from flows.offline.datasets.reading import MISSING, Written, joined, read_table, without_marks
+from flows.offline.datasets.roles import rank
+from flows.offline.datasets.tables import NoRowsError, NotInEncodingError, Table
 from flows.support.errors import RalmError
+from ralm.encoders.profiles import SEPARATOR
 
-Type: TypeAlias = Literal["whole number", "number", "true or false", "time", "list", "text"]
-TABLE_SUFFIXES = (".parquet", ".csv", ".tsv", ".txt", *JSON_SUFFIXES)
-"""Of the files that may be tables; ``.gz`` may follow."""
-_WORDS = {
-    "user_id": "user|customer|member|visitor|account|client|person|people|shopper|subscriber|reader|viewer|uid|buyer",
-    "item_id": "item|product|sku|article|movie|film|content|book|isbn|song|track|video|post|news|asin|business|offer|"
-    "goods|iid|listing|recipe|game|app",
-    "timestamp": "timestamp|datetime|time|ts|date|when|created|createdat|at|unixtime",
-    "rating": "rating|stars|score|rate|vote",
-    "event": "event|eventtype|action|behavior|behaviour|interaction|activity|type",
-    "categories": "categories|category|genres|genre|tags|topics|topic|department|section",
-    "title": "title|name|headline|label",
-}
+Type: TypeAlias = Literal["whole number", "number", "true or false", "time", "list", "text", "unreadable"]
 OTHER_ENCODING = "cp1252"
 """What text that is not UTF-8 most likely is: as Windows and its programs write in the west."""
-_ID = re.compile(r"(id|no|nr|number|key|code)s?$")
+LOOSE_MARKS = ("NA", "n/a", "-", "--", "?", ".", "unknown")
+"""What stands for no value among numbers, and perhaps for itself among words (NA is a country too)."""
+_SAMPLE = 200
+_SERIAL = re.compile(r"[\d\W_]+|(?<![a-z])(part|c\d+|[0-9a-f]{4,})(?![a-z])")
 _ID_SHARE = 0.9
 _LEAST_IDS = 20
 """So many different values, in so large a share of the rows, are identifiers or free text, and no field."""
@@ -47,6 +43,7 @@ class ColumnFacts:
         distinct: different values, without the missing.
         missing: rows without a value.
         longest: characters of the longest value.
+        is_prose: whether values have blanks in them.
     """
 
     file: str
@@ -56,6 +53,7 @@ class ColumnFacts:
     distinct: int
     missing: int
     longest: int
+    is_prose: bool = False
 
     @property
     def is_unique(self) -> bool:
@@ -70,100 +68,185 @@ class ColumnFacts:
 
 @dataclass(frozen=True)
 class Look:
-    """A table and what its columns hold, in their order."""
+    """A table and what its columns hold, in their order.
 
-    path: Path
+    Attributes:
+        paths: its files, or the folder of its parts.
+        table: what they hold.
+        columns: what each column holds.
+        names: of the columns, where no first line has them.
+        marks: of `LOOSE_MARKS`, those that stand for no value here.
+    """
+
+    paths: tuple[Path, ...]
     table: Table
     columns: dict[str, ColumnFacts]
+    names: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """The first of its files."""
+        return self.paths[0]
+
+    @property
+    def called(self) -> str:
+        """Its file, for people."""
+        return self.path.name if len(self.paths) == 1 else f"{self.path.name} and {len(self.paths) - 1:,} more"
+
+    @property
+    def said(self) -> str | list[str]:
+        """What ``[files]`` must say for it."""
+        names = [path.name for path in self.paths]
+        if len(names) == 1:
+            return names[0]
+        start = _common_start(names)
+        end = _common_start([name[len(start) :][::-1] for name in names])[::-1]
+        pattern = f"{start}*{end}"
+        if set(pattern) & set("?["):
+            return names
+        found = {path.name for path in self.path.parent.glob(pattern) if not path.name.startswith((".", "_"))}
+        return pattern if found == set(names) else names
 
     def first_like(self, role: str) -> str | None:
-        """The column whose name is likest to what a role is called; None if none is."""
-        ranked = sorted((rank, place, name) for place, name in enumerate(self.columns) if (rank := _rank(name, role)))
-        return ranked[0][2] if ranked else None
+        """The column whose name is likest to what a role is called; None if none is.
+
+        One that has no value is none, and one that has few gives way to one that has no gaps.
+        """
+        ranked = self.like(role)
+        return ranked[0] if ranked else None
+
+    def like(self, role: str) -> list[str]:
+        """The columns whose names fit a role, the best first."""
+        ranked = sorted(
+            (facts.missing * 2 > facts.rows, found, place, name)
+            for place, (name, facts) in enumerate(self.columns.items())
+            if facts.distinct and (found := rank(name, role))
+        )
+        return [name for *_, name in ranked]
+
+
+def _common_start(names: list[str]) -> str:
+    first, last = min(names), max(names)
+    length = next((k for k, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+    return first[:length]
 
 
 def look_at(folder: Path) -> tuple[list[Look], dict[str, list[str]]]:
-    """The tables of a folder, and by file what is wrong with those that cannot be read."""
-    looks, problems = [], {}
+    """The tables of a folder, and by file what is wrong with those that cannot be read.
+
+    Files of the same columns, whose names differ by numbers alone, are one table.
+    """
+    tables: dict[tuple[str, ...], list[tuple[Path, Table, tuple[str, ...]]]] = {}
+    problems: dict[str, list[str]] = {}
     for path in sorted(folder.iterdir()):
-        if kept_as(path) not in TABLE_SUFFIXES or not path.is_file():
+        if why := why_unread(path):
+            problems[path.name] = [why]
+        if not is_table(path):
             continue
         try:
-            table = _read(path)
-            looks.append(Look(path, table, {name: _facts(table, name) for name in table.columns}))
+            table, names = _read(path)
         except RalmError as error:
             problems[path.name] = str(error).splitlines()
-    return looks, problems
+            continue
+        alike = (_SERIAL.sub("", path.name.lower()), *sorted(table.columns))
+        tables.setdefault(alike, []).append((path, table, names))
+    return [_look(found) for found in tables.values()], problems
 
 
-def _read(path: Path) -> Table:
-    try:
-        return read_table(path)
-    except NotInEncodingError:
-        return replace(read_table(path, encoding=OTHER_ENCODING), encoding=OTHER_ENCODING)
+def _look(found: list[tuple[Path, Table, tuple[str, ...]]]) -> Look:
+    table = joined([table for _, table, _ in found])
+    marks = _marks(table)
+    table = without_marks(table, marks)
+    columns = {name: _facts(table, name) for name in table.columns}
+    return Look(tuple(path for path, _, _ in found), table, columns, found[0][2], marks)
+
+
+def _read(path: Path) -> tuple[Table, tuple[str, ...]]:
+    """A table, and the names of its columns if it has none."""
+    if not path.is_dir():
+        return _read_file(path)
+    found, empty = [], None
+    for part in parts_in(path):
+        try:
+            found.append(_read_file(part))
+        except NoRowsError as error:
+            empty = error
+    if not found:
+        raise empty or NoRowsError(f"{path.name} has no rows")
+    return replace(joined([table for table, _ in found]), file=path.name), found[0][1]
+
+
+def _read_file(path: Path) -> tuple[Table, tuple[str, ...]]:
+    written = Written(missing=MISSING)
+    for _ in range(3):
+        try:
+            return replace(read_table(path, written), encoding=written.encoding), tuple(written.names)
+        except NotInEncodingError:
+            written = replace(written, encoding=OTHER_ENCODING)
+        except NoNamesError as error:
+            written = replace(written, names=[NAMELESS.format(place) for place in range(1, error.columns + 1)])
+    return read_table(path, written), tuple(written.names)
+
+
+def _marks(table: Table) -> tuple[str, ...]:
+    """The words that stand for no value where all others are numbers."""
+    marks: set[str] = set()
+    for column in table.columns.values():
+        if not pa.types.is_string(column.type):
+            continue
+        words = pc.unique(column)
+        loose = set(words.filter(pc.is_in(words, value_set=pa.array(LOOSE_MARKS))).to_pylist())
+        if loose:
+            others = words.filter(pc.invert(pc.is_in(words, value_set=pa.array(["", *LOOSE_MARKS]))))
+            marks |= loose if as_numbers(others) is not None else set()
+    return tuple(sorted(marks))
 
 
 def _facts(table: Table, name: str) -> ColumnFacts:
-    column = table.column(name)
-    texts = table.strings(name)
+    try:
+        texts = table.strings(name)
+    except RalmError:  # bytes, maps, lists of what cannot be joined: it can be of no use
+        return ColumnFacts(table.file, name, "unreadable", len(table), 0, len(table), 0)
     there = texts.filter(pc.not_equal(pc.utf8_trim_whitespace(texts), ""))
-    lengths = pc.utf8_length(there)
+    distinct = pc.unique(there)
     return ColumnFacts(
         table.file,
         name,
-        _type(table, name, column, there),
+        _type(table.column(name), distinct),
         len(texts),
-        pc.count_distinct(there).as_py(),
+        len(distinct),
         len(texts) - len(there),
-        pc.max(lengths).as_py() or 0,
+        pc.max(pc.utf8_length(distinct)).as_py() or 0,
+        bool(pc.any(pc.match_substring(distinct, " ")).as_py()),
     )
 
 
-def _type(table: Table, name: str, column: Any, there: Any) -> Type:
-    if pa.types.is_nested(column.type) or kind_of(table, name) == "multivalent":
+def _type(column: Any, distinct: Any) -> Type:
+    if pa.types.is_nested(column.type):
         return "list"
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
         return "time"
     if is_boolean(column):
         return "true or false"
-    try:
-        numbers = there.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return "time" if _is_time(there) else "text"
-    if not len(numbers):
-        return "text"
-    return "whole number" if bool((numbers == np.floor(numbers)).all()) else "number"
+    numbers = as_numbers(distinct)
+    if numbers is not None:
+        return "whole number" if bool((numbers == np.floor(numbers)).all()) else "number"
+    if pc.any(pc.match_substring(distinct, SEPARATOR)).as_py():
+        return "list"
+    return "time" if _is_time(distinct[:_SAMPLE]) and _is_time(distinct) else "text"
 
 
-def _is_time(there: Any) -> bool:
+def _is_time(texts: Any) -> bool:
     for zone in (None, "UTC"):
         try:
-            there.cast(pa.timestamp("ns", zone))
+            texts.cast(pa.timestamp("ns", zone))
         except pa.ArrowInvalid:
             continue
-        return len(there) > 0
+        return len(texts) > 0
     return False
-
-
-def _rank(name: str, role: str) -> int:
-    """How well a column's name fits a role: 1 is best, 0 does not.
-
-    >>> [_rank(name, "user_id") for name in ("user_id", "CustomerNo", "order_customer", "useful")]
-    [1, 2, 4, 0]
-    """
-    parts = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name)
-    words = [part.lower() for part in parts]
-    wanted = _WORDS[role].split("|")
-    whole = "".join(words)
-    if whole in (role.replace("_", ""), wanted[0]):
-        return 1
-    if whole in wanted or _ID.sub("", whole) in wanted:
-        return 2
-    if role.endswith("_id") and not _ID.search(whole):
-        return 4 if words and words[-1] in wanted else 0
-    return 3 if any(word in wanted for word in words) else 0
 
 
 def is_free_text(facts: ColumnFacts) -> bool:
     """Whether a text is for people to read."""
-    return facts.type == "text" and facts.longest > _LONG
+    return facts.type == "text" and facts.longest > _LONG and facts.is_prose

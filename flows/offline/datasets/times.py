@@ -11,18 +11,25 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from flows.offline.datasets.layout import others, time_faults
-from flows.offline.datasets.tables import Table
+from flows.offline.datasets.tables import Table, with_points
 from flows.support.errors import RalmError
 from ralm.features import Ints
 
+EXCEL = "excel"
+"""The unit of what Excel has for a time: days since the end of 1899."""
+_EXCEL_DAYS = (25_569, 20_000, 80_000)
+"""The day that is 1970-01-01, and from which to which days a whole column is likelier to be such than seconds."""
 PER_MS = {"s": 1e-3, "ms": 1.0, "us": 1e3, "ns": 1e6}
 """How many of each unit make a millisecond."""
 _LEAST = {"s": 1e8, "ms": 1e11, "us": 1e14, "ns": 1e17}
 """Numbers from here on, up to a thousand times as much, are of that unit: in it they lie between 1973 and 5138."""
 _MOST_MS = 2**53
 _FRACTION = re.compile(r"[.,](\d+)")
+_MORE_DIGITS = re.compile(r"([.,]\d{6})\d+")
 _COMPACT = re.compile(r"(\d{8})(?:[T ]?(\d{6})(?:\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?")
 """ISO 8601 without separators: 20241124, 20241124T080000Z."""
+_APART = re.compile(r"\s+(UTC|GMT|Z|[+-]\d{2}:?\d{2})$")
+_ZONE = re.compile(r"\d\s*([A-Z]{3,4})$")
 _MOSTLY = 0.5
 _COMPACT_NUMBERS = ((19_700_101, 20_991_231, "%Y%m%d"), (19_700_101_000_000, 20_991_231_235_959, "%Y%m%d%H%M%S"))
 """Numbers that may be dates: in seconds the first are days of August 1970, in ms the second are of the year 2594."""
@@ -38,7 +45,7 @@ def times_ms(table: Table, name: str, unit: str | None = None, form: str = "") -
     Args:
         table: the table.
         name: the column.
-        unit: of numbers: s, ms, us or ns.
+        unit: of numbers: s, ms, us, ns or excel.
         form: how text is written, as for ``strptime``; empty for ISO 8601.
 
     Raises:
@@ -89,7 +96,7 @@ def _times(table: Table, name: str, column: Any, unit: str | None, form: str) ->
     if form:
         return _of_form(table, name, form)
     if _is_text(column):
-        column = pc.utf8_trim_whitespace(column)
+        column = with_points(pc.utf8_trim_whitespace(column))
         if not _mostly_numbers(column):
             return _of_moments(table, name, _parsed(table, name, column))
     numbers = table.numbers(name)
@@ -104,7 +111,10 @@ def _times(table: Table, name: str, column: Any, unit: str | None, form: str) ->
 
 
 def _of_numbers(table: Table, name: str, numbers: NDArray[np.float64], unit: str) -> Ints:
-    scaled = numbers * 1000 if unit == "s" else numbers / PER_MS[unit]
+    if unit == EXCEL:
+        scaled = np.round((numbers - _EXCEL_DAYS[0]) * 86_400) * 1000  # its fractions are of days, and no finer
+    else:
+        scaled = numbers * 1000 if unit == "s" else numbers / PER_MS[unit]
     beyond = np.flatnonzero(np.abs(scaled) >= _MOST_MS)
     if len(beyond):
         row = int(beyond[0])
@@ -130,6 +140,12 @@ def _unit_of(table: Table, name: str, numbers: NDArray[np.float64]) -> str:
         msg = f"{table.file}: {table.real(name)} has times of several units: {where}; bring them into one"
         raise RalmError(msg)
     unit = units[0] if units else "s"
+    if len(numbers) and _EXCEL_DAYS[1] <= numbers.min() and numbers.max() <= _EXCEL_DAYS[2]:
+        msg = (
+            f"{table.file}: {table.real(name)} goes from {numbers.min():g} to {numbers.max():g}, as days in Excel do: "
+            f'say time_unit = "{EXCEL}" in data.toml, or "s" if these are seconds since 1970'
+        )
+        raise RalmError(msg)
     if unit in ("us", "ns"):
         msg = (
             f"{table.file}: {table.real(name)} goes up to {float(np.abs(numbers).max()):.6g}, too much for ms; "
@@ -184,9 +200,15 @@ def _parsed(table: Table, name: str, column: Any) -> Any:
     else:
         msg = (
             f"{place}: {table.real(name)} is {value!r}, neither a number nor a time "
-            f"such as 2024-11-24T08:00:00Z{others(len(rows))}; say time_format in data.toml if it is a date"
+            f"such as 2024-11-24T08:00:00Z{others(len(rows))}; {_hint(value)}"
         )
     raise _WrongRowsError(msg, np.array(rows)) from reasons[0]
+
+
+def _hint(value: str) -> str:
+    if zone := _ZONE.search(value):
+        return f"a zone's name, {zone[1]}, does not tell its offset: write it as a number, such as +01:00"
+    return "say time_format in data.toml if it is a date"
 
 
 def _plain(column: Any) -> Any:
@@ -202,7 +224,7 @@ def _plain_time(text: str) -> str:
         text = f"{day[:4]}-{day[4:6]}-{day[6:]}"
         if clock:
             text += f"T{clock[:2]}:{clock[2:4]}:{clock[4:]}{fraction[0] if fraction else ''}{zone or ''}"
-    text = text.removesuffix(" UTC") + "Z" if text.endswith(" UTC") else text
+    text = _APART.sub(lambda zone: "Z" if zone[1] in ("UTC", "GMT", "Z") else zone[1], text)
     fraction = _FRACTION.search(text)
     if fraction:
         text = text.replace(fraction[0], f".{fraction[1][:6]}", 1)
@@ -224,7 +246,7 @@ def _of_form(table: Table, name: str, form: str) -> Ints:
         if text in found:
             continue
         try:
-            moment = datetime.strptime(text.strip(), form)  # noqa: DTZ007 (given UTC below where it has no offset)
+            moment = datetime.strptime(_of_six(text, form), form)  # noqa: DTZ007 (given UTC below where it has no offset)
         except ValueError:
             wrong = set(_not_of_form(list(dict.fromkeys(texts)), form))
             rows = np.array([row for row, text in enumerate(texts) if text in wrong])
@@ -235,6 +257,11 @@ def _of_form(table: Table, name: str, form: str) -> Ints:
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         found[text] = _round_half_up(moment)
     return np.array([found[text] for text in texts], np.int64)
+
+
+def _of_six(text: str, form: str) -> str:
+    """Text with at most six digits of a second, which are all that ``%f`` takes."""
+    return _MORE_DIGITS.sub(r"\1", text.strip()) if "%f" in form else text.strip()
 
 
 def _are_of_form(table: Table, name: str, form: str) -> bool:
@@ -251,7 +278,7 @@ def _round_half_up(moment: datetime) -> int:
 def _not_of_form(texts: list[str], form: str) -> Iterator[str]:
     for text in texts:
         try:
-            datetime.strptime(text.strip(), form)  # noqa: DTZ007 (only whether it can be read)
+            datetime.strptime(_of_six(text, form), form)  # noqa: DTZ007 (only whether it can be read)
         except ValueError:
             yield text
 

@@ -9,11 +9,12 @@ from flows.offline.datasets.layout import Dataset
 from flows.offline.evaluation.against import AGAINST_COLUMNS, against_rows
 from flows.offline.evaluation.cells import Cell, CellSpec, collect_cells, read_cell
 from flows.offline.evaluation.plan import Plan, cold_specs_of, plan_of, processes_of, specs_of
-from flows.offline.evaluation.report import command_of, judged_note, markdown_report, metadata, short
+from flows.offline.evaluation.report import command_of, items_note, judged_note, markdown_report, metadata, short
 from flows.offline.evaluation.runner import Failure, run_cells
 from flows.offline.evaluation.table import COLD_COLUMNS, COLUMNS, cold_rows, rows_of, write_csv
 from flows.support.errors import ConfigError, RalmError
 from flows.support.text import counted
+from ralm.protocol.cold import LEAST_ASKED, LEAST_COLD_ITEMS, SEED_TURNS
 from ralm.protocol.task import Task
 from state.atomic_file import make_writable
 
@@ -41,10 +42,13 @@ def run_experiment(settings: Settings, name: str, *, cold: bool, plots: bool, co
         raise ConfigError(msg) from error
     make_writable(plan.work)
     make_writable(Path(settings.eval_results))
-    notes = [judged_note(task)]
+    notes = [note for note in (judged_note(task), items_note(task)) if note]
     specs = specs_of(plan, dataset.fingerprint())
     if cold and plan.protocol.cold_task(dataset, data) is None:
-        notes.append("Cold items: too few items have 20 clickers, so that no curve of quality against seeds is made.")
+        notes.append(
+            f"Cold items: no {LEAST_COLD_ITEMS} items have {SEED_TURNS[1]} first clickers and {LEAST_ASKED} later ones "
+            "who can be judged, so that no curve of quality against seeds is made."
+        )
     elif cold:
         specs += cold_specs_of(plan, dataset.fingerprint())
     mute = sorted(set(plan.models) - {spec.model for spec in specs})

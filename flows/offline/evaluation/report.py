@@ -25,6 +25,8 @@ OUR_CONTROLS = ("activity", "both")
 """Beside variants of our own models."""
 LEAST_USERS = 100
 """Fewer judged users are said to be too few."""
+_BEST = 10
+"""Items that are ranked for a user in the figures that matter most."""
 _RANKED = ("prec10", "prec50", "ndcg10", "recall50")
 _SPREAD = ("coverage", "gini", "tail", "categories", "entropy")
 _AUCS = tuple((name, kind) for name in ("auc", "auc_item") for kind in NEGATIVE_KINDS)
@@ -80,6 +82,14 @@ def judged_note(task: Task) -> str:
         f"Only {users:,} users are judged: too few to tell models apart. Look at the intervals, not at the order; "
         f"lower --eval-cut or the floors, or try {others}."
     )
+
+
+def items_note(task: Task) -> str:
+    """What it means where no more items are judged than are shown to a user; empty where there are more."""
+    items = len(task.items)
+    if items > _BEST:
+        return ""
+    return f"Only {items} items are judged: the best {_BEST} of a user are all of them, and prec@{_BEST} says nothing."
 
 
 def command_of(settings: Settings, name: str, options: Iterable[str] = ()) -> str:

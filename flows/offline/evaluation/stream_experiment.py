@@ -15,14 +15,15 @@ from flows.offline.evaluation.plan import chosen_runs, loaded
 from flows.offline.evaluation.stream_catalogue import RIVALS, StreamEntry
 from flows.offline.evaluation.stream_cells import StreamSpec, read_stream_cell, write_stream_cell
 from flows.offline.evaluation.stream_report import StreamResult, write_stream_report
-from flows.support.errors import ConfigError
+from flows.support.errors import ConfigError, RalmError
 from flows.support.progress import bars
 from ralm.features import Interactions
 from ralm.progress import Report
 from ralm.protocol.stream.choice import best_row, best_variants
 from ralm.protocol.stream.cut import StreamCut, coarseness, cut_stream
 from ralm.protocol.stream.rankers import Variant
-from ralm.protocol.stream.replay import Replayed, replay_stream
+from ralm.protocol.stream.replay import LEAST_CANDIDATES, Replayed, replay_stream
+from ralm.protocol.stream.window import MIN_SEEDS
 from state.atomic_file import make_writable
 
 PARTS = ("validation", "test")
@@ -41,6 +42,7 @@ def run_stream(settings: Settings, name: str, *, plots: bool, console: Console) 
 
     Raises:
         ConfigError: when something that was named is not known, or the data have no stream, before anything is run.
+        RalmError: when a ranker has too little to go by, or no request can be judged.
     """
     dataset = loaded(settings, name)
     if not dataset.timed:
@@ -57,7 +59,15 @@ def run_stream(settings: Settings, name: str, *, plots: bool, console: Console) 
     if note:
         console.print(note)
     experiment.run(draws)
-    write_stream_report(settings, dataset, entries, experiment.result(draws, note), console, plots=plots)
+    result = experiment.result(draws, note)
+    if not any(draw.judged.any() for draw in result.draws[next(iter(result.draws))]):
+        msg = (
+            f"{name}: no request can be judged: at none do {LEAST_CANDIDATES} items that the user has not clicked have "
+            f"{MIN_SEEDS} seeds, with one among them that it clicks next; it takes more clicks, or another "
+            "--eval-stream-cut"
+        )
+        raise RalmError(msg)
+    write_stream_report(settings, dataset, entries, result, console, plots=plots)
 
 
 def _entries(settings: Settings) -> dict[str, StreamEntry]:
@@ -146,7 +156,15 @@ class _Experiment:
         return cut if part == "test" else cut_stream(cut.learned, self.share, draw)
 
     def _replayed(self, spec: StreamSpec, report: Report) -> Replayed:
-        return replay_stream(self._cut(spec.part, spec.draw), self.entries[spec.ranker].make(), spec.draw, report)
+        cut = self._cut(spec.part, spec.draw)
+        try:
+            return replay_stream(cut, self.entries[spec.ranker].make(), spec.draw, report)
+        except ValueError as error:
+            msg = (
+                f"{self.dataset.name}: {spec.ranker} on draw {spec.draw} of the {spec.part} stream: {error}; it takes "
+                "more clicks, or another --eval-stream-cut"
+            )
+            raise RalmError(msg) from error
 
     def _there(self, spec: StreamSpec) -> Replayed:
         found = read_stream_cell(self.work, spec)

@@ -13,7 +13,7 @@ from rich.table import Column, Table
 
 from flows.config.settings import Settings
 from flows.offline.datasets.layout import Dataset
-from flows.offline.evaluation.report import command_of, markdown_table
+from flows.offline.evaluation.report import LEAST_USERS, command_of, markdown_table
 from flows.offline.evaluation.stream_catalogue import StreamEntry
 from flows.offline.evaluation.table import write_csv
 from flows.offline.evaluation.worker import versions
@@ -21,8 +21,9 @@ from flows.support.machine import processor
 from ralm.protocol.stream.choice import LATER
 from ralm.protocol.stream.outcome import Resampled, Shown, StreamRate, judged_hits, less, shown_by
 from ralm.protocol.stream.rankers import Variant
-from ralm.protocol.stream.replay import ITEM_GROUPS, Replayed
+from ralm.protocol.stream.replay import ITEM_GROUPS, LEAST_CANDIDATES, Replayed
 from ralm.protocol.stream.requests import ASKED_AFTER
+from ralm.protocol.stream.window import MIN_SEEDS
 
 REFERENCES = ("popularity", "item-knn")
 """What the chosen row is compared with."""
@@ -106,6 +107,15 @@ class StreamResult:
             for row in self.variants
             if row != PLAIN_ROW
             for group in ITEM_GROUPS
+        }
+
+    @cached_property
+    def later_users(self) -> set[int]:
+        """Who is asked for in a judged request from the sixth click on, in any draw."""
+        return {
+            user
+            for draw in next(iter(self.draws.values()))
+            for user in draw.requests.users[draw.judged.any(axis=0) & (draw.requests.asked_after >= LATER)].tolist()
         }
 
     @cached_property
@@ -223,7 +233,7 @@ def _markdown(
         yield from (f"## By position in the session: {group} items", "")
         head = ["row", *(f"before click {after + 1}" for after in ASKED_AFTER)]
         body = [
-            [row, *(f"{result.rates[row, group, str(after)].mean:.3f}" for after in ASKED_AFTER)]
+            [row, *(_shown_mean(result.rates[row, group, str(after)]) for after in ASKED_AFTER)]
             for row in result.variants
         ]
         requests = [str(result.rates[next(iter(result.variants)), group, str(after)].requests) for after in ASKED_AFTER]
@@ -250,13 +260,28 @@ def _markdown(
 
 
 def _sentences(result: StreamResult) -> Iterator[str]:
-    """What the figures say, for the chosen row."""
+    """Who was judged, and what the figures say, for the chosen row."""
+    users = len(result.later_users)
+    if users < LEAST_USERS:
+        yield (
+            f"Only {users} users are judged from the sixth click on: too few to tell rankers apart. Look at the "
+            "intervals, not at the order."
+        )
+    first = next(iter(result.variants))
+    silent = [group for group in ITEM_GROUPS if not result.rates[first, group, "later"].requests]
+    if silent:
+        yield (
+            f"Nothing is judged from the sixth click on of: {', '.join(silent)}. It takes {LEAST_CANDIDATES} such "
+            f"items with {MIN_SEEDS} seeds, of which the user clicks one next."
+        )
     if result.chosen is None:
         return
     yield f"Validation prefers `{result.chosen}` with {_of(result.variants[result.chosen])}."
     for reference in REFERENCES:
         told = [
-            f"{group} {_shown_difference(rate)}" for (of, group), rate in result.differences.items() if of == reference
+            f"{group} {_shown_difference(rate)}"
+            for (of, group), rate in result.differences.items()
+            if of == reference and rate.requests
         ]
         if told:
             yield f"From the sixth click on it hits more often than {reference} by: {', '.join(told)}."
@@ -278,8 +303,12 @@ def _of(variant: Variant) -> str:
 
 
 def _shown_difference(rate: StreamRate) -> str:
-    return f"{rate.mean:+.3f} [{rate.low:+.3f}, {rate.high:+.3f}]"
+    return f"{rate.mean:+.3f} [{rate.low:+.3f}, {rate.high:+.3f}]" if rate.requests else "-"
+
+
+def _shown_mean(rate: StreamRate) -> str:
+    return f"{rate.mean:.3f}" if rate.requests else "-"
 
 
 def _shown_rate(rate: StreamRate) -> str:
-    return f"{rate.mean:.3f} [{rate.low:.3f}, {rate.high:.3f}]"
+    return f"{rate.mean:.3f} [{rate.low:.3f}, {rate.high:.3f}]" if rate.requests else "-"

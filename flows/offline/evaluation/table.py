@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def mean_and_sd(values: list[float]) -> tuple[float, float | None]:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    """Write rows; numbers with six digits, nothing where there is no spread."""
+    """Write rows; numbers with six digits, nothing where there is none."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
@@ -89,4 +90,6 @@ def shown(row: Row, name: str, digits: int = 3) -> str:
 
 
 def _written(value: Any) -> Any:
-    return f"{value:.6g}" if isinstance(value, float) else value
+    if isinstance(value, float):
+        return f"{value:.6g}" if isfinite(value) else ""
+    return value

@@ -42,7 +42,7 @@ class LookalikeGrid:
     """
 
     priors: tuple[float, ...] = (0.1, 0.2)
-    neighbours: tuple[float, ...] = (0.5, 1.0, 2.0)
+    neighbours: tuple[float, ...] = (0.1, 0.2, 0.5, 1.0, 2.0)
     recent: tuple[float, ...] = (0.3, 0.6)
 
 

@@ -13,11 +13,11 @@ from ralm.protocol.stream.click_log import ClickLog
 from ralm.protocol.stream.cut import StreamCut
 from ralm.protocol.stream.rankers import Ranker, Variant
 from ralm.protocol.stream.requests import Requests, requests_of
-from ralm.protocol.stream.window import AskedBatch, StreamWindow, window_length
+from ralm.protocol.stream.window import MIN_SEEDS, AskedBatch, StreamWindow, window_length
 
 ITEM_GROUPS = ("new", "tail", "all")
 """Withheld items; the less clicked 80% of all items; all items."""
-_LEAST_CANDIDATES = 20
+LEAST_CANDIDATES = 20
 """A request with fewer candidates in a group is not judged there: anybody would hit."""
 _BATCH = 512
 """Requests that are ranked at once."""
@@ -58,7 +58,8 @@ def replay_stream(cut: StreamCut, ranker: Ranker, rng_seed: int, report: Report 
         report: called after each window.
 
     Raises:
-        ValueError: when the ranker has too little to learn from, or ranks other variants from window to window.
+        ValueError: when the ranker has too little to learn from, or ranks other variants from window to window, or
+            there is nothing to rank.
     """
     ranker.fit(cut, rng_seed, report)
     log = ClickLog(cut.kept)
@@ -96,7 +97,7 @@ class _Tally:
         )
         judged = judged_requests(asked.wanted, groups)
         for place, (name, group) in enumerate(groups.items()):
-            enough = (asked.allowed & group).sum(axis=1) >= _LEAST_CANDIDATES
+            enough = (asked.allowed & group).sum(axis=1) >= LEAST_CANDIDATES
             self._judged[place, rows] = judged[name] & enough
         self._candidates[window.live] = True
         for variant, scores in _ranked(ranker, asked):
@@ -106,7 +107,14 @@ class _Tally:
             row.show(window, first_places(scores, asked.allowed, rng), asked.requests.times)
 
     def result(self) -> Replayed:
-        """Everything as arrays."""
+        """Everything as arrays.
+
+        Raises:
+            ValueError: when there was no candidate at any request.
+        """
+        if not self._of:
+            msg = f"at none of the {len(self._requests)} requests does any item have {MIN_SEEDS} seeds"
+            raise ValueError(msg)
         rows = list(self._of.values())
         first = [self._clicks_before(row) for row in rows]
         return Replayed(

@@ -14,8 +14,10 @@ from ralm.protocol.stream.click_log import ClickLog
 from ralm.protocol.stream.requests import Requests
 
 _DAY_MS = 86_400_000
-_LEAST_DAYS = 2
+_DAYS = 2
 """Length of a window: item state moves once in it."""
+_OF_SHORT = 5
+"""Windows of a stream of hours: as of the start of the only one hardly any item would be known."""
 _MOST_WINDOWS = 60
 """A stream of years has longer windows."""
 MIN_SEEDS = 5
@@ -23,12 +25,16 @@ MIN_SEEDS = 5
 
 
 def window_length(since: int, until: int) -> int:
-    """The length of a window, ms: two days, or so many that a stream has at most 60 windows.
+    """The length of a window, ms: two days; a fifth of a shorter stream, and a 60th of one of years.
 
     >>> window_length(0, 10 * 86_400_000) // 86_400_000, window_length(0, 600 * 86_400_000) // 86_400_000
     (2, 10)
+    >>> window_length(0, 10 * 3_600_000) // 3_600_000
+    2
     """
-    return max(_LEAST_DAYS, -(-(until - since) // (_DAY_MS * _MOST_WINDOWS))) * _DAY_MS
+    if until - since < _DAYS * _DAY_MS:
+        return max(1, (until - since) // _OF_SHORT)
+    return max(_DAYS, -(-(until - since) // (_DAY_MS * _MOST_WINDOWS))) * _DAY_MS
 
 
 class StreamWindow:

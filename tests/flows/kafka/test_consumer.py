@@ -129,6 +129,20 @@ def test_offsets_that_are_gone_cost_no_store(
         take_for_two_minutes()
 
 
+@pytest.mark.parametrize(("first", "end"), [(9, 20), (2, 5)])
+def test_what_is_gone_of_a_topic_of_which_nothing_is_kept_is_passed_over(
+    first: int, end: int, polled: tuple[TopicReader, list[Any]], clock: HandClock, monkeypatch: Any
+) -> None:
+    reader, next_poll = polled
+    reader._skip_gone = True
+    monkeypatch.setattr(reader, "_probe", lambda: Bounds(first, end))
+    next_poll[:] = [Failed(KafkaError._AUTO_OFFSET_RESET)]
+    for _ in range(3):
+        assert reader.take(3) == []
+        clock.now += 40.0
+    assert reader.position(3) == first
+
+
 def test_an_offset_that_a_new_leader_lacks_for_a_while_is_waited_for(
     polled: tuple[TopicReader, list[Any]], clock: HandClock, monkeypatch: Any
 ) -> None:

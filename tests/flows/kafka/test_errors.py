@@ -7,6 +7,7 @@ from flows.kafka.errors import (
     delivery_advice,
     is_gone,
     is_lasting,
+    is_oversized,
     is_unreadable,
     no_broker,
     no_topic,
@@ -33,6 +34,7 @@ def test_what_the_broker_refuses_lasts_and_what_the_client_says_passes(code: int
 def test_kinds_of_errors() -> None:
     assert is_gone(KafkaError(KafkaError.OFFSET_OUT_OF_RANGE))
     assert is_unreadable(KafkaError(KafkaError._BAD_MSG))
+    assert not is_oversized(KafkaError(KafkaError._BAD_MSG, "MessageSet at offset 1 failed CRC32C check"))
     assert reason(KafkaException(KafkaError(KafkaError._TRANSPORT, "gone"))) == "gone"
     assert reason(KafkaException("odd")) == "odd"
 
@@ -55,5 +57,5 @@ def test_texts_say_what_to_do() -> None:
     assert "bootstrap_servers" in no_broker("a:1", 15, "refused")
     assert "no topic x, y: run `ralm topics`" in no_topic("a:1", ["x", "y"])
     assert "the right Write on scores" in delivery_advice(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), "scores")
-    assert "lower max_top_k" in too_long("scores", "t", 10)
-    assert "lower" not in too_long(None, "t", 10)
+    assert "lower max_top_k" in too_long("scores", "t", 10, "--bootstrap-server a:1")
+    assert "lower" not in too_long(None, "t", 10, "--bootstrap-server a:1")

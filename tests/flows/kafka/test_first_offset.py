@@ -68,11 +68,12 @@ def test_a_store_of_which_nothing_has_settled_is_read_from_the_beginning() -> No
 
 
 def test_messages_that_a_store_lacks_and_the_topic_has_no_more_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(RalmError, match=r"the store has messages up to offset 8, .*from 9.*--rebuild partial"):
-        begin(Facts(9, 20), HeldOffsets(5, 8))
-    assert begin(Facts(9, 20), HeldOffsets(5, 8), rebuild="partial") == 9
-    assert "gone for good" in "".join(capsys.readouterr())
-    assert begin(Facts(9, 20), HeldOffsets(5, 8), compacted=True) == 9
+    for compacted in (False, True):  # nor is a takedown to be passed over: compaction takes no offsets away
+        with pytest.raises(RalmError, match=r"the store has messages up to offset 8, .*from 9.*--rebuild partial"):
+            begin(Facts(9, 20), HeldOffsets(5, 8), compacted=compacted)
+        assert begin(Facts(9, 20), HeldOffsets(5, 8), rebuild="partial", compacted=compacted) == 9
+        assert "gone for good" in "".join(capsys.readouterr())
+        assert begin(Facts(8, 20), HeldOffsets(5, 8), compacted=compacted) == 8
 
 
 def test_a_topic_that_ends_before_the_store_is_another() -> None:
@@ -136,6 +137,24 @@ def test_a_store_that_lies_elsewhere_is_rebuilt_if_the_topic_has_all_of_it() -> 
     assert begin(Facts(3, 20, committed=8), new=True, start_from="latest") == 3  # which is for a first start
     with pytest.raises(RalmError, match="its store is not in this state directory"):
         begin(Facts(3, 20), lost=True)  # of which the group has forgotten
+
+
+@pytest.mark.parametrize(
+    ("facts", "more", "why"),
+    [
+        (Facts(0, 20, committed=8, mark=OLD), {"topic_id": "new"}, "its id is new, and was old"),
+        (Facts(0, 7, committed=8, mark=OLD), {"topic_id": "old"}, "its end was lost"),
+        (Facts(0, 20, committed=8, mark=OLD._replace(topic_id=""), time=999), {}, "the topic was made anew"),
+        (Facts(0, 20), {"lost": True, "fewer": True}, "it has fewer partitions than before"),
+    ],
+)
+def test_a_store_that_lies_elsewhere_is_not_rebuilt_in_silence_from_another_topic(
+    facts: Facts, more: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(RalmError, match=rf"not what it was filled from: .*{why}.*--rebuild partial"):
+        begin(facts, **more)
+    assert begin(facts, **more, rebuild="partial") == 0
+    assert begin(facts, **more, new=True) == 0
 
 
 def test_a_store_that_is_lost_after_the_topic_has_grown_is_not_rebuilt_in_silence() -> None:

@@ -78,7 +78,7 @@ def test_a_refusal_by_one_of_several_brokers_does_no_harm_when_another_answers()
 def test_no_answer_at_all_says_the_last_trouble() -> None:
     trouble = [KafkaError(KafkaError._TRANSPORT, "refused"), KafkaError(KafkaError._RESOLVE, "no such host")]
     probe, _ = probe_of(99, *trouble, timeout_s=0.5)
-    with pytest.raises(RalmError, match=r"no broker answers at a:1 within 0.5 s: refused\nIs it running"):
+    with pytest.raises(RalmError, match=r"no broker answers at a:1 within 0.5 s: refused\.\nIs it running"):
         probe.list_topics_or_explain()
 
 

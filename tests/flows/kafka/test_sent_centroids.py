@@ -1,4 +1,6 @@
-"""The centroids topic is known again by its id, or by a message that was sent to it."""
+"""The centroids topic is known again by its id, or by a message that was sent to it; and what it has lost is seen."""
+
+from typing import Any
 
 import pytest
 
@@ -28,8 +30,9 @@ class Topic:
         raise AssertionError
 
 
-def meta(topic_id: str = "", *sent: int) -> StoreMeta:
-    return StoreMeta("clicks", 3, centroids_id=topic_id, centroids_sent=SentMessage(*sent))
+def meta(topic_id: str = "", *sent: int, deleted: int = 10) -> StoreMeta:
+    sent_to: dict[str, Any] = {"centroids_id": topic_id, "centroids_sent": SentMessage(*sent)}
+    return StoreMeta("clicks", 3, centroids_deleted=deleted, **sent_to)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +44,8 @@ def meta(topic_id: str = "", *sent: int) -> StoreMeta:
         (meta("", 1, 8, 999), "", "its message at offset 8 is of 1000 ms"),
         (meta("", 1, 8, 999), "new", "its message at offset 8 is of 1000 ms"),  # the brokers give ids now
         (meta("", 2, 8, 1000), "", "it had a partition 2, and has 2"),
+        (meta("old", deleted=9), "old", "its first messages were deleted (10 offsets in all, and 9 before)"),
+        (meta("", 1, 8, 1000, deleted=0), "", "its first messages were deleted"),
     ],
 )
 def test_another_topic_is_told(held: StoreMeta, topic_id: str, why: str) -> None:

@@ -20,7 +20,7 @@ from flows.kafka.topics import TopicNames
 from flows.messages.batches import RawBatch, UnreadableBatch
 from flows.messages.decode import Decoder
 from flows.support.errors import RalmError
-from tests.record_batches import CODECS, batch, folded, send_batch, varint
+from tests.record_batches import CODECS, batch, folded, records, send_batch, varint
 
 
 def end_of(first: int, bad: Callable[[int], bool], end: int, told: int) -> tuple[int, int]:
@@ -152,6 +152,37 @@ def test_a_batch_of_each_codec_that_unfolds_to_much_is_one_letter_and_what_follo
     assert headers["reason"] == (b"unreadable_batch" if codec == "zstd" else b"oversized")
     assert headers["offset"] == b"0"
     assert found.good.offsets.tolist() == [1]
+
+
+@pytest.mark.broker
+def test_a_batch_with_something_behind_its_end_is_stepped_over_as_one_that_cannot_be_unfolded(
+    topics: Callable[..., Settings], client: Any
+) -> None:
+    """Brokers take two LZ4 frames in a row. The client says that it is damaged, although its checksum is right."""
+    settings = topics(partitions=1)
+    name = TopicNames.of(settings).clicks
+    client.send_all(name, [("k", b"before")])
+    data = batch(2 * folded("lz4", records([b"value"])), codec=CODECS["lz4"], count=1)
+    assert send_batch(settings.bootstrap_servers, name, data) == 0
+    client.send_all(name, [("k", b"behind")])
+    clock = HandClock()
+    config = {**consumer_config(settings), "fetch.error.backoff.ms": 10}
+    reader = TopicReader(name, config, 10, clock, step_over="oversized")
+    reader.add(0, 0)
+    taken: list[Any] = []
+
+    def all_is_read() -> bool:
+        taken.extend(reader.take(0))
+        clock.now += 1.0
+        return bool(reader.at_end(0))
+
+    wait_until(all_is_read)
+    reader.close()
+    if taken[1].value() == b"value":
+        pytest.skip("this broker takes batches apart and writes them anew")
+    assert [message.value() for message in taken] == [b"before", None, b"behind"]
+    assert isinstance(taken[1], UnreadableBatch)
+    assert (taken[1].first, taken[1].last) == (1, 1)
 
 
 @pytest.mark.broker

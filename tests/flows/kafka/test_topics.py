@@ -1,5 +1,6 @@
 """The topics as they must be, and how those that are not are described."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -111,7 +112,7 @@ def test_centroids_that_are_deleted_by_time_differ() -> None:
             {"segment.bytes": "1073741824", "segment.ms": "3600000"},
             (
                 "segment.bytes 1073741824 (planned 67108864); a start may read much that is long superseded: alter it "
-                "with `kafka-configs --alter --entity-type topics --entity-name centroids "
+                "with `kafka-configs.sh --bootstrap-server BROKER --alter --entity-type topics --entity-name centroids "
                 "--add-config segment.bytes=67108864`"
             ),
         ),
@@ -134,3 +135,11 @@ def test_settings_that_the_user_may_not_see_are_said_to_be_uncompared() -> None:
     (difference,) = differences_of(CLICKS, replace(AS_PLANNED, config=None))
     assert "no right DescribeConfigs" in difference.text
     assert difference.matters
+
+
+def test_partitions_that_are_asked_for_as_they_are_differ_no_more() -> None:
+    found = replace(AS_PLANNED, partitions=6)
+    (difference,) = differences_of(CLICKS, found)
+    said = re.search(r"say --partitions (\d+): a change of the topic moves keys", difference.text)
+    assert said is not None
+    assert differences_of(replace(CLICKS, partitions=int(said[1])), found) == []

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 
 from flows.config.settings import Settings
+from flows.messages.batches import CandidateChange
+from flows.seed_sets.candidates import CandidateRegistry
 from flows.seed_sets.first_positions import FirstPositions
 from flows.seed_sets.keeper_state import OpenWork
 from flows.seed_sets.state_facts import look_into_state_dir
 from flows.support.errors import RalmError
 from ralm.seed_set import SeedSet
 from state.directory import begun_partitions, note_partition_count
-from state.store.layout import TopicMark
-from state.store.seed_store import Changes, ItemRecord, SeedStore
+from state.store.layout import FOR_EVER, TopicMark
+from state.store.seed_store import CandidateEntry, Changes, ItemRecord, SeedStore
 
 OLD = TopicMark("old", 6, 1000)
 
@@ -55,10 +57,10 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(state_dir=str(tmp_path), rebuild="partial")
 
 
-def fixed(settings: Settings, topic_id: str, *, fewer: bool = False) -> tuple[int, dict[str, int]]:
+def fixed(settings: Settings, topic_id: str, *, count: int = 1) -> tuple[int, dict[str, int]]:
     """Where the only partition begins, and the least window end that each item's next message may say."""
     state = Path(settings.state_dir)
-    positions = FirstPositions(settings, look_into_state_dir(state), "clicks", fewer=fewer)
+    positions = FirstPositions(settings, look_into_state_dir(state), "clicks", count=count)
     begin = positions.begin("clicks", Told(), 0, topic_id)
     positions.fix([0])
     with closing(SeedStore.inspect(state / "seeds" / "00000")) as store:
@@ -79,6 +81,49 @@ def test_offsets_that_begin_anew_are_never_compared_with_those_before(settings: 
 
 
 def test_a_topic_with_fewer_partitions_is_another_one_whatever_its_messages_say(settings: Settings) -> None:
-    assert fixed(settings, "", fewer=True)[0] == 0
+    note_partition_count(Path(settings.state_dir), 2)
+    assert fixed(settings, "", count=1)[0] == 0
     with pytest.raises(RalmError, match="fewer partitions than before: the topic was made anew"):
-        fixed(settings.model_copy(update={"rebuild": "complete"}), "", fewer=True)
+        fixed(settings.model_copy(update={"rebuild": "complete"}), "", count=1)
+
+
+def test_stores_of_another_topic_are_refused_before_items_are_moved_between_them(settings: Settings) -> None:
+    state = look_into_state_dir(Path(settings.state_dir))
+    careful = settings.model_copy(update={"rebuild": "complete"})
+    for count in (0, 1):  # nothing is moved
+        FirstPositions(careful, state, "clicks", count=count).see_that_stores_fit(Told(), "new")
+    FirstPositions(careful, state, "clicks", count=2).see_that_stores_fit(Told(), "old")
+    FirstPositions(settings, state, "clicks", count=2).see_that_stores_fit(Told(), "new")
+    with pytest.raises(RalmError, match=r"its id is new, and was old.*Nothing was changed"):
+        FirstPositions(careful, state, "clicks", count=2).see_that_stores_fit(Told(), "new")
+
+
+@pytest.mark.parametrize("where", ["candidates", "clicks"])
+def test_candidates_made_anew_are_newer_than_all_that_was_said_before(settings: Settings, where: str) -> None:
+    """By their offsets too, which decide which of them are forgotten where there are too many."""
+    path, said = Path(settings.state_dir) / "seeds" / "00000", {"a": 11, "b": 12, "c": 13}
+    with closing(SeedStore.open(path, topic="clicks", partition=0, capacity=9)) as store:
+        entries = {item: CandidateEntry(FOR_EVER, offset) for item, offset in said.items()}
+        store.write(Changes(candidates=dict(entries)), position=15, candidates=14, candidates_mark=OLD)
+    positions = FirstPositions(settings, look_into_state_dir(Path(settings.state_dir)), "clicks")
+    for kind in ("clicks", "candidates"):
+        positions.begin(kind, Told(), 0, "new" if kind == where else "old")
+    positions.fix([0])
+    with closing(SeedStore.inspect(path)) as store:
+        offsets = {item: entry.offset for item, entry in store.candidates()}
+        known = CandidateRegistry(store.candidates(), 3)
+    assert offsets == (said if where == "clicks" else {"a": -3, "b": -2, "c": -1})
+    if where == "candidates":
+        assert known.apply(CandidateChange(0, "d", False, None)) == {"d": CandidateEntry(FOR_EVER, 0), "a": None}
+
+
+def test_a_store_of_another_topic_is_said_and_read_once_the_name_is_set_back(
+    settings: Settings,
+) -> None:
+    state = look_into_state_dir(Path(settings.state_dir))
+    for rebuild in ("complete", "partial"):
+        positions = FirstPositions(settings.model_copy(update={"rebuild": rebuild}), state, "ralm.clicks")
+        (said,) = positions.refusals("clicks", Told(), [0], "new")
+        assert "set it back" in said
+        assert "--rebuild" not in said
+    assert fixed(settings, "old") == (15, {"never": 0, "once": 7000, "sent": 7000, "dropped": 8500})

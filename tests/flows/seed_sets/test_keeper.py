@@ -117,7 +117,8 @@ def test_pending_items_survive_a_crash(build: Build) -> None:
     operator._close(1000)  # closed, and not yet given to the pool
     operator.snapshot()
     assert set(work(operator).pending) == {"a", "b", "c"}
-    assert set(emitted(settle(build()))) == {"a"}
+    found = emitted(settle(build()))
+    assert {item: message is not None for item, message in found.items()} == {"a": True, "b": False, "c": False}
 
 
 def test_without_a_word_of_what_is_to_be_done_everything_is_clustered_anew(build: Build) -> None:
@@ -170,7 +171,8 @@ def test_an_item_that_is_idle_is_served_no_more_keeps_its_seeds_and_may_come_bac
     assert stored(again)["a"] == 1  # after so long a gap its set begins anew
     again.apply([batch(13, ("z", 4, 6800))])
     again.snapshot()
-    assert emitted(build(ttl=5000).collect()) == {}
+    # Whatever awaited its clustering may have been emitted before the crash.
+    assert emitted(build(ttl=5000).collect()).keys() <= {"z"}
 
 
 def test_a_late_click_on_an_item_that_is_served_no_more_brings_it_back_with_all_its_seeds(build: Build) -> None:
@@ -227,7 +229,7 @@ def test_a_retired_item_is_served_no_more_and_its_clicks_are_kept(build: Build) 
     operator = build()
     # With each window that touches it, its tombstone comes again, and no centroids.
     out = operator.apply([batch(12, ("a", 9, 9100), ("z", 2, 10_500))]) + settle(operator)
-    assert gone(out) == {"a"}
+    assert gone(out) - {"z"} == {"a"}  # of z, which awaited its clustering, nothing is certain
     # Listed anew, it is clustered of all that was kept, and that is newer than any of its tombstones.
     again = operator.apply([listing(1, "a"), batch(14, ("z", 3, 11_500))]) + settle(operator)
     message = emitted(again)["a"]

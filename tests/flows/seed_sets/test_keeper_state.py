@@ -1,6 +1,9 @@
 """What is still to be done comes back as it was, and what is invalid is refused with the remedy."""
 
 from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -9,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.seed_sets.keeper_state import OpenWork
-from flows.support.errors import RalmError
+from state.store.seed_store import SeedStore, StoreError
 
 NATURAL = st.integers(0, 2**63 - 1)
 
@@ -52,6 +55,6 @@ def test_what_is_to_be_done_comes_back_as_it_was(
         msgspec.msgpack.encode([None, 0, None, ["a"], b"123", b"12345678", {}]),
     ],
 )
-def test_what_is_invalid_is_refused_with_the_remedy(data: bytes) -> None:
-    with pytest.raises(RalmError, match=r"cannot be read: .*Move that directory away.*from a backup"):
-        OpenWork.decode(data)
+def test_what_is_invalid_is_refused_with_the_store_and_the_remedy(data: bytes) -> None:
+    with pytest.raises(StoreError, match=r"in a/00003 is damaged: .* cannot be read .*Move that.*backup"):
+        OpenWork.of(cast("SeedStore", SimpleNamespace(path=Path("a/00003"), work=data)))

@@ -19,6 +19,7 @@ from flows.seed_sets.repartition import SetRules, follow_partitions
 from flows.support.errors import RalmError
 from ralm.seed_set import SeedSet, WindowClicks
 from state.directory import begun_partitions, note_begun, partition_counts, write_format
+from state.store.layout import NO_MARK, TopicMark
 from state.store.seed_store import CandidateEntry, Changes, ItemRecord, SeedStore, StoreError
 
 RULES = SetRules(100)
@@ -26,7 +27,7 @@ NAMES = [f"item-{number}" for number in range(60)]
 
 
 def seeds_of(name: str) -> SeedSet:
-    n = 1 + NAMES.index(name) % 7
+    n = 1 + crc32(name.encode(), 7)
     return SeedSet(np.arange(n, dtype=np.uint64), np.arange(n) + 1000)
 
 
@@ -97,7 +98,7 @@ def test_the_seeds_of_both_partitions_are_united(tmp_path: Path) -> None:
     late = SeedSet(np.array([900], np.uint64), np.array([9000]))
     store.write(Changes(seeds=[(name, late)], items={name: ItemRecord(9000, 1)}), position=3, model_version="m")
     store.close()
-    follow_partitions(tmp_path, "clicks", 3, RULES)
+    follow_partitions(tmp_path, "clicks", 3, RULES, "crc32")
     assert found(tmp_path)[name][:2] == (home, [*seeds_of(name).times.tolist(), 9000])
 
 
@@ -171,12 +172,90 @@ def test_a_move_that_was_cut_off_goes_on(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_items_at_home_stay_there_though_a_first_start_was_cut_off(tmp_path: Path) -> None:
-    names = [n for n in NAMES if murmur2(n.encode(), 4) == crc32(n.encode(), 2) != crc32(n.encode(), 4)][:3]
+    names = [n for n in map(str, range(99)) if murmur2(n.encode(), 4) == crc32(n.encode(), 2) != crc32(n.encode(), 4)]
+    names = names[:5]
     fill(tmp_path, {name: murmur2(name.encode(), 4) for name in names}, 2)  # the stores of 2 and 3 were not made
     before = found(tmp_path)
     follow_partitions(tmp_path, "clicks", 4, RULES)
-    assert len(before) == 3
+    assert len(before) == 5
     assert found(tmp_path) == before
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_too_few_items_to_tell_are_not_moved_by_a_guess(tmp_path: Path, count: int) -> None:
+    """They lie by chance where the other partitioner had put them, or where it puts them now."""
+    here = [n for n in NAMES if crc32(n.encode(), 4) == murmur2(n.encode(), 6) != crc32(n.encode(), 6)][:count]
+    fill(tmp_path, {name: crc32(name.encode(), 4) for name in here}, 4)
+    before = found(tmp_path)
+    assert len(before) == count
+    with pytest.raises(RalmError, match=r"does not tell how its producers choose.*--partitioner other"):
+        follow_partitions(tmp_path, "clicks", 6, RULES)
+    assert found(tmp_path) == before
+    follow_partitions(tmp_path, "clicks", 6, RULES, "crc32")
+    assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: crc32(n.encode(), 6) for n in here}
+
+
+@pytest.mark.parametrize("partitioner", PARTITIONERS)
+def test_items_come_home_though_the_topic_has_grown_twice_between_two_starts(tmp_path: Path, partitioner: str) -> None:
+    choose, names = PARTITIONERS[partitioner], NAMES[:20]
+    first = {name: choose(name.encode(), 4) for name in names}
+    meanwhile = {n: home for n in names if (home := choose(n.encode(), 5)) < 4 and int(n[5:]) % 3}  # clicked in between
+    fill(tmp_path, first | meanwhile, 4)
+    follow_partitions(tmp_path, "clicks", 7, RULES)
+    assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 7) for n in names}
+
+
+def test_items_of_a_partitioner_of_their_own_stay_where_they_are_once_that_is_said(tmp_path: Path) -> None:
+    name = next(n for n in NAMES if crc32(n.encode(), 4) != crc32(n.encode(), 6))
+    fill(tmp_path, {name: crc32(name.encode(), 4)}, 4)
+    with pytest.raises(RalmError, match="1 item is too few to tell"):
+        follow_partitions(tmp_path, "clicks", 6, RULES)
+    before = found(tmp_path)
+    follow_partitions(tmp_path, "clicks", 6, RULES, "other")
+    assert found(tmp_path) == before
+    with pytest.raises(RalmError, match="partitioner is other"):
+        follow_partitions(tmp_path, "clicks", 3, RULES, "other")
+    assert found(tmp_path) == before
+
+
+def test_stores_of_a_topic_with_fewer_partitions_know_nothing_of_its_offsets(tmp_path: Path) -> None:
+    """Wherever the start that moved their items was cut off: no message may be taken for one that was read before."""
+    fill(tmp_path, {name: crc32(name.encode(), 4) for name in NAMES}, 4)
+    mark = TopicMark("", 3, 1000)
+    for number in range(4):
+        path = tmp_path / "seeds" / f"{number:05d}"
+        with closing(SeedStore.open(path, topic="clicks", partition=number, capacity=100)) as store:
+            marks = {"clicks_mark": mark, "candidates_mark": mark, "candidates": 7, "resume_candidates": 7}
+            store.write(Changes(), position=60, resume=60, **marks)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(repartition, "forget_partitions", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            follow_partitions(tmp_path, "clicks", 2, RULES)
+    assert partition_counts(tmp_path) == [2, 4]
+    follow_partitions(tmp_path, "clicks", 2, RULES)
+    for number in range(2):
+        with closing(SeedStore.inspect(tmp_path / "seeds" / f"{number:05d}")) as store:
+            meta = store.meta
+            assert (meta.position, meta.resume, meta.candidates, meta.resume_candidates) == (0, -1, 0, -1)
+            assert (meta.clicks_mark, meta.candidates_mark) == (NO_MARK, NO_MARK)
+    assert len(found(tmp_path)) == len(NAMES)
+
+
+def test_what_was_said_of_moved_items_is_older_than_what_their_new_partition_says(tmp_path: Path) -> None:
+    names = [n for n in NAMES if crc32(n.encode(), 4) == 0 != crc32(n.encode(), 6)]
+    fill(tmp_path, dict.fromkeys(names, 0), 1)
+    entries = {name: CandidateEntry(5000 + number, 100 + number) for number, name in enumerate(names)}
+    with closing(SeedStore.open(tmp_path / "seeds" / "00000", topic="clicks", partition=0, capacity=100)) as store:
+        store.write(Changes(candidates=dict(entries)), position=60, candidates=200)
+    for count in (6, 9):
+        follow_partitions(tmp_path, "clicks", count, RULES, "crc32")
+        offsets = {}
+        for path in sorted((tmp_path / "seeds").iterdir()):
+            with closing(SeedStore.inspect(path)) as store:
+                offsets |= {name: entry for name, entry in store.candidates() if name in entries}
+        assert all(entry.offset < 0 for entry in offsets.values())
+        assert sorted(offsets, key=lambda name: offsets[name].offset) == names
+        assert {n: e.expires_at for n, e in offsets.items()} == {n: e.expires_at for n, e in entries.items()}
 
 
 def test_items_go_where_their_clicks_come_now_not_where_they_came_with_the_most_partitions(tmp_path: Path) -> None:
@@ -239,6 +318,9 @@ def test_fewer_partitions_are_refused_where_a_store_is_missing_or_nothing_tells_
     aside.rename(tmp_path / "seeds" / "00003")
     follow_partitions(tmp_path, "clicks", 2, RULES)
     assert len(found(tmp_path)) == len(NAMES)
+    shutil.copytree(tmp_path, copy := tmp_path / "copy")  # as the refusal says, for another process
+    follow_partitions(copy, "clicks", 2, RULES)
+    assert found(copy) == found(tmp_path)
     odd = tmp_path / "odd"
     fill(odd, {name: number % 4 for number, name in enumerate(NAMES)}, 4)
     before = found(odd)
@@ -272,7 +354,7 @@ def test_what_is_emitted_of_a_moved_item_next_is_later_than_what_may_have_been_s
     ) as store:
         work = OpenWork(9000, 8000, None, ([], none, none), {name: 8000}, 8500)
         store.write(Changes(items={name: ItemRecord(2000, 1, 7000)}), position=60, work=work.encode())
-    follow_partitions(tmp_path, "clicks", 3, RULES)
+    follow_partitions(tmp_path, "clicks", 3, RULES, "crc32")
     there = tmp_path / "seeds" / f"{crc32(name.encode(), 3):05d}"
     with closing(SeedStore.inspect(there)) as store:
         assert dict(store.items())[name] == ItemRecord(2000, 1, 8001, unsure=True)
@@ -384,3 +466,17 @@ def test_closed_windows_are_folded_in_before_their_item_moves(tmp_path: Path) ->
     assert [clicks.closes for clicks in store.open_windows(NAME)] == [7000]
     assert store.seeds(NAME, until=0).users.tolist() == [6000]
     store.close()
+
+
+def test_what_a_gap_has_ended_stays_so_where_its_item_moves(tmp_path: Path) -> None:
+    users = {900: 1, 5900: 2}  # the second begins a set anew
+    seeds = {time: SeedSet(np.array([user], np.uint64), np.array([time])) for time, user in users.items()}
+    windows = [(NAME, WindowClicks(time + 100, time + 100, time, each)) for time, each in seeds.items()]
+    nothing = (list[str](), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    work = OpenWork(6000, 6000, 6000, nothing, {}).encode()
+    with closing(SeedStore.open(tmp_path / "seeds" / "00000", topic="clicks", partition=0, capacity=9)) as store:
+        store.write(Changes(windows=windows, items={NAME: ItemRecord(5900, 1)}), position=2, work=work)
+    write_format(tmp_path, partitions=[1])
+    follow_partitions(tmp_path, "clicks", 3, SetRules(9, 1000), "crc32")
+    with closing(SeedStore.inspect(tmp_path / "seeds" / f"{HOME:05d}")) as store:
+        assert (store.folded(NAME).since, store.seeds(NAME).users.tolist()) == (4900, [2])

@@ -1,21 +1,15 @@
 """What is said of an item in the topic of centroids is as of later than all that was said of it before."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from confluent_kafka import Message
-from operator_maker import FIRST, Build, batch, emitted, listing, orders, settle, tombstone
+from operator_maker import FIRST, Build, batch, emitted, listing, make_pool, orders, settle, tombstone
 
-from flows.messages.batches import OutMessage
-from flows.messages.emission_order import EmissionOrder, order_headers, partition_headers
-from flows.seed_sets.emitted_before import Emitted, EmittedBefore, note_emitted
+from flows.messages.emission_order import EmissionOrder
+from flows.seed_sets.emitted_before import Emitted, EmittedBefore
 from state.store.changes import Changes
-
-
-def sent(message: OutMessage) -> Message:
-    """As it is read."""
-    return Message("centroids", 0, 0, key=message.key, value=message.value, headers=message.headers)
 
 
 @pytest.mark.parametrize("busy", [False, True])
@@ -24,8 +18,8 @@ def test_a_store_that_replaces_a_lost_one_says_of_each_item_what_holds_as_of_lat
     out = operator.apply([batch(0, *FIRST, now=900), batch(9, ("z", 1, 1500), now=1500)]) + settle(operator)
     out += operator.apply([batch(10, idle=9000, now=10_500)])  # withdrawn for want of clicks
     operator.settled()
-    emitted_before = {item: Emitted(max(orders(out, item)), 0) for item in "abc"}
-    again = build(disk="new", emitted_before=EmittedBefore(emitted_before, 10), ttl=5000)
+    said = {item: Emitted(max(orders(out, item)).window_end) for item in "abc"}
+    again = build(disk="new", emitted_before=EmittedBefore(said, frozenset("abc"), clicks_end=10), ttl=5000)
     found = again.apply([listing(0, "a"), tombstone(1, "c"), batch(0, *FIRST, ("z", 1, 1500), now=11_000)])
     more = [batch(10, ("z", 2, 11_000 + n * 1000), now=11_000 + n * 1000) for n in range(4)] if busy else []
     for part in [*more, batch(14, idle=600, now=16_000), batch(14, idle=2000, now=17_500)]:
@@ -37,7 +31,7 @@ def test_a_store_that_replaces_a_lost_one_says_of_each_item_what_holds_as_of_lat
 
 @pytest.mark.parametrize("wall_clock", [11_000, 1])
 def test_a_store_catches_up_where_the_clicks_ended_whatever_the_clock_says(build: Build, wall_clock: int) -> None:
-    again = build(disk="new", emitted_before=EmittedBefore({"a": Emitted(EmissionOrder(3000, 9))}, 12))
+    again = build(disk="new", emitted_before=EmittedBefore({"a": Emitted(3000)}, clicks_end=12))
     again.apply([batch(0, ("z", 1, 500), ("z", 2, 1500), ("z", 1, 2500), now=wall_clock)])
     again.snapshot()
     assert again._store.meta.replaces
@@ -89,6 +83,30 @@ def test_a_tombstone_that_is_sent_again_after_a_crash_is_later_than_the_centroid
     assert order > said
 
 
+def test_a_tombstone_that_no_process_has_sent_is_kept_over_snapshots_until_one_does(build: Build) -> None:
+    operator = build(max_items=2)
+    operator.apply([batch(0, *FIRST[:5], heard=1000), batch(5, ("z", 1, 1500), ("y", 1, 1510))])
+    operator.snapshot()  # and the process is killed before the tombstone is delivered
+    operator = build(max_items=2)
+    for _ in range(3):  # nothing comes, and the engine has not called yet
+        operator.snapshot()
+    assert operator._store.unacked_tombstones() == ["a"]
+    assert [order.retired for order in orders(operator.collect(), "a")] == [True]
+    for _ in range(2):
+        operator.snapshot()
+    assert operator._store.unacked_tombstones() == []
+
+
+def test_centroids_that_were_sent_before_a_crash_are_taken_back_if_the_next_set_is_too_small(build: Build) -> None:
+    operator = build(ttl=5000)
+    operator.apply([batch(0, *FIRST[:5]), batch(5, ("z", 1, 1500))])
+    (said,) = orders(settle(operator), "a")  # they arrive, and the process is killed before the epoch ends
+    operator = build(ttl=5000)
+    out = operator.apply([batch(6, ("a", 9, 8500), ("z", 1, 9500))]) + settle(operator)
+    assert max(orders(out, "a")).retired
+    assert max(orders(out, "a")) > said
+
+
 def test_a_set_that_idleness_found_too_small_is_asked_for_again_as_of_no_earlier(build: Build) -> None:
     operator = build()
     clicks = batch(0, ("a", 1, 200), ("a", 2, 5900), ("z", 1, 900), heard=1000)
@@ -102,19 +120,15 @@ def test_a_set_that_idleness_found_too_small_is_asked_for_again_as_of_no_earlier
 
 def test_what_a_partial_rebuild_does_not_find_is_taken_back(build: Build) -> None:
     said = EmissionOrder(9000, 70)
-    items = {
-        "a": Emitted(said, 0),  # is clicked still
-        "b": Emitted(said, 0),
-        "c": Emitted(said, 1),  # of another partition
-        "d": Emitted(said._replace(retired=True), 0),
-        "e": Emitted(said),  # of a version that does not say from where
-    }
-    again = build(disk="new", emitted_before=EmittedBefore(items, 9))
+    # The first is clicked still, the third of another partition or does not say of which, the last taken back.
+    items = {item: Emitted(9000, live=item != "d") for item in "abcd"}
+    before = EmittedBefore(items, frozenset("abd"), clicks_end=9)
+    again = build(disk="new", emitted_before=before)
     assert not orders(again.apply([batch(0, *FIRST[:5])]), "b")  # more is to come
     again.snapshot()
-    again = build(disk="new", emitted_before=EmittedBefore(items, 9))
+    again = build(disk="new", emitted_before=before)
     out = again.apply([batch(5, *[("a", user, 1200 + user) for user in range(4)])]) + settle(again)
-    assert {item: len(orders(out, item)) for item in "bcde"} == {"b": 1, "c": 0, "d": 0, "e": 0}
+    assert {item: len(orders(out, item)) for item in "bcd"} == {"b": 1, "c": 0, "d": 0}
     (gone,) = orders(out, "b")
     assert gone.retired
     assert gone > said
@@ -129,26 +143,58 @@ def test_a_store_that_only_takes_items_over_takes_nothing_back(build: Build) -> 
     operator.apply([batch(0, *FIRST)])
     operator.snapshot()
     operator._store.write(Changes(), position=9, model_version="")  # as items are moved to it
-    items = {"x": Emitted(EmissionOrder(9000, 70), 0)}
-    again = build(emitted_before=EmittedBefore(items, 9))
+    before = EmittedBefore({"x": Emitted(9000)}, frozenset("x"), ("m",), 9)
+    again = build(emitted_before=before)
     assert not orders(again.apply([batch(9, idle=600)]), "x")
     again.snapshot()
     assert not again._store.meta.replaces
 
 
-def test_of_each_item_the_newest_message_and_where_it_comes_from_is_noted(build: Build) -> None:
+def test_what_a_rebuilt_store_does_not_find_is_taken_back_whatever_model_said_it(build: Build) -> None:
+    items = {item: Emitted(9000) for item in "ab"}
+    before = EmittedBefore(items, frozenset("ab"), ("n", "l"), 9)
+    again = build(disk="new", emitted_before=before)
+    mine = again._pool.model_version
+    out = again.apply([batch(0, *FIRST[:5])])
+    for _ in range(3):
+        again.snapshot()
+    assert again._store.meta.older_versions == ("n", "l")  # it has not caught up, and whatever it drops is of both
+    again = build(disk="new", emitted_before=before)
+    out += again.apply([batch(5, *[("a", user, 1200 + user) for user in range(4)])])
+    gone = {message.key.decode() for message in out if message.value is None and message.key}
+    assert gone == {f"{mine}/b", "n/b", "l/b", "l/a"}
+    assert min(orders(out, "b")).window_end > 9000
+    again.snapshot()
+    assert again._store.meta.older_versions == ("n", "l")
+    again.snapshot()
+    assert again._store.meta.older_versions == ("n",)
+
+
+def test_a_store_knows_of_a_model_before_there_are_centroids_of_it(build: Build, tmp_path: Path) -> None:
     operator = build()
-    operator.apply([batch(0, *FIRST), batch(9, ("z", 1, 1500))])
-    (message,) = [each for each in settle(operator) if each.key.endswith(b"/a")]
-    version = operator._pool.model_version
-    gone = OutMessage(f"{version}/b".encode(), None, [*order_headers(5000, 7), *partition_headers(3)])
-    found: dict[str, Emitted] = {}
-    messages = [message, gone, replace(gone, headers=order_headers(4000, 9)), replace(gone, key=b"other/c")]
-    note_emitted(map(sent, messages), version, found, 2**53)
-    assert found == {
-        "a": Emitted(orders([message], "a")[0], 0),
-        "b": Emitted(EmissionOrder(5000, 7, retired=True), 3),
-    }
-    nothing = OutMessage(message.key, None)  # by hand: it retires what was there
-    note_emitted([sent(nothing)], version, found, 2**53)
-    assert found["a"].order.retired
+    operator.apply([batch(0, *FIRST[:5]), batch(5, ("z", 1, 1500))])
+    settle(operator)
+    operator.settled()
+    other = make_pool(tmp_path / "other", 5)
+    operator = build(use=other)
+    assert orders(operator.apply([batch(6, ("z", 1, 2500))]) + settle(operator), "a")  # and the process is killed
+    other.close()
+    assert build()._store.meta.model_version == other.model_version
+
+
+def test_a_model_that_is_used_again_says_all_as_of_later_and_takes_back_what_is_too_small(
+    build: Build, tmp_path: Path
+) -> None:
+    operator = build(ttl=5000)
+    operator.apply([batch(0, *FIRST[:5]), batch(5, ("z", 1, 1500))])
+    (said,) = orders(settle(operator), "a")
+    operator.settled()
+    other = make_pool(tmp_path / "other", 5)
+    operator = build(use=other, ttl=5000)
+    operator.apply([batch(6, ("a", 9, 9500), ("z", 1, 9600))])  # and no window has closed yet
+    operator.settled()
+    other.close()
+    operator = build(ttl=5000)
+    out = operator.apply([batch(8, ("z", 1, 10_500))]) + settle(operator)
+    assert max(orders(out, "a")).retired
+    assert min(orders(out, "a")) > said

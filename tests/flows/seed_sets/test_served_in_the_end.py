@@ -121,8 +121,8 @@ class World:
 
     def _emitted(self) -> EmittedBefore:
         """What a store that is filled anew is told of the topic."""
-        items = {item: Emitted(order, 0) for item, (order, _) in self.topic.newest.items()}
-        return EmittedBefore(items, len(self.came))
+        items = {item: Emitted(order.window_end, not order.retired) for item, (order, _) in self.topic.newest.items()}
+        return EmittedBefore(items, frozenset(items), clicks_end=len(self.came))
 
     def finish(self, idle: int) -> None:
         """Read all, and then nothing for so long (ms)."""

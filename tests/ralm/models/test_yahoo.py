@@ -1,5 +1,7 @@
 """Yahoo's look-alike: collisions as often as sets are alike, weights as the formula has them, candidates first."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
@@ -47,6 +49,13 @@ def test_an_item_is_left_out_of_its_own_weights(planted: Interactions) -> None:
         np.testing.assert_allclose(model.weights(seeds, np.array([item])), expected, rtol=1e-5, atol=1e-7)
         leaked |= not np.allclose(model.weights(seeds, None), expected)
     assert leaked
+
+
+def test_items_need_no_categories(planted: Interactions) -> None:
+    for categories in (np.zeros((planted.items, 1), np.int64), np.zeros((planted.items, 0), np.int64)):
+        model = YahooLookalike()
+        model.fit(replace(planted, item_categories=categories, category_count=1), 0)
+        assert np.isfinite(model.scores(np.arange(20), np.arange(planted.items))).all()
 
 
 def test_categories_known_only_by_the_item_are_left_out() -> None:

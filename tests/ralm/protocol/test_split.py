@@ -7,7 +7,7 @@ import pytest
 
 from ralm.features import Interactions
 from ralm.protocol.judge import judge
-from ralm.protocol.split import Floors, item_split, time_split, user_split
+from ralm.protocol.split import Floors, item_split, later_clicks, time_split, user_split
 from ralm.protocol.task import Task
 
 
@@ -45,6 +45,17 @@ def test_a_cut_by_time_learns_nothing_of_later(crowd: Interactions) -> None:
     assert task.warm
     assert task.train.clicks_time.max() < 700_000
     assert len(task.train.clicks_time) == (crowd.clicks_time < 700_000).sum()
+
+
+def test_a_cut_that_leaves_no_negatives_is_refused() -> None:
+    """Everybody clicks every item, half of them before the cut: whoever does not is nobody."""
+    users, items = 30, 20
+    user, item = (axis.ravel() for axis in np.mgrid[:users, :items])
+    time = item * 1000 + user
+    nothing = np.zeros((users, 0), np.float32)
+    clicks = Interactions(user, item, time, {}, {}, nothing, np.zeros((items, 1), np.int64), 1)
+    with pytest.raises(ValueError, match="each of the 30 judged users clicks every item that is asked for"):
+        later_clicks("user", clicks, item % 2 < (user + item) // 2 % 2, Floors(seeds=1))
 
 
 def test_nothing_is_learned_of_held_out_items(crowd: Interactions) -> None:

@@ -123,7 +123,7 @@ META = StoreMeta("clicks", 3, 7, 8, 6, -1, "m", ("l", "k"), epoch=5, manifest=Ma
 
 def test_what_a_store_knows_of_itself_comes_back(tmp_path: Path) -> None:
     marks = {"clicks_mark": TopicMark("x", 6, 1000), "candidates_mark": TopicMark(), "centroids_id": "y"}
-    marks["centroids_sent"] = SentMessage(2, 7, 1000)
+    marks |= {"centroids_sent": SentMessage(2, 7, 1000), "centroids_deleted": 9}
     for meta in (META, replace(META, **marks)):
         assert decode_meta(tmp_path, encode_meta(meta)) == meta
 
@@ -142,6 +142,7 @@ def test_what_a_store_knows_of_itself_comes_back(tmp_path: Path) -> None:
         ({"centroids_sent": [-1, 0, 0]}, "does not say what it is"),
         ({"centroids_sent": [0, 0, 0, 0]}, "does not say what it is"),
         ({"centroids_sent": [0, "0", 0]}, "does not say what it is"),
+        ({"centroids_deleted": -1}, "does not say what it is"),
         ({"resume": 8}, "does not say what it is"),
         ({"resume_candidates": -2}, "does not say what it is"),
         ({"strange": 1}, "does not say what it is"),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from store_history import N, epoch, open_store, same
 
 from ralm.seed_set import SeedSet, WindowClicks, fold
+from state.store.check import check_store
 from state.store.seed_store import Changes, ItemRecord, SeedStore, StoreError
 
 
@@ -116,6 +117,29 @@ def test_a_retired_item_is_gone_whole(tmp_path: Path) -> None:
     assert len(store.seeds("item-1")) == 0
     assert store.centroids("item-1") is None
     assert [name for name, _ in store.items()] == ["item-2"]
+
+
+def test_clicks_from_before_a_gap_stay_out_until_their_item_is_gone(tmp_path: Path) -> None:
+    def window(user: int, time: int, closes: int) -> Changes:
+        seeds = SeedSet(np.array([user], np.uint64), np.array([time]))
+        own = (time // WINDOW + 1) * WINDOW
+        return Changes(windows=[("x", WindowClicks(closes, own, time, seeds))], items={"x": ItemRecord(time, 1)})
+
+    path = tmp_path / "s"
+    store = SeedStore.open(path, topic="clicks", partition=3, capacity=N, max_gap=200)
+    for user, time, closes in ((1, 50, 100), (2, 950, 1000), (1, 50, 1100), (3, 749, 1200), (4, 750, 1200)):
+        store.write(window(user, time, closes), position=user, model_version="m")
+        found = store.seeds("x", until=closes)
+        assert same(store.merged_seeds("x", closed=closes, until=closes).seeds, found)
+        store.close()
+        store = SeedStore.open(path, topic="clicks", partition=3, capacity=N, max_gap=200)
+    assert store.seeds("x").users.tolist() == [2, 4]
+    assert store.folded("x").since == 750
+    assert check_store(path, N, lambda _: None).damages == []
+    store.write(Changes(evicted=["x"]), position=6)
+    store.write(window(1, 50, 2000), position=7)
+    assert store.seeds("x").users.tolist() == [1]
+    store.close()
 
 
 def test_a_reader_sees_the_writers_last_epoch(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from store_history import open_store
 
 from state.store.layout import WAY_OUT, StoreError
 from state.store.rocks import reading, way_out
-from state.store.seed_store import Changes
+from state.store.seed_store import Changes, ItemRecord
 
 _FEW_FILES = """
 import errno, os, resource, sys
@@ -71,6 +71,54 @@ def test_each_refusal_has_advice_that_keeps_the_store(number: int, words: str, t
     with pytest.raises(StoreError, match=words) as caught:
         reading(tmp_path, read)
     assert WAY_OUT not in str(caught.value)
+
+
+_NO_ROOM = """
+import resource, sys
+from pathlib import Path
+from state.store.seed_store import Changes, ItemRecord, SeedStore, StoreError
+store = SeedStore.open(Path(sys.argv[1]), topic="clicks", partition=0, capacity=100)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    for position in range(6, 60):
+        store.write(Changes(items={f"item-{position}-{n}": ItemRecord(5, 1) for n in range(9)}), position=position)
+except StoreError as error:
+    print(position, error)
+"""
+
+
+def test_a_disk_without_room_is_said_and_room_brings_back_all_that_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "00000"
+    open_store(path, partition=0).close()
+    done = subprocess.run(
+        [sys.executable, "-c", _NO_ROOM, str(path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    position, _, said = done.stdout.partition(" ")
+    assert "refuses a write" in said
+    assert "start again once it is mended: nothing is lost" in said
+    store = open_store(path, partition=0)  # there is room again
+    assert store.position == int(position) - 1
+    assert len(list(store.items())) == 9 * (store.position - 5)
+    store.close()
+
+
+def test_a_store_of_a_newer_version_is_not_given_up(tmp_path: Path) -> None:
+    path = tmp_path / "00000"
+    store = open_store(path, partition=0)
+    store.write(Changes(items={f"item-{n}": ItemRecord(5, 1) for n in range(99)}), position=5, resume=5)
+    store.compact()
+    store.close()
+    before = {file: file.read_bytes() for file in path.glob("*.sst")}
+    for file, content in before.items():
+        file.write_bytes(content[:-12] + (99).to_bytes(4, "little") + content[-8:])
+    with pytest.raises(StoreError, match=r"unsupported.*If a newer version of this program has run here, run that one"):
+        open_store(path, partition=0)
+    for file, content in before.items():  # that one can read it
+        file.write_bytes(content)
+    store = open_store(path, partition=0)
+    assert (store.position, len(list(store.items()))) == (5, 99)
+    store.close()
 
 
 def test_damage_is_damage() -> None:

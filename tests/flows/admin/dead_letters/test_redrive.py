@@ -191,15 +191,61 @@ def test_letters_of_a_key_go_in_the_order_in_which_they_lie(back: Callable[..., 
 def test_the_newest_of_several_candidates_without_a_key_is_the_one_that_goes(
     back: Callable[..., RedriveSummary], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.admin.dead_letters.redrive.read_to_end", lambda *_: iter([]))
     made = {"topic": "candidates", "reason": "null_key", "key": None}
     old, new = (b'{"item_id": "i", "expires_at": %d}' % n for n in (NOW, NOW + 1))
-    summary = back(
-        [letter(0, partition=1, source_offset=9, value=new, **made), letter(0, source_offset=5, value=old, **made)],
-        set_key=True,
-    )
+    there = [
+        letter(0, partition=1, source_offset=9, value=new, **made),
+        letter(0, source_offset=5, value=old, **made),
+    ]
+    monkeypatch.setattr("flows.admin.dead_letters.redrive.read_to_end", lambda *_: iter(map(original, there)))
+    summary = back(there, set_key=True)
     assert (summary.sent, summary.superseded) == ({"candidates": 1}, 1)
     assert FakeProducer.sent[0].value == new
+    monkeypatch.setattr("flows.admin.dead_letters.redrive.read_to_end", lambda *_: iter([]))
+    assert back(there, set_key=True, unproven=True).superseded == 1
+
+
+def original(one: DeadLetter) -> Any:
+    """The message that a letter is of, in its topic."""
+    return SimpleNamespace(
+        key=lambda: one.key,
+        value=lambda: one.value,
+        partition=lambda: one.source_partition,
+        offset=lambda: one.source_offset,
+    )
+
+
+def test_forged_letters_hide_none_that_is_true(
+    back: Callable[..., RedriveSummary], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither one before it that says it is of the same message, nor one of a newer candidate that never was."""
+    true = letter(5, source_offset=3, value=GOOD)
+    for forged in (
+        letter(1, source_offset=3, value=GOOD[:-1] + b" }"),
+        letter(1, source_offset=3, value=b"{"),
+        letter(1, source_offset=3, key=None),
+        letter(1, source_offset=3, cut="the value had 9 bytes"),
+        letter(1, source_offset=3, headers=[("a", b"b")]),
+    ):
+        summary = back([forged, true], originals=lambda _: Same([true]))
+        assert summary.sent == {"clicks": 1}, forged
+        assert FakeProducer.sent[0].value == GOOD
+    down = letter(2, topic="candidates", key=b"i", source_offset=7, value=b'{"item_id": "i"}')
+    monkeypatch.setattr("flows.admin.dead_letters.redrive.read_to_end", lambda *_: iter([original(down)]))
+    for forged in (
+        letter(1, topic="candidates", key=b"i", source_offset=9, value=b'{"item_id": "i"}'),
+        letter(1, topic="candidates", key=b"i", source_partition=0, source_offset=9, value=b'{"item_id": "i"}'),
+    ):
+        summary = back([forged, down], originals=lambda _: Same([down]))
+        assert summary.sent == {"candidates": 1}, forged
+
+
+def test_receipts_may_be_passed_over(back: Callable[..., RedriveSummary]) -> None:
+    """Whoever may write the topic can forge one; a message twice does no harm."""
+    records = [letter(1), letter(2), RedriveReceipt(0, [1, 2])]
+    assert back(records).sent.total() == 0
+    summary = back(records, again=True)
+    assert (summary.sent.total(), summary.already) == (2, 0)
 
 
 def test_letters_go_back_with_bytes_key_and_headers_and_a_receipt_for_each_copy(

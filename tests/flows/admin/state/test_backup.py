@@ -50,7 +50,7 @@ def test_what_was_backed_up_comes_back(state: Path, tmp_path: Path) -> None:
     assert sorted(file.name for file in (tmp_path / "b").iterdir()) == ["one"]
     with pytest.raises(RalmError, match="not empty"):
         backup(state, tmp_path / "b" / "one", N, nothing)
-    with pytest.raises(RalmError, match="move it away first"):
+    with pytest.raises(RalmError, match="move what it holds"):
         restore(tmp_path / "b" / "one", state, N, nothing)
     shutil.rmtree(state)
     with OwnerLock(state, 1, "seeds"), pytest.raises(RalmError, match=r"a flow is running.*seeds"):
@@ -122,7 +122,7 @@ def test_a_restore_that_is_cut_off_is_refused_until_it_is_done_again(
     refused(state, words, "backup", str(tmp_path / "b"))
     refused(tmp_path / "other", words, "restore", str(state))
     (state / "mine").touch()
-    refused(state, "move it away first", "restore", str(sound))
+    refused(state, "move what it holds", "restore", str(sound))
     (state / "mine").unlink()
     restore(sound, state, N, nothing)
     assert positions(state) == positions(sound)

@@ -118,7 +118,7 @@ def test_values_that_are_wrong_are_told_by_item(state: Path) -> None:
     for item, what in ((1, "seeds"), (2, "record"), (4, "centroids"), (5, "candidate entry")):
         assert f"the {what} of item 'item-{item}' " in told
     assert "is not a key of this format" in told
-    assert "says is still to be done is damaged" in told
+    assert "says is still to be done cannot be read" in told
     assert len(report.store.damages) == 6
     store = SeedStore.open(state / "seeds" / "00003", topic="clicks", partition=3, capacity=N)
     store._db.put(b"B\x00\x06orphan", b"")

@@ -178,12 +178,27 @@ def test_json_lines_are_tables_with_columns_of_what_lies_within(tmp_path: Path) 
         ('[{"user_id": 1}, 2]', "row 2: this is no object"),
         ("[" * 5000, "line 1: this is no JSON"),
         ("{}\n", "has no rows"),
+        ('{"user_id": "u"}\n{"user_id": "\\udc00"}\n', "line 2: user_id holds half of a pair of surrogates"),
+        ('[{"user_id": "\\ud800x"}]', "row 1: user_id holds half of a pair of surrogates"),
     ],
 )
 def test_json_that_is_no_table_says_where(tmp_path: Path, content: str, words: str) -> None:
     (tmp_path / "events.jsonl").write_text(content)
     with pytest.raises(RalmError, match=words):
         prepare_custom("made", tmp_path)
+
+
+def test_lines_of_json_end_only_where_lines_do_and_no_number_is_missing(tmp_path: Path) -> None:
+    rows = [{"user_id": u, "item_id": f"i\u2028\x85{n}", "timestamp": t} for u, n, t in clicks()]
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    (tmp_path / "events.jsonl").write_text("\r\n".join(lines), newline="", encoding="utf-8")
+    users = [
+        {"user_id": u, "age": float("nan") if u == rows[0]["user_id"] else 30} for u in {r["user_id"] for r in rows}
+    ]
+    (tmp_path / "users.json").write_text(json.dumps(users))
+    data = prepare_custom("made", tmp_path)
+    assert len(data.event_times) == len(rows)
+    assert "i\u2028\x85i0" in data.item_ids.tolist()
 
 
 def test_folded_tables_are_read_and_damaged_ones_refused(tmp_path: Path) -> None:
@@ -198,13 +213,13 @@ def test_folded_tables_are_read_and_damaged_ones_refused(tmp_path: Path) -> None
 
 def test_columns_that_are_called_otherwise_are_known_by_their_values(tmp_path: Path) -> None:
     lines = [f'"{u}";{n};{datetime.fromtimestamp(t, UTC):%d.%m.%Y %H:%M};{t % 7},5' for u, n, t in clicks()]
-    written(tmp_path, "Klicks.csv", 'Kunde;"Artikel\nNr.";Wann;Stand', lines, "utf-8-sig")
+    written(tmp_path, "Klicks.csv", 'Wer;"Was\nNr.";Wann;Stand', lines, "utf-8-sig")
     found = describe_first(tmp_path)
-    assert any("by their values Kunde are taken for the users" in note for note in found.notes)
+    assert any("by their values Wer are taken for the users" in note for note in found.notes)
     done = bring(tmp_path, "--init")
     assert done.exit_code == 0, (done.output, done.exception)
     said = describe(tmp_path)
-    assert (said.columns.user_id, said.columns.item_id, said.columns.timestamp) == ("Kunde", "Artikel\nNr.", "Wann")
+    assert (said.columns.user_id, said.columns.item_id, said.columns.timestamp) == ("Wer", "Was\nNr.", "Wann")
     assert load(tmp_path / "out" / "shop").event_times[0] == 1_740_787_200_000
 
 

@@ -18,7 +18,7 @@ def small() -> Dataset:
 
 
 def test_a_folder_without_a_data_set_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(RalmError, match="run `ralm data`"):
+    with pytest.raises(RalmError, match="bring one with `ralm data NAME`"):
         load(tmp_path)
     save(small(), tmp_path)
     assert load(tmp_path).fingerprint() == small().fingerprint()
@@ -35,7 +35,7 @@ def test_a_folder_without_a_data_set_says_what_to_do(tmp_path: Path) -> None:
 def test_a_damaged_folder_is_refused_in_words(tmp_path: Path, name: str, content: bytes) -> None:
     save(small(), tmp_path)
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(RalmError, match="run `ralm data`"):
+    with pytest.raises(RalmError, match="bring one with `ralm data NAME`"):
         load(tmp_path)
 
 
@@ -54,7 +54,7 @@ def test_a_folder_that_was_cut_off_over_an_older_one_holds_nothing(
     monkeypatch.setattr(np, "savez", full)
     with pytest.raises(OSError, match=r"No space left on device: '.*test_a_folder"):
         save(small(), tmp_path)
-    with pytest.raises(RalmError, match="run `ralm data`"):
+    with pytest.raises(RalmError, match="bring one with `ralm data NAME`"):
         load(tmp_path)
 
 

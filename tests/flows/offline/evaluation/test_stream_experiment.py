@@ -13,7 +13,7 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 from flows.cli.main import cli
 from flows.offline.datasets.layout import Dataset, save
 from flows.offline.evaluation import stream_experiment
-from flows.support.errors import ConfigError
+from flows.support.errors import ConfigError, RalmError
 
 HOUR = 3_600_000
 ASKED = ["--protocol", "stream", "--eval-models", "spectral", "--eval-draws", "2", "--eval-stream-cut", "0.6"]
@@ -89,6 +89,41 @@ def test_coarse_times_are_said(place: Path, capsys: pytest.CaptureFixture[str]) 
     evaluate("--no-plots", "--eval-draws", "1")
     assert "times of whole days, too coarse" in capsys.readouterr().out
     assert "times of whole days, too coarse" in (place / "docs" / "results" / "toy-stream.md").read_text()
+
+
+def test_what_nothing_is_asked_of_is_said_and_is_no_number(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = dataset()
+    few = np.isin(whole.event_users, whole.user_ids[:80]) & np.isin(whole.event_items, whole.item_ids[:80])
+    events = {name: getattr(whole, name)[few] for name in ("event_users", "event_items", "event_times")}
+    save(replace(whole, **events), place / ".ralm" / "data" / "toy")  # 16 of the 80 items are withheld
+    evaluate("--no-plots", "--eval-draws", "1")
+    said = capsys.readouterr().out.replace("\n", " ")
+    assert "too few to tell rankers apart" in said
+    assert "Nothing is judged from the sixth click on of: new." in said
+    for path in (place / "docs" / "results").iterdir():
+        assert "nan" not in path.read_text()
+    found = {(row["row"], row["group"], row["stage"]): row for row in rows(place / "docs/results/toy-stream.csv")}
+    assert found["random", "new", "later"]["rate"] == ""
+    assert found["random", "all", "later"]["rate"]
+
+
+def test_a_stream_that_nothing_can_be_asked_of_is_refused(place: Path) -> None:
+    whole = dataset()
+    user, item = (axis.ravel() for axis in np.mgrid[:160, :40])
+    time = 1_700_000_000_000 + item * HOUR + user * 1000
+    order = np.argsort(time)  # one item after the other, each by everybody: nobody has 20 to choose from
+    save(
+        replace(
+            whole,
+            event_users=whole.user_ids[user[order]],
+            event_items=whole.item_ids[item[order]],
+            event_times=time[order],
+        ),
+        place / ".ralm" / "data" / "toy",
+    )
+    with pytest.raises(RalmError, match="no request can be judged: at none do 20 items"):
+        evaluate("--no-plots", "--eval-draws", "1")
+    assert not list((place / "docs").rglob("*.md"))
 
 
 @pytest.mark.parametrize(

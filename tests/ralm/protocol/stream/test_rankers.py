@@ -105,7 +105,7 @@ def test_the_last_items_pull_the_vector(cut: StreamCut, window: StreamWindow, as
 @pytest.mark.parametrize("make", RANKERS)
 def test_what_comes_later_changes_no_answer(make: Callable[[], Ranker], cut: StreamCut) -> None:
     """The requests of the first days are hit and shown alike whether or not the last days' clicks are known."""
-    until = cut.at + 2 * 86_400_000
+    until = cut.at + 60 * 3_600_000  # a stream of less than two days has other windows
     early = replace(cut, kept=cut.kept.only(cut.kept.clicks_time < until))
     whole, part = (_Recording(make()) for _ in range(2))
     replay_stream(cut, whole, 0)

@@ -1,0 +1,292 @@
+"""Finds the batch at which the Kafka client ends a process, by having it read in one that nobody needs.
+
+A batch that was damaged on a broker's disk can make the client library abort, and one of a megabyte that unfolds to a
+gigabyte can have the system kill the process for its memory: without a word, and at each start again. So where a start
+begins at the very offset at which the last one began and then ended without a word, a scout goes first, with little
+memory and one batch at a time. What it reads before it ends is not read again, since the client reads ahead: whoever
+asked for those messages would have the batch behind them too.
+"""
+
+import json
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, cast
+
+import msgspec
+
+from flows.kafka.step_over import StepOver
+from flows.messages.batches import Headers, RawMessage
+from flows.support.logs import get_logger
+
+log = get_logger(__name__)
+
+_PROCESS = Path(__file__).with_name("scout_process.py")
+_MIB = 512
+"""So much memory a scout may need; it has a message twice for a moment."""
+_LEAST_MIB = 64
+_SECONDS = 30
+"""So long it reads: what lies further on, the flow itself comes to only after a snapshot."""
+_SURE = 2
+"""So many processes must end at the same offset."""
+_LINE = 200
+_ENDS = {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGKILL}
+_LIMIT, _USED = Path("/sys/fs/cgroup/memory.max"), Path("/proc/self/status")
+
+
+class ScoutedMessage(msgspec.Struct, frozen=True, array_like=True):
+    """A message that a scout has read, as the client would hand it over; without headers where they are unreadable."""
+
+    at: int
+    its_key: bytes | None
+    its_value: bytes | None
+    its_headers: list[tuple[str, bytes | None]] | None
+    its_time: tuple[int, int]
+    of: int = 0
+
+    def __len__(self) -> int:
+        return len(self.its_value or b"")
+
+    def key(self) -> bytes | None:
+        """Its key."""
+        return self.its_key
+
+    def value(self) -> bytes | None:
+        """Its value."""
+        return self.its_value
+
+    def headers(self) -> Headers:
+        """Its headers; raises as the client does where they cannot be read."""
+        if self.its_headers is None:
+            raise SystemError
+        return list(self.its_headers)
+
+    def timestamp(self) -> tuple[int, int]:
+        """Kind and ms since the epoch."""
+        return self.its_time
+
+    def partition(self) -> int:
+        """Its partition."""
+        return self.of
+
+    def offset(self) -> int:
+        """Its offset."""
+        return self.at
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """A batch that ends a process.
+
+    Attributes:
+        messages: what lies before it, from where the scout began.
+        first: its first offset.
+        end: the offset behind it.
+        why: what it does.
+        damaged: whether its checksum is wrong, so that another replica may have it whole.
+    """
+
+    messages: list[RawMessage]
+    first: int
+    end: int
+    why: str
+    damaged: bool
+
+
+@dataclass
+class _Run:
+    """What became of one process: where it came to, and why it ended there; empty if it came through."""
+
+    next: int
+    messages: list[ScoutedMessage] = field(default_factory=list)
+    why: str = ""
+    died: bool = False
+
+
+class _NoScoutError(Exception):
+    """No process could be sent, or it ended for reasons of its own."""
+
+
+class Scout:
+    """Reads ahead in a partition; use it once.
+
+    Args:
+        topic: the topic.
+        partition: of it.
+        config: librdkafka's settings of a consumer.
+        beat: called now and then, as a sign of life.
+    """
+
+    def __init__(self, topic: str, partition: int, config: dict[str, Any], beat: Callable[[], None]) -> None:
+        self._topic, self._partition, self._beat = topic, partition, beat
+        self._most = 2048 * int(config.get("queued.max.messages.kbytes", 16_384))
+        alone: dict[str, Any] = {
+            "auto.offset.reset": "error",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+        }
+        one_batch = {"fetch.message.max.bytes": 1, "queued.min.messages": 1, "fetch.queue.backoff.ms": 1}
+        plain: dict[str, Any] = {name: value for name, value in config.items() if isinstance(value, str | int | float)}
+        self._config = {**plain, **alone, **one_batch, "enable.partition.eof": True, "log_level": 0}
+        self._mib = _mib()
+
+    def find(self, first: int, end: int) -> Discovery | None:
+        """Read from an offset on until a batch ends the process; None where none does.
+
+        Args:
+            first: where to begin.
+            end: the partition's end.
+        """
+        if first >= end:
+            return None
+        place = {"topic": self._topic, "partition": self._partition}
+        log.warning(
+            "the last start began here too and ended without a word: a scout reads ahead", **place, offset=first
+        )
+        try:
+            found = self._find(first, end)
+        except (_NoScoutError, OSError) as error:
+            log.warning("no scout could read ahead; the flow reads by itself", **place, error=str(error))
+            return None
+        if found is None:
+            log.info("the scout came through: what ended the last start was something else", **place)
+        return found
+
+    def _find(self, first: int, end: int) -> Discovery | None:
+        kept: list[RawMessage] = []
+        room, at, died_here = self._most, first, 0
+        while died_here < _SURE:
+            run = self._run(at, end, room)
+            kept += run.messages
+            room -= sum(len(message) + len(message.its_key or b"") for message in run.messages)
+            if not run.why or room <= 0:
+                return None
+            if not run.died:
+                at = run.next
+                break
+            # What the client had fetched and not handed over when it ended is not known: another one goes on there.
+            died_here, at = 0 if run.next > at else died_here + 1, run.next
+        damaged = run.died and not self._run(at, at + 1, room, {"check.crcs": False}).died
+        search = StepOver(at, run.why)
+        while search.found is None:
+            if search.probe >= end or not self._run(search.probe, search.probe + 1, room).why:
+                search.readable(end)
+            else:
+                search.unreadable(end)
+        return Discovery(kept, at, search.found, run.why, damaged)
+
+    def _run(self, first: int, end: int, room: int, more: dict[str, Any] | None = None) -> _Run:
+        """Send one process; with its own client it may come further than it says, and never less far."""
+        asked = {
+            "config": {**self._config, **(more or {})},
+            "topic": self._topic,
+            "partition": self._partition,
+            "first": first,
+            "end": end,
+            "mib": self._mib,
+            "bytes": room,
+            "seconds": _SECONDS,
+        }
+        with subprocess.Popen(  # noqa: S603 (our own file)
+            [sys.executable, "-P", str(_PROCESS)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "MALLOC_ARENA_MAX": "1"},
+            start_new_session=True,
+        ) as process:
+            try:
+                return self._hear(process, json.dumps(asked).encode(), first)
+            finally:
+                process.kill()
+
+    def _hear(self, process: "subprocess.Popen[bytes]", asked: bytes, first: int) -> _Run:
+        out, run, last, said = bytearray(), _Run(first), b"", False
+        for data, is_error in self._streams(process, asked):
+            if is_error:
+                last = (last + data)[-4 * _LINE :]
+                continue
+            out += data
+            for frame in _frames(out):
+                said = self._note(run, frame) or said
+        code = process.wait()
+        if said:
+            return run
+        if -code not in _ENDS:
+            raise _NoScoutError(f"it ended with {code}: {_line(last)}")
+        run.died = True
+        how = f"{signal.Signals(-code).name}{_words(last)}"
+        run.why = f"the Kafka client ends a process with {self._mib} MiB of memory at it ({how})"
+        return run
+
+    def _streams(self, process: "subprocess.Popen[bytes]", asked: bytes) -> Iterator[tuple[bytes, bool]]:
+        """What a process says, as it comes, and whether that is an error's words."""
+        into, out, errors = cast(tuple[IO[bytes], ...], (process.stdin, process.stdout, process.stderr))
+        with suppress(BrokenPipeError):
+            into.write(asked)
+            into.close()
+        streams = {out.fileno(), errors.fileno()}
+        while streams:
+            self._beat()
+            for stream in select.select(streams, (), (), 1.0)[0]:
+                if data := os.read(stream, 1 << 20):
+                    yield data, stream == errors.fileno()
+                else:
+                    streams.discard(stream)
+
+    def _note(self, run: _Run, frame: bytes) -> bool:
+        """Take what a scout says; whether it was its last word."""
+        kind = frame[0]
+        if kind >> 4 == 0x9 or kind in (0xDC, 0xDD):  # an array: a message
+            message = _message.decode(frame)
+            run.messages.append(msgspec.structs.replace(message, of=self._partition))
+            run.next = message.at + 1
+            return False
+        word = msgspec.msgpack.decode(frame)
+        if isinstance(word, str):
+            run.why = f"the Kafka client cannot unfold it in {self._mib} MiB of memory ({word[:_LINE]})"
+        else:
+            run.next = max(run.next, int(word))
+        return True
+
+
+_message = msgspec.msgpack.Decoder(ScoutedMessage)
+
+
+def _frames(out: bytearray) -> Iterator[bytes]:
+    """Take whole frames from what has come."""
+    at = 0
+    while len(out) - at >= 4:
+        size = struct.unpack_from(">I", out, at)[0]
+        if len(out) - at - 4 < size:
+            break
+        yield bytes(out[at + 4 : at + 4 + size])
+        at += 4 + size
+    del out[:at]
+
+
+def _line(said: bytes) -> str:
+    """The last line of what a process said."""
+    lines = said.decode(errors="replace").strip().splitlines()
+    return lines[-1][-_LINE:] if lines else "it said nothing"
+
+
+def _words(said: bytes) -> str:
+    return f": {_line(said)}" if said.strip() else ""
+
+
+def _mib() -> int:
+    """The memory of a scout: where this process's is limited, no more than half of what it has left."""
+    try:
+        limit = int(_LIMIT.read_text())
+        used = next(int(line.split()[1]) for line in _USED.read_text().splitlines() if line.startswith("VmRSS:")) << 10
+    except (OSError, ValueError, StopIteration):  # "max", or another system
+        return _MIB
+    return max(_LEAST_MIB, min(_MIB, (limit - used) >> 21))

@@ -1,0 +1,83 @@
+"""The process of a scout: reads one partition with the Kafka client, and says at once what has come.
+
+It is run as a file by its path and imports nothing of ours, so that it starts quickly and takes little. What it is
+asked comes as JSON on its standard input, secrets among it; each message goes to its standard output as MessagePack
+behind four bytes of length.
+"""
+
+import json
+import os
+import resource
+import signal
+import struct
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+
+_MIB = 1 << 20
+# The names with an underscore are the public ones of the library.
+_TOO_MUCH = (KafkaError._BAD_COMPRESSION, KafkaError._CRIT_SYS_RESOURCE)  # noqa: SLF001
+_END = KafkaError._PARTITION_EOF  # noqa: SLF001
+
+
+def _limit_memory(mib: int) -> None:
+    """Let this process have so much more memory than it has now; it is the first to go where the machine has none."""
+    used = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData:"))
+    most = (int(used.split()[1]) << 10) + mib * _MIB
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _said(out: BinaryIO, what: object) -> None:
+    data = msgspec.msgpack.encode(what)
+    out.write(struct.pack(">I", len(data)) + data)
+    out.flush()
+
+
+def _parts(message: Message) -> tuple[Any, ...]:
+    try:
+        headers = message.headers() or []
+        headers = list(headers.items()) if isinstance(headers, dict) else headers
+    except (SystemError, UnicodeDecodeError):
+        headers = None
+    return message.offset(), message.key(), message.value(), headers, message.timestamp()
+
+
+def main() -> None:
+    """Read from ``first`` up to ``end``, or for ``seconds``, or ``bytes``."""
+    asked, out = json.load(sys.stdin), sys.stdout.buffer
+    config = asked["config"]
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.alarm(int(asked["seconds"]) + 30)  # whoever asked may be gone
+    consumer = Consumer({**config, "error_cb": lambda _: None})
+    consumer.list_topics(asked["topic"], timeout=asked["seconds"])  # its threads are there, and take no more memory
+    with suppress(OSError, ValueError, StopIteration):  # only Linux has all of it
+        _limit_memory(asked["mib"])
+    consumer.assign([TopicPartition(asked["topic"], asked["partition"], asked["first"])])
+    at, size, until = asked["first"], 0, time.monotonic() + asked["seconds"]
+    try:
+        while at < asked["end"] and size < asked["bytes"] and time.monotonic() < until:
+            for message in consumer.consume(1, timeout=0.1):
+                error, offset = message.error(), message.offset() or 0
+                if error is None:
+                    at, size = offset + 1, size + len(message)
+                    _said(out, _parts(message))
+                elif error.code() == _END:
+                    at = max(at, offset)
+                elif error.code() in _TOO_MUCH:
+                    _said(out, error.str())
+                    return
+    except MemoryError:
+        _said(out, "not enough memory")
+        return
+    _said(out, at)
+
+
+if __name__ == "__main__":
+    main()
+    os._exit(0)  # nobody waits for the client's threads; all was flushed

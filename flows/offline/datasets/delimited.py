@@ -1,0 +1,268 @@
+"""Text in columns: CSV as programs and people write it, and lines with any separator."""
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+
+from flows.offline.datasets.layout import others
+from flows.offline.datasets.roles import rank
+from flows.offline.datasets.tables import Table, decoded, in_one, is_number, refuse_empty, refuse_twins
+from flows.support.errors import RalmError
+
+SEPARATORS = (",", ";", "\t", "|", "\x01", "::")
+"""What may separate the columns of one's own files; the fifth is Hive's."""
+NAMELESS = "column_{}"
+"""What a column without a name is called, by its place from 1."""
+_QUOTED = re.compile(r'"[^"]*"')
+_ESCAPED = re.compile(r'\\"[^\s"]')
+_PREAMBLE = re.compile(r'(#(?:[ =*-][^\n]*)?|[ \t]*|"?sep=(?P<separator>[^\n"])"?)\n')
+_LOOKED_AT = 200
+_VALUES = (
+    re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b.*"),  # a date
+    re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE),
+    re.compile(r"https?://.*"),
+    re.compile(r"[^@\s]+@[^@\s]+\.\w+"),
+    re.compile(r"(?=.*\d)[0-9a-f]{16,}", re.IGNORECASE),
+)
+
+
+class NoNamesError(RalmError):
+    """A first line has values in place of names.
+
+    Attributes:
+        columns: how many there are.
+    """
+
+    def __init__(self, words: str, columns: int) -> None:
+        super().__init__(words)
+        self.columns = columns
+
+
+def parse(
+    file: str,
+    content: bytes,
+    *,
+    names: Sequence[str] | None = None,
+    separator: str = ",",
+    encoding: str = "utf-8",
+    quoted: bool = False,
+) -> Table:
+    """Read text in columns; lines may end with LF, CR LF or CR.
+
+    In one's own files (``quoted``) a quote within a value is doubled, or has a backslash before it; a line that has the
+    names once more is left out, and so is a column without name and values, as a separator at each line's end makes.
+
+    Args:
+        file: its name, for messages.
+        content: its bytes.
+        names: of the columns; without them the first line has the names.
+        separator: what stands between columns; empty tells it from the first line.
+        encoding: of the text, unless it begins with a byte order mark.
+        quoted: whether values may stand in double quotes.
+
+    Raises:
+        NoNamesError: when the first line has no names.
+        RalmError: naming the file, the line and what is wrong with it.
+    """
+    text = decoded(file, content, encoding)
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text, before = text.rstrip("\n"), 0
+    if quoted:
+        text, before, told = _without_preamble(text)
+        separator = separator or told
+    separator = separator or separator_of(text.partition("\n")[0])
+    if len(separator) > 1:
+        text, separator = text.replace(separator, "\x1f"), "\x1f"  # Arrow takes separators of one character
+    first, named, apart = 1, names is not None, False
+    if names is None:
+        raw, text, first = _header(file, text, separator, before, quoted=quoted)
+        names = [name.strip() for name in raw]
+        apart = len(raw) > 1 and all(name.startswith(" ") for name in raw[1:])
+        if quoted and names.count("") > 1:
+            names = [name or NAMELESS.format(place) for place, name in enumerate(names, 1)]
+        refuse_twins(file, names)
+    first += before
+    refuse_empty(file, len(text))
+    escape = "\\" if quoted and _ESCAPED.search(text) else False
+    body = _Body(file, text, separator, first, quoted=quoted, escape=escape)
+    if not quoted:
+        return body.table(names)
+    table = body.table_of_width(list(names))
+    if apart:  # a blank follows each separator
+        columns = {name: pc.utf8_ltrim(column, " ") for name, column in table.columns.items()}
+        table = Table(file, columns, table.first, table.unit)
+    return table if named else _without_names_again(table)
+
+
+class _Body:
+    """The rows below the names."""
+
+    def __init__(self, file: str, text: str, separator: str, first: int, *, quoted: bool, escape: str | bool) -> None:
+        self._file, self._text, self._first, self._quoted = file, text, first, quoted
+        self._options = pacsv.ParseOptions(
+            delimiter=separator,
+            quote_char='"' if quoted else False,
+            escape_char=escape,
+            newlines_in_values=quoted,
+            ignore_empty_lines=False,
+            invalid_row_handler=self._refuse,
+        )
+        self._wrong: list[Any] = []
+
+    def _refuse(self, row: Any) -> str:
+        self._wrong.append(row)
+        return "error"
+
+    def table_of_width(self, names: list[str]) -> Table:
+        """The rows, where each line, or the line of names alone, may end with a separator too much."""
+        try:
+            return _without_nameless(self.table(names))
+        except RalmError:
+            more = self._wrong[0].actual_columns - len(names) if self._wrong else 0
+            other = (
+                [*names, ""] if more == 1 and "" not in names else names[:-1] if more == -1 and not names[-1] else []
+            )
+            table = self._table_if(other) if other else None
+            if table is None or not _is_empty(table.columns.get("", pa.array([], pa.string()))):
+                raise
+            return _without_nameless(table)
+
+    def _table_if(self, names: list[str]) -> Table | None:
+        try:
+            return self.table(names)
+        except RalmError:
+            return None
+
+    def table(self, names: Sequence[str]) -> Table:
+        self._wrong.clear()
+        try:
+            found = pacsv.read_csv(
+                io.BytesIO(self._text.encode()),
+                # One thread, so that a bad line's number is known.
+                read_options=pacsv.ReadOptions(use_threads=False, column_names=names),
+                parse_options=self._options,
+                convert_options=pacsv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+            )
+        except pa.ArrowException as error:
+            if self._wrong:
+                row = self._wrong[0]
+                line = row.number + self._first - 1
+                msg = f"{self._file}, line {line}: {row.actual_columns} fields instead of {row.expected_columns}"
+                raise RalmError(msg) from None
+            msg = f"{self._file} cannot be read: {error}"
+            raise RalmError(msg) from error
+        # Where a value has line breaks in it, rows are not lines.
+        broken = self._quoted and self._text.count("\n") + 1 != found.num_rows
+        first, unit = (1, "row") if broken else (self._first, "line")
+        return Table(self._file, {name: in_one(found[name]) for name in names}, first, unit)
+
+
+def separator_of(line: str) -> str:
+    """What separates the columns of a line: whichever of `SEPARATORS` it has most of.
+
+    >>> separator_of("a;b;c"), separator_of("a"), separator_of('"x;y",b'), separator_of("1::2::3")
+    (';', ',', ',', '::')
+    """
+    bare = _QUOTED.sub("", line)
+    return max(SEPARATORS, key=bare.count)
+
+
+def _without_preamble(text: str) -> tuple[str, int, str]:
+    """Text without what programs write above the names, the number of those lines, and the separator if they say it."""
+    lines, separator = 0, ""
+    while (line := _PREAMBLE.match(text)) and line.end() < len(text):
+        separator = line["separator"] or separator
+        text, lines = text[line.end() :], lines + 1
+    return text, lines, separator if separator in SEPARATORS else ""
+
+
+def _header(file: str, text: str, separator: str, before: int, *, quoted: bool) -> tuple[list[str], str, int]:
+    """The names in the first line, which may have line breaks in quotes; the rest, and the number of its first line."""
+    if not quoted:
+        line, _, rest = text.partition("\n")
+        names, lines = line.split(separator), 1
+    else:
+        reader = csv.reader(io.StringIO(text), delimiter=separator)
+        try:
+            names = next(reader, [])
+        except csv.Error as error:
+            msg = f"{file}, line {before + 1}: {error}"
+            raise RalmError(msg) from None
+        lines = max(1, reader.line_num)
+        rest = text.split("\n", lines)[lines] if text.count("\n") >= lines else ""
+        _refuse_values(file, names, _first_rows(reader))
+    return names, rest, lines + 1
+
+
+def _first_rows(reader: Any) -> list[list[str]]:
+    try:
+        return list(islice(reader, _LOOKED_AT))
+    except csv.Error:
+        return []
+
+
+def _refuse_values(file: str, names: Sequence[str], rows: list[list[str]]) -> None:
+    """Refuse a first line of values: its row would be lost, and no column found by its name."""
+    if all(any(rank(name, role) in (1, 2) for name in names) for role in ("user_id", "item_id")):
+        return
+    rows = [row for row in rows if row != names]
+    below = [[row[place] for row in rows if place < len(row)] for place in range(len(names))]
+    if not any(_is_value(name, column) for name, column in zip(names, below, strict=True)):
+        known = any(rank(name, role) in (1, 2) for name in names for role in ("user_id", "item_id"))
+        if known or not any(is_number(name) for name in names):
+            return
+    shown = ", ".join(names[:5])
+    msg = (
+        f"{file}, line 1: these are values, and no names of columns ({shown}): put a line of names above them, such as "
+        "user_id,item_id,timestamp, or say the names in data.toml, such as [names] events = "
+        '["user_id", "item_id", "timestamp"]'
+    )
+    raise NoNamesError(msg, len(names))
+
+
+def _is_value(name: str, below: list[str]) -> bool:
+    """Whether a first line's cell is of the same kind as those below it: it comes again, or is a date as they are."""
+    if not name or is_number(name):
+        return False
+    if name in below:
+        return True
+    form = next((form for form in _VALUES if form.fullmatch(name)), None)
+    return form is not None and any(form.fullmatch(cell) for cell in below)
+
+
+def _without_nameless(table: Table) -> Table:
+    """The columns that have a name, or a value."""
+    columns = {}
+    for place, (name, column) in enumerate(table.columns.items(), 1):
+        if name and name != NAMELESS.format(place):
+            columns[name] = column
+        elif not _is_empty(column):
+            columns[NAMELESS.format(place)] = column
+    return Table(table.file, columns or table.columns, table.first, table.unit)
+
+
+def _is_empty(column: Any) -> bool:
+    return bool(pc.all(pc.equal(column, ""), min_count=0).as_py())
+
+
+def _without_names_again(table: Table) -> Table:
+    """The rows but those that say the names once more, as files put one after another have them."""
+    again = None
+    for name, column in table.columns.items():
+        same = pc.equal(pc.utf8_trim_whitespace(column), name)
+        again = same if again is None else pc.and_(again, same)
+    count = pc.sum(again).as_py() or 0
+    if not count or count == len(table):
+        return table
+    where = table.place(pc.index(again, value=True).as_py())
+    left = table.only(pc.invert(again).to_numpy(zero_copy_only=False))
+    note = f"{where}: the names of the columns come again{others(count)}: left out"
+    return Table(left.file, left.columns, left.first, left.unit, kept=left.kept, notes=(note,))

@@ -1,0 +1,154 @@
+"""The files of one's own tables: one or several for each, found by their usual names or by those that are said."""
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from flows.offline.datasets.reading import JSON_SUFFIXES, Written, joined, kept_as, read_table
+from flows.offline.datasets.tables import NoRowsError, Table
+from flows.support.errors import RalmError
+
+TABLE_SUFFIXES = (".parquet", ".csv", ".tsv", ".txt", ".dat", *JSON_SUFFIXES)
+"""Of the files that may be tables; ``.gz`` may follow."""
+_PACKED = (".zip", ".7z", ".rar", ".tar", ".tgz", ".bz2", ".xz", ".zst", ".lz4", ".snappy")
+_SHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
+_OTHERS = (".orc", ".avro", ".feather", ".arrow", ".sqlite", ".db", ".sql", ".xml", ".pkl", ".pickle", ".npz", ".dta")
+_PATTERN = set("*?[")
+
+
+def files_of(folder: Path, table: str, said: Iterable[str] | None) -> list[Path]:
+    """The files of a table, in the order of their names where one pattern names several; empty if there are none.
+
+    Args:
+        folder: that holds them.
+        table: ``events``, ``users`` or ``items``, whose files are called so unless others are said.
+        said: names within the folder, of files or of folders of them, perhaps with ``*``; None if nothing is said.
+
+    Raises:
+        RalmError: naming what is not there.
+    """
+    if said is None:
+        return _usual(folder, table)
+    found = []
+    for name in said:
+        paths = _named(folder, name)
+        if not paths:
+            msg = f"data.toml says that {table} are in {name}, but {folder} has no such file"
+            raise RalmError(msg)
+        found += [path for path in paths if path not in found]
+    return found
+
+
+def read_files(paths: list[Path], written: Written, aliases: Callable[[Table], dict[str, str]]) -> Table:
+    """Read the files of one table; a column may be called otherwise in each.
+
+    Raises:
+        RalmError: a line for each file that cannot be read.
+    """
+    parts, problems, empty = [], [], []
+    for path in paths:
+        try:
+            table = read_table(path, written)
+        except NoRowsError as error:  # as some of Spark's parts
+            empty.append(str(error))
+            continue
+        except RalmError as error:
+            problems.append(str(error))
+            continue
+        parts.append(_with_columns_of_path(replace(table, aliases=aliases(table)), path))
+    if problems or not parts:
+        raise RalmError("\n".join([*problems, *empty]))
+    parts[0] = replace(parts[0], notes=(*parts[0].notes, *empty))
+    if len(parts) == 1:
+        return parts[0]
+    called = {
+        role: next((part.real(role) for part in parts if role in part), name) for role, name in parts[0].aliases.items()
+    }
+    return replace(joined([_renamed(part, called) for part in parts]), aliases=called)
+
+
+def why_unread(path: Path) -> str:
+    """Why a file cannot be a table as it is, and what to do; empty if it can be one, or seems to be none."""
+    suffix = path.suffix.lower()
+    if path.is_symlink() and not path.exists():
+        return f"{path.name} is a link to {os.readlink(path)}, which is not there"
+    if suffix in _PACKED:
+        return f"{path.name} is packed: unpack it, and leave the files here"
+    if suffix in _SHEETS:
+        return f"{path.name} is a workbook: save each of its sheets as CSV (UTF-8)"
+    if suffix in _OTHERS:
+        return f"{path.name} is of a form that is not read: bring it as Parquet, CSV or JSON lines"
+    return ""
+
+
+def parts_in(folder: Path) -> list[Path]:
+    """The tables in a folder of parts, such as Spark and Hive write, in the order of their names."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(("_", ".")) for part in path.relative_to(folder).parts)
+        if not hidden and kept_as(path) in TABLE_SUFFIXES and path.is_file():
+            found.append(path)
+    return found
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file, or a folder of parts, may be a table."""
+    if path.name.startswith((".", "_")) or not path.exists():
+        return False
+    if path.is_dir():
+        return kept_as(path) in TABLE_SUFFIXES or (path / "_SUCCESS").exists() or any(path.glob("part-*"))
+    return kept_as(path) in TABLE_SUFFIXES
+
+
+def usual_names(table: str) -> list[str]:
+    """What a table's files are called where nothing is said, the first that is there is taken."""
+    suffixes = (".parquet", ".csv", *JSON_SUFFIXES, ".tsv", ".txt", ".dat")
+    return [f"{table}{suffix}{folded}" for folded in ("", ".gz") for suffix in suffixes]
+
+
+def _usual(folder: Path, table: str) -> list[Path]:
+    for name in usual_names(table):
+        path = folder / name
+        if path.is_file() or path.is_dir():
+            return [path] if path.is_file() else parts_in(path)
+        if path.is_symlink():
+            raise RalmError(why_unread(path))
+    return []
+
+
+def _named(folder: Path, name: str) -> list[Path]:
+    try:
+        path = folder / name
+        if path.is_dir():
+            return parts_in(path)
+        if path.exists():
+            return [path]
+        if path.is_symlink():
+            raise RalmError(why_unread(path))
+        paths = sorted(folder.glob(name)) if set(name) & _PATTERN else []
+    except (OSError, ValueError, NotImplementedError):  # a name that no file can have
+        return []
+    return [path for path in paths if path.is_file() and not path.name.startswith(("_", "."))]
+
+
+def _with_columns_of_path(table: Table, path: Path) -> Table:
+    """A table with what its path says of all its rows, as Hive's ``day=2024-11-24/part-0.csv`` does."""
+    columns = dict(table.columns)
+    for part in path.parts[:-1]:
+        name, equals, value = part.partition("=")
+        if equals and name and name not in columns:
+            columns[name] = pa.array([value] * len(table), pa.string())
+    return replace(table, columns=columns)
+
+
+def _renamed(part: Table, called: dict[str, str]) -> Table:
+    """A part whose columns are called as those of the whole table."""
+    names = {part.real(role): name for role, name in called.items() if role in part}
+    others = {name: column for name, column in part.columns.items() if name not in names}
+    columns = {names[name]: part.columns[name] for name in part.columns if name in names}
+    return replace(
+        part, columns={**{name: column for name, column in others.items() if name not in columns}, **columns}
+    )
