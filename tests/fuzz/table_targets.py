@@ -35,7 +35,7 @@ _TIMES = (
     "99999999999999999999",
     "",
 )
-_SEPARATORS = (",", ",", ",", ";", "\t", "|")
+_SEPARATORS = (",", ",", ",", ", ", ";", "\t", "|", "::", "\x01")
 _ENDS = ("\n", "\n", "\r\n", "\r")
 _DESCRIPTIONS = (
     "",
@@ -53,6 +53,13 @@ _DESCRIPTIONS = (
     'encoding = "cp1252"',
     'encoding = "utf-7"',
     'encoding = "idna"',
+    'incomplete = "leave out"\nunlisted = "leave out"',
+    'unlisted = "keep"\nblank_numbers = "mean"\nmissing = ["x|y", ""]',
+    '[names]\nevents = ["user_id", "item_id", "timestamp"]',
+    '[names]\nusers = ["", "user_id"]',
+    '[files]\nevents = ["events*", "more.csv"]\nusers = []',
+    '[files]\nevents = ["**", "[", "/etc/*"]',
+    'time_unit = "excel"\nseparator = "::"',
     "\x00",
 )
 
@@ -64,6 +71,10 @@ def tables(rng: Random) -> dict[str, bytes]:
         found["users.csv"] = _table(rng, ["user_id", "age", rng.choice(("plan", "a.b", "id", "tags"))], 4)
     if rng.random() < 0.4:
         found["items.csv"] = _table(rng, ["item_id", "categories", "title"], 4)
+    if rng.random() < 0.2:
+        found[rng.choice(("more.csv", "events-2.csv"))] = _table(
+            rng, ["user_id", "item_id", "time", "x"][: rng.randrange(2, 5)], 5
+        )
     if rng.random() < 0.5:
         described = rng.choice(_DESCRIPTIONS).encode()
         found[DESCRIPTION] = mutated(rng, described) if rng.random() < 0.3 else described
@@ -88,6 +99,9 @@ def _objects(rng: Random, name: str) -> bytes:
         pairs = [(each, json.dumps(_cell(rng, each, time, odd, row)).encode()) for each in names]
         if rng.random() < 0.2:
             pairs.append((rng.choice(("user", "user_id", "tags")), value(rng)))
+        if rng.random() < 0.2:
+            inner = b'[{"id": "a"}, {"id": "b", "n": [1, {"x": 2}]}]' if rng.random() < 0.7 else value(rng)
+            pairs.append((rng.choice(("item", "item_id")), inner))
         rows.append(
             fields(rng, pairs)
             if rng.random() < 0.1
@@ -101,7 +115,9 @@ def _table(rng: Random, names: list[str], most: int) -> bytes:
     separator, end = rng.choice(_SEPARATORS), rng.choice(_ENDS)
     time, odd = rng.choice(_TIMES[:6]), rng.choice((0.0, 0.0, 0.2))
     rows = [[_cell(rng, name, time, odd, row) for name in names] for row in range(rng.randrange(most + 1))]
-    content = end.join(separator.join(row) for row in [names, *rows]).encode("utf-8", "replace")
+    above = rng.choice(([],) * 8 + ([names],) * 2 + ([["sep=;"]], [["# made by x"], [""]], [[""] * len(names)]))
+    rows = [*above, names, *rows] if rng.random() < 0.9 else rows
+    content = end.join(separator.join(row) for row in rows).encode("utf-8", "replace")
     if rng.random() < 0.1:
         content = content.decode("utf-8", "replace").encode(rng.choice(("utf-8-sig", "utf-16", "latin-1")), "replace")
     return mutated(rng, content) if rng.random() < 0.3 else content

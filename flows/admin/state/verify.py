@@ -53,7 +53,7 @@ class PartitionReport:
         verdict = "whole" if self.whole else "NOT READ" if store.unread else "DAMAGED"
         parts = [f"partition {self.partition}: {verdict}"]
         if meta is not None:
-            seeds = f"{counted(store.seeds, 'seed')} and {store.delta_seeds:,} not yet merged"
+            seeds = f"{counted(store.seeds, 'seed')} in base sets and {store.delta_seeds:,} beside them"
             parts.append(f"{counted(store.items, 'item')}, {seeds}, position {meta.position}")
         return "; ".join([*parts, *store.notes])
 

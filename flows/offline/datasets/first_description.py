@@ -138,11 +138,11 @@ class _Guess:
     def _tables(self) -> dict[str, Look]:
         """Which table is which, and the columns of ids."""
         tables: dict[str, Look] = {}
-        both = [look for look in self._looks if look.first_like("user_id") and look.first_like("item_id")]
+        both = [look for look in self._looks if len(_named_keys(look)) == len(_KEYS)]
         if both:
             tables["events"] = max(both, key=lambda look: (_is_called(look, "events"), len(look.table)))
-            for role in _KEYS.values():
-                self._name(tables["events"], role, tables["events"].first_like(role))
+            for role, column in _named_keys(tables["events"]).items():
+                self._name(tables["events"], role, column)
         elif (guess := self._by_values()) is not None:
             tables["events"] = guess
         for kind in _KEYS:
@@ -177,7 +177,7 @@ class _Guess:
             if look in tables.values():
                 continue
             words = "it is neither events, nor users, nor items"
-            if look.first_like("user_id") and look.first_like("item_id") and "events" in tables:
+            if len(_named_keys(look)) == len(_KEYS) and "events" in tables:
                 files = [each for one in (tables["events"], look) for each in _listed(one.said)]
                 words = f"it has users and items too; if its rows are events as well, say events = {_toml(files)}"
                 words += "".join(f", {role} = {_toml(names)}" for role, names in self._names_with(look))
@@ -251,7 +251,7 @@ class _Guess:
 
     def _both_keys(self, look: Look) -> dict[str, str]:
         """The columns of users and of items, by name if one has one, else by values."""
-        known = {role: name for role in _KEYS.values() if (name := look.first_like(role))}
+        known = _named_keys(look)
         others = [name for name in self._id_columns(look) if name not in known.values()]
         for role in _KEYS.values():
             if role not in known and others:
@@ -449,6 +449,16 @@ class _Guess:
 def _is_called(look: Look, kind: str) -> bool:
     stem = look.path.stem.lower()
     return any(word in stem for word in _TABLE_WORDS[kind])
+
+
+def _named_keys(look: Look) -> dict[str, str]:
+    """The columns that are called like users and like items, two different ones."""
+    users, items = (look.like(role) for role in _KEYS.values())
+    pairs = [(user, item) for user in users for item in items if user != item]
+    if pairs:
+        return dict(zip(_KEYS.values(), pairs[0], strict=True))
+    alone = [(role, names[0]) for role, names in zip(_KEYS.values(), (users, items), strict=True) if names]
+    return dict(alone[:1])
 
 
 def _categories(items: Look) -> str | None:

@@ -230,7 +230,7 @@ def _type(column: Any, distinct: Any) -> Type:
     if is_boolean(column):
         return "true or false"
     numbers = as_numbers(distinct)
-    if numbers is not None:
+    if numbers is not None and np.isfinite(numbers).all():
         return "whole number" if bool((numbers == np.floor(numbers)).all()) else "number"
     if pc.any(pc.match_substring(distinct, SEPARATOR)).as_py():
         return "list"

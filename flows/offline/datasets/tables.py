@@ -28,6 +28,8 @@ class NoRowsError(RalmError):
     """A file has nothing in it, or names of columns alone."""
 
 
+_SHOWN = 200
+"""Characters of a value in a message."""
 _COMMA_DECIMALS = r"^[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?$"
 _POINT_DECIMALS = r"^[+-]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?$"
 
@@ -166,6 +168,7 @@ class Table:
         row = int(wrong[0])
         whose = f"field {self.real(name)!r} of user {str(self.text(owner)[row])!r}" if owner else self.real(name)
         value = self.column(name)[row].as_py()
+        value = value[:_SHOWN] if isinstance(value, str) else value
         shown = "missing" if value in (None, "") else f"{value if is_number(value) else repr(value)}, not a number"
         msg = f"{self.place(row)}: {whose} is {shown}{others(len(wrong))}"
         raise RalmError(msg)

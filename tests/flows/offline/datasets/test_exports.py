@@ -276,6 +276,16 @@ def test_the_best_name_is_taken(tmp_path: Path, header: str, user: str, item: st
     assert (found["user_id"], found["item_id"]) == (user, item)
 
 
+def test_one_column_is_not_users_and_items_too(tmp_path: Path) -> None:
+    put(tmp_path, "log.csv", "user_item_id,count", *(f"x{n},{n}" for n in range(50)))
+    assert "no table has a column of users and one of items" in describe_first(tmp_path).problems[0]
+
+
+def test_numbers_without_end_are_no_times(tmp_path: Path) -> None:
+    put(tmp_path, "log.csv", "user_id,item_id,length", *(f"u{n % 9},i{n % 7},{'9' * 400}" for n in range(50)))
+    assert describe_first(tmp_path).problems == []
+
+
 def test_an_empty_column_is_nobodys_and_moments_are_better_than_days(tmp_path: Path) -> None:
     lines = [
         f"{datetime.fromtimestamp(t, UTC):%Y%m%d},{t}000000,,{u}.5,{i},{(None, 'x')[k % 2]}"
