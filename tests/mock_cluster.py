@@ -19,6 +19,8 @@ class Request(IntEnum):
     FETCH = 1
     LIST_OFFSETS = 2
     METADATA = 3
+    OFFSET_COMMIT = 8
+    FIND_COORDINATOR = 10
     INIT_PRODUCER_ID = 22
 
 

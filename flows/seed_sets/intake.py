@@ -254,13 +254,14 @@ class SeedSetWriter:
     def _room(self, batch: ClickBatch, known: Ints) -> int:
         """How many of the clicks can be taken before an item must go for a new one; ``known`` as in ``_apply``."""
         new = np.flatnonzero(known < 0)
-        room = self._options.max_items - len(self.items)
+        # There are more where max_items was lowered, or items came from other partitions: the next new one has them go.
+        room = max(0, self._options.max_items - len(self.items))
         if len(new) <= room:
             return len(batch.offsets)
         # Where each new item is clicked first.
         items, rows = np.unique(batch.items, return_index=True)
         first = np.sort(rows[np.isin(items, new)])
-        return int(first[max(0, room)])
+        return int(first[room])
 
     def _make_room(self) -> list[str]:
         most = self._options.max_items

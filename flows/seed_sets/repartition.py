@@ -237,6 +237,8 @@ def _move(seeds: Path, topic: str, way: tuple[int, int], names: list[str], rules
         source, target = (stack.enter_context(closing(_open(seeds, topic, at, rules))) for at in way)
         kept, entries, there_already = ForNewOffsets.of(source), said_before(source), dict(target.items())
         records, unacked = kept.records, set(source.unacked_tombstones())
+        for name, _ in target.candidates():
+            entries.pop(name, None)  # what was said of an item where its clicks come now is newer
         # Closed windows are folded in here, as they would be if nothing moved: those of the other partition's clock may
         # end before them.
         closed = 0 if kept.work is None else kept.work.closed

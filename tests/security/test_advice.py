@@ -60,6 +60,7 @@ _RESTART = "tests/faults/test_faults.py::test_five_kills_lose_nothing"
 _PEER = "tests/integration/test_cluster.py::test_a_process_whose_peer_died_says_so_and_both_go_on_once_started_again"
 _BEGIN = "tests/flows/seed_sets/test_first_positions.py"
 _DIRECTORY = "tests/state/test_directory.py"
+_SCOUT = "tests/flows/kafka/test_scout.py::test_a_damaged_batch_ends_the_flow_in_words_unless_all_are_stepped_over"
 _MIXED_UP = f"{_STATE}::test_two_stores_that_were_mixed_up_go_back_to_where_they_were"
 _TRAINED = "tests/flows/offline/test_followed.py::test_a_bundle_of_a_newer_version_stays_where_one_is_trained_beside_it"
 _AGAIN = "tests/flows/offline/test_followed.py::test_a_bundle_that_cannot_be_used_is_trained_again_as_the_message_says"
@@ -108,9 +109,9 @@ FOLLOWED: dict[str, tuple[str, ...]] = {
     "cannot be written: {}. Once that is mended": (_ROOM,),
     "Look for a full or failing disk": (_ROOM, f"{_GROWN}::test_a_move_that_was_cut_off_goes_on"),
     # where topics begin
-    "put the partition's store back": (_ELSEWHERE, _FIRST_FORMAT),
+    "put the partition's store back": (_ELSEWHERE,),
     "put a newer store of the partition in its place": (_EXPIRED,),
-    "there is one; else start once with --rebuild partial": (_EXPIRED, _FIRST_FORMAT),
+    "there is one; else start once with --rebuild partial": (_EXPIRED,),
     "name the wrong cluster, mend that": (
         _ANEW,
         f"{_TOPICS}::test_clicks_with_fewer_partitions_are_refused_and_then_read_with_all_items_brought_home",
@@ -154,6 +155,8 @@ FOLLOWED: dict[str, tuple[str, ...]] = {
     ),
     "Start with --step-over oversized": (_STEP,),
     "put a good one in the lead": (_STEP, f"{_CONSUMER}::test_a_batch_that_stays_unreadable_stops_the_flow_in_words"),
+    "Put a replica that has it whole in the lead": (_SCOUT, _STEP),
+    "ended the last start without a word": (_SCOUT, _STEP),
     "Start again once it does": (_RESTART,),
     "Mend that at the broker and start again": (_RESTART,),
     "raise delivery_timeout": (f"{_SINK}::test_what_the_broker_does_not_take_raises", _RESTART),
@@ -204,6 +207,8 @@ HARMLESS = (
     "make room, and run it again",
     "let the process open more files (ulimit -n), and",
     "let the system open more files",
+    "let the process write longer files",
+    "raise the limit (ulimit -v, LimitAS)",
     "give it more memory",
     "give it more, and run it again",
     "let it have more processes",

@@ -9,7 +9,8 @@ from flows.support.logs import set_up_logs
 from flows.support.progress import bars
 
 from .checks import Outcome
-from .mutations import MUTATIONS, found_by, note
+from .mutation import found_by, note
+from .mutations import MUTATIONS
 from .schedule import run
 from .sums import Sums
 

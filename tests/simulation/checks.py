@@ -35,7 +35,7 @@ class Past:
         world: what is there now.
         rules: the settings.
         counts: how many partitions the clicks topic had at each time.
-        ends: where each of its partitions ended when it grew, each time.
+        ends: where each partition of clicks and candidates ended when they grew, each time.
         bad: the bad messages: topic, partition and offset.
         remembered: candidates that were compacted away once they were in their partition's store.
         begun: where a partition of requests began at the first start, if not at its beginning.
@@ -45,7 +45,7 @@ class Past:
     world: World
     rules: Rules
     counts: list[int]
-    ends: list[list[int]]
+    ends: list[dict[str, list[int]]]
     bad: set[tuple[str, int, int]]
     remembered: list[list[Record]]
     begun: dict[int, int]
@@ -78,10 +78,6 @@ class _Checks:
                 self._move(models, age)
             for partition, model in enumerate(models):
                 self._follow(age, partition, model)
-        said = [record for partition in range(self.counts[-1]) for record in self._good("candidates", partition)]
-        for record in sorted(said, key=lambda record: (record._at, record._offset)):
-            listing = _listing(record)
-            models[home(listing.item, self.counts[-1])].listings.append(listing)
         for partition, model in enumerate(models):
             last = self.world.topics["clicks"].logs[partition][-1]
             assert last is not None
@@ -90,25 +86,37 @@ class _Checks:
 
     def _move(self, models: list[Model], age: int) -> None:
         """Items are at home after the topic has grown."""
-        for model in models:
+        for partition, model in enumerate(models):
             for item in list(model.kept):
                 target = models[home(item, len(models))]
                 if target is not model:
                     target.take_over(item, model, age)
+            for item in [*model.listings, *model.elsewhere]:
+                target = models[home(item, len(models))]
+                if target is not model:
+                    target.hear_from(item, model, self.ends[age - 1]["candidates"][partition])
+        for model in models:
+            model.forget()
 
     def _follow(self, age: int, partition: int, model: Model) -> None:
-        """Take the clicks that came to a partition while there were so many; check what was clustered of them."""
+        """Take what came to a partition while there were so many; check what was clustered of it."""
         here = (age, partition)
         given = sorted((c for c in self.past.clustered if (c.age, c.partition) == here), key=lambda c: c.position)
-        first = self.ends[age - 1][partition] if age and partition < len(self.ends[age - 1]) else 0
-        end = self.ends[age][partition] if age < len(self.ends) else 10**9
-        for record in self._good("clicks", partition):
-            if first <= record._offset < end:
-                while given and given[0].position <= record._offset:
-                    self._check_clustered(given.pop(0), model)
-                model.take(_click(record))
+        for record in self._came("clicks", age, partition):
+            while given and given[0].position <= record._offset:
+                self._check_clustered(given.pop(0), model)
+            model.take(_click(record))
         for each in given:
             self._check_clustered(each, model)
+        for record in self._came("candidates", age, partition):
+            model.say(_listing(record))
+
+    def _came(self, kind: str, age: int, partition: int) -> list[Record]:
+        """The good messages that came to a partition while there were so many."""
+        before = self.ends[age - 1][kind] if age else []
+        first = before[partition] if partition < len(before) else 0
+        end = self.ends[age][kind][partition] if age < len(self.ends) else 10**9
+        return [record for record in self._good(kind, partition) if first <= record._offset < end]
 
     def _check_clustered(self, given: Clustered, model: Model) -> None:
         """Whether a set that was clustered is that of its window's end."""
@@ -177,7 +185,7 @@ def _click(record: Record) -> Click:
 
 def _listing(record: Record) -> Listing:
     said = {"retired": True} if record._value is None else json.loads(record._value)
-    return Listing((record._key or b"").decode(), said.get("retired", False), said.get("expires_at"))
+    return Listing((record._key or b"").decode(), said.get("retired", False), said.get("expires_at"), record._offset)
 
 
 def _source(record: Record) -> tuple[str, int, int]:

@@ -4,7 +4,7 @@ It reads a partition's two logs once, in the order of their offsets, and keeps e
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 _HERE = 10**9
 Seeds = dict[int, int]
@@ -45,16 +45,24 @@ class Listing:
     item: str
     retired: bool
     expires_at: int | None
+    offset: int
 
 
 @dataclass
 class Model:
-    """A partition: ``listings`` in the order of their offsets, and clicks as they are taken, in that order."""
+    """A partition: candidates and clicks as they are taken, in the order of their offsets.
+
+    Attributes:
+        rules: the settings.
+        heard: when the newest message of the clicks topic came, good or not.
+        listings: of each item the last, oldest first.
+        elsewhere: those that were said in other partitions, before the topic grew: they are older.
+    """
 
     rules: Rules
-    listings: list[Listing] = field(default_factory=list)
     heard: int = 0
-    """When the newest message of the clicks topic came, good or not."""
+    listings: dict[str, Listing] = field(default_factory=dict)
+    elsewhere: dict[str, Listing] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.newest, self.closed = 0, 0
@@ -75,6 +83,27 @@ class Model:
         ]
         self.kept[item] = [*moved, *self.kept.get(item, [])]
 
+    def say(self, listing: Listing) -> None:
+        """Take the next message of the candidates topic."""
+        self._unsay(listing.item)
+        self.listings[listing.item] = listing
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget what is said of more than ``max_listings`` items, the oldest first, else by name."""
+        known = [*sorted(self.elsewhere, key=lambda item: (self.elsewhere[item].offset, item)), *self.listings]
+        for item in known[: max(0, len(known) - self.rules.max_listings)]:
+            self._unsay(item)
+
+    def _unsay(self, item: str) -> Listing | None:
+        return self.listings.pop(item, None) or self.elsewhere.pop(item, None)
+
+    def hear_from(self, item: str, other: "Model", end: int) -> None:
+        """What another partition, in which messages ended at an offset, knows of an item comes with it."""
+        said = other._unsay(item)
+        if said is not None and item not in self.listings:
+            self.elsewhere[item] = replace(said, offset=said.offset - end)
+
     def _floor(self, time: int) -> int:
         return time // self.rules.window * self.rules.window
 
@@ -94,7 +123,8 @@ class Model:
                     del self.kept[item]
         if click.item not in self.kept and len(self.kept) >= rules.max_items:
             longest_idle = sorted(self.kept, key=lambda item: (self._last(item), item))
-            for item in longest_idle[: max(1, rules.max_items // 64)]:
+            surplus = len(self.kept) - rules.max_items  # of items that came from other partitions
+            for item in longest_idle[: surplus + max(1, rules.max_items // 64)]:
                 del self.kept[item]
         own = self._floor(click.ts) + rules.window
         folded = own if own > self.closed else self.closed + rules.window  # a late click goes with the next window
@@ -127,17 +157,10 @@ class Model:
 
     def is_served(self, item: str, now: int) -> bool:
         """Whether an item is served as of an event time."""
-        rules, said = self.rules, self._remembered().get(item)
+        rules, said = self.rules, self.listings.get(item) or self.elsewhere.get(item)
         if said is not None:
             return not said.retired and (said.expires_at is None or said.expires_at > now)
         return not rules.only_listed and (not rules.item_ttl or self._last(item) >= now - rules.item_ttl)
-
-    def _remembered(self) -> dict[str, Listing]:
-        last: dict[str, Listing] = {}
-        for listing in self.listings:
-            last.pop(listing.item, None)
-            last[listing.item] = listing
-        return dict(list(last.items())[-self.rules.max_listings :])
 
     def index(self, now: int) -> dict[str, Seeds]:
         """What can be scored once all is quiet: of each item the set that its centroids were made of."""

@@ -1,59 +1,32 @@
 """Old faults, put back one by one: each must be found, or the simulation would not find the next of its kind.
 
-Each is a fault that this project has had, as small as it can be said now.
+Each is a fault that this project has had, as small as it can be said now. Those here are of what a partition does.
 """
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
 import numpy as np
 
-from flows.engine.source import PartitionReader
-from flows.kafka.first_offset import begin_with_group
 from flows.messages.batches import ClickBatch
 from flows.messages.emission_order import EmissionOrder
 from flows.scoring.index_updates import NewestEmissions
-from flows.seed_sets import repartition
 from flows.seed_sets.candidates import CandidateRegistry
 from flows.seed_sets.clustering import ClusteringPool
-from flows.seed_sets.emitted_before import EmissionNotes, EmittedBefore
 from flows.seed_sets.intake import SeedSetWriter
 from flows.seed_sets.keeper import SeedSetOperator
 from flows.seed_sets.keeper_state import OpenWork
 from flows.seed_sets.tombstones import Tombstones
 from flows.seed_sets.windows import WindowClock
-from ralm.seed_set import SeedSet, WindowClicks
-from state.store.changes import Changes
+from ralm.seed_set import WindowClicks
 from state.store.layout import RETIRED
 
-from . import process
+from . import mutations_between
+from .mutation import MUTATIONS, mutation
 
-Mutation = Callable[[], AbstractContextManager[None]]
 _NONE: Final = (list[str](), np.zeros(0, np.int64), np.zeros(0, np.int64))
-MUTATIONS: Final[dict[str, Mutation]] = {}
-
-
-def mutation(name: str) -> Callable[[Callable[[], Iterator[Any]]], None]:
-    """Register a fault; its function yields patches."""
-
-    def register(patches: Callable[[], Iterator[Any]]) -> None:
-        @contextmanager
-        def put_back() -> Iterator[None]:
-            from contextlib import ExitStack  # noqa: PLC0415
-
-            with ExitStack() as stack:
-                for each in patches():
-                    stack.enter_context(each)
-                yield
-
-        MUTATIONS[name] = put_back
-
-    return register
 
 
 @mutation("the watermark follows the producer's clock")
@@ -128,6 +101,19 @@ def _() -> Iterator[Any]:
     def room(self: SeedSetWriter, batch: ClickBatch, known: Any) -> int:
         del self, known
         return len(batch.offsets)
+
+    yield patch.object(SeedSetWriter, "_room", room)
+
+
+@mutation("who has more items than max_items dies of a click")
+def _() -> Iterator[Any]:
+    """Of one on an item that it knew, once items had come from other partitions."""
+    real = SeedSetWriter._room
+
+    def room(self: SeedSetWriter, batch: ClickBatch, known: Any) -> int:
+        if len(batch.offsets) and len(self.items) > self._options.max_items and (known >= 0).all():
+            raise IndexError
+        return real(self, batch, known)
 
     yield patch.object(SeedSetWriter, "_room", room)
 
@@ -338,156 +324,4 @@ def _() -> Iterator[Any]:
     yield patch.object(SeedSetOperator, "_finish", finish)
 
 
-@mutation("a new store has caught up at once")
-def _() -> Iterator[Any]:
-    """By a wall clock that was slow it had, and then said less than the lost one."""
-    real = EmissionNotes.before
-
-    def before(self: EmissionNotes, partition: int, clicks_end: int) -> EmittedBefore | None:
-        del clicks_end
-        return real(self, partition, 0)
-
-    yield patch.object(EmissionNotes, "before", before)
-
-
-@mutation("what a partial rebuild does not find is served for ever")
-def _() -> Iterator[Any]:
-    """Centroids of items whose clicks had expired stayed in their topic."""
-    yield patch.object(EmittedBefore, "live", lambda *_: [])
-
-
-@mutation("a new store knows of no older models")
-def _() -> Iterator[Any]:
-    """What it did not find, and their older centroids, stayed in the topic for ever."""
-    real = EmissionNotes.before
-
-    def before(self: EmissionNotes, partition: int, clicks_end: int) -> EmittedBefore | None:
-        found = real(self, partition, clicks_end)
-        return found and replace(found, models=())
-
-    yield patch.object(EmissionNotes, "before", before)
-
-
-@mutation("a model has centroids before its store knows of it")
-def _() -> Iterator[Any]:
-    """Those of a process that was killed in its first epoch stayed for ever, once another model ran."""
-    real = SeedSetOperator.__init__
-
-    def init(self: SeedSetOperator, *args: Any, **more: Any) -> None:
-        real(self, *args, **more)
-        self._unwritten = False
-
-    yield patch.object(SeedSetOperator, "__init__", init)
-
-
-@mutation("an item that moves is said as of no later")
-def _() -> Iterator[Any]:
-    """Offsets begin anew in the partition to which an item moves: what it said of old windows was passed over."""
-    real = repartition._both
-    yield patch.object(repartition, "_both", lambda *records: replace(real(*records), emitted=0))
-
-
-@mutation("an item's tombstone stays behind when it moves")
-def _() -> Iterator[Any]:
-    """What was taken down, and not yet delivered when the topic grew, was served for ever."""
-    yield patch.object(repartition, "Changes", lambda **changes: Changes(**{**changes, "withdrawn": []}))
-
-
-@mutation("what is to be done of an item stays behind when it moves")
-def _() -> Iterator[Any]:
-    """It was clustered as of its last click, without late ones that are folded in after it."""
-    real = OpenWork.handed_over
-
-    def handed_over(self: OpenWork, items: list[str], other: OpenWork | None) -> OpenWork:
-        return real(replace(self, dirty=_NONE, pending={}), items, other)
-
-    yield patch.object(OpenWork, "handed_over", handed_over)
-
-
-@mutation("a partition that waits has no clock to take over")
-def _() -> Iterator[Any]:
-    """One that had been read, and had no clicks, began anew with items whose windows were closed."""
-    real = OpenWork.handed_over
-
-    def handed_over(self: OpenWork, items: list[str], other: OpenWork | None) -> OpenWork:
-        found = real(self, items, other)
-        return found if other is None else replace(found, newest=other.newest, closed=other.closed, heard=other.heard)
-
-    yield patch.object(OpenWork, "handed_over", handed_over)
-
-
-@mutation("a partition that takes items over begins with the time of their clicks")
-def _() -> Iterator[Any]:
-    """A click of a fast clock was evidence there, which it was not where it came."""
-    real = OpenWork.handed_over
-
-    def handed_over(self: OpenWork, items: list[str], other: OpenWork | None) -> OpenWork:
-        return real(
-            self if other and other.newest else replace(self, newest=self.newest and self.newest + 5000), items, other
-        )
-
-    yield patch.object(OpenWork, "handed_over", handed_over)
-
-
-@mutation("clicks from before a gap come back")
-def _() -> Iterator[Any]:
-    """Late, or read again, they were of the set that began anew after the gap."""
-    yield patch.object(SeedSet, "since", lambda self, _: self)
-
-
-@mutation("requests are resumed where they were read")
-def _() -> Iterator[Any]:
-    """Requests whose answers were on their way at a crash were never answered."""
-    real = PartitionReader.snapshot
-
-    def snapshot(self: PartitionReader) -> None:
-        real(self)
-        self._reader.commit(self.partition, self.position, self.mark)
-
-    yield patch.object(PartitionReader, "snapshot", snapshot)
-
-
-@mutation("a partition of requests that is added begins at its end")
-def _() -> Iterator[Any]:
-    """With ``start_from = "latest"`` what came there before the restart was not answered."""
-    real = begin_with_group
-
-    def begin(facts: Any, partition: int, **rules: Any) -> Any:
-        return real(facts, partition, **{**rules, "begun": False})
-
-    yield patch.object(process, "begin_with_group", begin)
-
-
-RARE: Final = {
-    "a set that idleness found too small is not asked for again": "tests/flows/seed_sets/test_said_before.py",
-    "an item that moves is said as of no later": "tests/flows/seed_sets/test_repartition.py",
-}
-"""Faults that no schedule has found yet as schedules are drawn now, and the tests that see them."""
-
-FOUND: Final = Path(__file__).with_name("found.json")
-"""Of each fault the first schedule that finds it, as ``python -m tests.simulation --mutations`` has searched it."""
-
-
-def found() -> dict[str, int]:
-    """What is noted in ``FOUND``."""
-    noted: dict[str, int] = json.loads(FOUND.read_text()) if FOUND.exists() else {}
-    return noted
-
-
-def note(name: str, number: int) -> None:
-    """Note the first schedule that finds a fault; faults that are no more go."""
-    kept = {each: at for each, at in {**found(), name: number}.items() if each in MUTATIONS}
-    FOUND.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
-
-
-def found_by(name: str, numbers: range, play: Callable[[int], Any]) -> int | None:
-    """The first schedule that finds a fault, and nothing without it; None where none of them does."""
-    for number in numbers:
-        with MUTATIONS[name]():
-            wrong = play(number).wrong
-        if wrong and not play(number).wrong:
-            return number
-    return None
-
-
-__all__ = ["FOUND", "MUTATIONS", "RARE", "found", "found_by", "note"]
+__all__ = ["MUTATIONS", "mutations_between"]

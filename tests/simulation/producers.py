@@ -41,11 +41,14 @@ class Habits:
         """Of a busy service, or of one where an item is clicked now and then."""
         late, fast = rng.choice([0.02, 0.3]), rng.choice([0.0, 0.02])
         even, retires = rng.choice([0.0, 0.0, 0.4]), rng.choice([0.4, 0.4, 0.8])
-        if rng.random() < 0.2:
-            return cls(
-                2, rng.choice([0.0, 0.6]), rng.choice([4, 24]), rng.choice([200, 4000]), late, fast, even, retires
-            )
+        if rng.random() < 0.15:
+            return cls(2, 0.0, 24, rng.choice([4000, 8000]), late, fast, even, retires)
         return cls(11, 0.6, rng.choice([4, 24, 24]), 200, late, fast, even, retires)
+
+    @property
+    def seldom(self) -> bool:
+        """Whether clicks come now and then, in no order, and the partition idles between them."""
+        return self.few_items == 0
 
 
 class Producers:
@@ -70,12 +73,12 @@ class Producers:
     def _partitions(self) -> int:
         return len(self._world.topics["clicks"].logs)
 
-    def click(self) -> None:
-        """Some clicks come."""
+    def click(self, ago: int = 0) -> None:
+        """Some clicks come, from clients that could not send them for a while (ms)."""
         rng, habits = self._rng, self._habits
         for _ in range(rng.randrange(1, habits.most + 1)):
             few = rng.random() < habits.few_items
-            item, now, value = ITEMS[rng.randrange(3 if few else len(ITEMS))], self._world.clock.now, rng.random()
+            item, now, value = ITEMS[rng.randrange(3 if few else len(ITEMS))], self._world.clock.now - ago, rng.random()
             ts = now - (rng.randrange(habits.spread) if value > habits.late else rng.randrange(15_000))
             if value > 1 - habits.fast:
                 ts = now + rng.randrange(5000)

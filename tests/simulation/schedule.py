@@ -1,6 +1,6 @@
 """A schedule: everything that happens in a world, drawn from one number; and what is wrong in the end."""
 
-from dataclasses import replace
+import traceback
 from random import Random
 from typing import Any, Final
 from unittest.mock import patch
@@ -38,21 +38,28 @@ _COMES: Final = ("click", "list", "sweep", "ask")
 
 
 def run(number: int) -> Outcome:
-    """Play a schedule."""
+    """Play a schedule; what the process dies of is wrong too."""
     world_time = patch("flows.engine.source.time")
     with simulated_disks(), world_time as played:
-        return _Schedule(number, played).run()
+        schedule = _Schedule(number, played)
+        try:
+            schedule.run()
+        except Exception as error:
+            schedule.outcome.wrong.append(f"it ends with {error!r} at {traceback.extract_tb(error.__traceback__)[-1]}")
+        return schedule.outcome
 
 
 class _Schedule:
     def __init__(self, number: int, played_time: Any) -> None:
         self.rng = rng = Random(number)
         self.outcome = Outcome(number)
-        item_ttl = rng.choice([0, 1500, 4000, 20_000])
+        habits = Habits.drawn(rng)
+        self.seldom = habits.seldom
+        item_ttl = rng.choice([0, 20_000] if self.seldom else [0, 1500, 4000, 20_000])
         retention = rng.choice([0, 8000, 40_000])
         self.rules = Rules(
             window=rng.choice([1000, 1000, 1000, 3000]),
-            lateness=rng.choice([0, 300, 2000]),
+            lateness=rng.choice([2000, 5000]) if self.seldom else rng.choice([0, 300, 2000]),
             idle_after=rng.choice([0, 500, 2000]),
             max_seeds=rng.choice([3, 8, 1000]),
             item_ttl=item_ttl,
@@ -60,13 +67,11 @@ class _Schedule:
             max_items=rng.choice([3, 6, 1000]),
             max_listings=rng.choice([3, 1000]),
             only_listed=rng.random() < 0.3,
-            min_seeds=rng.choice([1, 2, 3]),
+            min_seeds=rng.choice([2, 2, 3] if self.seldom else [1, 2, 3]),
             max_future=MAX_FUTURE,
         )
         self.grows = rng.random() < 0.3
         self.loses = rng.choice([0.02, 0.02, 0.3, 0.7])  # how likely a store is lost between two lives
-        if self.grows:  # bounds of a partition say nothing of what is moved to it
-            self.rules = replace(self.rules, max_items=1000, max_listings=1000)
         r = self.rules
         self.settings = SeedSettings(
             window=f"{r.window}ms",
@@ -81,7 +86,7 @@ class _Schedule:
         )
         self.counts = [rng.choice([1, 1, 2])]
         self.world = World(rng, self.partitions, rng.choice([1, 3]))
-        self.ends: list[list[int]] = []  # of the clicks, at each time when the topic grew
+        self.ends: list[dict[str, list[int]]] = []  # of clicks and candidates, at each time when they grew
         clock = self.world.clock
         played_time.monotonic, played_time.time_ns = clock.monotonic, clock.time_ns
         self.disks = [Disk() for _ in range(self.partitions)]
@@ -98,21 +103,22 @@ class _Schedule:
         self.clustered: list[Clustered] = []
         # How often what happens is drawn for the schedule, so that each is of a kind of its own.
         self.weights = {kind: weight * rng.choice([0.3, 1, 3]) for kind, weight in USUAL.items()}
-        self.producers = Producers(self.world, Habits.drawn(rng), r.window)
+        if self.seldom:
+            self.weights |= {"rest": 1.5, "click": 1.5, "list": 0.2, "sweep": 0.0}
+        self.producers = Producers(self.world, habits, r.window)
 
     @property
     def partitions(self) -> int:
         """How many partitions the clicks topic has."""
         return self.counts[-1]
 
-    def run(self) -> Outcome:
+    def run(self) -> None:
         for _ in range(self.rng.choice([1, 2, 4])):
             self._life(self.rng.randrange(20, 120), last=False)
         self.world.clock.wrong_by = 0
         process = self._life(0, last=True)
         assert process is not None
         self._check(process)
-        return self.outcome
 
     def _check(self, process: Process) -> None:
         past = Past(
@@ -200,7 +206,7 @@ class _Schedule:
                 process.end_epoch()
             process.snapshot()  # and dies before all is delivered
             self._crash()
-        self.ends.append(ends)
+        self.ends.append({kind: list(map(len, self.world.topics[kind].logs)) for kind in ("clicks", "candidates")})
         self.counts.append(self.partitions + 1)
         self.disks.append(Disk())
         self.remembered.append([])
@@ -283,7 +289,7 @@ class _Schedule:
         elif kind == "compact":
             self._compact(process)
         elif kind == "rest":
-            self._rest(process)
+            (self._click_of_before if self.seldom and not quiet else self._rest)(process)
         else:
             getattr(self, f"_{kind}")()
 
@@ -310,6 +316,13 @@ class _Schedule:
         for _ in range(self.rng.randrange(2, 6)):
             self._turn(process)
             self.world.clock.now += self.rng.choice([600, 3000])
+
+    def _click_of_before(self, process: Process) -> None:
+        """Nothing comes for a while, and then clicks of windows that idleness has reached."""
+        since = self.world.clock.now
+        self._rest(process)
+        for _ in range(self.rng.randrange(6)):
+            self.producers.click(self.world.clock.now - since)
 
     def _clock(self) -> None:
         self.world.clock.now += self.rng.choice([1, 100, 600, 600, 3000])
@@ -340,11 +353,13 @@ class _Schedule:
 
     def _settle(self, process: Process) -> None:
         """A last click in each partition, then silence until nothing is to be done any more."""
+        if self.seldom:
+            self._click_of_before(process)
         self.producers.last_clicks()
         rules = self.rules
         quiet = rules.lateness + rules.idle_after + 9 * rules.window + self.rng.choice([0, 3000, 6000, 30_000])
         ends = [len(log) for log in self.world.topics["clicks"].logs]
-        until = None
+        until, step = None, self.rng.choice([200, 1000, 3000])
         process.pool.failures += self.rng.random() < 0.3
         for _ in range(2000):
             self._turn(process)
@@ -353,7 +368,7 @@ class _Schedule:
             if until is not None and self.world.clock.now >= until and not process.is_busy():
                 break
             if until is None or self.world.clock.now < until:
-                self.world.clock.now += 200
+                self.world.clock.now += step
             if self.rng.random() < 0.2:
                 process.end_epoch()
         else:

@@ -52,7 +52,7 @@ class PartitionReport:
         verdict = "whole" if self.whole else "NOT READ" if store.unread else "DAMAGED"
         parts = [f"partition {self.partition}: {verdict}"]
         if meta is not None:
-            seeds = f"{store.seeds:,} seeds and {store.delta_seeds:,} not yet merged"
+            seeds = f"{store.seeds:,} seeds in base sets and {store.delta_seeds:,} beside them"
             parts.append(f"{store.items:,} items, {seeds}, position {meta.position}")
         return "; ".join([*parts, *store.notes])
 

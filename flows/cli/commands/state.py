@@ -36,7 +36,9 @@ def command() -> None:
 @with_settings("state")
 def show(settings: Settings, as_lines: bool) -> None:
     """Every partition's position, items and seeds."""
-    table = Table("topic", "partition", "position", "items", "seeds at last merge", "newest click", "model version")
+    table = Table(
+        "topic", "partition", "position", "items", "seeds when last clustered", "newest click", "model version"
+    )
     with _in_words():
         for row in map(_row, _stores(settings)):
             if as_lines:

@@ -85,7 +85,9 @@ def joined(parts: Sequence[Table]) -> Table:
     notes = tuple(note for part in parts for note in part.notes)
     encoding = next((part.encoding for part in parts if part.encoding), "")
     file = f"{parts[0].file} and {len(parts) - 1:,} more"
-    return Table(file, columns, parts[0].first, parts[0].unit, encoding=encoding, notes=notes, parts=tuple(parts))
+    halves = {name: place for part in reversed(parts) for name, place in part.halves.items()}
+    more: dict[str, Any] = {"encoding": encoding, "notes": notes, "parts": tuple(parts), "halves": halves}
+    return Table(file, columns, parts[0].first, parts[0].unit, **more)
 
 
 def _one_after_another(parts: Sequence[Table], name: str) -> Any:

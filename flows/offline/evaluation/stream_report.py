@@ -172,10 +172,16 @@ def _rows(result: StreamResult) -> Iterator[dict[str, Any]]:
             "rate": rate.mean,
             "low": rate.low,
             "high": rate.high,
-            "sd": float(np.std(rate.of_draws, ddof=1)) if len(rate.of_draws) > 1 else None,
+            "sd": _spread(rate),
             "draws": len(rate.of_draws),
             "requests": rate.requests,
         }
+
+
+def _spread(rate: StreamRate) -> float | None:
+    """Over the draws that have a figure; None of one."""
+    there = [of_draw for of_draw in rate.of_draws if not np.isnan(of_draw)]
+    return float(np.std(there, ddof=1)) if len(there) > 1 else None
 
 
 def _shown_rows(result: StreamResult) -> Iterator[dict[str, Any]]:

@@ -116,6 +116,56 @@ def test_a_producer_that_may_not_go_on_is_replaced_and_loses_nothing(
     assert (producer.delivered, producer.failed) == (3, 0)
 
 
+@pytest.mark.parametrize("code", sorted(RETRIABLE | RIGHTS - {NO_RIGHT}))
+def test_what_a_commit_is_refused_for_ends_nothing_and_a_later_one_is_taken(code: int, cluster: MockCluster) -> None:
+    before = errors("source")
+    reader = reader_of(cluster)
+    reader.add(0, 0)
+    cluster.fail(Request.OFFSET_COMMIT, *[code] * 20)
+    reader.commit(0, 1)
+
+    def counted() -> bool:
+        reader.take(0)
+        return errors("source") > before or code in _TRIED_AGAIN
+
+    wait_until(counted, 20)
+    cluster.heal(Request.OFFSET_COMMIT)
+
+    def taken() -> bool:
+        reader.commit(0, 1)
+        reader.take(0)
+        return reader.committed(0) == 1
+
+    wait_until(taken)
+    reader.close()
+
+
+_TRIED_AGAIN = {7, 14, 15, 16, 3, 5, 6, 28, 41}
+"""Codes at which the client itself tries a commit again, and says nothing."""
+
+
+@pytest.mark.parametrize("code", [14, 15, 16, 7, -1])
+def test_a_coordinator_that_is_not_there_yet_is_waited_for(code: int, cluster: MockCluster) -> None:
+    cluster.fail(Request.FIND_COORDINATOR, code, code)
+    reader = reader_of(cluster)
+    reader.committed(0)
+    cluster.heal(Request.FIND_COORDINATOR)
+    reader.close()
+
+
+@pytest.mark.parametrize("request_", [Request.METADATA, Request.LIST_OFFSETS], ids=str)
+@pytest.mark.parametrize("code", [3, 5, 6, 7, 13, 14, 56, 72, 78, 100])
+def test_questions_before_the_first_fetch_are_asked_again(code: int, request_: Request, cluster: MockCluster) -> None:
+    cluster.fail(request_, code, code)
+    reader = reader_of(cluster)
+    assert reader.bounds(0)[0] == 0
+    reader.add(0, 0)
+    taken: list[Any] = []
+    wait_until(lambda: taken.extend(reader.take(0)) or bool(taken))
+    cluster.heal(request_)
+    reader.close()
+
+
 DOCUMENTED = range(-1, 134)
 """The codes of errors that Kafka's protocol documents."""
 OF_MESSAGE = {10, 17, 18, 21, 32, 35, 42, 43, 44, 76, 87}

@@ -364,6 +364,16 @@ def test_over_capacity_the_longest_idle_items_are_dropped_at_once(build: Build) 
     assert len(operator._writer.items) == 3
 
 
+def test_more_items_than_there_may_be_go_with_the_next_new_one_and_not_before(build: Build) -> None:
+    operator = build()
+    operator.apply([batch(0, *[(name, 1, 100 + n) for n, name in enumerate("abcdef")])])
+    operator.snapshot()
+    operator = build(max_items=3)  # it was lowered; the same where items come from other partitions
+    assert gone(operator.apply([batch(6, ("a", 2, 200))])) == set()
+    assert gone(operator.apply([batch(7, ("a", 3, 210), ("z", 1, 220))])) == set("bcde")
+    assert len(operator._writer.items) == 3
+
+
 def test_an_item_whose_turn_has_not_come_when_the_next_window_closes_is_shed_once_and_not_forgotten(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 from store_history import uninitialised
 
 from flows.seed_sets import repartition
+from flows.seed_sets.candidates import CandidateRegistry
 from flows.seed_sets.keeper_state import OpenWork
 from flows.seed_sets.partitioners import PARTITIONERS, crc32, murmur2
 from flows.seed_sets.repartition import SetRules, follow_partitions
@@ -403,6 +404,26 @@ def moved(state: Path, changes: Changes, work: OpenWork | None = None, **meta: A
     write_format(state, partitions=[1])
     follow_partitions(state, "clicks", 3, RULES, "crc32")
     return SeedStore.inspect(state / "seeds" / f"{HOME:05d}")
+
+
+def test_what_was_said_elsewhere_is_older_than_what_is_said_here(tmp_path: Path) -> None:
+    store = moved(tmp_path, Changes(candidates={NAME: CandidateEntry(5000, 70)}), candidates=80)
+    assert dict(store.candidates()) == {NAME: CandidateEntry(5000, -10)}
+    store.close()
+    store = SeedStore.open(tmp_path / "seeds" / f"{HOME:05d}", topic="clicks", partition=HOME, capacity=100)
+    mine = next(name for name in NAMES if name != NAME and crc32(name.encode(), 3) == HOME)
+    store.write(Changes(candidates={mine: CandidateEntry(6000, 0)}), position=0)
+    registry = CandidateRegistry(store.candidates(), most=1)
+    store.close()
+    assert registry.forget() == [NAME]
+    # A store that was lost, and read anew what the topic said before it grew, undoes no takedown.
+    again = SeedStore.open(tmp_path / "seeds" / "00000", topic="clicks", partition=0, capacity=100)
+    again.write(Changes(candidates={mine: CandidateEntry(9000, 80)}), position=50)
+    again.close()
+    follow_partitions(tmp_path, "clicks", 3, RULES, "crc32")
+    store = SeedStore.inspect(tmp_path / "seeds" / f"{HOME:05d}")
+    assert dict(store.candidates())[mine] == CandidateEntry(6000, 0)
+    store.close()
 
 
 def test_a_tombstone_that_was_not_delivered_goes_with_its_item(tmp_path: Path) -> None:
