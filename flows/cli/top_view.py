@@ -9,6 +9,8 @@ from rich.panel import Panel as Frame
 from rich.table import Table
 from rich.text import Text
 
+from flows.support.text import counted
+
 _COLOURS = {"good": "green", "warning": "yellow", "bad": "red"}
 
 
@@ -98,7 +100,7 @@ def _requests(report: Mapping[str, Any]) -> RenderableType:
 def _rest(report: Mapping[str, Any]) -> RenderableType:
     letters, writes = report["dead_letters"], report["writes"]
     reasons = ", ".join(f"{each['count']:,} {each['topic_kind']} {each['reason']}" for each in letters["reasons"][:4])
-    lines = [("letters   ", f"{letters['total']:,} dead letters{f': {reasons}' if reasons else ''}")]
+    lines = [("letters   ", f"{counted(letters['total'], 'dead letter')}{f': {reasons}' if reasons else ''}")]
     lines.append(("writes    ", ", ".join(f"{n:,} {kind.replace('_', ' ')}" for kind, n in writes["written"].items())))
     model = report["model"]
     lines.append(("model     ", ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in model.items())))

@@ -23,6 +23,7 @@ from flows.messages.batches import RawMessage
 from flows.messages.codec import decode_click
 from flows.support.errors import RalmError
 from flows.support.metrics_page import MetricsPage, ScrapeError
+from flows.support.text import counted
 
 IN_FLIGHT = 16
 """Most requests without an answer: so many users wait at once."""
@@ -120,7 +121,8 @@ class Lockstep:
                 deadline = self._clock() + _PATIENCE_S
             elif self._clock() > deadline:
                 self._flow.check()
-                msg = f"{len(waiting)} requests have no answer after {_PATIENCE_S:g} s, {min(waiting)} among them"
+                late = counted(len(waiting), "request has", "requests have")
+                msg = f"{late} no answer after {_PATIENCE_S:g} s, {min(waiting)} among them"
                 raise RalmError(msg)
         self._producer.flush()
 

@@ -1,10 +1,19 @@
-"""Text of files as people's programs write them: with or without a byte order mark."""
+"""Text: of files as people's programs write them, with or without a byte order mark; and of numbers."""
 
 import codecs
 from pathlib import Path
 
 _LOOKED_AT = 200
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+
+
+def counted(number: int, one: str, more: str = "") -> str:
+    """So many of something, in words.
+
+    >>> counted(1, "click"), counted(1200, "click"), counted(0, "of it matches", "of them match")
+    ('1 click', '1,200 clicks', '0 of them match')
+    """
+    return f"{number:,} {one if number == 1 else more or f'{one}s'}"
 
 
 def encoding_of(content: bytes, usual: str = "utf-8") -> str:

@@ -162,7 +162,7 @@ def test_a_letter_that_says_another_topic_goes_nowhere(client: Any, flow: Callab
     said = output(made, "redrive")
     assert said.startswith("0 redriven\n")
     assert said.count("which is not managed by this deployment") == 4
-    assert "1 are not whole" in said
+    assert "1 is not whole" in said
     assert "2 messages of the topic are not dead letters" in said
     assert client.read("scores") == client.read("centroids") == client.read("clicks") == []
     assert len(client.read("dead-letters")) == 7
@@ -181,7 +181,7 @@ def test_a_candidate_does_not_undo_a_newer_one(client: Any, flow: Callable[..., 
     client.flush()
     said = output(made, "redrive")
     assert said.startswith("3 redriven: 3 to ")
-    assert "1 are candidates of items with a newer message" in said
+    assert "1 is a candidate of items with a newer message" in said
     last = {m.key(): m.value() for m in client.read("candidates")}
     assert json.loads(last[b"a"])["expires_at"] == LONG_AGO + 2
     assert last[b"c"] is None

@@ -49,7 +49,6 @@ def once_with(running: Any, client: Any, expected: dict[str, dict[int, int]]) ->
     del running.environment["RALM_REBUILD"]
 
 
-@pytest.mark.embedded_too
 def test_clicks_that_expired_before_they_were_read_cost_no_seed_that_a_store_has(
     client: Any, flow: Callable[..., Any]
 ) -> None:
@@ -76,7 +75,6 @@ def test_clicks_that_expired_before_they_were_read_cost_no_seed_that_a_store_has
     assert running.stop() == [0]
 
 
-@pytest.mark.embedded_too
 def test_a_state_of_the_first_format_is_moved_and_made_again_of_what_the_topic_has(
     client: Any, flow: Callable[..., Any]
 ) -> None:

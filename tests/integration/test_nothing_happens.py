@@ -35,7 +35,7 @@ def test_letters_that_do_not_match_are_counted(client: Any, flow: Callable[..., 
     client.flush()
     for command in ("list", "count"):
         done = running.command("dead-letters", command, "--reason", "oversized")
-        assert done.stdout == "none of 1 dead letters matches\n", done.stderr
+        assert done.stdout == "none of 1 dead letter matches\n", done.stderr
 
 
 def test_an_empty_file_is_named(flow: Callable[..., Any], tmp_path: Path) -> None:

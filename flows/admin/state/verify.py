@@ -9,6 +9,7 @@ from flows.messages.codec import decode_centroids
 from flows.messages.rejects import InvalidMessage
 from flows.seed_sets.keeper_state import OpenWork
 from flows.support.errors import RalmError
+from flows.support.text import counted
 from state.directory import NAME as FORMAT_NAME
 from state.directory import STORES, UnreadableFormatError, check_format, refuse_cut_off, store_paths
 from state.owner_lock import OwnedElsewhereError, owners
@@ -52,8 +53,8 @@ class PartitionReport:
         verdict = "whole" if self.whole else "NOT READ" if store.unread else "DAMAGED"
         parts = [f"partition {self.partition}: {verdict}"]
         if meta is not None:
-            seeds = f"{store.seeds:,} seeds in base sets and {store.delta_seeds:,} beside them"
-            parts.append(f"{store.items:,} items, {seeds}, position {meta.position}")
+            seeds = f"{counted(store.seeds, 'seed')} in base sets and {store.delta_seeds:,} beside them"
+            parts.append(f"{counted(store.items, 'item')}, {seeds}, position {meta.position}")
         return "; ".join([*parts, *store.notes])
 
     def as_json(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from flows.offline.datasets import SOURCES, prepare_dataset
 from flows.offline.datasets.layout import save
 from flows.support.errors import ConfigError, RalmError
 from flows.support.progress import working
+from flows.support.text import counted
 from state.atomic_file import atomic_write, make_writable
 
 _DOWNLOADS = "downloads"
@@ -54,8 +55,8 @@ def command(settings: Settings, name: str, folder: Path | None, *, init: bool) -
     )
     output().print(
         *map(printable, dataset.notes),
-        f"{name}: {len(dataset.event_times):,} clicks of {len(dataset.user_ids):,} users on "
-        f"{len(dataset.item_ids):,} items, in {place / name}",
+        f"{name}: {counted(len(dataset.event_times), 'click')} of {counted(len(dataset.user_ids), 'user')} on "
+        f"{counted(len(dataset.item_ids), 'item')}, in {place / name}",
         f"user fields: {fields or 'none'}; item categories: {'yes' if (dataset.categories != '').any() else 'none'}",
         sep="\n",
     )

@@ -23,6 +23,7 @@ from flows.messages.dead_letter import DeadLetter, ForeignRecord, RedriveReceipt
 from flows.messages.rejects import REASONS
 from flows.support.errors import RalmError
 from flows.support.progress import bars
+from flows.support.text import counted
 
 
 @click.group("dead-letters", cls=OnceGroup)
@@ -106,18 +107,18 @@ def count(settings: Settings, filters: Filters, as_lines: bool) -> None:
             read += 1
             found[record.topic, record.reason] += filters.take(record)
         foreign_records += isinstance(record, ForeignRecord)
-    counted = sorted((topic, reason, number) for (topic, reason), number in found.items() if number)
+    rows = sorted((topic, reason, number) for (topic, reason), number in found.items() if number)
     if as_lines:
-        for topic, reason, number in counted:
+        for topic, reason, number in rows:
             click.echo(json.dumps({"topic": topic, "reason": reason, "letters": number}))
-    elif not counted:
+    elif not rows:
         click.echo(_none(read, filters))
     else:
         table = Table("topic", "reason", "letters")
-        for topic, reason, number in counted:
+        for topic, reason, number in rows:
             table.add_row(Text(printable(topic)), reason, f"{number:,}")
         output().print(table)
-        click.echo(f"{sum(number for *_, number in counted):,} dead letters")
+        click.echo(counted(sum(number for *_, number in rows), "dead letter"))
     _say_rest(0, foreign_records)
 
 
@@ -133,7 +134,7 @@ def explain(settings: Settings, partition: int, offset: int, most: int) -> None:
     if not isinstance(record, DeadLetter) or record.offset != offset:
         what = "no message any more"
         if isinstance(record, RedriveReceipt):
-            what = f"no letter, but a receipt for {len(record.offsets)} letters that were redriven"
+            what = f"no letter, but a receipt of what was redriven: {counted(len(record.offsets), 'letter')}"
         elif isinstance(record, ForeignRecord):
             what = f"no dead letter: {printable(record.why, 200)}"
         msg = f"at partition {partition}, offset {offset} there is {what}"
@@ -201,23 +202,26 @@ def _said(summary: RedriveSummary, *, dry_run: bool) -> Iterator[str]:
     topics = ", ".join(f"{number:,} to {topic}" for topic, number in sorted(summary.sent.items()))
     yield f"{summary.sent.total():,} {verb}" + (f": {topics}" if topics else "")
     if summary.already:
-        yield f"{summary.already:,} were redriven before"
+        yield counted(summary.already, "was redriven before", "were redriven before")
     for reason, number in sorted(summary.refused.items()):
         yield f"{number:,} would be refused again: {reason}"
-    counted = {
-        "are not whole, and cannot be redriven": summary.cut,
-        "are not, or not any more, in the topic that they say they came from: look at them with --dry-run, and send "
-        "them with --unproven if you trust whoever may write dead letters": summary.unproven,
+    kept = {
+        " not whole, and cannot be redriven": summary.cut,
+        " not, or not any more, in the topic that the letter names: look with --dry-run, and send with --unproven "
+        "if you trust whoever may write dead letters": summary.unproven,
+        **{
+            f" of the topic {printable(topic)}, which is not managed by this deployment": number
+            for topic, number in sorted(summary.unroutable.items())
+        },
     }
-    yield from (f"{number:,} {words}" for words, number in counted.items() if number)
-    for topic, number in sorted(summary.unroutable.items()):
-        yield f"{number:,} are of the topic {printable(topic)}, which is not managed by this deployment"
+    yield from (counted(number, "is", "are") + words for words, number in kept.items() if number)
     if summary.superseded:
-        yield f"{summary.superseded:,} are candidates of items with a newer message, which they would undo"
+        candidates = counted(summary.superseded, "is a candidate", "are candidates")
+        yield f"{candidates} of items with a newer message, which would be undone"
     if summary.beyond:
-        yield f"{summary.beyond:,} were not looked at: --limit"
+        yield counted(summary.beyond, "was not looked at: --limit", "were not looked at: --limit")
     if summary.foreign_records:
-        yield f"{summary.foreign_records:,} messages of the topic are not dead letters"
+        yield _foreign(summary.foreign_records)
 
 
 def _read(settings: Settings, filters: Filters) -> Iterator[DeadLetter | RedriveReceipt | ForeignRecord]:
@@ -225,10 +229,14 @@ def _read(settings: Settings, filters: Filters) -> Iterator[DeadLetter | Redrive
         yield from read_records(settings, filters.since, shown.counter("reading dead letters"))
 
 
+def _foreign(number: int) -> str:
+    return counted(number, "message of the topic is no dead letter", "messages of the topic are not dead letters")
+
+
 def _none(read: int, filters: Filters) -> str:
     """That nothing is to be shown, though letters may have been read."""
     if read:
-        return f"none of {read:,} dead letters matches"
+        return f"none of {counted(read, 'dead letter')} matches"
     return "there is no dead letter" if filters.since is None else "no dead letter was refused in that time"
 
 
@@ -242,9 +250,10 @@ def _print_table(letters: list[DeadLetter], sent: set[tuple[int, int]]) -> None:
 
 def _say_rest(left_out: int, foreign_records: int) -> None:
     if left_out:
-        click.echo(f"{left_out:,} older ones match as well: --limit 0 shows all", err=True)
+        older = counted(left_out, "older one matches", "older ones match")
+        click.echo(f"{older} as well: --limit 0 shows all", err=True)
     if foreign_records:
-        click.echo(f"{foreign_records:,} messages of the topic are not dead letters", err=True)
+        click.echo(_foreign(foreign_records), err=True)
 
 
 def _now() -> int:

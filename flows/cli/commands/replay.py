@@ -14,6 +14,7 @@ from flows.kafka.tool_rights import require_rights
 from flows.kafka.topics import TopicNames
 from flows.support.errors import ConfigError
 from flows.support.progress import bars
+from flows.support.text import counted
 
 _PATH = click.Path(exists=True, path_type=Path)
 
@@ -68,4 +69,4 @@ def command(settings: Settings, clicks: Path | None, requests: Path | None, spee
         began = time.monotonic()
         sent = replay(streams, producer, Pace(speed, producer.poll), lambda done: sending(done, total))
         seconds = time.monotonic() - began
-    click.echo(f"{sent:,} messages delivered in {seconds:.1f} s ({sent / max(seconds, 1e-9):,.0f}/s)")
+    click.echo(f"{counted(sent, 'message')} delivered in {seconds:.1f} s ({sent / max(seconds, 1e-9):,.0f}/s)")

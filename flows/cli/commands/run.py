@@ -14,7 +14,7 @@ from flows.support.logs import masked
 from flows.support.machine import raise_file_limit
 from flows.support.signals import ignore_signals
 
-_READING = ("kafka", "source", "messages", "brake", "state", "process", "metrics", "bundle")
+_READING = ("kafka", "source", "messages", "events", "brake", "state", "process", "metrics", "bundle")
 _GROUPS = (*_READING, "windows", "seeds", "clustering", "scoring")
 
 _ANSWER_S = 5.0
@@ -45,7 +45,7 @@ def command(settings: Settings, flow: str, check: bool) -> None:
         ignore_signals()
         return
     origins = click.get_current_context().meta[ORIGINS]
-    click.echo(f"{settings.shown((*_GROUPS, 'logs'), origins)}\n")
+    click.echo(masked(f"{settings.shown((*_GROUPS, 'logs'), origins)}\n"))
     report, _ = look(FLOWS[flow].topics, settings, answer_s=_ANSWER_S, stores=True)
     for line in report.lines():
         click.echo(masked(line))

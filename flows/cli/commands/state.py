@@ -20,6 +20,7 @@ from flows.config.settings import Settings
 from flows.messages.codec import decode_centroids
 from flows.messages.rejects import InvalidMessage
 from flows.support.errors import RalmError
+from flows.support.text import counted
 from ralm.seed_set import SeedSet
 from state.directory import refuse_cut_off, store_paths
 from state.store.seed_store import SeedStore, StoreError
@@ -86,9 +87,10 @@ def item(settings: Settings, item_id: str, most: int, user_id: str | None) -> No
                     shown["user"] = _as_seed(user_id, seeds)
                 click.echo(json.dumps(shown, indent=2))
                 return
+    held = f"{counted(items, 'item')} in {counted(stores, 'partition')}"
     msg = (
-        f"no store under {settings.state_dir} has seeds of item {item_id!r}: they have {items:,} items in {stores} "
-        "partitions. Its first click has not been taken in yet, or the last one lies further back than seeds_retention."
+        f"no store under {settings.state_dir} has seeds of item {item_id!r}: they have {held}. Its first click has not "
+        "been taken in yet, or the last one lies further back than seeds_retention."
     )
     raise RalmError(msg)
 
@@ -152,13 +154,14 @@ def verify(settings: Settings, as_json: bool) -> None:
         for words in (*verifier.damages, *verifier.notes):
             click.echo(words)
         beside = len(verifier.damages)
-        more = f", {beside} {'damage' if beside == 1 else 'damages'} beside them" if beside else ""
+        more = f", {counted(beside, 'damage')} beside them" if beside else ""
+        of = counted(len(reports), "partition")
         unread = sum(report.store.unread for report in bad)
         if unread == len(bad) and not beside:
-            click.echo("all is whole" if whole else f"NOT all could be read: {unread} of {len(reports)} partitions not")
+            click.echo("all is whole" if whole else f"NOT all could be read: {unread} of {of} not")
         else:
             more += f", and {unread} could not be read" if unread else ""
-            click.echo(f"NOT whole: {len(bad) - unread} of {len(reports)} partitions{more}")
+            click.echo(f"NOT whole: {len(bad) - unread} of {of}{more}")
     sys.exit(0 if whole else 1)
 
 

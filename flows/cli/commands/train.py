@@ -9,6 +9,7 @@ from flows.cli.output import output
 from flows.config.settings import Settings
 from flows.offline.datasets.folders import folder_of
 from flows.support.progress import bars
+from flows.support.text import counted
 from state.atomic_file import make_writable
 
 
@@ -36,7 +37,8 @@ def command(settings: Settings, name: str) -> None:
         options = fit_options(settings)
         details = train_bundle(dataset, split=split, path=path, options=options, progress=progress.on_epoch)
     figures = details["figures"]
+    judged = f"{counted(figures['positives'], 'held-out click')} on {counted(figures['items'], 'item')}"
     output().print(
         f"Bundle in {path}, encoder {settings.encoder}, made in {details['training_seconds']:,.0f} s; judged on "
-        f"{figures['positives']:,} held-out clicks on {figures['items']:,} items. {verdict(figures, name)}"
+        f"{judged}. {verdict(figures, name)}"
     )

@@ -281,7 +281,8 @@ def load(folder: Path) -> Dataset:
             items.get("title"),
         )
     except _UNREADABLE as error:
-        if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.ENOTDIR):
+        # EINVAL is of a damaged archive that names a place before the file's beginning.
+        if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.ENOTDIR, errno.EINVAL):
             raise  # of the system, not of the data
         why = f"{type(error).__name__}: {str(error)[:_SHOWN]}"
         msg = f"{folder} holds no data set in the common layout ({why}): bring one with `ralm data NAME`"

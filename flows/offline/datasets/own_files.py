@@ -17,6 +17,7 @@ _PACKED = (".zip", ".7z", ".rar", ".tar", ".tgz", ".bz2", ".xz", ".zst", ".lz4",
 _SHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 _OTHERS = (".orc", ".avro", ".feather", ".arrow", ".sqlite", ".db", ".sql", ".xml", ".pkl", ".pickle", ".npz", ".dta")
 _PATTERN = set("*?[")
+_HIDDEN = ("_", ".")
 
 
 def files_of(folder: Path, table: str, said: Iterable[str] | None) -> list[Path]:
@@ -85,13 +86,21 @@ def why_unread(path: Path) -> str:
 
 
 def parts_in(folder: Path) -> list[Path]:
-    """The tables in a folder of parts, such as Spark and Hive write, in the order of their names."""
+    """The tables in a folder of parts, such as Spark and Hive write, in the order of their names.
+
+    Raises:
+        RalmError: when a folder within may not be looked into, whose rows would be missing.
+    """
+
+    def refuse(error: OSError) -> None:
+        msg = f"{error.filename} cannot be read: {error.strerror}"
+        raise RalmError(msg) from error
+
     found = []
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(("_", ".")) for part in path.relative_to(folder).parts)
-        if not hidden and kept_as(path) in TABLE_SUFFIXES and path.is_file():
-            found.append(path)
-    return found
+    for within, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(_HIDDEN)]
+        found += [Path(within, name) for name in files if not name.startswith(_HIDDEN)]
+    return sorted(path for path in found if kept_as(path) in TABLE_SUFFIXES and path.is_file())
 
 
 def is_table(path: Path) -> bool:

@@ -13,6 +13,7 @@ from flows.offline.evaluation.report import command_of, items_note, judged_note,
 from flows.offline.evaluation.runner import Failure, run_cells
 from flows.offline.evaluation.table import COLD_COLUMNS, COLUMNS, cold_rows, rows_of, write_csv
 from flows.support.errors import ConfigError, RalmError
+from flows.support.text import counted
 from ralm.protocol.cold import LEAST_ASKED, LEAST_COLD_ITEMS, SEED_TURNS
 from ralm.protocol.task import Task
 from state.atomic_file import make_writable
@@ -121,8 +122,7 @@ def _write(
 
 
 def _failures_text(failures: list[Failure]) -> str:
-    cells = "1 cell" if len(failures) == 1 else f"{len(failures)} cells"
-    lines = [f"{cells} failed, the others are kept:"] if failures else []
+    lines = [f"{counted(len(failures), 'cell')} failed, the others are kept:"] if failures else []
     for failure in failures:
         spec = failure.spec
         lines.append(f"{spec.model} with rng_seed {spec.rng_seed} ({spec.kind}): {failure.reason}")

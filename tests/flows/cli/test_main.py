@@ -120,6 +120,11 @@ def test_the_last_of_two_options_is_taken_in_silence_by_no_command(run: Run) -> 
     assert tried >= len(COMMANDS)
 
 
+def test_each_setting_is_a_flag_of_some_command() -> None:
+    flags = {option for _, command in each_command(cli.cli) for each in command.params for option in each.opts}
+    assert {flag(name) for name in Settings.model_fields} <= flags
+
+
 def test_one_that_may_be_repeated_is_not(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     code, _, err = run("topics", "--kafka-options", "linger.ms=5", "--kafka-options", "acks=0")
     assert (code, "acks cannot be changed" in err) == (2, True)
@@ -199,11 +204,13 @@ def test_check_shows_the_settings_in_force_without_secrets(run: Run, monkeypatch
     monkeypatch.setattr("flows.cli.commands.run._ANSWER_S", 0.5)
     monkeypatch.setenv("RALM_SASL_PASSWORD", "pa55word")
     secure = ["--security-protocol", "SASL_SSL", "--sasl-username", "me", "--bootstrap-servers", "127.0.0.1:1"]
-    code, out, err = run("run", "seeds", "--check", "--window", "90s", *secure)
+    login = ["--cloudevents-source", "https://me:s3cret@host/"]
+    code, out, err = run("run", "seeds", "--check", "--window", "90s", *secure, *login)
     assert code == 2, "there is no bundle and no broker"
     assert 'window = "90s"' in out
     assert 'sasl_password = "********"' in out
     assert "pa55word" not in out + err
+    assert "s3cret" not in out + err
 
 
 @pytest.mark.parametrize("name", sorted({"run", "topics", "ask", "demo", "state", "replay", "dead-letters"}))

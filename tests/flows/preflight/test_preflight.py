@@ -163,6 +163,8 @@ def test_a_port_that_is_taken_is_refused(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         finding = found(settings.model_copy(update={"metrics_port": port}), "metrics port")
+        followed = found(settings.model_copy(update={"metrics_port": 0}), "metrics port")
     assert (finding.verdict, finding.failure) == (Verdict.PROBLEM, False)
+    assert followed.verdict is Verdict.OK
     assert f"cannot listen on 127.0.0.1:{port}" in finding.text
-    assert "--metrics-port" in finding.text
+    assert "--metrics-port (0 takes any free port)" in finding.text

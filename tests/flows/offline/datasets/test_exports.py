@@ -72,6 +72,21 @@ def test_a_folder_of_parts_is_a_table_and_its_paths_say_columns(tmp_path: Path) 
     assert {datetime.fromtimestamp(t / 1000, UTC).day for t in data.event_times.tolist()} == {1, 2}
 
 
+def test_a_part_that_may_not_be_read_is_not_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, "events.csv/a/part-0.csv", HEAD, *ROWS)
+    put(tmp_path, "events.csv/b/part-1.csv", HEAD, *ROWS)
+    look = os.scandir
+
+    def scandir(path: str) -> object:
+        if str(path).endswith("b"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(RalmError, match=r"events\.csv/b cannot be read: Permission denied"):
+        prepare_custom("made", tmp_path)
+
+
 def test_files_of_other_columns_are_joined_if_they_are_said_and_named_if_not(tmp_path: Path) -> None:
     put(tmp_path, "clicks.csv", "user_id,item_id,clicked_at,page", *(f"{row},home" for row in ROWS[:150]))
     put(
