@@ -56,12 +56,14 @@ def oracle(clicks: Clicks, ttl: int, retention: int = 0, most: int = 10**6) -> S
 
 def _folded(clicks: list[tuple[int, int, int, int]], ttl: int) -> dict[int, int]:
     seeds: dict[int, int] = {}
+    since = 0
     for _, group in groupby(sorted(clicks), key=lambda click: click[:2]):
         times = [(ts, user) for *_, ts, user in group]
         if ttl and seeds and times[0][0] - max(seeds.values()) > ttl:
-            seeds = {}
+            seeds, since = {}, times[0][0] - ttl
         for ts, user in times:
-            seeds[user] = max(ts, seeds.get(user, 0))
+            if ts >= since:  # what is late by more is of the set that has ended
+                seeds[user] = max(ts, seeds.get(user, 0))
     return dict(sorted(seeds.items(), key=lambda seed: (seed[1], seed[0]))[-CAPACITY:])
 
 
