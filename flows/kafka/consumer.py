@@ -24,9 +24,10 @@ from flows.kafka.errors import (
     reason,
     waiting_for,
 )
+from flows.kafka.message_times import message_times
 from flows.kafka.outage_log import outage_log
 from flows.kafka.probe import ASK_TIMEOUT_S, BrokerProbe
-from flows.kafka.scout import Discovery, Scout
+from flows.kafka.scout import Scout
 from flows.kafka.standstill import WHY, Standstill
 from flows.kafka.step_over import StepOver
 from flows.messages.batches import RawMessage, UnreadableBatch
@@ -47,8 +48,6 @@ _ASK_AGAIN_S = 1.0
 _STILL_S = 60.0
 """So long nothing comes although the partition goes on, until it is looked why."""
 _SOURCE = "source"
-_TIMES_S = 5.0
-_LOOK_S = 0.02
 
 
 @dataclass
@@ -226,7 +225,7 @@ class TopicReader:
         with self._lock:
             mine = self._partitions[partition] = _Partition(position, found.first, [*found.messages])
             if self._step_over != "all" and (self._step_over == "none" or found.damaged):
-                mine.failure = _ended_at(f"{self.topic}[{partition}]", found)
+                mine.failure = found.words(f"{self.topic}[{partition}]")
                 return found.first
             mine.stepping = StepOver.of(found.first, found.end, found.why)
             self._found_the_end(mine, partition)
@@ -577,53 +576,3 @@ class TopicReader:
         if mark:
             return TopicPartition(self.topic, partition, offset, mark)
         return TopicPartition(self.topic, partition, offset)
-
-
-def _ended_at(where: str, found: Discovery) -> str:
-    """What to say of a batch that ended the last start, and is not to be stepped over."""
-    whole = "Put a replica that has it whole in the lead and start again. If there is none, start"
-    return (
-        f"{where}: the batch at offsets {found.first} to {found.end - 1} ended the last start without a word, and then "
-        f"a process that read it on trial: {found.why}. {whole if found.damaged else 'Start'} with "
-        f"--step-over {'all' if found.damaged else 'oversized'}: the batch becomes a dead letter that names its "
-        "offsets, and what follows it is read. Nothing else is lost."
-    )
-
-
-def message_times(
-    topic: str, config: dict[str, Any], offsets: Mapping[int, int], timeout_s: float = _TIMES_S
-) -> dict[int, int | None]:
-    """The times of single messages, ms since the epoch; None for one that is not there. What does not come is left out.
-
-    Args:
-        topic: the topic.
-        config: librdkafka's settings of a consumer.
-        offsets: of the messages, by partition.
-        timeout_s: how long to wait for them all.
-    """
-    found: dict[int, int | None] = {}
-    if not offsets:
-        return found
-    quiet = {"error_cb": lambda _: None, "log_level": 0}
-    alone = {"auto.offset.reset": "error", "enable.auto.commit": False, "enable.auto.offset.store": False}
-    # What stands behind those messages is left alone, since it may end the process (flows/kafka/scout.py): while one
-    # waits in the queue nothing more is fetched, for a quarter of a second, and before that it is taken out of it.
-    no_more = {"fetch.message.max.bytes": 1024, "queued.min.messages": 1, "fetch.queue.backoff.ms": 250}
-    consumer = Consumer({**config, **quiet, **alone, **no_more, "enable.partition.eof": True})
-    try:
-        consumer.assign([TopicPartition(topic, partition, offset) for partition, offset in offsets.items()])
-        left, until = dict(offsets), time.monotonic() + timeout_s
-        while left and time.monotonic() < until:
-            time.sleep(_LOOK_S)  # to wait in the client would take a message out of the queue too soon
-            for message in consumer.consume(100, timeout=0):
-                partition = message.partition() or 0
-                wanted, error = left.pop(partition, None), message.error()
-                if wanted is None:
-                    continue
-                consumer.incremental_unassign([TopicPartition(topic, partition)])
-                if error is None or is_end(error):
-                    is_it = error is None and message.offset() == wanted
-                    found[partition] = message.timestamp()[1] if is_it else None
-    finally:
-        close_with_timeout(consumer, topic)
-    return found

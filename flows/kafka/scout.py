@@ -99,6 +99,16 @@ class Discovery:
     why: str
     damaged: bool
 
+    def words(self, where: str) -> str:
+        """What to say of it in a partition where it is not to be stepped over."""
+        whole = "Put a replica that has it whole in the lead and start again. If there is none, start"
+        return (
+            f"{where}: the batch at offsets {self.first} to {self.end - 1} ended the last start without a word, and "
+            f"then a process that read it on trial: {self.why}. {whole if self.damaged else 'Start'} with "
+            f"--step-over {'all' if self.damaged else 'oversized'}: the batch becomes a dead letter that names its "
+            "offsets, and what follows it is read. Nothing else is lost."
+        )
+
 
 @dataclass
 class _Run:

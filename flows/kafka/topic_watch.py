@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from flows.kafka.consumer import message_times
+from flows.kafka.message_times import message_times
 from flows.kafka.probe import BrokerProbe, TopicIdentity
 from flows.kafka.topic_marks import TopicMarks, is_within
 from flows.support.errors import RalmError

@@ -16,7 +16,7 @@ from ralm.encoders.both import Both
 from ralm.encoders.encoder import EncoderRecipe
 from ralm.features import Floats, Interactions, Ints
 from ralm.models.encoded import EncodedConfig, EncodedLookalike
-from ralm.models.fit_store import FitStore
+from ralm.models.fit_store import SharesFits
 from ralm.progress import Report, silent
 from ralm.seed_lists import SeedLists
 
@@ -46,7 +46,7 @@ class ChosenPrior:
     by_time: bool = True
 
 
-class ChosenPriorLookalike:
+class ChosenPriorLookalike(SharesFits):
     """Chooses g, then fits the encoder on all clicks.
 
     Args:
@@ -58,11 +58,6 @@ class ChosenPriorLookalike:
 
     def __init__(self, config: ChosenPrior) -> None:
         self.config = config
-        self._store: FitStore | None = None
-
-    def use_store(self, store: FitStore) -> None:
-        """Share the encoder's vectors through a store."""
-        self._store = store
 
     def fit(self, clicks: Interactions, rng_seed: int, report: Report = silent) -> None:
         """Choose g on clicks held out, then fit the encoder on all.

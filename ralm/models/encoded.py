@@ -23,7 +23,7 @@ from ralm.encoders.held_out_clicks import HeldOutClicks
 from ralm.encoders.histories import Histories
 from ralm.encoders.profiles import Profiles
 from ralm.features import Floats, Interactions, Ints
-from ralm.models.fit_store import FitStore, fit_key
+from ralm.models.fit_store import FitStore, SharesFits, fit_key
 from ralm.models.neighbours import Neighbours
 from ralm.progress import Report, silent
 from ralm.seed_lists import SeedLists
@@ -62,7 +62,7 @@ class EncodedConfig:
     trial: EncoderRecipe | None = None
 
 
-class EncodedLookalike:
+class EncodedLookalike(SharesFits):
     """Fits an encoder, then scores users by how much they look like an item's seeds; on one numeric thread.
 
     Args:
@@ -71,11 +71,6 @@ class EncodedLookalike:
 
     def __init__(self, config: EncodedConfig) -> None:
         self.config = config
-        self._store: FitStore | None = None
-
-    def use_store(self, store: FitStore) -> None:
-        """Share the vectors through a store: models differ in how they score them, too."""
-        self._store = store
 
     def fit(self, clicks: Interactions, rng_seed: int, report: Report = silent) -> None:
         """Fit the encoder and encode all users.

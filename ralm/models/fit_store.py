@@ -25,6 +25,16 @@ class FitStore(Protocol):
         """Held by one holder at a time, so that only one learns what others wait for."""
 
 
+class SharesFits:
+    """A model that may share what takes long to learn: models differ in how they score the same vectors, too."""
+
+    _store: FitStore | None = None
+
+    def use_store(self, store: FitStore) -> None:
+        """Share through a store."""
+        self._store = store
+
+
 def fit_key(name: str, clicks: Interactions, options: object) -> str:
     """The key of what is learned from some clicks with some options, whose ``repr`` says all."""
     digest = hashlib.sha256(repr(options).encode())

@@ -7,14 +7,14 @@ import numpy as np
 import torch
 
 from ralm.features import ClickHistories, Interactions
-from ralm.models.fit_store import Arrays, FitStore, fit_key
+from ralm.models.fit_store import Arrays, FitStore, SharesFits, fit_key
 from ralm.progress import Report
 from ralm.towers.optimising import Log, NoCheckpoint, deterministic
 from ralm.towers.training_config import USER_TOWER, TrainingConfig
 from ralm.towers.user_training import UserModel, new_user_model, train_user_model
 
 
-class TowerModel:
+class TowerModel(SharesFits):
     """What the models upon a user tower share.
 
     Args:
@@ -27,11 +27,6 @@ class TowerModel:
     def __init__(self, config: TrainingConfig) -> None:
         self.config = config
         self.log: Log = []
-        self._store: FitStore | None = None
-
-    def use_store(self, store: FitStore) -> None:
-        """Share the trained user tower through a store."""
-        self._store = store
 
     def user_model(
         self, clicks: Interactions, rng_seed: int, report: Report

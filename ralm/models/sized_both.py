@@ -15,7 +15,7 @@ from ralm.encoders.held_out_clicks import HeldOutClicks
 from ralm.encoders.spectral import Spectral
 from ralm.features import Floats, Interactions, Ints
 from ralm.models.encoded import fitted_vectors
-from ralm.models.fit_store import FitStore
+from ralm.models.fit_store import SharesFits
 from ralm.progress import Report, silent
 from ralm.seed_lists import SeedLists
 
@@ -33,7 +33,7 @@ class SizedBoth:
     both: Both = field(default_factory=Both)
 
 
-class SizedBothLookalike:
+class SizedBothLookalike(SharesFits):
     """Fits both encoders and scores by the cosine to the mean of an item's seeds; on one numeric thread.
 
     Args:
@@ -42,11 +42,6 @@ class SizedBothLookalike:
 
     def __init__(self, config: SizedBoth) -> None:
         self.config = config
-        self._store: FitStore | None = None
-
-    def use_store(self, store: FitStore) -> None:
-        """Share the encoders' vectors through a store."""
-        self._store = store
 
     def fit(self, clicks: Interactions, rng_seed: int, report: Report = silent) -> None:
         """Choose dimensions and weight on clicks held out, then fit both encoders on all.

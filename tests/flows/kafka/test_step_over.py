@@ -54,6 +54,20 @@ def test_readable_batches_among_unreadable_ones_are_kept(lengths: list[int]) -> 
     assert found == lengths[0]
 
 
+def all_of(reader: TopicReader, clock: HandClock) -> list[Any]:
+    """What a reader takes up to the end of its one partition."""
+    taken: list[Any] = []
+
+    def all_is_read() -> bool:
+        taken.extend(reader.take(0))
+        clock.now += 1.0
+        return bool(reader.at_end(0))
+
+    wait_until(all_is_read)
+    reader.close()
+    return taken
+
+
 @pytest.mark.broker
 class Unwilling:
     """A client that now and then is not in a state to seek."""
@@ -97,15 +111,7 @@ def test_a_batch_that_unfolds_to_too_much_is_stepped_over(
     if unwilling:
         reader._consumer = Unwilling(reader._consumer)  # type: ignore[assignment]
     reader.add(0, 0)
-    taken: list[Any] = []
-
-    def all_is_read() -> bool:
-        taken.extend(reader.take(0))
-        clock.now += 1.0
-        return bool(reader.at_end(0))
-
-    wait_until(all_is_read)
-    reader.close()
+    taken = all_of(reader, clock)
     (gap,) = [message for message in taken if isinstance(message, UnreadableBatch)]
     assert [message.value() for message in taken] == [b"before", None, b"behind", b"last"]
     assert (gap.first, gap.last) == (1, count)
@@ -137,15 +143,7 @@ def test_a_batch_of_each_codec_that_unfolds_to_much_is_one_letter_and_what_follo
     clock = HandClock()
     reader = TopicReader(name, {**consumer_config(settings), **small}, 10, clock, step_over="oversized")
     reader.add(0, 0)
-    taken: list[Any] = []
-
-    def all_is_read() -> bool:
-        taken.extend(reader.take(0))
-        clock.now += 1.0
-        return bool(reader.at_end(0))
-
-    wait_until(all_is_read)
-    reader.close()
+    taken = all_of(reader, clock)
     found = Decoder(MessageSettings()).clicks(RawBatch("clicks", name, 0, taken, 2, 0, 1_764_000_000_001))
     (letter,) = found.dead_letters
     headers = dict(letter.headers)
@@ -169,15 +167,7 @@ def test_a_batch_with_something_behind_its_end_is_stepped_over_as_one_that_canno
     config = {**consumer_config(settings), "fetch.error.backoff.ms": 10}
     reader = TopicReader(name, config, 10, clock, step_over="oversized")
     reader.add(0, 0)
-    taken: list[Any] = []
-
-    def all_is_read() -> bool:
-        taken.extend(reader.take(0))
-        clock.now += 1.0
-        return bool(reader.at_end(0))
-
-    wait_until(all_is_read)
-    reader.close()
+    taken = all_of(reader, clock)
     if taken[1].value() == b"value":
         pytest.skip("this broker takes batches apart and writes them anew")
     assert [message.value() for message in taken] == [b"before", None, b"behind"]
