@@ -14,6 +14,7 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_PO
 
 import hypothesis
 import pytest
+import structlog
 from brokers.choice import CLUSTER, EMBEDDED, KAFKA, TEST_SERVERS, BadChoiceError, Report, choose, settle
 from brokers.topics import wait_for_topics
 from clients import PlainClient
@@ -96,6 +97,16 @@ def _long_ones_first(items: list[pytest.Item]) -> None:
         long = any(item.get_closest_marker(name) is not None for name in ("slow", "broker"))
         rank[item.path] = min(rank.get(item.path, 1), 0 if long else 1)
     items.sort(key=lambda item: rank[item.path])
+
+
+@pytest.fixture(autouse=True)
+def _of_its_own() -> Iterator[None]:
+    """What a command that ran in this process has set for the whole of it ends with the test."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    yield
+    structlog.reset_defaults()
+    if before is None:
+        os.environ.pop("PYTHONSAFEPATH", None)
 
 
 @pytest.fixture(scope="session")

@@ -74,6 +74,7 @@ def test_an_encoder_that_needs_torch_says_which_extra_brings_it(tmp_path: Path) 
         "training.train_bundle = lambda *_, **__: fitting._both()\n"
         "main()"
     )
+    (tmp_path / "d").mkdir()
     done = without_torch(code, str(tmp_path))
     assert done.returncode == 2
     assert (

@@ -68,7 +68,7 @@ class Demo:
         save(made_up(), folder / "demo" / "data" / "ml100k")
 
     def start(self, *more: str) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "flows.cli.main", "demo", "--folder", str(self.folder / "demo")]
+        command = [sys.executable, "-m", "flows.cli.start", "demo", "--folder", str(self.folder / "demo")]
         env = {name: value for name, value in os.environ.items() if not name.startswith("RALM_")}
         # Settings of the environment and of the working folder are not the demo's.
         env |= {

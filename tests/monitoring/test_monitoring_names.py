@@ -13,7 +13,7 @@ from monitoring.reference import our_metrics
 WORD = r"(?:[a-z0-9_]+:)?\b(?:ralm|process|python)_[a-z0-9_]+(?::[a-z0-9_]+)?"
 NO_METRIC = {"ralm_repository"}
 COMMANDS = (
-    r"ralm (train|run (look-alike|seeds|scores)( --check)?|topics|top( --once)?|"
+    r"ralm (train( NAME)?|run (look-alike|seeds|scores)( --check)?|topics|top( --once)?|"
     r"state (show( --json)?|item [A-Z]+( --user [A-Z]+)?|verify)|"
     r"dead-letters (list|count|explain|redrive)( --since \w+)?( --limit \d+)?)"
 )

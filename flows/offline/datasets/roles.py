@@ -25,7 +25,7 @@ def rank(name: str, role: str) -> int:
     """How well a column's name fits a role: 1 is best, 0 does not.
 
     >>> [rank(name, "user_id") for name in ("user_id", "CustomerNo", "order_customer", "useful", "Email")]
-    [1, 2, 4, 0, 7]
+    [1, 2, 4, 0, 6]
     """
     first, _, last = _WORDS[role].partition(";")
     found = _rank(name, role, first.split("|"))
