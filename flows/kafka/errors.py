@@ -54,8 +54,9 @@ PRODUCER_STATE: Final = frozenset({31, 45, 47, 48, 49, 59, 66, 67, 68, 90})
 """Codes that the client calls fatal for an idempotent producer: what it numbers and what the broker remembers of it do
 not fit any more (a broker that has lost data, another producer with its number), or it may not have a number now. A
 new client begins with a new number."""
-_TOPIC_CHANGED = frozenset({KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})  # noqa: SLF001 (public)
-"""Of a topic that was deleted, or made anew with fewer partitions, while a message was on its way to it."""
+# The names with an underscore are the public ones of the library.
+_TOPIC_CHANGED = frozenset({KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION, KafkaError._DESTROY})  # noqa: SLF001
+"""Of a topic that was deleted, or made anew, while a message was on its way to it: the client drops its partitions."""
 _NEVER = frozenset({17, 33, 34, 35, 42, 43, 76})
 """Codes of what a broker will not do whoever asks and whenever: other versions, other forms."""
 _UNREACHABLE = (
