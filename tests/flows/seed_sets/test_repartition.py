@@ -501,3 +501,34 @@ def test_what_a_gap_has_ended_stays_so_where_its_item_moves(tmp_path: Path) -> N
     follow_partitions(tmp_path, "clicks", 3, SetRules(9, 1000), "crc32")
     with closing(SeedStore.inspect(tmp_path / "seeds" / f"{HOME:05d}")) as store:
         assert (store.folded(NAME).since, store.seeds(NAME).users.tolist()) == (4900, [2])
+
+
+def test_a_gap_that_no_window_has_closed_yet_ends_nothing_where_a_move_is_done_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The move was cut off between its two writes, so that the item's open windows are there already."""
+    times = {900: 6500, 5900: 7000}  # both windows are open, and the second ends the set of the first
+    one = {time: SeedSet(np.array([time], np.uint64), np.array([time])) for time in times}
+    windows = [(NAME, WindowClicks(closes, time + 100, time, one[time])) for time, closes in times.items()]
+    nothing = (list[str](), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    work = OpenWork(6000, 6000, 6000, nothing, {}).encode()
+    with closing(SeedStore.open(tmp_path / "seeds" / "00000", topic="clicks", partition=0, capacity=9)) as store:
+        store.write(Changes(windows=windows, items={NAME: ItemRecord(5900, 0)}), position=2, work=work)
+    write_format(tmp_path, partitions=[1])
+    write = SeedStore.write
+
+    def cut_off(store: SeedStore, changes: Changes, **beside: Any) -> None:
+        if changes.moved:
+            raise StoreError("cut off")
+        write(store, changes, **beside)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SeedStore, "write", cut_off)
+        with pytest.raises(RalmError, match="cut off"):
+            follow_partitions(tmp_path, "clicks", 3, SetRules(9, 1000), "crc32")
+    follow_partitions(tmp_path, "clicks", 3, SetRules(9, 1000), "crc32")
+    with closing(
+        SeedStore.open(tmp_path / "seeds" / f"{HOME:05d}", topic="clicks", partition=HOME, capacity=9, max_gap=1000)
+    ) as store:
+        assert store.seeds(NAME, until=6500).users.tolist() == [900]
+        assert store.seeds(NAME).users.tolist() == [5900]
