@@ -247,7 +247,7 @@ def _move(seeds: Path, topic: str, way: tuple[int, int], names: list[str], rules
             folded = {name: source.folded(name, until=closed) for name in here}
             there = Changes(
                 seeds=[(name, found.seeds) for name, found in folded.items()],
-                since={name: max(found.since, target.folded(name, until=0).since) for name, found in folded.items()},
+                since={name: max(found.since, target.since(name)) for name, found in folded.items()},
                 windows=[(name, w) for name in batch for w in source.open_windows(name) if w.closes > closed],
                 items={name: _both(records[name], there_already.get(name)) for name in here},
                 candidates={name: entries[name] for name in batch if name in entries},

@@ -397,12 +397,12 @@ def decode_since(value: bytes, item: str) -> int:
     """Decode and check the value of ``G``.
 
     Raises:
-        StoreError: when it is damaged.
+        DamagedValueError: when it is damaged.
     """
     if len(value) == _FIRST.size and 0 < (time := _FIRST.unpack(value)[0]) < MAX_STORED_TIME:
         return int(time)
-    msg = f"when the seed set of item {item!r} began is damaged: {value[:32].hex()} is no time. {WAY_OUT}"
-    raise StoreError(msg)
+    msg = f"when the seed set of item {item!r} began is damaged: {value[:32].hex()} is no time"
+    raise DamagedValueError(msg)
 
 
 def encode_candidate_entry(entry: CandidateEntry) -> bytes:
@@ -492,6 +492,6 @@ def decode_window(key: StoreKey, value: bytes) -> WindowClicks:
             return WindowClicks(key.closes, key.window, first, seeds)
     msg = (
         f"the clicks of item {key.item!r} in the window until {key.window} are damaged: {value[:32].hex()} does not "
-        f"hold times before its end"
+        "hold times before its end"
     )
     raise DamagedValueError(msg)

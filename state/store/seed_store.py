@@ -257,7 +257,19 @@ class SeedStore:
     def folded(self, item: str, until: int = EVER) -> FoldedSet:
         """The seed set of an item, and since when its clicks count; arguments and errors as of ``seeds``."""
         windows, deltas, base = self._windows(item, until), self._deltas(item), self._bases.read(item).seeds
-        return self._fold([base, *deltas.values()], windows, self._since(item))
+        return self._fold([base, *deltas.values()], windows, self.since(item))
+
+    def since(self, item: str) -> int:
+        """Since when an item's clicks count, ms; 0 where no gap has ended a set of it.
+
+        It is read after the clicks, so that a merge between the reads brings none back.
+
+        Raises:
+            StoreError: when it is damaged.
+        """
+        with of_store(self.path):
+            value = self._store.get(item_key(b"G", item))
+            return 0 if value is None else decode_since(value, item)
 
     def open_windows(self, item: str) -> list[WindowClicks]:
         """The item's clicks that are kept apart by window, each window once.
@@ -291,7 +303,7 @@ class SeedStore:
         """
         closing, evicted = self._windows(item, closed), 0
         deltas, old = self._deltas(item), self._bases.read(item)
-        base, before = old.seeds, self._since(item)
+        base, before = old.seeds, self.since(item)
         seeds, ended, since = self._fold([base, *deltas.values()], closing, before)
         if closing or deltas:
             came = [clicks.seeds.since(since) for clicks in closing.values()]
@@ -370,11 +382,6 @@ class SeedStore:
 
     def _fold(self, sets: list[SeedSet], windows: dict[bytes, WindowClicks], since: int) -> FoldedSet:
         return fold(sets, windows.values(), self._capacity, self._max_gap, since)
-
-    def _since(self, item: str) -> int:
-        """Since when an item's clicks count; read after them, so that a merge between the reads brings none back."""
-        value = self._store.get(item_key(b"G", item))
-        return 0 if value is None else decode_since(value, item)
 
     def _deltas(self, item: str) -> dict[bytes, SeedSet]:
         """The deltas by key; read before the base, so that a merge between the two reads loses nothing."""

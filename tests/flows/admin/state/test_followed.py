@@ -68,8 +68,9 @@ def backed_up(state: Path, tmp_path: Path) -> Path:
         (item_key(b"B", ITEM), lambda store: store.seeds(ITEM)),
         (item_key(b"D", ITEM) + bytes(8), lambda store: store.seeds(ITEM)),
         (item_key(b"O", ITEM) + bytes(24), lambda store: store.open_windows(ITEM)),
+        (item_key(b"G", ITEM), lambda store: store.seeds(ITEM)),
     ],
-    ids=["meta", "work", "record", "candidate", "base", "delta", "window"],
+    ids=["meta", "work", "record", "candidate", "base", "delta", "window", "since"],
 )
 def test_each_damaged_value_names_its_store_which_alone_is_moved_away_and_put_back(
     state: Path, backed_up: Path, key: bytes, read: Read
