@@ -1,7 +1,8 @@
 """librdkafka's settings, made from ours: the same security, options and log for every client."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
@@ -34,6 +35,15 @@ def client_config(settings: Settings) -> dict[str, Any]:
     }
     config |= {name: value for name, value in given.items() if value}
     return config | dict(option.split("=", 1) for option in settings.kafka_options)
+
+
+BY_OFFSET: Final[Mapping[str, Any]] = {
+    "auto.offset.reset": "error",
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "enable.partition.eof": True,
+}
+"""Of a consumer that reads where it is told to, hears where a partition ends, and leaves no trace in the group."""
 
 
 def consumer_config(settings: Settings, **more: Any) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from typing import IO, Any, cast
 
 import msgspec
 
+from flows.kafka.config import BY_OFFSET
 from flows.kafka.step_over import StepOver
 from flows.messages.batches import Headers, RawMessage
 from flows.support.logs import get_logger
@@ -137,14 +138,9 @@ class Scout:
     def __init__(self, topic: str, partition: int, config: dict[str, Any], beat: Callable[[], None]) -> None:
         self._topic, self._partition, self._beat = topic, partition, beat
         self._most = 2048 * int(config.get("queued.max.messages.kbytes", 16_384))
-        alone: dict[str, Any] = {
-            "auto.offset.reset": "error",
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-        }
         one_batch = {"fetch.message.max.bytes": 1, "queued.min.messages": 1, "fetch.queue.backoff.ms": 1}
         plain: dict[str, Any] = {name: value for name, value in config.items() if isinstance(value, str | int | float)}
-        self._config = {**plain, **alone, **one_batch, "enable.partition.eof": True, "log_level": 0}
+        self._config = {**plain, **BY_OFFSET, **one_batch, "log_level": 0}
         self._mib = _mib()
 
     def find(self, first: int, end: int) -> Discovery | None:

@@ -46,19 +46,14 @@ def sent_elsewhere(
     Raises:
         RalmError: when the broker does not say.
     """
-    found = {}
+    found, deleted = {}, deleted_offsets(topic, partitions)
     for partition, meta in stores.items():
-        if why := _why_elsewhere(meta, topic, partitions, topic_id):
+        why = _why_another(meta, topic, partitions, topic_id)
+        if not why and deleted > meta.centroids_deleted:
+            why = f"its first messages were deleted ({deleted} offsets in all, and {meta.centroids_deleted} before)"
+        if why:
             found[partition] = why
     return found
-
-
-def _why_elsewhere(meta: StoreMeta, topic: PartitionFacts, partitions: int, topic_id: str) -> str:
-    why = _why_another(meta, topic, partitions, topic_id)
-    deleted = deleted_offsets(topic, partitions)
-    if not why and deleted > meta.centroids_deleted:
-        return f"its first messages were deleted ({deleted} offsets in all, and {meta.centroids_deleted} before)"
-    return why
 
 
 def _why_another(meta: StoreMeta, topic: PartitionFacts, partitions: int, topic_id: str) -> str:

@@ -8,7 +8,7 @@ from typing import Self
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from flows.config.settings import Settings
-from flows.kafka.config import consumer_config
+from flows.kafka.config import BY_OFFSET, consumer_config
 from flows.kafka.consumer_end import close_with_timeout
 from flows.kafka.errors import is_end, is_gone, is_lasting, is_of_group, reading_advice, reason
 from flows.kafka.outage_log import outage_log
@@ -31,10 +31,7 @@ class SingleMessages:
         self._consumer = Consumer(
             {
                 **consumer_config(settings),
-                "auto.offset.reset": "error",
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "enable.partition.eof": True,
+                **BY_OFFSET,
                 "fetch.message.max.bytes": 65_536,
                 "error_cb": outage_log.error,
             }

@@ -12,6 +12,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from flows.kafka.config import BY_OFFSET
 from flows.kafka.consumer_end import close_with_timeout
 from flows.kafka.errors import is_end
 from flows.kafka.step_over import StepOver
@@ -54,9 +55,8 @@ class Standstill:
 
     def _look(self) -> None:
         quiet = {"error_cb": lambda _: None, "log_level": 0, "fetch.message.max.bytes": 65_536}
-        alone = {"auto.offset.reset": "error", "enable.auto.commit": False, "enable.auto.offset.store": False}
         try:
-            consumer = Consumer({**self._config, **quiet, **alone, "enable.partition.eof": True})
+            consumer = Consumer({**self._config, **quiet, **BY_OFFSET})
         except KafkaException:
             return
         try:
