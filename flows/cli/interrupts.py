@@ -5,7 +5,8 @@ import time
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-_STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+from flows.support.signals import stop_at_signals
+
 _TOGETHER_S = 1.0
 """Of two signals that come so close the second is of the same wish: it must not cut off what the first has begun to
 clear away."""
@@ -13,9 +14,6 @@ clear away."""
 
 class Interrupts:
     """Raises KeyboardInterrupt at SIGTERM, SIGINT and SIGHUP, within a context.
-
-    A shell starts a job in the background with SIGINT ignored, and ``nohup`` a command with SIGHUP: the one is taken
-    all the same, since whoever sends it means it, the other is not.
 
     Attributes:
         number: the signal that came; None until then.
@@ -27,9 +25,7 @@ class Interrupts:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        for number in _STOPS:
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._interrupt)
+        self._before = stop_at_signals(self._interrupt)
         return self
 
     def __exit__(

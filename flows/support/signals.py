@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 from flows.support.logs import get_logger
 
@@ -44,11 +45,17 @@ class StopFlag:
         return os.read(self._told, 1)[0]
 
 
-def stop_at_signals(stop: Callable[[int, FrameType | None], None]) -> None:
-    """Call this at SIGTERM, SIGINT and SIGHUP; the last one not where it is ignored, as under ``nohup``."""
+def stop_at_signals(stop: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
+    """Call this at SIGTERM, SIGINT and SIGHUP; returns the handler that each of them had before.
+
+    A shell starts a job in the background with SIGINT ignored, and ``nohup`` a command with SIGHUP: the one is taken
+    all the same, since whoever sends it means it, the other is not.
+    """
+    before: dict[int, Any] = {}
     for number in _STOPS:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, stop)
+            before[number] = signal.signal(number, stop)
+    return before
 
 
 def ignore_signals() -> None:
