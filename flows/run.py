@@ -7,7 +7,6 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from flows import look_alike, scores, seeds
 from flows.config.settings import Settings
@@ -121,8 +120,18 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
         while True:
             state, marks = open_state_dir(Path(settings.state_dir)), TopicMarks()
             with closing(_watch(spec, settings, health, marks)) as watch:
-                shared: dict[str, Any] = {"brakes": brakes, "watch": watch, "marks": marks, "last_start": last_start}
-                runtime = Runtime(settings, bundle, health, state, stopping, begun, **shared)
+                runtime = Runtime(
+                    settings,
+                    bundle,
+                    health,
+                    state,
+                    stopping,
+                    begun,
+                    brakes=brakes,
+                    watch=watch,
+                    marks=marks,
+                    last_start=last_start,
+                )
                 _run_once(spec, runtime)
             if stopping.is_set() or not runtime.clock.was_set_back():
                 break

@@ -70,24 +70,19 @@ def prepare_described(name: str, folder: Path, described: Description) -> Datase
         if not len(events):
             msg = f"{name}: there are no clicks: {events.real('rating')} is true nowhere in {events.file}"
             raise RalmError(msg)
-    whole = complete(events, described)
+    events = complete(events, described)
     notes: list[str] = []
-    users = problems.attempt(lambda: _users(tables["users"], whole, described, notes))
-    items = problems.attempt(lambda: _items(tables["items"], whole))
-    events = whole
+    users = problems.attempt(partial(_users, tables["users"], events, described, notes))
+    items = problems.attempt(partial(_items, tables["items"], events))
     if users is not None and items is not None and not problems.lines:
         events, users = listed(events, "user_id", users, described)
         events, items = listed(events, "item_id", items, described)
-    clicks = events
-    times = problems.attempt(
-        lambda: times_ms(clicks, "timestamp", described.time_unit, described.time_format) if described.timed else None
-    )
+    times = problems.attempt(partial(_times, events, described))
     found = None
     if users is not None and items is not None:
         stand_in = np.zeros(len(events), np.int64) if times is None and described.timed else times
-        of_users, of_items = users, items
         found = problems.attempt(
-            lambda: assemble(name, clicks, users=of_users, items=of_items, times=stand_in, least_rating=least_rating)
+            partial(assemble, name, events, users=users, items=items, times=stand_in, least_rating=least_rating)
         )
     if found is None or problems.lines:
         raise RalmError("\n".join([*problems.lines, *advice(events, users, items, described)]))
@@ -128,6 +123,12 @@ def _check_against(described: Description, tables: list[Table], events: Table) -
 def _table(folder: Path, name: TableName, described: Description) -> Table | None:
     paths = files_of(folder, name, described.files.of(name))
     return read_files(paths, described.written(name), described.columns.of) if paths else None
+
+
+def _times(events: Table, described: Description) -> Any:
+    if not described.timed:
+        return None
+    return times_ms(events, "timestamp", described.time_unit, described.time_format)
 
 
 def _users(table: Table | None, events: Table, described: Description, notes: list[str]) -> Known:
