@@ -251,24 +251,27 @@ class _Survey:
 
         The flow may have written a letter twice (at least once); if one of the two was redriven, both were.
         """
-        columns = self._letters.get((letter.topic, letter.source_partition))
-        if columns is None:
-            return ()
-        first, end = (int(np.searchsorted(columns[0], letter.source_offset, side)) for side in ("left", "right"))
-        copies = tuple((p, o) for p, o in columns[1:, first:end].T.tolist())
+        places = self._places(letter)
+        copies = tuple((p, o) for p, o in places.T.tolist())
         if (letter.partition, letter.offset) not in copies:
             return ()
         if any(offset in self._redriven[partition] for partition, offset in copies):
             self.summary.already += 1
-            columns[1, first:end] = -1
+            self._settle(letter)
             return ()
         return copies
 
+    def _places(self, letter: DeadLetter) -> Ints:
+        """A view of the places of all letters of the same original: partitions and offsets, int64[2, n]."""
+        columns = self._letters.get((letter.topic, letter.source_partition))
+        if columns is None:
+            return np.empty((2, 0), np.int64)
+        first, end = (int(np.searchsorted(columns[0], letter.source_offset, side)) for side in ("left", "right"))
+        return columns[1:, first:end]
+
     def _settle(self, letter: DeadLetter) -> None:
         """This letter stands for all of the same original, whatever becomes of it."""
-        columns = self._letters[letter.topic, letter.source_partition]
-        first, end = (int(np.searchsorted(columns[0], letter.source_offset, side)) for side in ("left", "right"))
-        columns[1, first:end] = -1
+        self._places(letter)[0] = -1
 
     def judge(self, letter: DeadLetter, prove: Callable[[DeadLetter], str], *, alone: bool) -> tuple[bytes | None, str]:
         """The key to send a letter with, and why it stays or an empty text; counts it if it stays.

@@ -187,9 +187,7 @@ def restore_store(
             with TemporaryDirectory(prefix=f".{target.name}{_WORK}", dir=target.parent) as made:
                 work = Path(made) / target.name
                 progress(f"copying store {target.name}")
-                shutil.copytree(there, work)
-                for copied in (*work.rglob("*"), work):
-                    sync(copied)
+                _copy_synced(there, work)
                 _refuse_in_use(source, _NOT_VALID)
                 work.rename(target)
                 sync(target.parent)
@@ -220,7 +218,12 @@ def _copy_back(source: Path, state_dir: Path, progress: Callable[[str], None]) -
     target.mkdir()
     for path in store_paths(source).values():
         progress(f"copying store {path.name}")
-        shutil.copytree(path, target / path.name)
+        _copy_synced(path, target / path.name)
+    sync(target)
+
+
+def _copy_synced(path: Path, target: Path) -> None:
+    shutil.copytree(path, target)
     for copied in (*target.rglob("*"), target):
         sync(copied)
 
