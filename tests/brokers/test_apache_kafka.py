@@ -11,8 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from brokers.apache_kafka import ApacheKafka, free_ports
-from brokers.choice import KAFKA, choose
-from brokers.kafka_jars import KafkaUnavailableError, bring_jars, check_kafka
+from brokers.needed import need_kafka
 from brokers.topics import wait_for_topics
 from flows.support.errors import RalmError
 
@@ -20,13 +19,7 @@ from flows.support.errors import RalmError
 @pytest.fixture(scope="module")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApacheKafka]:
     """One for the tests of this module."""
-    if choose().kind != KAFKA:
-        pytest.skip("the tests run on another broker")
-    try:
-        check_kafka()
-        bring_jars()
-    except KafkaUnavailableError as error:
-        pytest.skip(str(error))
+    need_kafka()
     with ApacheKafka(tmp_path_factory.mktemp("kafka")) as started:
         yield started
 

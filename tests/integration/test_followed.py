@@ -49,15 +49,21 @@ def once_with(running: Any, client: Any, expected: dict[str, dict[int, int]]) ->
     del running.environment["RALM_REBUILD"]
 
 
+def begun_with(flow: Callable[..., Any], client: Any, clicks: Any) -> Any:
+    """A flow that has taken clicks in and clustered their items."""
+    running = flow()
+    running.start()
+    send_clicks(client, clicks)
+    wait_until(lambda: is_final(client, oracle(clicks, 10**9), least=3))
+    return running
+
+
 def test_clicks_that_expired_before_they_were_read_cost_no_seed_that_a_store_has(
     client: Any, flow: Callable[..., Any]
 ) -> None:
     items = [f"item-{number}" for number in range(12)]
     old, unread = ([c for item in items for c in some_clicks(item, users)] for users in (range(20), range(20, 40)))
-    running = flow()
-    running.start()
-    send_clicks(client, old)
-    wait_until(lambda: is_final(client, oracle(old, 10**9), least=3))
+    running = begun_with(flow, client, old)
     assert running.stop() == [0]
     reached = positions(running.home / "state")
     send_clicks(client, unread)
@@ -80,10 +86,7 @@ def test_a_state_of_the_first_format_is_moved_and_made_again_of_what_the_topic_h
 ) -> None:
     items = [f"item-{number}" for number in range(12)]
     old, kept = ([c for item in items for c in some_clicks(item, users)] for users in (range(20), range(20, 40)))
-    running = flow()
-    running.start()
-    send_clicks(client, old)
-    wait_until(lambda: is_final(client, oracle(old, 10**9), least=3))
+    running = begun_with(flow, client, old)
     reached = positions(running.home / "state")
     send_clicks(client, kept)
     wait_until(lambda: is_final(client, oracle(old + kept, 10**9), least=3))

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from brokers.apache_kafka import ApacheKafka
-from brokers.choice import KAFKA, choose
-from brokers.kafka_jars import KafkaUnavailableError, bring_jars, check_kafka
+from brokers.needed import need_kafka
 from brokers.topics import wait_for_topics
 from clients import PlainClient
 from integration.conftest import TOPICS, Flow
@@ -23,13 +22,7 @@ ZEROS = bytes(3000)
 @pytest.fixture
 def kafka(tmp_path: Path) -> Iterator[ApacheKafka]:
     """One of the test's own, whose disk may be damaged."""
-    if choose().kind != KAFKA:
-        pytest.skip("the tests run on another broker")
-    try:
-        check_kafka()
-        bring_jars()
-    except KafkaUnavailableError as error:
-        pytest.skip(str(error))
+    need_kafka()
     with ApacheKafka(tmp_path / "kafka", heap_mb=192) as started:
         yield started
 

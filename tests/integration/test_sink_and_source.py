@@ -112,16 +112,22 @@ def test_all_parts_of_a_sink_share_a_producer_and_a_snapshot_delivers(broker: st
     assert found[0].headers() == [("h", b"v")]
 
 
-@pytest.mark.embedded_too
-def test_an_offset_that_has_expired_raises_and_never_jumps(broker: str) -> None:
+def with_expired(broker: str, kind: str, count: int, first: int) -> tuple[Settings, str]:
+    """Settings, and a topic of one partition with so many messages, of which those before an offset have expired."""
     settings = settings_for(broker, partitions=1)
-    client, topic = PlainClient(broker, settings.topic_prefix), TopicNames.of(settings).clicks
-    for number in range(50):
-        client.send("clicks", "i", {"number": number})
+    client, topic = PlainClient(broker, settings.topic_prefix), getattr(TopicNames.of(settings), kind)
+    for number in range(count):
+        client.send(kind, "i", {"number": number})
     client.flush()
     admin = AdminClient({"bootstrap.servers": broker})
-    for future in admin.delete_records([TopicPartition(topic, 0, 30)]).values():
+    for future in admin.delete_records([TopicPartition(topic, 0, first)]).values():
         future.result(timeout=20)
+    return settings, topic
+
+
+@pytest.mark.embedded_too
+def test_an_offset_that_has_expired_raises_and_never_jumps(broker: str) -> None:
+    settings, topic = with_expired(broker, "clicks", 50, 30)
     reader = TopicReader(topic, consumer_config(settings), 100)
     reader.add(0, 10)
     with pytest.raises(RalmError, match=r"deleted before they were read.*--rebuild partial"):
@@ -135,14 +141,7 @@ def test_an_offset_that_has_expired_raises_and_never_jumps(broker: str) -> None:
 def test_requests_that_expire_under_a_reader_are_no_reason_to_stop(
     broker: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = settings_for(broker, partitions=1)
-    client, topic = PlainClient(broker, settings.topic_prefix), TopicNames.of(settings).requests
-    for number in range(10):
-        client.send("requests", "u", {"number": number})
-    client.flush()
-    admin = AdminClient({"bootstrap.servers": broker})
-    for future in admin.delete_records([TopicPartition(topic, 0, 6)]).values():
-        future.result(timeout=20)
+    settings, topic = with_expired(broker, "requests", 10, 6)
     reader = TopicReader(topic, consumer_config(settings), 5, skip_gone=True)
     reader.add(0, 2)  # where the brake on dead letters has held a source back
     assert take_all(reader, 0, 4) == [6, 7, 8, 9]

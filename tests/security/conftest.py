@@ -15,8 +15,7 @@ import pytest
 import structlog
 import trustme
 from brokers.access_lists import ADMIN, AccessLists, Porter, Right
-from brokers.choice import KAFKA, choose
-from brokers.kafka_jars import KafkaUnavailableError, bring_jars, check_kafka
+from brokers.needed import need_kafka
 from brokers.topics import wait_for_topics
 from clients import PlainClient
 from security.secure_broker import SecureBroker, secure_broker
@@ -114,13 +113,7 @@ class GuardedBroker:
 @pytest.fixture(scope="session")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedBroker]:
     """Apache Kafka with access lists, where it can run; its users are ralm, flow and forger, and the admin."""
-    if choose().kind != KAFKA:
-        pytest.skip("only Apache Kafka has access lists, and the tests run on another broker")
-    try:
-        check_kafka()
-        bring_jars()
-    except KafkaUnavailableError as error:
-        pytest.skip(str(error))
+    need_kafka("only Apache Kafka has access lists, and the tests run on another broker")
     from brokers.apache_kafka import ApacheKafka  # noqa: PLC0415 (tests of other rooms do without flows)
 
     doors = AccessLists({name: f"{name}-secret" for name in ("ralm", "flow", "forger")})
