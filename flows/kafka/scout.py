@@ -33,10 +33,10 @@ _PROCESS = Path(__file__).with_name("scout_process.py")
 _MIB = 512
 """So much memory a scout may need; it has a message twice for a moment."""
 _LEAST_MIB = 64
+_REST: dict[str, Any] = {"fetch.queue.backoff.ms": 500}
+"""So long the client of a patient process rests where it has something to hand over; see ``scout_process.py``."""
 _SECONDS = 30
 """So long it reads: what lies further on, the flow itself comes to only after a snapshot."""
-_SURE = 2
-"""So many processes must end at the same offset."""
 _LINE = 200
 _ENDS = {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGKILL}
 _LIMIT, _USED = Path("/sys/fs/cgroup/memory.max"), Path("/proc/self/status")
@@ -167,31 +167,38 @@ class Scout:
 
     def _find(self, first: int, end: int) -> Discovery | None:
         kept: list[RawMessage] = []
-        room, at, died_here = self._most, first, 0
-        while died_here < _SURE:
-            run = self._run(at, end, room)
+        room, at, patient = self._most, first, False
+        while True:
+            run = self._read_one(at, room) if patient else self._run(at, end, room)
             kept += run.messages
             room -= sum(len(message) + len(message.its_key or b"") for message in run.messages)
-            if not run.why or room <= 0:
+            came_further, at = run.next > at, run.next
+            if room <= 0 or not (run.why or (patient and came_further)):
                 return None
-            if not run.died:
-                at = run.next
+            if run.why and not (run.died and (came_further or not patient)):
                 break
-            # What the client had fetched and not handed over when it ended is not known: another one goes on there.
-            died_here, at = 0 if run.next > at else died_here + 1, run.next
-        damaged = run.died and not self._run(at, at + 1, room, {"check.crcs": False}).died
+            # What a client had fetched and not handed over when it ended is not known: a patient one goes on there.
+            patient = not came_further
+        damaged = run.died and not self._read_one(at, room, {"check.crcs": False}).died
         search = StepOver(at, run.why)
         while search.found is None:
-            if search.probe >= end or not self._run(search.probe, search.probe + 1, room).why:
+            if search.probe >= end or not self._read_one(search.probe, room).why:
                 search.readable(end)
             else:
                 search.unreadable(end)
         return Discovery(kept, at, search.found, run.why, damaged)
 
-    def _run(self, first: int, end: int, room: int, more: dict[str, Any] | None = None) -> _Run:
+    def _read_one(self, at: int, room: int, more: dict[str, Any] | None = None) -> _Run:
+        """Have one offset read by a process that fetches nothing behind it before it has said what it read."""
+        return self._run(at, at + 1, room, {**(more or {}), **_REST}, patient=True)
+
+    def _run(
+        self, first: int, end: int, room: int, more: dict[str, Any] | None = None, *, patient: bool = False
+    ) -> _Run:
         """Send one process; with its own client it may come further than it says, and never less far."""
         asked = {
             "config": {**self._config, **(more or {})},
+            "patient": patient,
             "topic": self._topic,
             "partition": self._partition,
             "first": first,

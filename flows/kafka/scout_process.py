@@ -3,6 +3,10 @@
 It is run as a file by its path and imports nothing of ours, so that it starts quickly and takes little. What it is
 asked comes as JSON on its standard input, secrets among it; each message goes to its standard output as MessagePack
 behind four bytes of length.
+
+The client fetches the next batch as soon as the last message is taken from it, and may end the process before that
+message is said. Whoever has to know asks for a patient process: its client rests where it has something to hand over,
+and it looks now and then instead of waiting, since one who waits takes a message before the client decides to rest.
 """
 
 import json
@@ -20,6 +24,7 @@ import msgspec
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 _MIB = 1 << 20
+_LOOK = 0.1
 # The names with an underscore are the public ones of the library.
 _TOO_MUCH = (KafkaError._BAD_COMPRESSION, KafkaError._CRIT_SYS_RESOURCE)  # noqa: SLF001
 _END = KafkaError._PARTITION_EOF  # noqa: SLF001
@@ -51,7 +56,7 @@ def _parts(message: Message) -> tuple[Any, ...]:
 def main() -> None:
     """Read from ``first`` up to ``end``, or for ``seconds``, or ``bytes``."""
     asked, out = json.load(sys.stdin), sys.stdout.buffer
-    config = asked["config"]
+    config, patient = asked["config"], asked["patient"]
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.alarm(int(asked["seconds"]) + 30)  # whoever asked may be gone
     consumer = Consumer({**config, "error_cb": lambda _: None})
@@ -62,7 +67,9 @@ def main() -> None:
     at, size, until = asked["first"], 0, time.monotonic() + asked["seconds"]
     try:
         while at < asked["end"] and size < asked["bytes"] and time.monotonic() < until:
-            for message in consumer.consume(1, timeout=0.1):
+            if patient:
+                time.sleep(_LOOK)
+            for message in consumer.consume(1, timeout=0 if patient else _LOOK):
                 error, offset = message.error(), message.offset() or 0
                 if error is None:
                     at, size = offset + 1, size + len(message)

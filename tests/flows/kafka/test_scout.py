@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,6 +95,24 @@ def test_a_damaged_batch_ends_the_flow_in_words_unless_all_are_stepped_over(
     with pytest.raises(RalmError, match=r"offsets 1 to 1 ended the last start .* replica .* --step-over all"):
         reader.take(0)
     reader.close()
+
+
+def test_what_was_read_and_not_yet_said_when_the_client_ended_is_not_taken_for_damaged(
+    cluster: MockCluster, topic: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A process that is slow to say what it has: its client fetches and ends on the damaged batch first."""
+    slow = tmp_path / "slow.py"
+    code = scout._PROCESS.read_text()
+    say = "_said(out, _parts(message))"
+    assert code.count(say) == 1
+    slow.write_text(code.replace(say, f"time.sleep(0.2); {say}"))
+    monkeypatch.setattr(scout, "_PROCESS", slow)
+    name = topic(b"before", b"RAW", b"between", b"RAW", b"behind", raw=DAMAGED)
+    for start, value in ((0, b"before"), (2, b"between")):
+        found = Scout(name, 0, config_of(cluster), lambda: None).find(start, 5)
+        assert found is not None
+        assert [message.value() for message in found.messages] == [value]
+        assert (found.first, found.end) == (start + 1, start + 2)
 
 
 def test_a_batch_that_needs_too_much_memory_is_stepped_over(
