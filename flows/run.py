@@ -71,7 +71,7 @@ FLOWS = {
 
 
 def run_flow(name: str, settings: Settings, version: str) -> None:
-    """Run a dataflow until it is told to stop, then drain it.
+    """Run a dataflow until it is to stop, then drain it.
 
     SIGTERM, SIGINT and SIGHUP stop the sources; what was read is finished, delivered and snapshotted. SIGUSR1
     releases the brakes on dead letters.
@@ -154,7 +154,7 @@ def _run_once(spec: FlowSpec, runtime: Runtime) -> None:
 
 
 def _looked_over(name: str, settings: Settings, stopping: StopFlag) -> Bundle | None:
-    """The bundle, once all that the flow needs was looked at; None when it was told to stop meanwhile."""
+    """The bundle, once all that the flow needs was looked at; None when it was to stop meanwhile."""
     report, bundle = look(FLOWS[name].topics, settings, stopped=stopping.is_set)
     if _stopped(stopping, name):
         return None
