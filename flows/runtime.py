@@ -80,7 +80,7 @@ class Runtime:
         brakes: the brake of each kind of topic that has a source.
         watch: knows the topics that were there at the start, and what has become of them.
         marks: by what each partition that is read is known again.
-        last_start: where the reading began at the last start, if that ended without a word.
+        last_start: where the reading began at the last start, if that crashed.
     """
 
     settings: Settings
@@ -209,8 +209,8 @@ class Runtime:
 
     def _known(self, kind: str) -> int:
         """How many partitions of a topic the state knows."""
-        told = kind == "clicks" or (kind == "candidates" and self.state.has_candidates)
-        return self.state.partitions if told else 0
+        is_known = kind == "clicks" or (kind == "candidates" and self.state.has_candidates)
+        return self.state.partitions if is_known else 0
 
     def _brake(self, kind: str) -> DeadLetterBrake:
         def on_change() -> None:

@@ -78,7 +78,7 @@ class TopicReader(TopicClient):
         log.info("reading", topic=self.topic, partition=partition, offset=position)
 
     def add_behind_scout(self, partition: int, position: int, beat: Callable[[], None]) -> int | None:
-        """Begin to read a partition where the last start ended without a word; see ``flows/kafka/scout.py``.
+        """Begin to read a partition where the last start crashed; see ``flows/kafka/scout.py``.
 
         Args:
             partition: its number.
@@ -285,7 +285,7 @@ class TopicReader(TopicClient):
             mine.ask_again, mine.asks = self._clock(), offset
 
     def _see_whether_it_stands_still(self, partition: int, mine: ReadPartition) -> None:
-        """Step over a batch at which the client stands still without a word; see ``flows/kafka/standstill.py``."""
+        """Step over a batch at which the client silently stands still; see ``flows/kafka/standstill.py``."""
         end = self._end(partition)
         waits = not mine.messages and mine.failure is None and mine.stepping is None and mine.gone is None
         if not waits or end <= mine.fetched or (mine.unreadable or (None,))[0] == mine.fetched:

@@ -1,4 +1,4 @@
-"""Finds a batch at which the client stands still without a word, and where it ends.
+"""Finds a batch at which the client silently stands still, and where it ends.
 
 Brokers take records that the client library cannot take apart, such as one whose value has a length of -2, which
 Kafka's own clients read as null. The library then fetches the same batch for ever, and reports neither a message nor an

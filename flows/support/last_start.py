@@ -1,4 +1,4 @@
-"""Where the reading began at the last start, if that ended without a word."""
+"""Where the reading began at the last start, if that crashed."""
 
 import os
 from pathlib import Path
@@ -34,7 +34,7 @@ class LastStart:
         self._again: dict[str, _Offsets] = {}
 
     def began_at(self, kind: str, partition: int, offset: int) -> bool:
-        """Note where the reading of a partition begins; whether it began there too before an end without a word.
+        """Note where the reading of a partition begins; whether it began there too before a crash.
 
         Args:
             kind: what the topic is in the contract.
@@ -58,7 +58,7 @@ class LastStart:
             try:
                 self._path.unlink(missing_ok=True)
             except OSError as error:
-                log.warning("the next start will take this end for one without a word", error=str(error))
+                log.warning("the next start will take this end for a crash", error=str(error))
             if self._again:
                 self._now = self._again
                 self._write()

@@ -156,7 +156,7 @@ FOLLOWED: dict[str, tuple[str, ...]] = {
     "Start with --step-over oversized": (_STEP,),
     "put a good one in the lead": (_STEP, f"{_CONSUMER}::test_a_batch_that_stays_unreadable_stops_the_flow_in_words"),
     "Put a replica that has it whole in the lead": (_SCOUT, _STEP),
-    "ended the last start without a word": (_SCOUT, _STEP),
+    "crashed the last start": (_SCOUT, _STEP),
     "Start again once it does": (_RESTART,),
     "Mend that at the broker and start again": (_RESTART,),
     "raise delivery_timeout": (f"{_SINK}::test_what_the_broker_does_not_take_raises", _RESTART),
