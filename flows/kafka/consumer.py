@@ -15,7 +15,7 @@ from flows.kafka.outage_log import outage_log
 from flows.kafka.read_partition import ReadPartition
 from flows.kafka.scout import Scout
 from flows.kafka.standstill import WHY, Standstill
-from flows.kafka.step_over import StepOver
+from flows.kafka.step_over import StepOver, read_on
 from flows.kafka.topic_client import SOURCE, TopicClient
 from flows.messages.batches import RawMessage, UnreadableBatch
 from flows.support.errors import RalmError
@@ -215,9 +215,8 @@ class TopicReader(TopicClient):
         elif is_unreadable(error) and mine.unreadable_for(self._clock()) > _UNREADABLE_S:
             mine.failure = (
                 f"{where}: the batch there cannot be read, and has not changed in {_UNREADABLE_S:.0f} s "
-                f"({error.str()}). Compare the replicas' disks and put a good one in the lead. If there is none, start "
-                f"with --step-over {'oversized' if is_oversized(error) else 'all'}: the batch becomes a dead letter "
-                "that names its offsets, and what follows it is read. Nothing else is lost."
+                f"({error.str()}). Compare the replicas' disks and put a good one in the lead. If there is none, "
+                + read_on("oversized" if is_oversized(error) else "all")
             )
         elif ends_a_flow(error):
             mine.failure = f"{where} cannot be read: {error.str()}. Mend that at the broker and start again."
@@ -304,10 +303,8 @@ class TopicReader(TopicClient):
     def _leave_behind(self, partition: int, mine: ReadPartition, end: int) -> None:
         self._count_error()
         if self._step_over == "none":
-            mine.failure = (
-                f"{self.topic}[{partition}] at offset {mine.fetched}: {WHY}. Start with --step-over oversized: the "
-                "batch becomes a dead letter that names its offsets, and what follows it is read. Nothing else is lost."
-            )
+            where = f"{self.topic}[{partition}] at offset {mine.fetched}"
+            mine.failure = f"{where}: {WHY}. To read on, {read_on('oversized')}"
             return
         mine.stepping = StepOver.of(mine.fetched, end, WHY)
         self._found_the_end(mine, partition)

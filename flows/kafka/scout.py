@@ -23,7 +23,7 @@ from typing import IO, Any, cast
 import msgspec
 
 from flows.kafka.config import BY_OFFSET
-from flows.kafka.step_over import StepOver
+from flows.kafka.step_over import StepOver, read_on
 from flows.messages.batches import Headers, RawMessage
 from flows.support.logs import get_logger
 
@@ -102,12 +102,13 @@ class Discovery:
 
     def words(self, where: str) -> str:
         """What to say of it in a partition where it is not to be stepped over."""
-        whole = "Put a replica that has it whole in the lead and start again. If there is none, start"
+        if self.damaged:
+            way = f"Put a replica that has it whole in the lead and start again. If there is none, {read_on('all')}"
+        else:
+            way = f"To read on, {read_on('oversized')}"
         return (
             f"{where}: the batch at offsets {self.first} to {self.end - 1} crashed the last start, and then a process "
-            f"that read it on trial: {self.why}. {whole if self.damaged else 'Start'} with "
-            f"--step-over {'all' if self.damaged else 'oversized'}: the batch becomes a dead letter that names its "
-            "offsets, and what follows it is read. Nothing else is lost."
+            f"that read it on trial: {self.why}. {way}"
         )
 
 
