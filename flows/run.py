@@ -116,7 +116,9 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
         if _stopped(stopping, name):
             drains.drained()
             return
-        log.info("starting", flow=name, model_version=bundle.version, metrics=host_port(settings.metrics_host, server.port))
+        log.info(
+            "starting", flow=name, model_version=bundle.version, metrics=host_port(settings.metrics_host, server.port)
+        )
         stack.callback(status.start(log.info))
         while True:
             state, marks = open_state_dir(Path(settings.state_dir)), TopicMarks()

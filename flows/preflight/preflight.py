@@ -150,7 +150,9 @@ def _look_at_port(settings: Settings) -> Finding:
         check_address(host, port)
     except OSError as error:
         return Finding("metrics port", Verdict.PROBLEM, str(error))
-    return Finding("metrics port", Verdict.OK, f"{host_port(host, port)} is free" if port else f"any free one of {host}")
+    return Finding(
+        "metrics port", Verdict.OK, f"{host_port(host, port)} is free" if port else f"any free one of {host}"
+    )
 
 
 def _look_at_files(limit: int) -> list[Finding]:
