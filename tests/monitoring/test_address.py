@@ -11,7 +11,7 @@ from monitoring.address import asked_at, bare, family_of, host_port
     ("host", "shown", "asked"),
     [
         ("127.0.0.1", "127.0.0.1:9", "127.0.0.1"),
-        ("0.0.0.0", "0.0.0.0:9", "127.0.0.1"),  # noqa: S104 (nothing listens)
+        ("0.0.0.0", "0.0.0.0:9", "127.0.0.1"),
         ("kafka-1.example.", "kafka-1.example.:9", "kafka-1.example."),
         ("::", "[::]:9", "::1"),
         ("0:0:0:0:0:0:0:0", "[0:0:0:0:0:0:0:0]:9", "::1"),

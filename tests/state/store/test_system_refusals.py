@@ -113,8 +113,7 @@ def test_a_directory_that_is_gone_is_not_to_be_moved_away(tmp_path: Path) -> Non
     store.write(Changes(), position=5, resume=5)
     shutil.rmtree(path)
     with pytest.raises(StoreError, match="That directory is not there any more") as caught:
-        for position in range(6, 9):
-            store.write(Changes(items={"i": ItemRecord(5, 1)}), position=position)
+        store.write(Changes(items={"i": ItemRecord(5, 1)}), position=6)
     assert WAY_OUT not in str(caught.value)
     assert "`ralm state restore BACKUP --partition N`" in str(caught.value)
     with suppress(StoreError):
