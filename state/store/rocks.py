@@ -59,6 +59,7 @@ _GONE = (
     "Mount the disk, or put the store back from a backup (`ralm state restore BACKUP --partition N`), and start again; "
     "without either the start rebuilds it from the clicks topic, as far as that goes back."
 )
+_NO_TEXT = "RocksDB takes a path of UTF-8 only: name another place. Nothing is lost."
 _NEWER = re.compile(r"unsupported|not (supported|implemented)|unknown (tag|footer|comparator)", re.IGNORECASE)
 _OF_NEWER = f"If a newer version of this program has run here, run that one: to it the store is whole. Else: {WAY_OUT}"
 _OF_WRITING = (
@@ -267,6 +268,8 @@ def advice(path: Path, words: str) -> str:
         path: the directory.
         words: what the error says.
     """
+    if "surrogates not allowed" in words:
+        return _NO_TEXT
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
