@@ -88,7 +88,9 @@ def test_clicks_become_scores_and_every_status_is_read(
     where = (client.servers, client.prefix)
     flow().start()
     assert run(ask, *where, "user-1").startswith("no candidate has centroids yet")
-    assert run(ask, *where, "stranger", "tea", "plan=2", "town=a=b").startswith("the model does not know this user, nor")
+    assert run(ask, *where, "stranger", "tea", "plan=2", "town=a=b").startswith(
+        "the model does not know this user, nor"
+    )
     asked = {message.key(): json.loads(message.value()) for message in client.read("requests")}[b"stranger"]
     assert (asked["candidates"], asked["profile"]) == (["tea"], {"plan": "2", "town": "a=b"})
 
