@@ -26,6 +26,7 @@ from flows.offline.datasets.words import Text, among, as_words, digestible, pack
 from flows.support.errors import RalmError
 from ralm.encoders.profiles import MOST_VALUES, SEPARATOR
 from ralm.features import Interactions, Ints
+from state.nesting import json_of
 
 FIELD_KINDS = ("categorical", "multivalent", "continuous")
 LEAST_ITEMS = 2
@@ -262,7 +263,7 @@ def load(folder: Path) -> Dataset:
         RalmError: when a file or a column is missing, or it cannot be learned from.
     """
     try:
-        described = json.loads((folder / DESCRIBED).read_text())
+        described = json_of((folder / DESCRIBED).read_text())
         tables = {}
         for table in ("events", "users", "items"):
             with np.load(folder / f"{table}.npz", allow_pickle=False) as columns:
