@@ -117,7 +117,7 @@ class Dataset:
             msg = (
                 f"{self.name}: the first {same:,} of {len(self.event_times):,} clicks have the same time, "
                 f"{cut} ms since the epoch, so that the earliest {share:.0%} cannot be told from the rest: give the "
-                "times at which they happened, or data without times"
+                "times at which they happened, or say that there are none (timed = false in data.toml)"
             )
             raise RalmError(msg)
         return cut
