@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 
 from flows.messages.batches import RawMessage, UnreadableBatch
+from state.nesting import json_of
 from state.store.layout import NO_MARK, TopicMark
 
 
@@ -23,8 +24,8 @@ def decode_mark(text: str) -> TopicMark:
     (3, -1)
     """
     try:
-        topic_id, offset, at = json.loads(text)
-    except (ValueError, TypeError, RecursionError):
+        topic_id, offset, at = json_of(text)
+    except (ValueError, TypeError):
         return NO_MARK
     if (type(topic_id), type(offset), type(at)) != (str, int, int):
         return NO_MARK
