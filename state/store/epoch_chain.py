@@ -21,15 +21,8 @@ from pathlib import Path
 from rocksdict import Rdict
 
 from state.store import rocks
-from state.store.layout import (
-    META_KEY,
-    NO_FINGERPRINT,
-    WAY_OUT,
-    ManifestFingerprint,
-    StoreError,
-    StoreMeta,
-    decode_meta,
-)
+from state.store.keys import META_KEY
+from state.store.layout import NO_FINGERPRINT, WAY_OUT, ManifestFingerprint, StoreError, StoreMeta, decode_meta
 
 RING_SIZE = 1024
 _NAME = re.compile(r"MANIFEST-(\d+)")
