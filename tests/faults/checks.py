@@ -26,6 +26,14 @@ class Stored:
     positions: dict[int, int]
     seeds: dict[str, Seeds]
 
+    def add(self, other: "Stored") -> None:
+        """Add what other stores hold; an item may lie in two of them while the topic has grown."""
+        self.positions.update(other.positions)
+        for item, seeds in other.seeds.items():
+            known = self.seeds.setdefault(item, {})
+            for user, time in seeds.items():
+                known[user] = max(time, known.get(user, time))
+
 
 def read_stores(state_dir: Path, mine: Callable[[int], bool] = lambda _: True) -> Stored:
     """Read every store of these partitions, beside a running flow or without one.
@@ -35,9 +43,8 @@ def read_stores(state_dir: Path, mine: Callable[[int], bool] = lambda _: True) -
     """
     folder, all_of_them = state_dir / "seeds", Stored({}, {})
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        one = read_store(path) if mine(int(path.name)) else Stored({}, {})
-        all_of_them.positions.update(one.positions)
-        all_of_them.seeds.update(one.seeds)
+        if mine(int(path.name)):
+            all_of_them.add(read_store(path))
     return all_of_them
 
 
