@@ -77,14 +77,14 @@ def wrong_seed_sets(stored: Stored, oracle: Oracle) -> list[str]:
     expected = oracle.seed_sets(stored.positions)
     wrong = []
     for item in sorted(expected.keys() | stored.seeds.keys()):
-        right, found = expected.get(item, {}), _newest(stored.seeds.get(item, {}), oracle.capacity)
+        right, found = expected.get(item, {}), newest(stored.seeds.get(item, {}), oracle.capacity)
         if right != found:
             missing, extra = right.items() - found.items(), found.items() - right.items()
             wrong.append(f"item {item[:20]!r}: {len(right)} seeds expected, {len(missing)} missing, {len(extra)} extra")
     return wrong
 
 
-def _newest(seeds: Seeds, capacity: int) -> Seeds:
+def newest(seeds: Seeds, capacity: int) -> Seeds:
     """A store may hold more than the newest until they are merged; the rule is applied when it is read."""
     return dict(sorted(seeds.items(), key=lambda seed: (seed[1], seed[0]), reverse=True)[:capacity])
 

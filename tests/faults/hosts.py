@@ -52,7 +52,7 @@ def store_elsewhere(scene: Scene) -> None:
     scene.drain()
     chosen = scene.rng.choice(stores)
     partition, aside = int(chosen.name), scene.home / "elsewhere"
-    _forget(scene, partition)
+    forget(scene, partition)
     shutil.move(chosen, aside)
     ended = scene.cluster.start()
     if ended is None or "its store is not in this state directory" not in ended.words or not ended.in_words:
@@ -67,7 +67,7 @@ def store_elsewhere(scene: Scene) -> None:
     scene.over = True  # what is rebuilt after this would lack what the topic has no more
 
 
-def _forget(scene: Scene, partition: int) -> None:
+def forget(scene: Scene, partition: int) -> None:
     """The topic forgets the first half of what a partition's store holds."""
     scene.read_on()
     end = scene.oracle.reach()[partition]
