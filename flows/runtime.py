@@ -296,7 +296,7 @@ def seed_side(runtime: Runtime) -> SeedSide:
         if refused:
             raise RalmError("\n".join(dict.fromkeys(refused)))
         positions.see_that_stores_fit(clicks.facts, runtime.watch.topic_id("clicks"))
-        positions.note_count_before(clicks.facts, mine["clicks"])
+        positions.note_count_before(clicks.facts, mine["clicks"], runtime.watch.topic_id("clicks"))
         rules = SetRules(s.max_seeds, s.item_ttl)
         follow_partitions(Path(s.state_dir), clicks_topic, clicks.count, rules, s.partitioner)
         positions.fix(mine["clicks"])

@@ -211,9 +211,17 @@ def _begin_without(facts: PartitionFacts, partition: int, rules: BeginRules) -> 
     return first
 
 
-def had_at_first(facts: PartitionFacts, partition: int) -> int:
-    """How many partitions the topic had at first, as is committed beside a partition's offset; 0: not known."""
-    return 0 if facts.committed(partition) is None else decode_first_count(facts.committed_mark(partition))
+def had_at_first(facts: PartitionFacts, partition: int, topic_id: str) -> int:
+    """How many partitions the topic had at first, as is committed beside a partition's offset.
+
+    0 where it is not known, or was said of another topic than ``topic_id``.
+    """
+    committed = facts.committed(partition)
+    if committed is None:
+        return 0
+    told = facts.committed_mark(partition)
+    another = why_another(facts, partition, committed, decode_mark(told), topic_id)
+    return 0 if another else decode_first_count(told)
 
 
 def _why_another_than_read(

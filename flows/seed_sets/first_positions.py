@@ -84,7 +84,7 @@ class FirstPositions:
         state = self.state
         return min(state.first_count or state.partitions or self._had_at_first or self.count, self.count)
 
-    def note_count_before(self, facts: PartitionFacts, partitions: list[int]) -> None:
+    def note_count_before(self, facts: PartitionFacts, partitions: list[int], topic_id: str) -> None:
         """Note how many partitions the topic had at first, as the group knows where this directory knows nothing.
 
         Then items whose clicks lie in two partitions are brought home at the next start.
@@ -94,9 +94,9 @@ class FirstPositions:
         """
         if self.state.partitions:
             return
-        known = [count for partition in partitions if 0 < (count := had_at_first(facts, partition)) < self.count]
-        if known:
-            self._had_at_first = min(known)
+        known = {had_at_first(facts, partition, topic_id) for partition in partitions}
+        if fewer := {count for count in known if 0 < count < self.count}:
+            self._had_at_first = min(fewer)
             with self._noting() as state_dir:
                 note_partition_count(state_dir, self._had_at_first)
 
