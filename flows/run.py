@@ -209,6 +209,7 @@ def _watch(spec: FlowSpec, settings: Settings, health: Health, marks: TopicMarks
         kept=frozenset((*spec.topics.reads, "centroids")),
         asker=BrokerAsker(consumer_config(settings), marks),
         tell=tell,
+        whole=frozenset(spec.topics.writes) & {"centroids"},
     )
     watch.begin()
     return watch
