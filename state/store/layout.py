@@ -33,6 +33,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ralm.seed_set import SeedSet, WindowClicks
+from state.nesting import json_of
 
 STATE_FORMAT = 3
 MIGRATED_FORMAT = 2
@@ -226,11 +227,11 @@ def decode_meta(path: Path, value: bytes) -> StoreMeta:
         StoreError: when it is damaged or of another format.
     """
     try:
-        found: dict[str, Any] = json.loads(value)
+        found: dict[str, Any] = json_of(value)
         written = found["format"]
         if type(written) is not int:
             raise TypeError
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         raise _damaged_meta(path, value) from None
     if written not in (MIGRATED_FORMAT, STATE_FORMAT):
         raise StoreError(refusal_of_format(f"the store in {path}", written))
