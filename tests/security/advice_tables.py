@@ -117,6 +117,7 @@ HARMLESS_ELSEWHERE = (
     "give --clicks, --requests or both",
     "say where it is with --metrics-host",
     "--limit",
+    "(--eval-cut, --eval-floor-clicks, --eval-floor-seeds)",
     "--dashboards goes with --live",
     "ralm state show --config {}",
     "ralm top --config {}",
