@@ -20,6 +20,9 @@ def main() -> None:
     """Run the console script."""
     flow = sys.argv[1:2] == ["run"] and "--check" not in sys.argv
     _settle_signals(flow)
+    from flows.cli.watch import watch_over_command  # noqa: PLC0415 (it takes no time)
+
+    watch_over_command()
     from flows.cli.streams import settle_streams  # noqa: PLC0415 (likewise)
 
     settle_streams()

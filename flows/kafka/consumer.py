@@ -62,6 +62,7 @@ class _Partition:
         at_end: whether the client has reported the end after the last message.
         failure: why it cannot be read on.
         unreadable: the offset at which a batch cannot be read, and since when.
+        damaged: the offset at which a batch has a wrong checksum.
         stepping: the search for the end of such a batch.
         gone: since when the broker does not have the offset that is to be read next.
         ask_again: when to ask for it again.
@@ -76,6 +77,7 @@ class _Partition:
     at_end: bool = False
     failure: str | None = None
     unreadable: tuple[int, float] | None = None
+    damaged: int | None = None
     stepping: StepOver | None = None
     gone: float | None = None
     ask_again: float | None = None
@@ -409,8 +411,8 @@ class TopicReader:
             mine.failure = (
                 f"{where}: the batch there cannot be read, and has not changed in {_UNREADABLE_S:.0f} s "
                 f"({error.str()}). Compare the replicas' disks and put a good one in the lead. If there is none, start "
-                f"with --step-over {'oversized' if is_oversized(error) else 'all'}: the batch becomes a dead letter "
-                "that names its offsets, and what follows it is read. Nothing else is lost."
+                f"with --step-over {'all' if mine.damaged == mine.fetched else 'oversized'}: the batch becomes a dead "
+                "letter that names its offsets, and what follows it is read. Nothing else is lost."
             )
         elif ends_a_flow(error):
             mine.failure = f"{where} cannot be read: {error.str()}. Mend that at the broker and start again."
@@ -515,7 +517,9 @@ class TopicReader:
     def _steps(self, error: KafkaError, partition: int, mine: _Partition) -> bool:
         """Step on over a batch that stays unreadable; false where that is not wanted, or not yet."""
         if mine.stepping is None:
-            oversized = is_oversized(error)
+            # Behind a wrong checksum the client goes on in the middle of the batch, and stumbles over what is no batch.
+            mine.damaged = mine.damaged if is_oversized(error) else mine.fetched
+            oversized = mine.damaged != mine.fetched
             wanted = self._step_over == "all" or (self._step_over == "oversized" and oversized)
             if not wanted or self._unreadable_for(mine) <= (_OVERSIZED_S if oversized else _UNREADABLE_S):
                 return False
