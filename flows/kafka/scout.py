@@ -28,6 +28,7 @@ from flows.kafka.step_over import StepOver
 from flows.messages.batches import Headers, RawMessage
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
+from flows.support.machine import memory_limit
 
 log = get_logger(__name__)
 
@@ -43,7 +44,7 @@ _ALL: dict[str, Any] = {"damaged": True, "seconds": 10}
 """Of one who reads all: damaged batches are said too, and a client that hands over nothing stands still."""
 _LINE = 200
 _ENDS = {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGKILL}
-_LIMIT, _USED = Path("/sys/fs/cgroup/memory.max"), Path("/proc/self/status")
+_USED = Path("/proc/self/status")
 
 
 class ScoutedMessage(msgspec.Struct, frozen=True, array_like=True):
@@ -352,9 +353,11 @@ def _words(said: bytes) -> str:
 
 def _mib() -> int:
     """The memory of a scout: where this process's is limited, no more than half of what it has left."""
+    limit = memory_limit()
+    if limit is None:
+        return _MIB
     try:
-        limit = int(_LIMIT.read_text())
         used = next(int(line.split()[1]) for line in _USED.read_text().splitlines() if line.startswith("VmRSS:")) << 10
-    except (OSError, ValueError, StopIteration):  # "max", or another system
+    except (OSError, ValueError, StopIteration):  # another system
         return _MIB
     return max(_LEAST_MIB, min(_MIB, (limit - used) >> 21))

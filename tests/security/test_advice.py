@@ -148,6 +148,9 @@ FOLLOWED: dict[str, tuple[str, ...]] = {
     # topics and brokers
     "alter it with `{}`": (_ALTERED,),
     "kafka-configs.sh": (_ALTERED,),
+    ", or have producers send at most": (
+        "tests/flows/preflight/test_topics.py::test_what_a_topic_is_altered_to_takes_the_longest_good_message",
+    ),
     "--bootstrap-server": (_ALTERED,),
     " --command-config CLIENT.properties": (_ALTERED,),
     "restore to another place": (_NEW_PLACE,),
