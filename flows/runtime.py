@@ -439,6 +439,7 @@ def score_side(runtime: Runtime) -> ScoreSide:
     topic, consumer = runtime.topic("centroids"), runtime.consumer("index")
     grown, mark = partial(runtime.watch.partitions, "centroids"), partial(runtime.marks.note, "centroids")
     loader = IndexLoader(index, topic, consumer, bundle.version, bundle.form.dim, grown, mark, s.step_over)
+    loader.note_in(runtime.last_start)
 
     def index_open() -> bool:
         if loader.failure is not None:

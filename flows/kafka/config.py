@@ -11,7 +11,7 @@ from flows.kafka.outage_log import library_logger
 from flows.support.errors import ConfigError
 from flows.support.logs import masked
 
-_HEADERS_BYTES = 100_000
+HEADERS_BYTES = 100_000
 """Room for key and headers in a message, over the value."""
 
 
@@ -66,7 +66,7 @@ def consumer_config(settings: Settings, **more: Any) -> dict[str, Any]:
 
 def producer_config(settings: Settings, **more: Any) -> dict[str, Any]:
     """A producer's settings: idempotent, acknowledged by all replicas, bounded in time."""
-    longest = max(1_000_000, settings.dead_letter_max_bytes + _HEADERS_BYTES)
+    longest = max(1_000_000, settings.dead_letter_max_bytes + HEADERS_BYTES)
     return {
         "enable.idempotence": True,
         "acks": "all",

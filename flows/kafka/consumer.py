@@ -216,7 +216,7 @@ class TopicReader(TopicClient):
             mine.failure = (
                 f"{where}: the batch there cannot be read, and has not changed in {_UNREADABLE_S:.0f} s "
                 f"({error.str()}). Compare the replicas' disks and put a good one in the lead. If there is none, "
-                + read_on("oversized" if is_oversized(error) else "all")
+                + read_on("oversized" if mine.damaged != mine.fetched else "all")
             )
         elif ends_a_flow(error):
             mine.failure = f"{where} cannot be read: {error.str()}. Mend that at the broker and start again."
@@ -313,7 +313,9 @@ class TopicReader(TopicClient):
     def _steps(self, error: KafkaError, partition: int, mine: ReadPartition) -> bool:
         """Step on over a batch that stays unreadable; false where that is not wanted, or not yet."""
         if mine.stepping is None:
-            oversized = is_oversized(error)
+            # Behind a wrong checksum the client goes on in the middle of the batch, and stumbles over what is no batch.
+            mine.damaged = mine.damaged if is_oversized(error) else mine.fetched
+            oversized = mine.damaged != mine.fetched
             wanted = self._step_over == "all" or (self._step_over == "oversized" and oversized)
             if not wanted or mine.unreadable_for(self._clock()) <= (_OVERSIZED_S if oversized else _UNREADABLE_S):
                 return False

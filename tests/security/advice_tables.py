@@ -129,6 +129,7 @@ HARMLESS_ELSEWHERE = (
     "save each of its sheets as CSV",
     "bring it as Parquet, CSV or JSON lines",
     "start again",
+    "Give it more memory",
     "--eval-split {}",
     "`ralm evaluate {} --eval-split items`",
     "train anew",

@@ -68,6 +68,9 @@ _PEER = "tests/integration/test_cluster.py::test_a_process_whose_peer_died_says_
 _BEGIN = "tests/flows/seed_sets/test_first_positions.py"
 _DIRECTORY = "tests/state/test_directory.py"
 _SCOUT = "tests/flows/kafka/test_scout.py::test_a_damaged_batch_ends_the_flow_in_words_unless_all_are_stepped_over"
+_COMMANDS = (
+    "tests/flows/kafka/test_batch_by_batch.py::test_where_it_is_not_to_be_stepped_over_the_way_on_is_said_and_is_one"
+)
 _MIXED_UP = f"{_STATE}::test_two_stores_that_were_mixed_up_go_back_to_where_they_were"
 _TRAINED = "tests/flows/offline/test_followed.py::test_a_bundle_of_a_newer_version_stays_where_one_is_trained_beside_it"
 _AGAIN = "tests/flows/offline/test_followed.py::test_a_bundle_that_cannot_be_used_is_trained_again_as_the_message_says"
@@ -144,6 +147,9 @@ FOLLOWED: dict[str, tuple[str, ...]] = {
     # topics and brokers
     "alter it with `{}`": (_ALTERED,),
     "kafka-configs.sh": (_ALTERED,),
+    ", or have producers send at most": (
+        "tests/flows/preflight/test_topics.py::test_what_a_topic_is_altered_to_takes_the_longest_good_message",
+    ),
     "--bootstrap-server": (_ALTERED,),
     " --command-config CLIENT.properties": (_ALTERED,),
     "restore to another place": (_NEW_PLACE,),
@@ -161,7 +167,9 @@ FOLLOWED: dict[str, tuple[str, ...]] = {
     ),
     "start with --step-over {}": (_STEP, _SCOUT),
     "put a good one in the lead": (_STEP, f"{_CONSUMER}::test_a_batch_that_stays_unreadable_stops_the_flow_in_words"),
-    "Put a replica that has it whole in the lead": (_SCOUT, _STEP),
+    "Put a replica that has it whole in the lead": (_SCOUT, _STEP, _COMMANDS),
+    "this with --step-over": (_COMMANDS,),
+    "delete the topic {}, make it again": (f"{_TOPICS}::test_centroids_made_anew_while_stopped_are_sent_again",),
     "Start again once it does": (_RESTART,),
     "Mend that at the broker and start again": (_RESTART,),
     "raise delivery_timeout": (f"{_SINK}::test_what_the_broker_does_not_take_raises", _RESTART),
