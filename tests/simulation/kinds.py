@@ -1,14 +1,12 @@
 """Kinds of schedules that come seldom: in each, what other schedules hardly ever come to happens again and again.
 
-Every tenth schedule is of one of them. What is drawn for the others is drawn as if there were none.
+Of twenty schedules two are of them. What is drawn for the others is drawn as if there were none.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
-
-_EVERY, _WHICH = 10, 2
 
 
 @dataclass(frozen=True)
@@ -86,9 +84,13 @@ KINDS: Final = {
     ),
 }
 
+LOST_AFTER_GROWTH: Final = Kind(partitions=2, grows=True, loses=0, loses_grown=True)
+
 
 def kind_of(number: int) -> Kind:
     """The kind of a schedule; ``USUAL`` of most."""
-    if number % _EVERY != _WHICH:
-        return USUAL
-    return KINDS[Random(f"kind of {number}").choice(sorted(KINDS))]
+    if number % 20 == 2:
+        return LOST_AFTER_GROWTH
+    if number % 20 == 12:
+        return KINDS[Random(f"kind of {number}").choice(sorted(KINDS))]
+    return USUAL

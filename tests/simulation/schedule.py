@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from flows.config.groups import SeedSettings
 
-from .checks import Outcome, Past, check
+from .checks import Lost, Outcome, Past, check
 from .disk import Crash, Disk, simulated_disks
 from .kinds import kind_of
 from .model import Rules
@@ -92,6 +92,7 @@ class _Schedule:
         partitions = rng.choice([1, 1, 2])
         self.counts = [self.kind.partitions or partitions]
         self.world = World(rng, self.partitions, rng.choice([1, 3]))
+        self.lost: list[Lost] = []
         self.ends: list[dict[str, list[int]]] = []  # of clicks and candidates, at each time when they grew
         clock = self.world.clock
         played_time.monotonic, played_time.time_ns = clock.monotonic, clock.time_ns
@@ -140,6 +141,7 @@ class _Schedule:
             self.remembered,
             self.begun,
             self.clustered,
+            self.lost,
         )
         expected, served = check(past, process, self.outcome)
         for who, loader in (
@@ -170,7 +172,7 @@ class _Schedule:
     def _life(self, things: int, *, last: bool) -> Process | None:
         """A process until it ends; the last one until all is quiet."""
         rng = self.rng
-        self._between_lives(crashes=self.crashes_left > 0 and not last and rng.random() < 0.8)
+        self._between_lives(crashes=self.crashes_left > 0 and not last and rng.random() < 0.8, last=last)
         try:
             process = self._start()
             quiet = rng.random() < 0.25  # nothing comes: what is lost in it stays lost
@@ -199,6 +201,15 @@ class _Schedule:
 
     def _grow_clicks(self) -> None:
         """The topic grows as the docs have it: once all is read, and the process has ended, whichever way."""
+        self._read_all()
+        self._note_ends(self.partitions + 1)
+        self.disks.append(Disk())
+        self.remembered.append([])
+        self.world.grow()
+        self.outcome.count("growth of clicks")
+
+    def _read_all(self) -> None:
+        """A process reads all that is there, and ends, whichever way."""
         self.steps = None
         for disk in self.disks:
             disk.crash_at = None
@@ -218,20 +229,42 @@ class _Schedule:
                 process.end_epoch()
             process.snapshot()  # and dies before all is delivered
             self._crash()
-        self.ends.append({kind: list(map(len, self.world.topics[kind].logs)) for kind in ("clicks", "candidates")})
-        self.counts.append(self.partitions + 1)
-        self.disks.append(Disk())
-        self.remembered.append([])
-        self.world.grow()
-        self.outcome.count("growth of clicks")
 
-    def _between_lives(self, *, crashes: bool) -> None:
+    def _note_ends(self, partitions: int) -> None:
+        self.ends.append({kind: list(map(len, self.world.topics[kind].logs)) for kind in ("clicks", "candidates")})
+        self.counts.append(partitions)
+
+    def _lose_grown(self, *, last: bool) -> None:
+        """A store is lost once clicks have grown; what is at home elsewhere moves there at a start after the next."""
+        self._read_all()
+        number = self.rng.randrange(self.partitions)
+        before = {kind: self._all_of(kind, number) for kind in ("clicks", "candidates")}
+        self._expire(number)
+        self.disks[number].lose()
+        self.remembered[number].clear()
+        self._note_ends(self.partitions)
+        self.lost.append(Lost(len(self.ends), number, before))
+        self.outcome.count("stores lost after growth")
+        if not last:
+            self._send_meanwhile()
+            self._read_all()
+            self._note_ends(self.partitions)
+
+    def _all_of(self, kind: str, partition: int) -> list[Record]:
+        """What a partition's store has been told so far."""
+        there = [record for record in self.world.topics[kind].logs[partition] if record is not None]
+        gone = self.remembered[partition] if kind == "candidates" else []
+        return sorted([*there, *gone], key=lambda record: record._offset)
+
+    def _between_lives(self, *, crashes: bool, last: bool) -> None:
         """What happens before a start, and when the process will die."""
         rng = self.rng
         self._send_meanwhile()
         if self.grows and self.partitions < 4 and rng.random() < 0.5:
             self._grow_clicks()
             self._send_meanwhile()
+        if self.kind.loses_grown and self.ends and rng.random() < 0.5:
+            self._lose_grown(last=last)
         for number, disk in enumerate(self.disks):
             # Once the topic has grown a store has what its partition has not.
             if not self.ends and disk.meta() is not None and rng.random() < self.loses:
@@ -274,7 +307,8 @@ class _Schedule:
         log = self.world.topics["clicks"].logs[number]
         if self.rng.random() < 0.5:
             self.world.topics["clicks"].expire(number, self.rng.randint(0, len(log)))
-            self.clustered = [each for each in self.clustered if each.partition != number]
+            if not self.ends:
+                self.clustered = [each for each in self.clustered if each.partition != number]
             self.outcome.count("partial rebuilds")
 
     def _crash(self) -> None:
