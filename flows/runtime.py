@@ -335,6 +335,7 @@ class _Partitions:
         self._deleted = 0
         self._elsewhere: Mapping[int, str] = {}
         self._clicks_ends: Mapping[int, int] = {}
+        self._home: Home | None = None
         headers = EventHeaders.by_settings("centroids", runtime.bundle.version, runtime.settings)
         self._pool = ClusteringPool(runtime.bundle, runtime.settings, headers=headers)
         self._stores: list[SeedStore] = []
@@ -351,7 +352,7 @@ class _Partitions:
         Raises:
             RalmError: when the broker does not say.
         """
-        self._clicks_ends, self._emitted = clicks_ends, EmissionNotes(home)
+        self._clicks_ends, self._home = clicks_ends, home
         topic, consumer = self._runtime.topic("centroids"), self._runtime.consumer("centroids")
         probe = BrokerProbe(consumer)
         bounds = probe.bounds(topic, probe.partitions(topic)[topic])
@@ -403,9 +404,11 @@ class _Partitions:
 
     def _emitted_before(self, partition: int) -> EmittedBefore | None:
         end = self._clicks_ends.get(partition)
-        if end is None or self._nothing_emitted or not self._runtime.state.is_anew(partition):
+        if end is None or not self._runtime.state.is_anew(partition):
             return None
-        return self._emitted.before(partition, end)
+        notes = EmissionNotes() if self._nothing_emitted else self._emitted
+        notes.home = self._home
+        return notes.before(partition, end)
 
     def _topics(self, partition: int) -> dict[str, Any]:
         """By what the topics are known again, as a store's ``StoreMeta`` has it."""

@@ -64,12 +64,13 @@ class _Newest(NamedTuple):
 class EmissionNotes:
     """Notes of the messages of the centroids topic, of each item and model the newest.
 
-    Args:
-        home: where clicks have grown, the partition to which an item's clicks come now, if that is known.
+    Attributes:
+        home: where clicks have grown, the partition to which an item's clicks come now, if that is known; to be set
+            before ``before`` is called.
     """
 
     def __init__(self, home: Callable[[str], int] | None = None) -> None:
-        self._home = home
+        self.home = home
         self._newest: dict[tuple[str, str], _Newest] = {}
 
     def note(self, messages: Iterable[RawMessage], now_ms: int) -> None:
@@ -105,7 +106,7 @@ class EmissionNotes:
 
     def before(self, partition: int, clicks_end: int) -> EmittedBefore | None:
         """What was emitted before a partition's store was made; None where nothing was, and every item is at home."""
-        home = self._home
+        home = self.home
         if not self._newest and home is None:
             return None
         is_away = at_home if home is None else lambda item: home(item) != partition
@@ -126,7 +127,7 @@ class EmissionNotes:
     @cached_property
     def _homes(self) -> dict[str, int | None]:
         """Of each item where its clicks come now, or from where its newest message comes; None where nobody says it."""
-        home = self._home
+        home = self.home
         if home is not None:  # it may have moved since its newest message
             return {item: home(item) for _, item in self._newest}
         newest: dict[str, _Newest] = {}
