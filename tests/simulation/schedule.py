@@ -105,6 +105,7 @@ class _Schedule:
         switches = rng.choice([0.2, 0.2, 0.7])  # how likely the model is another one in the next life
         self.switches = switches if self.kind.switches is None else self.kind.switches
         self.crashes_left = rng.choice([0, 1, 3, 6])
+        self.dies = False
         self.steps: int | None = None
         self.epochs: int | None = None
         self.loader = Scorer(self.world, "m1")
@@ -175,6 +176,8 @@ class _Schedule:
         self._between_lives(crashes=self.crashes_left > 0 and not last and rng.random() < 0.8, last=last)
         try:
             process = self._start()
+            if self.kind.stops:
+                self._read_first(process)
             quiet = rng.random() < 0.25  # nothing comes: what is lost in it stays lost
             for _ in range(things):
                 self._thing(process, quiet=quiet)
@@ -278,6 +281,7 @@ class _Schedule:
             self.versions = max(self.versions, self.version)
             self.loader = Scorer(self.world, f"m{self.version}")
             self.outcome.count("models")
+        self.dies = crashes
         self.steps = rng.randrange(1, 150) if crashes and rng.random() < 0.5 else None
         self.epochs = rng.randrange(1, 6) if crashes and rng.random() < self.kind.halves else None
         for disk in self.disks:
@@ -286,12 +290,20 @@ class _Schedule:
 
     def _send_meanwhile(self) -> None:
         """Producers go on while no process runs."""
-        if self.rng.random() < 0.5:
+        if self.kind.stops:
+            for _ in range(self.rng.randrange(5)):
+                self.world.clock.now += self.rng.choice([600, 3000])
+                self.producers.click(most=2)
+        elif self.rng.random() < 0.5:
             for kind in self.rng.choices(["click", "list", "ask"], k=self.rng.randrange(1, 6)):
                 getattr(self.producers, kind)()
-        for _ in range(self.rng.randrange(4)) if self.kind.stops else ():
-            self.world.clock.now += self.rng.choice([600, 3000])
-            self.producers.click()
+
+    def _read_first(self, process: Process) -> None:
+        """What came while no process ran is read before anything is clustered."""
+        for part in process.parts:
+            for _ in range(3):
+                process.poll(part, "clicks")
+            process.apply(part)
 
     def _lag(self) -> None:
         """The partitions get their clicks one long after the other, late ones last."""
@@ -361,8 +373,12 @@ class _Schedule:
         elif kind == "apply":
             process.apply(part)
         elif kind == "collect":
-            process.pool.failures += rng.random() < self.kind.fails
+            process.pool.failures += rng.random() < 0.05
             process.collect(part, rng.randrange(4))
+            sent = {kind for kind, _ in self.world.waiting}
+            if self.dies and self.kind.stops and "centroids" in sent and rng.random() < 0.6:
+                self.world.deliver()  # what was sent arrives, and is noted nowhere
+                raise Crash
         else:
             self._end_epoch(process)
 
