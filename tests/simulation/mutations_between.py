@@ -10,7 +10,7 @@ import numpy as np
 from flows.engine.source import PartitionReader
 from flows.kafka.first_offset import begin_with_group
 from flows.seed_sets import repartition
-from flows.seed_sets.emitted_before import EmissionNotes, EmittedBefore
+from flows.seed_sets.emitted_before import EmissionNotes, EmittedBefore, at_home
 from flows.seed_sets.keeper import SeedSetOperator
 from flows.seed_sets.keeper_state import OpenWork
 from ralm.seed_set import SeedSet
@@ -60,6 +60,24 @@ def _() -> Iterator[Any]:
     def before(self: EmissionNotes, partition: int, clicks_end: int) -> EmittedBefore | None:
         found = real(self, partition, clicks_end)
         return found and replace(found, models=())
+
+    yield patch.object(EmissionNotes, "before", before)
+
+
+@mutation("what was said of an item before it moved is nobody's")
+def _() -> Iterator[Any]:
+    """Its new partition's store was lost, found no click of it, and left what the old one had said for ever."""
+    yield patch.object(process, "EmissionNotes", lambda _: EmissionNotes())
+
+
+@mutation("a store that is filled anew has what is at home elsewhere")
+def _() -> Iterator[Any]:
+    """It took back what other partitions served, and its centroids of old clicks took the place of theirs."""
+    real = EmissionNotes.before
+
+    def before(self: EmissionNotes, partition: int, clicks_end: int) -> EmittedBefore | None:
+        found = real(self, partition, clicks_end)
+        return found and replace(found, is_away=at_home)
 
     yield patch.object(EmissionNotes, "before", before)
 
