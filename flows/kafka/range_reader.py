@@ -211,7 +211,7 @@ class RangeReader:
     def _cannot_be_read(self, why: str) -> str:
         return f"the topic {self._topic} at {self._config['bootstrap.servers']} cannot be read: {why}"
 
-    def _silence(self, left: dict[int, Span]) -> str:
+    def _silence(self, left: Mapping[int, Span]) -> str:
         why = f" ({self._last_error.str()})" if self._last_error is not None else ""
         where = ", ".join(f"[{part}] stands at {at} and is to reach {end}" for part, (at, end) in sorted(left.items()))
         return (
