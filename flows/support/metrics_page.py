@@ -7,6 +7,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from flows.support.errors import RalmError
+from monitoring.address import bare, host_port
 from monitoring.samples import Samples
 from state.nesting import json_of
 
@@ -43,14 +44,19 @@ class MetricsServer:
     port: int
 
     @property
+    def address(self) -> str:
+        """Host and port."""
+        return host_port(self.host, self.port)
+
+    @property
     def home(self) -> str:
         """The address of the status page."""
-        return f"http://{self.host}:{self.port}/"
+        return f"http://{self.address}/"
 
     @property
     def url(self) -> str:
         """The address of the metrics page."""
-        return f"http://{self.host}:{self.port}/metrics"
+        return f"http://{self.address}/metrics"
 
     def page(self) -> MetricsPage:
         """The metrics now.
@@ -101,7 +107,7 @@ class MetricsServer:
         return status, content.decode(errors="replace")
 
     def _bytes(self, path: str) -> tuple[int, bytes]:
-        connection = HTTPConnection(self.host, self.port, timeout=_TIMEOUT_S)
+        connection = HTTPConnection(bare(self.host), self.port, timeout=_TIMEOUT_S)
         try:
             connection.request("GET", path)
             response = connection.getresponse()

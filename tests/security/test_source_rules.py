@@ -148,7 +148,7 @@ def strange_clients(tree: ast.Module, where: str) -> Iterator[str]:
 
 HANDED_ON = {
     "flows/kafka/range_reader.py": "self._config",
-    "flows/kafka/consumer.py": "config",
+    "flows/kafka/topic_client.py": "config",
     "flows/kafka/message_times.py": "config",
     "flows/kafka/producer.py": "config",
     "flows/kafka/probe.py": "config",
