@@ -131,6 +131,7 @@ HARMLESS_ELSEWHERE = (
     "start again",
     "Give it more memory",
     "--eval-split {}",
+    "(--eval-cut, --eval-floor-clicks",
     "`ralm evaluate {} --eval-split items`",
     "train anew",
     "Ask for fewer",

@@ -59,7 +59,7 @@ _ALTERED = f"{_FLOWS}::test_topics_are_altered_with_the_command_that_is_shown"
 _FIRST_FORMAT = f"{_FLOWS}::test_a_state_of_the_first_format_is_moved_and_made_again_of_what_the_topic_has"
 _RAISED = f"{_REDRIVE}::test_a_letter_is_accepted_once_the_limit_is_raised_or_the_time_has_come"
 _FILES = f"{_SYSTEM}::test_too_few_files_that_may_be_open_are_said_and_more_of_them_bring_all_back"
-_ROOM = f"{_SYSTEM}::test_a_disk_without_room_is_said_and_room_brings_back_all_that_was_written"
+_ROOM = f"{_SYSTEM}::test_a_limit_of_length_is_said_and_a_higher_one_brings_back_all_that_was_written"
 _REFUSALS = f"{_SYSTEM}::test_each_refusal_has_advice_that_keeps_the_store"
 _GONE = f"{_CONSUMER}::test_offsets_that_are_gone_cost_no_store"
 _STEP = "tests/flows/kafka/test_step_over.py::test_a_batch_that_unfolds_to_too_much_is_stepped_over"
@@ -88,7 +88,6 @@ FOLLOWED: dict[str, tuple[str, ...]] = {
     "Give the process more memory and start again": (_REFUSALS,),
     "The disk or its driver says so": (_REFUSALS, _AWAY),
     "could not be compacted": (_ROOM, _AWAY),
-    "refuses a write": (_ROOM,),
     "is in use by another process: stop that one first": (_CROWD,),
     "If topic_prefix or topic_clicks is not what it was": (
         _MIXED_UP,
