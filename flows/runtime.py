@@ -19,11 +19,11 @@ from flows.engine.source import IdleBackoff, KafkaSource, SourceOptions
 from flows.engine.state_keys import worker_of
 from flows.engine.steps import OperatorFactory
 from flows.kafka.config import consumer_config, producer_config
-from flows.kafka.consumer import TopicReader
 from flows.kafka.first_offset import FirstOffset, PartitionFacts, begin_with_group
 from flows.kafka.probe import BrokerProbe
 from flows.kafka.range_reader import read_to_end
 from flows.kafka.sent_centroids import deleted_offsets, note_of_topic, sent_elsewhere
+from flows.kafka.topic_client import TopicClient
 from flows.kafka.topic_marks import TopicMarks, encode_mark
 from flows.kafka.topic_watch import TopicWatch
 from flows.kafka.topics import TopicNames
@@ -197,7 +197,7 @@ class Runtime:
         """Remember by what a partition is known again."""
         if message is not None:
             self.marks.note(kind, partition, message)
-        return encode_mark(self.marks.of(kind, partition))
+        return encode_mark(self.marks.of(kind, partition), self.positions.first_count if kind == "clicks" else 0)
 
     def _note_requests_begun(self, source: KafkaSource) -> None:
         state_dir = Path(self.settings.state_dir)
@@ -288,7 +288,7 @@ def seed_side(runtime: Runtime) -> SeedSide:
         # All that may be refused comes first: what is refused leaves everything as it was.
         mine, refused = {"clicks": clicks.partitions(), "candidates": candidates.partitions()}, list[str]()
         positions = runtime.positions
-        positions.count = clicks.count
+        positions.count, positions.emitted = clicks.count, partitions.emitted_up_to
         for kind, source in (("clicks", clicks), ("candidates", candidates)):
             looked_at = {*mine[kind], *positions.to_move()} & set(range(source.count))
             source.facts.expect(positions.held_marks(kind, {p: source.facts.bounds(p) for p in looked_at}))
@@ -296,6 +296,7 @@ def seed_side(runtime: Runtime) -> SeedSide:
         if refused:
             raise RalmError("\n".join(dict.fromkeys(refused)))
         positions.see_that_stores_fit(clicks.facts, runtime.watch.topic_id("clicks"))
+        positions.note_count_before(clicks.facts, mine["clicks"], runtime.watch.topic_id("clicks"))
         rules = SetRules(s.max_seeds, s.item_ttl)
         follow_partitions(Path(s.state_dir), clicks_topic, clicks.count, rules, s.partitioner)
         positions.fix(mine["clicks"])
@@ -333,7 +334,6 @@ class _Partitions:
         self._nothing_emitted = False
         self._deleted = 0
         self._elsewhere: Mapping[int, str] = {}
-        self._emitted = EmissionNotes()
         self._clicks_ends: Mapping[int, int] = {}
         headers = EventHeaders.by_settings("centroids", runtime.bundle.version, runtime.settings)
         self._pool = ClusteringPool(runtime.bundle, runtime.settings, headers=headers)
@@ -356,7 +356,7 @@ class _Partitions:
         bounds = probe.bounds(topic, probe.partitions(topic)[topic])
         self._nothing_emitted = all(first == end for first, end in bounds.values())
         stores = {partition: meta for partition, meta in self._runtime.state.stores.items() if partition in clicks_ends}
-        with closing(TopicReader(topic, consumer, 1)) as facts:
+        with closing(TopicClient(topic, consumer)) as facts:
             topic_id = self._runtime.watch.topic_id("centroids")
             self._elsewhere = sent_elsewhere(stores, facts, len(bounds), topic_id)
             self._deleted = deleted_offsets(facts, len(bounds))
@@ -364,8 +364,22 @@ class _Partitions:
             why = next(iter(self._elsewhere.values()))
             log.warning("all centroids are sent again: their topic does not have them", topic=topic, why=why)
         if not self._nothing_emitted and any(map(self._runtime.state.is_anew, clicks_ends)):
-            self._emitted.note(read_to_end(self._settings, topic), time.time_ns() // 1_000_000)
             log.info("a store is filled anew; what was emitted before is known", items=len(self._emitted))
+
+    @cached_property
+    def _emitted(self) -> EmissionNotes:
+        """What the centroids topic holds: it is read where a store is not there, or is filled anew."""
+        notes = EmissionNotes()
+        notes.note(read_to_end(self._settings, self._runtime.topic("centroids")), time.time_ns() // 1_000_000)
+        return notes
+
+    def emitted_up_to(self, partition: int) -> int:
+        """The greatest offset of a partition's clicks of which the centroids topic holds something; 0: nothing.
+
+        Raises:
+            RalmError: when the topic cannot be read.
+        """
+        return self._emitted.clicks_offset(partition)
 
     def operator(self, partition: int) -> SeedSetOperator:
         """Open a partition's store and make its operator."""
@@ -388,7 +402,7 @@ class _Partitions:
 
     def _emitted_before(self, partition: int) -> EmittedBefore | None:
         end = self._clicks_ends.get(partition)
-        if end is None or not self._runtime.state.is_anew(partition):
+        if end is None or self._nothing_emitted or not self._runtime.state.is_anew(partition):
             return None
         return self._emitted.before(partition, end)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
-from flows.kafka.topic_marks import decode_mark, encode_mark, is_within
+from flows.kafka.topic_marks import decode_first_count, decode_mark, encode_mark, is_within
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from state.store.layout import NO_MARK, TopicMark
@@ -21,7 +21,7 @@ _ONCE = "there is one; else start once with --rebuild partial"
 
 
 class PartitionFacts(Protocol):
-    """What a broker says of a topic's partitions; ``TopicReader`` asks it."""
+    """What a broker says of a topic's partitions; ``TopicClient`` asks it."""
 
     topic: str
 
@@ -108,22 +108,25 @@ class BeginRules:
     Attributes:
         start_from: where a partition that was never read begins: ``earliest`` or ``latest``.
         rebuild: what to do where messages that a store lacks were deleted: ``complete`` refuses, ``partial`` goes on.
-        new: whether all begins anew here, so that a missing store lacks nothing.
         lost: whether this state directory has had the partition, so that a missing store was lost.
+        emitted: says the greatest offset of a partition's clicks that was emitted of, 0 where that is not known: asked
+            where there is neither a store nor a committed offset.
         compacted: whether the topic forgets what was overwritten, so that its first offset says nothing.
         grown: whether the topic has got partitions since, so that one has not all that its store had.
         topic_id: the topic's id; empty where the broker gives none.
         fewer: whether it has fewer partitions than it had.
+        count: how many partitions it has, 0 where that is not known.
     """
 
     start_from: str
     rebuild: Rebuild
-    new: bool = False
     lost: bool = False
+    emitted: Callable[[int], int] = lambda _: 0
     compacted: bool = False
     grown: bool = False
     topic_id: str = ""
     fewer: bool = False
+    count: int = 0
 
 
 def begin_with_store(facts: PartitionFacts, partition: int, held: HeldOffsets | None, rules: BeginRules) -> Beginning:
@@ -189,12 +192,14 @@ def _begin_without(facts: PartitionFacts, partition: int, rules: BeginRules) -> 
         f"--partition {partition}`), if {_ONCE}: the store is made of what the topic still has"
     )
     committed = facts.committed(partition)
-    read = rules.lost or committed is not None
-    if read and not rules.new and (another := _why_another_than_read(facts, partition, committed, rules)):
+    emitted = rules.emitted(partition) if committed is None else 0
+    had = 0 if committed is None else decode_first_count(facts.committed_mark(partition))
+    read = rules.lost or committed is not None or emitted > 0
+    if read and (another := _why_another_than_read(facts, partition, committed, rules, emitted)):
         _accept_loss(rules.rebuild, lost, first, f"the topic is not what it was filled from: {another}", way=way)
-    elif read and first > 0 and not rules.new:
+    elif read and first > 0:
         _accept_loss(rules.rebuild, f"{lost}; the topic has no more than what follows offset {first}", first, way=way)
-    elif read and rules.grown and not rules.new:
+    elif read and (rules.grown or 0 < had < rules.count):
         why = "the topic has grown meanwhile, and its older clicks lie in other partitions"
         _accept_loss(rules.rebuild, lost, first, why, way=way)
     elif not read and rules.start_from == "latest":
@@ -206,12 +211,31 @@ def _begin_without(facts: PartitionFacts, partition: int, rules: BeginRules) -> 
     return first
 
 
-def _why_another_than_read(facts: PartitionFacts, partition: int, committed: int | None, rules: BeginRules) -> str:
+def had_at_first(facts: PartitionFacts, partition: int, topic_id: str) -> int:
+    """How many partitions the topic had at first, as is committed beside a partition's offset.
+
+    0 where it is not known, or was said of another topic than ``topic_id``.
+    """
+    committed = facts.committed(partition)
+    if committed is None:
+        return 0
+    told = facts.committed_mark(partition)
+    another = why_another(facts, partition, committed, decode_mark(told), topic_id)
+    return 0 if another else decode_first_count(told)
+
+
+def _why_another_than_read(
+    facts: PartitionFacts, partition: int, committed: int | None, rules: BeginRules, emitted: int
+) -> str:
     """Why a partition is another one than was read before, of which there is no store; empty where nothing says so."""
     if rules.fewer and rules.lost:
         return "it has fewer partitions than before"
     if committed is None:
-        return ""
+        _, end = facts.bounds(partition)
+        anew = f"it ends at offset {end}, and centroids were made of its clicks up to {emitted}: it was made anew"
+        return anew if end < emitted else ""
+    if 0 < rules.count < decode_first_count(facts.committed_mark(partition)):
+        return "it has fewer partitions than before"
     return why_another(facts, partition, committed, decode_mark(facts.committed_mark(partition)), rules.topic_id)
 
 
@@ -279,5 +303,6 @@ def way_on(lost: str) -> str:
     return (
         "If bootstrap_servers or topic_prefix name the wrong cluster, mend that. Else start once with --rebuild "
         "partial: all seed sets are kept, and this topic is read from its beginning, so that nothing is lost but "
-        f"{lost}. To begin with this topic alone, move away what the state directory holds. Nothing was changed."
+        f"{lost}. To begin with this topic alone, move away what the state directory holds before that. Nothing was "
+        "changed."
     )

@@ -19,7 +19,7 @@ _RETRY_S = 0.1
 _NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 """Sixteen zero bytes, which a broker says that knows topics by their names only."""
 _MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001 (its public name)
-_EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 
@@ -176,7 +176,7 @@ class BrokerProbe:
             RalmError: when the broker does not say.
         """
         asked = list(partitions)
-        first = self.offsets(topic, asked, _EARLIEST)
+        first = self.offsets(topic, asked, EARLIEST)
         end = self.offsets(topic, asked, _LATEST)
         return {partition: (first[partition], end[partition]) for partition in asked}
 

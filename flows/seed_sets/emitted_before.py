@@ -85,6 +85,11 @@ class EmissionNotes:
                 newest = time if order.retired else max(time, message.timestamp()[1])
                 self._newest[model, item_id] = _Newest(order, partition, newest)
 
+    def clicks_offset(self, partition: int) -> int:
+        """The greatest offset of a partition's clicks that an item's newest message comes of; 0 where none does."""
+        offsets = (each.order.clicks_offset for each in self._newest.values() if each.partition == partition)
+        return max(offsets, default=0)
+
     def before(self, partition: int, clicks_end: int) -> EmittedBefore | None:
         """What was emitted before a partition's store was made; None where nothing was."""
         if not self._newest:
