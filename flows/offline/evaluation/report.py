@@ -96,6 +96,16 @@ def items_note(task: Task) -> str:
     return f"Only {items} items are judged: the best {most} of a user are all of them, and {figures} nothing."
 
 
+def cold_note(cells: list[Cell]) -> str:
+    """Of how many users cold items are asked, and what it means where they are few; empty without cold items."""
+    cold = next((cell["cold"] for cell in cells if cell["cold"]), None)
+    if cold is None or "by_user" not in cold["points"][-1]:
+        return ""
+    users = len(cold["points"][-1]["by_user"])
+    few = "" if users >= LEAST_USERS else ": too few to tell models apart, look at the intervals"
+    return f"Cold items: {cold['items']:,} items, {cold['how']}, are asked of {users:,} users{few}."
+
+
 def command_of(settings: Settings, name: str, options: Iterable[str] = ()) -> str:
     """The command that makes the same tables again: whatever is not a default, but folders and speed."""
     given = [
