@@ -39,7 +39,7 @@ from flows.seed_sets.emitted_before import EmissionNotes, EmittedBefore
 from flows.seed_sets.first_positions import FirstPositions
 from flows.seed_sets.item_homes import ItemHomes
 from flows.seed_sets.keeper import SeedSetOperator
-from flows.seed_sets.repartition import SetRules, follow_partitions
+from flows.seed_sets.repartition import Home, SetRules, follow_partitions
 from flows.seed_sets.state_facts import StateFacts
 from flows.support.clock_watch import ClockWatch
 from flows.support.errors import RalmError
@@ -298,9 +298,9 @@ def seed_side(runtime: Runtime) -> SeedSide:
         positions.see_that_stores_fit(clicks.facts, runtime.watch.topic_id("clicks"))
         positions.note_count_before(clicks.facts, mine["clicks"], runtime.watch.topic_id("clicks"))
         rules = SetRules(s.max_seeds, s.item_ttl)
-        follow_partitions(Path(s.state_dir), clicks_topic, clicks.count, rules, s.partitioner)
+        home = follow_partitions(Path(s.state_dir), clicks_topic, clicks.count, rules, s.partitioner)
         positions.fix(mine["clicks"])
-        partitions.prepare({partition: clicks.facts.bounds(partition)[1] for partition in mine["clicks"]})
+        partitions.prepare({partition: clicks.facts.bounds(partition)[1] for partition in mine["clicks"]}, home)
 
     def settled() -> None:
         partitions.settled()
@@ -335,22 +335,24 @@ class _Partitions:
         self._deleted = 0
         self._elsewhere: Mapping[int, str] = {}
         self._clicks_ends: Mapping[int, int] = {}
+        self._home: Home | None = None
         headers = EventHeaders.by_settings("centroids", runtime.bundle.version, runtime.settings)
         self._pool = ClusteringPool(runtime.bundle, runtime.settings, headers=headers)
         self._stores: list[SeedStore] = []
         self._operators: list[SeedSetOperator] = []
         self._homes = ItemHomes(self._topic)
 
-    def prepare(self, clicks_ends: Mapping[int, int]) -> None:
+    def prepare(self, clicks_ends: Mapping[int, int], home: Home | None) -> None:
         """Look whether the centroids topic holds anything; and what, where a store is filled anew.
 
         Args:
             clicks_ends: the partitions of this process, and where their clicks end.
+            home: where clicks have grown, where an item's come now, if that is known.
 
         Raises:
             RalmError: when the broker does not say.
         """
-        self._clicks_ends = clicks_ends
+        self._clicks_ends, self._home = clicks_ends, home
         topic, consumer = self._runtime.topic("centroids"), self._runtime.consumer("centroids")
         probe = BrokerProbe(consumer)
         bounds = probe.bounds(topic, probe.partitions(topic)[topic])
@@ -402,9 +404,11 @@ class _Partitions:
 
     def _emitted_before(self, partition: int) -> EmittedBefore | None:
         end = self._clicks_ends.get(partition)
-        if end is None or self._nothing_emitted or not self._runtime.state.is_anew(partition):
+        if end is None or not self._runtime.state.is_anew(partition):
             return None
-        return self._emitted.before(partition, end)
+        notes = EmissionNotes() if self._nothing_emitted else self._emitted
+        notes.home = self._home
+        return notes.before(partition, end)
 
     def _topics(self, partition: int) -> dict[str, Any]:
         """By what the topics are known again, as a store's ``StoreMeta`` has it."""

@@ -10,7 +10,7 @@ from toys import toy_bundle
 
 from flows.config.settings import Settings
 from flows.messages.batches import RawBatch
-from flows.runtime import Runtime, score_side, seed_side
+from flows.runtime import Runtime, _Partitions, score_side, seed_side
 from flows.scoring.live_index import LiveIndex
 from flows.seed_sets.state_facts import StateFacts
 from flows.support.errors import RalmError
@@ -178,3 +178,15 @@ def test_a_brake_stops_its_own_source_until_it_is_released(runtime: Runtime) -> 
     braked.brakes["clicks"].release()
     assert clicks.open()
     assert conditions(braked)["dead_letter_brake"]["ok"]
+
+
+def test_who_fills_a_store_anew_knows_where_items_are_at_home(runtime: Runtime) -> None:
+    """Though nothing was emitted yet: what is at home elsewhere has all its clicks there alone."""
+    found = _Partitions(with_state(runtime, StateFacts(2, {}, 1)))
+    found._clicks_ends, found._nothing_emitted, found._home = {0: 9}, True, {"a": 0, "b": 1}.__getitem__
+    before = found._emitted_before(0)
+    assert before is not None
+    assert (before.is_away("a"), before.is_away("b"), before.clicks_end) == (False, True, 9)
+    found._home = None
+    assert found._emitted_before(0) is None
+    found.close()
