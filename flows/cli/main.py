@@ -92,8 +92,8 @@ def _refuse_few(command: str) -> None:
     threads = threads_to_be_had(_LEAST_THREADS)
     if threads < _LEAST_THREADS:
         msg = (
-            f"this process can start {counted(threads, 'more thread')}; `ralm {command}` needs {_LEAST_THREADS}: raise the "
-            "limit (ulimit -u, LimitNPROC; of a container, pids)"
+            f"this process can start {counted(threads, 'more thread')}; `ralm {command}` needs {_LEAST_THREADS}: raise "
+            "the limit (ulimit -u, LimitNPROC; of a container, pids)"
         )
         raise ConfigError(msg)
 
