@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from flows.messages.batches import RawMessage, UnreadableBatch
 from state.store.layout import NO_MARK, TopicMark
@@ -48,7 +49,7 @@ def decode_first_count(text: str) -> int:
     return found[0] if found and type(found[0]) is int and 0 < found[0] < _MOST_PARTITIONS else 0
 
 
-def _committed(text: str) -> list[object]:
+def _committed(text: str) -> list[Any]:
     """What was committed beside an offset; nothing where that cannot be read."""
     try:
         found = json.loads(text)
