@@ -28,6 +28,7 @@ from flows.support.last_start import LastStart
 from flows.support.logs import get_logger
 from flows.support.signals import StopFlag, stop_at_signals, watch_for_signals
 from monitoring import metrics
+from monitoring.address import host_port
 from monitoring.health import Health
 from monitoring.health_server import HealthServer, serve
 from monitoring.status import Facts, StatusReport
@@ -115,7 +116,9 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
         if _stopped(stopping, name):
             drains.drained()
             return
-        log.info("starting", flow=name, model_version=bundle.version, metrics=f"{settings.metrics_host}:{server.port}")
+        log.info(
+            "starting", flow=name, model_version=bundle.version, metrics=host_port(settings.metrics_host, server.port)
+        )
         stack.callback(status.start(log.info))
         while True:
             state, marks = open_state_dir(Path(settings.state_dir)), TopicMarks()

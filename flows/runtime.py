@@ -19,11 +19,11 @@ from flows.engine.source import IdleBackoff, KafkaSource, SourceOptions
 from flows.engine.state_keys import worker_of
 from flows.engine.steps import OperatorFactory
 from flows.kafka.config import consumer_config, producer_config
-from flows.kafka.consumer import TopicReader
 from flows.kafka.first_offset import FirstOffset, PartitionFacts, begin_with_group
 from flows.kafka.probe import BrokerProbe
 from flows.kafka.range_reader import read_to_end
 from flows.kafka.sent_centroids import deleted_offsets, note_of_topic, sent_elsewhere
+from flows.kafka.topic_client import TopicClient
 from flows.kafka.topic_marks import TopicMarks, encode_mark
 from flows.kafka.topic_watch import TopicWatch
 from flows.kafka.topics import TopicNames
@@ -356,7 +356,7 @@ class _Partitions:
         bounds = probe.bounds(topic, probe.partitions(topic)[topic])
         self._nothing_emitted = all(first == end for first, end in bounds.values())
         stores = {partition: meta for partition, meta in self._runtime.state.stores.items() if partition in clicks_ends}
-        with closing(TopicReader(topic, consumer, 1)) as facts:
+        with closing(TopicClient(topic, consumer)) as facts:
             topic_id = self._runtime.watch.topic_id("centroids")
             self._elsewhere = sent_elsewhere(stores, facts, len(bounds), topic_id)
             self._deleted = deleted_offsets(facts, len(bounds))

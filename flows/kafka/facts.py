@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType, Top
 from flows.config.settings import Settings
 from flows.kafka.config import client_config
 from flows.kafka.probe import ASK_TIMEOUT_S, BrokerProbe, topic_id_of
+from monitoring.address import host_port
 
 READ = "READ"
 WRITE = "WRITE"
@@ -189,7 +190,7 @@ class Cluster:
         except KafkaException:
             return []
         hosts = ((str(each.host), each.port) for each in brokers)
-        return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in hosts]
+        return [host_port(host, port) for host, port in hosts]
 
     def _knows(self, address: str, names: Iterable[str]) -> bool:
         """Whether the broker at an address knows the topics and their leaders: the first that a new client asks."""

@@ -21,7 +21,7 @@ _ONCE = "there is one; else start once with --rebuild partial"
 
 
 class PartitionFacts(Protocol):
-    """What a broker says of a topic's partitions; ``TopicReader`` asks it."""
+    """What a broker says of a topic's partitions; ``TopicClient`` asks it."""
 
     topic: str
 

@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from confluent_kafka.admin import OffsetSpec
 
 from flows.config.settings import Settings
-from flows.kafka.config import consumer_config
+from flows.kafka.config import BY_OFFSET, consumer_config
 from flows.kafka.consumer_end import close_with_timeout
 from flows.kafka.errors import is_end, is_gone, is_lasting, is_of_group, reading_advice, reason
 from flows.kafka.outage_log import outage_log
@@ -62,14 +62,7 @@ class RangeReader:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topic = topic
-        self._config = {
-            "auto.offset.reset": "error",
-            **config,
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "enable.partition.eof": True,
-            "error_cb": self._on_error,
-        }
+        self._config = {**BY_OFFSET, **config, "error_cb": self._on_error}
         self._progress = progress
         self._clock = clock
         self._last_error: KafkaError | None = None

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flows.messages.batches import RawMessage, UnreadableBatch
+from state.nesting import json_of
 from state.store.layout import NO_MARK, TopicMark
 
 _MOST_PARTITIONS = 100_000
@@ -52,8 +53,8 @@ def decode_first_count(text: str) -> int:
 def _committed(text: str) -> list[Any]:
     """What was committed beside an offset; nothing where that cannot be read."""
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = json_of(text)
+    except (ValueError, TypeError):
         return []
     return found if isinstance(found, list) else []
 

@@ -14,6 +14,7 @@ from flows.messages.batches import NO_TIMESTAMP, Headers, RawMessage, headers_of
 from flows.messages.codec import SCHEMA_VERSION
 from flows.messages.rejects import InvalidMessage
 from flows.messages.types import DeadLetterHeaders, Receipt
+from state.nesting import check_depth
 
 ORIGINAL = "original."
 """Put before the names of the message's own headers."""
@@ -237,9 +238,11 @@ def read_record(message: RawMessage) -> Record:
     try:
         headers = headers_of(message)
         if any(name == RECEIPT for name, _ in headers):
-            return RedriveReceipt(partition, _receipt.decode(message.value() or b"").redriven)
+            value = message.value() or b""
+            check_depth(value)
+            return RedriveReceipt(partition, _receipt.decode(value).redriven)
         return DeadLetter.of(message, headers)
-    except (InvalidMessage, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+    except (InvalidMessage, ValueError) as error:  # msgspec's errors are ValueErrors
         return ForeignRecord(partition, offset, str(error))
 
 

@@ -8,10 +8,10 @@ from typing import Protocol, TypeAlias
 from flows.config.settings import Settings
 from flows.engine.source import has_fewer
 from flows.kafka.config import consumer_config
-from flows.kafka.consumer import TopicReader
 from flows.kafka.facts import TopicFacts
 from flows.kafka.first_offset import HeldOffsets, PartitionFacts, way_on, why_another
 from flows.kafka.sent_centroids import sent_elsewhere
+from flows.kafka.topic_client import TopicClient
 from flows.kafka.topic_marks import is_within
 from flows.preflight.findings import Verdict
 from flows.runtime import STORED, is_mine
@@ -36,7 +36,7 @@ OpenTopic: TypeAlias = Callable[[str], AbstractContextManager[Messages]]
 
 def opened_with(settings: Settings) -> OpenTopic:
     """Opens topics at the brokers that the settings name; nothing is read but single messages."""
-    return lambda name: closing(TopicReader(name, consumer_config(settings), 1))
+    return lambda name: closing(TopicClient(name, consumer_config(settings)))
 
 
 def compare(

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import msgspec
 
 from flows.support.logs import get_logger
+from state.nesting import check_depth
 
 log = get_logger(__name__)
 
@@ -77,6 +78,8 @@ class LastStart:
 
 def _read(path: Path | None) -> dict[str, _Offsets]:
     try:
-        return {} if path is None else _decoder.decode(path.read_bytes())
-    except (OSError, ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        content = b"{}" if path is None else path.read_bytes()
+        check_depth(content)
+        return _decoder.decode(content)
+    except (OSError, ValueError):  # msgspec's errors are ValueErrors
         return {}

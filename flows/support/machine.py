@@ -1,12 +1,17 @@
-"""The machine: what a measurement was made on, and how many files a process may have open."""
+"""The machine: what a measurement was made on, how many cores a process may use and how many files it may open."""
 
+import math
 import os
 import platform
 import resource
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 _ENOUGH_FILES = 65_536
+_CGROUPS, _OWN_CGROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+_UNIFIED = "0::"
+"""How the line of cgroup v2 begins; the older form has one for each controller, ``N:cpu,cpuacct:PATH``."""
 
 
 def describe_machine() -> str:
@@ -22,7 +27,43 @@ def processor() -> str:
     if info.exists():
         names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
         model = names[0] if names else model
-    return f"{model}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}"
+    return f"{model}, {cores()} cores, Python {platform.python_version()}"
+
+
+def cores(groups: Path = _CGROUPS, own: Path = _OWN_CGROUP) -> int:
+    """How many cores this process may keep busy: those that it may run on, as far as its share of time goes.
+
+    A container with a limit of 0.5 runs on each core of the machine, and gets half the time of one.
+
+    Args:
+        groups: where the system shows its control groups.
+        own: the file that says in which of them this process is.
+    """
+    allowed = len(os.sched_getaffinity(0))
+    return max(1, min(allowed, math.ceil(min(_shares(groups, own), default=allowed))))
+
+
+def _shares(groups: Path, own: Path) -> Iterator[float]:
+    """How many cores' time this process's control groups get, one around the other; none where nothing limits them."""
+    try:
+        lines = own.read_text().splitlines()
+    except (OSError, ValueError):
+        lines = []
+    for line in lines or [f"{_UNIFIED}/"]:
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        unified = line.startswith(_UNIFIED)
+        if not unified and "cpu" not in controllers.split(","):
+            continue
+        top = groups if unified else groups / "cpu"
+        inside = Path(path.lstrip("/"))
+        for folder in (top / inside, *(top / each for each in inside.parents)):
+            files = ("cpu.max",) if unified else ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+            try:
+                quota, period = " ".join((folder / name).read_text() for name in files).split()
+                if int(quota) > 0 and int(period) > 0:
+                    yield int(quota) / int(period)
+            except (OSError, ValueError):  # "max", or another system, or a container that sees another part of the tree
+                continue
 
 
 def file_limit() -> int:

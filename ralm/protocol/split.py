@@ -87,6 +87,12 @@ def item_split(data: Interactions, share: float, floors: Floors) -> Task:
     clickers = SeedLists.of_clicks(data, np.arange(data.items))
     able = np.flatnonzero(clickers.counts >= 2 * floors.seeds)
     held = drawn(able, share)
+    if not len(held):
+        msg = (
+            f"the split by items holds out {share:.0%} of the items with {2 * floors.seeds} clickers or more, of which "
+            f"there are {len(able)}: none is left to judge by; choose another cut, or lower the floor of seeds"
+        )
+        raise ValueError(msg)
     learned = ~np.isin(data.clicks_item, held)
     task = unlearned_items("items", data, learned, held, clickers.counts[held] // 2, floors)
     task.left_out["items below the floor of seeds"] = int((clickers.counts > 0).sum()) - len(able)

@@ -10,12 +10,11 @@ from rocksdict import Rdict, ReadOptions
 
 from state.store import rocks
 from state.store.epoch_chain import checked_meta
+from state.store.keys import WORK_KEY, StoreKey, split_key
 from state.store.layout import (
-    WORK_KEY,
     DamagedValueError,
     ItemRecord,
     StoreError,
-    StoreKey,
     StoreMeta,
     decode_candidate_entry,
     decode_head,
@@ -24,7 +23,6 @@ from state.store.layout import (
     decode_since,
     decode_window,
     of_store,
-    split_key,
 )
 from state.store.snapshot_reader import ReadOnlySnapshot
 
@@ -217,7 +215,7 @@ class _Check:
 
     def _window(self, key: StoreKey, value: bytes) -> None:
         self._met(key.item, "open window")
-        self._report.delta_seeds += len(decode_window(key, value).seeds)
+        self._report.delta_seeds += len(decode_window(value, key.item, key.closes, key.window).seeds)
 
     def _since(self, key: StoreKey, value: bytes) -> None:
         if key.item not in self._records:

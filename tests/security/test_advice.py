@@ -1,7 +1,7 @@
 """Each message that tells somebody to do something: which test does it to the letter and looks what is left.
 
-A message with advice that is in neither table fails here. What a person's own tables and settings are refused with
-(``flows/offline``, ``flows/config``, the help of commands) asks for other values of theirs, and is left out.
+A message with advice that is in neither table fails here, and so does a remedy of a runbook. The tables of commands, of
+one's own data and of runbooks are in ``advice_tables.py``. The help of flags and settings is left out.
 """
 
 import ast
@@ -13,14 +13,18 @@ import click
 import pytest
 
 from flows.cli.main import cli
+from tests.security.advice_tables import DATA, HARMLESS_ELSEWHERE, LOOKS, RUNBOOKS
 
 ROOT = Path(__file__).parents[2]
 _ROOMS = ("flows", "state", "monitoring")
-_LEFT_OUT = {"bench", "commands", "config", "demo", "offline", "panels", "schemas"}
-_NOT_MESSAGES = {"dashboard.py", "export.py", "generated.py", "main.py", "options.py"}
+_LEFT_OUT = {"bench", "schemas"}
+_NOT_MESSAGES = {"dashboard.py", "export.py", "generated.py", "main.py", "options.py", "reference.py"}
+_OF_HELP = {"setting", "duration"}
+"""What makes settings; their texts are the help of flags."""
 _VERB = (
-    "alter choose copy delete fix give grow install keep let lower make mend mount move name point put raise rebuild "
-    "redrive remove restart restore run say send set start stop take train use write"
+    "alter ask bring call choose compare copy delete export fill find fix give grow install keep leave let look lower "
+    "make mend mount move name point put raise rebuild redrive remove rename restart restore run save say send set "
+    "start stop take train unpack use wait write"
 )
 _ADVICE = re.compile(
     rf"(?:^|[.;:,(] |\b(?:and|or|first|once|yet) )(?:then |else |once )?(?:{_VERB.replace(' ', '|')})\b"
@@ -28,6 +32,9 @@ _ADVICE = re.compile(
     re.IGNORECASE,
 )
 """An imperative where a sentence or a part of it begins, a flag, a command."""
+_REMEDY = re.compile(
+    _ADVICE.pattern + r"|[Mm]ore `|fewer `|\b(?:kill|silence|turn|change|keep|put|[Tt]rain)\b", re.IGNORECASE
+)
 _COMMAND = re.compile(r"`(ralm [^`]+)`")
 
 _STATE = "tests/flows/admin/state/test_followed.py"
@@ -248,6 +255,10 @@ def _messages(path: Path) -> Iterator[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     passed = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            given = [each.value for each in node.keywords if each.arg == "help"]
+            passed |= {id(each) for each in given + (node.args if _called(node) in _OF_HELP else [])}
+    for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             passed |= {id(part) for part in ast.walk(node)} - {id(node)}
     for node in ast.walk(tree):
@@ -255,6 +266,10 @@ def _messages(path: Path) -> Iterator[str]:
             isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
         ):
             yield _words(node)
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.id if isinstance(call.func, ast.Name) else ""
 
 
 def _modules(*, all_rooms: bool = False) -> Iterator[Path]:
@@ -271,17 +286,43 @@ def test_there_is_advice() -> None:
     assert len(ADVICE) > 80
 
 
+ALL_FOLLOWED = {**FOLLOWED, **DATA}
+ALL_HARMLESS = (*HARMLESS, *HARMLESS_ELSEWHERE, *LOOKS)
+
+
 @pytest.mark.parametrize("text", ADVICE, ids=lambda text: text[:60])
 def test_each_message_with_advice_is_in_a_table(text: str) -> None:
-    known = [words for words in (*FOLLOWED, *HARMLESS) if words in text]
+    known = [words for words in (*ALL_FOLLOWED, *ALL_HARMLESS) if words in text]
     assert known, "add the test that follows it to FOLLOWED, or its words to HARMLESS if it can cost nothing"
 
 
 def test_each_entry_is_of_a_message() -> None:
-    assert not [words for words in (*FOLLOWED, *HARMLESS) if not any(words in text for text in ADVICE)]
+    assert not [words for words in (*ALL_FOLLOWED, *ALL_HARMLESS) if not any(words in text for text in ADVICE)]
 
 
-@pytest.mark.parametrize("node", sorted({node for nodes in FOLLOWED.values() for node in nodes}))
+def _remedies() -> Iterator[tuple[str, str]]:
+    """The sentences of runbooks that say to do something: the runbook, and the sentence."""
+    for path in sorted((ROOT / "monitoring" / "runbooks").glob("*.md")):
+        part = path.read_text(encoding="utf-8").partition("## Likely causes and fixes")[2]
+        for paragraph in re.split(r"\n(?=- |\n|#)", part):
+            for sentence in re.split(r"(?<=[.:;]) (?=[A-Z`*])", " ".join(paragraph.split())):
+                if _REMEDY.search(sentence):
+                    yield path.stem, sentence
+
+
+@pytest.mark.parametrize(("runbook", "sentence"), list(_remedies()), ids=lambda text: text[:60])
+def test_each_remedy_of_a_runbook_is_in_its_table(runbook: str, sentence: str) -> None:
+    assert [words for words in RUNBOOKS if words in sentence], f"{runbook}: add the tests that follow it to RUNBOOKS"
+
+
+def test_each_entry_is_of_a_runbook() -> None:
+    said = [sentence for _, sentence in _remedies()]
+    assert not [words for words in RUNBOOKS if not any(words in sentence for sentence in said)]
+
+
+@pytest.mark.parametrize(
+    "node", sorted({node for each in (ALL_FOLLOWED, RUNBOOKS) for n in each.values() for node in n})
+)
 def test_the_tests_of_the_table_are_there(node: str) -> None:
     path, _, name = node.partition("::")
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))

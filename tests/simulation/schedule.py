@@ -1,6 +1,7 @@
 """A schedule: everything that happens in a world, drawn from one number; and what is wrong in the end."""
 
 import traceback
+from dataclasses import replace
 from random import Random
 from typing import Any, Final
 from unittest.mock import patch
@@ -9,6 +10,7 @@ from flows.config.groups import SeedSettings
 
 from .checks import Outcome, Past, check
 from .disk import Crash, Disk, simulated_disks
+from .kinds import kind_of
 from .model import Rules
 from .process import Clustered, Part, PlayedPool, Process
 from .producers import MAX_FUTURE, Habits, Producers
@@ -53,7 +55,8 @@ class _Schedule:
     def __init__(self, number: int, played_time: Any) -> None:
         self.rng = rng = Random(number)
         self.outcome = Outcome(number)
-        habits = Habits.drawn(rng)
+        self.kind = kind_of(number)
+        habits = replace(Habits.drawn(rng), **self.kind.habits)
         self.seldom = habits.seldom
         item_ttl = rng.choice([0, 20_000] if self.seldom else [0, 1500, 4000, 20_000])
         retention = rng.choice([0, 8000, 40_000])
@@ -70,9 +73,11 @@ class _Schedule:
             min_seeds=rng.choice([2, 2, 3] if self.seldom else [1, 2, 3]),
             max_future=MAX_FUTURE,
         )
-        self.grows = rng.random() < 0.3
-        self.loses = rng.choice([0.02, 0.02, 0.3, 0.7])  # how likely a store is lost between two lives
-        r = self.rules
+        self.rules = r = replace(self.rules, **self.kind.rules)
+        grows = rng.random() < 0.3
+        self.grows = grows if self.kind.grows is None else self.kind.grows
+        loses = rng.choice([0.02, 0.02, 0.3, 0.7])  # how likely a store is lost between two lives
+        self.loses = loses if self.kind.loses is None else self.kind.loses
         self.settings = SeedSettings(
             window=f"{r.window}ms",
             allowed_lateness=f"{r.lateness}ms",
@@ -84,7 +89,8 @@ class _Schedule:
             max_listings=r.max_listings,
             candidates="listed" if r.only_listed else "clicked",
         )
-        self.counts = [rng.choice([1, 1, 2])]
+        partitions = rng.choice([1, 1, 2])
+        self.counts = [self.kind.partitions or partitions]
         self.world = World(rng, self.partitions, rng.choice([1, 3]))
         self.ends: list[dict[str, list[int]]] = []  # of clicks and candidates, at each time when they grew
         clock = self.world.clock
@@ -95,7 +101,8 @@ class _Schedule:
         # though what followed it may be bad.
         self.remembered: list[list[Record]] = [[] for _ in range(self.partitions)]
         self.version = self.versions = 1
-        self.switches = rng.choice([0.2, 0.2, 0.7])  # how likely the model is another one in the next life
+        switches = rng.choice([0.2, 0.2, 0.7])  # how likely the model is another one in the next life
+        self.switches = switches if self.kind.switches is None else self.kind.switches
         self.crashes_left = rng.choice([0, 1, 3, 6])
         self.steps: int | None = None
         self.epochs: int | None = None
@@ -105,6 +112,7 @@ class _Schedule:
         self.weights = {kind: weight * rng.choice([0.3, 1, 3]) for kind, weight in USUAL.items()}
         if self.seldom:
             self.weights |= {"rest": 1.5, "click": 1.5, "list": 0.2, "sweep": 0.0}
+        self.weights |= self.kind.weights
         self.producers = Producers(self.world, habits, r.window)
 
     @property
@@ -113,7 +121,9 @@ class _Schedule:
         return self.counts[-1]
 
     def run(self) -> None:
-        for _ in range(self.rng.choice([1, 2, 4])):
+        if self.kind.listed:
+            self.producers.sweep({})
+        for _ in range(self.rng.choice(self.kind.lives)):
             self._life(self.rng.randrange(20, 120), last=False)
         self.world.clock.wrong_by = 0
         process = self._life(0, last=True)
@@ -193,6 +203,8 @@ class _Schedule:
         for disk in self.disks:
             disk.crash_at = None
         process = self._start()
+        if self.kind.lags:
+            self._lag()
         ends = [len(log) for log in self.world.topics["clicks"].logs]
         while not self._has_read_all(process, ends):
             self._turn(process)
@@ -234,7 +246,7 @@ class _Schedule:
             self.loader = Scorer(self.world, f"m{self.version}")
             self.outcome.count("models")
         self.steps = rng.randrange(1, 150) if crashes and rng.random() < 0.5 else None
-        self.epochs = rng.randrange(1, 6) if crashes and rng.random() < 0.3 else None
+        self.epochs = rng.randrange(1, 6) if crashes and rng.random() < self.kind.halves else None
         for disk in self.disks:
             at = rng.randrange(1, 30) if crashes and rng.random() < 0.5 else None
             disk.crash_at, disk.after = None if at is None else disk.writes + at, rng.random() < 0.5
@@ -244,6 +256,18 @@ class _Schedule:
         if self.rng.random() < 0.5:
             for kind in self.rng.choices(["click", "list", "ask"], k=self.rng.randrange(1, 6)):
                 getattr(self.producers, kind)()
+        for _ in range(self.rng.randrange(4)) if self.kind.stops else ():
+            self.world.clock.now += self.rng.choice([600, 3000])
+            self.producers.click()
+
+    def _lag(self) -> None:
+        """The partitions get their clicks one long after the other, late ones last."""
+        order = list(range(self.partitions))
+        self.rng.shuffle(order)
+        for partition in order:
+            self.world.clock.now += self.rng.choice([600, 3000])
+            for ago in (0, 0, self.rng.choice([600, 3000])):
+                self.producers.click(ago, partition)
 
     def _expire(self, number: int) -> None:
         """The clicks topic may lack its beginning when it is read into a new store (``--rebuild partial``)."""
@@ -288,6 +312,8 @@ class _Schedule:
             self._work(kind, process, part)
         elif kind == "compact":
             self._compact(process)
+        elif kind == "waver":
+            self._waver(process)
         elif kind == "rest":
             (self._click_of_before if self.seldom and not quiet else self._rest)(process)
         else:
@@ -301,15 +327,32 @@ class _Schedule:
         elif kind == "apply":
             process.apply(part)
         elif kind == "collect":
-            process.pool.failures += rng.random() < 0.05
+            process.pool.failures += rng.random() < self.kind.fails
             process.collect(part, rng.randrange(4))
         else:
-            process.snapshot()
-            if self.epochs is not None:
-                self.epochs -= 1
-                if self.epochs <= 0:
-                    raise Crash
-            process.delivered()
+            self._end_epoch(process)
+
+    def _end_epoch(self, process: Process) -> None:
+        """An epoch ends, or the process dies in the midst of it."""
+        process.snapshot()
+        if self.epochs is not None:
+            self.epochs -= 1
+            if self.epochs <= 0:
+                raise Crash
+        process.delivered()
+
+    def _waver(self, process: Process) -> None:
+        """An item is listed and taken down in turn; meanwhile it may be clustered, and epochs may end."""
+        rng = self.rng
+        for _ in range(rng.randrange(2, 6)):
+            self.producers.list_or_retire()
+            for _ in range(rng.randrange(1, 5)):
+                if rng.random() < 0.5:
+                    self.producers.click()
+                self._turn(process)
+                self.world.clock.now += rng.choice([600, 1000])
+            if rng.random() < 0.6:
+                self._end_epoch(process)
 
     def _rest(self, process: Process) -> None:
         """Nothing comes for a while, and the process comes to see it."""

@@ -45,7 +45,7 @@ def _filters(wrapped: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--since", metavar="DURATION", callback=_duration, help="refused at most so long ago, like 1h or 7d"
         ),
-        click.option("--key", help="only with this original key"),
+        click.option("--key", type=click.UNPROCESSED, metavar="TEXT", help="only with this original key"),
         click.option("--topic", help="only those read in this topic (its whole name)"),
         click.option("--reason", type=click.Choice(sorted(REASONS)), metavar="REASON", help="only with this reason"),
     ):

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from flows.offline.datasets.tables import Table, decoded, refuse_empty
 from flows.support.errors import RalmError
+from state.nesting import json_of
 
 Value = str | list[str]
 _LINE_END = re.compile(r"\r\n|\n|\r")
@@ -76,13 +77,17 @@ def _objects(file: str, text: str) -> tuple[list[Any], list[int], bool]:
         if not line.strip():
             continue
         try:
-            found = json.loads(line, parse_float=_number, parse_constant=lambda _: None)
-        except (ValueError, RecursionError) as error:
+            found = _read(line)
+        except ValueError as error:
             msg = f"{file}, line {number + 1}: this is no JSON: {error}"
             raise RalmError(msg) from None
         rows += [number] * (len(found) if whole else 1)
         objects += found if whole else [found]
     return objects, rows, whole
+
+
+def _read(text: str) -> Any:
+    return json_of(text, parse_float=_number, parse_constant=lambda _: None)
 
 
 def _rows_within(text: str) -> list[Any] | None:
@@ -91,8 +96,8 @@ def _rows_within(text: str) -> list[Any] | None:
     if not first.startswith("{") or (rest and first.endswith("}")):
         return None
     try:
-        found = json.loads(text, parse_float=_number, parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
+        found = _read(text)
+    except ValueError:
         return None
     lists = [value for value in found.values() if isinstance(value, list) and value and isinstance(value[0], dict)]
     return lists[0] if len(lists) == 1 and len(found) <= _MOST_AROUND and len(lists[0]) > 1 else None

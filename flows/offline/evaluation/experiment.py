@@ -9,7 +9,15 @@ from flows.offline.datasets.layout import Dataset
 from flows.offline.evaluation.against import AGAINST_COLUMNS, against_rows
 from flows.offline.evaluation.cells import Cell, CellSpec, collect_cells, read_cell
 from flows.offline.evaluation.plan import Plan, cold_specs_of, plan_of, processes_of, specs_of
-from flows.offline.evaluation.report import command_of, items_note, judged_note, markdown_report, metadata, short
+from flows.offline.evaluation.report import (
+    command_of,
+    items_note,
+    judged_note,
+    markdown_report,
+    metadata,
+    short,
+    short_against,
+)
 from flows.offline.evaluation.runner import Failure, run_cells
 from flows.offline.evaluation.table import COLD_COLUMNS, COLUMNS, cold_rows, rows_of, write_csv
 from flows.support.errors import ConfigError, RalmError
@@ -38,7 +46,7 @@ def run_experiment(settings: Settings, name: str, *, cold: bool, plots: bool, co
     try:
         task = plan.protocol.task(data, plan.protocol.before(dataset))
     except ValueError as error:
-        msg = f"{name}: {error}"
+        msg = f"{name}: {error} (--eval-cut, --eval-floor-clicks, --eval-floor-seeds)"
         raise ConfigError(msg) from error
     make_writable(plan.work)
     make_writable(Path(settings.eval_results))
@@ -118,6 +126,9 @@ def _write(
         if absent:
             console.print(f"Not drawn, since the models that they compare were not run: {', '.join(absent)}")
     console.print(short(cells))
+    differences = short_against(cells)
+    if differences is not None:
+        console.print(differences)
     console.print("Written: " + ", ".join(path.name for path in written) + f" in {results}", soft_wrap=True)
 
 

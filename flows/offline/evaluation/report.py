@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.table import Column, Table
+from rich.text import Text
 
 from flows.config.fields import flag
 from flows.config.groups import names_of
@@ -25,8 +26,8 @@ OUR_CONTROLS = ("activity", "both")
 """Beside variants of our own models."""
 LEAST_USERS = 100
 """Fewer judged users are said to be too few."""
-_BEST = 10
-"""Items that are ranked for a user in the figures that matter most."""
+_BEST, _MOST_RANKED = 10, 50
+"""Items that are ranked for a user in the figures that matter most, and in the others."""
 _RANKED = ("prec10", "prec50", "ndcg10", "recall50")
 _SPREAD = ("coverage", "gini", "tail", "categories", "entropy")
 _AUCS = tuple((name, kind) for name in ("auc", "auc_item") for kind in NEGATIVE_KINDS)
@@ -85,11 +86,14 @@ def judged_note(task: Task) -> str:
 
 
 def items_note(task: Task) -> str:
-    """What it means where no more items are judged than are shown to a user; empty where there are more."""
+    """What it means where no more items are judged than are ranked for a user; empty where there are more."""
     items = len(task.items)
-    if items > _BEST:
+    if items > _MOST_RANKED:
         return ""
-    return f"Only {items} items are judged: the best {_BEST} of a user are all of them, and prec@{_BEST} says nothing."
+    most, figures = (_MOST_RANKED, f"prec@{_MOST_RANKED} and recall@{_MOST_RANKED} say")
+    if items <= _BEST:
+        most, figures = _BEST, f"prec@{_BEST} says"
+    return f"Only {items} items are judged: the best {most} of a user are all of them, and {figures} nothing."
 
 
 def command_of(settings: Settings, name: str, options: Iterable[str] = ()) -> str:
@@ -136,6 +140,37 @@ def short(cells: list[Cell]) -> Table:
         numbers += [pair[0][name] for name in ("prec10", "ndcg10", "gini")]
         table.add_row(pair[0]["model"], *(f"{number:.3f}" for number in numbers))
     return table
+
+
+def short_against(cells: list[Cell]) -> Table | None:
+    """`both`, or the first of our models that was run, against the best rival of each figure; None without either."""
+    rows = against_rows(cells)
+    models = [row["model"] for row in rows]
+    if not models:
+        return None
+    model = OUR_CONTROLS[1] if OUR_CONTROLS[1] in models else models[0]
+    title = f"{model} against the best of the others; in brackets 95% of a paired bootstrap"
+    table = Table("asked", "figure", "best rival", box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    table.add_column("difference", justify="right")
+    for row in rows:
+        if row["model"] == model:
+            table.add_row(row["asked"], _figure_of(row), row["rival"], Text(_difference_of(row)))
+    return table
+
+
+def _figure_of(row: Row) -> str:
+    """What was asked of users or items, in words.
+
+    >>> _figure_of({"figure": "auc", "negatives": "matched", "seeds": 10})
+    'AUC by item, matched, 10 seeds'
+    """
+    name = {"auc": "AUC by item", "auc_item": "AUC by item"}.get(row["figure"], "prec@10")
+    seeds = f"{row['seeds']} seeds" if row["seeds"] else None
+    return ", ".join(part for part in (name, row["negatives"], seeds) if part)
+
+
+def _difference_of(row: Row) -> str:
+    return f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
 
 
 def _group(group: str, rows: list[Row], entries: dict[str, CatalogueEntry]) -> list[str]:
@@ -188,12 +223,8 @@ def _against(cells: list[Cell]) -> list[str]:
         return []
     lines: dict[tuple[str, str], dict[str, str]] = {}
     for row in rows:
-        name = {"auc": "AUC by item", "auc_item": "AUC by item"}.get(row["figure"], "prec@10")
-        seeds = f"{row['seeds']} seeds" if row["seeds"] else None
-        what = ", ".join(part for part in (name, row["negatives"], seeds) if part)
-        text = f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
-        is_clear = row["low"] > 0 or row["high"] < 0
-        line = lines.setdefault((row["asked"], what), {"rival": f"`{row['rival']}`"})
+        text, is_clear = _difference_of(row), row["low"] > 0 or row["high"] < 0
+        line = lines.setdefault((row["asked"], _figure_of(row)), {"rival": f"`{row['rival']}`"})
         line[row["model"]] = f"**{text}**" if is_clear else text
     head = ["asked", "figure", "best rival", *models]
     body = [[*what, line["rival"], *(line.get(model, "") for model in models)] for what, line in lines.items()]

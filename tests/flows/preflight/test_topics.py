@@ -101,6 +101,13 @@ def test_clicks_that_are_compacted_are_refused() -> None:
     finding = judged(USE, as_planned(clicks=with_config("clicks", cleanup_policy="compact")))["topic t.clicks"]
     assert finding.verdict is Verdict.PROBLEM
     assert "all but a key's last message could go" in finding.text
+    assert "cleanup.policy=delete,retention.ms=-1`, and retention.ms to 604800000 once" in finding.text.replace("'", "")
+
+
+def test_clicks_that_are_deleted_by_time_too_keep_their_time() -> None:
+    both = with_config("clicks", cleanup_policy="compact,delete")
+    finding = judged(USE, as_planned(clicks=both))["topic t.clicks"]
+    assert finding.text.endswith("--add-config cleanup.policy=delete`")
 
 
 def test_clicks_and_candidates_need_as_many_partitions_as_each_other() -> None:
