@@ -242,7 +242,8 @@ def read_record(message: RawMessage) -> Record:
         if any(name == RECEIPT for name, _ in headers):
             value = message.value() or b""
             check_depth(value)
-            return RedriveReceipt(partition, _receipt.decode(value).redriven)
+            # What comes behind a receipt, it cannot be of: nobody hides letters that are not written yet.
+            return RedriveReceipt(partition, [of for of in _receipt.decode(value).redriven if of < offset])
         return DeadLetter.of(message, headers)
     except (InvalidMessage, ValueError) as error:  # msgspec's errors are ValueErrors
         return ForeignRecord(partition, offset, str(error))

@@ -13,6 +13,7 @@ from flows.kafka.first_offset import (
     PartitionFacts,
     begin_with_store,
     had_at_first,
+    lost_without_store,
     refuse_another,
 )
 from flows.kafka.topic_marks import TopicMarks, is_within
@@ -109,6 +110,16 @@ class FirstPositions:
             except RalmError as error:
                 refused.append(str(error))
         return refused
+
+    def lost(self, facts: PartitionFacts, partitions: list[int], topic_id: str) -> list[str]:
+        """Why each store of these that is not here cannot be made whole of the clicks topic; changes nothing.
+
+        Raises:
+            RalmError: when the broker does not say.
+        """
+        missing = [partition for partition in partitions if partition not in self.state.stores]
+        said = [lost_without_store(facts, each, self._rules("clicks", each, topic_id)) for each in missing]
+        return [text for text in said if text]
 
     def fix(self, partitions: list[int]) -> None:
         """Write to the stores what was decided.

@@ -118,8 +118,8 @@ FOLLOWED: dict[str, tuple[str, ...]] = {
     "cannot be written: {}. Once that is mended": (_ROOM,),
     "Look for a full or failing disk": (_ROOM, f"{_GROWN}::test_a_move_that_was_cut_off_goes_on"),
     # where topics begin
-    "put the partition's store back": (_ELSEWHERE,),
-    "put a newer store of the partition in its place": (_EXPIRED,),
+    "Put the partition's store back": (_ELSEWHERE,),
+    "Put a newer store of the partition in its place": (_EXPIRED,),
     "there is one; else start once with --rebuild partial": (_EXPIRED,),
     "name the wrong cluster, mend that": (
         _ANEW,

@@ -8,6 +8,7 @@ from state.user_keys import user_keys
 from .growth import home
 from .model import Click, Listing, Model, Rules
 from .process import Clustered, Part, Process, digest
+from .scorer import Scorer
 from .world import Record, World
 
 USERS = [f"u{number}" for number in range(24)]
@@ -206,6 +207,29 @@ class _Checks:
         self.outcome.count("requests", len(asked))
         if answered != asked:
             self.outcome.wrong.append(f"no answer to {sorted(asked - answered)}, answers {sorted(answered - asked)}")
+
+
+def check_scorers(scorers: dict[str, Scorer], expected: dict[str, list[float]], wrong: list[str]) -> None:
+    """Whether what can be scored is what it must be, whoever has read the centroids topic."""
+    for who, scorer in scorers.items():
+        scorer.read()
+        found = scorer.index()
+        for item in sorted(found.keys() | expected.keys()):
+            if found.get(item) != expected.get(item):
+                wrong.append(f"{who} has {found.get(item)} of {item}, not {expected.get(item)}")
+
+
+def check_older_models(world: World, older: list[str], served: set[str], wrong: list[str]) -> None:
+    """Of the models before this one the newest is kept, as far as its items are served; the others are gone."""
+    found = dict[str, list[str]]()
+    for model in older:
+        scorer = Scorer(world, model)
+        scorer.read()
+        for item in scorer.index():
+            found.setdefault(item, []).append(model)
+    for item, models in found.items():
+        if len(models) > 1 or item not in served:
+            wrong.append(f"centroids of {item} are left of {models}")
 
 
 def _click(record: Record) -> Click:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Self
 from unittest.mock import patch
 
 import numpy as np
@@ -13,7 +13,8 @@ from flows.seed_sets import repartition
 from flows.seed_sets.emitted_before import EmissionNotes, EmittedBefore, at_home
 from flows.seed_sets.keeper import SeedSetOperator
 from flows.seed_sets.keeper_state import OpenWork
-from ralm.seed_set import SeedSet
+from ralm.seed_set import FoldedSet, SeedSet, fold
+from state.store import seed_store
 from state.store.changes import Changes
 
 from . import process
@@ -32,6 +33,22 @@ def _() -> Iterator[Any]:
 def _() -> Iterator[Any]:
     """Late, or read again, they were of the set that began anew after the gap."""
     yield patch.object(SeedSet, "since", lambda self, _: self)
+
+
+@mutation("seeds from before a gap come with an item that moves")
+def _() -> Iterator[Any]:
+    """Where its other part had seen the gap, and had folded in already what showed it."""
+
+    class AsItCame(SeedSet):
+        def since(self, time: int) -> Self:
+            del time
+            return self
+
+    def unseen(folded: Any, *args: Any) -> FoldedSet:
+        found = fold([AsItCame(part.users, part.times) for part in folded], *args)
+        return found._replace(seeds=SeedSet(found.seeds.users, found.seeds.times))
+
+    yield patch.object(seed_store, "fold", unseen)
 
 
 @mutation("a new store has caught up at once")

@@ -6,14 +6,12 @@ from random import Random
 from typing import Any, Final
 from unittest.mock import patch
 
-from flows.config.groups import SeedSettings
-
-from .checks import Lost, Outcome, Past, check
+from .checks import Lost, Outcome, Past, check, check_older_models, check_scorers
 from .disk import Crash, Disk, simulated_disks
 from .kinds import kind_of
-from .model import Rules
 from .process import Clustered, Part, PlayedPool, Process
-from .producers import MAX_FUTURE, Habits, Producers
+from .producers import Habits, Producers
+from .rules import drawn_rules, settings_of
 from .scorer import Scorer
 from .world import Record, World
 
@@ -58,37 +56,12 @@ class _Schedule:
         self.kind = kind_of(number)
         habits = replace(Habits.drawn(rng), **self.kind.habits)
         self.seldom = habits.seldom
-        item_ttl = rng.choice([0, 20_000] if self.seldom else [0, 1500, 4000, 20_000])
-        retention = rng.choice([0, 8000, 40_000])
-        self.rules = Rules(
-            window=rng.choice([1000, 1000, 1000, 3000]),
-            lateness=rng.choice([2000, 5000]) if self.seldom else rng.choice([0, 300, 2000]),
-            idle_after=rng.choice([0, 500, 2000]),
-            max_seeds=rng.choice([3, 8, 1000]),
-            item_ttl=item_ttl,
-            retention=item_ttl and retention and max(item_ttl, retention),
-            max_items=rng.choice([3, 6, 1000]),
-            max_listings=rng.choice([3, 1000]),
-            only_listed=rng.random() < 0.3,
-            min_seeds=rng.choice([2, 2, 3] if self.seldom else [1, 2, 3]),
-            max_future=MAX_FUTURE,
-        )
-        self.rules = r = replace(self.rules, **self.kind.rules)
+        self.rules = replace(drawn_rules(rng, seldom=self.seldom), **self.kind.rules)
         grows = rng.random() < 0.3
         self.grows = grows if self.kind.grows is None else self.kind.grows
         loses = rng.choice([0.02, 0.02, 0.3, 0.7])  # how likely a store is lost between two lives
         self.loses = loses if self.kind.loses is None else self.kind.loses
-        self.settings = SeedSettings(
-            window=f"{r.window}ms",
-            allowed_lateness=f"{r.lateness}ms",
-            idle_after=f"{r.idle_after}ms",
-            max_seeds=r.max_seeds,
-            item_ttl=f"{r.item_ttl}ms",
-            seeds_retention=f"{r.retention}ms",
-            max_items=r.max_items,
-            max_listings=r.max_listings,
-            candidates="listed" if r.only_listed else "clicked",
-        )
+        self.settings = settings_of(self.rules)
         partitions = rng.choice([1, 1, 2])
         self.counts = [self.kind.partitions or partitions]
         self.world = World(rng, self.partitions, rng.choice([1, 3]))
@@ -115,7 +88,7 @@ class _Schedule:
         if self.seldom:
             self.weights |= {"rest": 1.5, "click": 1.5, "list": 0.2, "sweep": 0.0}
         self.weights |= self.kind.weights
-        self.producers = Producers(self.world, habits, r.window)
+        self.producers = Producers(self.world, habits, self.rules.window)
 
     @property
     def partitions(self) -> int:
@@ -145,30 +118,13 @@ class _Schedule:
             self.lost,
         )
         expected, served = check(past, process, self.outcome)
-        for who, loader in (
-            ("the scorer that read along", self.loader),
-            ("a scorer that starts", Scorer(self.world, f"m{self.version}")),
-        ):
-            loader.read()
-            found = loader.index()
-            for item in sorted(found.keys() | expected.keys()):
-                if found.get(item) != expected.get(item):
-                    self.outcome.wrong.append(f"{who} has {found.get(item)} of {item}, not {expected.get(item)}")
-
-        self._check_older_models(served)
-
-    def _check_older_models(self, served: set[str]) -> None:
-        """Of the models before this one the newest is kept, as far as its items are served; the others are gone."""
         older = [f"m{number}" for number in range(1, self.versions + 1) if number != self.version]
-        found = dict[str, list[str]]()
-        for model in older:
-            loader = Scorer(self.world, model)
-            loader.read()
-            for item in loader.index():
-                found.setdefault(item, []).append(model)
-        for item, models in found.items():
-            if len(models) > 1 or item not in served:
-                self.outcome.wrong.append(f"centroids of {item} are left of {models}")
+        readers = {
+            "the scorer that read along": self.loader,
+            "a scorer that starts": Scorer(self.world, f"m{self.version}"),
+        }
+        check_scorers(readers, expected, self.outcome.wrong)
+        check_older_models(self.world, older, served, self.outcome.wrong)
 
     def _life(self, things: int, *, last: bool) -> Process | None:
         """A process until it ends; the last one until all is quiet."""

@@ -202,7 +202,7 @@ def _said(summary: RedriveSummary, *, dry_run: bool) -> Iterator[str]:
     topics = ", ".join(f"{number:,} to {topic}" for topic, number in sorted(summary.sent.items()))
     yield f"{summary.sent.total():,} {verb}" + (f": {topics}" if topics else "")
     if summary.already:
-        yield counted(summary.already, "was redriven before", "were redriven before")
+        yield counted(summary.already, "was", "were") + " redriven before, as receipts say (--again sends them too)"
     for reason, number in sorted(summary.refused.items()):
         yield f"{number:,} would be refused again: {reason}"
     kept = {

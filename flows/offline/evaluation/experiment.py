@@ -10,6 +10,7 @@ from flows.offline.evaluation.against import AGAINST_COLUMNS, against_rows
 from flows.offline.evaluation.cells import Cell, CellSpec, collect_cells, read_cell
 from flows.offline.evaluation.plan import Plan, cold_specs_of, plan_of, processes_of, specs_of
 from flows.offline.evaluation.report import (
+    cold_note,
     command_of,
     items_note,
     judged_note,
@@ -69,6 +70,7 @@ def run_experiment(settings: Settings, name: str, *, cold: bool, plots: bool, co
         raise RalmError(
             _failures_text(failures) or "none of the chosen models can answer for items it has not learned of"
         )
+    notes += [note for note in (cold_note(cells),) if note]
     options = [option for option, on in (("--no-cold", not cold),) if on]
     notes.append(f"Made by `{command_of(settings, name, options)}`; the protocol is in docs/experiment.md.")
     for note in notes[:-1]:

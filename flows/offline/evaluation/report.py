@@ -96,6 +96,16 @@ def items_note(task: Task) -> str:
     return f"Only {items} items are judged: the best {most} of a user are all of them, and {figures} nothing."
 
 
+def cold_note(cells: list[Cell]) -> str:
+    """Of how many users cold items are asked, and what it means where they are few; empty without cold items."""
+    cold = next((cell["cold"] for cell in cells if cell["cold"]), None)
+    if cold is None or "by_user" not in cold["points"][-1]:
+        return ""
+    users = len(cold["points"][-1]["by_user"])
+    few = "" if users >= LEAST_USERS else ": too few to tell models apart, look at the intervals"
+    return f"Cold items: {cold['items']:,} items, {cold['how']}, are asked of {users:,} users{few}."
+
+
 def command_of(settings: Settings, name: str, options: Iterable[str] = ()) -> str:
     """The command that makes the same tables again: whatever is not a default, but folders and speed."""
     given = [
@@ -126,7 +136,7 @@ def markdown_report(
     parts = [f"# {title}", "", *(f"- **{name}**: {text}" for name, text in about.items())]
     parts += ["", *(f"{note}\n" for note in notes)]
     for group in dict.fromkeys(entries[row["model"]].group for row in rows):
-        parts += _group(group, rows, entries)
+        parts += _group(group, rows, entries, chosen_by_run(cells))
     return "\n".join([*parts, *_cold(cells), *_against(cells)]).rstrip() + "\n"
 
 
@@ -173,7 +183,22 @@ def _difference_of(row: Row) -> str:
     return f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
 
 
-def _group(group: str, rows: list[Row], entries: dict[str, CatalogueEntry]) -> list[str]:
+def chosen_by_run(cells: list[Cell]) -> dict[str, str]:
+    """What each model that chooses a number on validation chose, run by run; a log has that as its epoch 0.
+
+    >>> runs = [{"model": "a", "log": [{"stage": f"g {g}", "epoch": 0}]} for g in (0.1, 0.2)]
+    >>> chosen_by_run([*runs, {"model": "b", "log": [{"stage": "tower", "epoch": 1}]}])
+    {'a': 'g 0.1; g 0.2'}
+    """
+    found: dict[str, list[str]] = {}
+    for cell in cells:
+        for line in cell.get("log") or ():
+            if line["epoch"] == 0:
+                found.setdefault(cell["model"], []).append(line["stage"])
+    return {model: "; ".join(stages) for model, stages in found.items()}
+
+
+def _group(group: str, rows: list[Row], entries: dict[str, CatalogueEntry], by_run: dict[str, str]) -> list[str]:
     """The table of a group; the best of what has a best is bold (exposure has none: more even is not better)."""
     chosen = [pair for pair in _pairs(rows) if entries[pair[0]["model"]].group == group]
     if group != MAIN_GROUP:
@@ -192,6 +217,10 @@ def _group(group: str, rows: list[Row], entries: dict[str, CatalogueEntry]) -> l
         for place, pair in enumerate(chosen)
     ]
     described = [f"- `{pair[0]['model']}`: {entries[pair[0]['model']].description}" for pair in chosen]
+    described = [
+        f"{line}; chosen on validation, run by run: {by_run[pair[0]['model']]}" if pair[0]["model"] in by_run else line
+        for line, pair in zip(described, chosen, strict=True)
+    ]
     return [f"## {group}", "", *markdown_table(["model", *heads, "seconds", "rng_seeds"], body), "", *described, ""]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from flows.offline.evaluation.report import items_note, judged_note, short_against
+from flows.offline.evaluation.report import cold_note, items_note, judged_note, short_against
 from flows.offline.evaluation.table import FIGURES, rows_of, shown
 from ralm.features import Interactions
 from ralm.protocol.split import Floors, later_clicks
@@ -49,6 +49,16 @@ def test_without_categories_there_is_no_figure_of_them() -> None:
     none, some = rows_of([run("lr", "")])[0], rows_of([run("lr", "", categories=2.5)])[0]
     assert [shown(none, name) for name in ("categories", "entropy", "tail")] == ["-", "-", "0.000"]
     assert [shown(some, name) for name in ("categories", "entropy")] == ["2.500", "0.000"]
+
+
+@pytest.mark.parametrize(
+    ("users", "says"), [(30, ": too few to tell models apart, look at the intervals."), (300, ".")]
+)
+def test_of_how_many_users_cold_items_are_asked_is_said(users: int, says: str) -> None:
+    cold = {"items": 21, "how": "held out", "points": [{"by_user": [0.5] * users}]}
+    cells = [run("lr", ""), {**run("both", "ours"), "cold": cold}]
+    assert cold_note(cells) == f"Cold items: 21 items, held out, are asked of {users} users{says}"
+    assert not cold_note(cells[:1])
 
 
 def test_the_terminal_has_how_far_ours_is_above_the_best_rival() -> None:
