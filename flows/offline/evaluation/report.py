@@ -1,6 +1,6 @@
 """The report of an experiment as Markdown, its head, and its short form for the terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich import box
 from rich.table import Column, Table
@@ -43,6 +43,13 @@ _HEAD = {
     "categories": "categories",
     "entropy": "entropy",
 }
+_SEEDS = 30
+"""Of cold items, the number of seeds that is told of."""
+_SAID = (
+    ("Who clicks an item, among users who click as much (AUC by item, matched)", "warm", "auc_item", "matched"),
+    ("The best ten items of a user (prec@10)", "warm", "prec10", None),
+    ("Who clicks an item that nothing was learned of{given} (AUC by item, matched)", "cold", "auc", "matched"),
+)
 _CUTS = {
     "time": "the first {share} of all clicks are learned from, later ones are asked for",
     "user": "the first {share} of each user's clicks are learned from, the user's later ones are asked for",
@@ -90,6 +97,37 @@ def items_note(task: Task) -> str:
     if items > _BEST:
         return ""
     return f"Only {items} items are judged: the best {_BEST} of a user are all of them, and prec@{_BEST} says nothing."
+
+
+def categories_note(dataset: Dataset) -> str:
+    """What it means where no item has a category; empty where some have."""
+    if (dataset.categories != "").any():
+        return ""
+    return "The items have no categories: nothing can be said of how varied those of a user are (categories, entropy)."
+
+
+def sentences(cells: list[Cell], against: list[Row]) -> Iterator[str]:
+    """What the figures that matter most say, a line for each; nothing where ours or the others were not run."""
+    main = {cell["model"] for cell in cells if cell["group"] == MAIN_GROUP}
+    for about, asked, figure, negatives in _SAID:
+        rows = [row for row in against if (row["asked"], row["figure"], row["negatives"]) == (asked, figure, negatives)]
+        seeds = sorted({row["seeds"] or 0 for row in rows})
+        rows = [row for row in rows if (row["seeds"] or 0) == (_SEEDS if _SEEDS in seeds else seeds[-1])]
+        ours = [row for row in rows if row["model"] in main]
+        if not ours:
+            continue
+        best = max(ours, key=lambda row: float(row["difference"]))
+        given = f" given by {best['seeds']} seeds" if best["seeds"] else ""
+        if best["low"] > 0:
+            found = f"{best['model']} is better than the best of the others, {best['rival']}"
+        elif best["high"] < 0:
+            found = f"{best['rival']} is better than the best of ours, {best['model']}"
+        else:
+            found = f"{best['model']} and {best['rival']} cannot be told apart"
+        yield (
+            f"{about.format(given=given)}: {found} (difference {best['difference']:+.3f}, 95% of draws between "
+            f"{best['low']:+.3f} and {best['high']:+.3f})."
+        )
 
 
 def command_of(settings: Settings, name: str, options: Iterable[str] = ()) -> str:
