@@ -10,7 +10,7 @@ from flows.offline.datasets.draft import KEYS, Draft
 from flows.offline.datasets.kinds import is_boolean
 from flows.offline.datasets.roles import is_click
 from flows.offline.datasets.survey import Look
-from flows.offline.datasets.time_guess import clock_forms, is_clock, is_finer, looks_like_time, time_forms
+from flows.offline.datasets.time_guess import clock_forms, is_clock, is_count, is_finer, looks_like_time, time_forms
 from flows.support.errors import RalmError
 from flows.support.text import counted
 
@@ -33,6 +33,8 @@ _MOST_TIMES = 4
 """So many columns that are called like times are looked at."""
 _LEAST_RATES, _MOST_RATES = 3, 11
 _USUAL_MOST = 5
+_STARS, _LIKED = {1.0, 2.0, 3.0, 4.0, 5.0}, 0.4
+"""Numbers of these values alone, of which so many are good ones, are ratings, and no counts."""
 _USUAL_SHARE = 0.8
 """Of ratings of 1 to 5, those from 4 on are clicks; of others, those from this share of the greatest on."""
 
@@ -58,7 +60,9 @@ def _time(draft: Draft, events: Look) -> None:
     column = next(iter(found), None)
     if column is None:
         by_value = next((name for name in free if looks_like_time(events, name)), None)
-        column = by_value or next(iter(name for name in named if not is_clock(events, name)), None)
+        column = by_value or next(
+            (name for name in named if not (is_clock(events, name) or is_count(events, name))), None
+        )
     if column is None:
         draft.top["timed"] = False
         draft.note(f"{events.called} has no times: clicks are put in a random order")
@@ -109,6 +113,9 @@ def _perhaps_rated(draft: Draft, events: Look) -> None:
             continue
         if facts.type in ("whole number", "number") and not facts.missing:
             numbers = events.table.numbers(name)
+            if set(np.unique(numbers).tolist()) == _STARS and np.mean(numbers >= _USUAL_MOST - 1) >= _LIKED:
+                _rating(draft, events, name)
+                return
             if numbers.min() >= 0 and numbers.max() <= _MOST_RATES:
                 draft.note(
                     f"{name} has {facts.distinct} numbers from {numbers.min():g} to {numbers.max():g}, and is not "

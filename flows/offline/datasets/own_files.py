@@ -1,6 +1,7 @@
 """The files of one's own tables: one or several for each, found by their usual names or by those that are said."""
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -113,8 +114,17 @@ def is_table(path: Path) -> bool:
     if is_archive(path):
         return False  # the files within it may be
     if path.is_dir():
-        return kept_as(path) in TABLE_SUFFIXES or (path / "_SUCCESS").exists() or any(path.glob("part-*"))
+        return kept_as(path) in TABLE_SUFFIXES or (path / "_SUCCESS").exists() or _has_parts(path)
     return kept_as(path) in TABLE_SUFFIXES
+
+
+def _has_parts(folder: Path) -> bool:
+    """Whether the files of a folder are parts of one table, as their names say."""
+    names = [path.name for path in folder.iterdir() if not path.name.startswith(_HIDDEN)]
+    if any(name.startswith("part-") for name in names):
+        return True
+    alike = {re.sub(r"\d+", "", name) for name in names}
+    return len(names) > 1 and len(alike) == 1 and kept_as(Path(names[0])) in TABLE_SUFFIXES
 
 
 def usual_names(table: str) -> list[str]:

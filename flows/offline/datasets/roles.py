@@ -14,8 +14,8 @@ _WORDS = {
     "zeitstempel|fecha|data|heure|bestelldatum|on|day",
     "rating": "rating|stars|score|rate|vote|overall|bewertung|note",
     "event": "event|eventtype|action|behavior|behaviour|interaction|activity|type",
-    "categories": "categories|category|genres|genre|tags|hashtags|topics|topic|department|section|kategorie|kategorien;"
-    "type|group|brand|class|family|line|collection|feat|feature|features|keyword|keywords|style|theme",
+    "categories": "categories|category|genres|genre|tags|tag|hashtags|topics|topic|department|section|kategorie|"
+    "kategorien;type|group|brand|class|family|line|collection|feat|feature|features|keyword|keywords|style|theme",
     "title": "title|name|headline|label|titel|bezeichnung|nombre|titre",
 }
 """Words for each; those after the semicolon are taken where there is nothing better."""

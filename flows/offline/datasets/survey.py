@@ -25,8 +25,11 @@ OTHER_ENCODING = "cp1252"
 LOOSE_MARKS = ("NA", "n/a", "-", "--", "?", ".", "unknown")
 """What stands for no value among numbers, and perhaps for itself among words (NA is a country too)."""
 _SAMPLE = 200
+_LEAST_START, _MANY = 3, 9
+"""Names that have fewer first characters in common are said one by one, if they are not more."""
 _SERIAL = re.compile(
-    r"[\d\W_]+|(?<![a-z])(part|c\d+|[0-9a-f]{4,}|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6})(?![a-z])"
+    r"[\d\W_]+|(?<![a-z])(part|c\d+|[0-9a-f]{4,}|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}"
+    r"|train|test|valid|validation)(?![a-z])"
 )
 _ID_SHARE = 0.9
 _LEAST_IDS = 20
@@ -107,6 +110,8 @@ class Look:
         end = _common_start([name[len(start) :][::-1] for name in names])[::-1]
         pattern = f"{start}*{end}"
         if set(pattern) & set("?["):
+            return names
+        if len(start) < _LEAST_START and len(names) < _MANY:
             return names
         found = {path.name for path in self.path.parent.glob(pattern) if not path.name.startswith((".", "_"))}
         return pattern if found == set(names) else names

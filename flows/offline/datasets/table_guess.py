@@ -152,8 +152,8 @@ def _by_values(draft: Draft, looks: list[Look]) -> Look | None:
         if len(columns) == len(KEYS):
             many = look.columns[columns["user_id"]].distinct >= _LEAST_USERS
             found.append((many, len(look.table), look, columns))
-        elif (keys := _with_cells(look, columns)) is not None:
-            found.append((True, len(look.table), look, keys))
+        elif (cells := _with_cells(look, columns)) is not None:
+            found.append((True, cells[0], look, cells[1]))
     if not found:
         return None
     _, _, look, columns = max(found, key=lambda one: one[:2])
@@ -189,8 +189,11 @@ def _goes_with(look: Look, user: str, name: str) -> bool:
     return bool(len(pairs) <= look.columns[user].distinct + look.columns[user].distinct // 100)
 
 
-def _with_cells(look: Look, known: dict[str, str]) -> dict[str, str] | None:
-    """The columns of users and items, if a column has lists of items in its cells; labelled ones before others."""
+def _with_cells(look: Look, known: dict[str, str]) -> tuple[int, dict[str, str]] | None:
+    """The number of events, and the columns of users and items, if a column has lists of items in its cells.
+
+    Items that are labelled, as shown or clicked, come before others.
+    """
     user = known.get("user_id") or known.get("item_id")
     if user is None:
         user = next((name for name, facts in look.columns.items() if facts.is_unique and facts.type != "list"), None)
@@ -208,10 +211,11 @@ def _with_cells(look: Look, known: dict[str, str]) -> dict[str, str] | None:
         flat = lists.flatten()
         if len(flat) and not looks_like_time(look_of(look.paths, replace(table, columns={name: flat})), name):
             count = look_of(look.paths, replace(table, columns={name: flat})).columns[name].distinct
-            found.append((bool(label_in(lists)), count, name))
+            found.append((bool(label_in(lists)), count, len(flat), name))
     if user is None or not found:
         return None
-    return {"user_id": user, "item_id": max(found)[2]}
+    *_, size, item = max(found)
+    return size, {"user_id": user, "item_id": item}
 
 
 def _id_columns(look: Look, looks: list[Look]) -> list[str]:
@@ -260,7 +264,8 @@ def _key(draft: Draft, events: Look | None, look: Look, kind: str) -> tuple[str,
     if named is not None and look.columns[named].is_unique:
         strangers = ids is not None and not among(ids, _distinct(look, named)).any()
         return None if strangers else (named, 1)
-    return _key_by_file(look, kind, named)
+    found = _key_by_file(look, kind, named)
+    return None if found and ids is not None and not among(ids, _distinct(look, found[0])).any() else found
 
 
 def _shared_key(draft: Draft, events: Look, look: Look, kind: str, ids: Text) -> tuple[str, int] | None:
@@ -271,6 +276,7 @@ def _shared_key(draft: Draft, events: Look, look: Look, kind: str, ids: Text) ->
         if facts.distinct < _NEARLY * facts.rows or facts.type not in ("text", "whole number", "number"):
             continue
         alike = rank(name, role) or name == column or (name.lower().strip("#_") == "id" and not facts.missing)
+        alike = alike or (is_called(look, kind) and "id" in name.lower())
         told = alike or (is_telling and not rank(name, other)) or (look.names and place == 0)
         share = float(np.mean(among(ids, _distinct(look, name)))) if told else 0.0
         if not look.names or is_telling or share >= _NEARLY:

@@ -72,10 +72,10 @@ def _without_form(look: Look, column: str, parts: tuple[Table, ...]) -> list[dic
             if unit:
                 return [{"time_unit": unit}]
             return None if "not a time" in str(error) or "neither a number" in str(error) else []
-    return [] if _is_count(look, column) else [{}]
+    return [] if is_count(look, column) else [{}]
 
 
-def _is_count(look: Look, column: str) -> bool:
+def is_count(look: Look, column: str) -> bool:
     """Whether a column has hours, days of the week or the like, and no times."""
     facts = look.columns[column]
     small = facts.type == "whole number" and facts.longest <= _COUNT_DIGITS

@@ -48,7 +48,7 @@ _SEEDS = 30
 _SAID = (
     ("Who clicks an item, among users who click as much (AUC by item, matched)", "warm", "auc_item", "matched"),
     ("The best ten items of a user (prec@10)", "warm", "prec10", None),
-    ("Who clicks an item that nothing was learned of{given} (AUC by item, matched)", "cold", "auc", "matched"),
+    ("Who clicks a new item{given} (AUC by item, matched)", "cold", "auc", "matched"),
 )
 _CUTS = {
     "time": "the first {share} of all clicks are learned from, later ones are asked for",
@@ -117,7 +117,7 @@ def sentences(cells: list[Cell], against: list[Row]) -> Iterator[str]:
         if not ours:
             continue
         best = max(ours, key=lambda row: float(row["difference"]))
-        given = f" given by {best['seeds']} seeds" if best["seeds"] else ""
+        given = f" of {best['seeds']} seeds" if best["seeds"] else ""
         if best["low"] > 0:
             found = f"{best['model']} is better than the best of the others, {best['rival']}"
         elif best["high"] < 0:
