@@ -294,13 +294,13 @@ def _sentences(result: StreamResult) -> Iterator[str]:
         "`--sketches` where centroids are made."
     )
     for reference in REFERENCES:
-        told = [
+        gains = [
             f"{group} {_shown_difference(rate)}"
             for (of, group), rate in result.differences.items()
             if of == reference and rate.requests
         ]
-        if told:
-            yield f"From the sixth click on it hits more often than {reference} by: {', '.join(told)}."
+        if gains:
+            yield f"From the sixth click on it hits more often than {reference} by: {', '.join(gains)}."
 
 
 def _of(variant: Variant) -> str:
