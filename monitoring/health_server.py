@@ -23,6 +23,7 @@ from typing import Any, Self
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from monitoring.address import bare, family_of, host_port
 from monitoring.health import Health
 from monitoring.metrics import REGISTRY
 from monitoring.status import StatusReport
@@ -99,7 +100,7 @@ def serve(
         OSError: when the address cannot be listened on.
     """
     with _said(host, port):
-        return HealthServer(_Server((host, port), health, status or StatusReport(health), registry, client_s))
+        return HealthServer(_Server((bare(host), port), health, status or StatusReport(health), registry, client_s))
 
 
 def check_address(host: str, port: int) -> None:
@@ -108,8 +109,10 @@ def check_address(host: str, port: int) -> None:
     Raises:
         OSError: when it could not; says what to do.
     """
-    with _said(host, port), socket.create_server((host, port), family=_family(host)):
-        pass
+    with _said(host, port), socket.socket(family_of(host), socket.SOCK_STREAM) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind((bare(host), port))
+        server.listen()
 
 
 @contextmanager
@@ -122,14 +125,10 @@ def _said(host: str, port: int) -> Iterator[None]:
         yield
     except (OSError, OverflowError) as error:
         msg = (
-            f"cannot listen on {host}:{port} for metrics and health: {error}. "
+            f"cannot listen on {host_port(host, port)} for metrics and health: {error}. "
             "Choose another --metrics-host or --metrics-port (0 takes any free port)."
         )
         raise OSError(msg) from error
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 class _Server(ThreadingHTTPServer):
@@ -147,7 +146,7 @@ class _Server(ThreadingHTTPServer):
         registry: CollectorRegistry,
         client_s: float,
     ) -> None:
-        self.address_family = _family(address[0])
+        self.address_family = family_of(address[0])
         self.health = health
         self.status = status
         self.files = {path: (kind, _file(name)) for path, (name, kind) in _FILES.items()}

@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from flows.config.environment import passed_over
 from flows.config.fields import PREFIX, flag, is_list, metavar, shown_value, variable
 from flows.config.groups import GROUPS, group_of, names_of
+from flows.config.limits import NOT_UTF8, identifier_fault
 from flows.config.settings import Settings
 from flows.config.sources import default_file, load_settings, origins
 from flows.support.logs import get_logger, set_up_logs
@@ -23,8 +24,11 @@ ORIGINS = "ralm.origins"
 """Key of the context's ``meta`` for where each setting came from; a setting that is not in it has its default."""
 
 
+_BYTES = (click.Path, type(click.UNPROCESSED))
+
+
 class _Once:
-    """Takes no last of two options in silence.
+    """Takes no last of two options in silence, and no text that is not UTF-8.
 
     Of a setting it counts, so that a script's can be overridden, and that is said; what else is given twice, such as a
     filter, is refused.
@@ -39,6 +43,15 @@ class _Once:
                     raise click.UsageError(f"{words}, and only one can count", ctx)
                 click.echo(f"ralm: {words}: the last counts", err=True)
         rest: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
+        for param in self.get_params(ctx):  # type: ignore[attr-defined]
+            # A path may be any bytes, as may what is taken as it is; of a setting its origin is said too.
+            if not isinstance(param.type, _BYTES) and param.name not in Settings.model_fields:
+                given = ctx.params.get(param.name)
+                for text in given if isinstance(given, tuple) else (given,):
+                    if isinstance(text, str) and identifier_fault(text) == NOT_UTF8:
+                        name = param.opts[0] if isinstance(param, click.Option) else param.human_readable_name
+                        msg = f"{name} {NOT_UTF8}"
+                        raise click.UsageError(msg, ctx)
         return rest
 
 

@@ -19,7 +19,11 @@ _STOPS = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP)
 def main() -> None:
     """Run the console script."""
     flow = sys.argv[1:2] == ["run"] and "--check" not in sys.argv
+    _begin_anew_with_utf8()
     _settle_signals(flow)
+    from flows.cli.watch import watch_over_command  # noqa: PLC0415 (it takes no time)
+
+    watch_over_command()
     from flows.cli.streams import settle_streams  # noqa: PLC0415 (likewise)
 
     settle_streams()
@@ -33,6 +37,20 @@ def main() -> None:
         # The interpreter then ends by the signal itself, which is how a shell knows to leave a loop.
         sys.excepthook = _say_nothing
         raise KeyboardInterrupt from None
+
+
+def _begin_anew_with_utf8() -> None:
+    """Begin anew with UTF-8 where the interpreter was told to do without it in a locale that has nothing but ASCII.
+
+    It could name no file, user or item that is not ASCII, whatever bytes the command line has. Signals that come on the
+    way are held back until there are handlers.
+    """
+    if sys.getfilesystemencoding() == "utf-8" or os.environ.get("PYTHONUTF8") == "1" or not sys.executable:
+        return
+    if sys.getfilesystemencoding() == "ascii":
+        os.environ["PYTHONUTF8"] = "1"
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, _STOPS)
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606 (ourselves)
 
 
 def _settle_signals(flow: bool) -> None:

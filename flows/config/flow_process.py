@@ -13,6 +13,7 @@ from flows.config.settings import Settings
 from flows.support.child_process import ChildProcess
 from flows.support.errors import RalmError
 from flows.support.metrics_page import MetricsPage, MetricsServer, ScrapeError
+from monitoring.address import asked_at, bare, family_of
 
 _READY_TIMEOUT_S = 120.0
 _LOOK_AGAIN_S = 0.05
@@ -39,7 +40,7 @@ class FlowProcess(ChildProcess):
         env = {n: value for n, value in os.environ.items() if not n.startswith(PREFIX) and n not in without}
         command = [sys.executable, "-P", "-m", "flows.cli.start", "run", flow, "--config", str(config)]
         super().__init__(f"the dataflow {flow}", command, log=log, env=env)
-        self.server = MetricsServer(settings.metrics_host, settings.metrics_port)
+        self.server = MetricsServer(asked_at(settings.metrics_host), settings.metrics_port)
 
     def __enter__(self) -> Self:
         return self
@@ -105,14 +106,19 @@ def write_settings(settings: Settings, path: Path) -> None:
 
 
 def free_port(host: str, wanted: int) -> int:
-    """The wanted port if it is free, else another that is."""
+    """The wanted port if it is free, else another that is.
+
+    Raises:
+        RalmError: when nothing can listen on the host; says why.
+    """
+    why = ""
     for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    msg = f"no port is free on {host}"
+        try:
+            with socket.socket(family_of(host)) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((bare(host), port))
+                return int(probe.getsockname()[1])
+        except OSError as error:
+            why = error.strerror or str(error)
+    msg = f"no port is free on {host}: {why}"
     raise RalmError(msg)

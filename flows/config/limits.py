@@ -11,6 +11,8 @@ MAX_TIME: Final = 2**53 - 1
 MIN_EVENT_TIME: Final = 100_000_000_000
 """Least event time, ms: March 1973. As seconds, this number is the year 5138: what lies below is in seconds, or a clock
 that was never set."""
+NOT_UTF8: Final = "is not UTF-8"
+"""What is wrong with a text of the command line that has other bytes, of which Python makes halves of characters."""
 END_OF_DATA_TIME: Final = 4_102_444_800_000
 """No click of a data set is of the year 2100 or later: such dates stand for "none", or are in another unit."""
 
@@ -28,7 +30,7 @@ def identifier_fault(text: str) -> str:
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
-        return "is not UTF-8"
+        return NOT_UTF8
     if size > MAX_IDENTIFIER_BYTES:
         return f"has {size} bytes; an identifier has 1 to {MAX_IDENTIFIER_BYTES} bytes of UTF-8"
     return ""

@@ -34,6 +34,7 @@ from flows.messages.types import Click
 from flows.support.errors import RalmError
 from flows.support.metrics_page import ScrapeError
 from flows.support.progress import bars, working
+from monitoring.address import asked_at, host_port
 from state.owner_lock import file_lock
 
 _BEST = 10
@@ -104,7 +105,7 @@ def _live(console: Console, prepared: Prepared, settings: Settings, options: Dem
             "log": f"{flow.log}",
         }
         if options.dashboards:
-            target = f"{settings.metrics_host}:{settings.metrics_port}"
+            target = host_port(asked_at(settings.metrics_host), settings.metrics_port)
             prometheus = stack.enter_context(Prometheus(folder / "prometheus", [target]))
             prometheus.wait_ready()
             lines["dashboards"] = prometheus.console

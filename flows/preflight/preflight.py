@@ -15,6 +15,7 @@ from flows.seed_sets.state_facts import StateFacts, look_into_state_dir
 from flows.support.errors import ConfigError, RalmError
 from flows.support.logs import get_logger
 from flows.support.machine import address_space, file_limit
+from monitoring.address import host_port
 from monitoring.health_server import check_address
 from state.bundle.bundle import Bundle, BundleError
 from state.directory import check_format
@@ -29,7 +30,7 @@ _FILES_OF_PARTITION = 128
 """Files that a partition's store may have open."""
 _LEAST_ADDRESSES, _GOOD_ADDRESSES = 2 << 30, 4 << 30
 """Bytes of addresses: threads have stacks, and stores and bundle are mapped, of which little is ever in memory. Where
-they do not suffice the Kafka client and RocksDB end the process themselves, without a word."""
+they do not suffice the Kafka client and RocksDB end the process themselves, with no message of ours."""
 _GOOD_FILES = _LEAST_FILES + 4 * _FILES_OF_PARTITION
 
 
@@ -149,7 +150,9 @@ def _look_at_port(settings: Settings) -> Finding:
         check_address(host, port)
     except OSError as error:
         return Finding("metrics port", Verdict.PROBLEM, str(error))
-    return Finding("metrics port", Verdict.OK, f"{host}:{port} is free" if port else f"any free one of {host}")
+    return Finding(
+        "metrics port", Verdict.OK, f"{host_port(host, port)} is free" if port else f"any free one of {host}"
+    )
 
 
 def _look_at_files(limit: int) -> list[Finding]:

@@ -1,6 +1,5 @@
 """Reads the metrics page of a running flow."""
 
-import json
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from typing import Any
@@ -8,7 +7,9 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from flows.support.errors import RalmError
+from monitoring.address import bare, host_port
 from monitoring.samples import Samples
+from state.nesting import json_of
 
 _TIMEOUT_S = 10.0
 _MOST_BYTES = 64 << 20
@@ -43,14 +44,19 @@ class MetricsServer:
     port: int
 
     @property
+    def address(self) -> str:
+        """Host and port."""
+        return host_port(self.host, self.port)
+
+    @property
     def home(self) -> str:
         """The address of the status page."""
-        return f"http://{self.host}:{self.port}/"
+        return f"http://{self.address}/"
 
     @property
     def url(self) -> str:
         """The address of the metrics page."""
-        return f"http://{self.host}:{self.port}/metrics"
+        return f"http://{self.address}/metrics"
 
     def page(self) -> MetricsPage:
         """The metrics now.
@@ -87,8 +93,8 @@ class MetricsServer:
             msg = f"{self.home}-/status answers {code}"
             raise OSError(msg)
         try:
-            report: Any = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            report: Any = json_of(text)
+        except ValueError as error:
             msg = f"what answers at {self.home}-/status is no flow: {str(error)[:_SHOWN]}"
             raise OSError(msg) from error
         if not isinstance(report, dict):
@@ -101,7 +107,7 @@ class MetricsServer:
         return status, content.decode(errors="replace")
 
     def _bytes(self, path: str) -> tuple[int, bytes]:
-        connection = HTTPConnection(self.host, self.port, timeout=_TIMEOUT_S)
+        connection = HTTPConnection(bare(self.host), self.port, timeout=_TIMEOUT_S)
         try:
             connection.request("GET", path)
             response = connection.getresponse()

@@ -34,6 +34,8 @@ _AGE_S = 86_400
 """What was overwritten or deleted leaves the disk within so long, however little is written after it."""
 _FILES = "Let the process open more files (ulimit -n, LimitNOFILE) and start again: nothing is lost."
 _ROOM = "Make room on the disk and start again: nothing is lost."
+_LENGTH = "Let the process write longer files (ulimit -f, LimitFSIZE) and start again: nothing is lost."
+_THREADS = "Let the process have more threads (ulimit -u, pids of a container) and start again: nothing is lost."
 _USER = "Run as the user whom its files belong to: nothing is lost."
 _DISK = (
     "The disk or its driver says so, not the store: look at them (dmesg), and start again once they are mended. If the "
@@ -43,17 +45,28 @@ _OF_SYSTEM = {
     os.strerror(number): advice
     for numbers, advice in (
         ((errno.EMFILE, errno.ENFILE), _FILES),
-        ((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _ROOM),
+        ((errno.ENOSPC, errno.EDQUOT), _ROOM),
+        ((errno.EFBIG,), _LENGTH),
         ((errno.EACCES, errno.EPERM), _USER),
         ((errno.EROFS,), "Mount the disk so that it can be written, and start again: nothing is lost."),
         ((errno.ENOMEM, errno.EAGAIN), "Give the process more memory and start again: nothing is lost."),
         ((errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENODEV, errno.ENOTCONN), _DISK),
     )
     for number in numbers
-}
+} | dict.fromkeys(("start watchdog thread", "start new thread"), _THREADS)
 """What to do where the system refuses something: the store is whole, and to move it away would cost its seeds."""
+_GONE = (
+    "That directory is not there any more: its disk is not mounted, or somebody has removed it under the running flow. "
+    "Mount the disk, or put the store back from a backup (`ralm state restore BACKUP --partition N`), and start again; "
+    "without either the start rebuilds it from the clicks topic, as far as that goes back."
+)
+_NO_TEXT = "RocksDB takes a path of UTF-8 only: name another place. Nothing is lost."
 _NEWER = re.compile(r"unsupported|not (supported|implemented)|unknown (tag|footer|comparator)", re.IGNORECASE)
 _OF_NEWER = f"If a newer version of this program has run here, run that one: to it the store is whole. Else: {WAY_OUT}"
+_OF_WRITING = (
+    "Look for a full or failing disk and start again once it is mended: nothing is lost. If the error names a "
+    "corruption, `ralm state verify` says what is damaged."
+)
 _FILE = re.compile(r"/\S*/(\d{6,}\.(?:sst|log)|MANIFEST-\d+|CURRENT)")
 
 
@@ -177,7 +190,7 @@ def reading(path: Path, read: Callable[[], _T]) -> _T:
         return read()
     except Exception as error:
         words = in_words(path, error)
-        msg = f"the store in {path} cannot be read: {words}. {way_out(words)}"
+        msg = f"the store in {path} cannot be read: {words}. {what_to_do(path, words)}"
         raise StoreError(msg) from error
 
 
@@ -190,11 +203,9 @@ def writing(path: Path, write: Callable[[], None]) -> None:
     try:
         write()
     except Exception as error:
-        msg = (
-            f"the store in {path} refuses a write: {in_words(path, error)}. Look for a full or failing disk and start "
-            "again once it is mended: nothing is lost. If the error names a corruption, `ralm state verify` says what "
-            "is damaged."
-        )
+        words = in_words(path, error)
+        on = what_to_do(path, words)
+        msg = f"the store in {path} refuses a write: {words}. {_OF_WRITING if on == WAY_OUT else on}"
         raise StoreError(msg) from error
 
 
@@ -248,7 +259,25 @@ def _failures(db: Rdict) -> int:
 def cannot_open(path: Path, error: Exception) -> StoreError:
     """Why a store cannot be opened, with the way out."""
     words = in_words(path, error)
-    return StoreError(f"the store in {path} cannot be opened: {words}. {way_out(words)}")
+    return StoreError(f"the store in {path} cannot be opened: {words}. {what_to_do(path, words)}")
+
+
+def what_to_do(path: Path, words: str) -> str:
+    """What to do about an error of the store in a directory, which may be gone.
+
+    Args:
+        path: the directory.
+        words: what the error says.
+    """
+    if "surrogates not allowed" in words:
+        return _NO_TEXT
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return _GONE
+    except OSError:  # the error says so itself
+        pass
+    return way_out(words)
 
 
 def way_out(words: str) -> str:

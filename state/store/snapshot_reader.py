@@ -7,12 +7,13 @@ looked at through a folder of symbolic links to its files: one that is refused o
 import time
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 from rocksdict import AccessType, DBRecoveryMode, Rdict
 
 from state.atomic_file import remove_left_behind
-from state.store.layout import META_KEY, StoreError
+from state.store.keys import META_KEY
+from state.store.layout import StoreError
 from state.store.open_watchdog import open_watched
 from state.store.rocks import cannot_open, holds_data, in_words, make_options
 
@@ -108,8 +109,8 @@ def _scratch(path: Path) -> TemporaryDirectory[str]:
     # shared memory or the state directory, in which no flow minds a folder of another name.
     for folder in (None, _SHARED_MEMORY, path.parent.parent):
         try:
+            remove_left_behind(Path(folder or gettempdir()), f"{_SCRATCH}*")
             made = TemporaryDirectory(prefix=_SCRATCH, dir=folder)
-            remove_left_behind(Path(made.name).parent, f"{_SCRATCH}*")
         except OSError as error:
             refusals.append(str(error))
             continue

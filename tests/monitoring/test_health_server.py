@@ -11,8 +11,9 @@ from hand_clock import HandClock
 from prometheus_client import CollectorRegistry, Counter
 from waiting import wait_until
 
+from monitoring.address import asked_at
 from monitoring.health import Health
-from monitoring.health_server import MAX_CLIENTS, MAX_QUESTION_BYTES, HealthServer, serve
+from monitoring.health_server import MAX_CLIENTS, MAX_QUESTION_BYTES, HealthServer, check_address, serve
 from monitoring.metrics import HEARTBEAT, READY, REGISTRY
 
 
@@ -42,6 +43,35 @@ def ask(
         return response, response.read()
     finally:
         connection.close()
+
+
+@pytest.fixture
+def ipv6() -> None:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            pass
+    except OSError as error:
+        pytest.skip(f"this machine has no IPv6: {error}")
+
+
+@pytest.mark.usefixtures("ipv6")
+@pytest.mark.parametrize("host", ["::1", "[::1]", "::", "[::]"])
+def test_it_listens_on_addresses_of_ipv6(health: Health, host: str) -> None:
+    check_address(host, 0)
+    with serve(health, host, 0) as running:
+        connection = http.client.HTTPConnection(asked_at(host), running.port, timeout=10)
+        connection.request("GET", "/-/healthy")
+        assert connection.getresponse().status == 200
+        connection.close()
+        for listen in (check_address, lambda *address: serve(health, *address)):
+            with pytest.raises(OSError, match=rf"cannot listen on \[{host.strip('[]')}\]:{running.port} for metrics"):
+                listen(host, running.port)
+
+
+def test_a_name_without_an_address_is_said(health: Health) -> None:
+    for listen in (check_address, lambda *address: serve(health, *address)):
+        with pytest.raises(OSError, match=r"cannot listen on no-such-name.invalid:0 .*Choose another --metrics-host"):
+            listen("no-such-name.invalid", 0)
 
 
 def all_met(health: Health) -> None:

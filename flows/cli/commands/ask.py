@@ -17,7 +17,7 @@ from flows.cli.options import OnceCommand, with_settings
 from flows.cli.output import output
 from flows.config.fields import parse_duration
 from flows.config.groups import MAX_PRIOR
-from flows.config.limits import identifier_fault
+from flows.config.limits import NOT_UTF8, identifier_fault
 from flows.config.settings import Settings
 from flows.messages.types import Request, Scores
 from flows.support.progress import working
@@ -64,6 +64,9 @@ def _profile(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> d
         name, equals, value = pair.partition("=")
         if not (name and equals):
             msg = f"{pair!r} is no FIELD=VALUE"
+            raise click.BadParameter(msg)
+        if identifier_fault(pair) == NOT_UTF8:
+            msg = f"{pair!r} {NOT_UTF8}"
             raise click.BadParameter(msg)
         fields[name] = f"{fields[name]}{SEPARATOR}{value}" if name in fields else value
     return fields or None

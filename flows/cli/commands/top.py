@@ -14,8 +14,7 @@ from flows.cli.top_view import no_answer, top_view
 from flows.config.settings import Settings
 from flows.support.errors import RalmError
 from flows.support.metrics_page import MetricsServer
-
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (what a flow that listens on all addresses is asked at)
+from monitoring.address import asked_at
 
 
 @click.command("top", cls=OnceCommand)
@@ -30,16 +29,15 @@ def command(settings: Settings, once: bool, every: float) -> None:
     It asks the flow at --metrics-host and --metrics-port (+ --process-id); a flow that took any free port has logged
     it. Ctrl-C ends it.
     """
-    host, port = _ANY.get(settings.metrics_host, settings.metrics_host), settings.metrics_port + settings.process_id
-    server = MetricsServer(host, port)
+    server = MetricsServer(asked_at(settings.metrics_host), settings.metrics_port + settings.process_id)
     console = output(width=120)
     if once or not sys.stdout.isatty():
         try:
             console.print(_report(server))
         except OSError as error:
             msg = (
-                f"no flow answers at {server.home}: {error}. Start one with `ralm run look-alike`, or say where it is "
-                "with --metrics-host and --metrics-port."
+                f"no flow answers at {server.home}: {error.strerror or error}. Start one with `ralm run look-alike`, "
+                "or say where it is with --metrics-host and --metrics-port."
             )
             raise RalmError(msg) from error
         return
@@ -53,7 +51,7 @@ def _view(server: MetricsServer) -> RenderableType:
     try:
         return _report(server)
     except OSError as error:
-        return no_answer(f"{server.host}:{server.port}", str(error))
+        return no_answer(server.address, error.strerror or str(error))
 
 
 def _report(server: MetricsServer) -> RenderableType:
@@ -64,7 +62,7 @@ def _report(server: MetricsServer) -> RenderableType:
     """
     report = server.status()
     try:
-        return top_view(report, f"{server.host}:{server.port}")
+        return top_view(report, server.address)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         msg = f"what answers is no flow of this version ({type(error).__name__}: {error})"
         raise OSError(msg) from error

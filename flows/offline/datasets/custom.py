@@ -5,6 +5,7 @@ row, are multivalent; other text, booleans and whole numbers of at most 10 diffe
 are categorical; other numbers are continuous.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -36,8 +37,10 @@ from flows.offline.datasets.row_shapes import one_row_each, with_fields_of_rows
 from flows.offline.datasets.tables import Table
 from flows.offline.datasets.times import times_ms
 from flows.support.errors import ConfigError, RalmError
+from ralm.features import Ints
 
 TABLES: tuple[TableName, ...] = ("events", "users", "items")
+_UNTIMED = f"say in {DESCRIPTION} what it is called ([columns]), or timed = false if the events have no times"
 
 
 def prepare_custom(name: str, folder: Path) -> Dataset:
@@ -90,13 +93,19 @@ def prepare_described(name: str, folder: Path, described: Description) -> Datase
         )
     if found is None or problems.lines:
         raise RalmError("\n".join([*problems.lines, *advice(events, users, items, described)]))
+    notes += _notes_on_times(events, times, described)
+    said = [*(note for table in tables.values() if table for note in table.notes), *notes, *events.notes]
+    return replace(found, notes=tuple(dict.fromkeys(said)))
+
+
+def _notes_on_times(events: Table, times: Ints | None, described: Description) -> Iterator[str]:
+    if not described.timed and "timestamp" in events:
+        yield f"{events.file}: {DESCRIPTION} says timed = false, and {events.real('timestamp')} is not used"
     if times is not None and (early := int(np.sum(times < MIN_EVENT_TIME))):
-        notes.append(
+        yield (
             f"{events.file}: {early:,} times lie before March 1973, which a flow takes for another unit and refuses: "
             "the data can be learned from, and not be replayed"
         )
-    said = [*(note for table in tables.values() if table for note in table.notes), *notes, *events.notes]
-    return replace(found, notes=tuple(dict.fromkeys(said)))
 
 
 def _check_against(described: Description, tables: list[Table], events: Table) -> None:
@@ -110,9 +119,9 @@ def _check_against(described: Description, tables: list[Table], events: Table) -
     if "least_rating" in described.model_fields_set and not rated:
         wrong.append(f"{DESCRIPTION} says least_rating, but {events.file} has no column {events.real('rating')!r}")
     if "least_rating" in described.model_fields_set and rated and is_boolean(events.column("rating")):
-        wrong.append(f"{DESCRIPTION} says least_rating, but {events.real('rating')!r} is true or false: leave it out")
-    if not described.timed and "timestamp" in events:
-        wrong.append(f"{DESCRIPTION} says timed = false, but {events.file} has times ({events.real('timestamp')})")
+        wrong.append(
+            f"{DESCRIPTION} says least_rating, but {events.real('rating')!r} is true or false: take least_rating out"
+        )
     if described.time_unit and described.time_format:
         wrong.append(f"{DESCRIPTION} says time_unit, of numbers, and time_format, of text: only one can count")
     if described.columns.time_of_day and described.time_unit:
@@ -170,6 +179,10 @@ def _once(table: Table, key: str, described: Description) -> Table:
 def _times(events: Table, described: Description) -> Any:
     if not described.timed:
         return None
+    if "timestamp" not in events:
+        there = ", ".join(events.columns)
+        msg = f"{events.file} has no column {events.real('timestamp')!r}; it has {there}: {_UNTIMED}"
+        raise RalmError(without_middle(msg))
     return times_ms(events, "timestamp", described.time_unit, described.time_format)
 
 

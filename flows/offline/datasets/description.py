@@ -1,7 +1,6 @@
 """What ``data.toml`` says of a folder of one's own data (docs/data.md)."""
 
 import re
-import tomllib
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -13,7 +12,7 @@ from flows.offline.datasets.delimited import SEPARATORS
 from flows.offline.datasets.reading import MISSING, Written
 from flows.offline.datasets.tables import Table
 from flows.support.errors import ConfigError
-from flows.support.text import read_text
+from flows.support.text import read_toml
 
 DESCRIPTION = "data.toml"
 TableName = Literal["events", "users", "items"]
@@ -184,11 +183,11 @@ def describe(folder: Path) -> Description:
     if not path.is_file():
         return Description()
     try:
-        return Description.model_validate(tomllib.loads(read_text(path)))
+        return Description.model_validate(read_toml(path))
     except ValidationError as error:
         wrongs = {".".join(str(part) for part in wrong["loc"]): wrong["msg"] for wrong in reversed(error.errors())}
         msg = "\n".join(without_middle(f"{path}: {key}: {words}") for key, words in reversed(wrongs.items()))
         raise ConfigError(msg) from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         msg = without_middle(f"{path} cannot be read: {error}")
         raise ConfigError(msg) from error

@@ -21,7 +21,10 @@ def describe_first(folder: Path) -> FirstDescription:
         ConfigError: when the folder has no table, or a description already.
     """
     if (folder / DESCRIPTION).exists():
-        msg = f"{folder / DESCRIPTION} is there already: take it away to have another guessed, or leave --init out"
+        msg = (
+            f"{folder / DESCRIPTION} is there already: leave --init out to go by it, or move it to another place to "
+            "have another guessed"
+        )
         raise ConfigError(msg)
     if not folder.is_dir():
         msg = f"{folder} is no folder"

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from flows.offline.datasets.tables import Table, decoded, refuse_empty
 from flows.support.errors import RalmError
+from state.nesting import NestedTooDeepError, json_of
 
 Value = str | list[str]
 _LINE_END = re.compile(r"\r\n|\n|\r")
@@ -79,7 +80,7 @@ def _objects(file: str, text: str) -> tuple[list[Any], list[int], bool]:
             continue
         try:
             found = _loaded(line)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             msg = f"{file}, line {number + 1}: this is no JSON: {error}"
             raise RalmError(msg) from None
         rows += [number] * (len(found) if whole else 1)
@@ -87,10 +88,16 @@ def _objects(file: str, text: str) -> tuple[list[Any], list[int], bool]:
     return objects, rows, whole
 
 
+def _json(text: str) -> Any:
+    return json_of(text, parse_float=_number, parse_constant=lambda _: None)
+
+
 def _loaded(text: str) -> Any:
     """A value of JSON, or an object as Python prints it, ``{'user': 'u1'}``."""
     try:
-        return json.loads(text, parse_float=_number, parse_constant=lambda _: None)
+        return _json(text)
+    except NestedTooDeepError:
+        raise
     except ValueError:
         if not text.startswith(("{'", '{"', "{u'")):
             raise
@@ -109,8 +116,8 @@ def _rows_within(text: str) -> list[Any] | None:
     if not first.startswith("{") or (rest and first.endswith("}")):
         return None
     try:
-        found = json.loads(text, parse_float=_number, parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
+        found = _json(text)
+    except ValueError:
         return None
     lists = [value for value in found.values() if isinstance(value, list) and value and isinstance(value[0], dict)]
     return lists[0] if len(lists) == 1 and len(found) <= _MOST_AROUND and len(lists[0]) > 1 else None

@@ -11,6 +11,7 @@ from flows.offline.evaluation.cells import Cell, CellSpec, collect_cells, read_c
 from flows.offline.evaluation.plan import Plan, cold_specs_of, plan_of, processes_of, specs_of
 from flows.offline.evaluation.report import (
     categories_note,
+    cold_note,
     command_of,
     items_note,
     judged_note,
@@ -50,7 +51,7 @@ def run_experiment(settings: Settings, name: str, *, cold: bool, plots: bool, co
     try:
         task = plan.protocol.task(data, plan.protocol.before(dataset))
     except ValueError as error:
-        msg = f"{name}: {error}"
+        msg = f"{name}: {error} (--eval-cut, --eval-floor-clicks, --eval-floor-seeds)"
         raise ConfigError(msg) from error
     make_writable(plan.work)
     make_writable(Path(settings.eval_results))
@@ -73,6 +74,7 @@ def run_experiment(settings: Settings, name: str, *, cold: bool, plots: bool, co
         raise RalmError(
             _failures_text(failures) or "none of the chosen models can answer for items it has not learned of"
         )
+    notes += [note for note in (cold_note(cells),) if note]
     options = [option for option, on in (("--no-cold", not cold),) if on]
     notes.append(f"Made by `{command_of(settings, name, options)}`; the protocol is in docs/experiment.md.")
     for note in notes[:-1]:

@@ -1,6 +1,5 @@
 """What an experiment is made of: data, split, models and rng_seeds, checked before anything runs, and its cells."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -14,6 +13,7 @@ from flows.offline.datasets.layout import Dataset, load
 from flows.offline.evaluation.cells import CellSpec, options_of
 from flows.offline.evaluation.stream_catalogue import StreamEntry
 from flows.support.errors import ConfigError
+from flows.support.machine import cores
 from ralm.features import Interactions
 from ralm.models.catalogue import MAIN_GROUP, OURS, CatalogueEntry
 from ralm.models.model import SeedModel
@@ -206,8 +206,8 @@ def chosen_runs(
 
 
 def processes_of(settings: Settings) -> int:
-    """Worker processes: as many as were asked for, or one for each core."""
-    return settings.eval_processes or len(os.sched_getaffinity(0))
+    """Worker processes: as many as were asked for, or one for each core that this one may use."""
+    return settings.eval_processes or cores()
 
 
 def _rng_seeds(setting: str, text: str) -> tuple[int, ...]:

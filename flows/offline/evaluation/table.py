@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Sequence
-from math import isfinite, isnan, nan
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ def rows_of(cells: list[Cell]) -> list[Row]:
     """A row for each model and kind of negatives, in the order of the cells.
 
     ``seeds`` is how many rng_seeds were run, ``seconds`` the mean time of fitting and scoring. The figures that do not
-    depend on negatives stand in both rows.
+    depend on negatives stand in both rows. Where no item has categories their figures are NaN.
     """
     judged = [cell for cell in cells if cell["figures"] is not None]
     rows = []
@@ -86,13 +86,15 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
 
 
 def shown(row: Row, name: str, digits: int = 3) -> str:
-    """A figure as people read it, with its spread if there is one; a dash where there is none.
+    """A figure as people read it, with its spread if there is one; a dash where there is no figure.
 
     >>> shown({"auc": 0.71234, "auc_sd": 0.00411}, "auc"), shown({"auc": 0.5, "auc_sd": None}, "auc")
     ('0.712 ± 0.004', '0.500')
+    >>> shown({"entropy": float("nan"), "entropy_sd": None}, "entropy")
+    '-'
     """
     mean, spread = row[name], row[f"{name}_sd"]
-    if isnan(mean):
+    if not isfinite(mean):
         return "-"
     return f"{mean:.{digits}f}" + ("" if spread is None else f" ± {spread:.{digits}f}")
 

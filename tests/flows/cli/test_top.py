@@ -67,6 +67,12 @@ def test_where_nothing_answers_it_says_so(server: HealthServer) -> None:
     assert f"no flow answers at http://127.0.0.1:{server.port}/" in str(done.exception)
 
 
+@pytest.mark.parametrize("host", ["::1", "[::1]", "::"])
+def test_an_address_of_ipv6_stands_in_brackets(host: str) -> None:
+    done = CliRunner().invoke(command, ["--once", "--metrics-host", host, "--metrics-port", "1"])
+    assert "no flow answers at http://[::1]:1/" in str(done.exception)
+
+
 @pytest.mark.parametrize("answer", [b"<html>", b"[" * 5000, b"[1]", b'{"verdict": "good", "flow": 1}', b"\xff"])
 def test_another_server_at_the_port_is_told_from_a_flow(monkeypatch: pytest.MonkeyPatch, answer: bytes) -> None:
     monkeypatch.setattr(MetricsServer, "_bytes", lambda *_: (200, answer))

@@ -2,8 +2,10 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,7 @@ def test_too_few_files_that_may_be_open_are_said_and_more_of_them_bring_all_back
         (errno.EMFILE, "ulimit -n"),
         (errno.ENOSPC, "Make room"),
         (errno.EDQUOT, "Make room"),
+        (errno.EFBIG, "ulimit -f"),
         (errno.EACCES, "Run as the user"),
         (errno.EROFS, "Mount the disk"),
         (errno.ENOMEM, "more memory"),
@@ -87,7 +90,7 @@ except StoreError as error:
 """
 
 
-def test_a_disk_without_room_is_said_and_room_brings_back_all_that_was_written(tmp_path: Path) -> None:
+def test_a_limit_of_length_is_said_and_a_higher_one_brings_back_all_that_was_written(tmp_path: Path) -> None:
     path = tmp_path / "00000"
     open_store(path, partition=0).close()
     done = subprocess.run(
@@ -96,11 +99,28 @@ def test_a_disk_without_room_is_said_and_room_brings_back_all_that_was_written(t
     assert done.returncode == 0, done.stderr
     position, _, said = done.stdout.partition(" ")
     assert "refuses a write" in said
-    assert "start again once it is mended: nothing is lost" in said
-    store = open_store(path, partition=0)  # there is room again
+    assert "ulimit -f, LimitFSIZE) and start again: nothing is lost" in said
+    store = open_store(path, partition=0)  # there is no limit any more
     assert store.position == int(position) - 1
     assert len(list(store.items())) == 9 * (store.position - 5)
     store.close()
+
+
+def test_a_directory_that_is_gone_is_not_to_be_moved_away(tmp_path: Path) -> None:
+    """Removed, or unmounted, under a flow: the advice for damage would speak of what is not there."""
+    path = tmp_path / "00000"
+    store = open_store(path, partition=0)
+    store.write(Changes(), position=5, resume=5)
+    shutil.rmtree(path)
+    with pytest.raises(StoreError, match="That directory is not there any more") as caught:
+        store.write(Changes(items={"i": ItemRecord(5, 1)}), position=6)
+    assert WAY_OUT not in str(caught.value)
+    assert "`ralm state restore BACKUP --partition N`" in str(caught.value)
+    with suppress(StoreError):
+        store.close()
+    again = open_store(path, partition=0)  # which is what the advice says to do
+    assert again.position == 0
+    again.close()
 
 
 def test_a_store_of_a_newer_version_is_not_given_up(tmp_path: Path) -> None:
@@ -119,6 +139,16 @@ def test_a_store_of_a_newer_version_is_not_given_up(tmp_path: Path) -> None:
     store = open_store(path, partition=0)
     assert (store.position, len(list(store.items()))) == (5, 99)
     store.close()
+
+
+@pytest.mark.parametrize("words", ["unable to start watchdog thread", "can't start new thread"])
+def test_too_few_threads_are_no_damage(words: str, tmp_path: Path) -> None:
+    def start() -> None:
+        raise RuntimeError(words)
+
+    with pytest.raises(StoreError, match="ulimit -u") as caught:
+        reading(tmp_path, start)
+    assert WAY_OUT not in str(caught.value)
 
 
 def test_damage_is_damage() -> None:
