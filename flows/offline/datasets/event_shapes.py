@@ -117,7 +117,7 @@ def with_clock(events: Table, clock: str) -> Table:
 
 def holds_lists(column: Any) -> bool:
     """Whether the values of an Arrow array are lists."""
-    return bool(pa.types.holds_lists(column.type) or pa.types.is_large_list(column.type))
+    return bool(pa.types.is_list(column.type) or pa.types.is_large_list(column.type))
 
 
 def _keys(table: Table, column: str) -> Any:
