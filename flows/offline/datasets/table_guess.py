@@ -357,8 +357,9 @@ def _ids_of(draft: Draft, events: Look, role: str) -> Text | None:
 
 
 def _distinct(look: Look, column: str) -> Text:
-    ids: Text = np.unique(look.table.text(column))
-    return ids[ids != ""]
+    ids = np.unique(look.table.text(column))
+    named: Text = ids[ids != ""]
+    return named
 
 
 def _say_how_written(draft: Draft, tables: dict[str, Look]) -> None:
