@@ -104,6 +104,16 @@ def test_where_the_topic_says_nothing_nothing_was_emitted_before() -> None:
     assert notes(centroids(0, b"poison")).before(0, 9) is None
 
 
+def test_where_clicks_have_grown_an_item_is_of_the_partition_where_its_clicks_come_now() -> None:
+    """Its last message may be older than its move, and its new partition's store lost before it said anything of it."""
+    found = EmissionNotes({"i": 1, "j": 0}.__getitem__)
+    found.note([centroids(NOW - 5), centroids(NOW - 5, key="v/j", partition=1)], NOW)
+    before = found.before(1, 9)
+    assert before is not None
+    assert (before.mine, before.live(), before.models) == ({"i"}, ["i"], ("v",))
+    assert (before.is_away("i"), before.is_away("j")) == (False, True)
+
+
 def test_up_to_which_offset_a_partitions_clicks_were_emitted_of_is_noted() -> None:
     found = notes(
         centroids(5, key="l/a", offset=40),
