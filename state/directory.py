@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from state.atomic_file import atomic_write, sync
+from state.nesting import json_of
 from state.store.layout import MIGRATED_FORMAT, STATE_FORMAT, StoreError, refusal_of_format
 from state.store.rocks import holds_data
 
@@ -18,6 +19,15 @@ RESTORING = "restoring"
 
 class UnreadableFormatError(StoreError):
     """``format.json`` cannot be read."""
+
+
+def store_path(state_dir: Path, partition: int) -> Path:
+    """Where the store of a partition lies, or is to lie.
+
+    >>> store_path(Path("/var/lib/ralm"), 3).as_posix()
+    '/var/lib/ralm/seeds/00003'
+    """
+    return state_dir / STORES / f"{partition:05d}"
 
 
 def store_paths(state_dir: Path) -> dict[int, Path]:
@@ -156,7 +166,7 @@ class _Mark:
 
 def _read_mark(state_dir: Path) -> _Mark | None:
     try:
-        mark = json.loads((state_dir / NAME).read_bytes())
+        mark = json_of((state_dir / NAME).read_bytes())
         found = _Mark(mark["format"], mark.get("partitions", []), mark.get("backup"), mark.get("begun", {}))
         _check_mark(found)
         if found.format == STATE_FORMAT and mark.keys() - {"format", "partitions", "backup", "begun"}:
@@ -170,7 +180,7 @@ def _read_mark(state_dir: Path) -> _Mark | None:
             "disk) and start again. Nothing was changed."
         )
         raise UnreadableFormatError(msg) from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         msg = (
             f"{state_dir / NAME} cannot be read ({type(error).__name__}). It says of which format the state directory "
             "is, and how many partitions the clicks topic had. Copy it from a backup (BACKUP/format.json). Without "
@@ -258,10 +268,10 @@ def mark_format(state_dir: Path) -> None:
 def _counts_before(state_dir: Path) -> list[int]:
     """The counts of partitions where the format before had them; a damaged note of them tells nothing."""
     try:
-        counts = json.loads((state_dir / "grown.json").read_bytes())
+        counts = json_of((state_dir / "grown.json").read_bytes())
         if all(type(count) is int and count > 0 for count in counts):
             return sorted({*counts, *partition_counts(state_dir)})
-    except (OSError, ValueError, TypeError, RecursionError):
+    except (OSError, ValueError, TypeError):
         pass
     return partition_counts(state_dir)
 

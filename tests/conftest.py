@@ -3,6 +3,7 @@
 import faulthandler
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -91,12 +92,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _long_ones_first(items: list[pytest.Item]) -> None:
-    """Put files that take long before the others, so that no process is left with one in the end."""
-    rank: dict[Path, int] = {}
-    for item in items:
-        long = any(item.get_closest_marker(name) is not None for name in ("slow", "broker"))
-        rank[item.path] = min(rank.get(item.path, 1), 0 if long else 1)
-    items.sort(key=lambda item: rank[item.path])
+    """Put files with many tests that take long before the others, so that no process is left with one in the end."""
+    long = Counter(item.path for item in items if {"slow", "broker"} & {mark.name for mark in item.iter_markers()})
+    items.sort(key=lambda item: -long[item.path])
 
 
 @pytest.fixture(autouse=True)

@@ -1,9 +1,11 @@
-// Ask for scores: java -cp 'lib/*' AskForScores.java BROKERS PREFIX USER [ITEM ...]; without items all live ones compete.
+// Ask for scores: java -cp 'lib/*' AskForScores.java BROKERS PREFIX USER [ITEM ...] [FIELD=VALUE ...]
+// Without items all live ones compete. The fields are what is known of a user who may be new to the model.
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -26,11 +28,15 @@ public class AskForScores {
 
   public static void main(String[] arguments) {
     if (arguments.length < 3) {
-      fail("java -cp 'lib/*' AskForScores.java BROKERS PREFIX USER [ITEM ...]");
+      fail("java -cp 'lib/*' AskForScores.java BROKERS PREFIX USER [ITEM ...] [FIELD=VALUE ...]");
     }
-    List<String> items = Arrays.asList(arguments).subList(3, arguments.length);
+    List<String> more = Arrays.asList(arguments).subList(3, arguments.length);
+    List<String> items = more.stream().filter(word -> !word.contains("=")).toList();
+    Map<String, String> profile = new LinkedHashMap<>();
+    more.stream().filter(word -> word.contains("=")).map(word -> word.split("=", 2))
+        .forEach(pair -> profile.put(pair[0], pair[1]));
     try {
-      print(ask(arguments[0], arguments[1], arguments[2], items));
+      print(ask(arguments[0], arguments[1], arguments[2], items, profile));
     } catch (KafkaException error) {
       fail("no broker answers at " + arguments[0] + ": " + error.getMessage());
     } catch (Exception error) {
@@ -38,7 +44,8 @@ public class AskForScores {
     }
   }
 
-  private static JsonNode ask(String brokers, String prefix, String user, List<String> items) throws Exception {
+  private static JsonNode ask(
+      String brokers, String prefix, String user, List<String> items, Map<String, String> profile) throws Exception {
     String requests = prefix + "requests", scores = prefix + "scores";
     Map<String, Object> common = Map.of("bootstrap.servers", brokers);
     try (var consumer = new KafkaConsumer<>(with(common, Map.of("enable.auto.commit", false)), new StringDeserializer(),
@@ -64,6 +71,9 @@ public class AskForScores {
       request.put("top_k", 10);
       if (!items.isEmpty()) {
         items.forEach(request.putArray("candidates")::add);
+      }
+      if (!profile.isEmpty()) {
+        profile.forEach(request.putObject("profile")::put);
       }
       try {
         producer.send(new ProducerRecord<>(requests, user, request.toString())).get(10, TimeUnit.SECONDS);
@@ -94,7 +104,7 @@ public class AskForScores {
           System.out.println("cold   " + item.asText() + "  (too few clicks yet)");
         }
       }
-      case "unknown_user" -> System.out.println("the model does not know this user: fall back to what is popular");
+      case "unknown_user" -> System.out.println("the model does not know this user, nor anything of the profile: fall back to what is popular");
       case "no_candidates" -> System.out.println("no candidate has centroids yet: fall back to what is popular");
       case "expired" -> System.out.println("the request waited too long: ask again if somebody still waits");
       default -> fail("status " + answer.get("status").asText() + " is newer than this program");

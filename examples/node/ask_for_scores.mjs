@@ -1,12 +1,16 @@
-// Ask for scores: node ask_for_scores.mjs BROKERS PREFIX USER [ITEM ...]; without items all live ones compete.
+// Ask for scores: node ask_for_scores.mjs BROKERS PREFIX USER [ITEM ...] [FIELD=VALUE ...]
+// Without items all live ones compete. The fields are what is known of a user who may be new to the model.
 import { randomUUID } from 'node:crypto'
 import { Kafka, logLevel } from 'kafkajs'
 
-const [brokers, prefix, user, ...items] = process.argv.slice(2)
-if (user === undefined) fail('node ask_for_scores.mjs BROKERS PREFIX USER [ITEM ...]')
+const [brokers, prefix, user, ...more] = process.argv.slice(2)
+if (user === undefined) fail('node ask_for_scores.mjs BROKERS PREFIX USER [ITEM ...] [FIELD=VALUE ...]')
+const items = more.filter(word => !word.includes('='))
+const profile = more.filter(word => word.includes('=')).map(word => word.split(/=(.*)/s, 2))
 const [requests, scores] = [`${prefix}requests`, `${prefix}scores`]
 const request = { request_id: randomUUID(), user_id: user, ts: Date.now(), top_k: 10 }
 if (items.length > 0) request.candidates = items
+if (profile.length > 0) request.profile = Object.fromEntries(profile)
 
 const kafka = new Kafka({ clientId: 'ralm-example', brokers: brokers.split(','), logLevel: logLevel.NOTHING })
 const admin = kafka.admin()
@@ -55,7 +59,7 @@ function print (answer) {
       for (const item of answer.cold) console.log(`cold   ${item}  (too few clicks yet)`)
       break
     case 'unknown_user':
-      console.log('the model does not know this user: fall back to what is popular')
+      console.log('the model does not know this user, nor anything of the profile: fall back to what is popular')
       break
     case 'no_candidates':
       console.log('no candidate has centroids yet: fall back to what is popular')

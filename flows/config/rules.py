@@ -47,7 +47,7 @@ _GUARANTEES = {
 }
 
 _QUEUE_KBYTES = "queue.buffering.max.kbytes"
-_HEADERS_BYTES = 100_000
+HEADERS_BYTES = 100_000
 """Room for key and headers in a message, over the value."""
 LEAST_UNUSABLE = 10
 """Fewer unusable messages never stop a topic, so that nobody can stop it with one."""
@@ -231,4 +231,4 @@ def _kafka_options(s: AllSettings) -> Iterator[Broken]:
 
 def longest_message(s: AllSettings) -> int:
     """Bytes of the longest message that a producer may send, key and headers included."""
-    return max(1_000_000, s.dead_letter_max_bytes + _HEADERS_BYTES)
+    return max(1_000_000, s.dead_letter_max_bytes + HEADERS_BYTES)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from flows.config.fields import allowed, cut_short, flag, is_list, is_masked, ne
 from flows.config.settings import Settings
 from flows.support.errors import ConfigError
 from flows.support.logs import MASK
-from flows.support.text import read_text
+from flows.support.text import read_toml
 
 _DEFAULT_FILE = Path("ralm.toml")
 _NOT_UNASKED = "a file that happens to lie in the working folder may not do that"
@@ -89,11 +88,11 @@ def _origins(
 
 def _read_file(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(read_text(file))
+        return read_toml(file)
     except OSError as error:
         msg = f"{file} cannot be read: {error.strerror}"
         raise ConfigError(msg) from None
-    except (ValueError, RecursionError) as error:  # a number too long, or brackets too deep, is no TOML error
+    except ValueError as error:  # a number too long is no TOML error
         msg = f"{file} cannot be read as TOML: {error}"
         raise ConfigError(msg) from None
 

@@ -13,7 +13,16 @@ from flows.config.settings import Settings
 from flows.kafka.errors import alter_topic
 from flows.kafka.facts import Cluster, TopicFacts
 from flows.kafka.probe import ASK_TIMEOUT_S
-from flows.kafka.topics import COMPACT, COMPACTION, LOG_APPEND_TIME, TIMESTAMP_TYPE, TopicNames, TopicPlan, plan_topics
+from flows.kafka.topics import (
+    COMPACT,
+    COMPACTION,
+    DELETE,
+    LOG_APPEND_TIME,
+    TIMESTAMP_TYPE,
+    TopicNames,
+    TopicPlan,
+    plan_topics,
+)
 from flows.support.errors import RalmError
 
 _CONFIG = (KafkaError.INVALID_CONFIG, KafkaError.POLICY_VIOLATION)
@@ -108,8 +117,12 @@ def cleanup_difference(plan: TopicPlan, found: str | None) -> str:
     if found == plan.cleanup:
         return ""
     lost = "the last message of a key could go" if plan.cleanup == COMPACT else "all but a key's last message could go"
-    alter = alter_topic(plan.reach, plan.name, {"cleanup.policy": plan.cleanup})
-    return f"cleanup.policy {found}, planned {plan.cleanup}; {lost}: alter it with `{alter}`"
+    config, later = {"cleanup.policy": plan.cleanup}, ""
+    if plan.cleanup == DELETE and DELETE not in (found or ""):  # its old messages would be deleted at once, unread
+        config |= {"retention.ms": "-1"}
+        later = f", and retention.ms to {plan.retention} once all of it has been read"
+    alter = alter_topic(plan.reach, plan.name, config)
+    return f"cleanup.policy {found}, planned {plan.cleanup}; {lost}: alter it with `{alter}`{later}"
 
 
 def compaction_difference(plan: TopicPlan, found: TopicFacts) -> str:

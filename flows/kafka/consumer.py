@@ -1,42 +1,27 @@
 """The following consumer: one for all of a topic's partitions that a process reads, dealt out by partition.
 
-A consumer for each partition would bring its own threads and its own connection to every broker. It is closed in
-bounded time, since librdkafka may wait for an answer for ever.
+A consumer for each partition would bring its own threads and its own connection to every broker.
 """
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message
 
-from flows.kafka.consumer_end import CLOSE_TIMEOUT_S, close_with_timeout
-from flows.kafka.errors import (
-    ends_a_flow,
-    is_end,
-    is_gone,
-    is_of_group,
-    is_oversized,
-    is_unreadable,
-    no_topic,
-    reason,
-    waiting_for,
-)
-from flows.kafka.message_times import message_times
+from flows.kafka.errors import ends_a_flow, is_end, is_gone, is_of_group, is_oversized, is_unreadable, waiting_for
 from flows.kafka.outage_log import outage_log
-from flows.kafka.probe import ASK_TIMEOUT_S, BrokerProbe
+from flows.kafka.read_partition import ReadPartition
 from flows.kafka.scout import Scout
 from flows.kafka.standstill import WHY, Standstill
-from flows.kafka.step_over import StepOver
+from flows.kafka.step_over import StepOver, read_on
+from flows.kafka.topic_client import SOURCE, TopicClient
 from flows.messages.batches import RawMessage, UnreadableBatch
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
-from monitoring import metrics
 
 log = get_logger(__name__)
-
 
 _UNREADABLE_S = 60.0
 """So long a batch that cannot be read is fetched again: a connection or one replica may have damaged it."""
@@ -47,59 +32,9 @@ _GONE_S = 60.0
 _ASK_AGAIN_S = 1.0
 _STILL_S = 60.0
 """So long nothing comes although the partition goes on, until it is looked why."""
-_SOURCE = "source"
 
 
-@dataclass
-class _Partition:
-    """A partition that is read.
-
-    Attributes:
-        position: the offset from which on nothing was taken.
-        fetched: the offset that follows what has come so far: messages, and at the partition's end the end that the
-            client reports, which lies beyond the last message where transactions have left marks or aborted records.
-        messages: what waits to be taken, in offset order.
-        at_end: whether the client has reported the end after the last message.
-        failure: why it cannot be read on.
-        unreadable: the offset at which a batch cannot be read, and since when.
-        stepping: the search for the end of such a batch.
-        gone: since when the broker does not have the offset that is to be read next.
-        ask_again: when to ask for it again.
-        asks: the offset to ask for then, if it is not the one that follows.
-        still: the offset from which nothing comes although there is more, and since when.
-        standstill: the look at why that is.
-    """
-
-    position: int
-    fetched: int
-    messages: list[RawMessage] = field(default_factory=list)
-    at_end: bool = False
-    failure: str | None = None
-    unreadable: tuple[int, float] | None = None
-    stepping: StepOver | None = None
-    gone: float | None = None
-    ask_again: float | None = None
-    asks: int | None = None
-    still: tuple[int, float] | None = None
-    standstill: Standstill | None = None
-
-    def note(self, message: Message, *, is_end: bool) -> None:
-        """A message that waits from now on, or in its place the partition's end."""
-        offset = message.offset() or 0
-        if not is_end:
-            self.messages.append(message)
-        self.fetched = max(self.fetched, offset) if is_end else offset + 1
-        self.at_end = is_end
-        self.gone = None
-
-    def take(self) -> list[RawMessage]:
-        """What waits; the position moves behind it."""
-        taken, self.messages = self.messages, []
-        self.position = self.fetched
-        return taken
-
-
-class TopicReader:
+class TopicReader(TopicClient):
     """Reads a topic for the partitions that are added to it; may be shared by several workers' threads.
 
     Args:
@@ -119,80 +54,18 @@ class TopicReader:
         config: dict[str, Any],
         poll: int,
         clock: Callable[[], float] = time.monotonic,
-        client: str = _SOURCE,
+        client: str = SOURCE,
         step_over: str = "none",
         *,
         skip_gone: bool = False,
     ) -> None:
-        self.topic = topic
+        super().__init__(topic, config, client)
         self._clock = clock
-        self._client = client
         self._step_over = step_over
         self._skip_gone = skip_gone
-        self._config = config
         self._poll = poll
         self._lock = threading.Lock()
-        self._partitions: dict[int, _Partition] = {}
-        self._bounds: dict[int, tuple[int, int]] = {}
-        self._committed: dict[int, str] = {}
-        self._expected: dict[int, int] = {}
-        self._times: dict[tuple[int, int], int | None] = {}
-        self._consumer = Consumer(
-            {
-                "auto.offset.reset": "error",
-                **config,
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "enable.partition.eof": True,
-                "error_cb": self._on_error,
-                "on_commit": self._on_commit,
-            }
-        )
-
-    def partition_counts(self) -> dict[str, int]:
-        """Ask the broker how many partitions each of its topics has.
-
-        Raises:
-            RalmError: when it does not answer.
-        """
-        found = self._probe().list_topics_or_explain()
-        return {name: len(topic.partitions) for name, topic in found.items() if topic.error is None}
-
-    def missing(self, topic: str) -> str:
-        """What to say of a topic that is not there."""
-        return no_topic(self._config["bootstrap.servers"], [topic])
-
-    def bounds(self, partition: int) -> tuple[int, int]:
-        """The first offset of a partition and its end, as they were when this was first asked.
-
-        Raises:
-            RalmError: when the broker does not say.
-        """
-        with self._lock:
-            if partition not in self._bounds:
-                self._ask_bounds()
-            return self._bounds[partition]
-
-    def committed(self, partition: int) -> int | None:
-        """The offset that the group has committed, None without one.
-
-        Raises:
-            RalmError: when the broker does not say.
-        """
-        try:
-            (found,) = self._consumer.committed([self._place(partition)], timeout=ASK_TIMEOUT_S)
-            if found.error is not None:
-                raise KafkaException(found.error)
-        except KafkaException as error:
-            msg = (
-                f"{self.topic}[{partition}]: the broker at {self._config['bootstrap.servers']} does not say what the "
-                f"group {self._config.get('group.id')} has committed: {reason(error)}. Start again once it does."
-            )
-            raise RalmError(msg) from error
-        if found.offset < 0:
-            return None
-        self._committed[partition] = found.metadata or ""
-        return int(found.offset)
+        self._partitions: dict[int, ReadPartition] = {}
 
     def add(self, partition: int, position: int) -> None:
         """Begin to read a partition.
@@ -205,7 +78,7 @@ class TopicReader:
         log.info("reading", topic=self.topic, partition=partition, offset=position)
 
     def add_behind_scout(self, partition: int, position: int, beat: Callable[[], None]) -> int | None:
-        """Begin to read a partition where the last start ended without a word; see ``flows/kafka/scout.py``.
+        """Begin to read a partition where the last start crashed; see ``flows/kafka/scout.py``.
 
         Args:
             partition: its number.
@@ -223,7 +96,7 @@ class TopicReader:
             self.add(partition, position)
             return None
         with self._lock:
-            mine = self._partitions[partition] = _Partition(position, found.first, [*found.messages])
+            mine = self._partitions[partition] = ReadPartition(position, found.first, [*found.messages])
             if self._step_over != "all" and (self._step_over == "none" or found.damaged):
                 mine.failure = found.words(f"{self.topic}[{partition}]")
                 return found.first
@@ -234,7 +107,7 @@ class TopicReader:
 
     def _add(self, partition: int, position: int) -> None:
         with self._lock:
-            self._partitions[partition] = _Partition(position, position)
+            self._partitions[partition] = ReadPartition(position, position)
             self._consumer.incremental_assign([self._place(partition, position)])
 
     def add_all(self, *, at_end: bool = False) -> dict[int, int]:
@@ -302,74 +175,14 @@ class TopicReader:
         _, high = self._consumer.get_watermark_offsets(self._place(partition), cached=True)
         return None if high < 0 else max(0, high - self.position(partition))
 
-    def committed_mark(self, partition: int) -> str:
-        """What was committed beside the group's offset, empty where nothing was."""
-        return self._committed.get(partition, "")
-
-    def message_time(self, partition: int, offset: int) -> int | None:
-        """The time of the message at an offset, ms since the epoch; None where it is not there, or nothing comes."""
-        if (partition, offset) not in self._times:
-            wanted = {**self._expected, partition: offset}
-            found = message_times(self.topic, self._config, wanted)
-            self._times |= {place: found.get(place[0]) for place in wanted.items()}
-        return self._times[partition, offset]
-
-    def expect(self, offsets: Mapping[int, int]) -> None:
-        """Say the times of which messages will be asked for, by partition, so that they are asked for at once."""
-        self._expected = dict(offsets)
-
-    def commit(self, partition: int, offset: int, mark: str = "") -> None:
-        """Commit an offset to the group, and a word beside it, without waiting for the broker's answer."""
-        try:
-            self._consumer.commit(offsets=[self._place(partition, offset, mark)], asynchronous=True)
-        except KafkaException as error:
-            log.warning("the group's offset was not committed", topic=self.topic, error=str(error))
-
-    def commit_all(self, offsets: Mapping[int, int], marks: Mapping[int, str] | None = None) -> None:
-        """Commit offsets to the group, and wait a bounded time for the broker's answer.
-
-        Args:
-            offsets: by partition.
-            marks: a word beside each offset, by partition.
-        """
-        if not offsets:
-            return
-        words = marks or {}
-        places = [self._place(partition, offset, words.get(partition, "")) for partition, offset in offsets.items()]
-
-        def commit() -> None:
-            try:
-                self._consumer.commit(offsets=places, asynchronous=False)
-            except KafkaException as error:
-                log.warning("the group's offsets were not committed", topic=self.topic, error=str(error))
-
-        committing = threading.Thread(target=commit, name=f"commit-{self.topic}", daemon=True)
-        committing.start()
-        committing.join(CLOSE_TIMEOUT_S)
-        if committing.is_alive():
-            log.warning("the broker does not confirm the group's offsets; going on without", topic=self.topic)
-
-    def close(self) -> None:
-        """Close the consumer, in bounded time."""
-        close_with_timeout(self._consumer, self.topic)
-
-    def _ask_bounds(self) -> None:
-        """Of all partitions at once and before the first fetch, so that no answer waits behind one."""
-        probe = self._probe()
-        self._bounds = probe.bounds(self.topic, probe.partitions(self.topic)[self.topic])
-
-    def _probe(self) -> BrokerProbe:
-        return BrokerProbe(self._config, on_error=lambda _: self._count_error())
-
-    def _taken(self, mine: _Partition) -> list[RawMessage]:
+    def _taken(self, mine: ReadPartition) -> list[RawMessage]:
         taken = mine.take()
         if not taken and mine.failure is not None:
             raise RalmError(mine.failure)
         return taken
 
     def _deal(self, polled: list[Message]) -> None:
-        sought: set[int | None] = set()
-        """Partitions of which the rest of what was polled comes again."""
+        sought: set[int | None] = set()  # partitions of which the rest of what was polled comes again
         for message in polled:
             error, partition = message.error(), message.partition()
             if partition in sought:
@@ -391,13 +204,7 @@ class TopicReader:
                 continue
             outage_log.answered()
 
-    def _group_refused(self, error: KafkaError) -> None:
-        """A source waits until it may commit again; who commits nothing needs no group."""
-        if self._client == _SOURCE:
-            group = f"the group {self._config.get('group.id')}"
-            self._on_error(error, f"{self.topic}{waiting_for(error, 'Read', group)}")
-
-    def _fail_or_wait(self, error: KafkaError, partition: int, mine: _Partition) -> None:
+    def _fail_or_wait(self, error: KafkaError, partition: int, mine: ReadPartition) -> None:
         where = f"{self.topic}[{partition}] at offset {mine.fetched}"
         if is_unreadable(error) and self._steps(error, partition, mine):
             return
@@ -405,19 +212,18 @@ class TopicReader:
             self._group_refused(error)
         elif is_gone(error):
             self._is_gone(error, partition, mine)
-        elif is_unreadable(error) and self._unreadable_for(mine) > _UNREADABLE_S:
+        elif is_unreadable(error) and mine.unreadable_for(self._clock()) > _UNREADABLE_S:
             mine.failure = (
                 f"{where}: the batch there cannot be read, and has not changed in {_UNREADABLE_S:.0f} s "
-                f"({error.str()}). Compare the replicas' disks and put a good one in the lead. If there is none, start "
-                f"with --step-over {'oversized' if is_oversized(error) else 'all'}: the batch becomes a dead letter "
-                "that names its offsets, and what follows it is read. Nothing else is lost."
+                f"({error.str()}). Compare the replicas' disks and put a good one in the lead. If there is none, "
+                + read_on("oversized" if mine.damaged != mine.fetched else "all")
             )
         elif ends_a_flow(error):
             mine.failure = f"{where} cannot be read: {error.str()}. Mend that at the broker and start again."
         else:
             self._on_error(error, where + waiting_for(error, "Read", self.topic))
 
-    def _is_gone(self, error: KafkaError, partition: int, mine: _Partition) -> None:
+    def _is_gone(self, error: KafkaError, partition: int, mine: ReadPartition) -> None:
         """Find out whether an offset is gone for good: a new leader may lag, and a broker may be wrong once."""
         now = self._clock()
         mine.gone = now if mine.gone is None else mine.gone
@@ -456,7 +262,7 @@ class TopicReader:
             self._on_error(error, f"{where} at offset {mine.fetched}, of {first} to {end}: asked for again")
             mine.ask_again = now + _ASK_AGAIN_S
 
-    def _ask_again(self, partition: int, mine: _Partition) -> None:
+    def _ask_again(self, partition: int, mine: ReadPartition) -> None:
         """Go back to where a partition is to be read, once it is time: after such an error the client stays away."""
         if mine.ask_again is not None and self._clock() >= mine.ask_again:
             mine.ask_again = None
@@ -470,15 +276,15 @@ class TopicReader:
                 self._on_error(error.args[0])
                 mine.ask_again = self._clock() + _ASK_AGAIN_S
 
-    def _seek(self, mine: _Partition, partition: int, offset: int) -> None:
+    def _seek(self, mine: ReadPartition, partition: int, offset: int) -> None:
         """Read on at an offset; at once, or where the client is not in a state to seek, with the next look."""
         try:
             self._consumer.seek(self._place(partition, offset))
         except KafkaException:
             mine.ask_again, mine.asks = self._clock(), offset
 
-    def _see_whether_it_stands_still(self, partition: int, mine: _Partition) -> None:
-        """Step over a batch at which the client stands still without a word; see ``flows/kafka/standstill.py``."""
+    def _see_whether_it_stands_still(self, partition: int, mine: ReadPartition) -> None:
+        """Step over a batch at which the client silently stands still; see ``flows/kafka/standstill.py``."""
         end = self._end(partition)
         waits = not mine.messages and mine.failure is None and mine.stepping is None and mine.gone is None
         if not waits or end <= mine.fetched or (mine.unreadable or (None,))[0] == mine.fetched:
@@ -494,30 +300,24 @@ class TopicReader:
             if found is not None:
                 self._leave_behind(partition, mine, found)
 
-    def _leave_behind(self, partition: int, mine: _Partition, end: int) -> None:
+    def _leave_behind(self, partition: int, mine: ReadPartition, end: int) -> None:
         self._count_error()
         if self._step_over == "none":
-            mine.failure = (
-                f"{self.topic}[{partition}] at offset {mine.fetched}: {WHY}. Start with --step-over oversized: the "
-                "batch becomes a dead letter that names its offsets, and what follows it is read. Nothing else is lost."
-            )
+            where = f"{self.topic}[{partition}] at offset {mine.fetched}"
+            mine.failure = f"{where}: {WHY}. To read on, {read_on('oversized')}"
             return
         mine.stepping = StepOver.of(mine.fetched, end, WHY)
         self._found_the_end(mine, partition)
         mine.ask_again, mine.asks = self._clock(), end
 
-    def _unreadable_for(self, mine: _Partition) -> float:
-        now = self._clock()
-        if mine.unreadable is None or mine.unreadable[0] != mine.fetched:
-            mine.unreadable = (mine.fetched, now)
-        return now - mine.unreadable[1]
-
-    def _steps(self, error: KafkaError, partition: int, mine: _Partition) -> bool:
+    def _steps(self, error: KafkaError, partition: int, mine: ReadPartition) -> bool:
         """Step on over a batch that stays unreadable; false where that is not wanted, or not yet."""
         if mine.stepping is None:
-            oversized = is_oversized(error)
+            # Behind a wrong checksum the client goes on in the middle of the batch, and stumbles over what is no batch.
+            mine.damaged = mine.damaged if is_oversized(error) else mine.fetched
+            oversized = mine.damaged != mine.fetched
             wanted = self._step_over == "all" or (self._step_over == "oversized" and oversized)
-            if not wanted or self._unreadable_for(mine) <= (_OVERSIZED_S if oversized else _UNREADABLE_S):
+            if not wanted or mine.unreadable_for(self._clock()) <= (_OVERSIZED_S if oversized else _UNREADABLE_S):
                 return False
             mine.stepping = StepOver(mine.fetched, error.str())
         else:
@@ -527,7 +327,7 @@ class TopicReader:
         self._seek(mine, partition, mine.fetched if self._found_the_end(mine, partition) else probe)
         return True
 
-    def _goes_back(self, mine: _Partition, partition: int) -> bool:
+    def _goes_back(self, mine: ReadPartition, partition: int) -> bool:
         """What came can be read; whether it lies behind offsets that were not asked for yet, and so comes again."""
         stepping = mine.stepping
         if stepping is None:
@@ -538,7 +338,7 @@ class TopicReader:
         self._seek(mine, partition, stepping.probe)
         return True
 
-    def _found_the_end(self, mine: _Partition, partition: int) -> bool:
+    def _found_the_end(self, mine: ReadPartition, partition: int) -> bool:
         """Put a stand-in for the batch among the messages, once it is known where it ends."""
         stepping = mine.stepping
         if stepping is None or stepping.found is None:
@@ -555,24 +355,3 @@ class TopicReader:
     def _end(self, partition: int) -> int:
         _, high = self._consumer.get_watermark_offsets(self._place(partition), cached=True)
         return int(high)
-
-    def _on_error(self, error: KafkaError, where: str | None = None) -> None:
-        self._count_error()
-        outage_log.error(error, where or self.topic)
-
-    def _count_error(self) -> None:
-        metrics.POLL_ERRORS.labels(self._client).inc()
-
-    def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
-        refused = error or next((place.error for place in places if place.error is not None), None)
-        if refused is None:
-            outage_log.answered()
-        elif is_of_group(refused):
-            self._group_refused(refused)
-        else:
-            self._on_error(refused, f"commit of {self.topic}{waiting_for(refused, 'Read', self.topic)}")
-
-    def _place(self, partition: int, offset: int = 0, mark: str = "") -> TopicPartition:
-        if mark:
-            return TopicPartition(self.topic, partition, offset, mark)
-        return TopicPartition(self.topic, partition, offset)

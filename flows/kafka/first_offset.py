@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
-from flows.kafka.topic_marks import decode_mark, encode_mark, is_within
+from flows.kafka.topic_marks import decode_first_count, decode_mark, encode_mark, is_within
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from state.store.layout import NO_MARK, TopicMark
@@ -21,7 +21,7 @@ _ONCE = "there is one; else start once with --rebuild partial"
 
 
 class PartitionFacts(Protocol):
-    """What a broker says of a topic's partitions; ``TopicReader`` asks it."""
+    """What a broker says of a topic's partitions; ``TopicClient`` asks it."""
 
     topic: str
 
@@ -108,22 +108,25 @@ class BeginRules:
     Attributes:
         start_from: where a partition that was never read begins: ``earliest`` or ``latest``.
         rebuild: what to do where messages that a store lacks were deleted: ``complete`` refuses, ``partial`` goes on.
-        new: whether all begins anew here, so that a missing store lacks nothing.
         lost: whether this state directory has had the partition, so that a missing store was lost.
+        emitted: says the greatest offset of a partition's clicks that was emitted of, 0 where that is not known: asked
+            where there is neither a store nor a committed offset.
         compacted: whether the topic forgets what was overwritten, so that its first offset says nothing.
         grown: whether the topic has got partitions since, so that one has not all that its store had.
         topic_id: the topic's id; empty where the broker gives none.
         fewer: whether it has fewer partitions than it had.
+        count: how many partitions it has, 0 where that is not known.
     """
 
     start_from: str
     rebuild: Rebuild
-    new: bool = False
     lost: bool = False
+    emitted: Callable[[int], int] = lambda _: 0
     compacted: bool = False
     grown: bool = False
     topic_id: str = ""
     fewer: bool = False
+    count: int = 0
 
 
 def begin_with_store(facts: PartitionFacts, partition: int, held: HeldOffsets | None, rules: BeginRules) -> Beginning:
@@ -149,9 +152,10 @@ def begin_with_store(facts: PartitionFacts, partition: int, held: HeldOffsets | 
     if held.resume >= 0 and first > held.position:
         lost = f"{where}: the store has messages up to offset {held.position}, the topic those from {first}"
         kept = "all that the store has is kept, and what lies between is lost"
-        _accept_loss(
-            rules.rebuild, lost, first, way=f"put a newer store of the partition in its place, if {_ONCE}: {kept}"
-        )
+        why = "what lies between was deleted"
+        way = f"Put a newer store of the partition in its place, if {_ONCE}: {kept}"
+        _refuse_unless_partial(rules.rebuild, f"{lost}; {why}. {way}.")
+        log.warning("messages are gone for good", what=lost, why=why, kept_from=first)
     return Beginning(max(first, held.resume), False)
 
 
@@ -177,26 +181,41 @@ def refuse_another(facts: PartitionFacts, partition: int, held: HeldOffsets, rul
     return why
 
 
+def lost_without_store(facts: PartitionFacts, partition: int, rules: BeginRules) -> str:
+    """Why a store that is not here cannot be made whole of the topic, and the way on.
+
+    Empty where it can, or where the partition was never read.
+
+    Args:
+        facts: what the broker says.
+        partition: the partition.
+        rules: by what it is decided.
+
+    Raises:
+        RalmError: when the broker, or the centroids topic, does not say.
+    """
+    return _lost(facts, partition, rules, facts.committed(partition))
+
+
+def _lost(facts: PartitionFacts, partition: int, rules: BeginRules, committed: int | None) -> str:
+    why = _why_not_whole(facts, partition, rules, committed)
+    return why and (
+        f"{facts.topic}[{partition}]: it was read before, and its store is not in this state directory; {why}. Put the "
+        "partition's store back (from the process that had it, or from a backup: `ralm state restore BACKUP "
+        f"--partition {partition}`), if {_ONCE}: the store is made of what the topic still has."
+    )
+
+
 def _begin_without(facts: PartitionFacts, partition: int, rules: BeginRules) -> int:
     """Where to begin without a store."""
     first, end = facts.bounds(partition)
     if rules.compacted:
         return first
-    where = f"{facts.topic}[{partition}]"
-    lost = f"{where}: it was read before, and its store is not in this state directory"
-    way = (
-        "put the partition's store back (from the process that had it, or from a backup: `ralm state restore BACKUP "
-        f"--partition {partition}`), if {_ONCE}: the store is made of what the topic still has"
-    )
-    committed = facts.committed(partition)
-    read = rules.lost or committed is not None
-    if read and not rules.new and (another := _why_another_than_read(facts, partition, committed, rules)):
-        _accept_loss(rules.rebuild, lost, first, f"the topic is not what it was filled from: {another}", way=way)
-    elif read and first > 0 and not rules.new:
-        _accept_loss(rules.rebuild, f"{lost}; the topic has no more than what follows offset {first}", first, way=way)
-    elif read and rules.grown and not rules.new:
-        why = "the topic has grown meanwhile, and its older clicks lie in other partitions"
-        _accept_loss(rules.rebuild, lost, first, why, way=way)
+    where, committed = f"{facts.topic}[{partition}]", facts.committed(partition)
+    read = _was_read(partition, rules, committed)
+    if lost := _lost(facts, partition, rules, committed):
+        _refuse_unless_partial(rules.rebuild, lost)
+        log.warning("messages are gone for good", what=where, why=lost, kept_from=first)
     elif not read and rules.start_from == "latest":
         return end
     elif first > 0:
@@ -206,13 +225,50 @@ def _begin_without(facts: PartitionFacts, partition: int, rules: BeginRules) -> 
     return first
 
 
-def _why_another_than_read(facts: PartitionFacts, partition: int, committed: int | None, rules: BeginRules) -> str:
+def _was_read(partition: int, rules: BeginRules, committed: int | None) -> bool:
+    return rules.lost or committed is not None or rules.emitted(partition) > 0
+
+
+def _why_not_whole(facts: PartitionFacts, partition: int, rules: BeginRules, committed: int | None) -> str:
+    """Why the topic does not have all that a partition's store had; empty where it has, or there was none."""
+    first, _ = facts.bounds(partition)
+    if not _was_read(partition, rules, committed):
+        return ""
+    if another := _why_another_than_read(facts, partition, rules, committed):
+        return f"the topic is not what it was filled from: {another}"
+    if first > 0:
+        return f"the topic has no more than what follows offset {first}; what lies between was deleted"
+    told = "" if committed is None else facts.committed_mark(partition)
+    if rules.grown or 0 < decode_first_count(told) < rules.count:
+        return "the topic has grown meanwhile, and its older clicks lie in other partitions"
+    return ""
+
+
+def had_at_first(facts: PartitionFacts, partition: int, topic_id: str) -> int:
+    """How many partitions the topic had at first, as is committed beside a partition's offset.
+
+    0 where it is not known, or was said of another topic than ``topic_id``.
+    """
+    committed = facts.committed(partition)
+    if committed is None:
+        return 0
+    told = facts.committed_mark(partition)
+    another = why_another(facts, partition, committed, decode_mark(told), topic_id)
+    return 0 if another else decode_first_count(told)
+
+
+def _why_another_than_read(facts: PartitionFacts, partition: int, rules: BeginRules, committed: int | None) -> str:
     """Why a partition is another one than was read before, of which there is no store; empty where nothing says so."""
     if rules.fewer and rules.lost:
         return "it has fewer partitions than before"
     if committed is None:
-        return ""
-    return why_another(facts, partition, committed, decode_mark(facts.committed_mark(partition)), rules.topic_id)
+        (_, end), emitted = facts.bounds(partition), rules.emitted(partition)
+        anew = f"it ends at offset {end}, and centroids were made of its clicks up to {emitted}: it was made anew"
+        return anew if end < emitted else ""
+    told = facts.committed_mark(partition)
+    if 0 < rules.count < decode_first_count(told):
+        return "it has fewer partitions than before"
+    return why_another(facts, partition, committed, decode_mark(told), rules.topic_id)
 
 
 def begin_with_group(
@@ -258,13 +314,6 @@ def begin_with_group(
     return first, fresh
 
 
-def _accept_loss(
-    rebuild: Rebuild, lost: str, first: int, why: str = "what lies between was deleted", *, way: str
-) -> None:
-    _refuse_unless_partial(rebuild, f"{lost}; {why}. {way[0].upper()}{way[1:]}.")
-    log.warning("messages are gone for good", what=lost, why=why, kept_from=first)
-
-
 def _refuse_unless_partial(rebuild: Rebuild, refusal: str) -> None:
     if rebuild != "partial":
         raise RalmError(refusal)
@@ -279,5 +328,6 @@ def way_on(lost: str) -> str:
     return (
         "If bootstrap_servers or topic_prefix name the wrong cluster, mend that. Else start once with --rebuild "
         "partial: all seed sets are kept, and this topic is read from its beginning, so that nothing is lost but "
-        f"{lost}. To begin with this topic alone, move away what the state directory holds. Nothing was changed."
+        f"{lost}. To begin with this topic alone, move away what the state directory holds before that. Nothing was "
+        "changed."
     )

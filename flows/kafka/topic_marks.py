@@ -2,18 +2,25 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from flows.messages.batches import RawMessage, UnreadableBatch
+from state.nesting import json_of
 from state.store.layout import NO_MARK, TopicMark
 
+_MOST_PARTITIONS = 100_000
+"""More than a state directory has names for."""
 
-def encode_mark(mark: TopicMark) -> str:
-    """As it is committed beside an offset.
+
+def encode_mark(mark: TopicMark, first_count: int = 0) -> str:
+    """As it is committed beside an offset, with how many partitions the topic had at first (0: not known).
 
     >>> encode_mark(TopicMark("6QxO", 3, 1700000000000))
     '["6QxO", 3, 1700000000000]'
+    >>> encode_mark(TopicMark("6QxO", 3, 1700000000000), 4)
+    '["6QxO", 3, 1700000000000, 4]'
     """
-    return json.dumps(mark)
+    return json.dumps([*mark, first_count] if first_count else mark)
 
 
 def decode_mark(text: str) -> TopicMark:
@@ -23,14 +30,33 @@ def decode_mark(text: str) -> TopicMark:
     (3, -1)
     """
     try:
-        topic_id, offset, at = json.loads(text)
-    except (ValueError, TypeError, RecursionError):
+        topic_id, offset, at = _committed(text)[:3]
+    except ValueError:
         return NO_MARK
     if (type(topic_id), type(offset), type(at)) != (str, int, int):
         return NO_MARK
     if not (-1 <= offset < 2**63 and -(2**63) <= at < 2**63):
         return NO_MARK
     return TopicMark(topic_id, offset, at)
+
+
+def decode_first_count(text: str) -> int:
+    """How many partitions a topic had at first, as was committed beside an offset; 0 where that says nothing of it.
+
+    >>> decode_first_count('["6QxO", 3, 1700000000000, 4]'), decode_first_count('["6QxO", 3, 1700000000000]')
+    (4, 0)
+    """
+    found = _committed(text)[3:]
+    return int(found[0]) if found and type(found[0]) is int and 0 < found[0] < _MOST_PARTITIONS else 0
+
+
+def _committed(text: str) -> list[Any]:
+    """What was committed beside an offset; nothing where that cannot be read."""
+    try:
+        found = json_of(text)
+    except (ValueError, TypeError):
+        return []
+    return found if isinstance(found, list) else []
 
 
 def is_within(mark: TopicMark, bounds: tuple[int, int]) -> bool:

@@ -4,6 +4,8 @@ The client library does not say when a topic is deleted, or deleted and made ane
 passes over what is new before that. Nor does it read partitions that are added. So somebody must ask.
 
 * A topic that was made anew ends the flow: the next start knows what to do, or what to ask.
+* A topic of which the flow sent what lasts, and that has lost messages at its beginning, ends it too: the next start
+  sends all of it again.
 * A topic that is gone, or has partitions that nobody reads, makes the flow not ready until that has changed.
 """
 
@@ -12,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from flows.kafka.message_times import message_times
-from flows.kafka.probe import BrokerProbe, TopicIdentity
+from flows.kafka.probe import EARLIEST, BrokerProbe, TopicIdentity
 from flows.kafka.topic_marks import TopicMarks, is_within
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
@@ -21,7 +23,7 @@ log = get_logger(__name__)
 
 LOOK_EVERY_S = 5.0
 _EVIDENCE_EVERY = 3
-"""Looks at topics without an id between two that fetch a message of them."""
+"""Looks between two that ask for more than what topics there are."""
 
 
 class TopicAsker(Protocol):
@@ -35,6 +37,10 @@ class TopicAsker(Protocol):
         """Why a topic without an id is another one than it was; empty where nothing says so."""
         ...
 
+    def deleted(self, topic: str, partitions: int) -> int:
+        """How many offsets a topic has lost at its beginning."""
+        ...
+
 
 class TopicWatch:
     """Watches the topics of a process.
@@ -45,6 +51,7 @@ class TopicWatch:
         kept: the kinds that something here is made of, so that another topic in their place ends the flow.
         asker: asks the brokers.
         tell: called when it changes whether all is as it must be, with the reason if not.
+        whole: the kinds that must keep what was sent to them.
     """
 
     def __init__(
@@ -54,12 +61,15 @@ class TopicWatch:
         kept: frozenset[str],
         asker: TopicAsker,
         tell: Callable[[bool, str], None],
+        whole: frozenset[str] = frozenset(),
     ) -> None:
         self._topics = dict(topics)
         self._read = read
         self._kept = kept
         self._asker = asker
         self._tell = tell
+        self._whole = whole
+        self._deleted: dict[str, int] = {}
         self._first: dict[str, TopicIdentity] = {}
         self._counts: dict[str, int] = {}
         self._missing: set[str] = set()
@@ -85,6 +95,8 @@ class TopicWatch:
         for kind, identity in self._first.items():
             if identity.partitions and not identity.topic_id:
                 self._asker.another(kind, self._topics[kind], identity.partitions)  # so that it knows it from now on
+            if identity.partitions and kind in self._whole:
+                self._deleted[kind] = self._asker.deleted(self._topics[kind], identity.partitions)
         self._say([])
 
     def start(self) -> None:
@@ -142,6 +154,9 @@ class TopicWatch:
             return f"the topic {name} was made while the flow ran: start the flow again, and it is read"
         if why := self._why_anew(kind, name, was, now):
             return self._note_anew(kind, name, now, why)
+        if why := self._why_not_whole(kind, name, now):
+            self._anew[kind] = why
+            return why
         if now.partitions > was.partitions and kind in self._read:
             return (
                 f"the topic {name} has grown from {was.partitions} to {now.partitions} partitions, and the new ones "
@@ -170,6 +185,14 @@ class TopicWatch:
             return f"it had {was.partitions} partitions, and has {now.partitions}"
         return self._asker.another(kind, name, now.partitions) if self._looks % _EVIDENCE_EVERY == 0 else ""
 
+    def _why_not_whole(self, kind: str, name: str, now: TopicIdentity) -> str:
+        """What to say of a topic that has lost some of what was sent to it; compaction takes no offsets away."""
+        if kind not in self._deleted or self._looks % _EVIDENCE_EVERY:
+            return ""
+        lost = self._asker.deleted(name, now.partitions) - self._deleted[kind]
+        why = f"the first messages of the topic {name} were deleted while the flow ran ({lost} offsets)"
+        return f"{why}: start again, and all that is to be there is sent again" if lost > 0 else ""
+
     def _say(self, wrong: list[str]) -> None:
         text = "; ".join(wrong)
         if text == self._said:
@@ -193,6 +216,10 @@ class _Nobody:
         del kind, topic, partitions
         return ""
 
+    def deleted(self, topic: str, partitions: int) -> int:
+        del topic, partitions
+        return 0
+
 
 class BrokerAsker:
     """Asks the brokers.
@@ -214,6 +241,14 @@ class BrokerAsker:
     def identities(self, topics: list[str]) -> Mapping[str, TopicIdentity]:
         """The identity of each topic that the brokers speak of."""
         return self._probe.identities(topics)
+
+    def deleted(self, topic: str, partitions: int) -> int:
+        """How many offsets a topic has lost at its beginning, in all its partitions.
+
+        Raises:
+            RalmError: when the broker does not answer.
+        """
+        return sum(self._probe.offsets(topic, range(partitions), EARLIEST).values())
 
     def another(self, kind: str, topic: str, partitions: int) -> str:
         """Why a topic without an id is another one than it was; empty where nothing says so.

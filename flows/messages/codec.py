@@ -13,10 +13,12 @@ import msgspec
 import numpy as np
 
 from flows.config.limits import MAX_IDENTIFIER_BYTES
+from flows.messages.nesting import check_msgpack_depth
 from flows.messages.rejects import InvalidMessage, classify_error, classify_json_error
 from flows.messages.types import MAX_NUMBER, Candidate, Centroids, Click, Request, Scores
 from ralm.encoders.profiles import SEPARATOR
 from ralm.sketch import SKETCH_CAPACITY
+from state.nesting import MAX_DEPTH, NestedTooDeepError, check_depth
 
 SCHEMA_VERSION: Final = "1"
 _SHORT: Final = MAX_IDENTIFIER_BYTES // 4 + 1
@@ -37,6 +39,8 @@ _CENTROIDS_ROOM: Final = 2_000 + 4 * SKETCH_CAPACITY
 """Bytes of a message of centroids besides its vectors and counts, and more: identifiers of 256 bytes, names, times, and
 the sketch, whether there is one or not."""
 _COUNT_BYTES: Final = 9
+_DEFAULTS: Final = 24
+"""Bytes of the fields that older messages of centroids do not have."""
 
 
 def decode_click(value: bytes | None) -> Click:
@@ -139,11 +143,16 @@ def decode_centroids(value: bytes | None) -> Centroids:
         raise InvalidMessage("null_value", "the message has no value")
     try:
         message = _centroids.decode(value)
+        # Only what is not ours can be nested: fields of a later version.
+        if len(value) - len(_msgpack.encode(message)) + _DEFAULTS > MAX_DEPTH:
+            check_msgpack_depth(value)
     except msgspec.ValidationError as error:
         raise classify_error(error) from None
     except UnicodeDecodeError as error:
         raise InvalidMessage("not_utf8", f"a text in it: {error}") from None
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (NestedTooDeepError, RecursionError):
+        raise InvalidMessage("not_json", str(NestedTooDeepError())) from None
+    except msgspec.DecodeError as error:
         raise InvalidMessage("not_json", f"not MessagePack: {error}") from None
     _check_centroids(message)
     return message
@@ -211,8 +220,9 @@ def split_centroids_key(key: bytes | None) -> tuple[str, str]:
 
 def _decoded(decoder: "msgspec.json.Decoder[_M]", value: bytes | None) -> _M:
     try:
-        return decoder.decode(value)  # type: ignore[arg-type]  # None raises TypeError: explained off the fast path
-    except (msgspec.DecodeError, TypeError, UnicodeDecodeError, RecursionError) as error:
+        check_depth(value)  # type: ignore[arg-type]  # None raises TypeError: explained off the fast path
+        return decoder.decode(value)  # type: ignore[arg-type]
+    except (msgspec.DecodeError, TypeError, UnicodeDecodeError, NestedTooDeepError) as error:
         raise classify_json_error(value, error) from None
 
 

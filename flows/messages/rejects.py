@@ -96,7 +96,7 @@ def _with_unit(value: bytes, invalid: InvalidMessage) -> InvalidMessage:
         return invalid
     try:
         time = msgspec.json.decode(value)[field[1]]
-    except (ValueError, TypeError, KeyError, RecursionError):  # msgspec's errors are ValueErrors
+    except (ValueError, TypeError, KeyError):  # msgspec's errors are ValueErrors
         return invalid
     unit = likely_unit(time) if type(time) in (int, float) else ""
     return InvalidMessage(invalid.reason, f"{invalid.detail}; {time} {unit}") if unit else invalid

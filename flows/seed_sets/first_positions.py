@@ -1,18 +1,26 @@
 """Where this process begins to read the topics that its stores are filled from; fixed in a store before any is read."""
 
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from flows.config.settings import Settings
-from flows.kafka.first_offset import Beginning, BeginRules, PartitionFacts, begin_with_store, refuse_another
+from flows.kafka.first_offset import (
+    Beginning,
+    BeginRules,
+    PartitionFacts,
+    begin_with_store,
+    had_at_first,
+    lost_without_store,
+    refuse_another,
+)
 from flows.kafka.topic_marks import TopicMarks, is_within
 from flows.seed_sets.keeper_state import ForNewOffsets, said_before
 from flows.seed_sets.state_facts import StateFacts
 from flows.support.errors import RalmError
-from state.directory import note_begun
+from state.directory import note_begun, note_partition_count, store_path
 from state.owner_lock import file_lock
 from state.store.layout import NO_MARK, NOTHING_SETTLED
 from state.store.seed_store import Changes, SeedStore, StoreError
@@ -31,6 +39,7 @@ class FirstPositions:
         topic: the clicks topic.
         marks: of what was read; those of the stores are added.
         count: how many partitions the clicks topic has; 0 where that is not known.
+        emitted: says the greatest offset of a partition's clicks that was emitted of, 0 where that is not known.
     """
 
     settings: Settings
@@ -38,6 +47,8 @@ class FirstPositions:
     topic: str
     marks: TopicMarks = field(default_factory=TopicMarks)
     count: int = 0
+    emitted: Callable[[int], int] = lambda _: 0
+    _had_at_first: int = 0
     _decided: dict[tuple[str, int], Beginning] = field(default_factory=dict)
 
     def begin(self, kind: str, facts: PartitionFacts, partition: int, topic_id: str) -> int:
@@ -65,6 +76,31 @@ class FirstPositions:
             if held is not None and partition < self.count:
                 refuse_another(facts, partition, held, self._rules("clicks", partition, topic_id))
 
+    @property
+    def first_count(self) -> int:
+        """How many partitions the clicks topic had at first, as it is noted here; 0 where the topic is not looked at.
+
+        It is committed beside the clicks' offsets, for whoever comes without this directory.
+        """
+        state = self.state
+        return min(state.first_count or state.partitions or self._had_at_first or self.count, self.count)
+
+    def note_count_before(self, facts: PartitionFacts, partitions: list[int], topic_id: str) -> None:
+        """Note how many partitions the topic had at first, as the group knows where this directory knows nothing.
+
+        Then items whose clicks lie in two partitions are brought home at the next start.
+
+        Raises:
+            RalmError: when it cannot be noted.
+        """
+        if self.state.partitions:
+            return
+        known = {had_at_first(facts, partition, topic_id) for partition in partitions}
+        if fewer := {count for count in known if 0 < count < self.count}:
+            self._had_at_first = min(fewer)
+            with self._noting() as state_dir:
+                note_partition_count(state_dir, self._had_at_first)
+
     def refusals(self, kind: str, facts: PartitionFacts, partitions: list[int], topic_id: str) -> list[str]:
         """Decide of several partitions; returns why each that is refused is, since one setting accepts them all."""
         refused = []
@@ -75,28 +111,44 @@ class FirstPositions:
                 refused.append(str(error))
         return refused
 
+    def lost(self, facts: PartitionFacts, partitions: list[int], topic_id: str) -> list[str]:
+        """Why each store of these that is not here cannot be made whole of the clicks topic; changes nothing.
+
+        Raises:
+            RalmError: when the broker does not say.
+        """
+        missing = [partition for partition in partitions if partition not in self.state.stores]
+        said = [lost_without_store(facts, each, self._rules("clicks", each, topic_id)) for each in missing]
+        return [text for text in said if text]
+
     def fix(self, partitions: list[int]) -> None:
         """Write to the stores what was decided.
 
         Raises:
             RalmError: when a store, or the note of it, cannot be written.
         """
-        state_dir = Path(self.settings.state_dir)
-        try:
-            with file_lock(state_dir / "partitions.lock"):
-                for partition in partitions:
-                    self._fix(state_dir, partition)
-                note_begun(state_dir, "clicks", partitions)
-        except StoreError as error:
-            raise RalmError(str(error)) from error
-        except OSError as error:
-            msg = f"{state_dir} cannot be written: {error}. Once that is mended, start again: nothing is lost."
-            raise RalmError(msg) from error
+        with self._noting() as state_dir:
+            for partition in partitions:
+                self._fix(state_dir, partition)
+            note_begun(state_dir, "clicks", partitions)
 
     def held_marks(self, kind: str, bounds: Mapping[int, tuple[int, int]]) -> dict[int, int]:
         """The offsets of the messages by which stores know a topic again, of those that it may have, by partition."""
         marks = {p: held.mark for p in bounds if (held := self.state.held(kind, p)) is not None}
         return {partition: mark.offset for partition, mark in marks.items() if is_within(mark, bounds[partition])}
+
+    @contextmanager
+    def _noting(self) -> Iterator[Path]:
+        """Keep others from noting something meanwhile, and say in words what goes wrong."""
+        state_dir = Path(self.settings.state_dir)
+        try:
+            with file_lock(state_dir / "partitions.lock"):
+                yield state_dir
+        except StoreError as error:
+            raise RalmError(str(error)) from error
+        except OSError as error:
+            msg = f"{state_dir} cannot be written: {error}. Once that is mended, start again: nothing is lost."
+            raise RalmError(msg) from error
 
     def _decide(self, kind: str, facts: PartitionFacts, partition: int, topic_id: str) -> Beginning:
         if another := self.state.of_another(self.topic, partition):
@@ -116,12 +168,13 @@ class FirstPositions:
         return BeginRules(
             "latest" if latest else "earliest",
             s.rebuild,
-            new=state.is_new and not s.addresses,
             lost=state.was_lost(partition),
+            emitted=self.emitted,
             compacted=kind == "candidates",
             grown=state.has_grown,
             topic_id=topic_id,
             fewer=0 < self.count < state.partitions,
+            count=self.count if kind == "clicks" else 0,
         )
 
     def _fix(self, state_dir: Path, partition: int) -> None:
@@ -137,7 +190,7 @@ class FirstPositions:
             changed |= {**resume, "candidates_mark": self.marks.of("candidates", partition)}
         if not changed:
             return
-        path, capacity = state_dir / "seeds" / f"{partition:05d}", self.settings.max_seeds
+        path, capacity = store_path(state_dir, partition), self.settings.max_seeds
         with closing(SeedStore.open(path, topic=self.topic, partition=partition, capacity=capacity)) as store:
             if "candidates" in changed:
                 changes.candidates.update(said_before(store))

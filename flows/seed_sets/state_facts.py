@@ -45,11 +45,6 @@ class StateFacts:
         return of_another(self.paths.get(partition, Path(f"{partition:05d}")), meta, topic, partition)
 
     @property
-    def is_new(self) -> bool:
-        """Whether no flow has read anything here yet."""
-        return not self.partitions and not self.stores
-
-    @property
     def has_candidates(self) -> bool:
         """Whether anything of the candidates topic was read."""
         return any(meta.candidates for meta in self.stores.values())

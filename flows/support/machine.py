@@ -15,6 +15,10 @@ _MANY_THREADS = 4096
 """A user who may have so many threads and processes has enough, however many others there are."""
 _UNIFIED = "0::"
 """How the line of cgroup v2 begins; the older form has one for each controller, ``N:cpu,cpuacct:PATH``."""
+_MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Of a container's own control group, in both versions of them."""
+_NO_LIMIT = 1 << 60
+"""The first version says a number beyond this where there is none."""
 
 
 def describe_machine() -> str:
@@ -120,6 +124,17 @@ def address_space() -> int | None:
     """How many bytes of addresses this process may have, None where nothing limits them."""
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     return None if soft == resource.RLIM_INFINITY else soft
+
+
+def memory_limit() -> int | None:
+    """How many bytes of memory this process's container may have, None where nothing limits it."""
+    for file in _MEMORY_LIMITS:
+        try:
+            limit = int(file.read_text())
+        except (OSError, ValueError):  # "max", or another system
+            continue
+        return limit if limit < _NO_LIMIT else None
+    return None
 
 
 def raise_file_limit() -> None:

@@ -1,6 +1,5 @@
 """Reads the metrics page of a running flow."""
 
-import json
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from typing import Any
@@ -10,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from flows.support.errors import RalmError
 from monitoring.address import bare, host_port
 from monitoring.samples import Samples
+from state.nesting import json_of
 
 _TIMEOUT_S = 10.0
 _MOST_BYTES = 64 << 20
@@ -93,8 +93,8 @@ class MetricsServer:
             msg = f"{self.home}-/status answers {code}"
             raise OSError(msg)
         try:
-            report: Any = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            report: Any = json_of(text)
+        except ValueError as error:
             msg = f"what answers at {self.home}-/status is no flow: {str(error)[:_SHOWN]}"
             raise OSError(msg) from error
         if not isinstance(report, dict):

@@ -1,7 +1,11 @@
 """Text: of files as people's programs write them, with or without a byte order mark; and of numbers."""
 
 import codecs
+import tomllib
 from pathlib import Path
+from typing import Any
+
+from state.nesting import check_depth
 
 _LOOKED_AT = 200
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -43,3 +47,15 @@ def read_text(path: Path) -> str:
     """
     content = path.read_bytes()
     return content.decode(encoding_of(content))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What a file of TOML says.
+
+    Raises:
+        OSError: when it cannot be read.
+        ValueError: when it is no TOML; also of a number too long, or nested too deep.
+    """
+    text = read_text(path)
+    check_depth(text)
+    return tomllib.loads(text)

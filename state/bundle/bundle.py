@@ -53,6 +53,7 @@ from state.bundle.manifest import (
 from state.bundle.profile_fields import ProfileFields
 from state.bundle.vectors import UserSums, UserVectors
 from state.bundle.weights import finite, form_of, parts_of
+from state.nesting import json_of
 
 __all__ = ["BUNDLE_FORMAT", "Bundle", "BundleError"]
 
@@ -219,9 +220,9 @@ def _check_values(path: Path, head: Head, users: UserVectors, items: BundleItems
 
 def _fields(file: Path, parts: tuple[EncoderPart, ...]) -> ProfileFields:
     try:
-        fields = ProfileFields.of_json(json.loads(file.read_bytes()))
+        fields = ProfileFields.of_json(json_of(file.read_bytes()))
         fields.check(parts)
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError) as error:
         msg = f"{file} cannot be read ({type(error).__name__}: {str(error)[:200]}). {AGAIN}"
         raise BundleError(msg) from error
     return fields

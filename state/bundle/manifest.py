@@ -1,6 +1,5 @@
 """What a bundle's manifest must say, checked before anything else of the bundle is believed."""
 
-import json
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from ralm.scoring import COUNTED, PAPER_FORM
+from state.nesting import json_of
 
 BUNDLE_FORMAT: Final = 2
 MANIFEST: Final = "manifest.json"
@@ -117,7 +117,7 @@ def read_manifest(path: Path) -> tuple[dict[str, Any], Head]:
     except FileNotFoundError as error:
         msg = f"{path / MANIFEST} is missing. {AGAIN}"
         raise BundleError(msg) from error
-    except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         msg = f"{path / MANIFEST} cannot be read ({type(error).__name__}: {str(error)[:200]}). {AGAIN}"
         raise BundleError(msg) from error
     return manifest, head
@@ -132,7 +132,7 @@ def _parse(file: Path) -> dict[str, Any]:
     if len(content) > _MOST_BYTES:
         msg = f"it has more than {_MOST_BYTES} bytes"
         raise ValueError(msg)
-    manifest = json.loads(content.decode())
+    manifest = json_of(content)
     if not isinstance(manifest, dict):
         msg = "it is no JSON object"
         raise TypeError(msg)

@@ -13,6 +13,7 @@ from rocksdict import WriteBatch
 
 from ralm.seed_set import SeedSet
 from state.store import rocks
+from state.store.keys import item_key, piece_key, split_key
 from state.store.layout import (
     BaseHead,
     DamagedValueError,
@@ -20,10 +21,7 @@ from state.store.layout import (
     decode_seeds,
     encode_head,
     encode_seeds,
-    item_key,
     of_store,
-    piece_key,
-    split_key,
 )
 
 PIECE = 65_536

@@ -13,7 +13,8 @@ from rocksdict import WriteBatch, WriteOptions
 
 from state.store import rocks
 from state.store.epoch_chain import ManifestWatch, checked_meta, ring_key, ring_value
-from state.store.layout import META_KEY, StoreMeta, encode_meta
+from state.store.keys import META_KEY
+from state.store.layout import StoreMeta, encode_meta
 from state.store.snapshot_reader import ReadOnlySnapshot
 
 _BATCH_BYTES = 4 << 20
@@ -59,7 +60,7 @@ def copy_store(source: Path, target: Path) -> StoreMeta | None:
 
 
 def _batches(entries: Iterator[tuple[bytes, bytes]]) -> Iterator[WriteBatch]:
-    """All entries but the head, some MB at a time."""
+    """All entries but ``M``, some MB at a time."""
     batch = WriteBatch(raw_mode=True)
     for key, value in entries:
         if key == META_KEY:

@@ -21,15 +21,8 @@ from pathlib import Path
 from rocksdict import Rdict
 
 from state.store import rocks
-from state.store.layout import (
-    META_KEY,
-    NO_FINGERPRINT,
-    WAY_OUT,
-    ManifestFingerprint,
-    StoreError,
-    StoreMeta,
-    decode_meta,
-)
+from state.store.keys import META_KEY
+from state.store.layout import NO_FINGERPRINT, WAY_OUT, ManifestFingerprint, StoreError, StoreMeta, decode_meta
 
 RING_SIZE = 1024
 _NAME = re.compile(r"MANIFEST-(\d+)")
@@ -71,7 +64,7 @@ class ManifestWatch:
             if size != self._seen.size:
                 self._seen = _read_on(self._file, self._seen, size, sync=True)
         except (OSError, ValueError) as error:
-            on = rocks.way_on(self._path, str(error))
+            on = rocks.what_to_do(self._path, str(error))
             msg = f"the MANIFEST of the store in {self._path} cannot be read while it is open: {error}. {on}"
             raise StoreError(msg) from error
         return self._seen
@@ -121,7 +114,7 @@ def _check_manifest(path: Path, fingerprint: ManifestFingerprint) -> None:
             return  # rewritten since, from a state that was checked
         found = _read_on(file, ManifestFingerprint(number, 0, 0), fingerprint.size)
     except (OSError, ValueError) as error:
-        msg = f"the store in {path} cannot be read: {error}. {rocks.way_on(path, str(error))}"
+        msg = f"the store in {path} cannot be read: {error}. {rocks.what_to_do(path, str(error))}"
         raise StoreError(msg) from error
     if found != fingerprint:
         msg = f"the store in {path} has an older or damaged {file.name}: its last batches were built on a newer one."

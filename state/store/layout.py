@@ -1,6 +1,6 @@
-"""How a store lies in RocksDB: its keys, its values, and the version of both.
+"""How a store lies in RocksDB: what is under its keys, and the version of that.
 
-All keys are in one column family, ``ITEM`` being a 2-byte length and the item's UTF-8 bytes:
+All keys (``state/store/keys.py``) are in one column family, ``ITEM`` being a 2-byte length and the item's UTF-8 bytes:
 
 ======================  ============================================================================
 ``M``                   JSON: what ``StoreMeta`` has
@@ -19,7 +19,7 @@ All keys are in one column family, ``ITEM`` being a 2-byte length and the item's
 ``W``                   what is still to be done, as the operator of the seed sets encodes it
 ======================  ============================================================================
 
-All numbers are little-endian but those in keys, which are big-endian, so that they sort.
+All numbers in values are little-endian.
 """
 
 import json
@@ -33,12 +33,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ralm.seed_set import SeedSet, WindowClicks
+from state.nesting import json_of
 
 STATE_FORMAT = 3
 MIGRATED_FORMAT = 2
 """The format that is read too, and written as this one from the first write on."""
-META_KEY = b"M"
-WORK_KEY = b"W"
 NOTHING_SETTLED = -1
 """Where to resume before anything that was read has been settled: at the beginning."""
 MAX_STORED_TIME = 1 << 53
@@ -52,10 +51,7 @@ _RECORD_2 = struct.Struct("<qq")
 _CANDIDATE = struct.Struct("<qq")
 _CANDIDATE_2 = struct.Struct("<qqq")
 _HEAD = struct.Struct("<qqq")
-_WINDOW_KEY = struct.Struct(">QQQ")
-_FIRST = struct.Struct("<q")
-_TAILS = {b"I": 0, b"B": 0, b"H": 0, b"P": 8, b"D": 8, b"O": 24, b"G": 0, b"C": 0, b"L": 0, b"T": 0}
-"""Bytes of a key after the item."""
+_TIME = struct.Struct("<q")
 
 WAY_OUT = (
     "Move that directory away: at its next start the flow rebuilds the store from the clicks topic (with --rebuild "
@@ -219,65 +215,6 @@ class BaseHead(NamedTuple):
     seeds: int
 
 
-class StoreKey(NamedTuple):
-    """A key taken apart: its kind, its item, and what stands after it.
-
-    Attributes:
-        kind: the letter.
-        item: the item.
-        epoch: of a delta or an open window; of a piece generation and number in one.
-        closes: of an open window: with which window's end it is folded in, ms.
-        window: of an open window: its end, ms.
-    """
-
-    kind: str
-    item: str
-    epoch: int = 0
-    closes: int = 0
-    window: int = 0
-
-
-def item_key(kind: bytes, item: str) -> bytes:
-    """The key of an item's value."""
-    name = item.encode()
-    return kind + len(name).to_bytes(2, "big") + name
-
-
-def delta_key(item: str, epoch: int) -> bytes:
-    """The key of the delta of an epoch."""
-    return item_key(b"D", item) + epoch.to_bytes(8, "big")
-
-
-def window_key(item: str, closes: int, window: int, epoch: int) -> bytes:
-    """The key of an open window's clicks of an epoch."""
-    return item_key(b"O", item) + _WINDOW_KEY.pack(closes, window, epoch)
-
-
-def piece_key(item: str, generation: int, number: int) -> bytes:
-    """The key of a piece of a base set."""
-    return item_key(b"P", item) + generation.to_bytes(4, "big") + number.to_bytes(4, "big")
-
-
-def split_key(key: bytes) -> StoreKey:
-    """Take the key of an item's value apart.
-
-    Raises:
-        DamagedValueError: when it is not such a key.
-    """
-    kind, length, rest = key[:1], int.from_bytes(key[1:3], "big"), key[3:]
-    try:
-        if len(key) < 3 or kind not in _TAILS or len(rest) != length + _TAILS[kind]:
-            raise ValueError
-        item, tail = rest[:length].decode(), rest[length:]
-        if kind == b"O":
-            closes, window, epoch = (int.from_bytes(tail[at : at + 8], "big") for at in (0, 8, 16))
-            return StoreKey("O", item, epoch, closes, window)
-        return StoreKey(kind.decode(), item, int.from_bytes(tail, "big"))
-    except ValueError:
-        msg = f"the key {key[:80]!r} is not a key of this format"
-        raise DamagedValueError(msg) from None
-
-
 def encode_meta(meta: StoreMeta) -> bytes:
     """The value of ``M``."""
     return json.dumps(meta.__dict__).encode()
@@ -290,11 +227,11 @@ def decode_meta(path: Path, value: bytes) -> StoreMeta:
         StoreError: when it is damaged or of another format.
     """
     try:
-        found: dict[str, Any] = json.loads(value)
+        found: dict[str, Any] = json_of(value)
         written = found["format"]
         if type(written) is not int:
             raise TypeError
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         raise _damaged_meta(path, value) from None
     if written not in (MIGRATED_FORMAT, STATE_FORMAT):
         raise StoreError(refusal_of_format(f"the store in {path}", written))
@@ -390,7 +327,7 @@ def decode_record(value: bytes, item: str) -> ItemRecord:
 
 def encode_since(time: int) -> bytes:
     """The value of ``G``."""
-    return _FIRST.pack(time)
+    return _TIME.pack(time)
 
 
 def decode_since(value: bytes, item: str) -> int:
@@ -399,7 +336,7 @@ def decode_since(value: bytes, item: str) -> int:
     Raises:
         DamagedValueError: when it is damaged.
     """
-    if len(value) == _FIRST.size and 0 < (time := _FIRST.unpack(value)[0]) < MAX_STORED_TIME:
+    if len(value) == _TIME.size and 0 < (time := _TIME.unpack(value)[0]) < MAX_STORED_TIME:
         return int(time)
     msg = f"when the seed set of item {item!r} began is damaged: {value[:32].hex()} is no time"
     raise DamagedValueError(msg)
@@ -476,22 +413,28 @@ def decode_seeds(value: bytes, item: str) -> SeedSet:
 
 def encode_window(clicks: WindowClicks) -> bytes:
     """The value of ``O``."""
-    return _FIRST.pack(clicks.first) + encode_seeds(clicks.seeds)
+    return _TIME.pack(clicks.first) + encode_seeds(clicks.seeds)
 
 
-def decode_window(key: StoreKey, value: bytes) -> WindowClicks:
+def decode_window(value: bytes, item: str, closes: int, window: int) -> WindowClicks:
     """Decode and check the value of ``O``.
+
+    Args:
+        value: the value.
+        item: the item of its key.
+        closes: with which window's end it is folded in, ms, as its key says.
+        window: its window's end, ms, as its key says.
 
     Raises:
         DamagedValueError: when it is damaged.
     """
-    seeds = decode_seeds(value[8:], key.item)
-    if len(value) >= 24 and 0 < key.window <= key.closes:
+    seeds = decode_seeds(value[8:], item)
+    if len(value) >= 24 and 0 < window <= closes:
         first = int.from_bytes(value[:8], "little", signed=True)
-        if 0 <= first <= int(seeds.times.min()) and int(seeds.times.max()) < key.window:
-            return WindowClicks(key.closes, key.window, first, seeds)
+        if 0 <= first <= int(seeds.times.min()) and int(seeds.times.max()) < window:
+            return WindowClicks(closes, window, first, seeds)
     msg = (
-        f"the clicks of item {key.item!r} in the window until {key.window} are damaged: {value[:32].hex()} does not "
-        "hold times before its end"
+        f"the clicks of item {item!r} in the window until {window} are damaged: {value[:32].hex()} does not hold times "
+        "before its end"
     )
     raise DamagedValueError(msg)

@@ -190,7 +190,7 @@ def reading(path: Path, read: Callable[[], _T]) -> _T:
         return read()
     except Exception as error:
         words = in_words(path, error)
-        msg = f"the store in {path} cannot be read: {words}. {way_on(path, words)}"
+        msg = f"the store in {path} cannot be read: {words}. {what_to_do(path, words)}"
         raise StoreError(msg) from error
 
 
@@ -204,7 +204,7 @@ def writing(path: Path, write: Callable[[], None]) -> None:
         write()
     except Exception as error:
         words = in_words(path, error)
-        on = way_on(path, words)
+        on = what_to_do(path, words)
         msg = f"the store in {path} refuses a write: {words}. {_OF_WRITING if on == WAY_OUT else on}"
         raise StoreError(msg) from error
 
@@ -259,10 +259,10 @@ def _failures(db: Rdict) -> int:
 def cannot_open(path: Path, error: Exception) -> StoreError:
     """Why a store cannot be opened, with the way out."""
     words = in_words(path, error)
-    return StoreError(f"the store in {path} cannot be opened: {words}. {way_on(path, words)}")
+    return StoreError(f"the store in {path} cannot be opened: {words}. {what_to_do(path, words)}")
 
 
-def way_on(path: Path, words: str) -> str:
+def what_to_do(path: Path, words: str) -> str:
     """What to do about an error of the store in a directory, which may be gone.
 
     Args:

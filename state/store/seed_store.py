@@ -20,9 +20,8 @@ from state.store import rocks
 from state.store.base_sets import BaseSets
 from state.store.changes import Changes
 from state.store.epoch_chain import ManifestWatch, checked_meta, ring_key, ring_value
+from state.store.keys import META_KEY, WORK_KEY, delta_key, item_key, split_key, window_key
 from state.store.layout import (
-    META_KEY,
-    WORK_KEY,
     CandidateEntry,
     ItemRecord,
     StoreError,
@@ -32,18 +31,14 @@ from state.store.layout import (
     decode_seeds,
     decode_since,
     decode_window,
-    delta_key,
     encode_candidate_entry,
     encode_meta,
     encode_record,
     encode_seeds,
     encode_since,
     encode_window,
-    item_key,
     of_another,
     of_store,
-    split_key,
-    window_key,
 )
 from state.store.snapshot_reader import ReadOnlySnapshot
 
@@ -396,7 +391,7 @@ class SeedStore:
                 taken = split_key(key)
                 if taken.closes > until:
                     break
-                found[key] = decode_window(taken, value)
+                found[key] = decode_window(value, item, taken.closes, taken.window)
         return found
 
 

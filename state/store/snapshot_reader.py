@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory, gettempdir
 from rocksdict import AccessType, DBRecoveryMode, Rdict
 
 from state.atomic_file import remove_left_behind
-from state.store.layout import META_KEY, StoreError
+from state.store.keys import META_KEY
+from state.store.layout import StoreError
 from state.store.open_watchdog import open_watched
 from state.store.rocks import cannot_open, holds_data, in_words, make_options
 

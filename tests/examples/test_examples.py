@@ -88,7 +88,11 @@ def test_clicks_become_scores_and_every_status_is_read(
     where = (client.servers, client.prefix)
     flow().start()
     assert run(ask, *where, "user-1").startswith("no candidate has centroids yet")
-    assert run(ask, *where, "stranger").startswith("the model does not know this user")
+    assert run(ask, *where, "stranger", "tea", "plan=2", "town=a=b").startswith(
+        "the model does not know this user, nor"
+    )
+    asked = {message.key(): json.loads(message.value()) for message in client.read("requests")}[b"stranger"]
+    assert (asked["candidates"], asked["profile"]) == (["tea"], {"plan": "2", "town": "a=b"})
 
     start = int(time.time() * 1000) - 60_000
     clicks = [
@@ -152,4 +156,6 @@ def test_ones_own_data_are_learned_and_scored(
     run(produce, client.servers, client.prefix, stdin=lines(clicks))
     ask = [sys.executable, str(EXAMPLES / "ask_for_scores.py"), client.servers, client.prefix]
     wait_until(lambda: "kettle" in run(ask, customers[0]))
+    assert "kettle" in run(ask, "newcomer", "plan=plus")
+    assert run(ask, "newcomer", "plan=unheard of").startswith("the model does not know this user, nor")
     assert running.stop() == [0]

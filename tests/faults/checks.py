@@ -26,6 +26,14 @@ class Stored:
     positions: dict[int, int]
     seeds: dict[str, Seeds]
 
+    def add(self, other: "Stored") -> None:
+        """Add what other stores hold; an item may lie in two of them while the topic has grown."""
+        self.positions.update(other.positions)
+        for item, seeds in other.seeds.items():
+            known = self.seeds.setdefault(item, {})
+            for user, time in seeds.items():
+                known[user] = max(time, known.get(user, time))
+
 
 def read_stores(state_dir: Path, mine: Callable[[int], bool] = lambda _: True) -> Stored:
     """Read every store of these partitions, beside a running flow or without one.
@@ -35,9 +43,8 @@ def read_stores(state_dir: Path, mine: Callable[[int], bool] = lambda _: True) -
     """
     folder, all_of_them = state_dir / "seeds", Stored({}, {})
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        one = read_store(path) if mine(int(path.name)) else Stored({}, {})
-        all_of_them.positions.update(one.positions)
-        all_of_them.seeds.update(one.seeds)
+        if mine(int(path.name)):
+            all_of_them.add(read_store(path))
     return all_of_them
 
 
@@ -70,14 +77,14 @@ def wrong_seed_sets(stored: Stored, oracle: Oracle) -> list[str]:
     expected = oracle.seed_sets(stored.positions)
     wrong = []
     for item in sorted(expected.keys() | stored.seeds.keys()):
-        right, found = expected.get(item, {}), _newest(stored.seeds.get(item, {}), oracle.capacity)
+        right, found = expected.get(item, {}), newest(stored.seeds.get(item, {}), oracle.capacity)
         if right != found:
             missing, extra = right.items() - found.items(), found.items() - right.items()
             wrong.append(f"item {item[:20]!r}: {len(right)} seeds expected, {len(missing)} missing, {len(extra)} extra")
     return wrong
 
 
-def _newest(seeds: Seeds, capacity: int) -> Seeds:
+def newest(seeds: Seeds, capacity: int) -> Seeds:
     """A store may hold more than the newest until they are merged; the rule is applied when it is read."""
     return dict(sorted(seeds.items(), key=lambda seed: (seed[1], seed[0]), reverse=True)[:capacity])
 

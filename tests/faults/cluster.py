@@ -15,6 +15,7 @@ from flows.config.settings import Settings
 from flows.support.child_process import ChildProcess
 from flows.support.metrics_page import MetricsServer
 
+CONSOLE = "flows.cli.start"
 _HOST = "127.0.0.1"
 _READY_S = 120.0
 _END_S = 60.0
@@ -27,11 +28,13 @@ _PORT_TAKEN = re.compile(r"address (?:already )?in use|cannot listen|errno 98", 
 class FlowUnderTest(FlowProcess):
     """``ralm run look-alike`` with more in its environment (shims) and a log of its own."""
 
-    def __init__(self, settings: Settings, home: Path, name: str, more: Mapping[str, str]) -> None:
+    def __init__(
+        self, settings: Settings, home: Path, name: str, more: Mapping[str, str], program: str = CONSOLE
+    ) -> None:
         config = home / f"{name}.toml"
         write_settings(settings, config)
         env = {n: value for n, value in os.environ.items() if not n.startswith(PREFIX)} | dict(more)
-        command = [sys.executable, "-m", "flows.cli.start", "run", "look-alike", "--config", str(config)]
+        command = [sys.executable, "-m", program, "run", "look-alike", "--config", str(config)]
         ChildProcess.__init__(self, f"the dataflow ({name})", command, log=home / f"{name}.log", env=env)
         self.server = MetricsServer(settings.metrics_host, settings.metrics_port + settings.process_id)
 
@@ -69,6 +72,7 @@ class Cluster:
 
     Attributes:
         hosts: the state directory of each process, as if on hosts of their own; empty while they share one.
+        program: the module that is the console script.
     """
 
     def __init__(self, settings: Settings, home: Path) -> None:
@@ -76,6 +80,7 @@ class Cluster:
         self.home = home
         self.processes: list[FlowUnderTest] = []
         self.environment: dict[str, str] = {}
+        self.program = CONSOLE
         self.count = 1
         self.hosts: list[Path] = []
         self._starts = 0
@@ -97,15 +102,15 @@ class Cluster:
             if self.hosts:
                 more["state_dir"] = str(self.hosts[number])
             name = f"start-{self._starts:03d}-{number}"
-            made = FlowUnderTest(self.settings.model_copy(update=more), self.home, name, self.environment)
-            self.processes.append(made)
+            settings = self.settings.model_copy(update=more)
+            self.processes.append(FlowUnderTest(settings, self.home, name, self.environment, self.program))
 
     def start(self, count: int | None = None, timeout_s: float = _READY_S) -> Ended | None:
         """Start the processes and wait until they work; None, or how they ended instead."""
         for _ in range(3):
             self.launch(count)
             ended = self.wait_ready(timeout_s)
-            if ended is None or not any(_PORT_TAKEN.search(_text(log)) for log in ended.logs):
+            if ended is None or not _port_was_taken(ended.logs):
                 return ended
         return ended
 
@@ -121,9 +126,25 @@ class Cluster:
         self.kill()
         return Ended([None], "", self._last_logs())
 
+    def wait_begun(self, timeout_s: float = _READY_S) -> None:
+        """Wait until all processes are ready, or one has ended."""
+        until = time.monotonic() + timeout_s
+        while time.monotonic() < until and not self.has_ended():
+            if all(process.server.ready()[0] for process in self.processes):
+                return
+            time.sleep(_LOOK_AGAIN_S)
+
+    def codes(self) -> list[int | None]:
+        """The exit code of each process; None while it runs."""
+        return [process.exit_code() for process in self.processes]
+
+    def port_was_taken(self) -> bool:
+        """Whether a process says that a port is taken, as it may be a moment after it was free."""
+        return _port_was_taken(self._last_logs())
+
     def has_ended(self) -> bool:
         """Whether a process has ended by itself."""
-        return any(process.exit_code() is not None for process in self.processes)
+        return any(code is not None for code in self.codes())
 
     def collect(self) -> Ended:
         """Wait until all have ended, since one has; a peer that does not follow is killed."""
@@ -163,6 +184,10 @@ class Cluster:
 
     def _last_logs(self) -> list[Path]:
         return [process.log for process in self.processes]
+
+
+def _port_was_taken(logs: list[Path]) -> bool:
+    return any(_PORT_TAKEN.search(_text(log)) for log in logs)
 
 
 def _text(log: Path) -> str:

@@ -59,6 +59,17 @@ class Traffic:
     requests: int = 0
 
     def __post_init__(self) -> None:
+        self._producer = self._client()
+        self._bad = bad_messages()
+        self._failures: list[str] = []
+        self._recent: list[tuple[str, Any]] = []
+
+    def begin_anew(self) -> None:
+        """Send on through a new client, which knows at once that topics have grown; an older one learns it later."""
+        self.flush()
+        self._producer = self._client()
+
+    def _client(self) -> Producer:
         config = {
             "bootstrap.servers": self.servers,
             # Not idempotent: after a restart the embedded broker knows no producer's sequence. Duplicates are harmless.
@@ -69,10 +80,7 @@ class Traffic:
             "log_level": 0,
             "error_cb": lambda _: None,
         }
-        self._producer = Producer(config)
-        self._bad = bad_messages()
-        self._failures: list[str] = []
-        self._recent: list[tuple[str, Any]] = []
+        return Producer(config)
 
     def some(self, clicks: int, requests: int, bad: int = 0, *, at: int | None = None) -> None:
         """Send some messages, mixed; never waits for the broker.

@@ -1,6 +1,7 @@
 """Faults of state directories that lie on several hosts, and of stores that lie elsewhere."""
 
 import shutil
+import time
 
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -14,22 +15,32 @@ _STARTS = 10
 @fault("two-hosts")
 def two_hosts(scene: Scene) -> None:
     """Two processes with a state directory each start ten times, with either process on either directory."""
+    _hosts(scene, 2)
+
+
+@fault("three-hosts")
+def three_hosts(scene: Scene) -> None:
+    """The same with three."""
+    _hosts(scene, 3)
+
+
+def _hosts(scene: Scene, count: int) -> None:
     cluster, before = scene.cluster, scene.cluster.count
     scene.busy()
     scene.drain()
-    hosts = [scene.home / f"host-{number}" for number in range(2)]
+    hosts = [scene.home / f"host-{time.monotonic_ns()}-{number}" for number in range(count)]
     try:
         for _ in range(_STARTS):
-            cluster.hosts = scene.rng.sample(hosts, 2)
+            cluster.hosts = scene.rng.sample(hosts, count)
             scene.portion()
-            scene.start(2)
+            scene.start(count)
             scene.busy(0.1, 0.8)
             if scene.rng.random() < 0.5:
                 scene.settle()
             scene.end(drained=scene.rng.random() < 0.6)
             scene.check_positions()
-        cluster.hosts = scene.rng.sample(hosts, 2)
-        scene.start(2)
+        cluster.hosts = scene.rng.sample(hosts, count)
+        scene.start(count)
         scene.settle()
         scene.drain()
     finally:
@@ -52,7 +63,7 @@ def store_elsewhere(scene: Scene) -> None:
     scene.drain()
     chosen = scene.rng.choice(stores)
     partition, aside = int(chosen.name), scene.home / "elsewhere"
-    _forget(scene, partition)
+    forget(scene, partition)
     shutil.move(chosen, aside)
     ended = scene.cluster.start()
     if ended is None or "its store is not in this state directory" not in ended.words or not ended.in_words:
@@ -67,7 +78,7 @@ def store_elsewhere(scene: Scene) -> None:
     scene.over = True  # what is rebuilt after this would lack what the topic has no more
 
 
-def _forget(scene: Scene, partition: int) -> None:
+def forget(scene: Scene, partition: int) -> None:
     """The topic forgets the first half of what a partition's store holds."""
     scene.read_on()
     end = scene.oracle.reach()[partition]

@@ -18,7 +18,7 @@ from flows.kafka.embedded_broker import EmbeddedBroker
 from tests.brokers.apache_kafka import ApacheKafka
 from tests.brokers.choice import EMBEDDED, KAFKA
 
-from . import damage, disk, faults, hosts, wall_clock  # noqa: F401 (they register their faults)
+from . import append_time, damage, disk, faults, growth, hosts, lost, wall_clock  # noqa: F401 (they register their faults)
 from .registry import REGISTRY
 from .scene import GaveUpError, Limits, Scene
 from .tally import Tally

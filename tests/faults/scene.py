@@ -62,6 +62,7 @@ class Scene:
         limits: how long things may take.
         shift: what the traffic's event time is shifted by at the start, ms.
         fault: name of the fault that is under way.
+        partitions: how many the topics have now that clicks and requests come in.
     """
 
     world: World
@@ -71,6 +72,7 @@ class Scene:
     limits: Limits
     shift: int = 0
     fault: str = "start"
+    partitions: int = 4
     clock_is_back: bool = False
     over: bool = False
     """Whether no other fault of the round may follow."""
@@ -86,7 +88,7 @@ class Scene:
                 "topic_prefix": f"{self.world.prefix}{self.name}.",
                 "bundle": str(self.world.bundle),
                 "state_dir": str(self.state),
-                "partitions": 4,
+                "partitions": self.partitions,
                 "window": "1s",
                 "allowed_lateness": "100ms",
                 "idle_after": "500ms",
@@ -199,6 +201,16 @@ class Scene:
         msg = f"{self.name}: the flow ends again and again after {self.fault}: {ended}"
         raise GaveUpError(msg)
 
+    def take_in(self) -> None:
+        """Wait until all clicks are in the stores, whatever else is to be done."""
+        until = time.monotonic() + self.limits.settle
+        self.read_on()
+        while late := behind(self._stored(), self.oracle):
+            if self.cluster.has_ended() or time.monotonic() > until:
+                msg = f"{self.name}: not all clicks are taken in ({late}); ends: {self.cluster.codes()}"
+                raise GaveUpError(msg)
+            time.sleep(_LOOK_AGAIN_S)
+
     def wait_exact(self) -> Ended | None:
         """Wait until everything is as it must be, count what stays wrong; or say how the flow ended."""
         self.traffic.flush()
@@ -239,8 +251,7 @@ class Scene:
         owned = [read_stores(host, lambda p, n=n: p % len(hosts) == n) for n, host in enumerate(hosts)]
         merged = Stored({}, {})
         for each in owned:
-            merged.positions.update(each.positions)
-            merged.seeds.update(each.seeds)
+            merged.add(each)
         return merged
 
     def _count(self, found: dict[str, list[str]]) -> Ended | None:

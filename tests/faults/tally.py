@@ -11,6 +11,7 @@ class Tally:
     Attributes:
         faults: faults made, by name.
         kills: SIGKILLs of the flow, one cluster at once counting as one.
+        moves_killed: of these, in the middle of bringing items home.
         clicks: clicks that the broker has taken, good and bad.
         requests: the same for requests.
         items: items with seeds, over all rounds.
@@ -32,6 +33,7 @@ class Tally:
 
     faults: dict[str, int] = field(default_factory=dict)
     kills: int = 0
+    moves_killed: int = 0
     clicks: int = 0
     requests: int = 0
     items: int = 0
@@ -68,6 +70,7 @@ class Tally:
         parts = [
             f"faults {sum(self.faults.values())}",
             f"kills {self.kills}",
+            *([f"{self.moves_killed} of them while items were moved"] if self.moves_killed else []),
             f"clicks {self.clicks:,}",
             f"requests {self.requests:,}",
             f"items {self.items}",

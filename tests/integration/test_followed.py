@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,13 @@ from typing import Any
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from scenario import is_final, oracle, send_clicks, stored
+from scenario import USERS, is_final, oracle, send_clicks, stored, wait_until_the_index_has_all
 from test_topics_change import held, some_clicks
 from waiting import wait_until
+
+from flows.messages.codec import decode_centroids
+from state.bundle.bundle import Bundle
+from tests.toys import toy_bundle
 
 pytestmark = pytest.mark.broker
 
@@ -105,6 +110,38 @@ def test_a_state_of_the_first_format_is_moved_and_made_again_of_what_the_topic_h
     (aside / "state").mkdir()
     (aside / "seeds").rename(aside / "state" / "seeds")
     assert stored(aside) == oracle(old + kept, 10**9), "what was moved is as it was"
+
+
+def test_halves_another_bundle_and_the_one_before_with_more_least_seeds_cost_no_seed(
+    client: Any, flow: Callable[..., Any], bundle: Path, tmp_path: Path
+) -> None:
+    """What runbooks advise: clustering apart from scoring, the last good bundle, a higher min_seeds."""
+    clicks = [c for item, few in (("item-1", 20), ("item-2", 5)) for c in some_clicks(item, range(few))]
+    running = begun_with(flow, client, clicks)
+    assert running.stop() == [0]
+    other = toy_bundle(tmp_path / "other", USERS, dim=16).path
+    scoring = flow("scoring")
+    scoring.environment["RALM_BUNDLE"] = str(other)
+    for number, given in enumerate(({"RALM_BUNDLE": str(other)}, {"RALM_BUNDLE": str(bundle), "RALM_MIN_SEEDS": "10"})):
+        running.environment |= given
+        version = Bundle.open(Path(running.environment["RALM_BUNDLE"])).version
+        before = centroids_of(client, version)
+        running.start("seeds")
+        if not number:
+            scoring.start("scores")
+        clicks += (more := some_clicks("item-1", range(20 + number, 21 + number)))
+        send_clicks(client, more)
+        wait_until(lambda version=version, before=before: centroids_of(client, version) > before)
+        if not number:
+            wait_until_the_index_has_all(client, int(time.time() * 1000))
+        assert running.stop() + scoring.stop() == [0] * (2 - number)
+        assert stored(running.home) == oracle(clicks, 10**9)
+
+
+def centroids_of(client: Any, version: str) -> int:
+    """How many messages of centroids a model has made."""
+    values = [message.value() for message in client.read("centroids")]
+    return sum(decode_centroids(value).model_version == version for value in values if value is not None)
 
 
 _TOOL = """#!{python}

@@ -1,7 +1,7 @@
 """Each message that tells somebody to do something: which test does it to the letter and looks what is left.
 
-A message with advice that is in neither table fails here. What a person's own tables and settings are refused with
-(``flows/offline``, ``flows/config``, the help of commands) asks for other values of theirs, and is left out.
+A message with advice that is in neither table fails here, and so does a remedy of a runbook. The tables of commands, of
+one's own data and of runbooks are in ``advice_tables.py``. The help of flags and settings is left out.
 """
 
 import ast
@@ -13,14 +13,18 @@ import click
 import pytest
 
 from flows.cli.main import cli
+from tests.security.advice_tables import DATA, HARMLESS_ELSEWHERE, LOOKS, RUNBOOKS
 
 ROOT = Path(__file__).parents[2]
 _ROOMS = ("flows", "state", "monitoring")
-_LEFT_OUT = {"bench", "commands", "config", "demo", "offline", "panels", "schemas"}
-_NOT_MESSAGES = {"dashboard.py", "export.py", "generated.py", "main.py", "options.py"}
+_LEFT_OUT = {"bench", "schemas"}
+_NOT_MESSAGES = {"dashboard.py", "export.py", "generated.py", "main.py", "options.py", "reference.py"}
+_OF_HELP = {"setting", "duration"}
+"""What makes settings; their texts are the help of flags."""
 _VERB = (
-    "alter choose copy delete fix give grow install keep let lower make mend mount move name point put raise rebuild "
-    "redrive remove restart restore run say send set start stop take train use write"
+    "alter ask bring call choose compare copy delete export fill find fix give grow install keep leave let look lower "
+    "make mend mount move name point put raise rebuild redrive remove rename restart restore run save say send set "
+    "start stop take train unpack use wait write"
 )
 _ADVICE = re.compile(
     rf"(?:^|[.;:,(] |\b(?:and|or|first|once|yet) )(?:then |else |once )?(?:{_VERB.replace(' ', '|')})\b"
@@ -28,6 +32,9 @@ _ADVICE = re.compile(
     re.IGNORECASE,
 )
 """An imperative where a sentence or a part of it begins, a flag, a command."""
+_REMEDY = re.compile(
+    _ADVICE.pattern + r"|[Mm]ore `|fewer `|\b(?:kill|silence|turn|change|keep|put|[Tt]rain)\b", re.IGNORECASE
+)
 _COMMAND = re.compile(r"`(ralm [^`]+)`")
 
 _STATE = "tests/flows/admin/state/test_followed.py"
@@ -52,7 +59,7 @@ _ALTERED = f"{_FLOWS}::test_topics_are_altered_with_the_command_that_is_shown"
 _FIRST_FORMAT = f"{_FLOWS}::test_a_state_of_the_first_format_is_moved_and_made_again_of_what_the_topic_has"
 _RAISED = f"{_REDRIVE}::test_a_letter_is_accepted_once_the_limit_is_raised_or_the_time_has_come"
 _FILES = f"{_SYSTEM}::test_too_few_files_that_may_be_open_are_said_and_more_of_them_bring_all_back"
-_ROOM = f"{_SYSTEM}::test_a_disk_without_room_is_said_and_room_brings_back_all_that_was_written"
+_ROOM = f"{_SYSTEM}::test_a_limit_of_length_is_said_and_a_higher_one_brings_back_all_that_was_written"
 _REFUSALS = f"{_SYSTEM}::test_each_refusal_has_advice_that_keeps_the_store"
 _GONE = f"{_CONSUMER}::test_offsets_that_are_gone_cost_no_store"
 _STEP = "tests/flows/kafka/test_step_over.py::test_a_batch_that_unfolds_to_too_much_is_stepped_over"
@@ -61,6 +68,9 @@ _PEER = "tests/integration/test_cluster.py::test_a_process_whose_peer_died_says_
 _BEGIN = "tests/flows/seed_sets/test_first_positions.py"
 _DIRECTORY = "tests/state/test_directory.py"
 _SCOUT = "tests/flows/kafka/test_scout.py::test_a_damaged_batch_ends_the_flow_in_words_unless_all_are_stepped_over"
+_COMMANDS = (
+    "tests/flows/kafka/test_batch_by_batch.py::test_where_it_is_not_to_be_stepped_over_the_way_on_is_said_and_is_one"
+)
 _MIXED_UP = f"{_STATE}::test_two_stores_that_were_mixed_up_go_back_to_where_they_were"
 _TRAINED = "tests/flows/offline/test_followed.py::test_a_bundle_of_a_newer_version_stays_where_one_is_trained_beside_it"
 _AGAIN = "tests/flows/offline/test_followed.py::test_a_bundle_that_cannot_be_used_is_trained_again_as_the_message_says"
@@ -78,7 +88,6 @@ FOLLOWED: dict[str, tuple[str, ...]] = {
     "Give the process more memory and start again": (_REFUSALS,),
     "The disk or its driver says so": (_REFUSALS, _AWAY),
     "could not be compacted": (_ROOM, _AWAY),
-    "refuses a write": (_ROOM,),
     "is in use by another process: stop that one first": (_CROWD,),
     "If topic_prefix or topic_clicks is not what it was": (
         _MIXED_UP,
@@ -109,8 +118,8 @@ FOLLOWED: dict[str, tuple[str, ...]] = {
     "cannot be written: {}. Once that is mended": (_ROOM,),
     "Look for a full or failing disk": (_ROOM, f"{_GROWN}::test_a_move_that_was_cut_off_goes_on"),
     # where topics begin
-    "put the partition's store back": (_ELSEWHERE,),
-    "put a newer store of the partition in its place": (_EXPIRED,),
+    "Put the partition's store back": (_ELSEWHERE,),
+    "Put a newer store of the partition in its place": (_EXPIRED,),
     "there is one; else start once with --rebuild partial": (_EXPIRED,),
     "name the wrong cluster, mend that": (
         _ANEW,
@@ -138,6 +147,9 @@ FOLLOWED: dict[str, tuple[str, ...]] = {
     # topics and brokers
     "alter it with `{}`": (_ALTERED,),
     "kafka-configs.sh": (_ALTERED,),
+    ", or have producers send at most": (
+        "tests/flows/preflight/test_topics.py::test_what_a_topic_is_altered_to_takes_the_longest_good_message",
+    ),
     "--bootstrap-server": (_ALTERED,),
     " --command-config CLIENT.properties": (_ALTERED,),
     "restore to another place": (_NEW_PLACE,),
@@ -153,10 +165,11 @@ FOLLOWED: dict[str, tuple[str, ...]] = {
         f"{_CHECK}::test_missing_outputs_are_refused_for_those_that_write_them",
         f"{_CHECK}::test_a_flow_may_start_right_after_its_topics_were_made",
     ),
-    "Start with --step-over oversized": (_STEP,),
+    "start with --step-over {}": (_STEP, _SCOUT),
     "put a good one in the lead": (_STEP, f"{_CONSUMER}::test_a_batch_that_stays_unreadable_stops_the_flow_in_words"),
-    "Put a replica that has it whole in the lead": (_SCOUT, _STEP),
-    "ended the last start without a word": (_SCOUT, _STEP),
+    "Put a replica that has it whole in the lead": (_SCOUT, _STEP, _COMMANDS),
+    "this with --step-over": (_COMMANDS,),
+    "delete the topic {}, make it again": (f"{_TOPICS}::test_centroids_made_anew_while_stopped_are_sent_again",),
     "Start again once it does": (_RESTART,),
     "Mend that at the broker and start again": (_RESTART,),
     "raise delivery_timeout": (f"{_SINK}::test_what_the_broker_does_not_take_raises", _RESTART),
@@ -248,6 +261,10 @@ def _messages(path: Path) -> Iterator[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     passed = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            given = [each.value for each in node.keywords if each.arg == "help"]
+            passed |= {id(each) for each in given + (node.args if _called(node) in _OF_HELP else [])}
+    for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             passed |= {id(part) for part in ast.walk(node)} - {id(node)}
     for node in ast.walk(tree):
@@ -255,6 +272,10 @@ def _messages(path: Path) -> Iterator[str]:
             isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
         ):
             yield _words(node)
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.id if isinstance(call.func, ast.Name) else ""
 
 
 def _modules(*, all_rooms: bool = False) -> Iterator[Path]:
@@ -271,17 +292,43 @@ def test_there_is_advice() -> None:
     assert len(ADVICE) > 80
 
 
+ALL_FOLLOWED = {**FOLLOWED, **DATA}
+ALL_HARMLESS = (*HARMLESS, *HARMLESS_ELSEWHERE, *LOOKS)
+
+
 @pytest.mark.parametrize("text", ADVICE, ids=lambda text: text[:60])
 def test_each_message_with_advice_is_in_a_table(text: str) -> None:
-    known = [words for words in (*FOLLOWED, *HARMLESS) if words in text]
+    known = [words for words in (*ALL_FOLLOWED, *ALL_HARMLESS) if words in text]
     assert known, "add the test that follows it to FOLLOWED, or its words to HARMLESS if it can cost nothing"
 
 
 def test_each_entry_is_of_a_message() -> None:
-    assert not [words for words in (*FOLLOWED, *HARMLESS) if not any(words in text for text in ADVICE)]
+    assert not [words for words in (*ALL_FOLLOWED, *ALL_HARMLESS) if not any(words in text for text in ADVICE)]
 
 
-@pytest.mark.parametrize("node", sorted({node for nodes in FOLLOWED.values() for node in nodes}))
+def _remedies() -> Iterator[tuple[str, str]]:
+    """The sentences of runbooks that say to do something: the runbook, and the sentence."""
+    for path in sorted((ROOT / "monitoring" / "runbooks").glob("*.md")):
+        part = path.read_text(encoding="utf-8").partition("## Likely causes and fixes")[2]
+        for paragraph in re.split(r"\n(?=- |\n|#)", part):
+            for sentence in re.split(r"(?<=[.:;]) (?=[A-Z`*])", " ".join(paragraph.split())):
+                if _REMEDY.search(sentence):
+                    yield path.stem, sentence
+
+
+@pytest.mark.parametrize(("runbook", "sentence"), list(_remedies()), ids=lambda text: text[:60])
+def test_each_remedy_of_a_runbook_is_in_its_table(runbook: str, sentence: str) -> None:
+    assert [words for words in RUNBOOKS if words in sentence], f"{runbook}: add the tests that follow it to RUNBOOKS"
+
+
+def test_each_entry_is_of_a_runbook() -> None:
+    said = [sentence for _, sentence in _remedies()]
+    assert not [words for words in RUNBOOKS if not any(words in sentence for sentence in said)]
+
+
+@pytest.mark.parametrize(
+    "node", sorted({node for each in (ALL_FOLLOWED, RUNBOOKS) for n in each.values() for node in n})
+)
 def test_the_tests_of_the_table_are_there(node: str) -> None:
     path, _, name = node.partition("::")
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))

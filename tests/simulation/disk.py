@@ -7,7 +7,8 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
-from state.store.layout import META_KEY, NO_FINGERPRINT, ManifestFingerprint, StoreMeta, decode_meta
+from state.store.keys import META_KEY
+from state.store.layout import NO_FINGERPRINT, ManifestFingerprint, StoreMeta, decode_meta
 from state.store.seed_store import SeedStore
 
 _PATH = Path("/simulated")

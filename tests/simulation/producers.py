@@ -67,18 +67,30 @@ class Producers:
         self._world, self._rng, self._habits, self._window = world, world.rng, habits, window
         self._users = USERS[: habits.users]
         self._asked = 0
+        self._retired = False
         self.bad: set[tuple[str, int, int]] = set()
 
     @property
     def _partitions(self) -> int:
         return len(self._world.topics["clicks"].logs)
 
-    def click(self, ago: int = 0) -> None:
-        """Some clicks come, from clients that could not send them for a while (ms)."""
+    def click(self, ago: int = 0, only: int | None = None, most: int = 0) -> None:
+        """Some clicks come.
+
+        Args:
+            ago: for how long clients could not send them, ms.
+            only: on items of this partition; None: of all.
+            most: so many at most; 0: as usual.
+        """
         rng, habits = self._rng, self._habits
-        for _ in range(rng.randrange(1, habits.most + 1)):
+        items = [item for item in ITEMS if only is None or home(item, self._partitions) == only]
+        for _ in range(rng.randrange(1, (most or habits.most) + 1)):
             few = rng.random() < habits.few_items
-            item, now, value = ITEMS[rng.randrange(3 if few else len(ITEMS))], self._world.clock.now - ago, rng.random()
+            item, now, value = (
+                items[rng.randrange(min(3, len(items)) if few else len(items))],
+                self._world.clock.now - ago,
+                rng.random(),
+            )
             ts = now - (rng.randrange(habits.spread) if value > habits.late else rng.randrange(15_000))
             if value > 1 - habits.fast:
                 ts = now + rng.randrange(5000)
@@ -120,9 +132,14 @@ class Producers:
             until = self._even(self._world.clock.now + rng.randrange(-2000, 8000))
             self._say(item, rng.choice([{"item_id": item}, {"item_id": item}, {"item_id": item, "expires_at": until}]))
 
-    def sweep(self) -> None:
+    def list_or_retire(self) -> None:
+        """An item that is clicked much is listed if it was taken down last, else it is taken down."""
+        self._retired = not self._retired
+        self._say(ITEMS[0], {"item_id": ITEMS[0], "retired": self._retired})
+
+    def sweep(self, said: dict[str, Any] | None = None) -> None:
         """All items are taken down, or all are listed."""
-        more = self._rng.choice([{"retired": True}, {}])
+        more = self._rng.choice([{"retired": True}, {}]) if said is None else said
         for item in ITEMS:
             self._say(item, {"item_id": item, **more})
 

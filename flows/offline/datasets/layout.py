@@ -26,6 +26,7 @@ from flows.offline.datasets.words import Text, among, as_words, digestible, pack
 from flows.support.errors import RalmError
 from ralm.encoders.profiles import MOST_VALUES, SEPARATOR
 from ralm.features import Interactions, Ints
+from state.nesting import json_of
 
 FIELD_KINDS = ("categorical", "multivalent", "continuous")
 LEAST_ITEMS = 2
@@ -116,7 +117,7 @@ class Dataset:
             msg = (
                 f"{self.name}: the first {same:,} of {len(self.event_times):,} clicks have the same time, "
                 f"{cut} ms since the epoch, so that the earliest {share:.0%} cannot be told from the rest: give the "
-                "times at which they happened, or data without times"
+                "times at which they happened, or say that there are none (timed = false in data.toml)"
             )
             raise RalmError(msg)
         return cut
@@ -262,7 +263,7 @@ def load(folder: Path) -> Dataset:
         RalmError: when a file or a column is missing, or it cannot be learned from.
     """
     try:
-        described = json.loads((folder / DESCRIBED).read_text())
+        described = json_of((folder / DESCRIBED).read_text())
         tables = {}
         for table in ("events", "users", "items"):
             with np.load(folder / f"{table}.npz", allow_pickle=False) as columns:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import venv
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -63,6 +64,9 @@ ML1M = SourceFiles(
 )
 _PACKAGE = "recbole==1.2.1"
 _FOLDER = "recbole/dataset_example/ml-100k/ml-100k"
+
+_DAMAGED = (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, NotImplementedError, RuntimeError)
+"""What comes of a wheel that is not whole, or is another; what the system refuses says so by itself."""
 
 
 def prepare(name: str, downloads: Path, folder: Path | None) -> Dataset:
@@ -135,8 +139,8 @@ def _texts(wheel: Path) -> list[str]:
     try:
         with zipfile.ZipFile(wheel) as files:
             return [files.read(f"{_FOLDER}.{part}").decode() for part in ("inter", "user", "item")]
-    except (OSError, zipfile.BadZipFile, KeyError) as error:
-        msg = f"{wheel} cannot be read ({error}): remove it and try again"
+    except _DAMAGED as error:
+        msg = f"{wheel} is damaged, or has no {_FOLDER} ({error}): move it to another place, and another is fetched"
         raise RalmError(msg) from error
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from state.atomic_file import atomic_write
+from state.nesting import json_of
 
 Cell = dict[str, Any]
 """``key`` (what it depends on), ``model``, ``group``, ``family``, ``rng_seed``, and what ``worker`` adds."""
@@ -72,7 +73,7 @@ def options_of(model: object) -> str:
 def read_cell(folder: Path, spec: CellSpec) -> Cell | None:
     """A cell, None when it is not there or is not whole."""
     try:
-        cell: Cell = json.loads((folder / spec.file).read_text())
+        cell: Cell = json_of((folder / spec.file).read_text())
         return cell if cell["key"] == spec.key and cell["result"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

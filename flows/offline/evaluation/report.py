@@ -1,6 +1,6 @@
 """The report of an experiment as Markdown, its head, and its short form for the terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich import box
 from rich.table import Column, Table
@@ -25,8 +25,8 @@ OUR_CONTROLS = ("activity", "both")
 """Beside variants of our own models."""
 LEAST_USERS = 100
 """Fewer judged users are said to be too few."""
-_BEST = 10
-"""Items that are ranked for a user in the figures that matter most."""
+_BEST, _MOST_RANKED = 10, 50
+"""Items that are ranked for a user in the figures that matter most, and in the others."""
 _RANKED = ("prec10", "prec50", "ndcg10", "recall50")
 _SPREAD = ("coverage", "gini", "tail", "categories", "entropy")
 _AUCS = tuple((name, kind) for name in ("auc", "auc_item") for kind in NEGATIVE_KINDS)
@@ -43,6 +43,13 @@ _HEAD = {
     "categories": "categories",
     "entropy": "entropy",
 }
+_SEEDS = 30
+"""Of cold items, the number of seeds that is told of."""
+_SAID = (
+    ("Who clicks an item, among users who click as much (AUC by item, matched)", "warm", "auc_item", "matched"),
+    ("The best ten items of a user (prec@10)", "warm", "prec10", None),
+    ("Who clicks a new item{given} (AUC by item, matched)", "cold", "auc", "matched"),
+)
 _CUTS = {
     "time": "the first {share} of all clicks are learned from, later ones are asked for",
     "user": "the first {share} of each user's clicks are learned from, the user's later ones are asked for",
@@ -85,11 +92,55 @@ def judged_note(task: Task) -> str:
 
 
 def items_note(task: Task) -> str:
-    """What it means where no more items are judged than are shown to a user; empty where there are more."""
+    """What it means where no more items are judged than are ranked for a user; empty where there are more."""
     items = len(task.items)
-    if items > _BEST:
+    if items > _MOST_RANKED:
         return ""
-    return f"Only {items} items are judged: the best {_BEST} of a user are all of them, and prec@{_BEST} says nothing."
+    most, figures = (_MOST_RANKED, f"prec@{_MOST_RANKED} and recall@{_MOST_RANKED} say")
+    if items <= _BEST:
+        most, figures = _BEST, f"prec@{_BEST} says"
+    return f"Only {items} items are judged: the best {most} of a user are all of them, and {figures} nothing."
+
+
+def cold_note(cells: list[Cell]) -> str:
+    """Of how many users cold items are asked, and what it means where they are few; empty without cold items."""
+    cold = next((cell["cold"] for cell in cells if cell["cold"]), None)
+    if cold is None or "by_user" not in cold["points"][-1]:
+        return ""
+    users = len(cold["points"][-1]["by_user"])
+    few = "" if users >= LEAST_USERS else ": too few to tell models apart, look at the intervals"
+    return f"Cold items: {cold['items']:,} items, {cold['how']}, are asked of {users:,} users{few}."
+
+
+def categories_note(dataset: Dataset) -> str:
+    """What it means where no item has a category; empty where some have."""
+    if (dataset.categories != "").any():
+        return ""
+    return "The items have no categories: nothing can be said of how varied those of a user are (categories, entropy)."
+
+
+def sentences(cells: list[Cell], against: list[Row]) -> Iterator[str]:
+    """What the figures that matter most say, a line for each; nothing where ours or the others were not run."""
+    main = {cell["model"] for cell in cells if cell["group"] == MAIN_GROUP}
+    for about, asked, figure, negatives in _SAID:
+        rows = [row for row in against if (row["asked"], row["figure"], row["negatives"]) == (asked, figure, negatives)]
+        seeds = sorted({row["seeds"] or 0 for row in rows})
+        rows = [row for row in rows if (row["seeds"] or 0) == (_SEEDS if _SEEDS in seeds else seeds[-1])]
+        ours = [row for row in rows if row["model"] in main]
+        if not ours:
+            continue
+        best = max(ours, key=lambda row: float(row["difference"]))
+        given = f" of {best['seeds']} seeds" if best["seeds"] else ""
+        if best["low"] > 0:
+            found = f"{best['model']} is better than the best of the others, {best['rival']}"
+        elif best["high"] < 0:
+            found = f"{best['rival']} is better than the best of ours, {best['model']}"
+        else:
+            found = f"{best['model']} and {best['rival']} cannot be told apart"
+        yield (
+            f"{about.format(given=given)}: {found} (difference {best['difference']:+.3f}, 95% of draws between "
+            f"{best['low']:+.3f} and {best['high']:+.3f})."
+        )
 
 
 def command_of(settings: Settings, name: str, options: Iterable[str] = ()) -> str:
@@ -122,7 +173,7 @@ def markdown_report(
     parts = [f"# {title}", "", *(f"- **{name}**: {text}" for name, text in about.items())]
     parts += ["", *(f"{note}\n" for note in notes)]
     for group in dict.fromkeys(entries[row["model"]].group for row in rows):
-        parts += _group(group, rows, entries)
+        parts += _group(group, rows, entries, chosen_by_run(cells))
     return "\n".join([*parts, *_cold(cells), *_against(cells)]).rstrip() + "\n"
 
 
@@ -138,7 +189,37 @@ def short(cells: list[Cell]) -> Table:
     return table
 
 
-def _group(group: str, rows: list[Row], entries: dict[str, CatalogueEntry]) -> list[str]:
+def _figure_of(row: Row) -> str:
+    """What was asked of users or items, in words.
+
+    >>> _figure_of({"figure": "auc", "negatives": "matched", "seeds": 10})
+    'AUC by item, matched, 10 seeds'
+    """
+    name = {"auc": "AUC by item", "auc_item": "AUC by item"}.get(row["figure"], "prec@10")
+    seeds = f"{row['seeds']} seeds" if row["seeds"] else None
+    return ", ".join(part for part in (name, row["negatives"], seeds) if part)
+
+
+def _difference_of(row: Row) -> str:
+    return f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
+
+
+def chosen_by_run(cells: list[Cell]) -> dict[str, str]:
+    """What each model that chooses a number on validation chose, run by run; a log has that as its epoch 0.
+
+    >>> runs = [{"model": "a", "log": [{"stage": f"g {g}", "epoch": 0}]} for g in (0.1, 0.2)]
+    >>> chosen_by_run([*runs, {"model": "b", "log": [{"stage": "tower", "epoch": 1}]}])
+    {'a': 'g 0.1; g 0.2'}
+    """
+    found: dict[str, list[str]] = {}
+    for cell in cells:
+        for line in cell.get("log") or ():
+            if line["epoch"] == 0:
+                found.setdefault(cell["model"], []).append(line["stage"])
+    return {model: "; ".join(stages) for model, stages in found.items()}
+
+
+def _group(group: str, rows: list[Row], entries: dict[str, CatalogueEntry], by_run: dict[str, str]) -> list[str]:
     """The table of a group; the best of what has a best is bold (exposure has none: more even is not better)."""
     chosen = [pair for pair in _pairs(rows) if entries[pair[0]["model"]].group == group]
     if group != MAIN_GROUP:
@@ -157,6 +238,10 @@ def _group(group: str, rows: list[Row], entries: dict[str, CatalogueEntry]) -> l
         for place, pair in enumerate(chosen)
     ]
     described = [f"- `{pair[0]['model']}`: {entries[pair[0]['model']].description}" for pair in chosen]
+    described = [
+        f"{line}; chosen on validation, run by run: {by_run[pair[0]['model']]}" if pair[0]["model"] in by_run else line
+        for line, pair in zip(described, chosen, strict=True)
+    ]
     return [f"## {group}", "", *markdown_table(["model", *heads, "seconds", "rng_seeds"], body), "", *described, ""]
 
 
@@ -188,12 +273,8 @@ def _against(cells: list[Cell]) -> list[str]:
         return []
     lines: dict[tuple[str, str], dict[str, str]] = {}
     for row in rows:
-        name = {"auc": "AUC by item", "auc_item": "AUC by item"}.get(row["figure"], "prec@10")
-        seeds = f"{row['seeds']} seeds" if row["seeds"] else None
-        what = ", ".join(part for part in (name, row["negatives"], seeds) if part)
-        text = f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
-        is_clear = row["low"] > 0 or row["high"] < 0
-        line = lines.setdefault((row["asked"], what), {"rival": f"`{row['rival']}`"})
+        text, is_clear = _difference_of(row), row["low"] > 0 or row["high"] < 0
+        line = lines.setdefault((row["asked"], _figure_of(row)), {"rival": f"`{row['rival']}`"})
         line[row["model"]] = f"**{text}**" if is_clear else text
     head = ["asked", "figure", "best rival", *models]
     body = [[*what, line["rival"], *(line.get(model, "") for model in models)] for what, line in lines.items()]

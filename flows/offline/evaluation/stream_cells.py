@@ -14,6 +14,7 @@ from ralm.protocol.stream.rankers import Variant
 from ralm.protocol.stream.replay import Replayed
 from ralm.protocol.stream.requests import Requests
 from state.atomic_file import atomic_write
+from state.nesting import json_of
 
 STREAM_FORMAT = 1
 """Raised when figures are made in another way, which makes all cells be run again."""
@@ -51,7 +52,7 @@ def read_stream_cell(folder: Path, spec: StreamSpec) -> Replayed | None:
         with np.load(folder / spec.file, allow_pickle=False) as columns:
             found = {name: columns[name] for name in columns.files}
         requests = Requests(found["users"], found["times"], found["asked_after"])
-        variants = tuple(Variant(*values) for values in json.loads(str(found["variants"])))
+        variants = tuple(Variant(*values) for values in json_of(str(found["variants"])))
         return Replayed(
             requests,
             found["judged"],

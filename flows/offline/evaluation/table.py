@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Sequence
-from math import isfinite
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from ralm.protocol.negatives import NEGATIVE_KINDS
 
 BY_NEGATIVES = ("auc", "auc_item")
 PLAIN = ("prec10", "prec50", "ndcg10", "recall50", "coverage", "gini", "tail", "categories", "entropy")
+OF_CATEGORIES = ("categories", "entropy")
+"""Where no item has a category, these say nothing: they are left empty."""
 FIGURES = (*BY_NEGATIVES, *PLAIN)
 COLUMNS = ("model", "negatives", *(f"{name}{end}" for name in FIGURES for end in ("", "_sd")), "seeds", "seconds")
 COLD_COLUMNS = ("model", "negatives", "seeds", "auc", "auc_sd", "prec10", "prec10_sd")
@@ -23,7 +25,7 @@ def rows_of(cells: list[Cell]) -> list[Row]:
     """A row for each model and kind of negatives, in the order of the cells.
 
     ``seeds`` is how many rng_seeds were run, ``seconds`` the mean time of fitting and scoring. The figures that do not
-    depend on negatives stand in both rows.
+    depend on negatives stand in both rows. Where no item has categories their figures are NaN.
     """
     judged = [cell for cell in cells if cell["figures"] is not None]
     rows = []
@@ -39,7 +41,11 @@ def rows_of(cells: list[Cell]) -> list[Row]:
             row["seeds"] = len(runs)
             row["seconds"] = mean_and_sd([run["seconds_fit"] + run["seconds_score"] for run in runs])[0]
             rows.append(row)
-    return rows
+    return rows if any(row[OF_CATEGORIES[0]] for row in rows) else [_without_categories(row) for row in rows]
+
+
+def _without_categories(row: Row) -> Row:
+    return row | {f"{name}{end}": empty for name in OF_CATEGORIES for end, empty in (("", nan), ("_sd", None))}
 
 
 def cold_rows(cells: list[Cell]) -> list[dict[str, Any]]:
@@ -80,12 +86,16 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
 
 
 def shown(row: Row, name: str, digits: int = 3) -> str:
-    """A figure as people read it, with its spread if there is one.
+    """A figure as people read it, with its spread if there is one; a dash where there is no figure.
 
     >>> shown({"auc": 0.71234, "auc_sd": 0.00411}, "auc"), shown({"auc": 0.5, "auc_sd": None}, "auc")
     ('0.712 ± 0.004', '0.500')
+    >>> shown({"entropy": float("nan"), "entropy_sd": None}, "entropy")
+    '-'
     """
     mean, spread = row[name], row[f"{name}_sd"]
+    if not isfinite(mean):
+        return "-"
     return f"{mean:.{digits}f}" + ("" if spread is None else f" ± {spread:.{digits}f}")
 
 

@@ -15,6 +15,8 @@ from ralm.progress import Report, silent
 from ralm.protocol.stream.cut import StreamCut
 from ralm.protocol.stream.window import AskedBatch, StreamWindow
 
+RIVAL_ROWS = ("random", "newest", "popularity", "item-knn")
+"""What the rivals' rows are called."""
 _CHUNK = 512
 """Items whose similarities are dense at once."""
 
@@ -72,7 +74,7 @@ class Rivals:
         ]
 
     def ranked(self, asked: AskedBatch) -> Iterator[tuple[Variant, Floats]]:
-        """``popularity``, ``newest``, ``random``, ``item-knn``."""
+        """The rows of `RIVAL_ROWS`."""
         window, shape = self._window, asked.allowed.shape
         popular = np.broadcast_to(np.log1p(window.counts[window.live]), shape)
         yield Variant("random"), self._rng.random(shape, np.float32)

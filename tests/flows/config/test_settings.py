@@ -247,6 +247,19 @@ def test_what_does_not_fit_together_is_refused(given: dict[str, Any], words: str
 
 
 @pytest.mark.parametrize(
+    ("given", "secret"),
+    [
+        ({"ssl_ca_location": "ca.pem"}, {"sasl_username": "a", "sasl_password": "b"}),
+        ({"sasl_username": "a", "sasl_password": "b"}, {}),
+    ],
+)
+def test_settings_that_are_changed_as_is_said_are_taken(given: dict[str, Any], secret: dict[str, Any]) -> None:
+    said = refusal(**given).partition("choose ")[2]
+    for protocol in said.partition(" (")[0].split(" or "):
+        load(**given, **(secret if "SASL" in protocol else {}), security_protocol=protocol)
+
+
+@pytest.mark.parametrize(
     "given",
     [
         {"kafka_options": ["queue.buffering.max.kbytes=977"]},

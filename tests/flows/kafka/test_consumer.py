@@ -1,8 +1,6 @@
 """Following a topic: positions, starts, and what a reader makes of the errors that come instead of messages."""
 
-import threading
-from collections.abc import Callable, Iterable
-from types import SimpleNamespace
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,8 +12,6 @@ from waiting import close_in_time, wait_until
 from flows.config.settings import Settings
 from flows.kafka.config import consumer_config
 from flows.kafka.consumer import TopicReader
-from flows.kafka.consumer_end import close_with_timeout
-from flows.kafka.probe import BrokerProbe
 from flows.kafka.topics import TopicNames
 from flows.support.errors import RalmError
 
@@ -157,21 +153,6 @@ def test_an_offset_that_a_new_leader_lacks_for_a_while_is_waited_for(
         assert reader.take(3) == []
 
 
-def test_a_consumer_is_closed() -> None:
-    consumer = Consumer({"bootstrap.servers": "127.0.0.1:1", "group.id": "g", "log_level": 0})
-    assert close_with_timeout(consumer, "clicks")
-    with pytest.raises(RuntimeError):
-        consumer.poll(0)
-
-
-def test_one_that_is_not_answered_is_left(capsys: pytest.CaptureFixture[str]) -> None:
-    answered = threading.Event()
-    silent: Any = SimpleNamespace(close=answered.wait)
-    assert not close_with_timeout(silent, "clicks", timeout_s=0.01)
-    assert "did not close in time" in "".join(capsys.readouterr())
-    answered.set()
-
-
 @pytest.mark.broker
 def test_behind_marks_and_aborted_records_the_lag_is_0_and_the_group_knows(
     topics: Callable[..., Settings], broker: str
@@ -193,29 +174,6 @@ def test_behind_marks_and_aborted_records_the_lag_is_0_and_the_group_knows(
     group = Consumer(consumer_config(settings))
     wait_until(lambda: group.committed([TopicPartition(name, 0)], timeout=10)[0].offset == reader.position(0))
     close_in_time(group.close)
-    reader.close()
-
-
-@pytest.mark.broker
-def test_where_all_partitions_begin_is_asked_once(
-    topics: Callable[..., Settings], client: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = topics(partitions=5)
-    name = TopicNames.of(settings).clicks
-    for partition in range(5):
-        client.send_all(name, [(b"k", b"v")] * 4, partition=partition)
-    asked: list[list[int]] = []
-    bounds = BrokerProbe.bounds
-
-    def counted(probe: BrokerProbe, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
-        asked.append(list(partitions))
-        return bounds(probe, topic, partitions)
-
-    monkeypatch.setattr(BrokerProbe, "bounds", counted)
-    reader = TopicReader(name, consumer_config(settings), 10)
-    for partition in range(5):
-        assert reader.bounds(partition) == (0, 4)
-    assert asked == [list(range(5))]
     reader.close()
 
 

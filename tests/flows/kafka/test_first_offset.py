@@ -22,9 +22,15 @@ class Facts:
     topic = "clicks"
 
     def __init__(
-        self, first: int, end: int, committed: int | None = None, mark: TopicMark = NO_MARK, time: int | None = None
+        self,
+        first: int,
+        end: int,
+        committed: int | None = None,
+        mark: TopicMark = NO_MARK,
+        time: int | None = None,
+        had: int = 0,
     ) -> None:
-        self._bounds, self._committed, self._mark, self._time = (first, end), committed, mark, time
+        self._bounds, self._committed, self._mark, self._time, self._had = (first, end), committed, mark, time, had
         self.told: list[tuple[int, int]] = []
 
     def bounds(self, _: int) -> tuple[int, int]:
@@ -34,7 +40,7 @@ class Facts:
         return self._committed
 
     def committed_mark(self, _: int) -> str:
-        return encode_mark(self._mark)
+        return encode_mark(self._mark, self._had)
 
     def message_time(self, _: int, offset: int) -> int | None:
         assert self._bounds[0] <= offset < self._bounds[1]
@@ -133,8 +139,7 @@ def test_a_store_that_lies_elsewhere_is_rebuilt_if_the_topic_has_all_of_it() -> 
         begin(Facts(3, 20, committed=8))
     assert begin(Facts(3, 20, committed=8), rebuild="partial") == 3
     assert begin(Facts(3, 20, committed=8), compacted=True) == 3
-    assert begin(Facts(3, 20, committed=8), new=True) == 3  # the state was moved away, to begin anew
-    assert begin(Facts(3, 20, committed=8), new=True, start_from="latest") == 3  # which is for a first start
+    assert begin(Facts(0, 20, committed=8), start_from="latest") == 0  # which is for a first start
     with pytest.raises(RalmError, match="its store is not in this state directory"):
         begin(Facts(3, 20), lost=True)  # of which the group has forgotten
 
@@ -154,16 +159,40 @@ def test_a_store_that_lies_elsewhere_is_not_rebuilt_in_silence_from_another_topi
     with pytest.raises(RalmError, match=rf"not what it was filled from: .*{why}.*--rebuild partial"):
         begin(facts, **more)
     assert begin(facts, **more, rebuild="partial") == 0
-    assert begin(facts, **more, new=True) == 0
 
 
 def test_a_store_that_is_lost_after_the_topic_has_grown_is_not_rebuilt_in_silence() -> None:
     with pytest.raises(RalmError, match=r"has grown meanwhile, and its older clicks lie in other.*--rebuild partial"):
         begin(Facts(0, 20, committed=8), grown=True)
     assert begin(Facts(0, 20, committed=8), grown=True, rebuild="partial") == 0
-    assert begin(Facts(0, 20, committed=8), grown=True, new=True) == 0
     assert begin(Facts(0, 20), grown=True) == 0  # one that came when it grew
     assert begin(Facts(0, 20, committed=8), HeldOffsets(5, 8), grown=True) == 5
+
+
+def test_the_group_knows_of_a_growth_where_the_state_directory_was_lost() -> None:
+    """A disk that is not mounted looks like a first start."""
+    with pytest.raises(RalmError, match=r"has grown meanwhile, and its older clicks lie in other.*--rebuild partial"):
+        begin(Facts(0, 20, committed=8, had=4), count=6)
+    assert begin(Facts(0, 20, committed=8, had=4), count=6, rebuild="partial") == 0
+    assert begin(Facts(0, 20, committed=8, had=6), count=6) == 0
+    assert begin(Facts(0, 20, committed=8), count=6) == 0  # committed by a version that did not say
+    with pytest.raises(RalmError, match="it has fewer partitions than before"):
+        begin(Facts(0, 20, committed=8, had=6), count=4)
+
+
+def test_centroids_tell_what_was_read_where_directory_and_group_were_lost() -> None:
+    def emitted(partition: int) -> int:
+        assert partition == 2
+        return 15
+
+    with pytest.raises(RalmError, match=r"read before, and its store is not in this.*offset 3.*--rebuild partial"):
+        begin(Facts(3, 20), emitted=emitted)
+    assert begin(Facts(3, 20), emitted=emitted, rebuild="partial") == 3
+    assert begin(Facts(0, 20), emitted=emitted) == 0
+    assert begin(Facts(0, 20), emitted=emitted, start_from="latest") == 0, "which is for a first start"
+    with pytest.raises(RalmError, match="ends at offset 9, and centroids were made of its clicks up to 15: it was mad"):
+        begin(Facts(0, 9), emitted=emitted)
+    assert begin(Facts(0, 9, committed=8), emitted=emitted) == 0, "the group knows better"
 
 
 def test_requests_go_on_where_the_group_is() -> None:

@@ -22,6 +22,7 @@ class Asker:
     def __init__(self, **topics: TopicIdentity) -> None:
         self.topics = topics
         self.why = ""
+        self.lost = 5
         self.asked: list[str] = []
 
     def identities(self, topics: list[str]) -> Mapping[str, TopicIdentity]:
@@ -30,6 +31,10 @@ class Asker:
     def another(self, kind: str, topic: str, partitions: int) -> str:
         self.asked.append(f"{topic} of {partitions}")
         return self.why if kind in ("clicks", "centroids") else ""
+
+    def deleted(self, topic: str, partitions: int) -> int:
+        assert (topic, partitions) == ("t.centroids", 4)
+        return self.lost
 
 
 @pytest.fixture
@@ -41,7 +46,8 @@ def told() -> list[tuple[bool, str]]:
 def watching(told: list[tuple[bool, str]]) -> Callable[[Asker], TopicWatch]:
     def watch(asker: Asker) -> TopicWatch:
         kept = frozenset({"clicks", "centroids"})
-        made = TopicWatch(NAMES, frozenset({"clicks"}), kept, asker, lambda ok, why: told.append((ok, why)))
+        read, whole = frozenset({"clicks"}), frozenset({"centroids"})
+        made = TopicWatch(NAMES, read, kept, asker, lambda ok, why: told.append((ok, why)), whole)
         made.begin()
         return made
 
@@ -127,6 +133,23 @@ def test_growth_is_told_of_what_is_read(watching: Callable[[Asker], TopicWatch],
     watch.check("clicks")
 
 
+def test_what_was_sent_and_deleted_while_the_flow_ran_ends_it(
+    watching: Callable[[Asker], TopicWatch], told: list[tuple[bool, str]]
+) -> None:
+    asker = Asker(**with_ids())
+    watch = watching(asker)
+    for _ in range(LOOKS):
+        watch.look()
+    watch.check("centroids")
+    asker.lost = 7
+    for _ in range(LOOKS):
+        watch.look()
+    with pytest.raises(RalmError, match=r"t.centroids were deleted while the flow ran \(2 offsets\): start again"):
+        watch.check("centroids")
+    assert not told[-1][0]
+    watch.check("clicks")
+
+
 # The evidence
 
 
@@ -138,6 +161,10 @@ class Broker:
 
     def bounds(self, _: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
         return {p: (self.first, max(self.partitions[p], default=-1) + 1) for p in partitions}
+
+    def offsets(self, _: str, partitions: Iterable[int], spec: Any) -> dict[int, int]:
+        assert spec is topic_watch.EARLIEST
+        return dict.fromkeys(partitions, self.first)
 
     def times(self, _: str, __: Any, offsets: Mapping[int, int]) -> dict[int, int | None]:
         return {p: self.partitions[p].get(offset) for p, offset in offsets.items()}
@@ -170,6 +197,10 @@ def test_a_topic_that_only_grows_is_the_same(asking: Asking) -> None:
     broker.partitions[0][2] = 12
     broker.partitions[1][0] = 9
     assert not asker.another("centroids", "t", 2)
+
+
+def test_what_is_lost_at_the_beginning_is_counted(asking: Asking) -> None:
+    assert asking(Broker(3, {5: 10}, {}), TopicMarks()).deleted("t", 2) == 6
 
 
 def test_one_that_was_never_read_nor_written_is_known_by_its_ends(asking: Asking) -> None:

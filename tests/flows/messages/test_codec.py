@@ -152,7 +152,7 @@ def click(user: bytes = b'"u"', ts: bytes = b"%d" % NOW) -> bytes:
         (click(b'"\\ud800"'), "not_json"),
         (click(b"NaN"), "not_json"),
         (click()[:-1] + b', "x": ' + b"[" * 100_000, "not_json"),
-        (b"[" * 100_000, "wrong_type"),
+        (b"[" * 100_000, "not_json"),
         (b"null", "wrong_type"),
         (b"[1, 2, 3]", "wrong_type"),
         (click(b"true"), "wrong_type"),

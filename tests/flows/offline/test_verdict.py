@@ -37,6 +37,13 @@ def test_few_users_are_said_to_be_few_and_what_to_do_instead() -> None:
     assert "17 users are too few to tell; try `ralm evaluate shop --eval-split items`" in text
 
 
+def test_few_users_who_tell_clearly_are_not_too_few() -> None:
+    text = said(32, 0.75, 0.44, 0.24)
+    assert text.startswith("Better than popularity: of 32 users")
+    assert "32 users are few, though; try `ralm evaluate shop --eval-split items`" in text
+    assert "too few" not in text
+
+
 def test_nothing_held_out_is_no_verdict() -> None:
     text = verdict(asdict(HeldOut()), "shop")
     assert text.startswith("Too little is held out")

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 from flows.config.settings import Settings
+from flows.kafka.topic_marks import encode_mark
 from flows.messages.batches import CandidateChange
 from flows.seed_sets.candidates import CandidateRegistry
 from flows.seed_sets.first_positions import FirstPositions
 from flows.seed_sets.keeper_state import OpenWork
-from flows.seed_sets.state_facts import look_into_state_dir
+from flows.seed_sets.state_facts import look_into_state_dir, open_state_dir
 from flows.support.errors import RalmError
 from ralm.seed_set import SeedSet
-from state.directory import begun_partitions, note_partition_count
+from state.directory import begun_partitions, note_partition_count, noted_counts
 from state.store.layout import FOR_EVER, TopicMark
 from state.store.seed_store import CandidateEntry, Changes, ItemRecord, SeedStore
 
@@ -27,14 +28,17 @@ class Told:
 
     topic = "clicks"
 
+    def __init__(self, mark: str = "") -> None:
+        self._mark = mark
+
     def bounds(self, _: int) -> tuple[int, int]:
         return 0, 20
 
     def committed(self, _: int) -> int | None:
-        return None
+        return 12 if self._mark else None
 
     def committed_mark(self, _: int) -> str:
-        return ""
+        return self._mark
 
     def message_time(self, *_: Any) -> int:
         return 1000
@@ -127,3 +131,17 @@ def test_a_store_of_another_topic_is_said_and_read_once_the_name_is_set_back(
         assert "set it back" in said
         assert "--rebuild" not in said
     assert fixed(settings, "old") == (15, {"never": 0, "once": 7000, "sent": 7000, "dropped": 8500})
+
+
+def test_what_the_group_knows_of_a_growth_is_noted_where_nothing_else_does(tmp_path: Path) -> None:
+    told = Told(encode_mark(OLD, 1))
+    nowhere = tmp_path / "nowhere"
+    for topic_id, noted, first_count in (("new", [], 2), ("old", [1], 1)):
+        positions = FirstPositions(Settings(state_dir=str(nowhere)), open_state_dir(nowhere), "clicks", count=2)
+        positions.note_count_before(told, [0, 1], topic_id)
+        assert (noted_counts(nowhere), positions.first_count) == (noted, first_count)
+    known = tmp_path / "known"
+    note_partition_count(known, 2)
+    positions = FirstPositions(Settings(state_dir=str(known)), look_into_state_dir(known), "clicks", count=2)
+    positions.note_count_before(told, [0, 1], "old")
+    assert (noted_counts(known), positions.first_count) == ([2], 2)

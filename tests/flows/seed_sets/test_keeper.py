@@ -25,7 +25,8 @@ from flows.seed_sets.clustering import ClusteringPool
 from flows.seed_sets.keeper import SeedSetOperator
 from flows.seed_sets.keeper_state import OpenWork
 from monitoring import metrics
-from state.store.layout import NOTHING_SETTLED, WORK_KEY
+from state.store.keys import WORK_KEY
+from state.store.layout import NOTHING_SETTLED
 
 
 def work(operator: SeedSetOperator) -> OpenWork:

@@ -10,14 +10,15 @@ from flows.kafka.first_offset import HeldOffsets
 from flows.seed_sets.state_facts import StateFacts, open_state_dir
 from flows.support.errors import RalmError
 from state.directory import read_format
-from state.store.layout import META_KEY, STATE_FORMAT, WORK_KEY
+from state.store.keys import META_KEY, WORK_KEY
+from state.store.layout import STATE_FORMAT
 from state.store.seed_store import SeedStore
 
 
 def test_a_new_directory_is_marked_and_holds_nothing(tmp_path: Path) -> None:
     found = open_state_dir(tmp_path / "state")
     assert found == StateFacts()
-    assert found.is_new
+    assert (found.partitions, found.stores) == (0, {})
     assert found.held("clicks", 0) is None
     assert read_format(tmp_path / "state") == STATE_FORMAT
 
@@ -25,7 +26,7 @@ def test_a_new_directory_is_marked_and_holds_nothing(tmp_path: Path) -> None:
 def test_what_the_stores_say_is_found(state: Path) -> None:
     uninitialised(state / "seeds" / "00001", 1)
     found = open_state_dir(state)
-    assert (found.partitions, sorted(found.stores), found.is_new) == (4, [0, 3], False)
+    assert (found.partitions, sorted(found.stores)) == (4, [0, 3])
     at = found.stores[3].position
     assert found.held("clicks", 3) == HeldOffsets(at, at)
     assert found.held("candidates", 3) == HeldOffsets(0, 0)

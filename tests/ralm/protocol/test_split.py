@@ -97,6 +97,8 @@ def test_a_click_that_comes_again_is_no_positive(crowd: Interactions) -> None:
 def test_refusals_say_what_to_do(crowd: Interactions, task: Task) -> None:
     with pytest.raises(ValueError, match="lower the floors"):
         user_split(crowd, 0.8, Floors(seeds=10**6))
+    with pytest.raises(ValueError, match="2000000 clickers or more, of which there are 0: none"):
+        item_split(crowd, 0.1, Floors(seeds=10**6))
     with pytest.raises(ValueError, match="0 clicks to learn from"):
         time_split(crowd, -1, Floors(seeds=0, clicks=0))
     scores = np.zeros(task.wanted.shape, np.float32)

@@ -20,7 +20,7 @@ from flows.seed_sets.keeper_state import OpenWork
 from flows.seed_sets.state_facts import open_state_dir
 from flows.support.errors import RalmError
 from state.owner_lock import OwnedElsewhereError, OwnerLock
-from state.store.layout import META_KEY, WORK_KEY, item_key
+from state.store.keys import META_KEY, WORK_KEY, item_key
 from state.store.seed_store import SeedStore, StoreError
 
 Read = Callable[[SeedStore], object]

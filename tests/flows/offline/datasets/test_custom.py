@@ -356,7 +356,6 @@ def test_lists_that_cannot_be_joined_are_refused(tmp_path: Path, tags: list[list
         ("least = 3", r"data.toml: least: Extra inputs"),
         ('time_unit = "h"', r"data.toml: time_unit: Input should be 's', 'ms'"),
         ("least_rating = 3", r"says least_rating, but events.csv has no column 'rating'"),
-        ("timed = false", r"says timed = false, but events.csv has times"),
         ('[columns]\nuser_id = "who"', r"calls the column user_id 'who', but no table has that"),
         ('[kinds]\nage = "continuous"', r"says the kind of 'age', but users.csv has only plan"),
         ("least_rating", r"data.toml cannot be read"),

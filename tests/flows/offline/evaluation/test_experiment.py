@@ -16,10 +16,11 @@ import pytest
 pytest.importorskip("implicit", reason="needs the extra 'train'")
 
 from flows.cli import main as cli
+from flows.config.sources import load_settings
 from flows.offline.datasets.custom import prepare_custom
 from flows.offline.datasets.layout import save
 from flows.offline.evaluation.cells import options_of
-from flows.offline.evaluation.plan import chosen_runs
+from flows.offline.evaluation.plan import chosen_runs, plan_of
 from flows.offline.evaluation.table import COLD_COLUMNS, COLUMNS
 from ralm.models.catalogue import CATALOGUE as KNOWN
 from ralm.models.item_knn import ItemKnn
@@ -247,6 +248,13 @@ def test_a_model_that_needs_an_items_clicks_is_not_asked_for_held_out_items(shop
     assert {model for model, _ in table(shop / "mute" / "shop-items.csv")} == {"activity"}
 
 
+def test_clicks_without_times_are_split_as_is_said(shop: Path) -> None:
+    given = {"data_dir": str(shop / ".ralm" / "data"), "eval_models": "activity"}
+    for split in ("auto", "user", "items"):
+        plan, dataset = plan_of(load_settings(flags={**given, "eval_split": split}, environment={}), "timeless")
+        assert plan.protocol.task(dataset.interactions(), plan.protocol.before(dataset)).wanted.any()
+
+
 @pytest.mark.parametrize(
     ("flags", "name", "words"),
     [
@@ -261,7 +269,11 @@ def test_a_model_that_needs_an_items_clicks_is_not_asked_for_held_out_items(shop
         ),
         (("--eval-rng-seeds", "0,0"), "shop", "must be different whole numbers"),
         (("--eval-models", "item-knn:0+x"), "shop", "the rng_seeds '0,x' in eval_models must be different"),
-        (("--eval-floor-seeds", "9999"), "shop", "choose another cut, or lower the floors of clicks and seeds"),
+        (
+            ("--eval-floor-seeds", "9999"),
+            "shop",
+            "choose another cut, lower the floors of clicks and seeds",
+        ),
         (("--eval-catalogue", "no_such"), "shop", "eval_catalogue = 'no_such' must be a module"),
     ],
 )

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from flows.offline.evaluation.plots import _lines, draw
+from flows.offline.evaluation.stream_plot import stream_lines
+from ralm.protocol.stream.rankers import RIVAL_ROWS
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -73,3 +75,16 @@ def test_our_lines_are_set_off_from_the_others() -> None:
     assert all(line["linewidth"] < lines["both"]["linewidth"] for name, line in lines.items() if name != "both")
     looks = [(line["color"], line["linestyle"]) for line in lines.values()]
     assert len(set(looks)) == len(looks)
+
+
+def test_our_lines_of_a_stream_are_set_off_from_the_rivals() -> None:
+    ours = [f"{name} {kind}" for name in ("spectral", "both", "third") for kind in ("frozen", "live", "live, last 5")]
+    lines = stream_lines([*RIVAL_ROWS, *ours], "both live")
+    assert list(lines) == [*RIVAL_ROWS, *ours]
+    assert all(lines[row]["linestyle"] == "-" for row in ours)
+    assert all(
+        lines[row]["linestyle"] != "-" and lines[row]["linewidth"] < lines[ours[0]]["linewidth"] for row in RIVAL_ROWS
+    )
+    assert max(lines, key=lambda row: lines[row]["linewidth"]) == "both live"
+    looks = {(line["color"], line["linestyle"], line["marker"]) for line in lines.values()}
+    assert len(looks) == len(lines)

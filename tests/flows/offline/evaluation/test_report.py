@@ -1,9 +1,12 @@
 """What a reader is told of a task that is too small to tell models apart."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from flows.offline.evaluation.report import items_note, judged_note
+from flows.offline.evaluation.report import cold_note, items_note, judged_note
+from flows.offline.evaluation.table import FIGURES, rows_of, shown
 from ralm.features import Interactions
 from ralm.protocol.split import Floors, later_clicks
 from ralm.protocol.task import Task
@@ -19,11 +22,11 @@ def task_of(users: int, items: int) -> Task:
     return later_clicks("time", clicks, (user + item) % 3 == 1, Floors(clicks=1, seeds=1))
 
 
-@pytest.mark.parametrize(("items", "says"), [(9, True), (12, False)])
-def test_few_items_make_the_best_ten_say_nothing(items: int, says: bool) -> None:
+@pytest.mark.parametrize(("items", "says"), [(9, "prec@10 says"), (12, "prec@50 and recall@50 say"), (51, "")])
+def test_few_items_make_the_best_ones_say_nothing(items: int, says: str) -> None:
     note = items_note(task_of(30, items))
-    assert bool(note) == says
-    assert not says or note.startswith("Only 9 items are judged")
+    assert bool(note) == bool(says)
+    assert not says or (note.startswith(f"Only {items} items are judged") and note.endswith(f"{says} nothing."))
 
 
 @pytest.mark.parametrize(("users", "says"), [(30, True), (300, False)])
@@ -31,3 +34,27 @@ def test_few_users_are_said_to_be_too_few(users: int, says: bool) -> None:
     note = judged_note(task_of(users, 12))
     assert note.startswith(f"Only {users} users" if says else f"{users} users are judged.")
     assert ("try --eval-split user and --eval-split items" in note) == says
+
+
+def run(model: str, family: str, **figures: float) -> dict[str, Any]:
+    by_kind = {"uniform": 0.6, "matched": 0.6}
+    plain = {name: by_kind if name.startswith("auc") else figures.get(name, 0.0) for name in FIGURES}
+    units = {"by_item": {"uniform": [0.5], "matched": [0.5]}, "by_user": [figures.get("prec10", 0.0)] * 3}
+    about = {"model": model, "family": family, "group": "main", "rng_seed": 0, "cold": None}
+    return {**about, "figures": plain, **units, "seconds_fit": 1.0, "seconds_score": 1.0}
+
+
+def test_without_categories_there_is_no_figure_of_them() -> None:
+    none, some = rows_of([run("lr", "")])[0], rows_of([run("lr", "", categories=2.5)])[0]
+    assert [shown(none, name) for name in ("categories", "entropy", "tail")] == ["-", "-", "0.000"]
+    assert [shown(some, name) for name in ("categories", "entropy")] == ["2.500", "0.000"]
+
+
+@pytest.mark.parametrize(
+    ("users", "says"), [(30, ": too few to tell models apart, look at the intervals."), (300, ".")]
+)
+def test_of_how_many_users_cold_items_are_asked_is_said(users: int, says: str) -> None:
+    cold = {"items": 21, "how": "held out", "points": [{"by_user": [0.5] * users}]}
+    cells = [run("lr", ""), {**run("both", "ours"), "cold": cold}]
+    assert cold_note(cells) == f"Cold items: 21 items, held out, are asked of {users} users{says}"
+    assert not cold_note(cells[:1])
