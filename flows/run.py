@@ -22,6 +22,7 @@ from flows.preflight.preflight import look
 from flows.preflight.topics import TopicUse
 from flows.runtime import Runtime, ScoreSide, SeedSide, score_side, seed_side
 from flows.seed_sets.state_facts import open_state_dir
+from flows.support import ends
 from flows.support.drain_count import DrainCount
 from flows.support.errors import ConfigError, RalmError
 from flows.support.last_start import LastStart
@@ -72,7 +73,7 @@ FLOWS = {
 
 
 def run_flow(name: str, settings: Settings, version: str) -> None:
-    """Run a dataflow until it is told to stop, then drain it.
+    """Run a dataflow until it is to stop, then drain it.
 
     SIGTERM, SIGINT and SIGHUP stop the sources; what was read is finished, delivered and snapshotted. SIGUSR1
     releases the brakes on dead letters.
@@ -107,6 +108,7 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
         drains = DrainCount(Path(settings.state_dir), settings.process_id)
         last_start = LastStart(Path(settings.state_dir), settings.process_id)
         stack.callback(last_start.ended)
+        ends.once = last_start.crashed
         port = settings.metrics_port and settings.metrics_port + settings.process_id
         status = StatusReport(health, _facts(name, settings, bundle, version))
         server = stack.enter_context(closing(_serve(health, settings.metrics_host, port, status)))
@@ -157,7 +159,7 @@ def _run_once(spec: FlowSpec, runtime: Runtime) -> None:
 
 
 def _looked_over(name: str, settings: Settings, stopping: StopFlag) -> Bundle | None:
-    """The bundle, once all that the flow needs was looked at; None when it was told to stop meanwhile."""
+    """The bundle, once all that the flow needs was looked at; None when it was to stop meanwhile."""
     report, bundle = look(FLOWS[name].topics, settings, stopped=stopping.is_set)
     if _stopped(stopping, name):
         return None

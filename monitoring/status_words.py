@@ -99,7 +99,8 @@ def _after_clusterings(facts: Mapping[str, Any]) -> str:
         "shed": "did not come to their turn in time",
     }
     said = [f"{n:,.0f} {words.get(outcome, outcome)}" for outcome, n in sorted(made.items(), key=lambda each: -each[1])]
-    return f"of {sum(made.values()):,.0f} clusterings so far {'; '.join(said)}"
+    of = int(sum(made.values()))
+    return f"of {of:,} {'clustering' if of == 1 else 'clusterings'} so far {'; '.join(said)}"
 
 
 _ENDED = {

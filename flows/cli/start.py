@@ -21,6 +21,9 @@ def main() -> None:
     flow = sys.argv[1:2] == ["run"] and "--check" not in sys.argv
     _begin_anew_with_utf8()
     _settle_signals(flow)
+    from flows.cli.watch import watch_over_command  # noqa: PLC0415 (it takes no time)
+
+    watch_over_command()
     from flows.cli.streams import settle_streams  # noqa: PLC0415 (likewise)
 
     settle_streams()

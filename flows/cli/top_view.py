@@ -56,19 +56,16 @@ def _inputs(report: Mapping[str, Any]) -> Table:
     return table
 
 
+_ITEMS = ("live", "cold", "known", "waiting", "touched")
+
+
 def _items(report: Mapping[str, Any]) -> RenderableType:
     items = report["items"]
-    words = {
-        "live": "live",
-        "cold": "cold",
-        "known": "known",
-        "waiting": "waiting",
-        "touched": "touched",
-        "seeds": "seeds",
-    }
-    said = ", ".join(f"{_whole(items[name])} {word}" for name, word in words.items() if items[name] is not None)
+    said = [f"{_whole(items[name])} {name}" for name in _ITEMS if items[name] is not None]
+    if items["seeds"] is not None:
+        said.append(counted(int(items["seeds"]), "seed"))
     why = f" ({items['why_none_live']})" if items["why_none_live"] else ""
-    return Text.assemble(("items     ", "bold"), said, (why, "yellow"))
+    return Text.assemble(("items     ", "bold"), ", ".join(said), (why, "yellow"))
 
 
 def _windows(report: Mapping[str, Any]) -> Table:
@@ -106,9 +103,13 @@ def _rest(report: Mapping[str, Any]) -> RenderableType:
     lines.append(("model     ", ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in model.items())))
     if report["store"] is not None:
         store = report["store"]
+        partitions = counted(store["partitions"], "partition")
         saved = _ago(store["last_snapshot_at"], report["now"])
         lines.append(
-            ("store     ", f"{store.get('directory', '')}, {store['partitions']} partitions, snapshot {saved}")
+            (
+                "store     ",
+                f"{store.get('directory', '')}, {partitions}, snapshot {saved}",
+            )
         )
     return Text("\n").join(Text.assemble((name, "bold"), text) for name, text in lines)
 

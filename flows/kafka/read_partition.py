@@ -21,6 +21,7 @@ class ReadPartition:
         at_end: whether the client has reported the end after the last message.
         failure: why it cannot be read on.
         unreadable: the offset at which a batch cannot be read, and since when.
+        damaged: the offset at which a batch has a wrong checksum.
         stepping: the search for the end of such a batch.
         gone: since when the broker does not have the offset that is to be read next.
         ask_again: when to ask for it again.
@@ -35,6 +36,7 @@ class ReadPartition:
     at_end: bool = False
     failure: str | None = None
     unreadable: tuple[int, float] | None = None
+    damaged: int | None = None
     stepping: StepOver | None = None
     gone: float | None = None
     ask_again: float | None = None

@@ -1,9 +1,9 @@
 """Finds the batch at which the Kafka client ends a process, by having it read in one that nobody needs.
 
 A batch that was damaged on a broker's disk can make the client library abort, and one of a megabyte that unfolds to a
-gigabyte can have the system kill the process for its memory: without a word, and at each start again. So where a start
-begins at the very offset at which the last one began and then ended without a word, a scout goes first, with little
-memory and one batch at a time. What it reads before it ends is not read again, since the client reads ahead: whoever
+gigabyte can have the system kill the process for its memory: with no message, and at each start again. So where a start
+begins at the very offset at which the last one began and then crashed, a scout goes first, with little memory and one
+batch at a time. What it reads before it ends is not read again, since the client reads ahead: whoever
 asked for those messages would have the batch behind them too.
 """
 
@@ -16,16 +16,19 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
 import msgspec
 
 from flows.kafka.config import BY_OFFSET
-from flows.kafka.step_over import StepOver
+from flows.kafka.standstill import WHY
+from flows.kafka.step_over import StepOver, read_on
 from flows.messages.batches import Headers, RawMessage
+from flows.support.errors import RalmError
 from flows.support.logs import get_logger
+from flows.support.machine import memory_limit
 
 log = get_logger(__name__)
 
@@ -37,9 +40,11 @@ _REST: dict[str, Any] = {"fetch.queue.backoff.ms": 500}
 """So long the client of a patient process rests where it has something to hand over; see ``scout_process.py``."""
 _SECONDS = 30
 """So long it reads: what lies further on, the flow itself comes to only after a snapshot."""
+_ALL: dict[str, Any] = {"damaged": True, "seconds": 10}
+"""Of one who reads all: damaged batches are said too, and a client that hands over nothing stands still."""
 _LINE = 200
 _ENDS = {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGKILL}
-_LIMIT, _USED = Path("/sys/fs/cgroup/memory.max"), Path("/proc/self/status")
+_USED = Path("/proc/self/status")
 
 
 class ScoutedMessage(msgspec.Struct, frozen=True, array_like=True):
@@ -100,14 +105,24 @@ class Discovery:
     why: str
     damaged: bool
 
+    def said_by_command(self, where: str) -> str:
+        """What a command says of it that is not to step over it."""
+        run = "Put a replica that has it whole in the lead and run this again. If there is none, run"
+        return (
+            f"{where}: the batch at offsets {self.first} to {self.end - 1} cannot be read: {self.why}. "
+            f"{run if self.damaged else 'Run'} this with --step-over {'all' if self.damaged else 'oversized'}: what "
+            "lies before and behind it is read."
+        )
+
     def words(self, where: str) -> str:
         """What to say of it in a partition where it is not to be stepped over."""
-        whole = "Put a replica that has it whole in the lead and start again. If there is none, start"
+        if self.damaged:
+            way = f"Put a replica that has it whole in the lead and start again. If there is none, {read_on('all')}"
+        else:
+            way = f"To read on, {read_on('oversized')}"
         return (
-            f"{where}: the batch at offsets {self.first} to {self.end - 1} ended the last start without a word, and "
-            f"then a process that read it on trial: {self.why}. {whole if self.damaged else 'Start'} with "
-            f"--step-over {'all' if self.damaged else 'oversized'}: the batch becomes a dead letter that names its "
-            "offsets, and what follows it is read. Nothing else is lost."
+            f"{where}: the batch at offsets {self.first} to {self.end - 1} crashed the last start, and then a process "
+            f"that read it on trial: {self.why}. {way}"
         )
 
 
@@ -119,6 +134,7 @@ class _Run:
     messages: list[ScoutedMessage] = field(default_factory=list)
     why: str = ""
     died: bool = False
+    damaged: bool = False
 
 
 class _NoScoutError(Exception):
@@ -153,17 +169,44 @@ class Scout:
         if first >= end:
             return None
         place = {"topic": self._topic, "partition": self._partition}
-        log.warning(
-            "the last start began here too and ended without a word: a scout reads ahead", **place, offset=first
-        )
+        log.warning("the last start began here too and crashed: a scout reads ahead", **place, offset=first)
         try:
             found = self._find(first, end)
         except (_NoScoutError, OSError) as error:
             log.warning("no scout could read ahead; the flow reads by itself", **place, error=str(error))
             return None
         if found is None:
-            log.info("the scout came through: what ended the last start was something else", **place)
+            log.info("the scout came through: what crashed the last start was something else", **place)
         return found
+
+    def read(self, first: int, end: int) -> Iterator[tuple[list[RawMessage], int] | Discovery]:
+        """Read all of a span, in processes that may end: messages with the offset behind them, and what ends those.
+
+        What the client cannot read is found too: damaged batches, and those at which it stands still.
+
+        Args:
+            first: where to begin.
+            end: the offset that is not read any more.
+
+        Raises:
+            RalmError: when no process can be sent.
+        """
+        at = first
+        try:
+            while at < end:
+                run = self._run(at, end, self._most, _ALL)
+                if run.next == at:
+                    run = self._read_one(at, self._most, _ALL)
+                if run.next > at:
+                    at = min(end, run.next)
+                    yield [message for message in run.messages if message.at < end], at
+                    continue
+                found = self._around(at, end, run, self._most, _ALL)
+                yield found
+                at = found.end
+        except (_NoScoutError, OSError) as error:
+            msg = f"{self._topic}[{self._partition}] cannot be read batch by batch: {error}"
+            raise RalmError(msg) from error
 
     def _find(self, first: int, end: int) -> Discovery | None:
         kept: list[RawMessage] = []
@@ -179,14 +222,22 @@ class Scout:
                 break
             # What a client had fetched and not handed over when it ended is not known: a patient one goes on there.
             patient = not came_further
-        damaged = run.died and not self._read_one(at, room, {"check.crcs": False}).died
-        search = StepOver(at, run.why)
+        return replace(self._around(at, end, run, room), messages=kept)
+
+    def _around(self, at: int, end: int, run: _Run, room: int, more: dict[str, Any] | None = None) -> Discovery:
+        """A batch at which a process has ended, and where it ends."""
+        damaged = run.damaged or (run.died and not self._read_one(at, room, {"check.crcs": False}).died)
+        search = StepOver(at, run.why or WHY)
         while search.found is None:
-            if search.probe >= end or not self._read_one(search.probe, room).why:
+            if search.probe >= end or self._can_be_read(search.probe, room, more):
                 search.readable(end)
             else:
                 search.unreadable(end)
-        return Discovery(kept, at, search.found, run.why, damaged)
+        return Discovery([], at, search.found, search.why, damaged)
+
+    def _can_be_read(self, at: int, room: int, more: dict[str, Any] | None) -> bool:
+        run = self._read_one(at, room, more)
+        return not run.why and (more is None or run.next > at)
 
     def _read_one(self, at: int, room: int, more: dict[str, Any] | None = None) -> _Run:
         """Have one offset read by a process that fetches nothing behind it before it has said what it read."""
@@ -196,8 +247,11 @@ class Scout:
         self, first: int, end: int, room: int, more: dict[str, Any] | None = None, *, patient: bool = False
     ) -> _Run:
         """Send one process; with its own client it may come further than it says, and never less far."""
+        given = dict(more or {})
         asked = {
-            "config": {**self._config, **(more or {})},
+            "damaged": given.pop("damaged", False),
+            "seconds": given.pop("seconds", _SECONDS),
+            "config": {**self._config, **given},
             "patient": patient,
             "topic": self._topic,
             "partition": self._partition,
@@ -205,7 +259,6 @@ class Scout:
             "end": end,
             "mib": self._mib,
             "bytes": room,
-            "seconds": _SECONDS,
         }
         with subprocess.Popen(  # noqa: S603 (our own file)
             [sys.executable, "-P", str(_PROCESS)],
@@ -263,7 +316,9 @@ class Scout:
             run.next = message.at + 1
             return False
         word = msgspec.msgpack.decode(frame)
-        if isinstance(word, str):
+        if isinstance(word, dict):
+            run.why, run.damaged = f"it is damaged ({word['damaged'][:_LINE]})", True
+        elif isinstance(word, str):
             run.why = f"the Kafka client cannot unfold it in {self._mib} MiB of memory ({word[:_LINE]})"
         else:
             run.next = max(run.next, int(word))
@@ -297,9 +352,11 @@ def _words(said: bytes) -> str:
 
 def _mib() -> int:
     """The memory of a scout: where this process's is limited, no more than half of what it has left."""
+    limit = memory_limit()
+    if limit is None:
+        return _MIB
     try:
-        limit = int(_LIMIT.read_text())
         used = next(int(line.split()[1]) for line in _USED.read_text().splitlines() if line.startswith("VmRSS:")) << 10
-    except (OSError, ValueError, StopIteration):  # "max", or another system
+    except (OSError, ValueError, StopIteration):  # another system
         return _MIB
     return max(_LEAST_MIB, min(_MIB, (limit - used) >> 21))

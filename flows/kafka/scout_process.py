@@ -16,7 +16,9 @@ import signal
 import struct
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,7 +29,12 @@ _MIB = 1 << 20
 _LOOK = 0.1
 # The names with an underscore are the public ones of the library.
 _TOO_MUCH = (KafkaError._BAD_COMPRESSION, KafkaError._CRIT_SYS_RESOURCE)  # noqa: SLF001
+_DAMAGED = KafkaError._BAD_MSG  # noqa: SLF001
+_ASTRAY = KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001
+"""Behind a wrong checksum the client may take what follows for a batch, and ask for an offset out of it."""
 _END = KafkaError._PARTITION_EOF  # noqa: SLF001
+_AGAIN = 3
+"""So often a damaged batch is fetched before that is said: what damaged it may lie on the way."""
 
 
 def _limit_memory(mib: int) -> None:
@@ -53,6 +60,15 @@ def _parts(message: Message) -> tuple[Any, ...]:
     return message.offset(), message.key(), message.value(), headers, message.timestamp()
 
 
+def _last_word(error: KafkaError, damaged: Iterator[int] | None) -> object:
+    """What to end with at an error; None where one reads on."""
+    if error.code() in _TOO_MUCH:
+        return error.str()
+    if damaged is None or error.code() not in (_DAMAGED, _ASTRAY):
+        return None
+    return {"damaged": error.str()} if error.code() == _ASTRAY or next(damaged) == _AGAIN else None
+
+
 def main() -> None:
     """Read from ``first`` up to ``end``, or for ``seconds``, or ``bytes``."""
     asked, out = json.load(sys.stdin), sys.stdout.buffer
@@ -65,6 +81,7 @@ def main() -> None:
         _limit_memory(asked["mib"])
     consumer.assign([TopicPartition(asked["topic"], asked["partition"], asked["first"])])
     at, size, until = asked["first"], 0, time.monotonic() + asked["seconds"]
+    damaged = count(1)
     try:
         while at < asked["end"] and size < asked["bytes"] and time.monotonic() < until:
             if patient:
@@ -76,8 +93,8 @@ def main() -> None:
                     _said(out, _parts(message))
                 elif error.code() == _END:
                     at = max(at, offset)
-                elif error.code() in _TOO_MUCH:
-                    _said(out, error.str())
+                elif (word := _last_word(error, damaged if asked["damaged"] else None)) is not None:
+                    _said(out, word)
                     return
     except MemoryError:
         _said(out, "not enough memory")

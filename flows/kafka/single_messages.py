@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from flows.config.settings import Settings
 from flows.kafka.config import BY_OFFSET, consumer_config
 from flows.kafka.consumer_end import close_with_timeout
-from flows.kafka.errors import is_end, is_gone, is_lasting, is_of_group, reading_advice, reason
+from flows.kafka.errors import is_end, is_gone, is_lasting, is_of_group, is_unreadable, reading_advice, reason
 from flows.kafka.outage_log import outage_log
 from flows.support.errors import RalmError
 
@@ -46,7 +46,7 @@ class SingleMessages:
         close_with_timeout(self._consumer, "single messages")
 
     def at(self, topic: str, partition: int, offset: int) -> Message | None:
-        """The message at an offset; None where it is not, or not any more.
+        """The message at an offset; None where it is not, or not any more, or lies in a batch that cannot be read.
 
         Raises:
             RalmError: when the broker does not say.
@@ -59,7 +59,7 @@ class SingleMessages:
                     error = message.error()
                     if error is None:
                         return message if message.offset() == offset else None
-                    if is_end(error) or is_gone(error):
+                    if is_end(error) or is_gone(error) or is_unreadable(error):
                         return None
                     if is_lasting(error) and not is_of_group(error):
                         msg = f"{topic}[{partition}] at offset {offset} cannot be read: {error.str()}"

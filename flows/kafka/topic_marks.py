@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from flows.messages.batches import RawMessage, UnreadableBatch
 from state.nesting import json_of
@@ -46,10 +47,10 @@ def decode_first_count(text: str) -> int:
     (4, 0)
     """
     found = _committed(text)[3:]
-    return found[0] if found and type(found[0]) is int and 0 < found[0] < _MOST_PARTITIONS else 0
+    return int(found[0]) if found and type(found[0]) is int and 0 < found[0] < _MOST_PARTITIONS else 0
 
 
-def _committed(text: str) -> list[object]:
+def _committed(text: str) -> list[Any]:
     """What was committed beside an offset; nothing where that cannot be read."""
     try:
         found = json_of(text)

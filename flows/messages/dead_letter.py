@@ -10,7 +10,7 @@ from typing import Final, Self, TypeAlias
 import msgspec
 
 from flows.config.limits import MAX_TIME
-from flows.messages.batches import NO_TIMESTAMP, Headers, RawMessage, headers_of
+from flows.messages.batches import NO_TIMESTAMP, Headers, RawMessage, UnreadableBatch, headers_of
 from flows.messages.codec import SCHEMA_VERSION
 from flows.messages.rejects import InvalidMessage
 from flows.messages.types import DeadLetterHeaders, Receipt
@@ -235,12 +235,15 @@ Record: TypeAlias = DeadLetter | RedriveReceipt | ForeignRecord
 def read_record(message: RawMessage) -> Record:
     """What a message of the dead-letter topic is; whatever is in it, this raises nothing."""
     partition, offset = message.partition() or 0, message.offset() or 0
+    if isinstance(message, UnreadableBatch):
+        return ForeignRecord(partition, offset, message.why)
     try:
         headers = headers_of(message)
         if any(name == RECEIPT for name, _ in headers):
             value = message.value() or b""
             check_depth(value)
-            return RedriveReceipt(partition, _receipt.decode(value).redriven)
+            # What comes behind a receipt, it cannot be of: nobody hides letters that are not written yet.
+            return RedriveReceipt(partition, [of for of in _receipt.decode(value).redriven if of < offset])
         return DeadLetter.of(message, headers)
     except (InvalidMessage, ValueError) as error:  # msgspec's errors are ValueErrors
         return ForeignRecord(partition, offset, str(error))

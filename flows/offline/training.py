@@ -89,7 +89,8 @@ def train_bundle(
     try:
         fitted = fit(data.only(learned), options, unfinished, identity, progress)
     except ValueError as error:
-        msg = f"{dataset.name}: {error}"
+        left = f" ({int(learned.sum()):,} of {len(learned):,} clicks; the others are held out)"
+        msg = f"{dataset.name}: {error}{'' if learned.all() else left}"
         raise RalmError(msg) from error
     progress("held-out figures", 0, 1, float("nan"))
     figures = judge_held_out(

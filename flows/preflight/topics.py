@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from flows.config.rules import HEADERS_BYTES
 from flows.config.settings import Settings
 from flows.kafka.admin import cleanup_difference, compaction_difference, timestamp_difference
 from flows.kafka.config import producer_config
@@ -10,11 +11,16 @@ from flows.kafka.errors import alter_topic, reach_of
 from flows.kafka.facts import READ, WRITE, Cluster, TopicFacts
 from flows.kafka.probe import ASK_TIMEOUT_S
 from flows.kafka.topics import TopicNames, TopicPlan, plan_topics
+from flows.messages.decode import most_bytes
 from flows.preflight.findings import Finding, Verdict, worst
 from flows.preflight.known_topics import Seen, compare, opened_with
 from flows.seed_sets.state_facts import StateFacts
 from flows.support.errors import RalmError
+from flows.support.machine import memory_limit
 
+UNFOLDS = 1_900
+"""Bytes of memory for each byte of a batch in gzip, at most (docs/dead-letters.md, "What a batch may cost")."""
+_OF_STRANGERS = ("clicks", "candidates", "requests")
 _PATIENCE_S = 5.0
 """So long a topic that is not there may still become known, when it was made a moment ago."""
 _RIGHTS = "docs/security.md names the rights that a flow needs"
@@ -65,7 +71,7 @@ def look_at_kafka(
     optional = [getattr(names, kind) for kind in use.all if _optional(kind, settings)]
     facts = cluster.known_topics(needed, _PATIENCE_S, waiting=waiting, stopped=stopped) | cluster.topics(optional)
     known = {} if state is None else _compared(use, facts, state, settings)
-    yield from judge_topics(use, facts, settings, known)
+    yield from judge_topics(use, facts, settings, known, memory_limit())
     yield judge_rights(use, facts, cluster.group_rights(settings.group_id), settings)
 
 
@@ -82,6 +88,7 @@ def judge_topics(
     facts: Mapping[str, TopicFacts],
     settings: Settings,
     known: Mapping[str, Collection[Seen]] | None = None,
+    memory: int | None = None,
 ) -> Iterator[Finding]:
     """Yield what is thought of each topic.
 
@@ -90,6 +97,7 @@ def judge_topics(
         facts: what the broker says of each, by name.
         settings: the settings.
         known: what is thought of each kind beside what the stores know of it.
+        memory: bytes that this process's container may have; None where nothing limits them.
     """
     names, plans = TopicNames.of(settings), {plan.name: plan for plan in plan_topics(settings)}
     for kind in use.all:
@@ -102,6 +110,8 @@ def judge_topics(
         seen = [*_judged(plans[name], found), *(known or {}).get(kind, ())]
         if kind in use.writes:
             seen += _room(kind, name, found, settings)
+        if kind in _OF_STRANGERS and memory is not None:
+            seen += _cost(kind, name, found, settings, memory)
         if kind == "candidates":
             seen += _partners(facts[names.clicks].partitions, names.clicks, found.partitions)
         yield worst(f"topic {name}", seen)
@@ -188,6 +198,26 @@ def _room(kind: str, name: str, found: TopicFacts, settings: Settings) -> Iterat
         reach = reach_of(settings.bootstrap_servers, settings.security_protocol)
         advice = alter_topic(reach, name, {"max.message.bytes": str(longest)})
         yield Verdict.WARNING, f"{text}; alter it with `{advice}`"
+
+
+def _cost(kind: str, name: str, found: TopicFacts, settings: Settings, memory: int) -> Iterator[tuple[Verdict, str]]:
+    """Whether a batch of a topic that others write may unfold to more memory than there is."""
+    most = int((found.config or {}).get("max.message.bytes") or 0)
+    cost = most * UNFOLDS
+    if cost <= memory:
+        return
+    text = (
+        f"max.message.bytes {most}: a batch in gzip may need {cost >> 20} MiB, and this process may have "
+        f"{memory >> 20}; it would be ended, and step over the batch at its next start. Give it more memory"
+    )
+    bounded = memory // UNFOLDS
+    if bounded >= most_bytes(kind, settings) + HEADERS_BYTES:
+        reach = reach_of(settings.bootstrap_servers, settings.security_protocol)
+        alter = alter_topic(reach, name, {"max.message.bytes": str(bounded)})
+        text += (
+            f", or have producers send at most {bounded} bytes at once (batch.size), and then alter it with `{alter}`"
+        )
+    yield Verdict.WARNING, text
 
 
 def _partners(clicks: int, name: str, candidates: int) -> Iterator[tuple[Verdict, str]]:

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flows.kafka.consumer import TopicReader
+from flows.kafka.scout import Discovery, Scout
 from flows.messages.batches import NO_TIMESTAMP, RawMessage
 from flows.scoring.index_updates import IndexUpdates
 from flows.scoring.live_index import IndexEntry, LiveIndex
 from flows.support.errors import RalmError
+from flows.support.last_start import LastStart
 from flows.support.logs import get_logger
 from monitoring import metrics
 
@@ -18,6 +20,8 @@ log = get_logger(__name__)
 _POLL = 2000
 _TIMEOUT_S = 0.2
 _LAG_EVERY_S = 1.0
+_NOTE_EVERY_S = 0.2
+"""What is read in that time and stands in the client's queue is less than a scout reads."""
 
 
 class IndexLoader(threading.Thread):
@@ -62,11 +66,19 @@ class IndexLoader(threading.Thread):
         self.failure: BaseException | None = None
         # Where the beginning is deleted while it is read, the index goes on with what is left: it keeps no position.
         config = {**consumer, "auto.offset.reset": "earliest"}
+        self._config = config
+        self._last_start = LastStart(None)
+        self._last_note = 0.0
         self._reader = TopicReader(topic, config, _POLL, client="index", step_over=step_over)
+
+    def note_in(self, last_start: LastStart) -> None:
+        """Say where to note how far it has read, and where it stood if the last start crashed."""
+        self._last_start = last_start
 
     def run(self) -> None:
         """Load, then follow; a failure is kept for the flow to raise."""
         try:
+            self._look_for_what_ended_the_last_start()
             self._load(self._reader.add_all())
         except RalmError as error:  # says what to do: the flow raises it
             self.failure = error
@@ -75,6 +87,26 @@ class IndexLoader(threading.Thread):
             log.exception("the live index cannot be kept", topic=self._topic)
         finally:
             self._reader.close()
+
+    def _look_for_what_ended_the_last_start(self) -> None:
+        """Send scouts to where the last start stood, if it crashed.
+
+        Raises:
+            RalmError: where a batch ends processes: it cannot be stepped over here, since all that lies before it is
+                read again and the client reads ahead.
+        """
+        if not self._last_start.crashed:
+            return
+        for partition in range(self._reader.partition_counts().get(self._topic, 0)):
+            first = self._last_start.stood_at("centroids", partition)
+            if first is None:
+                continue
+            scout = Scout(self._topic, partition, self._config, lambda: None)
+            found = scout.find(first, self._reader.bounds(partition)[1])
+            if found is not None:
+                self._last_start.stands_at("centroids", partition, first)
+                self._last_start.ends_again("centroids", partition, found.first)
+                raise RalmError(_words(found, self._topic, partition))
 
     def stop(self) -> None:
         """End the thread and wait for it."""
@@ -107,6 +139,10 @@ class IndexLoader(threading.Thread):
             known, stamp = message.timestamp()
             if known != NO_TIMESTAMP:
                 metrics.KAFKA_POSITION_TIME.labels("centroids", str(message.partition())).set(stamp / 1000)
+        if time.monotonic() - self._last_note >= _NOTE_EVERY_S:
+            self._last_note = time.monotonic()
+            for part in range(self._read):
+                self._last_start.stands_at("centroids", part, self._reader.position(part))
         if time.monotonic() - self._last_lag >= _LAG_EVERY_S:
             self._last_lag = time.monotonic()
             for part in range(self._read):
@@ -142,3 +178,12 @@ class IndexLoader(threading.Thread):
                 items=without,
                 of=self._index.view.size,
             )
+
+
+def _words(found: Discovery, topic: str, partition: int) -> str:
+    return (
+        f"{topic}[{partition}]: the batch at offsets {found.first} to {found.end - 1} ended the last start without a "
+        f"word, and then a process that read it on trial: {found.why}. Put a replica that has it whole in the lead and "
+        f"start again. If there is none, stop the flows, delete the topic {topic}, make it again with `ralm topics`, "
+        "and start them: all centroids are sent again, and no seed is lost."
+    )

@@ -19,7 +19,7 @@ from flows.seed_sets.keeper_state import ForNewOffsets, OpenWork, said_before
 from flows.seed_sets.partitioners import KEY_HASHES, PARTITIONERS, Partitioner
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
-from state.directory import forget_partitions, note_partition_count
+from state.directory import STORES, forget_partitions, note_partition_count, store_path
 from state.owner_lock import file_lock
 from state.store.layout import NO_MARK, NOTHING_SETTLED
 from state.store.rocks import holds_data
@@ -72,7 +72,7 @@ def follow_partitions(state_dir: Path, topic: str, now: int, rules: SetRules, pa
         RalmError: when a store, or the note of the counts, cannot be used, where the items lie does not tell which
             partitioner it is, or items cannot be moved out of stores whose partitions are no more.
     """
-    seeds = state_dir / "seeds"
+    seeds = state_dir / STORES
     home: Home | None = None
     try:
         with file_lock(state_dir / "partitions.lock"):
@@ -176,7 +176,9 @@ def _begin_anew(seeds: Path, topic: str, now: int, rules: SetRules) -> None:
 
 def _open(seeds: Path, topic: str, partition: int, rules: SetRules) -> SeedStore:
     most, gap = rules
-    return SeedStore.open(seeds / f"{partition:05d}", topic=topic, partition=partition, capacity=most, max_gap=gap)
+    return SeedStore.open(
+        store_path(seeds.parent, partition), topic=topic, partition=partition, capacity=most, max_gap=gap
+    )
 
 
 def _remove_stores(seeds: Path, now: int) -> None:

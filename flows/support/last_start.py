@@ -1,6 +1,7 @@
-"""Where the reading began at the last start, if that ended without a word."""
+"""Where the reading began at the last start, if that crashed."""
 
 import os
+import threading
 from pathlib import Path
 from typing import TypeAlias
 
@@ -31,11 +32,12 @@ class LastStart:
     def __init__(self, state_dir: Path | None, process_id: int = 0) -> None:
         self._path = None if state_dir is None else state_dir / f"process-{process_id}.reading"
         self._before = _read(self._path)
+        self._writing = threading.Lock()
         self._now: dict[str, _Offsets] = {}
         self._again: dict[str, _Offsets] = {}
 
     def began_at(self, kind: str, partition: int, offset: int) -> bool:
-        """Note where the reading of a partition begins; whether it began there too before an end without a word.
+        """Note where the reading of a partition begins; whether it began there too before a crash.
 
         Args:
             kind: what the topic is in the contract.
@@ -48,6 +50,23 @@ class LastStart:
         self._write()
         return before is not None and before[0] <= offset <= before[1]
 
+    def stood_at(self, kind: str, partition: int) -> int | None:
+        """Where the reading of a partition stood at a crash; None without one. It is said once."""
+        before = self._before.pop(f"{kind}/{partition}", None)
+        return None if before is None else before[0]
+
+    def stands_at(self, kind: str, partition: int, offset: int) -> None:
+        """Note where the reading of a partition stands, of a topic that each start reads from its beginning."""
+        place = f"{kind}/{partition}"
+        if self._now.get(place) != (offset, offset):
+            self._now[place] = offset, offset
+            self._write()
+
+    @property
+    def crashed(self) -> bool:
+        """Whether the last start crashed."""
+        return bool(self._before)
+
     def ends_again(self, kind: str, partition: int, offset: int) -> None:
         """What lies at an offset would end the next start too, which knows so from the beginning, up to there."""
         place = f"{kind}/{partition}"
@@ -59,7 +78,7 @@ class LastStart:
             try:
                 self._path.unlink(missing_ok=True)
             except OSError as error:
-                log.warning("the next start will take this end for one without a word", error=str(error))
+                log.warning("the next start will take this end for a crash", error=str(error))
             if self._again:
                 self._now = self._again
                 self._write()
@@ -70,8 +89,9 @@ class LastStart:
             return
         work = self._path.with_suffix(".reading-new")
         try:
-            work.write_bytes(msgspec.json.encode(self._now))
-            os.replace(work, self._path)
+            with self._writing:
+                work.write_bytes(msgspec.json.encode(self._now))
+                os.replace(work, self._path)
         except OSError as error:
             log.warning("where the reading began was not noted", error=str(error))
 

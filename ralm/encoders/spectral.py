@@ -48,8 +48,9 @@ class Spectral:
         histories = Histories.of_clicks(clicks)
         ones = np.ones(len(histories.items))
         matrix = csr_array((ones, histories.items, histories.start), (clicks.users, clicks.items))  # X, float64 (U, I)
-        if (matrix.sum(axis=1) > 0).sum() < 2 or (matrix.sum(axis=0) > 0).sum() < 2:
-            msg = f"an encoder needs clicks of 2 users on 2 items; there are {len(ones)} clicks"
+        users, items = (int((matrix.sum(axis=axis) > 0).sum()) for axis in (1, 0))
+        if users < 2 or items < 2:
+            msg = f"an encoder needs clicks of 2 users on 2 items; those to learn from are of {users} on {items}"
             raise ValueError(msg)
         report("spectral", 0, 1, float("nan"))
         with threadpool_limits(1):

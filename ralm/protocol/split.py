@@ -151,15 +151,16 @@ def _checked(task: Task, asked: int) -> Task:
         why = f"left out: {why}" if asked else "there is no later click"
         msg = (
             f"the split by {task.name} leaves {len(kept.train.clicks_user)} clicks to learn from, {len(kept.users)} "
-            f"users and {len(kept.items)} items to judge ({why}); choose another cut, or "
-            "lower the floors of clicks and seeds"
+            f"users and {len(kept.items)} items to judge ({why}); choose another cut, "
+            "lower the floors of clicks and seeds, or bring more clicks"
         )
         raise ValueError(msg)
     clicked_by_all = (kept.seen | kept.wanted).all(axis=0)
     if not kept.wanted[:, ~clicked_by_all].any():
         msg = (
             f"by the split by {task.name} each of the {len(kept.users)} judged users clicks every item that is asked "
-            "for, so that there are no negatives; choose another cut, or lower the floors of clicks and seeds"
+            "for, so that there are no negatives; choose another cut, lower the floors of clicks and seeds, or bring "
+            "more clicks"
         )
         raise ValueError(msg)
     return kept

@@ -121,7 +121,7 @@ def test_dead_letters_go_back_in_order_after_a_fix_and_only_once(client: Any, fl
     rest = output(new, "redrive", "--set-key")
     assert rest.startswith("7 redriven: 6 to "), rest  # 4 oversized, the two keys, and the request
     for line in (
-        "2 were redriven before",
+        "2 were redriven before, as receipts say (--again sends them too)",
         "1 would be refused again: future_time",
         "1 would be refused again: not_json",
     ):
@@ -138,7 +138,7 @@ def test_dead_letters_go_back_in_order_after_a_fix_and_only_once(client: Any, fl
     # A second run sends nothing.
     before = [len(client.read(topic)) for topic in ("clicks", "requests")]
     again = output(new, "redrive", "--set-key")
-    assert again.splitlines()[:2] == ["0 redriven", "9 were redriven before"]
+    assert again.splitlines()[:2] == ["0 redriven", "9 were redriven before, as receipts say (--again sends them too)"]
     assert [len(client.read(topic)) for topic in ("clicks", "requests")] == before
     assert sum(letter["redriven"] for letter in listed(new)) == 9
 

@@ -69,6 +69,7 @@ DATA: dict[str, tuple[str, ...]] = {
     "choose SASL_SSL or SASL_PLAINTEXT": (f"{_CONFIG}::test_settings_that_are_changed_as_is_said_are_taken",),
     "name it with --config {} if you trust it": (f"{_CONFIG}::test_a_file_that_nobody_named_loads_no_code",),
     "write 250ms, 5s, 5m or 1h": (f"{_ASK}::test_what_no_flow_would_take_is_not_sent",),
+    "(--again sends them too)": (f"{_REDRIVE}::test_receipts_may_be_passed_over",),
     "send with --unproven if you trust": (f"{_REDRIVE}::test_what_its_topic_does_not_hold_stays",),
     "is restored from {}: start the flow": (f"{_BACKUP}::test_what_was_backed_up_comes_back",),
     "is put back from {}: start the flow": (
@@ -128,7 +129,9 @@ HARMLESS_ELSEWHERE = (
     "save each of its sheets as CSV",
     "bring it as Parquet, CSV or JSON lines",
     "start again",
+    "Give it more memory",
     "--eval-split {}",
+    "(--eval-cut, --eval-floor-clicks",
     "`ralm evaluate {} --eval-split items`",
     "train anew",
     "Ask for fewer",
@@ -138,6 +141,11 @@ HARMLESS_ELSEWHERE = (
     "leave out",
     "as long as it is, a start accepts",
     "--protocol stream",
+    "look at the intervals",
+    "Served with these: ",
+    "chosen on validation, run by run",
+    "start new thread",
+    "start watchdog thread",
 )
 """Words by which nothing that is kept can be lost, whoever follows them."""
 

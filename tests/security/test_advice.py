@@ -59,7 +59,7 @@ _ALTERED = f"{_FLOWS}::test_topics_are_altered_with_the_command_that_is_shown"
 _FIRST_FORMAT = f"{_FLOWS}::test_a_state_of_the_first_format_is_moved_and_made_again_of_what_the_topic_has"
 _RAISED = f"{_REDRIVE}::test_a_letter_is_accepted_once_the_limit_is_raised_or_the_time_has_come"
 _FILES = f"{_SYSTEM}::test_too_few_files_that_may_be_open_are_said_and_more_of_them_bring_all_back"
-_ROOM = f"{_SYSTEM}::test_a_disk_without_room_is_said_and_room_brings_back_all_that_was_written"
+_ROOM = f"{_SYSTEM}::test_a_limit_of_length_is_said_and_a_higher_one_brings_back_all_that_was_written"
 _REFUSALS = f"{_SYSTEM}::test_each_refusal_has_advice_that_keeps_the_store"
 _GONE = f"{_CONSUMER}::test_offsets_that_are_gone_cost_no_store"
 _STEP = "tests/flows/kafka/test_step_over.py::test_a_batch_that_unfolds_to_too_much_is_stepped_over"
@@ -68,6 +68,9 @@ _PEER = "tests/integration/test_cluster.py::test_a_process_whose_peer_died_says_
 _BEGIN = "tests/flows/seed_sets/test_first_positions.py"
 _DIRECTORY = "tests/state/test_directory.py"
 _SCOUT = "tests/flows/kafka/test_scout.py::test_a_damaged_batch_ends_the_flow_in_words_unless_all_are_stepped_over"
+_COMMANDS = (
+    "tests/flows/kafka/test_batch_by_batch.py::test_where_it_is_not_to_be_stepped_over_the_way_on_is_said_and_is_one"
+)
 _MIXED_UP = f"{_STATE}::test_two_stores_that_were_mixed_up_go_back_to_where_they_were"
 _TRAINED = "tests/flows/offline/test_followed.py::test_a_bundle_of_a_newer_version_stays_where_one_is_trained_beside_it"
 _AGAIN = "tests/flows/offline/test_followed.py::test_a_bundle_that_cannot_be_used_is_trained_again_as_the_message_says"
@@ -85,7 +88,6 @@ FOLLOWED: dict[str, tuple[str, ...]] = {
     "Give the process more memory and start again": (_REFUSALS,),
     "The disk or its driver says so": (_REFUSALS, _AWAY),
     "could not be compacted": (_ROOM, _AWAY),
-    "refuses a write": (_ROOM,),
     "is in use by another process: stop that one first": (_CROWD,),
     "If topic_prefix or topic_clicks is not what it was": (
         _MIXED_UP,
@@ -116,8 +118,8 @@ FOLLOWED: dict[str, tuple[str, ...]] = {
     "cannot be written: {}. Once that is mended": (_ROOM,),
     "Look for a full or failing disk": (_ROOM, f"{_GROWN}::test_a_move_that_was_cut_off_goes_on"),
     # where topics begin
-    "put the partition's store back": (_ELSEWHERE,),
-    "put a newer store of the partition in its place": (_EXPIRED,),
+    "Put the partition's store back": (_ELSEWHERE,),
+    "Put a newer store of the partition in its place": (_EXPIRED,),
     "there is one; else start once with --rebuild partial": (_EXPIRED,),
     "name the wrong cluster, mend that": (
         _ANEW,
@@ -145,6 +147,9 @@ FOLLOWED: dict[str, tuple[str, ...]] = {
     # topics and brokers
     "alter it with `{}`": (_ALTERED,),
     "kafka-configs.sh": (_ALTERED,),
+    ", or have producers send at most": (
+        "tests/flows/preflight/test_topics.py::test_what_a_topic_is_altered_to_takes_the_longest_good_message",
+    ),
     "--bootstrap-server": (_ALTERED,),
     " --command-config CLIENT.properties": (_ALTERED,),
     "restore to another place": (_NEW_PLACE,),
@@ -160,10 +165,11 @@ FOLLOWED: dict[str, tuple[str, ...]] = {
         f"{_CHECK}::test_missing_outputs_are_refused_for_those_that_write_them",
         f"{_CHECK}::test_a_flow_may_start_right_after_its_topics_were_made",
     ),
-    "Start with --step-over oversized": (_STEP,),
+    "start with --step-over {}": (_STEP, _SCOUT),
     "put a good one in the lead": (_STEP, f"{_CONSUMER}::test_a_batch_that_stays_unreadable_stops_the_flow_in_words"),
-    "Put a replica that has it whole in the lead": (_SCOUT, _STEP),
-    "ended the last start without a word": (_SCOUT, _STEP),
+    "Put a replica that has it whole in the lead": (_SCOUT, _STEP, _COMMANDS),
+    "this with --step-over": (_COMMANDS,),
+    "delete the topic {}, make it again": (f"{_TOPICS}::test_centroids_made_anew_while_stopped_are_sent_again",),
     "Start again once it does": (_RESTART,),
     "Mend that at the broker and start again": (_RESTART,),
     "raise delivery_timeout": (f"{_SINK}::test_what_the_broker_does_not_take_raises", _RESTART),

@@ -108,7 +108,9 @@ class StateVerifier:
         except StoreError as error:
             raise RalmError(str(error)) from error
         try:
-            self.notes += [f"a flow is running on it, so it moves: {who}" for who in owners(state_dir)]
+            self.notes += [
+                f"a flow is running on it ({who}), so that it changes meanwhile" for who in owners(state_dir)
+            ]
         except OwnedElsewhereError as error:
             self.notes.append(str(error))
 

@@ -68,7 +68,7 @@ _JSON = click.option("--json", "as_lines", is_flag=True, help="one JSON object a
 @_filters
 @click.option("--limit", type=click.IntRange(0), default=100, show_default=True, help="the newest so many; 0 = all")
 @_JSON
-@with_settings("kafka")
+@with_settings("kafka", "step_over")
 def list_letters(settings: Settings, filters: Filters, limit: int, as_lines: bool) -> None:
     """Dead letters, oldest first: when, where from, why, and whether they were redriven."""
     newest = Newest(limit)
@@ -97,7 +97,7 @@ def list_letters(settings: Settings, filters: Filters, limit: int, as_lines: boo
 @command.command("count")
 @_filters
 @_JSON
-@with_settings("kafka")
+@with_settings("kafka", "step_over")
 def count(settings: Settings, filters: Filters, as_lines: bool) -> None:
     """How many dead letters there are, by reason and topic."""
     found: Counter[tuple[str, str]] = Counter()
@@ -126,7 +126,7 @@ def count(settings: Settings, filters: Filters, as_lines: bool) -> None:
 @click.argument("partition", type=click.IntRange(0))
 @click.argument("offset", type=click.IntRange(0))
 @click.option("--most", type=click.IntRange(1), default=2000, show_default=True, help="most characters shown of a part")
-@with_settings("kafka", "messages")
+@with_settings("kafka", "messages", "step_over")
 def explain(settings: Settings, partition: int, offset: int, most: int) -> None:
     """All about the letter at PARTITION and OFFSET of the dead-letter topic, as `list` shows them."""
     records = read_from(settings, partition, offset)
@@ -150,7 +150,7 @@ def explain(settings: Settings, partition: int, offset: int, most: int) -> None:
 @click.option("--set-key", is_flag=True, help="of null_key and key_mismatch: send with the key that the value says")
 @click.option("--unproven", is_flag=True, help="send letters too whose original has expired or is another message")
 @click.option("--again", is_flag=True, help="send letters too that were redriven before, as a receipt says")
-@with_settings("kafka", "messages")
+@with_settings("kafka", "messages", "step_over")
 def send(
     settings: Settings,
     filters: Filters,
@@ -202,7 +202,7 @@ def _said(summary: RedriveSummary, *, dry_run: bool) -> Iterator[str]:
     topics = ", ".join(f"{number:,} to {topic}" for topic, number in sorted(summary.sent.items()))
     yield f"{summary.sent.total():,} {verb}" + (f": {topics}" if topics else "")
     if summary.already:
-        yield counted(summary.already, "was redriven before", "were redriven before")
+        yield counted(summary.already, "was", "were") + " redriven before, as receipts say (--again sends them too)"
     for reason, number in sorted(summary.refused.items()):
         yield f"{number:,} would be refused again: {reason}"
     kept = {

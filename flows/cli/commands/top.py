@@ -36,8 +36,8 @@ def command(settings: Settings, once: bool, every: float) -> None:
             console.print(_report(server))
         except OSError as error:
             msg = (
-                f"no flow answers at {server.home}: {error}. Start one with `ralm run look-alike`, or say where it is "
-                "with --metrics-host and --metrics-port."
+                f"no flow answers at {server.home}: {error.strerror or error}. Start one with `ralm run look-alike`, "
+                "or say where it is with --metrics-host and --metrics-port."
             )
             raise RalmError(msg) from error
         return
@@ -51,7 +51,7 @@ def _view(server: MetricsServer) -> RenderableType:
     try:
         return _report(server)
     except OSError as error:
-        return no_answer(server.address, str(error))
+        return no_answer(server.address, error.strerror or str(error))
 
 
 def _report(server: MetricsServer) -> RenderableType:

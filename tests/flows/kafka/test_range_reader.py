@@ -38,6 +38,16 @@ class Polls:
         pass
 
 
+class NoAnswer:
+    """A broker that says nothing of itself."""
+
+    def __init__(self, _: Any) -> None:
+        pass
+
+    def bounds(self, *_: Any) -> Any:
+        raise RalmError
+
+
 @pytest.fixture
 def clock() -> HandClock:
     return HandClock()
@@ -49,6 +59,7 @@ def read(clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> Callable[..., lis
 
     def reading(span: Span, polls: list[list[Message]], then: list[Message], told: KafkaError | None = None) -> Any:
         monkeypatch.setattr(range_reader, "Consumer", lambda _: Polls(clock, polls, then))
+        monkeypatch.setattr(range_reader, "BrokerProbe", NoAnswer)
         reader = RangeReader("letters", {"bootstrap.servers": "a:1"}, clock=clock)
         if told is not None:
             reader._on_error(told)

@@ -157,6 +157,14 @@ def test_a_receipt_is_read_as_it_is_written() -> None:
     )
 
 
+def test_a_receipt_is_of_no_letter_that_stands_behind_it() -> None:
+    """So nobody hides what is not written yet."""
+    value, headers = receipt_of([3, 5, 9, 10, 2**40], NOW)
+    assert read_record(Message(topic="d", partition=4, offset=9, value=value, headers=headers)) == RedriveReceipt(
+        4, [3, 5]
+    )
+
+
 @given(st.text())
 def test_what_is_printed_moves_no_cursor(text: str) -> None:
     assert printable(text).isprintable()

@@ -1,5 +1,6 @@
 """What is thought of topics and rights, from what a broker says of them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,8 +10,9 @@ import pytest
 from flows.config.settings import Settings
 from flows.kafka.facts import TopicFacts
 from flows.kafka.topics import plan_topics
+from flows.messages.decode import most_bytes
 from flows.preflight.findings import Finding, Verdict
-from flows.preflight.topics import TopicUse, judge_rights, judge_topics, look_at_kafka
+from flows.preflight.topics import UNFOLDS, TopicUse, judge_rights, judge_topics, look_at_kafka
 from flows.run import FLOWS
 
 ALL_RIGHTS = frozenset({"READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"})
@@ -154,6 +156,38 @@ def test_a_topic_that_takes_only_short_messages_is_a_warning_where_the_flow_writ
     assert found["topic t.clicks"].verdict is Verdict.OK
     assert found["topic t.scores"].verdict is Verdict.WARNING
     assert "--entity-name t.scores --add-config max.message.bytes=1000000" in found["topic t.scores"].text
+
+
+@pytest.mark.parametrize(
+    ("memory", "verdict", "words"),
+    [
+        (None, Verdict.OK, ()),
+        (2 << 30, Verdict.OK, ()),
+        (512 << 20, Verdict.WARNING, ("need 1900 MiB, and this process may have 512", "max.message.bytes=282563`")),
+        (256 << 20, Verdict.WARNING, ("Give it more memory",)),
+    ],
+)
+def test_a_batch_that_may_unfold_to_more_than_there_is_is_a_warning(
+    memory: int | None, verdict: Verdict, words: tuple[str, ...]
+) -> None:
+    found = {finding.what: finding for finding in judge_topics(USE, as_planned(), SETTINGS, memory=memory)}
+    for kind in ("clicks", "candidates"):
+        finding = found[f"topic t.{kind}"]
+        assert finding.verdict is verdict
+        assert all(each in finding.text for each in words), finding.text
+    assert found["topic t.centroids"].verdict is Verdict.OK
+    if memory == 256 << 20:
+        assert "alter it" not in finding.text, "the longest good message would not fit"
+
+
+@pytest.mark.parametrize("kind", ["clicks", "candidates", "requests"])
+def test_what_a_topic_is_altered_to_takes_the_longest_good_message(kind: str) -> None:
+    for memory in range(64 << 20, 2 << 30, 64 << 20):
+        found = {finding.what: finding.text for finding in judge_topics(USE, as_planned(), SETTINGS, memory=memory)}
+        said = re.search(r"--add-config max\.message\.bytes=(\d+)`", found[f"topic t.{kind}"])
+        if said is not None:
+            assert int(said[1]) * UNFOLDS <= memory
+            assert int(said[1]) > most_bytes(kind, SETTINGS)
 
 
 def test_how_much_is_sent_at_once_depends_on_the_settings() -> None:

@@ -269,7 +269,11 @@ def test_clicks_without_times_are_split_as_is_said(shop: Path) -> None:
         ),
         (("--eval-rng-seeds", "0,0"), "shop", "must be different whole numbers"),
         (("--eval-models", "item-knn:0+x"), "shop", "the rng_seeds '0,x' in eval_models must be different"),
-        (("--eval-floor-seeds", "9999"), "shop", "choose another cut, or lower the floors of clicks and seeds"),
+        (
+            ("--eval-floor-seeds", "9999"),
+            "shop",
+            "choose another cut, lower the floors of clicks and seeds",
+        ),
         (("--eval-catalogue", "no_such"), "shop", "eval_catalogue = 'no_such' must be a module"),
     ],
 )
