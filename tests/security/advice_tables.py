@@ -154,6 +154,7 @@ HARMLESS_ELSEWHERE = (
     "start watchdog thread",
     ", give or take ",
     "name several items",
+    "Mount it so that it can be written, or choose another --state-dir",
 )
 """Words by which nothing that is kept can be lost, whoever follows them."""
 
