@@ -78,6 +78,9 @@ class Loader:
         self.calls: list[str] = []
         self.made.append(self)
 
+    def note_in(self, _: Any) -> None:
+        self.calls.append("note_in")
+
     def start(self) -> None:
         self.calls.append("start")
 
@@ -112,11 +115,11 @@ def test_the_score_side_takes_requests_once_its_index_is_loaded(runtime: Runtime
         loader.index.loaded.set()
         assert side.requests._options.open()
         assert met(runtime) == {"index"}
-        assert loader.calls == ["start"]
+        assert loader.calls == ["note_in", "start"]
         loader.failure = OSError("the disk is full")
         with pytest.raises(RalmError, match="the live index cannot be kept: the disk is full"):
             side.requests._options.open()
-    assert loader.calls == ["start", "stop"]
+    assert loader.calls == ["note_in", "start", "stop"]
 
 
 def test_latest_is_for_a_very_first_start_only(runtime: Runtime) -> None:
