@@ -146,7 +146,8 @@ def fold(
     groups: dict[tuple[int, int], list[WindowClicks]] = {}
     for part in windows:
         groups.setdefault((part.closes, part.window), []).append(part)
-    parts, ended = list(folded), False
+    # A moved item may have come with seeds from before a gap that its other part has seen.
+    parts, ended = [part.since(since) for part in folded] if since else list(folded), False
     newest = max((int(part.times.max()) for part in parts if len(part)), default=None)
     for key in sorted(groups):
         first = min(part.first for part in groups[key])

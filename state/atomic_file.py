@@ -5,7 +5,6 @@ import hashlib
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -58,16 +57,23 @@ def unused_names(path: Path) -> str:
     return f".{glob.escape(path.name)}-{'[0-9a-f]' * 12}"
 
 
-def remove_left_behind(folder: Path, pattern: str, clock: Callable[[], float] = time.time) -> None:
+def remove_left_behind(folder: Path, pattern: str, clock: Callable[[], float] | None = None) -> None:
     """Remove files and folders that a process which was killed has left: nobody has written in them for a day.
 
     Args:
         folder: where they lie.
         pattern: of their names.
-        clock: seconds since the epoch.
+        clock: seconds since the epoch; None is the clock that gives files in this folder their times. This machine's
+            own may be another, or have been set since: by it what somebody works on could be days old.
     """
-    oldest = clock() - _LEFT_S
-    for path in folder.glob(pattern):
+    found = list(folder.glob(pattern))
+    if not found:
+        return
+    try:
+        oldest = (_time_of_files(folder) if clock is None else clock()) - _LEFT_S
+    except OSError:  # where nothing can be made, nothing can be removed
+        return
+    for path in found:
         with suppress(OSError):  # another process removes it too, or it is another user's
             inside = path.rglob("*") if path.is_dir() and not path.is_symlink() else ()
             if max(each.lstat().st_mtime for each in (path, *inside)) > oldest:
@@ -76,6 +82,21 @@ def remove_left_behind(folder: Path, pattern: str, clock: Callable[[], float] = 
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink()
+
+
+def _time_of_files(folder: Path) -> float:
+    """When a file is made now by the clock of the folder's file system, seconds since the epoch.
+
+    Raises:
+        OSError: when none can be made.
+    """
+    probe = unused_name(folder / "probe")
+    opened = os.open(probe, _EXCLUSIVE, 0o600)
+    try:
+        return os.fstat(opened).st_mtime
+    finally:
+        os.close(opened)
+        probe.unlink()
 
 
 def make_writable(folder: Path) -> None:

@@ -23,7 +23,7 @@ _PASSING = {
     errno.EMFILE: "let the process open more files (ulimit -n), and run it again",
     errno.ENFILE: "let the system open more files (fs.file-max), and run it again",
     errno.ENOMEM: "give it more memory, and run it again",
-    errno.EAGAIN: "let it have more processes and threads (ulimit -u), and run it again",
+    errno.EAGAIN: "let it have more processes and threads (ulimit -u) or addresses (ulimit -v), and run it again",
     errno.EIO: "look at the disk",
     errno.EFBIG: "let the process write longer files (ulimit -f), and run it again",
 }

@@ -17,6 +17,8 @@ from flows.cli.interrupts import Interrupts
 from flows.cli.streams import OUTPUT, drop_output
 from flows.support.errors import ConfigError, FlowFailedError, RalmError
 from flows.support.logs import masked
+from flows.support.machine import address_space, threads_to_be_had
+from flows.support.text import counted
 from flows.support.threads import default_to_one_thread
 
 COMMANDS = {
@@ -42,6 +44,12 @@ _EXTRAS = {
     "torch": "train",
 }
 """Which extra brings what a command may miss."""
+_LIGHT = {"top", "monitoring"}
+"""Commands that load none of the libraries that need many addresses and threads."""
+_LEAST_ADDRESSES = 1 << 30
+"""Bytes: with fewer some libraries end the process themselves, with words of their own or none. A flow needs more."""
+_LEAST_THREADS = 32
+"""Likewise: the Kafka client, RocksDB and the readers of tables have some for each broker, store and file."""
 
 
 def _module(name: str) -> str:
@@ -58,12 +66,36 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
             return None
+        if cmd_name not in _LIGHT:
+            _refuse_few(cmd_name)
         command: click.Command = import_module(_module(cmd_name)).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
+
+
+def _refuse_few(command: str) -> None:
+    """See that there are enough addresses and threads for the libraries that a command loads.
+
+    Raises:
+        ConfigError: when there are not.
+    """
+    limit = address_space()
+    if limit is not None and limit < _LEAST_ADDRESSES:
+        msg = (
+            f"this process may have {limit >> 20} MiB of addresses; `ralm {command}` needs {_LEAST_ADDRESSES >> 20}, "
+            "most of which are never memory: raise the limit (ulimit -v, LimitAS)"
+        )
+        raise ConfigError(msg)
+    threads = threads_to_be_had(_LEAST_THREADS)
+    if threads < _LEAST_THREADS:
+        msg = (
+            f"this process can start {counted(threads, 'more thread')}; `ralm {command}` needs {_LEAST_THREADS}: raise "
+            "the limit (ulimit -u, LimitNPROC; of a container, pids)"
+        )
+        raise ConfigError(msg)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

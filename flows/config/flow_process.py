@@ -119,6 +119,6 @@ def free_port(host: str, wanted: int) -> int:
                 probe.bind((bare(host), port))
                 return int(probe.getsockname()[1])
         except OSError as error:
-            why = str(error.strerror)
+            why = error.strerror or str(error)
     msg = f"no port is free on {host}: {why}"
     raise RalmError(msg)

@@ -45,6 +45,9 @@ _GUARANTEES = {
     "transactional.id",
 }
 
+_QUEUE_KBYTES = "queue.buffering.max.kbytes"
+HEADERS_BYTES = 100_000
+"""Room for key and headers in a message, over the value."""
 LEAST_UNUSABLE = 10
 """Fewer unusable messages never stop a topic, so that nobody can stop it with one."""
 ENGINE_API_PORT = 3030
@@ -126,6 +129,9 @@ def _doubtful_times(s: AllSettings) -> Iterator[str]:
         yield "retention is below item_ttl: a lost store cannot be rebuilt whole from the clicks topic"
     elif s.item_ttl and s.retention < s.seeds_retention:
         yield "retention is below seeds_retention: a lost store cannot be rebuilt with its oldest seeds"
+    elif not (s.item_ttl and s.seeds_retention):
+        name = "seeds_retention" if s.item_ttl else "item_ttl"
+        yield f"{name} is 0, which keeps seeds for ever, and retention ends: a lost store needs a backup to be whole"
     if s.snapshot_interval > s.window:
         yield "snapshot_interval is above window: after a crash whole windows are clustered again"
     if 0 < s.request_timeout < s.snapshot_interval:
@@ -210,10 +216,18 @@ def _kafka_options(s: AllSettings) -> Iterator[Broken]:
     for name in (name for name, times in given.items() if name and times > 1):
         yield f"{name} is given {given[name]} times, and only one value can count", about
     for option in s.kafka_options:
-        name, equals, _ = option.partition("=")
+        name, equals, value = option.partition("=")
         if not equals or not name.strip():
             yield "an option must be NAME=VALUE", about
         elif name in _OWN_SETTING:
             yield f"{name} is the setting {_OWN_SETTING[name]}", about
         elif name in _GUARANTEES:
             yield f"{name} cannot be changed: the delivery guarantee depends on it", about
+        elif name == _QUEUE_KBYTES and value.strip().isdecimal() and int(value) << 10 < longest_message(s):
+            text = f"{name} must be at least {-(-longest_message(s) >> 10)}: a message may need it, and waits for ever"
+            yield text, (*about, "dead_letter_max_bytes")
+
+
+def longest_message(s: AllSettings) -> int:
+    """Bytes of the longest message that a producer may send, key and headers included."""
+    return max(1_000_000, s.dead_letter_max_bytes + HEADERS_BYTES)

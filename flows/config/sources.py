@@ -18,6 +18,8 @@ from flows.support.text import read_toml
 
 _DEFAULT_FILE = Path("ralm.toml")
 _NOT_UNASKED = "a file that happens to lie in the working folder may not do that"
+_LOGIN = re.compile(r"(^|[\s,/'\"])[^\s,/'\"@]*:[^\s,/'\"]*@")
+"""User and password before a host, as somebody may write them who knows URLs."""
 _BETWEEN_OPTIONS = re.compile(r",(?=\s*[a-z][a-z0-9._]*=)")
 """A comma between two NAME=VALUE; those in ``debug=broker,security`` are not."""
 
@@ -144,5 +146,5 @@ def _given(name: str, values: Mapping[str, Any], origin: Mapping[str, str]) -> s
     field = Settings.model_fields[name]
     if name not in origin:
         return f"{name} by default"
-    value = MASK if is_masked(field) else _shown(values[name])
+    value = MASK if is_masked(field) else _LOGIN.sub(rf"\1{MASK}@", _shown(values[name]))
     return f"{name} = {cut_short(value)} from {origin[name]}"

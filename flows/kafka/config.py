@@ -6,13 +6,11 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
+from flows.config.rules import longest_message
 from flows.config.settings import Settings
 from flows.kafka.outage_log import library_logger
 from flows.support.errors import ConfigError
 from flows.support.logs import masked
-
-HEADERS_BYTES = 100_000
-"""Room for key and headers in a message, over the value."""
 
 
 def client_config(settings: Settings) -> dict[str, Any]:
@@ -45,6 +43,9 @@ BY_OFFSET: Final[Mapping[str, Any]] = {
 }
 """Of a consumer that reads where it is told to, hears where a partition ends, and leaves no trace in the group."""
 
+QUIET: Final[Mapping[str, Any]] = {"log_level": 0, "error_cb": lambda _: None}
+"""Of a client that is only asked whether something answers: what goes wrong meanwhile is neither logged nor counted."""
+
 
 def consumer_config(settings: Settings, **more: Any) -> dict[str, Any]:
     """A consumer's settings; its read-ahead is bounded by ``queue_kbytes``."""
@@ -63,7 +64,7 @@ def consumer_config(settings: Settings, **more: Any) -> dict[str, Any]:
 
 def producer_config(settings: Settings, **more: Any) -> dict[str, Any]:
     """A producer's settings: idempotent, acknowledged by all replicas, bounded in time."""
-    longest = max(1_000_000, settings.dead_letter_max_bytes + HEADERS_BYTES)
+    longest = longest_message(settings)
     return {
         "enable.idempotence": True,
         "acks": "all",

@@ -152,9 +152,10 @@ def begin_with_store(facts: PartitionFacts, partition: int, held: HeldOffsets | 
     if held.resume >= 0 and first > held.position:
         lost = f"{where}: the store has messages up to offset {held.position}, the topic those from {first}"
         kept = "all that the store has is kept, and what lies between is lost"
-        _accept_loss(
-            rules.rebuild, lost, first, way=f"put a newer store of the partition in its place, if {_ONCE}: {kept}"
-        )
+        why = "what lies between was deleted"
+        way = f"Put a newer store of the partition in its place, if {_ONCE}: {kept}"
+        _refuse_unless_partial(rules.rebuild, f"{lost}; {why}. {way}.")
+        log.warning("messages are gone for good", what=lost, why=why, kept_from=first)
     return Beginning(max(first, held.resume), False)
 
 
@@ -180,28 +181,41 @@ def refuse_another(facts: PartitionFacts, partition: int, held: HeldOffsets, rul
     return why
 
 
+def lost_without_store(facts: PartitionFacts, partition: int, rules: BeginRules) -> str:
+    """Why a store that is not here cannot be made whole of the topic, and the way on.
+
+    Empty where it can, or where the partition was never read.
+
+    Args:
+        facts: what the broker says.
+        partition: the partition.
+        rules: by what it is decided.
+
+    Raises:
+        RalmError: when the broker, or the centroids topic, does not say.
+    """
+    return _lost(facts, partition, rules, facts.committed(partition))
+
+
+def _lost(facts: PartitionFacts, partition: int, rules: BeginRules, committed: int | None) -> str:
+    why = _why_not_whole(facts, partition, rules, committed)
+    return why and (
+        f"{facts.topic}[{partition}]: it was read before, and its store is not in this state directory; {why}. Put the "
+        "partition's store back (from the process that had it, or from a backup: `ralm state restore BACKUP "
+        f"--partition {partition}`), if {_ONCE}: the store is made of what the topic still has."
+    )
+
+
 def _begin_without(facts: PartitionFacts, partition: int, rules: BeginRules) -> int:
     """Where to begin without a store."""
     first, end = facts.bounds(partition)
     if rules.compacted:
         return first
-    where = f"{facts.topic}[{partition}]"
-    lost = f"{where}: it was read before, and its store is not in this state directory"
-    way = (
-        "put the partition's store back (from the process that had it, or from a backup: `ralm state restore BACKUP "
-        f"--partition {partition}`), if {_ONCE}: the store is made of what the topic still has"
-    )
-    committed = facts.committed(partition)
-    emitted = rules.emitted(partition) if committed is None else 0
-    had = 0 if committed is None else decode_first_count(facts.committed_mark(partition))
-    read = rules.lost or committed is not None or emitted > 0
-    if read and (another := _why_another_than_read(facts, partition, committed, rules, emitted)):
-        _accept_loss(rules.rebuild, lost, first, f"the topic is not what it was filled from: {another}", way=way)
-    elif read and first > 0:
-        _accept_loss(rules.rebuild, f"{lost}; the topic has no more than what follows offset {first}", first, way=way)
-    elif read and (rules.grown or 0 < had < rules.count):
-        why = "the topic has grown meanwhile, and its older clicks lie in other partitions"
-        _accept_loss(rules.rebuild, lost, first, why, way=way)
+    where, committed = f"{facts.topic}[{partition}]", facts.committed(partition)
+    read = _was_read(partition, rules, committed)
+    if lost := _lost(facts, partition, rules, committed):
+        _refuse_unless_partial(rules.rebuild, lost)
+        log.warning("messages are gone for good", what=where, why=lost, kept_from=first)
     elif not read and rules.start_from == "latest":
         return end
     elif first > 0:
@@ -209,6 +223,25 @@ def _begin_without(facts: PartitionFacts, partition: int, rules: BeginRules) -> 
     if read:
         log.info("a store that is not here is rebuilt", topic=facts.topic, partition=partition, offset=first)
     return first
+
+
+def _was_read(partition: int, rules: BeginRules, committed: int | None) -> bool:
+    return rules.lost or committed is not None or rules.emitted(partition) > 0
+
+
+def _why_not_whole(facts: PartitionFacts, partition: int, rules: BeginRules, committed: int | None) -> str:
+    """Why the topic does not have all that a partition's store had; empty where it has, or there was none."""
+    first, _ = facts.bounds(partition)
+    if not _was_read(partition, rules, committed):
+        return ""
+    if another := _why_another_than_read(facts, partition, rules, committed):
+        return f"the topic is not what it was filled from: {another}"
+    if first > 0:
+        return f"the topic has no more than what follows offset {first}; what lies between was deleted"
+    told = "" if committed is None else facts.committed_mark(partition)
+    if rules.grown or 0 < decode_first_count(told) < rules.count:
+        return "the topic has grown meanwhile, and its older clicks lie in other partitions"
+    return ""
 
 
 def had_at_first(facts: PartitionFacts, partition: int, topic_id: str) -> int:
@@ -224,19 +257,18 @@ def had_at_first(facts: PartitionFacts, partition: int, topic_id: str) -> int:
     return 0 if another else decode_first_count(told)
 
 
-def _why_another_than_read(
-    facts: PartitionFacts, partition: int, committed: int | None, rules: BeginRules, emitted: int
-) -> str:
+def _why_another_than_read(facts: PartitionFacts, partition: int, rules: BeginRules, committed: int | None) -> str:
     """Why a partition is another one than was read before, of which there is no store; empty where nothing says so."""
     if rules.fewer and rules.lost:
         return "it has fewer partitions than before"
     if committed is None:
-        _, end = facts.bounds(partition)
+        (_, end), emitted = facts.bounds(partition), rules.emitted(partition)
         anew = f"it ends at offset {end}, and centroids were made of its clicks up to {emitted}: it was made anew"
         return anew if end < emitted else ""
-    if 0 < rules.count < decode_first_count(facts.committed_mark(partition)):
+    told = facts.committed_mark(partition)
+    if 0 < rules.count < decode_first_count(told):
         return "it has fewer partitions than before"
-    return why_another(facts, partition, committed, decode_mark(facts.committed_mark(partition)), rules.topic_id)
+    return why_another(facts, partition, committed, decode_mark(told), rules.topic_id)
 
 
 def begin_with_group(
@@ -280,13 +312,6 @@ def begin_with_group(
     )
     facts.commit(partition, first, encode_mark(fresh))
     return first, fresh
-
-
-def _accept_loss(
-    rebuild: Rebuild, lost: str, first: int, why: str = "what lies between was deleted", *, way: str
-) -> None:
-    _refuse_unless_partial(rebuild, f"{lost}; {why}. {way[0].upper()}{way[1:]}.")
-    log.warning("messages are gone for good", what=lost, why=why, kept_from=first)
 
 
 def _refuse_unless_partial(rebuild: Rebuild, refusal: str) -> None:

@@ -13,8 +13,10 @@ from flows.kafka.first_offset import HeldOffsets, PartitionFacts, way_on, why_an
 from flows.kafka.sent_centroids import sent_elsewhere
 from flows.kafka.topic_client import TopicClient
 from flows.kafka.topic_marks import is_within
+from flows.kafka.topics import STORED
 from flows.preflight.findings import Verdict
-from flows.runtime import STORED, is_mine
+from flows.runtime import is_mine
+from flows.seed_sets.first_positions import FirstPositions
 from flows.seed_sets.state_facts import StateFacts
 from flows.support.errors import RalmError
 from state.store.layout import StoreMeta
@@ -44,6 +46,8 @@ def compare(
 ) -> Iterator[Seen]:
     """Yield what is thought of a topic beside what this process's stores know of it; nothing where they know nothing.
 
+    Of clicks also whether a store that is not here was lost, as the group and the state directory know.
+
     Args:
         kind: what the topic is in the contract.
         name: its name.
@@ -66,6 +70,25 @@ def compare(
     elif kind in STORED and mine:
         held = {partition: found for partition in mine if (found := state.held(kind, partition)) is not None}
         yield _beside_stores(kind, now, held, settings, partial(opened, name))
+    if kind == "clicks" and now.partitions and now.partitions >= state.partitions:
+        yield from _without_stores(name, now, state, settings, opened)
+
+
+def _without_stores(
+    name: str, now: TopicFacts, state: StateFacts, settings: Settings, opened: OpenTopic
+) -> Iterator[Seen]:
+    """Yield what is thought of clicks whose stores are not here."""
+    positions = FirstPositions(settings, state, name, count=now.partitions)
+    mine = [partition for partition in range(now.partitions) if is_mine(settings, partition)]
+    try:
+        with opened(name) as topic:
+            lost = positions.lost(topic, mine, now.topic_id)
+    except RalmError as error:
+        yield Verdict.UNCHECKED, f"whether it was read before: {error}"
+        return
+    if lost:
+        more = f" (and {len(lost) - 1} more of its partitions likewise)" if len(lost) > 1 else ""
+        yield Verdict.WARNING if settings.rebuild == "partial" else Verdict.PROBLEM, f"{lost[0]}{more}"
 
 
 def _beside_stores(

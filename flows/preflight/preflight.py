@@ -30,7 +30,7 @@ _FILES_OF_PARTITION = 128
 """Files that a partition's store may have open."""
 _LEAST_ADDRESSES, _GOOD_ADDRESSES = 2 << 30, 4 << 30
 """Bytes of addresses: threads have stacks, and stores and bundle are mapped, of which little is ever in memory. Where
-they do not suffice the Kafka client and RocksDB end the process themselves, without a word."""
+they do not suffice the Kafka client and RocksDB end the process themselves, with no message of ours."""
 _GOOD_FILES = _LEAST_FILES + 4 * _FILES_OF_PARTITION
 
 

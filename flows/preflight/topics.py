@@ -3,9 +3,10 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from flows.config.rules import HEADERS_BYTES
 from flows.config.settings import Settings
 from flows.kafka.admin import cleanup_difference, compaction_difference, timestamp_difference
-from flows.kafka.config import HEADERS_BYTES, producer_config
+from flows.kafka.config import producer_config
 from flows.kafka.errors import alter_topic, reach_of
 from flows.kafka.facts import READ, WRITE, Cluster, TopicFacts
 from flows.kafka.probe import ASK_TIMEOUT_S

@@ -63,6 +63,8 @@ class CandidateRegistry:
 class ServingRule:
     """Which items are served: it follows from an item's last candidate message, two settings, and its last click.
 
+    One that is away is served by the partition to which its clicks come now.
+
     Args:
         only_listed: whether an item that no message names is not served.
         item_ttl: how long after its last click one that no message names is served, ms; 0: for ever.
@@ -79,7 +81,7 @@ class ServingRule:
         if not self._only_listed:
             oldest = now - self._item_ttl if self._item_ttl else -1
             served |= (expires_at == NOT_NAMED) & (items.last_click[numbers] >= oldest)
-        return served
+        return served & ~items.away[numbers]
 
     def reason(self, expires_at: int) -> ItemEnd:
         """Why an item that a message says this of (``CandidateRegistry.expires_at``) is not served."""

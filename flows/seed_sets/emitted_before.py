@@ -1,6 +1,6 @@
 """What the centroids topic holds already, for a store that is filled anew in place of a lost one."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -9,6 +9,11 @@ from flows.messages.batches import Headers, RawMessage, UnreadableHeaders, heade
 from flows.messages.codec import decode_centroids, split_centroids_key
 from flows.messages.emission_order import EmissionOrder, is_ahead, order_of_centroids, order_of_tombstone, partition_of
 from flows.messages.rejects import InvalidMessage
+
+
+def at_home(_: str) -> bool:
+    """No item is away, where clicks have not grown or nobody knows where an item's clicks come now."""
+    return False
 
 
 class Emitted(NamedTuple):
@@ -29,16 +34,19 @@ class EmittedBefore:
 
     Attributes:
         items: what the topic says of each item, of this partition or another.
-        mine: the items of which the newest message comes from this partition's clicks.
+        mine: the items that are this partition's: where their clicks come now, if that is known, else those of which
+            the newest message comes from this partition's clicks.
         models: those whose centroids of these items are in the topic, the newest first.
         clicks_end: where the partition's clicks ended when the process started: a store that holds those before it has
             caught up, whatever the clocks say.
+        is_away: whether an item's clicks come to another partition now.
     """
 
     items: Mapping[str, Emitted] = field(default_factory=dict)
     mine: frozenset[str] = frozenset()
     models: tuple[str, ...] = ()
     clicks_end: int = 0
+    is_away: Callable[[str], bool] = at_home
 
     def live(self) -> list[str]:
         """The items that are served from this partition's clicks by any model, as far as the topic knows."""
@@ -54,9 +62,15 @@ class _Newest(NamedTuple):
 
 
 class EmissionNotes:
-    """Notes of the messages of the centroids topic, of each item and model the newest."""
+    """Notes of the messages of the centroids topic, of each item and model the newest.
 
-    def __init__(self) -> None:
+    Attributes:
+        home: where clicks have grown, the partition to which an item's clicks come now, if that is known; to be set
+            before ``before`` is called.
+    """
+
+    def __init__(self, home: Callable[[str], int] | None = None) -> None:
+        self.home = home
         self._newest: dict[tuple[str, str], _Newest] = {}
 
     def note(self, messages: Iterable[RawMessage], now_ms: int) -> None:
@@ -91,11 +105,13 @@ class EmissionNotes:
         return max(offsets, default=0)
 
     def before(self, partition: int, clicks_end: int) -> EmittedBefore | None:
-        """What was emitted before a partition's store was made; None where nothing was."""
-        if not self._newest:
+        """What was emitted before a partition's store was made; None where nothing was, and every item is at home."""
+        home = self.home
+        if not self._newest and home is None:
             return None
+        is_away = at_home if home is None else lambda item: home(item) != partition
         mine = frozenset(item for item, where in self._homes.items() if where == partition)
-        return EmittedBefore(self._items, mine, self._models.get(partition, ()), clicks_end)
+        return EmittedBefore(self._items, mine, self._models.get(partition, ()), clicks_end, is_away)
 
     def __len__(self) -> int:
         return len(self._items)
@@ -110,7 +126,10 @@ class EmissionNotes:
 
     @cached_property
     def _homes(self) -> dict[str, int | None]:
-        """Of each item the partition from which its newest message comes; None where it does not say."""
+        """Of each item where its clicks come now, or from where its newest message comes; None where nobody says it."""
+        home = self.home
+        if home is not None:  # it may have moved since its newest message
+            return {item: home(item) for _, item in self._newest}
         newest: dict[str, _Newest] = {}
         for (_, item), each in self._newest.items():
             if item not in newest or each.order > newest[item].order:

@@ -13,13 +13,14 @@ from flows.kafka.first_offset import (
     PartitionFacts,
     begin_with_store,
     had_at_first,
+    lost_without_store,
     refuse_another,
 )
 from flows.kafka.topic_marks import TopicMarks, is_within
 from flows.seed_sets.keeper_state import ForNewOffsets, said_before
 from flows.seed_sets.state_facts import StateFacts
 from flows.support.errors import RalmError
-from state.directory import note_begun, note_partition_count
+from state.directory import note_begun, note_partition_count, store_path
 from state.owner_lock import file_lock
 from state.store.layout import NO_MARK, NOTHING_SETTLED
 from state.store.seed_store import Changes, SeedStore, StoreError
@@ -110,6 +111,16 @@ class FirstPositions:
                 refused.append(str(error))
         return refused
 
+    def lost(self, facts: PartitionFacts, partitions: list[int], topic_id: str) -> list[str]:
+        """Why each store of these that is not here cannot be made whole of the clicks topic; changes nothing.
+
+        Raises:
+            RalmError: when the broker does not say.
+        """
+        missing = [partition for partition in partitions if partition not in self.state.stores]
+        said = [lost_without_store(facts, each, self._rules("clicks", each, topic_id)) for each in missing]
+        return [text for text in said if text]
+
     def fix(self, partitions: list[int]) -> None:
         """Write to the stores what was decided.
 
@@ -179,7 +190,7 @@ class FirstPositions:
             changed |= {**resume, "candidates_mark": self.marks.of("candidates", partition)}
         if not changed:
             return
-        path, capacity = state_dir / "seeds" / f"{partition:05d}", self.settings.max_seeds
+        path, capacity = store_path(state_dir, partition), self.settings.max_seeds
         with closing(SeedStore.open(path, topic=self.topic, partition=partition, capacity=capacity)) as store:
             if "candidates" in changed:
                 changes.candidates.update(said_before(store))

@@ -15,7 +15,7 @@ import numpy as np
 from flows.config.groups import SeedSettings
 from flows.messages.batches import CandidateChange, ClickBatch
 from flows.seed_sets.candidates import CandidateRegistry, ItemEnd
-from flows.seed_sets.emitted_before import Emitted
+from flows.seed_sets.emitted_before import Emitted, at_home
 from flows.seed_sets.item_table import ItemTable
 from flows.seed_sets.windows import WindowClock
 from flows.support.logs import get_logger
@@ -53,6 +53,7 @@ class SeedSetWriter:
     Args:
         store: the partition's store.
         options: how seed sets are kept.
+        is_away: whether an item is another partition's now: its seeds wait here until they move there.
 
     Attributes:
         items: what is kept in memory of each item.
@@ -66,8 +67,9 @@ class SeedSetWriter:
         on_new: called with each item whose first click has come.
     """
 
-    def __init__(self, store: SeedStore, options: SeedSettings) -> None:
+    def __init__(self, store: SeedStore, options: SeedSettings, is_away: Callable[[str], bool] = at_home) -> None:
         self._store = store
+        self.is_away = is_away
         self._options = options
         self._retention = (
             options.item_ttl and options.seeds_retention and max(options.item_ttl, options.seeds_retention)
@@ -75,7 +77,7 @@ class SeedSetWriter:
         self._buffer: list[tuple[Ints, Users, Ints, Ints]] = []  # item, user, time, place in _windows
         self._windows: dict[tuple[int, int], int] = {}  # those of the buffer, as (closes, window): its place
         self._changes = Changes()
-        self._told = False
+        self._warned = False
         self.registry = CandidateRegistry(store.candidates(), options.max_listings)
         self._changes.candidates.update(dict.fromkeys(self.registry.forget()))
         self.emitted_before: Mapping[str, Emitted] = {}
@@ -118,8 +120,8 @@ class SeedSetWriter:
         if change.offset < self.candidates:
             return False
         found = self.registry.apply(change)
-        if len(found) > 1 and not self._told:
-            self._told = True
+        if len(found) > 1 and not self._warned:
+            self._warned = True
             log.warning(
                 "the candidates topic names more items than max_listings: what it says of the oldest is forgotten",
                 partition=self._store.meta.partition,
@@ -137,7 +139,7 @@ class SeedSetWriter:
         return self.items.idle_since(closed - self._retention) if self._retention else []
 
     def drop(self, item_ids: Iterable[str], reason: ItemEnd) -> None:
-        """Drop items: seeds, record and centroids."""
+        """Drop items: seeds, record and centroids; their tombstones are due, but for those that are away."""
         item_ids = list(item_ids)
         if not item_ids:
             return
@@ -154,7 +156,8 @@ class SeedSetWriter:
             self.items.forget(item_id)
             self._changes.centroids.pop(item_id, None)
         metrics.ITEMS_ENDED.labels(reason).inc(len(item_ids))
-        self._changes.evicted += item_ids
+        for item_id in item_ids:  # of one that is away no tombstone is due
+            (self._changes.moved if self.is_away(item_id) else self._changes.evicted).append(item_id)
 
     def withdraw(self, item_ids: Iterable[str]) -> None:
         """Note that items are served no more: their centroids go, until their tombstones are delivered."""
@@ -244,6 +247,7 @@ class SeedSetWriter:
         """
         number, emitted = self.items.number(item_id), self.emitted_before.get(item_id)
         self.items.expires_at[number] = self.registry.expires_at(item_id)
+        self.items.away[number] = self.is_away(item_id)
         if self.dropped_until > closed:  # it may be one of those
             self.items.emitted[number] = self.dropped_until + 1
         if emitted is not None:

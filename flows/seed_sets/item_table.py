@@ -1,4 +1,4 @@
-"""What a partition keeps in memory of each of its items, in columns: 52 bytes an item and its name."""
+"""What a partition keeps in memory of each of its items, in columns: 53 bytes an item and its name."""
 
 from collections.abc import Iterable
 from itertools import repeat
@@ -21,6 +21,7 @@ class ItemTable:
             clustered, or 1 ms after that of its last tombstone; or 0.
         expires_at: what the candidates topic says of it, int64[capacity]: see ``CandidateRegistry.expires_at``.
         withdrawn: whether it is served no more, bool[capacity].
+        away: whether its clicks come to another partition now, to which its seeds will move, bool[capacity].
         unsure: whether the topic may hold centroids of it that the store does not know of, bool[capacity].
         dirty_from: end of the first window that touched the item since it was clustered, int64[capacity]; or NEVER.
         dirty_to: end of the last such window, int64[capacity]; 0 when there is none.
@@ -37,6 +38,7 @@ class ItemTable:
         self.emitted = np.zeros(0, np.int64)
         self.expires_at = np.zeros(0, np.int64)
         self.withdrawn = np.zeros(0, bool)
+        self.away = np.zeros(0, bool)
         self.unsure = np.zeros(0, bool)
         self.dirty_from = np.full(0, NEVER)
         self.dirty_to = np.zeros(0, np.int64)
@@ -65,7 +67,7 @@ class ItemTable:
         self._numbers[item_id] = number
         self.last_click[number], self.seeds[number] = 0, 0
         self.emitted[number], self.expires_at[number], self.withdrawn[number] = 0, -1, False
-        self.unsure[number], self.changed[number] = False, False
+        self.away[number], self.unsure[number], self.changed[number] = False, False, False
         self.dirty_from[number], self.dirty_to[number] = NEVER, 0
         self.live[number] = True
         return number
@@ -138,6 +140,7 @@ class ItemTable:
         self.emitted = np.concatenate([self.emitted, np.zeros(more, np.int64)])
         self.expires_at = np.concatenate([self.expires_at, np.zeros(more, np.int64)])
         self.withdrawn = np.concatenate([self.withdrawn, np.zeros(more, bool)])
+        self.away = np.concatenate([self.away, np.zeros(more, bool)])
         self.unsure = np.concatenate([self.unsure, np.zeros(more, bool)])
         self.dirty_from = np.concatenate([self.dirty_from, np.full(more, NEVER)])
         self.dirty_to = np.concatenate([self.dirty_to, np.zeros(more, np.int64)])

@@ -27,7 +27,7 @@ from flows.messages.codec import SCHEMA_VERSION, centroids_key
 from flows.messages.emission_order import order_headers, partition_headers
 from flows.seed_sets.candidates import ServingRule
 from flows.seed_sets.clustering import ClusteringJob, ClusteringPool, ClusteringResult, is_of_model
-from flows.seed_sets.emitted_before import EmittedBefore
+from flows.seed_sets.emitted_before import EmittedBefore, at_home
 from flows.seed_sets.intake import SeedSetWriter
 from flows.seed_sets.item_homes import ItemHomes
 from flows.seed_sets.keeper_state import OpenWork
@@ -74,7 +74,10 @@ class SeedSetOperator:
         self._options = options
         self._topics = topics
         self._emit_all = emit_all
-        self._writer = SeedSetWriter(store, options)
+        # Not one that only takes items over: its partition's other items may be on their way to where they belong.
+        self._replaces = emitted_before is not None and (store.work is None or store.meta.replaces)
+        is_away = emitted_before.is_away if emitted_before and self._replaces else at_home
+        self._writer = SeedSetWriter(store, options, is_away)
         self._rule = ServingRule(only_listed=options.candidates == "listed", item_ttl=options.item_ttl)
         self._running: dict[str, Future[ClusteringResult]] = {}
         self._again: set[str] = set()  # running, and due again since
@@ -95,8 +98,6 @@ class SeedSetOperator:
         items, work = self._writer.items, OpenWork.of(store)
         # An item is born as of later than what was said of it, and with centroids that may have to be taken back.
         self._emitted_before = emitted_before
-        # Not one that only takes items over: its partition's other items may be on their way to where they belong.
-        self._replaces = emitted_before is not None and (store.work is None or store.meta.replaces)
         self._tombstones = Tombstones(store.unacked_tombstones(), self._older_models())
         self._writer.emitted_before = emitted_before.items if emitted_before else {}
         if work is None:
@@ -245,7 +246,7 @@ class SeedSetOperator:
         """Take the centroids of all but the newest older model back."""
         items, models = self._writer.items, self._tombstones.older[1:]
         out: list[OutMessage] = []
-        for number in np.flatnonzero(items.live).tolist() if models else ():
+        for number in np.flatnonzero(items.live & ~items.away).tolist() if models else ():
             # As of the last that was said of the item: what comes of the model if it is used again is as of later.
             end = int(items.emitted[number]) or self._clock.closed
             headers = [*self._headers, *order_headers(end, self._writer.position)]
@@ -306,13 +307,13 @@ class SeedSetOperator:
         items.withdrawn[back], items.withdrawn[gone] = False, True
         self._writer.changed([*back.tolist(), *gone.tolist()])
         self._cluster_anew(back if touched is None else np.setdiff1d(back, touched))
-        told = []
-        for number in gone.tolist():
+        served_before = []
+        for number in gone[~items.away[gone]].tolist():
             reason = self._rule.reason(int(items.expires_at[number]))
             metrics.ITEMS_ENDED.labels(reason).inc()
             if reason != "unlisted" or items.emitted[number]:  # what was never listed was never served
-                told.append(items.name(number))
-        return self._withdraw(told)
+                served_before.append(items.name(number))
+        return self._withdraw(served_before)
 
     def _withdraw(self, item_ids: list[str]) -> list[OutMessage]:
         """Take the centroids of items back; their seeds stay."""
@@ -348,8 +349,9 @@ class SeedSetOperator:
             self._again.discard(item_id)
             if running is not None and not running.cancel():
                 running.result()  # it may be tidying the very seeds that are to go
-        self._tombstones.sent(item_ids)
-        return self._take_back(item_ids)
+        mine = [item_id for item_id in item_ids if not self._writer.is_away(item_id)]
+        self._tombstones.sent(mine)
+        return self._take_back(mine)
 
     def _take_back(self, item_ids: Iterable[str]) -> list[OutMessage]:
         versions = (self._pool.model_version, *self._tombstones.older)

@@ -10,16 +10,16 @@ any more are removed once all that was in them is elsewhere.
 
 import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from flows.seed_sets.keeper_state import ForNewOffsets, OpenWork, said_before
 from flows.seed_sets.partitioners import KEY_HASHES, PARTITIONERS, Partitioner
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
-from state.directory import forget_partitions, note_partition_count
+from state.directory import STORES, forget_partitions, note_partition_count, store_path
 from state.owner_lock import file_lock
 from state.store.layout import NO_MARK, NOTHING_SETTLED
 from state.store.rocks import holds_data
@@ -36,6 +36,10 @@ _REMOVED = ".removed-"
 _WAY_OUT = "Look for a full or failing disk and start again once it is mended: nothing is lost."
 
 
+Home: TypeAlias = Callable[[str], int]
+"""The partition of an item's clicks."""
+
+
 class SetRules(NamedTuple):
     """What bounds a seed set.
 
@@ -48,7 +52,7 @@ class SetRules(NamedTuple):
     max_gap: int = 0
 
 
-def follow_partitions(state_dir: Path, topic: str, now: int, rules: SetRules, partitioner: str = "auto") -> None:
+def follow_partitions(state_dir: Path, topic: str, now: int, rules: SetRules, partitioner: str = "auto") -> Home | None:
     """Note how many partitions the topic has, and move items to theirs if that has changed, now or earlier.
 
     It may be cut off anywhere and begun anew. In a cluster the first process does it for all that share the directory.
@@ -61,23 +65,22 @@ def follow_partitions(state_dir: Path, topic: str, now: int, rules: SetRules, pa
         partitioner: a key of ``PARTITIONERS``; ``auto`` is the one that explains where the items lie so far; ``other``:
             nobody knows where items belong now, and none is moved.
 
+    Returns:
+        The partition of an item's clicks; None where they always came to the same, or it is not known.
+
     Raises:
         RalmError: when a store, or the note of the counts, cannot be used, where the items lie does not tell which
             partitioner it is, or items cannot be moved out of stores whose partitions are no more.
     """
-    seeds = state_dir / "seeds"
+    seeds = state_dir / STORES
+    home: Home | None = None
     try:
         with file_lock(state_dir / "partitions.lock"):
             counts = note_partition_count(state_dir, now)
             # From then on each start looks for items that are not at home.
             gone = counts[-1] > now
-            if len(counts) > 1 and seeds.is_dir():
-                why_not = _bring_home(seeds, topic, counts, now, rules, partitioner)
-                if why_not and gone:
-                    msg = f"the clicks topic {topic!r} has {now} partitions, and had {counts[-1]}: {why_not}"
-                    raise RalmError(msg)
-                if why_not:
-                    log.warning(f"the topic has grown, and {why_not}", topic=topic, partitions=now)
+            if len(counts) > 1:
+                home = _follow(seeds, topic, counts, now, rules, partitioner)
             if gone:
                 # First the stores: once the count is forgotten, nothing else says that this is another topic.
                 _begin_anew(seeds, topic, now, rules)
@@ -89,10 +92,24 @@ def follow_partitions(state_dir: Path, topic: str, now: int, rules: SetRules, pa
     except OSError as error:
         msg = f"items cannot be moved to their partitions in {state_dir}: {error}. {_WAY_OUT}"
         raise RalmError(msg) from error
+    return home
 
 
 def _stores(seeds: Path) -> dict[int, Path]:
     return {int(path.name): path for path in sorted(seeds.iterdir()) if path.name.isdecimal() and len(path.name) == 5}
+
+
+def _follow(seeds: Path, topic: str, counts: list[int], now: int, rules: SetRules, given: str) -> Home | None:
+    """Move items home; where any item is at home then, if that is known."""
+    home = _home(seeds, counts, now, given)
+    why_not = _bring_home(seeds, topic, counts, now, rules, given) if seeds.is_dir() else ""
+    if why_not and counts[-1] > now:
+        msg = f"the clicks topic {topic!r} has {now} partitions, and had {counts[-1]}: {why_not}"
+        raise RalmError(msg)
+    if why_not:
+        log.warning(f"the topic has grown, and {why_not}", topic=topic, partitions=now)
+        return None
+    return home
 
 
 def _bring_home(seeds: Path, topic: str, counts: list[int], now: int, rules: SetRules, given: str) -> str:
@@ -157,7 +174,9 @@ def _begin_anew(seeds: Path, topic: str, now: int, rules: SetRules) -> None:
 
 def _open(seeds: Path, topic: str, partition: int, rules: SetRules) -> SeedStore:
     most, gap = rules
-    return SeedStore.open(seeds / f"{partition:05d}", topic=topic, partition=partition, capacity=most, max_gap=gap)
+    return SeedStore.open(
+        store_path(seeds.parent, partition), topic=topic, partition=partition, capacity=most, max_gap=gap
+    )
 
 
 def _remove_stores(seeds: Path, now: int) -> None:
@@ -213,6 +232,22 @@ def _partitioner(items: dict[int, list[str]], counts: list[int], now: int) -> Pa
     return PARTITIONERS[fitting[0]] if fitting else None
 
 
+def _home(seeds: Path, counts: list[int], now: int, given: str) -> Home | None:
+    """Where any item is at home, one too that lies in no store: given, or shown beyond doubt by those that do."""
+    partitioner = PARTITIONERS.get(given)
+    if partitioner is None and given == "auto":
+        items = {partition: _items(path) for partition, path in _stores(seeds).items()} if seeds.is_dir() else {}
+        keys = [name.encode() for names in items.values() for name in names]
+        known = sorted({*counts, now})
+        fitting = _fitting(items, known)
+        if len(fitting) == 1 and _chance(fitting[0], keys, known) <= _BY_CHANCE:
+            partitioner = PARTITIONERS[fitting[0]]
+    if partitioner is None:
+        return None
+    found = partitioner
+    return lambda item_id: found(item_id.encode(), now)
+
+
 def _chance(partitioner: str, keys: list[bytes], counts: Sequence[int]) -> float:
     """How likely items that lie anywhere would be explained by a partitioner, with one of these counts."""
     hashed = map(KEY_HASHES[partitioner], keys)
@@ -242,6 +277,9 @@ def _move(seeds: Path, topic: str, way: tuple[int, int], names: list[str], rules
         # Closed windows are folded in here, as they would be if nothing moved: those of the other partition's clock may
         # end before them.
         closed = 0 if kept.work is None else kept.work.closed
+        at_first = OpenWork.of(target)
+        # A tombstone may have been said there of one that lay in no store.
+        least = at_first.dropped_until + 1 if at_first and at_first.dropped_until > at_first.closed else 0
         for batch in _batches(names, records):
             here = [name for name in batch if name in records]
             folded = {name: source.folded(name, until=closed) for name in here}
@@ -249,7 +287,7 @@ def _move(seeds: Path, topic: str, way: tuple[int, int], names: list[str], rules
                 seeds=[(name, found.seeds) for name, found in folded.items()],
                 since={name: max(found.since, target.since(name)) for name, found in folded.items()},
                 windows=[(name, w) for name in batch for w in source.open_windows(name) if w.closes > closed],
-                items={name: _both(records[name], there_already.get(name)) for name in here},
+                items={name: _both(records[name], there_already.get(name), least) for name in here},
                 candidates={name: entries[name] for name in batch if name in entries},
                 withdrawn=[name for name in batch if name in unacked],
             )
@@ -272,15 +310,16 @@ def _models(*stores: SeedStore) -> tuple[str, ...]:
     return tuple(dict.fromkeys(version for version in named if version))
 
 
-def _both(one: ItemRecord, other: ItemRecord | None) -> ItemRecord:
+def _both(one: ItemRecord, other: ItemRecord | None, least: int = 0) -> ItemRecord:
     """The record of a moved item; what is emitted of it next counts as later: its partition has other offsets."""
     last = other or one
+    emitted = max(one.emitted, last.emitted)
     return ItemRecord(
         max(one.last_click, last.last_click),
         max(one.seeds, last.seeds),
-        max(one.emitted, last.emitted),
+        emitted if other else max(emitted, least),
         one.withdrawn and last.withdrawn,
-        one.unsure or last.unsure or max(one.emitted, last.emitted) > 0,
+        one.unsure or last.unsure or emitted > 0,
     )
 
 

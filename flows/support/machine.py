@@ -4,12 +4,15 @@ import math
 import os
 import platform
 import resource
+import threading
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 _ENOUGH_FILES = 65_536
 _CGROUPS, _OWN_CGROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+_MANY_THREADS = 4096
+"""A user who may have so many threads and processes has enough, however many others there are."""
 _UNIFIED = "0::"
 """How the line of cgroup v2 begins; the older form has one for each controller, ``N:cpu,cpuacct:PATH``."""
 _MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
@@ -48,24 +51,65 @@ def cores(groups: Path = _CGROUPS, own: Path = _OWN_CGROUP) -> int:
 
 
 def _shares(groups: Path, own: Path) -> Iterator[float]:
-    """How many cores' time this process's control groups get, one around the other; none where nothing limits them."""
+    """How many cores' time this process's control groups get; none where nothing limits them."""
+    for quota, period in _limits(groups, own, "cpu", ("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+        if quota > 0 and period > 0:
+            yield quota / period
+
+
+def threads_to_be_had(wanted: int, groups: Path = _CGROUPS, own: Path = _OWN_CGROUP) -> int:
+    """How many of so many threads could be started now; all are, where no limit is near.
+
+    Args:
+        wanted: how many are needed.
+        groups: where the system shows its control groups.
+        own: the file that says in which of them this process is.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+    files = ("pids.max", "pids.current")
+    near = any(most - now < wanted for most, now in _limits(groups, own, "pids", files, files))
+    if not near and (soft == resource.RLIM_INFINITY or soft >= _MANY_THREADS):
+        return wanted
+    began, end = 0, threading.Event()
+    try:
+        for _ in range(wanted):
+            threading.Thread(target=end.wait, daemon=True).start()
+            began += 1
+    except RuntimeError:
+        pass
+    finally:
+        end.set()
+    return began
+
+
+def _limits(
+    groups: Path, own: Path, controller: str, unified: tuple[str, ...], older: tuple[str, ...]
+) -> Iterator[tuple[int, int]]:
+    """Two numbers of each of this process's control groups, one around the other; nothing of those without a limit.
+
+    Args:
+        groups: where the system shows them.
+        own: the file that says in which of them this process is.
+        controller: whose limit it is.
+        unified: the files with the numbers in cgroup v2.
+        older: the files with the numbers in cgroup v1.
+    """
     try:
         lines = own.read_text().splitlines()
     except (OSError, ValueError):
         lines = []
     for line in lines or [f"{_UNIFIED}/"]:
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
-        unified = line.startswith(_UNIFIED)
-        if not unified and "cpu" not in controllers.split(","):
+        is_unified = line.startswith(_UNIFIED)
+        if not is_unified and controller not in controllers.split(","):
             continue
-        top = groups if unified else groups / "cpu"
+        top = groups if is_unified else groups / controller
         inside = Path(path.lstrip("/"))
         for folder in (top / inside, *(top / each for each in inside.parents)):
-            files = ("cpu.max",) if unified else ("cpu.cfs_quota_us", "cpu.cfs_period_us")
             try:
-                quota, period = " ".join((folder / name).read_text() for name in files).split()
-                if int(quota) > 0 and int(period) > 0:
-                    yield int(quota) / int(period)
+                texts = [(folder / name).read_text() for name in (unified if is_unified else older)]
+                first, second = " ".join(texts).split()
+                yield int(first), int(second)
             except (OSError, ValueError):  # "max", or another system, or a container that sees another part of the tree
                 continue
 

@@ -67,10 +67,14 @@ class EncodedLookalike(SharesFits):
 
     Args:
         config: the encoder and the weights of the score.
+
+    Attributes:
+        log: after a fit, which lambda was chosen.
     """
 
     def __init__(self, config: EncodedConfig) -> None:
         self.config = config
+        self.log: list[dict[str, str | int | float]] = []
 
     def fit(self, clicks: Interactions, rng_seed: int, report: Report = silent) -> None:
         """Fit the encoder and encode all users.
@@ -81,6 +85,8 @@ class EncodedLookalike(SharesFits):
         with threadpool_limits(1):
             self._neighbours = Neighbours(clicks) if self.config.neighbours else None
             self._weight = self._chosen(clicks, rng_seed, report) if self.config.neighbours else 0.0
+            if self.config.neighbours:
+                self.log = [{"stage": f"lambda {self._weight:g}", "epoch": 0, "loss": 0.0}]
             self._vectors = fitted_vectors(self._store, self.config.encoder, clicks, rng_seed, report)  # (users, h)
         self._activity = np.log1p(np.bincount(clicks.clicks_user, minlength=clicks.users)).astype(np.float32)
         self._clicks = clicks
@@ -153,7 +159,7 @@ def fitted_vectors(
         recipe: of the encoder.
         clicks: on which it is fitted, and by which users are encoded.
         rng_seed: fixes every random choice.
-        report: told of progress.
+        report: called with progress.
 
     Raises:
         ValueError: when the encoder has too little to learn from.

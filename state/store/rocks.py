@@ -35,6 +35,7 @@ _AGE_S = 86_400
 _FILES = "Let the process open more files (ulimit -n, LimitNOFILE) and start again: nothing is lost."
 _ROOM = "Make room on the disk and start again: nothing is lost."
 _LENGTH = "Let the process write longer files (ulimit -f, LimitFSIZE) and start again: nothing is lost."
+_THREADS = "Let the process have more threads (ulimit -u, pids of a container) and start again: nothing is lost."
 _USER = "Run as the user whom its files belong to: nothing is lost."
 _DISK = (
     "The disk or its driver says so, not the store: look at them (dmesg), and start again once they are mended. If the "
@@ -52,7 +53,7 @@ _OF_SYSTEM = {
         ((errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENODEV, errno.ENOTCONN), _DISK),
     )
     for number in numbers
-}
+} | dict.fromkeys(("start watchdog thread", "start new thread"), _THREADS)
 """What to do where the system refuses something: the store is whole, and to move it away would cost its seeds."""
 _GONE = (
     "That directory is not there any more: its disk is not mounted, or somebody has removed it under the running flow. "

@@ -7,7 +7,7 @@ looked at through a folder of symbolic links to its files: one that is refused o
 import time
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 from rocksdict import AccessType, DBRecoveryMode, Rdict
 
@@ -109,8 +109,8 @@ def _scratch(path: Path) -> TemporaryDirectory[str]:
     # shared memory or the state directory, in which no flow minds a folder of another name.
     for folder in (None, _SHARED_MEMORY, path.parent.parent):
         try:
+            remove_left_behind(Path(folder or gettempdir()), f"{_SCRATCH}*")
             made = TemporaryDirectory(prefix=_SCRATCH, dir=folder)
-            remove_left_behind(Path(made.name).parent, f"{_SCRATCH}*")
         except OSError as error:
             refusals.append(str(error))
             continue

@@ -12,8 +12,8 @@ from .registry import fault
 from .scene import Scene
 
 _GROWN = ("clicks", "candidates", "requests")
-_MOST_STEP = 160
-"""Of bringing sixty items home, about."""
+_MOST_STEP = 60
+"""Of bringing sixty items home, about: with the second growth there are fewer to be moved."""
 _DIES = "tests.faults.die_at_step"
 
 

@@ -45,7 +45,7 @@ def _grown(scene: Scene) -> None:
     scene.start()
     scene.settle()
     scene.drain()
-    aside = scene.state.rename(scene.home / "aside")
+    aside = scene.state.rename(_aside(scene))
     _refused(scene, "the topic has grown meanwhile")
     if scene.rng.random() < 0.5:
         _put_back(aside, scene.state)
@@ -63,7 +63,7 @@ def _forgotten(scene: Scene) -> None:
     scene.read_on()
     clicks = scene.oracle.clicks
     forget(scene, max(clicks, key=lambda partition: len(clicks[partition])))  # of which centroids were made for sure
-    aside = scene.state.rename(scene.home / "aside")
+    aside = scene.state.rename(_aside(scene))
     _refused(scene, "its store is not in this state directory")
     admin = AdminClient({"bootstrap.servers": scene.settings.bootstrap_servers})
     for done in admin.delete_consumer_groups([scene.settings.group_id]).values():
@@ -86,7 +86,7 @@ def store_lost_grown(scene: Scene) -> None:
     scene.settle()
     scene.drain()
     chosen = scene.rng.choice(sorted((scene.state / "seeds").iterdir()))
-    aside = chosen.rename(scene.home / "aside")
+    aside = chosen.rename(_aside(scene))
     _refused(scene, "the topic has grown meanwhile")
     _put_back(aside, chosen)
     scene.start()
@@ -175,6 +175,10 @@ def _refused(scene: Scene, why: str) -> None:
     else:
         scene.tally.refusals.append(f"{scene.name}, {scene.fault}: {ended}")
     scene.cluster.kill()
+
+
+def _aside(scene: Scene) -> Path:
+    return scene.home / f"aside-{time.monotonic_ns()}"
 
 
 def _put_back(aside: Path, place: Path) -> None:

@@ -14,8 +14,10 @@ from flows.runtime import Runtime, score_side, seed_side
 from flows.scoring.live_index import LiveIndex
 from flows.seed_sets.state_facts import StateFacts
 from flows.support.errors import RalmError
+from flows.support.last_start import LastStart
 from flows.support.signals import StopFlag
 from monitoring.health import Health
+from state.directory import STORES, store_path
 from state.store.layout import StoreMeta
 
 KINDS = ("clicks", "candidates", "requests")
@@ -78,8 +80,8 @@ class Loader:
         self.calls: list[str] = []
         self.made.append(self)
 
-    def note_in(self, _: Any) -> None:
-        self.calls.append("note_in")
+    def note_in(self, last_start: LastStart) -> None:
+        self.last_start = last_start
 
     def start(self) -> None:
         self.calls.append("start")
@@ -98,9 +100,9 @@ def loaders(monkeypatch: pytest.MonkeyPatch) -> list[Loader]:
 def test_the_seed_side_opens_a_store_for_each_operator_and_closes_it(runtime: Runtime, loaders: list[Loader]) -> None:
     with closing(seed_side(runtime)) as side:
         assert not met(runtime)
-        assert not runtime.seeds_dir().exists()
+        assert not (Path(runtime.settings.state_dir) / STORES).exists()
         side.operator(3)
-        assert (runtime.seeds_dir() / "00003").is_dir()
+        assert store_path(Path(runtime.settings.state_dir), 3).is_dir()
     with closing(seed_side(runtime)) as again:
         again.operator(3)  # RocksDB would refuse a store that is still open
     assert not loaders
@@ -115,11 +117,11 @@ def test_the_score_side_takes_requests_once_its_index_is_loaded(runtime: Runtime
         loader.index.loaded.set()
         assert side.requests._options.open()
         assert met(runtime) == {"index"}
-        assert loader.calls == ["note_in", "start"]
+        assert loader.calls == ["start"]
         loader.failure = OSError("the disk is full")
         with pytest.raises(RalmError, match="the live index cannot be kept: the disk is full"):
             side.requests._options.open()
-    assert loader.calls == ["note_in", "start", "stop"]
+    assert loader.calls == ["start", "stop"]
 
 
 def test_latest_is_for_a_very_first_start_only(runtime: Runtime) -> None:

@@ -8,6 +8,7 @@ from state.user_keys import user_keys
 from .growth import home
 from .model import Click, Listing, Model, Rules
 from .process import Clustered, Part, Process, digest
+from .scorer import Scorer
 from .world import Record, World
 
 USERS = [f"u{number}" for number in range(24)]
@@ -28,6 +29,21 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """A store that was lost after clicks had grown.
+
+    Attributes:
+        age: how many times are before it, as ``Past.counts`` counts them.
+        partition: whose it was.
+        before: of clicks and candidates what had come to it.
+    """
+
+    age: int
+    partition: int
+    before: dict[str, list[Record]]
+
+
+@dataclass(frozen=True)
 class Past:
     """What has happened.
 
@@ -35,11 +51,13 @@ class Past:
         world: what is there now.
         rules: the settings.
         counts: how many partitions the clicks topic had at each time.
-        ends: where each partition of clicks and candidates ended when they grew, each time.
+        ends: where each partition of clicks and candidates ended when they grew, each time; or when a store was lost
+            once they had, and when it was filled again.
         bad: the bad messages: topic, partition and offset.
         remembered: candidates that were compacted away once they were in their partition's store.
         begun: where a partition of requests began at the first start, if not at its beginning.
         clustered: all jobs that the pool was given.
+        lost: the stores that were lost once clicks had grown.
     """
 
     world: World
@@ -50,6 +68,7 @@ class Past:
     remembered: list[list[Record]]
     begun: dict[int, int]
     clustered: list[Clustered]
+    lost: list[Lost] = field(default_factory=list)
 
 
 def check(past: Past, process: Process, outcome: Outcome) -> tuple[dict[str, list[float]], set[str]]:
@@ -64,10 +83,13 @@ class _Checks:
 
     def _good(self, kind: str, partition: int) -> list[Record]:
         """The good messages of a partition that are there, or were when they were read into its store."""
+        return [r for r in self._all(kind, partition) if (kind, partition, r._offset) not in self.bad]
+
+    def _all(self, kind: str, partition: int) -> list[Record]:
         there = [record for record in self.world.topics[kind].logs[partition] if record is not None]
         if kind == "candidates":
             there = sorted([*there, *self.past.remembered[partition]], key=lambda record: record._offset)
-        return [record for record in there if (kind, partition, record._offset) not in self.bad]
+        return there
 
     def _models(self) -> list[Model]:
         """The partitions' models at the end."""
@@ -76,6 +98,9 @@ class _Checks:
             models += [Model(self.past.rules) for _ in range(partitions - len(models))]
             if age:
                 self._move(models, age)
+            for lost in self.past.lost:
+                if lost.age == age:
+                    models[lost.partition] = Model(self.past.rules)
             for partition, model in enumerate(models):
                 self._follow(age, partition, model)
         for partition, model in enumerate(models):
@@ -112,11 +137,16 @@ class _Checks:
             model.say(_listing(record))
 
     def _came(self, kind: str, age: int, partition: int) -> list[Record]:
-        """The good messages that came to a partition while there were so many."""
+        """The good messages that came to a partition while there were so many, or to its store since it was lost."""
+        lost = [each for each in self.past.lost if each.partition == partition and each.age >= age]
+        later = [each for each in lost if each.age > age]
+        known = later[0].before[kind] if later else self._all(kind, partition)
         before = self.ends[age - 1][kind] if age else []
-        first = before[partition] if partition < len(before) else 0
+        anew = lost[:1] != later[:1] or partition >= len(before)
+        first = 0 if anew else before[partition]
         end = self.ends[age][kind][partition] if age < len(self.ends) else 10**9
-        return [record for record in self._good(kind, partition) if first <= record._offset < end]
+        there = [record for record in known if first <= record._offset < end]
+        return [record for record in there if (kind, partition, record._offset) not in self.bad]
 
     def _check_clustered(self, given: Clustered, model: Model) -> None:
         """Whether a set that was clustered is that of its window's end."""
@@ -130,8 +160,9 @@ class _Checks:
             self.outcome.count("clicks", len(self._good("clicks", part.number)))
             self._check_store(part, model)
             now = process.last_idle.get(part.number, 0)
-            served |= {item for item in model.items() if model.is_served(item, model.reached(now))}
-            expected |= {item: digest(seeds).tolist() for item, seeds in model.index(now).items()}
+            mine = {item for item in model.items() if home(item, len(process.parts)) == part.number}
+            served |= {item for item in mine if model.is_served(item, model.reached(now))}
+            expected |= {item: digest(seeds).tolist() for item, seeds in model.index(now).items() if item in mine}
         self.outcome.count("items served", len(expected))
         self._check_answers()
         begun = {("requests", partition): offset for partition, offset in self.past.begun.items()}
@@ -176,6 +207,29 @@ class _Checks:
         self.outcome.count("requests", len(asked))
         if answered != asked:
             self.outcome.wrong.append(f"no answer to {sorted(asked - answered)}, answers {sorted(answered - asked)}")
+
+
+def check_scorers(scorers: dict[str, Scorer], expected: dict[str, list[float]], wrong: list[str]) -> None:
+    """Whether what can be scored is what it must be, whoever has read the centroids topic."""
+    for who, scorer in scorers.items():
+        scorer.read()
+        found = scorer.index()
+        for item in sorted(found.keys() | expected.keys()):
+            if found.get(item) != expected.get(item):
+                wrong.append(f"{who} has {found.get(item)} of {item}, not {expected.get(item)}")
+
+
+def check_older_models(world: World, older: list[str], served: set[str], wrong: list[str]) -> None:
+    """Of the models before this one the newest is kept, as far as its items are served; the others are gone."""
+    found = dict[str, list[str]]()
+    for model in older:
+        scorer = Scorer(world, model)
+        scorer.read()
+        for item in scorer.index():
+            found.setdefault(item, []).append(model)
+    for item, models in found.items():
+        if len(models) > 1 or item not in served:
+            wrong.append(f"centroids of {item} are left of {models}")
 
 
 def _click(record: Record) -> Click:

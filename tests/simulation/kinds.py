@@ -1,14 +1,12 @@
 """Kinds of schedules that come seldom: in each, what other schedules hardly ever come to happens again and again.
 
-Every tenth schedule is of one of them. What is drawn for the others is drawn as if there were none.
+Of twenty schedules two are of them. What is drawn for the others is drawn as if there were none.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
-
-_EVERY, _WHICH = 10, 2
 
 
 @dataclass(frozen=True)
@@ -23,11 +21,10 @@ class Kind:
         grows: whether clicks grow at times; None: as usual.
         loses: how likely a store is lost between two lives; None: as usual.
         switches: how likely the model is another one in the next life; None: as usual.
-        fails: the share of looks at the pool before which a clustering is made to fail.
         halves: how likely a process that is to crash does so within one of its first epochs' ends.
         lives: how often the process ends, one of these.
         listed: whether all items are listed from the beginning.
-        stops: whether time passes, and clicks come, while no process runs.
+        stops: whether time passes, and clicks come, while no process runs; the one before died of a delivery at times.
         lags: whether one partition gets clicks long after another when clicks grow, late ones last.
         loses_grown: whether stores are lost once clicks have grown, too.
     """
@@ -39,7 +36,6 @@ class Kind:
     grows: bool | None = None
     loses: float | None = None
     switches: float | None = None
-    fails: float = 0.05
     halves: float = 0.3
     lives: tuple[int, ...] = (1, 2, 4)
     listed: bool = False
@@ -65,12 +61,13 @@ KINDS: Final = {
     ),
     # Sets end by gaps, while a process stands still too, and what follows is too small.
     "gaps": Kind(
-        rules={**_SEVERAL, "min_seeds": 2, "item_ttl": 1500, "retention": 0, "only_listed": False, "max_seeds": 1000},
-        habits={"few_items": 0.6, "users": 24, "most": 4, "late": 0.02, "fast": 0, "retires": 0},
+        rules={**_SEVERAL, "min_seeds": 3, "item_ttl": 1500, "retention": 0, "only_listed": False, "max_seeds": 1000},
+        habits={"few_items": 0.6, "users": 24, "most": 11, "late": 0.02, "fast": 0, "retires": 0},
         weights={"list": 0, "sweep": 0, "click": 1.5, "clock": 3, "epoch": 0.7},
+        grows=False,
         loses=0,
-        switches=0.1,
-        fails=0.3,
+        switches=0,
+        lives=(1,),
         listed=True,
         stops=True,
     ),
@@ -86,9 +83,13 @@ KINDS: Final = {
     ),
 }
 
+LOST_AFTER_GROWTH: Final = Kind(partitions=2, grows=True, loses=0, loses_grown=True)
+
 
 def kind_of(number: int) -> Kind:
     """The kind of a schedule; ``USUAL`` of most."""
-    if number % _EVERY != _WHICH:
-        return USUAL
-    return KINDS[Random(f"kind of {number}").choice(sorted(KINDS))]
+    if number % 20 == 2:
+        return LOST_AFTER_GROWTH
+    if number % 20 == 12:
+        return KINDS[Random(f"kind of {number}").choice(sorted(KINDS))]
+    return USUAL

@@ -101,7 +101,7 @@ class Model:
     def hear_from(self, item: str, other: "Model", end: int) -> None:
         """What another partition, in which messages ended at an offset, knows of an item comes with it."""
         said = other._unsay(item)
-        if said is not None and item not in self.listings:
+        if said is not None and item not in self.listings and item not in self.elsewhere:
             self.elsewhere[item] = replace(said, offset=said.offset - end)
 
     def _floor(self, time: int) -> int:

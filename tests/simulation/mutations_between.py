@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Self
 from unittest.mock import patch
 
 import numpy as np
@@ -10,10 +10,11 @@ import numpy as np
 from flows.engine.source import PartitionReader
 from flows.kafka.first_offset import begin_with_group
 from flows.seed_sets import repartition
-from flows.seed_sets.emitted_before import EmissionNotes, EmittedBefore
+from flows.seed_sets.emitted_before import EmissionNotes, EmittedBefore, at_home
 from flows.seed_sets.keeper import SeedSetOperator
 from flows.seed_sets.keeper_state import OpenWork
-from ralm.seed_set import SeedSet
+from ralm.seed_set import FoldedSet, SeedSet, fold
+from state.store import seed_store
 from state.store.changes import Changes
 
 from . import process
@@ -32,6 +33,22 @@ def _() -> Iterator[Any]:
 def _() -> Iterator[Any]:
     """Late, or read again, they were of the set that began anew after the gap."""
     yield patch.object(SeedSet, "since", lambda self, _: self)
+
+
+@mutation("seeds from before a gap come with an item that moves")
+def _() -> Iterator[Any]:
+    """Where its other part had seen the gap, and had folded in already what showed it."""
+
+    class AsItCame(SeedSet):
+        def since(self, time: int) -> Self:
+            del time
+            return self
+
+    def unseen(folded: Any, *args: Any) -> FoldedSet:
+        found = fold([AsItCame(part.users, part.times) for part in folded], *args)
+        return found._replace(seeds=SeedSet(found.seeds.users, found.seeds.times))
+
+    yield patch.object(seed_store, "fold", unseen)
 
 
 @mutation("a new store has caught up at once")
@@ -60,6 +77,24 @@ def _() -> Iterator[Any]:
     def before(self: EmissionNotes, partition: int, clicks_end: int) -> EmittedBefore | None:
         found = real(self, partition, clicks_end)
         return found and replace(found, models=())
+
+    yield patch.object(EmissionNotes, "before", before)
+
+
+@mutation("what was said of an item before it moved is nobody's")
+def _() -> Iterator[Any]:
+    """Its new partition's store was lost, found no click of it, and left what the old one had said for ever."""
+    yield patch.object(process, "EmissionNotes", lambda _: EmissionNotes())
+
+
+@mutation("a store that is filled anew has what is at home elsewhere")
+def _() -> Iterator[Any]:
+    """It took back what other partitions served, and its centroids of old clicks took the place of theirs."""
+    real = EmissionNotes.before
+
+    def before(self: EmissionNotes, partition: int, clicks_end: int) -> EmittedBefore | None:
+        found = real(self, partition, clicks_end)
+        return found and replace(found, is_away=at_home)
 
     yield patch.object(EmissionNotes, "before", before)
 

@@ -27,7 +27,7 @@ from state.store.layout import NOTHING_SETTLED
 from state.store.seed_store import SeedStore
 
 from .disk import Disk
-from .growth import follow
+from .growth import follow, home
 from .world import Reader, World
 
 DIM = 3
@@ -158,6 +158,7 @@ class Process:
         self._world, self._disks, self._settings, self.pool, self._step = world, disks, settings, pool, step
         self._decoder = Decoder(MessageSettings(), tell=False)
         self.last_idle: dict[int, int] = {}
+        self._has_grown = len(counts) > 1
         follow(disks, counts, settings)
         self.parts = [self._open(number) for number in range(len(disks))]
 
@@ -179,7 +180,8 @@ class Process:
             store.write(Changes(), position=begun["clicks"].offset, **first)
         emitted: EmittedBefore | None = None
         if meta is None or not meta.model_version or meta.replaces:  # as the process looks when it starts
-            notes = EmissionNotes()
+            partitions = len(self._disks)
+            notes = EmissionNotes((lambda item: home(item, partitions)) if self._has_grown else None)
             notes.note(
                 (record for log in world.topics["centroids"].logs for record in log if record is not None), 2**53
             )

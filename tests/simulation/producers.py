@@ -74,11 +74,17 @@ class Producers:
     def _partitions(self) -> int:
         return len(self._world.topics["clicks"].logs)
 
-    def click(self, ago: int = 0, only: int | None = None) -> None:
-        """Some clicks come, from clients that could not send them for a while (ms); `only`: on a partition's items."""
+    def click(self, ago: int = 0, only: int | None = None, most: int = 0) -> None:
+        """Some clicks come.
+
+        Args:
+            ago: for how long clients could not send them, ms.
+            only: on items of this partition; None: of all.
+            most: so many at most; 0: as usual.
+        """
         rng, habits = self._rng, self._habits
         items = [item for item in ITEMS if only is None or home(item, self._partitions) == only]
-        for _ in range(rng.randrange(1, habits.most + 1)):
+        for _ in range(rng.randrange(1, (most or habits.most) + 1)):
             few = rng.random() < habits.few_items
             item, now, value = (
                 items[rng.randrange(min(3, len(items)) if few else len(items))],

@@ -6,14 +6,12 @@ from random import Random
 from typing import Any, Final
 from unittest.mock import patch
 
-from flows.config.groups import SeedSettings
-
-from .checks import Outcome, Past, check
+from .checks import Lost, Outcome, Past, check, check_older_models, check_scorers
 from .disk import Crash, Disk, simulated_disks
 from .kinds import kind_of
-from .model import Rules
 from .process import Clustered, Part, PlayedPool, Process
-from .producers import MAX_FUTURE, Habits, Producers
+from .producers import Habits, Producers
+from .rules import drawn_rules, settings_of
 from .scorer import Scorer
 from .world import Record, World
 
@@ -58,40 +56,16 @@ class _Schedule:
         self.kind = kind_of(number)
         habits = replace(Habits.drawn(rng), **self.kind.habits)
         self.seldom = habits.seldom
-        item_ttl = rng.choice([0, 20_000] if self.seldom else [0, 1500, 4000, 20_000])
-        retention = rng.choice([0, 8000, 40_000])
-        self.rules = Rules(
-            window=rng.choice([1000, 1000, 1000, 3000]),
-            lateness=rng.choice([2000, 5000]) if self.seldom else rng.choice([0, 300, 2000]),
-            idle_after=rng.choice([0, 500, 2000]),
-            max_seeds=rng.choice([3, 8, 1000]),
-            item_ttl=item_ttl,
-            retention=item_ttl and retention and max(item_ttl, retention),
-            max_items=rng.choice([3, 6, 1000]),
-            max_listings=rng.choice([3, 1000]),
-            only_listed=rng.random() < 0.3,
-            min_seeds=rng.choice([2, 2, 3] if self.seldom else [1, 2, 3]),
-            max_future=MAX_FUTURE,
-        )
-        self.rules = r = replace(self.rules, **self.kind.rules)
+        self.rules = replace(drawn_rules(rng, seldom=self.seldom), **self.kind.rules)
         grows = rng.random() < 0.3
         self.grows = grows if self.kind.grows is None else self.kind.grows
         loses = rng.choice([0.02, 0.02, 0.3, 0.7])  # how likely a store is lost between two lives
         self.loses = loses if self.kind.loses is None else self.kind.loses
-        self.settings = SeedSettings(
-            window=f"{r.window}ms",
-            allowed_lateness=f"{r.lateness}ms",
-            idle_after=f"{r.idle_after}ms",
-            max_seeds=r.max_seeds,
-            item_ttl=f"{r.item_ttl}ms",
-            seeds_retention=f"{r.retention}ms",
-            max_items=r.max_items,
-            max_listings=r.max_listings,
-            candidates="listed" if r.only_listed else "clicked",
-        )
+        self.settings = settings_of(self.rules)
         partitions = rng.choice([1, 1, 2])
         self.counts = [self.kind.partitions or partitions]
         self.world = World(rng, self.partitions, rng.choice([1, 3]))
+        self.lost: list[Lost] = []
         self.ends: list[dict[str, list[int]]] = []  # of clicks and candidates, at each time when they grew
         clock = self.world.clock
         played_time.monotonic, played_time.time_ns = clock.monotonic, clock.time_ns
@@ -104,6 +78,7 @@ class _Schedule:
         switches = rng.choice([0.2, 0.2, 0.7])  # how likely the model is another one in the next life
         self.switches = switches if self.kind.switches is None else self.kind.switches
         self.crashes_left = rng.choice([0, 1, 3, 6])
+        self.dies = False
         self.steps: int | None = None
         self.epochs: int | None = None
         self.loader = Scorer(self.world, "m1")
@@ -113,7 +88,7 @@ class _Schedule:
         if self.seldom:
             self.weights |= {"rest": 1.5, "click": 1.5, "list": 0.2, "sweep": 0.0}
         self.weights |= self.kind.weights
-        self.producers = Producers(self.world, habits, r.window)
+        self.producers = Producers(self.world, habits, self.rules.window)
 
     @property
     def partitions(self) -> int:
@@ -140,39 +115,25 @@ class _Schedule:
             self.remembered,
             self.begun,
             self.clustered,
+            self.lost,
         )
         expected, served = check(past, process, self.outcome)
-        for who, loader in (
-            ("the scorer that read along", self.loader),
-            ("a scorer that starts", Scorer(self.world, f"m{self.version}")),
-        ):
-            loader.read()
-            found = loader.index()
-            for item in sorted(found.keys() | expected.keys()):
-                if found.get(item) != expected.get(item):
-                    self.outcome.wrong.append(f"{who} has {found.get(item)} of {item}, not {expected.get(item)}")
-
-        self._check_older_models(served)
-
-    def _check_older_models(self, served: set[str]) -> None:
-        """Of the models before this one the newest is kept, as far as its items are served; the others are gone."""
         older = [f"m{number}" for number in range(1, self.versions + 1) if number != self.version]
-        found = dict[str, list[str]]()
-        for model in older:
-            loader = Scorer(self.world, model)
-            loader.read()
-            for item in loader.index():
-                found.setdefault(item, []).append(model)
-        for item, models in found.items():
-            if len(models) > 1 or item not in served:
-                self.outcome.wrong.append(f"centroids of {item} are left of {models}")
+        readers = {
+            "the scorer that read along": self.loader,
+            "a scorer that starts": Scorer(self.world, f"m{self.version}"),
+        }
+        check_scorers(readers, expected, self.outcome.wrong)
+        check_older_models(self.world, older, served, self.outcome.wrong)
 
     def _life(self, things: int, *, last: bool) -> Process | None:
         """A process until it ends; the last one until all is quiet."""
         rng = self.rng
-        self._between_lives(crashes=self.crashes_left > 0 and not last and rng.random() < 0.8)
+        self._between_lives(crashes=self.crashes_left > 0 and not last and rng.random() < 0.8, last=last)
         try:
             process = self._start()
+            if self.kind.stops:
+                self._read_first(process)
             quiet = rng.random() < 0.25  # nothing comes: what is lost in it stays lost
             for _ in range(things):
                 self._thing(process, quiet=quiet)
@@ -199,6 +160,15 @@ class _Schedule:
 
     def _grow_clicks(self) -> None:
         """The topic grows as the docs have it: once all is read, and the process has ended, whichever way."""
+        self._read_all()
+        self._note_ends(self.partitions + 1)
+        self.disks.append(Disk())
+        self.remembered.append([])
+        self.world.grow()
+        self.outcome.count("growth of clicks")
+
+    def _read_all(self) -> None:
+        """A process reads all that is there, and ends, whichever way."""
         self.steps = None
         for disk in self.disks:
             disk.crash_at = None
@@ -218,20 +188,42 @@ class _Schedule:
                 process.end_epoch()
             process.snapshot()  # and dies before all is delivered
             self._crash()
-        self.ends.append({kind: list(map(len, self.world.topics[kind].logs)) for kind in ("clicks", "candidates")})
-        self.counts.append(self.partitions + 1)
-        self.disks.append(Disk())
-        self.remembered.append([])
-        self.world.grow()
-        self.outcome.count("growth of clicks")
 
-    def _between_lives(self, *, crashes: bool) -> None:
+    def _note_ends(self, partitions: int) -> None:
+        self.ends.append({kind: list(map(len, self.world.topics[kind].logs)) for kind in ("clicks", "candidates")})
+        self.counts.append(partitions)
+
+    def _lose_grown(self, *, last: bool) -> None:
+        """A store is lost once clicks have grown; what is at home elsewhere moves there at a start after the next."""
+        self._read_all()
+        number = self.rng.randrange(self.partitions)
+        before = {kind: self._all_of(kind, number) for kind in ("clicks", "candidates")}
+        self._expire(number)
+        self.disks[number].lose()
+        self.remembered[number].clear()
+        self._note_ends(self.partitions)
+        self.lost.append(Lost(len(self.ends), number, before))
+        self.outcome.count("stores lost after growth")
+        if not last:
+            self._send_meanwhile()
+            self._read_all()
+            self._note_ends(self.partitions)
+
+    def _all_of(self, kind: str, partition: int) -> list[Record]:
+        """What a partition's store has been told so far."""
+        there = [record for record in self.world.topics[kind].logs[partition] if record is not None]
+        gone = self.remembered[partition] if kind == "candidates" else []
+        return sorted([*there, *gone], key=lambda record: record._offset)
+
+    def _between_lives(self, *, crashes: bool, last: bool) -> None:
         """What happens before a start, and when the process will die."""
         rng = self.rng
         self._send_meanwhile()
         if self.grows and self.partitions < 4 and rng.random() < 0.5:
             self._grow_clicks()
             self._send_meanwhile()
+        if self.kind.loses_grown and self.ends and rng.random() < 0.5:
+            self._lose_grown(last=last)
         for number, disk in enumerate(self.disks):
             # Once the topic has grown a store has what its partition has not.
             if not self.ends and disk.meta() is not None and rng.random() < self.loses:
@@ -245,6 +237,7 @@ class _Schedule:
             self.versions = max(self.versions, self.version)
             self.loader = Scorer(self.world, f"m{self.version}")
             self.outcome.count("models")
+        self.dies = crashes
         self.steps = rng.randrange(1, 150) if crashes and rng.random() < 0.5 else None
         self.epochs = rng.randrange(1, 6) if crashes and rng.random() < self.kind.halves else None
         for disk in self.disks:
@@ -253,12 +246,20 @@ class _Schedule:
 
     def _send_meanwhile(self) -> None:
         """Producers go on while no process runs."""
-        if self.rng.random() < 0.5:
+        if self.kind.stops:
+            for _ in range(self.rng.randrange(5)):
+                self.world.clock.now += self.rng.choice([600, 3000])
+                self.producers.click(most=2)
+        elif self.rng.random() < 0.5:
             for kind in self.rng.choices(["click", "list", "ask"], k=self.rng.randrange(1, 6)):
                 getattr(self.producers, kind)()
-        for _ in range(self.rng.randrange(4)) if self.kind.stops else ():
-            self.world.clock.now += self.rng.choice([600, 3000])
-            self.producers.click()
+
+    def _read_first(self, process: Process) -> None:
+        """What came while no process ran is read before anything is clustered."""
+        for part in process.parts:
+            for _ in range(3):
+                process.poll(part, "clicks")
+            process.apply(part)
 
     def _lag(self) -> None:
         """The partitions get their clicks one long after the other, late ones last."""
@@ -274,7 +275,8 @@ class _Schedule:
         log = self.world.topics["clicks"].logs[number]
         if self.rng.random() < 0.5:
             self.world.topics["clicks"].expire(number, self.rng.randint(0, len(log)))
-            self.clustered = [each for each in self.clustered if each.partition != number]
+            if not self.ends:
+                self.clustered = [each for each in self.clustered if each.partition != number]
             self.outcome.count("partial rebuilds")
 
     def _crash(self) -> None:
@@ -327,8 +329,12 @@ class _Schedule:
         elif kind == "apply":
             process.apply(part)
         elif kind == "collect":
-            process.pool.failures += rng.random() < self.kind.fails
+            process.pool.failures += rng.random() < 0.05
             process.collect(part, rng.randrange(4))
+            sent = {kind for kind, _ in self.world.waiting}
+            if self.dies and self.kind.stops and "centroids" in sent and rng.random() < 0.6:
+                self.world.deliver()  # what was sent arrives, and is noted nowhere
+                raise Crash
         else:
             self._end_epoch(process)
 

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,6 +90,18 @@ def test_what_a_killed_process_left_is_removed_a_day_later_and_nothing_else(tmp_
     assert all(path.exists() for path in left)
     remove_left_behind(tmp_path, unused_names(mark), lambda: now + 90_000)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".mark [1]-notes", "mark [1]"]
+
+
+def test_a_clock_that_is_days_ahead_removes_nothing_that_is_worked_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the clock was set after the start, or files get their times from another machine."""
+    mark, now = tmp_path / "mark", time.time()
+    half = unused_name(mark)
+    half.write_text("half")
+    monkeypatch.setattr(time, "time", lambda: now + 10_000_000)
+    remove_left_behind(tmp_path, unused_names(mark))
+    assert list(tmp_path.iterdir()) == [half]
 
 
 def test_a_write_that_was_killed_leaves_nothing_for_ever(tmp_path: Path) -> None:

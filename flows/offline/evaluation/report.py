@@ -1,10 +1,9 @@
 """The report of an experiment as Markdown, its head, and its short form for the terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich import box
 from rich.table import Column, Table
-from rich.text import Text
 
 from flows.config.fields import flag
 from flows.config.groups import names_of
@@ -44,6 +43,13 @@ _HEAD = {
     "categories": "categories",
     "entropy": "entropy",
 }
+_SEEDS = 30
+"""Of cold items, the number of seeds that is told of."""
+_SAID = (
+    ("Who clicks an item, among users who click as much (AUC by item, matched)", "warm", "auc_item", "matched"),
+    ("The best ten items of a user (prec@10)", "warm", "prec10", None),
+    ("Who clicks a new item{given} (AUC by item, matched)", "cold", "auc", "matched"),
+)
 _CUTS = {
     "time": "the first {share} of all clicks are learned from, later ones are asked for",
     "user": "the first {share} of each user's clicks are learned from, the user's later ones are asked for",
@@ -96,6 +102,47 @@ def items_note(task: Task) -> str:
     return f"Only {items} items are judged: the best {most} of a user are all of them, and {figures} nothing."
 
 
+def cold_note(cells: list[Cell]) -> str:
+    """Of how many users cold items are asked, and what it means where they are few; empty without cold items."""
+    cold = next((cell["cold"] for cell in cells if cell["cold"]), None)
+    if cold is None or "by_user" not in cold["points"][-1]:
+        return ""
+    users = len(cold["points"][-1]["by_user"])
+    few = "" if users >= LEAST_USERS else ": too few to tell models apart, look at the intervals"
+    return f"Cold items: {cold['items']:,} items, {cold['how']}, are asked of {users:,} users{few}."
+
+
+def categories_note(dataset: Dataset) -> str:
+    """What it means where no item has a category; empty where some have."""
+    if (dataset.categories != "").any():
+        return ""
+    return "The items have no categories: nothing can be said of how varied those of a user are (categories, entropy)."
+
+
+def sentences(cells: list[Cell], against: list[Row]) -> Iterator[str]:
+    """What the figures that matter most say, a line for each; nothing where ours or the others were not run."""
+    main = {cell["model"] for cell in cells if cell["group"] == MAIN_GROUP}
+    for about, asked, figure, negatives in _SAID:
+        rows = [row for row in against if (row["asked"], row["figure"], row["negatives"]) == (asked, figure, negatives)]
+        seeds = sorted({row["seeds"] or 0 for row in rows})
+        rows = [row for row in rows if (row["seeds"] or 0) == (_SEEDS if _SEEDS in seeds else seeds[-1])]
+        ours = [row for row in rows if row["model"] in main]
+        if not ours:
+            continue
+        best = max(ours, key=lambda row: float(row["difference"]))
+        given = f" of {best['seeds']} seeds" if best["seeds"] else ""
+        if best["low"] > 0:
+            found = f"{best['model']} is better than the best of the others, {best['rival']}"
+        elif best["high"] < 0:
+            found = f"{best['rival']} is better than the best of ours, {best['model']}"
+        else:
+            found = f"{best['model']} and {best['rival']} cannot be told apart"
+        yield (
+            f"{about.format(given=given)}: {found} (difference {best['difference']:+.3f}, 95% of draws between "
+            f"{best['low']:+.3f} and {best['high']:+.3f})."
+        )
+
+
 def command_of(settings: Settings, name: str, options: Iterable[str] = ()) -> str:
     """The command that makes the same tables again: whatever is not a default, but folders and speed."""
     given = [
@@ -126,7 +173,7 @@ def markdown_report(
     parts = [f"# {title}", "", *(f"- **{name}**: {text}" for name, text in about.items())]
     parts += ["", *(f"{note}\n" for note in notes)]
     for group in dict.fromkeys(entries[row["model"]].group for row in rows):
-        parts += _group(group, rows, entries)
+        parts += _group(group, rows, entries, chosen_by_run(cells))
     return "\n".join([*parts, *_cold(cells), *_against(cells)]).rstrip() + "\n"
 
 
@@ -139,22 +186,6 @@ def short(cells: list[Cell]) -> Table:
         numbers = [pair[NEGATIVE_KINDS.index(kind)][name] for name, kind in _AUCS]
         numbers += [pair[0][name] for name in ("prec10", "ndcg10", "gini")]
         table.add_row(pair[0]["model"], *(f"{number:.3f}" for number in numbers))
-    return table
-
-
-def short_against(cells: list[Cell]) -> Table | None:
-    """`both`, or the first of our models that was run, against the best rival of each figure; None without either."""
-    rows = against_rows(cells)
-    models = [row["model"] for row in rows]
-    if not models:
-        return None
-    model = OUR_CONTROLS[1] if OUR_CONTROLS[1] in models else models[0]
-    title = f"{model} against the best of the others; in brackets 95% of a paired bootstrap"
-    table = Table("asked", "figure", "best rival", box=box.SIMPLE_HEAD, title=title, title_justify="left")
-    table.add_column("difference", justify="right")
-    for row in rows:
-        if row["model"] == model:
-            table.add_row(row["asked"], _figure_of(row), row["rival"], Text(_difference_of(row)))
     return table
 
 
@@ -173,7 +204,22 @@ def _difference_of(row: Row) -> str:
     return f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
 
 
-def _group(group: str, rows: list[Row], entries: dict[str, CatalogueEntry]) -> list[str]:
+def chosen_by_run(cells: list[Cell]) -> dict[str, str]:
+    """What each model that chooses a number on validation chose, run by run; a log has that as its epoch 0.
+
+    >>> runs = [{"model": "a", "log": [{"stage": f"g {g}", "epoch": 0}]} for g in (0.1, 0.2)]
+    >>> chosen_by_run([*runs, {"model": "b", "log": [{"stage": "tower", "epoch": 1}]}])
+    {'a': 'g 0.1; g 0.2'}
+    """
+    found: dict[str, list[str]] = {}
+    for cell in cells:
+        for line in cell.get("log") or ():
+            if line["epoch"] == 0:
+                found.setdefault(cell["model"], []).append(line["stage"])
+    return {model: "; ".join(stages) for model, stages in found.items()}
+
+
+def _group(group: str, rows: list[Row], entries: dict[str, CatalogueEntry], by_run: dict[str, str]) -> list[str]:
     """The table of a group; the best of what has a best is bold (exposure has none: more even is not better)."""
     chosen = [pair for pair in _pairs(rows) if entries[pair[0]["model"]].group == group]
     if group != MAIN_GROUP:
@@ -192,6 +238,10 @@ def _group(group: str, rows: list[Row], entries: dict[str, CatalogueEntry]) -> l
         for place, pair in enumerate(chosen)
     ]
     described = [f"- `{pair[0]['model']}`: {entries[pair[0]['model']].description}" for pair in chosen]
+    described = [
+        f"{line}; chosen on validation, run by run: {by_run[pair[0]['model']]}" if pair[0]["model"] in by_run else line
+        for line, pair in zip(described, chosen, strict=True)
+    ]
     return [f"## {group}", "", *markdown_table(["model", *heads, "seconds", "rng_seeds"], body), "", *described, ""]
 
 

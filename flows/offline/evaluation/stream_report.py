@@ -268,29 +268,39 @@ def _markdown(
 def _sentences(result: StreamResult) -> Iterator[str]:
     """Who was judged, and what the figures say, for the chosen row."""
     users = len(result.later_users)
-    if users < LEAST_USERS:
+    if not users:
+        yield (
+            "Nothing is judged from the sixth click on: no user clicks so often in the stream, at times that differ, "
+            f"or none has {LEAST_CANDIDATES} candidates with {MIN_SEEDS} seeds there and clicks one of them next."
+        )
+    elif users < LEAST_USERS:
         yield (
             f"Only {users} users are judged from the sixth click on: too few to tell rankers apart. Look at the "
             "intervals, not at the order."
         )
     first = next(iter(result.variants))
     silent = [group for group in ITEM_GROUPS if not result.rates[first, group, "later"].requests]
-    if silent:
+    if users and silent:
         yield (
             f"Nothing is judged from the sixth click on of: {', '.join(silent)}. It takes {LEAST_CANDIDATES} such "
             f"items with {MIN_SEEDS} seeds, of which the user clicks one next."
         )
     if result.chosen is None:
         return
-    yield f"Validation prefers `{result.chosen}` with {_of(result.variants[result.chosen])}."
+    chosen = result.variants[result.chosen]
+    yield f"Of the rows with neighbours validation prefers `{result.chosen}` with {_of(chosen)}."
+    yield (
+        f"Served with these: `--prior {chosen.prior:g} --neighbours {chosen.neighbours:g}` where requests are scored, "
+        "`--sketches` where centroids are made."
+    )
     for reference in REFERENCES:
-        told = [
+        gains = [
             f"{group} {_shown_difference(rate)}"
             for (of, group), rate in result.differences.items()
             if of == reference and rate.requests
         ]
-        if told:
-            yield f"From the sixth click on it hits more often than {reference} by: {', '.join(told)}."
+        if gains:
+            yield f"From the sixth click on it hits more often than {reference} by: {', '.join(gains)}."
 
 
 def _of(variant: Variant) -> str:

@@ -78,6 +78,10 @@ def test_an_allocation_that_is_too_large_is_said() -> None:
         (("ask", ""), "USER is empty"),
         (("ask", "u", "i", ""), "ITEM is empty"),
         (("ask", "u" * 257), "USER has 257 bytes"),
+        (("ask", "u\udcff"), "USER is not UTF-8"),
+        (("ask", "u", "--profile", "a=\udcff"), "is not UTF-8"),
+        (("state", "item", "\udcff"), "ITEM_ID is not UTF-8"),
+        (("state", "item", "i", "--user", "\udcff"), "--user is not UTF-8"),
         (("evaluate", "nothing"), "there is no data set nothing"),
         (("evaluate", "nothing", "--protocol", "stream"), "there is no data set nothing"),
     ],
@@ -123,6 +127,29 @@ def test_the_demo_is_interrupted_also_where_a_shell_has_started_it_in_the_backgr
 )
 def test_a_mistake_of_the_program_is_not_hidden(error: Exception) -> None:
     assert system_failure(error) is None
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ({"address_space": lambda: 300 << 20}, "300 MiB of addresses; `ralm state` needs 1024"),
+        ({"threads_to_be_had": lambda _: 1}, "can start 1 more thread; `ralm state` needs 32"),
+    ],
+)
+def test_where_a_library_would_abort_for_want_of_addresses_or_threads_it_is_not_loaded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], limits: dict[str, object], words: str
+) -> None:
+    for name, limit in limits.items():
+        monkeypatch.setattr(cli, name, limit)
+    monkeypatch.setattr("sys.argv", ["ralm", "state", "show"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", ["ralm", "top", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0, "it loads none"
 
 
 @pytest.mark.parametrize(

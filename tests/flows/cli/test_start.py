@@ -110,6 +110,19 @@ def test_a_command_that_no_terminal_holds_takes_no_notice_when_one_is_closed(tmp
     assert (code, "No such option" in err) == (2, True), err
 
 
+@pytest.mark.parametrize("more", [(), ("-X", "utf8=0")])
+def test_a_locale_of_ascii_alone_leaves_texts_as_they_are(tmp_path: Path, more: tuple[str, ...]) -> None:
+    """What was typed is UTF-8, whatever the locale has; a second interpreter is begun once at most."""
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, *more, "-m", "flows.cli.start", "train", "Žofie"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | ascii_only, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 2
+    assert ("there is no data set Žofie" in done.stderr) is not bool(more), done.stderr
+    assert "Traceback" not in done.stderr
+
+
 _TRAINS = """
 import os, sys
 import flows.cli.main as cli

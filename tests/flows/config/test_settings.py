@@ -235,6 +235,11 @@ def test_options_for_the_client_may_hold_commas() -> None:
         ({"kafka_options": ["linger.ms"]}, "an option must be NAME=VALUE"),
         ({"kafka_options": ["group.id=x"]}, "group.id is the setting group_id"),
         ({"kafka_options": ["acks=0"]}, "acks cannot be changed"),
+        ({"kafka_options": ["queue.buffering.max.kbytes=976"]}, "queue.buffering.max.kbytes must be at least 977"),
+        (
+            {"kafka_options": ["queue.buffering.max.kbytes=1000"], "dead_letter_max_bytes": 2_000_000},
+            "at least 2051: a message may need it, and waits for ever",
+        ),
     ],
 )
 def test_what_does_not_fit_together_is_refused(given: dict[str, Any], words: str) -> None:
@@ -257,6 +262,7 @@ def test_settings_that_are_changed_as_is_said_are_taken(given: dict[str, Any], s
 @pytest.mark.parametrize(
     "given",
     [
+        {"kafka_options": ["queue.buffering.max.kbytes=977"]},
         {"bootstrap_servers": "a:1, [::1]:9092,SSL://b.example:9093,c"},
         {"process_id": 1, "addresses": "a:1, b:2"},
         {"security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER"},
@@ -270,6 +276,14 @@ def test_settings_that_are_changed_as_is_said_are_taken(given: dict[str, Any], s
 )
 def test_what_fits_together_is_taken(given: dict[str, Any]) -> None:
     load(**given)
+
+
+@pytest.mark.parametrize("servers", ["me:s3cret@host:9092", "a:1,me:s3cret@b:1", "SASL_SSL://me:s3cret@a:1"])
+def test_a_password_among_the_addresses_is_refused_and_not_shown(servers: str) -> None:
+    said = refusal(bootstrap_servers=servers)
+    assert "bootstrap_servers must be host:port" in said
+    assert "s3cret" not in said
+    assert "********@" in said
 
 
 TEXTS = [name for name, field in FIELDS.items() if field.annotation is str]

@@ -20,18 +20,18 @@ class Topic:
 
     topic = "t"
 
-    def __init__(self, end: int = 20, time: int = 1000) -> None:
-        self._end, self._time = end, time
+    def __init__(self, end: int = 20, time: int = 1000, first: int = 0, committed: int | None = None) -> None:
+        self._end, self._time, self._first, self._committed = end, time, first, committed
         self.expected: dict[int, int] = {}
 
     def bounds(self, _: int) -> tuple[int, int]:
-        return 0, self._end
+        return self._first, self._end
 
     def committed(self, _: int) -> int | None:
-        raise AssertionError
+        return self._committed
 
     def committed_mark(self, _: int) -> str:
-        raise AssertionError
+        return ""
 
     def message_time(self, partition: int, offset: int) -> int | None:
         assert self.expected[partition] == offset
@@ -130,6 +130,21 @@ def test_only_the_stores_of_this_process_are_asked_and_nothing_is_said_without_a
     ]
     assert not list(compare("clicks", "t", TopicFacts(), state(), settings, Topic().opened))
     assert not list(compare("requests", "t", TopicFacts(4), state(), settings, Topic().opened))
+
+
+def test_a_state_directory_that_is_empty_is_a_problem_where_the_topic_has_not_all_that_was_read() -> None:
+    lost, found = Topic(first=3, committed=8), TopicFacts(4, topic_id="old")
+    verdict, text = seen("clicks", found, StateFacts(), lost)
+    assert verdict is Verdict.PROBLEM
+    assert "t[0]: it was read before, and its store is not in this state directory" in text
+    assert "and 3 more of its partitions likewise" in text
+    assert seen("clicks", found, StateFacts(), lost, rebuild="partial")[0] is Verdict.WARNING
+    for topic in (Topic(committed=8), Topic(first=3)):  # rebuilt whole, and a first start
+        assert not list(compare("clicks", "t", found, StateFacts(), Settings(), topic.opened))
+    without = StateFacts(4, {p: meta for p, meta in state().stores.items() if p != 2}, begun={"clicks": frozenset({2})})
+    same, gone = compare("clicks", "t", found, without, Settings(), Topic(first=3).opened)
+    assert (same[0], gone[0]) == (Verdict.OK, Verdict.PROBLEM)
+    assert gone[1].startswith("t[2]: ")
 
 
 def test_a_topic_that_is_optional_is_not_where_the_stores_have_read_it() -> None:

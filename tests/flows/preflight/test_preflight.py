@@ -72,6 +72,8 @@ def test_settings_are_named_and_not_shown(settings: Settings) -> None:
     [
         ({"window": "2h"}, "stale_after is below window"),
         ({"retention": "1h"}, "retention is below item_ttl"),
+        ({"item_ttl": 0}, "item_ttl is 0, which keeps seeds for ever, and retention ends"),
+        ({"seeds_retention": 0}, "seeds_retention is 0, which keeps seeds for ever"),
         ({"dead_letter_max_bytes": 1000}, "dead_letter_max_bytes is below max_message_bytes"),
     ],
 )

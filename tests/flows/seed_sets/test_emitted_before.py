@@ -24,6 +24,7 @@ def centroids(window_end: int, value: bytes | None = None, key: str = "v/i", tim
         counts=np.array([1]),
         centroids=np.ones((1, 4), np.float32),
         global_=np.ones(4, np.float32),
+        clicks_offset=of.get("offset", 0),
     )
     value = encode_centroids(made) if value is None else value
     headers = partition_headers(of.get("partition", 0))
@@ -101,3 +102,23 @@ def test_the_models_of_which_a_partition_has_centroids_are_known_the_newest_firs
 
 def test_where_the_topic_says_nothing_nothing_was_emitted_before() -> None:
     assert notes(centroids(0, b"poison")).before(0, 9) is None
+
+
+def test_where_clicks_have_grown_an_item_is_of_the_partition_where_its_clicks_come_now() -> None:
+    """Its last message may be older than its move, and its new partition's store lost before it said anything of it."""
+    found = EmissionNotes({"i": 1, "j": 0}.__getitem__)
+    found.note([centroids(NOW - 5), centroids(NOW - 5, key="v/j", partition=1)], NOW)
+    before = found.before(1, 9)
+    assert before is not None
+    assert (before.mine, before.live(), before.models) == ({"i"}, ["i"], ("v",))
+    assert (before.is_away("i"), before.is_away("j")) == (False, True)
+
+
+def test_up_to_which_offset_a_partitions_clicks_were_emitted_of_is_noted() -> None:
+    found = notes(
+        centroids(5, key="l/a", offset=40),
+        centroids(6, key="m/a", offset=30),
+        centroids(7, key="m/b", offset=20, partition=1),
+        centroids(7, b"poison", key="m/c", partition=2),
+    )
+    assert [found.clicks_offset(partition) for partition in range(3)] == [40, 20, 0]

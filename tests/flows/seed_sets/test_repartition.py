@@ -532,3 +532,47 @@ def test_a_gap_that_no_window_has_closed_yet_ends_nothing_where_a_move_is_done_t
     ) as store:
         assert store.seeds(NAME, until=6500).users.tolist() == [900]
         assert store.seeds(NAME).users.tolist() == [5900]
+
+
+def test_a_gap_ends_a_set_whose_parts_come_from_two_stores(tmp_path: Path) -> None:
+    """A store that was filled anew had folded in a window that is open still where its item had moved to before."""
+    old, new = (SeedSet(np.array([user], np.uint64), np.array([time])) for user, time in ((1, 900), (2, 5900)))
+    nothing = (list[str](), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    open_still = [(NAME, WindowClicks(6000, 6000, 5900, new))]
+    with closing(
+        SeedStore.open(tmp_path / "seeds" / f"{HOME:05d}", topic="clicks", partition=HOME, capacity=9)
+    ) as store:
+        there = Changes(seeds=[(NAME, old)], windows=open_still, items={NAME: ItemRecord(5900, 1)})
+        store.write(there, position=2, work=OpenWork(5500, 5500, 5500, nothing, {}).encode())
+    work = OpenWork(9000, 9000, 9000, nothing, {})
+    moved(tmp_path, Changes(seeds=[(NAME, new)], since={NAME: 4900}, items={NAME: ItemRecord(5900, 1)}), work).close()
+    path = tmp_path / "seeds" / f"{HOME:05d}"
+    with closing(SeedStore.open(path, topic="clicks", partition=HOME, capacity=9, max_gap=1000)) as store:
+        assert store.seeds(NAME).users.tolist() == [2]
+        assert store.merged_seeds(NAME, closed=9000, until=9000).seeds.users.tolist() == [2]
+
+
+def test_what_an_item_says_next_is_later_than_what_its_new_partition_said_of_it_without_having_it(
+    tmp_path: Path,
+) -> None:
+    nothing = (list[str](), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    path = tmp_path / "seeds" / f"{HOME:05d}"
+    with closing(SeedStore.open(path, topic="clicks", partition=HOME, capacity=9)) as store:
+        store.write(Changes(), position=2, work=OpenWork(5500, 5500, 5500, nothing, {}, 8000).encode())
+    store = moved(tmp_path, Changes(items={NAME: ItemRecord(2000, 1, 7000)}), OpenWork(6500, 6000, 6600, nothing, {}))
+    assert dict(store.items())[NAME].emitted == 8001
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("names", "partitioner", "known"), [(NAMES[:40], "auto", True), ([], "auto", False), ([], "crc32", True)]
+)
+def test_where_an_item_is_at_home_is_known_where_it_was_said_or_where_items_lie_shows_it(
+    tmp_path: Path, names: list[str], partitioner: str, known: bool
+) -> None:
+    """Items that lie in no store have a home too; a store that is lost leaves nothing that would show it."""
+    fill(tmp_path, {name: crc32(name.encode(), 4) for name in names}, 4)
+    write_format(tmp_path, partitions=[4])
+    home = follow_partitions(tmp_path, "clicks", 6, RULES, partitioner)
+    assert (home is not None) == known
+    assert home is None or [home(name) for name in NAMES] == [crc32(name.encode(), 6) for name in NAMES]

@@ -198,3 +198,17 @@ def test_a_model_that_is_used_again_says_all_as_of_later_and_takes_back_what_is_
     out = operator.apply([batch(8, ("z", 1, 10_500))]) + settle(operator)
     assert max(orders(out, "a")).retired
     assert min(orders(out, "a")) > said
+
+
+def test_of_what_is_at_home_elsewhere_a_store_that_is_filled_anew_says_nothing(build: Build) -> None:
+    """Its home serves it, of more clicks: centroids or tombstones from here would take the place of that."""
+    before = EmittedBefore({"a": Emitted(9000)}, frozenset(), clicks_end=9, is_away=lambda item: item == "a")
+    again = build(disk="new", emitted_before=before, ttl=5000, seeds_retention="5000ms")
+    out = again.apply([batch(0, *FIRST)]) + settle(again)
+    again.snapshot()
+    assert "a" in dict(again._store.items())  # it waits for its move
+    out += again.apply([batch(len(FIRST), ("z", 1, 90_000))]) + settle(again)  # and it may be forgotten here
+    again.snapshot()
+    assert "a" not in dict(again._store.items())
+    assert "a" not in again._store.unacked_tombstones()
+    assert not [message for message in out if (message.key or b"").endswith(b"/a")]

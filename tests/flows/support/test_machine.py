@@ -2,11 +2,12 @@
 
 import os
 import resource
+import threading
 from pathlib import Path
 
 import pytest
 
-from flows.support.machine import cores, file_limit, raise_file_limit
+from flows.support.machine import cores, file_limit, raise_file_limit, threads_to_be_had
 
 
 @pytest.mark.parametrize(
@@ -54,3 +55,31 @@ def test_so_many_cores_are_used_as_a_container_gets_the_time_of(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     assert cores(tmp_path / "groups", tmp_path / "own") == found
+
+
+@pytest.mark.parametrize(
+    ("soft", "files", "near"),
+    [
+        (-1, {}, False),
+        (100_000, {"pids.max": "max\n", "pids.current": "9\n"}, False),
+        (100_000, {"pids.max": "5000\n", "pids.current": "9\n"}, False),
+        (100_000, {"pids.max": "30\n", "pids.current": "9\n"}, True),
+        (200, {}, True),
+    ],
+)
+def test_threads_are_tried_where_a_limit_is_near(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, soft: int, files: dict[str, str], near: bool
+) -> None:
+    begun: list[threading.Thread] = []
+
+    def start(thread: threading.Thread) -> None:
+        if len(begun) == 5:
+            msg = "can't start new thread"
+            raise RuntimeError(msg)
+        begun.append(thread)
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, -1))
+    monkeypatch.setattr(threading.Thread, "start", start)
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert threads_to_be_had(32, tmp_path, tmp_path / "none") == (5 if near else 32)

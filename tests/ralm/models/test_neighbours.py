@@ -53,5 +53,6 @@ def test_the_weight_is_chosen_and_counts(planted: Interactions) -> None:
         model.fit(planted, 0)
     gained = heavy.scores_of_seeds(users, seeds) - plain.scores_of_seeds(users, seeds)
     np.testing.assert_allclose(gained, 0.3 * Neighbours(planted).near(users, seeds), atol=1e-5)
+    assert (plain.log, [line["stage"] for line in heavy.log]) == ([], ["lambda 0.3"])
     scores = chosen.scores_of_seeds(users, seeds)
     assert any(np.allclose(scores, other.scores_of_seeds(users, seeds)) for other in (plain, heavy))

@@ -141,5 +141,15 @@ def test_a_store_of_a_newer_version_is_not_given_up(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.parametrize("words", ["unable to start watchdog thread", "can't start new thread"])
+def test_too_few_threads_are_no_damage(words: str, tmp_path: Path) -> None:
+    def start() -> None:
+        raise RuntimeError(words)
+
+    with pytest.raises(StoreError, match="ulimit -u") as caught:
+        reading(tmp_path, start)
+    assert WAY_OUT not in str(caught.value)
+
+
 def test_damage_is_damage() -> None:
     assert way_out("Corruption: block checksum mismatch") == WAY_OUT

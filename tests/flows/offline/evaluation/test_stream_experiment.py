@@ -62,7 +62,8 @@ def test_tables_and_plot_are_written_and_cells_are_used_again(
     assert chosen["draws"] == "2"
     assert {row["row"] for row in rows(results / "toy-stream-shown.csv")} == {row for row, _, _ in found}
     text = (results / "toy-stream.md").read_text()
-    assert "Validation prefers `spectral live" in text
+    assert "Of the rows with neighbours validation prefers `spectral live" in text
+    assert "`--prior 0." in text
     assert "--protocol stream" in text
     assert (results / "toy-stream.png").stat().st_size > 0
     assert "popularity" in capsys.readouterr().out

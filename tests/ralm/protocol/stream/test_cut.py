@@ -53,4 +53,7 @@ def test_coarse_times_say_so(tastes: Interactions) -> None:
     days = replace(tastes, clicks_time=tastes.clicks_time // DAY * DAY)
     assert "times of whole days, too coarse" in coarseness(days)
     assert "100% of them" not in coarseness(days)
+    bursts = replace(tastes, clicks_time=tastes.clicks_time // (30 * DAY) * 30 * DAY + tastes.clicks_user % 2 * 60_000)
+    assert "their order is not known" in coarseness(bursts)
+    assert "too coarse" not in coarseness(bursts)
     assert "one time" in coarseness(replace(tastes, clicks_time=np.zeros_like(tastes.clicks_time)))
