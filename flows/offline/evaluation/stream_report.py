@@ -300,7 +300,7 @@ def _sentences(result: StreamResult) -> Iterator[str]:
             if of == reference and rate.requests
         ]
         if told:
-            yield f"From the sixth click on it hits more often than {reference} by: {', '.join(told)}."
+            yield f"Its hit rate from the sixth click on, less that of {reference}: {', '.join(told)}."
 
 
 def _of(variant: Variant) -> str:
