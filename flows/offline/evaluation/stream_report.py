@@ -291,7 +291,7 @@ def _sentences(result: StreamResult) -> Iterator[str]:
     yield f"Of the rows with neighbours validation prefers `{result.chosen}` with {_of(chosen)}."
     yield (
         f"Served with these: `--prior {chosen.prior:g} --neighbours {chosen.neighbours:g}` where requests are scored, "
-        "`--sketches` where centroids are made."
+        "`--sketches true` where centroids are made."
     )
     for reference in REFERENCES:
         told = [
