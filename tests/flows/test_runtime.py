@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 from confluent_kafka import Message
+from partition_facts import Facts
 from toys import toy_bundle
 
 from flows.config.settings import Settings
@@ -21,6 +22,7 @@ from state.directory import STORES, store_path
 from state.store.meta import StoreMeta
 
 KINDS = ("clicks", "candidates", "requests")
+BROKER = Facts(3, 9)
 CONDITIONS = ("index", "polling_clicks", "polling_requests", "dead_letter_brake")
 
 
@@ -46,27 +48,6 @@ def conditions(runtime: Runtime) -> dict[str, Any]:
 def with_state(runtime: Runtime, state: StateFacts, **settings: Any) -> Runtime:
     changed = runtime.settings.model_copy(update=settings)
     return Runtime(changed, runtime.bundle, runtime.health, state, runtime.stopping)
-
-
-class Told:
-    """What a broker says of a partition that nobody has read."""
-
-    topic = "clicks"
-
-    def bounds(self, _: int) -> tuple[int, int]:
-        return 3, 9
-
-    def committed(self, _: int) -> int | None:
-        return None
-
-    def committed_mark(self, _: int) -> str:
-        return ""
-
-    def message_time(self, *_: int) -> None:
-        return None
-
-    def commit(self, *_: Any) -> None:
-        pass
 
 
 class Loader:
@@ -126,7 +107,7 @@ def test_the_score_side_takes_requests_once_its_index_is_loaded(runtime: Runtime
 
 def test_latest_is_for_a_very_first_start_only(runtime: Runtime) -> None:
     starts = [
-        [with_state(runtime, state, start_from="latest", rebuild="partial")._begin(kind)(Told(), 0) for kind in KINDS]
+        [with_state(runtime, state, start_from="latest", rebuild="partial")._begin(kind)(BROKER, 0) for kind in KINDS]
         for state in (
             StateFacts(),
             StateFacts(2, {1: StoreMeta("clicks", 1)}),  # it was killed when it had fixed one partition only
@@ -136,13 +117,13 @@ def test_latest_is_for_a_very_first_start_only(runtime: Runtime) -> None:
     ]
     assert starts == [[9, 3, 9], [9, 3, 9], [3, 3, 3], [3, 3, 3]]
     grown = with_state(runtime, StateFacts(4, {}, 4), start_from="latest")
-    assert grown._begin("clicks")(Told(), 4) == 3
+    assert grown._begin("clicks")(BROKER, 4) == 3
 
 
 def test_a_store_says_where_to_read_on(runtime: Runtime) -> None:
     meta = StoreMeta("clicks", 0, position=7, candidates=5, resume=6, resume_candidates=4)
     known = with_state(runtime, StateFacts(4, {0: meta}))
-    assert [known._begin(kind)(Told(), 0) for kind in KINDS] == [6, 4, 3]
+    assert [known._begin(kind)(BROKER, 0) for kind in KINDS] == [6, 4, 3]
 
 
 def test_a_process_reads_the_partitions_whose_operators_the_engine_gives_it(runtime: Runtime) -> None:

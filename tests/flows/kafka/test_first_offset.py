@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from partition_facts import Facts
 
 from flows.kafka.first_offset import (
     Beginning,
@@ -11,44 +12,9 @@ from flows.kafka.first_offset import (
     begin_with_group,
     begin_with_store,
 )
-from flows.kafka.topic_marks import decode_mark, encode_mark
+from flows.kafka.topic_marks import decode_mark
 from flows.support.errors import RalmError
 from state.store.meta import NO_MARK, TopicMark
-
-
-class Facts:
-    """What a broker says of a partition."""
-
-    topic = "clicks"
-
-    def __init__(
-        self,
-        first: int,
-        end: int,
-        committed: int | None = None,
-        mark: TopicMark = NO_MARK,
-        time: int | None = None,
-        had: int = 0,
-    ) -> None:
-        self._bounds, self._committed, self._mark, self._time, self._had = (first, end), committed, mark, time, had
-        self.told: list[tuple[int, int]] = []
-
-    def bounds(self, _: int) -> tuple[int, int]:
-        return self._bounds
-
-    def committed(self, _: int) -> int | None:
-        return self._committed
-
-    def committed_mark(self, _: int) -> str:
-        return encode_mark(self._mark, self._had)
-
-    def message_time(self, _: int, offset: int) -> int | None:
-        assert self._bounds[0] <= offset < self._bounds[1]
-        return self._time
-
-    def commit(self, partition: int, offset: int, mark: str = "") -> None:
-        assert decode_mark(mark).offset == -1
-        self.told.append((partition, offset))
 
 
 def beginning(facts: Facts, held: HeldOffsets | None = None, **options: Any) -> Beginning:
@@ -199,7 +165,7 @@ def test_requests_go_on_where_the_group_is() -> None:
     facts = Facts(3, 20, committed=8, mark=OLD, time=1000)
     assert begin_with_group(facts, 2, start_from="latest", topic_id="old") == (8, OLD)
     assert begin_with_group(Facts(3, 20, committed=8), 2, start_from="latest") == (8, NO_MARK)
-    assert not facts.told
+    assert not facts.commits
 
 
 @pytest.mark.parametrize(
@@ -210,7 +176,7 @@ def test_where_requests_begin_is_decided_once(start_from: str, begun: bool, expe
     facts = Facts(3, 20)
     found = begin_with_group(facts, 2, start_from=start_from, begun=begun, topic_id="new")
     assert found == (expected, NEW)
-    assert facts.told == [(2, expected)]
+    assert facts.commits == [(2, expected)]
 
 
 @pytest.mark.parametrize(
@@ -226,7 +192,7 @@ def test_requests_that_are_gone_are_told_and_stop_nothing(
     facts: Facts, why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert begin_with_group(facts, 2, start_from="latest", topic_id="new") == (3, NEW)
-    assert facts.told == [(2, 3)]
+    assert facts.commits == [(2, 3)]
     assert why in "".join(capsys.readouterr())
 
 

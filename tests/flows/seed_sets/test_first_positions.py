@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from partition_facts import Facts
 
 from flows.config.settings import Settings
-from flows.kafka.topic_marks import encode_mark
 from flows.messages.batches import CandidateChange
 from flows.seed_sets.candidates import CandidateRegistry
 from flows.seed_sets.first_positions import FirstPositions
@@ -22,30 +22,7 @@ from state.store.meta import TopicMark
 from state.store.seed_store import CandidateEntry, Changes, ItemRecord, SeedStore
 
 OLD = TopicMark("old", 6, 1000)
-
-
-class Told:
-    """What a broker says of a partition that has offsets 0 to 19."""
-
-    topic = "clicks"
-
-    def __init__(self, mark: str = "") -> None:
-        self._mark = mark
-
-    def bounds(self, _: int) -> tuple[int, int]:
-        return 0, 20
-
-    def committed(self, _: int) -> int | None:
-        return 12 if self._mark else None
-
-    def committed_mark(self, _: int) -> str:
-        return self._mark
-
-    def message_time(self, *_: Any) -> int:
-        return 1000
-
-    def commit(self, *_: Any) -> None:
-        raise AssertionError
+BROKER = Facts(0, 20, time=1000)
 
 
 @pytest.fixture
@@ -66,7 +43,7 @@ def fixed(settings: Settings, topic_id: str, *, count: int = 1) -> tuple[int, di
     """Where the only partition begins, and the least window end that each item's next message may say."""
     state = Path(settings.state_dir)
     positions = FirstPositions(settings, look_into_state_dir(state), "clicks", count=count)
-    begin = positions.begin("clicks", Told(), 0, topic_id)
+    begin = positions.begin("clicks", BROKER, 0, topic_id)
     positions.fix([0])
     with closing(SeedStore.inspect(state / "seeds" / "00000")) as store:
         assert store.position >= begin
@@ -96,11 +73,11 @@ def test_stores_of_another_topic_are_refused_before_items_are_moved_between_them
     state = look_into_state_dir(Path(settings.state_dir))
     careful = settings.model_copy(update={"rebuild": "complete"})
     for count in (0, 1):  # nothing is moved
-        FirstPositions(careful, state, "clicks", count=count).see_that_stores_fit(Told(), "new")
-    FirstPositions(careful, state, "clicks", count=2).see_that_stores_fit(Told(), "old")
-    FirstPositions(settings, state, "clicks", count=2).see_that_stores_fit(Told(), "new")
+        FirstPositions(careful, state, "clicks", count=count).see_that_stores_fit(BROKER, "new")
+    FirstPositions(careful, state, "clicks", count=2).see_that_stores_fit(BROKER, "old")
+    FirstPositions(settings, state, "clicks", count=2).see_that_stores_fit(BROKER, "new")
     with pytest.raises(RalmError, match=r"its id is new, and was old.*Nothing was changed"):
-        FirstPositions(careful, state, "clicks", count=2).see_that_stores_fit(Told(), "new")
+        FirstPositions(careful, state, "clicks", count=2).see_that_stores_fit(BROKER, "new")
 
 
 @pytest.mark.parametrize("where", ["candidates", "clicks"])
@@ -112,7 +89,7 @@ def test_candidates_made_anew_are_newer_than_all_that_was_said_before(settings: 
         store.write(Changes(candidates=dict(entries)), position=15, candidates=14, candidates_mark=OLD)
     positions = FirstPositions(settings, look_into_state_dir(Path(settings.state_dir)), "clicks")
     for kind in ("clicks", "candidates"):
-        positions.begin(kind, Told(), 0, "new" if kind == where else "old")
+        positions.begin(kind, BROKER, 0, "new" if kind == where else "old")
     positions.fix([0])
     with closing(SeedStore.inspect(path)) as store:
         offsets = {item: entry.offset for item, entry in store.candidates()}
@@ -128,21 +105,21 @@ def test_a_store_of_another_topic_is_said_and_read_once_the_name_is_set_back(
     state = look_into_state_dir(Path(settings.state_dir))
     for rebuild in ("complete", "partial"):
         positions = FirstPositions(settings.model_copy(update={"rebuild": rebuild}), state, "ralm.clicks")
-        (said,) = positions.refusals("clicks", Told(), [0], "new")
+        (said,) = positions.refusals("clicks", BROKER, [0], "new")
         assert "set it back" in said
         assert "--rebuild" not in said
     assert fixed(settings, "old") == (15, {"never": 0, "once": 7000, "sent": 7000, "dropped": 8500})
 
 
 def test_what_the_group_knows_of_a_growth_is_noted_where_nothing_else_does(tmp_path: Path) -> None:
-    told = Told(encode_mark(OLD, 1))
+    group = Facts(0, 20, 12, OLD, 1000, had=1)
     nowhere = tmp_path / "nowhere"
     for topic_id, noted, first_count in (("new", [], 2), ("old", [1], 1)):
         positions = FirstPositions(Settings(state_dir=str(nowhere)), open_state_dir(nowhere), "clicks", count=2)
-        positions.note_count_before(told, [0, 1], topic_id)
+        positions.note_count_before(group, [0, 1], topic_id)
         assert (noted_counts(nowhere), positions.first_count) == (noted, first_count)
     known = tmp_path / "known"
     note_partition_count(known, 2)
     positions = FirstPositions(Settings(state_dir=str(known)), look_into_state_dir(known), "clicks", count=2)
-    positions.note_count_before(told, [0, 1], "old")
+    positions.note_count_before(group, [0, 1], "old")
     assert (noted_counts(known), positions.first_count) == ([2], 2)
