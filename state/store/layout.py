@@ -299,8 +299,8 @@ def refusal_of_format(what: str, found: int) -> str:
     return (
         f"{what} has format {found}; this version reads {MIGRATED_FORMAT} and {STATE_FORMAT}. Drain the flow with the "
         "version that wrote it (SIGTERM), then move what the state directory holds to another place and start this "
-        "version: the seed sets are rebuilt from the clicks topic as far back as it is kept. Or go on with the old "
-        "version. Nothing was changed."
+        "version: the seed sets are rebuilt from the clicks topic; if that no longer has its beginning, start it once "
+        "with --rebuild partial. Or go on with the old version. Nothing was changed."
     )
 
 

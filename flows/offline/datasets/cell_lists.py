@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ralm.encoders.profiles import SEPARATOR
+from state.nesting import check_depth, json_of
 
 BRACKETS = "[]"
 """What separates the values of a cell that is a list as JSON or Python writes it."""
@@ -94,14 +95,19 @@ def _values(cell: str, separator: str) -> list[str]:
 
 def _listed(cell: str) -> list[Any]:
     """The values of a list as JSON or Python writes it, or as one without quotes."""
-    for read in (json.loads, ast.literal_eval):
+    for read in (json_of, _python_of):
         try:
             found = read(cell)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+        except (ValueError, SyntaxError, MemoryError):
             continue
         return list(found) if isinstance(found, list | tuple | set) else [found]
     bare = cell[1:-1] if cell[:1] + cell[-1:] == BRACKETS else cell
     return [part.strip().strip("'\"") for part in bare.split(",")]
+
+
+def _python_of(cell: str) -> Any:
+    check_depth(cell)
+    return ast.literal_eval(cell)
 
 
 def _word(value: Any) -> str:

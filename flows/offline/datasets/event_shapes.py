@@ -15,7 +15,7 @@ from flows.support.errors import RalmError
 def with_lists(table: Table, lists: dict[str, str]) -> Table:
     """A table whose cells of some columns are split into lists, by their separators."""
     columns = {
-        name: as_lists(table.strings(name), lists[name]) if name in lists and not is_list(column) else column
+        name: as_lists(table.strings(name), lists[name]) if name in lists and not holds_lists(column) else column
         for name, column in table.columns.items()
     }
     return replace(table, columns=columns)
@@ -26,14 +26,14 @@ def one_item_each(events: Table) -> Table:
 
     An event on no item is none.
     """
-    if "item_id" not in events or not is_list(events.column("item_id")):
+    if "item_id" not in events or not holds_lists(events.column("item_id")):
         return events
     items = events.column("item_id")
     lengths = pc.list_value_length(items).fill_null(0)
     rows = pc.list_parent_indices(items)
     columns = {}
     for name, column in events.columns.items():
-        along = is_list(column) and pc.list_value_length(column).fill_null(0).equals(lengths)
+        along = holds_lists(column) and pc.list_value_length(column).fill_null(0).equals(lengths)
         columns[name] = column.flatten() if along else column.take(rows)
     counts = lengths.to_numpy(zero_copy_only=False)
     several, none = int(np.sum(counts > 1)), int(np.sum(counts == 0))
@@ -115,7 +115,7 @@ def with_clock(events: Table, clock: str) -> Table:
     return replace(events, columns={**events.columns, events.real("timestamp"): moment})
 
 
-def is_list(column: Any) -> bool:
+def holds_lists(column: Any) -> bool:
     """Whether the values of an Arrow array are lists."""
     return bool(pa.types.is_list(column.type) or pa.types.is_large_list(column.type))
 

@@ -107,7 +107,7 @@ def _loaded(text: str) -> Any:
             found = None
         if not isinstance(found, dict):
             raise
-        return json.loads(json.dumps(found), parse_float=_number)
+        return _json(json.dumps(found))
 
 
 def _rows_within(text: str) -> list[Any] | None:

@@ -4,7 +4,7 @@ import numpy as np
 
 from flows.offline.datasets.cell_lists import separator_in
 from flows.offline.datasets.draft import KEYS, Draft
-from flows.offline.datasets.event_shapes import is_list
+from flows.offline.datasets.event_shapes import holds_lists
 from flows.offline.datasets.field_guess import guessed_kind
 from flows.offline.datasets.survey import Look
 from flows.offline.datasets.words import among
@@ -121,7 +121,7 @@ def _name_categories(draft: Draft, look: Look, column: str | None) -> None:
 def _lists(look: Look, column: str) -> str | None:
     """What separates the values in the cells of a column; None if it is no list, or needs no telling."""
     facts = look.columns[column]
-    if is_list(look.table.columns[column]) or facts.type not in ("text", "time"):
+    if holds_lists(look.table.columns[column]) or facts.type not in ("text", "time"):
         return None
     return separator_in(look.table.strings(column), ids=False)
 

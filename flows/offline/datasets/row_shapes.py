@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flows.offline.datasets.assemble import join_values
-from flows.offline.datasets.event_shapes import is_list
+from flows.offline.datasets.event_shapes import holds_lists
 from flows.offline.datasets.tables import Table, as_text
 from flows.offline.datasets.words import as_words
 from flows.support.errors import RalmError
@@ -72,7 +72,7 @@ def one_row_each(table: Table, key: str, several: Collection[str]) -> Table:
             continue
         last = np.full(len(ids), -1)
         last[rows[there]] = there  # of those of one id, the last
-        taken = (strings if is_list(column) else column).take(pa.array(last, mask=last < 0))
+        taken = (strings if holds_lists(column) else column).take(pa.array(last, mask=last < 0))
         columns[name] = taken.fill_null("") if pa.types.is_string(taken.type) else taken
     first = np.full(len(ids), len(rows))
     np.minimum.at(first, rows, np.arange(len(rows)))

@@ -7,7 +7,7 @@ import numpy as np
 
 from flows.offline.datasets.cell_lists import label_in, separator_in
 from flows.offline.datasets.draft import KEYS, Draft, as_toml
-from flows.offline.datasets.event_shapes import is_list, labelled, looked_up, one_item_each, with_lists
+from flows.offline.datasets.event_shapes import holds_lists, labelled, looked_up, one_item_each, with_lists
 from flows.offline.datasets.reading import MISSING
 from flows.offline.datasets.roles import is_called_like, rank
 from flows.offline.datasets.survey import Look, look_of
@@ -93,7 +93,7 @@ def _in_other_tables(look: Look, column: str, role: str, looks: list[Look]) -> s
 def _spread(draft: Draft, look: Look, column: str) -> Look:
     """A table of events with a row for each item, if a column has lists of them in its cells."""
     table = look.table
-    if not is_list(table.columns[column]):
+    if not holds_lists(table.columns[column]):
         separator = separator_in(table.strings(column), ids=True)
         if separator is None:
             return look
@@ -202,7 +202,7 @@ def _with_cells(look: Look, known: dict[str, str]) -> tuple[int, dict[str, str]]
         if name == user or facts.type not in ("text", "list"):
             continue
         table = look.table
-        if not is_list(table.columns[name]):
+        if not holds_lists(table.columns[name]):
             separator = separator_in(table.strings(name), ids=True)
             if separator is None:
                 continue
@@ -357,8 +357,9 @@ def _ids_of(draft: Draft, events: Look, role: str) -> Text | None:
 
 
 def _distinct(look: Look, column: str) -> Text:
-    ids: Text = np.unique(look.table.text(column))
-    return ids[ids != ""]
+    ids = np.unique(look.table.text(column))
+    named: Text = ids[ids != ""]
+    return named
 
 
 def _say_how_written(draft: Draft, tables: dict[str, Look]) -> None:
