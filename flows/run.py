@@ -73,7 +73,7 @@ FLOWS = {
 
 
 def run_flow(name: str, settings: Settings, version: str) -> None:
-    """Run a dataflow until it is told to stop, then drain it.
+    """Run a dataflow until it is to stop, then drain it.
 
     SIGTERM, SIGINT and SIGHUP stop the sources; what was read is finished, delivered and snapshotted. SIGUSR1
     releases the brakes on dead letters.
@@ -108,7 +108,7 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
         drains = DrainCount(Path(settings.state_dir), settings.process_id)
         last_start = LastStart(Path(settings.state_dir), settings.process_id)
         stack.callback(last_start.ended)
-        ends.once = last_start.was_silent
+        ends.once = last_start.crashed
         port = settings.metrics_port and settings.metrics_port + settings.process_id
         status = StatusReport(health, _facts(name, settings, bundle, version))
         server = stack.enter_context(closing(_serve(health, settings.metrics_host, port, status)))
@@ -159,7 +159,7 @@ def _run_once(spec: FlowSpec, runtime: Runtime) -> None:
 
 
 def _looked_over(name: str, settings: Settings, stopping: StopFlag) -> Bundle | None:
-    """The bundle, once all that the flow needs was looked at; None when it was told to stop meanwhile."""
+    """The bundle, once all that the flow needs was looked at; None when it was to stop meanwhile."""
     report, bundle = look(FLOWS[name].topics, settings, stopped=stopping.is_set)
     if _stopped(stopping, name):
         return None

@@ -4,9 +4,7 @@ A builder opens what its side needs, and ``close`` of the side releases it; the 
 """
 
 import threading
-import time
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,13 +18,9 @@ from flows.engine.state_keys import worker_of
 from flows.engine.steps import OperatorFactory
 from flows.kafka.config import consumer_config, producer_config
 from flows.kafka.first_offset import FirstOffset, PartitionFacts, begin_with_group
-from flows.kafka.probe import BrokerProbe
-from flows.kafka.range_reader import read_to_end
-from flows.kafka.sent_centroids import deleted_offsets, note_of_topic, sent_elsewhere
-from flows.kafka.topic_client import TopicClient
 from flows.kafka.topic_marks import TopicMarks, encode_mark
 from flows.kafka.topic_watch import TopicWatch
-from flows.kafka.topics import TopicNames
+from flows.kafka.topics import STORED, TopicNames
 from flows.messages.batches import RawMessage
 from flows.messages.brake import DeadLetterBrake
 from flows.messages.decode import Decoder
@@ -34,12 +28,9 @@ from flows.messages.event_headers import EventHeaders
 from flows.scoring.enricher import Enricher
 from flows.scoring.index_loader import IndexLoader
 from flows.scoring.live_index import LiveIndex
-from flows.seed_sets.clustering import ClusteringPool
-from flows.seed_sets.emitted_before import EmissionNotes, EmittedBefore
 from flows.seed_sets.first_positions import FirstPositions
-from flows.seed_sets.item_homes import ItemHomes
-from flows.seed_sets.keeper import SeedSetOperator
-from flows.seed_sets.repartition import Home, SetRules, follow_partitions
+from flows.seed_sets.partition_operators import PartitionOperators
+from flows.seed_sets.repartition import SetRules, follow_partitions
 from flows.seed_sets.state_facts import StateFacts
 from flows.support.clock_watch import ClockWatch
 from flows.support.errors import RalmError
@@ -50,12 +41,9 @@ from monitoring.health import Health
 from state.bundle.bundle import Bundle
 from state.directory import note_begun
 from state.owner_lock import file_lock
-from state.store.seed_store import SeedStore, StoreError
+from state.store.seed_store import StoreError
 
 log = get_logger(__name__)
-
-STORED = ("clicks", "candidates")
-"""The topics that stores are filled from."""
 
 
 def is_mine(settings: Settings, partition: int) -> bool:
@@ -80,7 +68,7 @@ class Runtime:
         brakes: the brake of each kind of topic that has a source.
         watch: knows the topics that were there at the start, and what has become of them.
         marks: by what each partition that is read is known again.
-        last_start: where the reading began at the last start, if that ended without a word.
+        last_start: where the reading began at the last start, if that crashed.
     """
 
     settings: Settings
@@ -101,13 +89,9 @@ class Runtime:
         name: str = getattr(TopicNames.of(self.settings), kind)
         return name
 
-    def seeds_dir(self) -> Path:
-        """The folder of the stores."""
-        return Path(self.settings.state_dir) / "seeds"
-
     def consumer(self, kind: str) -> dict[str, Any]:
         """The client's settings of a consumer."""
-        return {**consumer_config(self.settings), "client.id": f"ralm-{kind}"}
+        return consumer_config(self.settings, **{"client.id": f"ralm-{kind}"})
 
     def source(self, kind: str, poll: int, **more: Any) -> KafkaSource:
         """The source of a kind of topic.
@@ -209,8 +193,8 @@ class Runtime:
 
     def _known(self, kind: str) -> int:
         """How many partitions of a topic the state knows."""
-        told = kind == "clicks" or (kind == "candidates" and self.state.has_candidates)
-        return self.state.partitions if told else 0
+        is_known = kind == "clicks" or (kind == "candidates" and self.state.has_candidates)
+        return self.state.partitions if is_known else 0
 
     def _brake(self, kind: str) -> DeadLetterBrake:
         def on_change() -> None:
@@ -274,7 +258,7 @@ class ScoreSide:
 def seed_side(runtime: Runtime) -> SeedSide:
     """Build the parts from clicks to centroids."""
     s, clicks_topic = runtime.settings, runtime.topic("clicks")
-    partitions = _Partitions(runtime)
+    partitions = PartitionOperators(s, runtime.bundle, runtime.state, runtime.watch, runtime.marks)
     optional = s.candidates == "clicked"
     candidates = runtime.source("candidates", s.poll_batch, optional=optional, partner=clicks_topic)
 
@@ -323,117 +307,6 @@ def seed_side(runtime: Runtime) -> SeedSide:
         settled=settled,
         close=close,
     )
-
-
-class _Partitions:
-    """The operators of a process and their stores; nothing is opened before an operator is asked for."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self._settings, self._topic, self._folder = runtime.settings, runtime.topic("clicks"), runtime.seeds_dir()
-        self._nothing_emitted = False
-        self._deleted = 0
-        self._elsewhere: Mapping[int, str] = {}
-        self._clicks_ends: Mapping[int, int] = {}
-        self._home: Home | None = None
-        headers = EventHeaders.by_settings("centroids", runtime.bundle.version, runtime.settings)
-        self._pool = ClusteringPool(runtime.bundle, runtime.settings, headers=headers)
-        self._stores: list[SeedStore] = []
-        self._operators: list[SeedSetOperator] = []
-        self._homes = ItemHomes(self._topic)
-
-    def prepare(self, clicks_ends: Mapping[int, int], home: Home | None) -> None:
-        """Look whether the centroids topic holds anything; and what, where a store is filled anew.
-
-        Args:
-            clicks_ends: the partitions of this process, and where their clicks end.
-            home: where clicks have grown, where an item's come now, if that is known.
-
-        Raises:
-            RalmError: when the broker does not say.
-        """
-        self._clicks_ends, self._home = clicks_ends, home
-        topic, consumer = self._runtime.topic("centroids"), self._runtime.consumer("centroids")
-        probe = BrokerProbe(consumer)
-        bounds = probe.bounds(topic, probe.partitions(topic)[topic])
-        self._nothing_emitted = all(first == end for first, end in bounds.values())
-        stores = {partition: meta for partition, meta in self._runtime.state.stores.items() if partition in clicks_ends}
-        with closing(TopicClient(topic, consumer)) as facts:
-            topic_id = self._runtime.watch.topic_id("centroids")
-            self._elsewhere = sent_elsewhere(stores, facts, len(bounds), topic_id)
-            self._deleted = deleted_offsets(facts, len(bounds))
-        if self._elsewhere:
-            why = next(iter(self._elsewhere.values()))
-            log.warning("all centroids are sent again: their topic does not have them", topic=topic, why=why)
-        if not self._nothing_emitted and any(map(self._runtime.state.is_anew, clicks_ends)):
-            log.info("a store is filled anew; what was emitted before is known", items=len(self._emitted))
-
-    @cached_property
-    def _emitted(self) -> EmissionNotes:
-        """What the centroids topic holds: it is read where a store is not there, or is filled anew."""
-        notes = EmissionNotes()
-        notes.note(read_to_end(self._settings, self._runtime.topic("centroids")), time.time_ns() // 1_000_000)
-        return notes
-
-    def emitted_up_to(self, partition: int) -> int:
-        """The greatest offset of a partition's clicks of which the centroids topic holds something; 0: nothing.
-
-        Raises:
-            RalmError: when the topic cannot be read.
-        """
-        return self._emitted.clicks_offset(partition)
-
-    def operator(self, partition: int) -> SeedSetOperator:
-        """Open a partition's store and make its operator."""
-        path, s = self._folder / f"{partition:05d}", self._settings
-        store = SeedStore.open(path, topic=self._topic, partition=partition, capacity=s.max_seeds, max_gap=s.item_ttl)
-        self._stores.append(store)
-        if store.wal_truncated is not None:
-            log.warning("the end of a store's log was dropped", partition=partition, why=store.wal_truncated)
-        made = SeedSetOperator(
-            store,
-            self._pool,
-            self._settings,
-            topics=partial(self._topics, partition),
-            emit_all=self._nothing_emitted or partition in self._elsewhere,
-            emitted_before=self._emitted_before(partition),
-        )
-        made.join(self._homes)
-        self._operators.append(made)
-        return made
-
-    def _emitted_before(self, partition: int) -> EmittedBefore | None:
-        end = self._clicks_ends.get(partition)
-        if end is None or not self._runtime.state.is_anew(partition):
-            return None
-        notes = EmissionNotes() if self._nothing_emitted else self._emitted
-        notes.home = self._home
-        return notes.before(partition, end)
-
-    def _topics(self, partition: int) -> dict[str, Any]:
-        """By what the topics are known again, as a store's ``StoreMeta`` has it."""
-        marks = self._runtime.marks
-        centroids = note_of_topic(marks, self._runtime.watch.topic_id("centroids"))
-        centroids["centroids_deleted"] = self._deleted
-        return {**{f"{kind}_mark": marks.of(kind, partition) for kind in STORED}, **centroids}
-
-    def settled(self) -> None:
-        """Write that all that was sent has been delivered."""
-        try:
-            for operator in self._operators:
-                operator.settled()
-        except StoreError as error:
-            raise RalmError(str(error)) from error
-
-    def close(self) -> None:
-        """End the clustering and close the stores."""
-        self._pool.close()
-        for store in self._stores:
-            try:
-                store.close()
-            except Exception as error:  # rocksdict raises the bare class
-                # What was written is synced, so nothing is lost; to raise would hide why the flow ends.
-                log.warning("a store was not closed as it should be", partition=store.meta.partition, error=str(error))
 
 
 def score_side(runtime: Runtime) -> ScoreSide:

@@ -21,6 +21,15 @@ class UnreadableFormatError(StoreError):
     """``format.json`` cannot be read."""
 
 
+def store_path(state_dir: Path, partition: int) -> Path:
+    """Where the store of a partition lies, or is to lie.
+
+    >>> store_path(Path("/var/lib/ralm"), 3).as_posix()
+    '/var/lib/ralm/seeds/00003'
+    """
+    return state_dir / STORES / f"{partition:05d}"
+
+
 def store_paths(state_dir: Path) -> dict[int, Path]:
     """The stores by their partitions, ascending: folders named by five digits in which there is a store.
 

@@ -23,7 +23,7 @@ from flows.support.errors import ConfigError, RalmError
 from ralm.features import Ints
 
 Progress = Callable[[int, int], None]
-"""Told how much is done, and of how much."""
+"""Called with how much is done, and of how much."""
 _TELL_EVERY = 20_000
 _UNTIMED_START = 946_684_800_000
 """Where the clicks of a data set without times begin, ms: the year 2000; in the layout they count from 0."""

@@ -1,7 +1,7 @@
 """Watches over a command that reads what others wrote: where the Kafka client ends it, that is said, and done again.
 
 A damaged batch can make the client library abort the process, and one that unfolds to gigabytes can have the system
-kill it: without a word. So the command is a child of ours, made before anything is imported; where it ends so it is
+kill it, with no message. So the command is a child of ours, made before anything is imported; where it ends so it is
 begun anew, and reads batch by batch, in processes of their own, which finds the batch (``flows/kafka/scout.py``).
 """
 

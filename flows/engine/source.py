@@ -95,7 +95,7 @@ class SourceOptions:
         open: says that messages may be taken; until then the source waits.
         beat: called at each poll, as a sign of life.
         alive: called now and then before that.
-        last_start: knows where the last start began to read, if it ended without a word.
+        last_start: knows where the last start began to read, if it crashed.
         idle: when to rest; shared by all sources of a process.
         optional: whether the topic may be missing.
         mark: called with the partition and the last message of each batch; returns a word to commit beside the offset.

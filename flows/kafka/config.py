@@ -43,6 +43,9 @@ BY_OFFSET: Final[Mapping[str, Any]] = {
 }
 """Of a consumer that reads where it is told to, hears where a partition ends, and leaves no trace in the group."""
 
+QUIET: Final[Mapping[str, Any]] = {"log_level": 0, "error_cb": lambda _: None}
+"""Of a client that is only asked whether something answers: what goes wrong meanwhile is neither logged nor counted."""
+
 
 def consumer_config(settings: Settings, **more: Any) -> dict[str, Any]:
     """A consumer's settings; its read-ahead is bounded by ``queue_kbytes``."""

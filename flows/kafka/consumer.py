@@ -15,7 +15,7 @@ from flows.kafka.outage_log import outage_log
 from flows.kafka.read_partition import ReadPartition
 from flows.kafka.scout import Scout
 from flows.kafka.standstill import WHY, Standstill
-from flows.kafka.step_over import StepOver
+from flows.kafka.step_over import StepOver, read_on
 from flows.kafka.topic_client import SOURCE, TopicClient
 from flows.messages.batches import RawMessage, UnreadableBatch
 from flows.support.errors import RalmError
@@ -78,7 +78,7 @@ class TopicReader(TopicClient):
         log.info("reading", topic=self.topic, partition=partition, offset=position)
 
     def add_behind_scout(self, partition: int, position: int, beat: Callable[[], None]) -> int | None:
-        """Begin to read a partition where the last start ended without a word; see ``flows/kafka/scout.py``.
+        """Begin to read a partition where the last start crashed; see ``flows/kafka/scout.py``.
 
         Args:
             partition: its number.
@@ -215,9 +215,8 @@ class TopicReader(TopicClient):
         elif is_unreadable(error) and mine.unreadable_for(self._clock()) > _UNREADABLE_S:
             mine.failure = (
                 f"{where}: the batch there cannot be read, and has not changed in {_UNREADABLE_S:.0f} s "
-                f"({error.str()}). Compare the replicas' disks and put a good one in the lead. If there is none, start "
-                f"with --step-over {'all' if mine.damaged == mine.fetched else 'oversized'}: the batch becomes a dead "
-                "letter that names its offsets, and what follows it is read. Nothing else is lost."
+                f"({error.str()}). Compare the replicas' disks and put a good one in the lead. If there is none, "
+                + read_on("oversized" if mine.damaged != mine.fetched else "all")
             )
         elif ends_a_flow(error):
             mine.failure = f"{where} cannot be read: {error.str()}. Mend that at the broker and start again."
@@ -285,7 +284,7 @@ class TopicReader(TopicClient):
             mine.ask_again, mine.asks = self._clock(), offset
 
     def _see_whether_it_stands_still(self, partition: int, mine: ReadPartition) -> None:
-        """Step over a batch at which the client stands still without a word; see ``flows/kafka/standstill.py``."""
+        """Step over a batch at which the client silently stands still; see ``flows/kafka/standstill.py``."""
         end = self._end(partition)
         waits = not mine.messages and mine.failure is None and mine.stepping is None and mine.gone is None
         if not waits or end <= mine.fetched or (mine.unreadable or (None,))[0] == mine.fetched:
@@ -304,10 +303,8 @@ class TopicReader(TopicClient):
     def _leave_behind(self, partition: int, mine: ReadPartition, end: int) -> None:
         self._count_error()
         if self._step_over == "none":
-            mine.failure = (
-                f"{self.topic}[{partition}] at offset {mine.fetched}: {WHY}. Start with --step-over oversized: the "
-                "batch becomes a dead letter that names its offsets, and what follows it is read. Nothing else is lost."
-            )
+            where = f"{self.topic}[{partition}] at offset {mine.fetched}"
+            mine.failure = f"{where}: {WHY}. To read on, {read_on('oversized')}"
             return
         mine.stepping = StepOver.of(mine.fetched, end, WHY)
         self._found_the_end(mine, partition)

@@ -14,13 +14,13 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from flows.config.settings import Settings
-from flows.kafka.config import client_config
+from flows.kafka.config import QUIET, client_config
 from flows.support.child_process import ChildProcess
 from flows.support.errors import ConfigError, RalmError
 
@@ -159,8 +159,7 @@ def _program() -> Path:
 
 
 def _answers(servers: str) -> bool:
-    quiet: dict[str, Any] = {"log_level": 0, "error_cb": lambda _: None}
-    admin = AdminClient({**client_config(Settings(bootstrap_servers=servers)), **quiet})
+    admin = AdminClient({**client_config(Settings(bootstrap_servers=servers)), **QUIET})
     try:
         admin.list_topics(timeout=1.0)
     except KafkaException:

@@ -57,6 +57,7 @@ new client begins with a new number."""
 # The names with an underscore are the public ones of the library.
 _TOPIC_CHANGED = frozenset({KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION, KafkaError._DESTROY})  # noqa: SLF001
 """Of a topic that was deleted, or made anew, while a message was on its way to it: the client drops its partitions."""
+_MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001
 _NEVER = frozenset({17, 33, 34, 35, 42, 43, 76})
 """Codes of what a broker will not do whoever asks and whenever: other versions, other forms."""
 _UNREACHABLE = (
@@ -121,6 +122,11 @@ WAITING: Final = ": waiting until this user has "
 def waiting_for(error: KafkaError, right: str, what: str) -> str:
     """What to add to where an error came up: for a right that is missing, which."""
     return f"{WAITING}{right} on {what} again" if error.code() in RIGHTS else ""
+
+
+def is_missing(error: KafkaError) -> bool:
+    """Whether a topic is not there."""
+    return error.code() in _MISSING
 
 
 def is_unreachable(error: KafkaError) -> bool:

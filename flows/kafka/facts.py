@@ -10,14 +10,14 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType, TopicDescription, TopicMetadata
 
 from flows.config.settings import Settings
-from flows.kafka.config import client_config
+from flows.kafka.config import QUIET, client_config
+from flows.kafka.errors import is_missing
 from flows.kafka.probe import ASK_TIMEOUT_S, BrokerProbe, topic_id_of
 from monitoring.address import host_port
 
 READ = "READ"
 WRITE = "WRITE"
 _HIDDEN = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
-_MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001 (its public name)
 _ASK_AGAIN_S = 0.25
 _EACH_BROKER_S = 3.0
 
@@ -169,10 +169,9 @@ class Cluster:
             found: TopicDescription = self._result(future)
         except KafkaException as error:
             refusal: KafkaError = error.args[0]
-            code: int = refusal.code()
-            if code in _MISSING:
+            if is_missing(refusal):
                 return TopicFacts()
-            return TopicFacts(hidden=True) if code in _HIDDEN else TopicFacts(trouble=refusal.str())
+            return TopicFacts(hidden=True) if refusal.code() in _HIDDEN else TopicFacts(trouble=refusal.str())
         except TimeoutError:
             return TopicFacts(trouble="it did not answer in time")
         return TopicFacts(
@@ -195,8 +194,7 @@ class Cluster:
     def _knows(self, address: str, names: Iterable[str]) -> bool:
         """Whether the broker at an address knows the topics and their leaders: the first that a new client asks."""
         at = self._settings.model_copy(update={"bootstrap_servers": address})
-        quiet: dict[str, Any] = {"log_level": 0, "error_cb": lambda _: None}
-        client = AdminClient({**client_config(at), **quiet})
+        client = AdminClient({**client_config(at), **QUIET})
         try:
             topics: dict[str, TopicMetadata] = client.list_topics(timeout=_EACH_BROKER_S).topics
         except KafkaException:

@@ -6,7 +6,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 
-from flows.kafka.config import BY_OFFSET
+from flows.kafka.config import BY_OFFSET, QUIET
 from flows.kafka.consumer_end import close_with_timeout
 from flows.kafka.errors import is_end
 
@@ -28,11 +28,10 @@ def message_times(
     found: dict[int, int | None] = {}
     if not offsets:
         return found
-    quiet = {"error_cb": lambda _: None, "log_level": 0}
     # What stands behind those messages is left alone, since it may end the process (flows/kafka/scout.py): while one
     # waits in the queue nothing more is fetched, for a quarter of a second, and before that it is taken out of it.
     no_more = {"fetch.message.max.bytes": 1024, "queued.min.messages": 1, "fetch.queue.backoff.ms": 250}
-    consumer = Consumer({**config, **quiet, **BY_OFFSET, **no_more})
+    consumer = Consumer({**config, **QUIET, **BY_OFFSET, **no_more})
     try:
         consumer.assign([TopicPartition(topic, partition, offset) for partition, offset in offsets.items()])
         left, until = dict(offsets), time.monotonic() + timeout_s

@@ -8,7 +8,7 @@ from typing import Any
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec, TopicDescription, TopicMetadata
 
-from flows.kafka.errors import is_lasting, no_broker, no_topic, refusal_advice
+from flows.kafka.errors import is_lasting, is_missing, no_broker, no_topic, refusal_advice
 from flows.kafka.outage_log import outage_log
 from flows.support.errors import RalmError
 
@@ -18,7 +18,6 @@ _ASK_AGAIN_S = 1.0
 _RETRY_S = 0.1
 _NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 """Sixteen zero bytes, which a broker says that knows topics by their names only."""
-_MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001 (its public name)
 EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
@@ -115,7 +114,7 @@ class BrokerProbe:
             try:
                 described = answer.result(self._timeout + 5.0)
             except KafkaException as error:
-                if error.args[0].code() in _MISSING:
+                if is_missing(error.args[0]):
                     found[name] = TopicIdentity()
             except TimeoutError:
                 pass

@@ -1,9 +1,9 @@
 """Finds the batch at which the Kafka client ends a process, by having it read in one that nobody needs.
 
 A batch that was damaged on a broker's disk can make the client library abort, and one of a megabyte that unfolds to a
-gigabyte can have the system kill the process for its memory: without a word, and at each start again. So where a start
-begins at the very offset at which the last one began and then ended without a word, a scout goes first, with little
-memory and one batch at a time. What it reads before it ends is not read again, since the client reads ahead: whoever
+gigabyte can have the system kill the process for its memory: with no message, and at each start again. So where a start
+begins at the very offset at which the last one began and then crashed, a scout goes first, with little memory and one
+batch at a time. What it reads before it ends is not read again, since the client reads ahead: whoever
 asked for those messages would have the batch behind them too.
 """
 
@@ -24,7 +24,7 @@ import msgspec
 
 from flows.kafka.config import BY_OFFSET
 from flows.kafka.standstill import WHY
-from flows.kafka.step_over import StepOver
+from flows.kafka.step_over import StepOver, read_on
 from flows.messages.batches import Headers, RawMessage
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
@@ -116,12 +116,13 @@ class Discovery:
 
     def words(self, where: str) -> str:
         """What to say of it in a partition where it is not to be stepped over."""
-        whole = "Put a replica that has it whole in the lead and start again. If there is none, start"
+        if self.damaged:
+            way = f"Put a replica that has it whole in the lead and start again. If there is none, {read_on('all')}"
+        else:
+            way = f"To read on, {read_on('oversized')}"
         return (
-            f"{where}: the batch at offsets {self.first} to {self.end - 1} ended the last start without a word, and "
-            f"then a process that read it on trial: {self.why}. {whole if self.damaged else 'Start'} with "
-            f"--step-over {'all' if self.damaged else 'oversized'}: the batch becomes a dead letter that names its "
-            "offsets, and what follows it is read. Nothing else is lost."
+            f"{where}: the batch at offsets {self.first} to {self.end - 1} crashed the last start, and then a process "
+            f"that read it on trial: {self.why}. {way}"
         )
 
 
@@ -168,16 +169,14 @@ class Scout:
         if first >= end:
             return None
         place = {"topic": self._topic, "partition": self._partition}
-        log.warning(
-            "the last start began here too and ended without a word: a scout reads ahead", **place, offset=first
-        )
+        log.warning("the last start began here too and crashed: a scout reads ahead", **place, offset=first)
         try:
             found = self._find(first, end)
         except (_NoScoutError, OSError) as error:
             log.warning("no scout could read ahead; the flow reads by itself", **place, error=str(error))
             return None
         if found is None:
-            log.info("the scout came through: what ended the last start was something else", **place)
+            log.info("the scout came through: what crashed the last start was something else", **place)
         return found
 
     def read(self, first: int, end: int) -> Iterator[tuple[list[RawMessage], int] | Discovery]:

@@ -1,4 +1,4 @@
-"""Finds a batch at which the client stands still without a word, and where it ends.
+"""Finds a batch at which the client silently stands still, and where it ends.
 
 Brokers take records that the client library cannot take apart, such as one whose value has a length of -2, which
 Kafka's own clients read as null. The library then fetches the same batch for ever, and reports neither a message nor an
@@ -12,7 +12,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from flows.kafka.config import BY_OFFSET
+from flows.kafka.config import BY_OFFSET, QUIET
 from flows.kafka.consumer_end import close_with_timeout
 from flows.kafka.errors import is_end
 from flows.kafka.step_over import StepOver
@@ -54,9 +54,8 @@ class Standstill:
         return not self._thread.is_alive()
 
     def _look(self) -> None:
-        quiet = {"error_cb": lambda _: None, "log_level": 0, "fetch.message.max.bytes": 65_536}
         try:
-            consumer = Consumer({**self._config, **quiet, **BY_OFFSET})
+            consumer = Consumer({**self._config, **QUIET, **BY_OFFSET, "fetch.message.max.bytes": 65_536})
         except KafkaException:
             return
         try:

@@ -12,6 +12,18 @@ from typing import Self
 _SINGLE_STEPS = 32
 
 
+def read_on(batches: str) -> str:
+    """How to read on behind a batch that cannot be read, and what that costs.
+
+    Args:
+        batches: which are to be stepped over: ``oversized`` or ``all``.
+    """
+    return (
+        f"start with --step-over {batches}: the batch becomes a dead letter that names its offsets, and what follows "
+        "it is read. Nothing else is lost."
+    )
+
+
 class StepOver:
     """The search for the first offset that can be read again.
 

@@ -47,7 +47,7 @@ def decode_first_count(text: str) -> int:
     (4, 0)
     """
     found = _committed(text)[3:]
-    return found[0] if found and type(found[0]) is int and 0 < found[0] < _MOST_PARTITIONS else 0
+    return int(found[0]) if found and type(found[0]) is int and 0 < found[0] < _MOST_PARTITIONS else 0
 
 
 def _committed(text: str) -> list[Any]:

@@ -8,6 +8,8 @@ from flows.config.rules import TOPICS
 from flows.config.settings import Settings
 from flows.kafka.errors import reach_of
 
+STORED = ("clicks", "candidates")
+"""The kinds of topics that stores are filled from."""
 COMPACT = "compact"
 DELETE = "delete"
 COMPACTION = {

@@ -248,7 +248,7 @@ def headers_of(message: RawMessage) -> Headers:
 
     Raises:
         UnreadableHeaders: when a name is not UTF-8. The client library then has a hole in its list, and hands it over
-            without a word the next time; a look at the hole would end the process.
+            without an error the next time; a look at the hole would end the process.
     """
     try:
         headers = message.headers() or []

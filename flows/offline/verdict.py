@@ -7,6 +7,9 @@ from typing import Any
 _FEW = 100
 """Of fewer users a hit rate says little: one of them is a hundredth or more."""
 
+_SHOWN = 0.01
+"""A share is shown in whole percents."""
+
 
 def verdict(figures: Mapping[str, Any], data: str) -> str:
     """The sentences.
@@ -28,7 +31,7 @@ def verdict(figures: Mapping[str, Any], data: str) -> str:
     else:
         found = "No better than popularity, as far as these users tell"
     sentences = [f"{found}: of {users:,} users {rate:.0%} find one of their next items among the best 10"]
-    sentences[0] += f", by popularity {popular:.0%} (the difference is sure to {error:.0%})."
+    sentences[0] += f", by popularity {popular:.0%} (difference {rate - popular:+.1%}{_spread(error)})."
     if users < _FEW:
         few = "are few, though" if is_clear else "are too few to tell"
         sentences.append(f"{users} users {few}; try `ralm evaluate {data} --eval-split items`, which judges by items.")
@@ -37,3 +40,14 @@ def verdict(figures: Mapping[str, Any], data: str) -> str:
         f"does (0.5 is chance, counting clicks gives {figures['auc_activity']:.3f})."
     )
     return " ".join(sentences)
+
+
+def _spread(error: float) -> str:
+    """How far chance may have moved the difference; nothing where that is not known.
+
+    >>> _spread(0.021), _spread(0.001), _spread(float("nan"))
+    (', give or take 2%', ', give or take less than 1%', '')
+    """
+    if isnan(error):
+        return ""
+    return f", give or take {error:.0%}" if error >= _SHOWN else f", give or take less than {_SHOWN:.0%}"

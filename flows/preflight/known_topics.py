@@ -13,8 +13,9 @@ from flows.kafka.first_offset import HeldOffsets, PartitionFacts, way_on, why_an
 from flows.kafka.sent_centroids import sent_elsewhere
 from flows.kafka.topic_client import TopicClient
 from flows.kafka.topic_marks import is_within
+from flows.kafka.topics import STORED
 from flows.preflight.findings import Verdict
-from flows.runtime import STORED, is_mine
+from flows.runtime import is_mine
 from flows.seed_sets.first_positions import FirstPositions
 from flows.seed_sets.state_facts import StateFacts
 from flows.support.errors import RalmError

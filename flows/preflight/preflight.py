@@ -30,7 +30,7 @@ _FILES_OF_PARTITION = 128
 """Files that a partition's store may have open."""
 _LEAST_ADDRESSES, _GOOD_ADDRESSES = 2 << 30, 4 << 30
 """Bytes of addresses: threads have stacks, and stores and bundle are mapped, of which little is ever in memory. Where
-they do not suffice the Kafka client and RocksDB end the process themselves, without a word."""
+they do not suffice the Kafka client and RocksDB end the process themselves, with no message of ours."""
 _GOOD_FILES = _LEAST_FILES + 4 * _FILES_OF_PARTITION
 
 
@@ -140,7 +140,11 @@ def _why_not_writable(path: Path) -> str:
         return f"the state directory {path} cannot be used: {there} is no folder. Choose another --state-dir."
     if not os.access(there, os.W_OK | os.X_OK):
         advice = "Give this user the right to, or choose another --state-dir."
-        return f"the state directory {path} cannot be used: this user may not write to {there}. {advice}"
+        why = f"this user may not write to {there}"
+        if os.statvfs(there).f_flag & os.ST_RDONLY:
+            advice = "Mount it so that it can be written, or choose another --state-dir."
+            why = f"{there} lies on a file system that is read-only"
+        return f"the state directory {path} cannot be used: {why}. {advice}"
     return ""
 
 

@@ -72,7 +72,7 @@ class IndexLoader(threading.Thread):
         self._reader = TopicReader(topic, config, _POLL, client="index", step_over=step_over)
 
     def note_in(self, last_start: LastStart) -> None:
-        """Say where to note how far it has read, and where it stood if the last start ended without a word."""
+        """Say where to note how far it has read, and where it stood if the last start crashed."""
         self._last_start = last_start
 
     def run(self) -> None:
@@ -89,13 +89,13 @@ class IndexLoader(threading.Thread):
             self._reader.close()
 
     def _look_for_what_ended_the_last_start(self) -> None:
-        """Send scouts to where the last start stood, if it ended without a word.
+        """Send scouts to where the last start stood, if it crashed.
 
         Raises:
             RalmError: where a batch ends processes: it cannot be stepped over here, since all that lies before it is
                 read again and the client reads ahead.
         """
-        if not self._last_start.was_silent:
+        if not self._last_start.crashed:
             return
         for partition in range(self._reader.partition_counts().get(self._topic, 0)):
             first = self._last_start.stood_at("centroids", partition)

@@ -1,1 +1,1 @@
-"""The way of a click: seed sets by partition, windows, clustering, centroids."""
+"""The path of a click: seed sets by partition, windows, clustering, centroids."""

@@ -20,7 +20,7 @@ from flows.kafka.topic_marks import TopicMarks, is_within
 from flows.seed_sets.keeper_state import ForNewOffsets, said_before
 from flows.seed_sets.state_facts import StateFacts
 from flows.support.errors import RalmError
-from state.directory import note_begun, note_partition_count
+from state.directory import note_begun, note_partition_count, store_path
 from state.owner_lock import file_lock
 from state.store.layout import NO_MARK, NOTHING_SETTLED
 from state.store.seed_store import Changes, SeedStore, StoreError
@@ -190,7 +190,7 @@ class FirstPositions:
             changed |= {**resume, "candidates_mark": self.marks.of("candidates", partition)}
         if not changed:
             return
-        path, capacity = state_dir / "seeds" / f"{partition:05d}", self.settings.max_seeds
+        path, capacity = store_path(state_dir, partition), self.settings.max_seeds
         with closing(SeedStore.open(path, topic=self.topic, partition=partition, capacity=capacity)) as store:
             if "candidates" in changed:
                 changes.candidates.update(said_before(store))

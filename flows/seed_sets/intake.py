@@ -77,7 +77,7 @@ class SeedSetWriter:
         self._buffer: list[tuple[Ints, Users, Ints, Ints]] = []  # item, user, time, place in _windows
         self._windows: dict[tuple[int, int], int] = {}  # those of the buffer, as (closes, window): its place
         self._changes = Changes()
-        self._told = False
+        self._warned = False
         self.registry = CandidateRegistry(store.candidates(), options.max_listings)
         self._changes.candidates.update(dict.fromkeys(self.registry.forget()))
         self.emitted_before: Mapping[str, Emitted] = {}
@@ -120,8 +120,8 @@ class SeedSetWriter:
         if change.offset < self.candidates:
             return False
         found = self.registry.apply(change)
-        if len(found) > 1 and not self._told:
-            self._told = True
+        if len(found) > 1 and not self._warned:
+            self._warned = True
             log.warning(
                 "the candidates topic names more items than max_listings: what it says of the oldest is forgotten",
                 partition=self._store.meta.partition,

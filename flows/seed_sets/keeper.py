@@ -307,13 +307,13 @@ class SeedSetOperator:
         items.withdrawn[back], items.withdrawn[gone] = False, True
         self._writer.changed([*back.tolist(), *gone.tolist()])
         self._cluster_anew(back if touched is None else np.setdiff1d(back, touched))
-        told = []
+        served_before = []
         for number in gone[~items.away[gone]].tolist():
             reason = self._rule.reason(int(items.expires_at[number]))
             metrics.ITEMS_ENDED.labels(reason).inc()
             if reason != "unlisted" or items.emitted[number]:  # what was never listed was never served
-                told.append(items.name(number))
-        return self._withdraw(told)
+                served_before.append(items.name(number))
+        return self._withdraw(served_before)
 
     def _withdraw(self, item_ids: list[str]) -> list[OutMessage]:
         """Take the centroids of items back; their seeds stay."""

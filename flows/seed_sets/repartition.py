@@ -19,7 +19,7 @@ from flows.seed_sets.keeper_state import ForNewOffsets, OpenWork, said_before
 from flows.seed_sets.partitioners import KEY_HASHES, PARTITIONERS, Partitioner
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
-from state.directory import forget_partitions, note_partition_count
+from state.directory import STORES, forget_partitions, note_partition_count, store_path
 from state.owner_lock import file_lock
 from state.store.layout import NO_MARK, NOTHING_SETTLED
 from state.store.rocks import holds_data
@@ -72,7 +72,7 @@ def follow_partitions(state_dir: Path, topic: str, now: int, rules: SetRules, pa
         RalmError: when a store, or the note of the counts, cannot be used, where the items lie does not tell which
             partitioner it is, or items cannot be moved out of stores whose partitions are no more.
     """
-    seeds = state_dir / "seeds"
+    seeds = state_dir / STORES
     home: Home | None = None
     try:
         with file_lock(state_dir / "partitions.lock"):
@@ -101,8 +101,9 @@ def _stores(seeds: Path) -> dict[int, Path]:
 
 def _follow(seeds: Path, topic: str, counts: list[int], now: int, rules: SetRules, given: str) -> Home | None:
     """Move items home; where any item is at home then, if that is known."""
-    home = _home(seeds, counts, now, given)
-    why_not = _bring_home(seeds, topic, counts, now, rules, given) if seeds.is_dir() else ""
+    items = {partition: _items(path) for partition, path in _stores(seeds).items()} if seeds.is_dir() else {}
+    home = _home(items, counts, now, given)
+    why_not = _bring_home(seeds, topic, items, (counts, now), rules, given) if seeds.is_dir() else ""
     if why_not and counts[-1] > now:
         msg = f"the clicks topic {topic!r} has {now} partitions, and had {counts[-1]}: {why_not}"
         raise RalmError(msg)
@@ -112,10 +113,11 @@ def _follow(seeds: Path, topic: str, counts: list[int], now: int, rules: SetRule
     return home
 
 
-def _bring_home(seeds: Path, topic: str, counts: list[int], now: int, rules: SetRules, given: str) -> str:
+def _bring_home(
+    seeds: Path, topic: str, items: dict[int, list[str]], partitions: tuple[list[int], int], rules: SetRules, given: str
+) -> str:
     """Move each item to its partition's store; returns why none was moved, empty where that is not so."""
-    here = _stores(seeds)
-    items = {partition: _items(path) for partition, path in here.items()}
+    counts, now = partitions
     if given == "other":
         return "partitioner is other: items whose clicks come in another partition now begin there anew"
     partitioner = PARTITIONERS.get(given) or _partitioner(items, counts, now)
@@ -126,7 +128,7 @@ def _bring_home(seeds: Path, topic: str, counts: list[int], now: int, rules: Set
         )
     moves = _moves(items, partitioner, now)
     gone = counts[-1] > now
-    lost = sorted(set(range(counts[-1] if gone else counts[0])) - set(here))
+    lost = sorted(set(range(counts[-1] if gone else counts[0])) - set(items))
     if lost and (moves or gone):
         return (
             f"the stores of partitions {', '.join(map(str, lost))} are not in this state directory, so that no item is "
@@ -174,7 +176,9 @@ def _begin_anew(seeds: Path, topic: str, now: int, rules: SetRules) -> None:
 
 def _open(seeds: Path, topic: str, partition: int, rules: SetRules) -> SeedStore:
     most, gap = rules
-    return SeedStore.open(seeds / f"{partition:05d}", topic=topic, partition=partition, capacity=most, max_gap=gap)
+    return SeedStore.open(
+        store_path(seeds.parent, partition), topic=topic, partition=partition, capacity=most, max_gap=gap
+    )
 
 
 def _remove_stores(seeds: Path, now: int) -> None:
@@ -230,11 +234,10 @@ def _partitioner(items: dict[int, list[str]], counts: list[int], now: int) -> Pa
     return PARTITIONERS[fitting[0]] if fitting else None
 
 
-def _home(seeds: Path, counts: list[int], now: int, given: str) -> Home | None:
+def _home(items: dict[int, list[str]], counts: list[int], now: int, given: str) -> Home | None:
     """Where any item is at home, one too that lies in no store: given, or shown beyond doubt by those that do."""
     partitioner = PARTITIONERS.get(given)
     if partitioner is None and given == "auto":
-        items = {partition: _items(path) for partition, path in _stores(seeds).items()} if seeds.is_dir() else {}
         keys = [name.encode() for names in items.values() for name in names]
         known = sorted({*counts, now})
         fitting = _fitting(items, known)

@@ -1,4 +1,4 @@
-"""Where the reading began at the last start, if that ended without a word."""
+"""Where the reading began at the last start, if that crashed."""
 
 import os
 import threading
@@ -37,7 +37,7 @@ class LastStart:
         self._again: dict[str, _Offsets] = {}
 
     def began_at(self, kind: str, partition: int, offset: int) -> bool:
-        """Note where the reading of a partition begins; whether it began there too before an end without a word.
+        """Note where the reading of a partition begins; whether it began there too before a crash.
 
         Args:
             kind: what the topic is in the contract.
@@ -51,7 +51,7 @@ class LastStart:
         return before is not None and before[0] <= offset <= before[1]
 
     def stood_at(self, kind: str, partition: int) -> int | None:
-        """Where the reading of a partition stood at an end without a word; None without one. It is said once."""
+        """Where the reading of a partition stood at a crash; None without one. It is said once."""
         before = self._before.pop(f"{kind}/{partition}", None)
         return None if before is None else before[0]
 
@@ -63,8 +63,8 @@ class LastStart:
             self._write()
 
     @property
-    def was_silent(self) -> bool:
-        """Whether the last start has ended without a word."""
+    def crashed(self) -> bool:
+        """Whether the last start crashed."""
         return bool(self._before)
 
     def ends_again(self, kind: str, partition: int, offset: int) -> None:
@@ -78,7 +78,7 @@ class LastStart:
             try:
                 self._path.unlink(missing_ok=True)
             except OSError as error:
-                log.warning("the next start will take this end for one without a word", error=str(error))
+                log.warning("the next start will take this end for a crash", error=str(error))
             if self._again:
                 self._now = self._again
                 self._write()

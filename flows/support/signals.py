@@ -25,7 +25,7 @@ class StopFlag:
 
     def __init__(self) -> None:
         self._set = False
-        self._told, self._tell = os.pipe()
+        self._reads, self._writes = os.pipe()
 
     def set(self, number: int) -> None:
         """Set it.
@@ -34,7 +34,7 @@ class StopFlag:
             number: the signal's.
         """
         self._set = True
-        os.write(self._tell, bytes([number]))
+        os.write(self._writes, bytes([number]))
 
     def is_set(self) -> bool:
         """Whether it was set."""
@@ -42,7 +42,7 @@ class StopFlag:
 
     def wait(self) -> int:
         """Wait until it is set; the signal's number."""
-        return os.read(self._told, 1)[0]
+        return os.read(self._reads, 1)[0]
 
 
 def stop_at_signals(stop: Callable[[int, FrameType | None], None]) -> dict[int, Any]:

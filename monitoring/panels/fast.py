@@ -1,4 +1,4 @@
-"""Is it fast? The way of a request, and the times of the work that can hold it up."""
+"""Is it fast? The path of a request, and the times of the work that can hold it up."""
 
 from monitoring.panels.base import RARE, Panel, quantiles, rate
 

@@ -159,7 +159,7 @@ def fitted_vectors(
         recipe: of the encoder.
         clicks: on which it is fitted, and by which users are encoded.
         rng_seed: fixes every random choice.
-        report: told of progress.
+        report: called with progress.
 
     Raises:
         ValueError: when the encoder has too little to learn from.

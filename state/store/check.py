@@ -114,33 +114,29 @@ class _Check:
 
     def run(self) -> None:
         """Read everything; each kind of key in turn."""
-        self._collect_damage(self._head)
+        self._collect_damage(self._meta)
         self._collect_damage(self._filters)
         self._collect_damage(self._work)
         checks: dict[bytes, Callable[[StoreKey, bytes], None]] = {
             b"I": self._record,
             b"B": self._base,
             b"P": self._piece,
-            b"H": self._head_of_pieces,
+            b"H": self._head,
             b"D": self._delta,
             b"O": self._window,
             b"G": self._since,
             b"C": self._centroids,
             b"L": self._candidate,
         }
-        unread = False
-        for kind, check in checks.items():
+        for kind, check in checks.items():  # records first
             for key, value in self._entries(kind):
                 self._collect_damage(partial(self._entry, check, key, value))
-            if kind == b"I":
-                unread = bool(self._report.damages)
-                self._bare = set(self._records)
         for _ in self._entries(b"T"):
             pass
         self._report.items = len(self._records)
-        self._sum_up(unread or bool(self._report.damages))
+        self._sum_up()
 
-    def _head(self) -> None:
+    def _meta(self) -> None:
         self._report.meta = checked_meta(self._report.path, self._db)
         if self._report.meta is None:
             self._report.notes.append(_EMPTY)
@@ -184,6 +180,7 @@ class _Check:
 
     def _record(self, key: StoreKey, value: bytes) -> None:
         item = key.item
+        self._bare.add(item)
         self._records[item] = ItemRecord(0, 0)  # known, even if what it says is damaged
         self._records[item] = decode_record(value, item)
 
@@ -195,7 +192,7 @@ class _Check:
         place = (key.item, key.epoch >> 32)
         self._pieces[place] = self._pieces.get(place, 0) + len(decode_seeds(value, key.item))
 
-    def _head_of_pieces(self, key: StoreKey, value: bytes) -> None:
+    def _head(self, key: StoreKey, value: bytes) -> None:
         head = decode_head(value, key.item)
         self._met(key.item, "head of a base seed set")
         self._sum(key.item, head.seeds)
@@ -239,9 +236,9 @@ class _Check:
         if item not in self._records:
             self._orphans[what] = self._orphans.get(what, 0) + 1
 
-    def _sum_up(self, damaged: bool) -> None:
+    def _sum_up(self) -> None:
         """What is missing is reported only of a store that could be read whole: else it may be in what could not."""
-        if damaged:
+        if self._report.damages:
             return
         for item in sorted(self._bare):
             if self._records[item].seeds:

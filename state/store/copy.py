@@ -60,7 +60,7 @@ def copy_store(source: Path, target: Path) -> StoreMeta | None:
 
 
 def _batches(entries: Iterator[tuple[bytes, bytes]]) -> Iterator[WriteBatch]:
-    """All entries but the head, some MB at a time."""
+    """All entries but ``M``, some MB at a time."""
     batch = WriteBatch(raw_mode=True)
     for key, value in entries:
         if key == META_KEY:

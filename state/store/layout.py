@@ -51,7 +51,7 @@ _RECORD_2 = struct.Struct("<qq")
 _CANDIDATE = struct.Struct("<qq")
 _CANDIDATE_2 = struct.Struct("<qqq")
 _HEAD = struct.Struct("<qqq")
-_FIRST = struct.Struct("<q")
+_TIME = struct.Struct("<q")
 
 WAY_OUT = (
     "Move that directory away: at its next start the flow rebuilds the store from the clicks topic (with --rebuild "
@@ -299,8 +299,8 @@ def refusal_of_format(what: str, found: int) -> str:
     return (
         f"{what} has format {found}; this version reads {MIGRATED_FORMAT} and {STATE_FORMAT}. Drain the flow with the "
         "version that wrote it (SIGTERM), then move what the state directory holds to another place and start this "
-        "version: the seed sets are rebuilt from the clicks topic as far back as it is kept. Or go on with the old "
-        "version. Nothing was changed."
+        "version: the seed sets are rebuilt from the clicks topic; if that no longer has its beginning, start it once "
+        "with --rebuild partial. Or go on with the old version. Nothing was changed."
     )
 
 
@@ -327,7 +327,7 @@ def decode_record(value: bytes, item: str) -> ItemRecord:
 
 def encode_since(time: int) -> bytes:
     """The value of ``G``."""
-    return _FIRST.pack(time)
+    return _TIME.pack(time)
 
 
 def decode_since(value: bytes, item: str) -> int:
@@ -336,7 +336,7 @@ def decode_since(value: bytes, item: str) -> int:
     Raises:
         DamagedValueError: when it is damaged.
     """
-    if len(value) == _FIRST.size and 0 < (time := _FIRST.unpack(value)[0]) < MAX_STORED_TIME:
+    if len(value) == _TIME.size and 0 < (time := _TIME.unpack(value)[0]) < MAX_STORED_TIME:
         return int(time)
     msg = f"when the seed set of item {item!r} began is damaged: {value[:32].hex()} is no time"
     raise DamagedValueError(msg)
@@ -413,7 +413,7 @@ def decode_seeds(value: bytes, item: str) -> SeedSet:
 
 def encode_window(clicks: WindowClicks) -> bytes:
     """The value of ``O``."""
-    return _FIRST.pack(clicks.first) + encode_seeds(clicks.seeds)
+    return _TIME.pack(clicks.first) + encode_seeds(clicks.seeds)
 
 
 def decode_window(value: bytes, item: str, closes: int, window: int) -> WindowClicks:

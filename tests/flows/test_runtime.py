@@ -10,12 +10,14 @@ from toys import toy_bundle
 
 from flows.config.settings import Settings
 from flows.messages.batches import RawBatch
-from flows.runtime import Runtime, _Partitions, score_side, seed_side
+from flows.runtime import Runtime, score_side, seed_side
 from flows.scoring.live_index import LiveIndex
 from flows.seed_sets.state_facts import StateFacts
 from flows.support.errors import RalmError
+from flows.support.last_start import LastStart
 from flows.support.signals import StopFlag
 from monitoring.health import Health
+from state.directory import STORES, store_path
 from state.store.layout import StoreMeta
 
 KINDS = ("clicks", "candidates", "requests")
@@ -78,6 +80,9 @@ class Loader:
         self.calls: list[str] = []
         self.made.append(self)
 
+    def note_in(self, last_start: LastStart) -> None:
+        self.last_start = last_start
+
     def start(self) -> None:
         self.calls.append("start")
 
@@ -95,9 +100,9 @@ def loaders(monkeypatch: pytest.MonkeyPatch) -> list[Loader]:
 def test_the_seed_side_opens_a_store_for_each_operator_and_closes_it(runtime: Runtime, loaders: list[Loader]) -> None:
     with closing(seed_side(runtime)) as side:
         assert not met(runtime)
-        assert not runtime.seeds_dir().exists()
+        assert not (Path(runtime.settings.state_dir) / STORES).exists()
         side.operator(3)
-        assert (runtime.seeds_dir() / "00003").is_dir()
+        assert store_path(Path(runtime.settings.state_dir), 3).is_dir()
     with closing(seed_side(runtime)) as again:
         again.operator(3)  # RocksDB would refuse a store that is still open
     assert not loaders
@@ -178,15 +183,3 @@ def test_a_brake_stops_its_own_source_until_it_is_released(runtime: Runtime) -> 
     braked.brakes["clicks"].release()
     assert clicks.open()
     assert conditions(braked)["dead_letter_brake"]["ok"]
-
-
-def test_who_fills_a_store_anew_knows_where_items_are_at_home(runtime: Runtime) -> None:
-    """Though nothing was emitted yet: what is at home elsewhere has all its clicks there alone."""
-    found = _Partitions(with_state(runtime, StateFacts(2, {}, 1)))
-    found._clicks_ends, found._nothing_emitted, found._home = {0: 9}, True, {"a": 0, "b": 1}.__getitem__
-    before = found._emitted_before(0)
-    assert before is not None
-    assert (before.is_away("a"), before.is_away("b"), before.clicks_end) == (False, True, 9)
-    found._home = None
-    assert found._emitted_before(0) is None
-    found.close()

@@ -191,7 +191,7 @@ def _flags_check() -> Check:
         shown = out.getvalue() + err.getvalue()
         assert SECRET not in shown, "a secret is shown"
         assert code in (0, None, 2), f"exit code {code}: {shown[-500:]}"
-        assert code != 2 or shown.strip(), "exit code 2 without a word"
+        assert code != 2 or shown.strip(), "exit code 2 without a message"
         assert "Traceback" not in shown
         return "refused" if code == 2 else "accepted"
 

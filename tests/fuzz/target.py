@@ -39,6 +39,6 @@ def reason_of(invalid: InvalidMessage) -> str:
 def said(refusal: Exception) -> str:
     """What a refusal says, which must be something that a person can read."""
     words = str(refusal)
-    assert words.strip(), "refused without a word"
+    assert words.strip(), "refused without a message"
     assert len(words) < 5000, f"a message of {len(words)} characters"
     return words

@@ -108,7 +108,7 @@ class _Toy:
         """Read a batch, and a message behind it.
 
         Apache Kafka takes no batch that does not hold what it says. The client library may abort at one, or stand still
-        without a word; what it refuses as it should is tried all the same.
+        silently; what it refuses as it should is tried all the same.
         """
         content = unfolded(given["codec"], given["body"])
         broken = content is None and given["codec"] in (CODECS["snappy"], CODECS["zstd"])

@@ -65,7 +65,7 @@ def test_a_damaged_batch_that_aborts_the_client_is_said_at_the_second_start_and_
         assert "Assertion" in flow.log_text()
         for again in (1, 2):
             assert ended(flow) == 1
-            why = "t.clicks[0]: the batch at offsets 3 to 3 ended the last start without a word"
+            why = "t.clicks[0]: the batch at offsets 3 to 3 crashed the last start"
             assert flow.log_text().count(why) >= again
             assert "--step-over all" in flow.log_text()
         process = flow.start("seeds", "--step-over", "all")

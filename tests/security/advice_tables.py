@@ -141,6 +141,11 @@ HARMLESS_ELSEWHERE = (
     "leave out",
     "as long as it is, a start accepts",
     "--protocol stream",
+    "look at the intervals",
+    "Served with these: ",
+    "chosen on validation, run by run",
+    "start new thread",
+    "start watchdog thread",
 )
 """Words by which nothing that is kept can be lost, whoever follows them."""
 

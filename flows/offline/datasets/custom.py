@@ -28,10 +28,12 @@ from flows.offline.datasets.assemble import (
     without_middle,
 )
 from flows.offline.datasets.description import DESCRIPTION, Description, TableName, describe
+from flows.offline.datasets.event_shapes import labelled, looked_up, one_item_each, with_clock, with_lists
 from flows.offline.datasets.kinds import is_boolean, kind_of, truths
 from flows.offline.datasets.layout import Dataset
-from flows.offline.datasets.own_events import advice, complete, filtered, listed, one_item_each
+from flows.offline.datasets.own_events import advice, complete, filtered, listed
 from flows.offline.datasets.own_files import files_of, read_files
+from flows.offline.datasets.row_shapes import one_row_each, with_fields_of_rows
 from flows.offline.datasets.tables import Table
 from flows.offline.datasets.times import times_ms
 from flows.support.errors import ConfigError, RalmError
@@ -65,9 +67,11 @@ def prepare_described(name: str, folder: Path, described: Description) -> Datase
         wanted = "events.parquet, events.csv or events.jsonl"
         msg = f"{name}: {folder} has no {wanted} (see docs/data.md)"
         raise ConfigError(msg)
-    _check_against(described, [table for table in tables.values() if table], events)
+    events = _joined_rows(folder, events, described)
+    _check_against(described, [table for table in (events, tables["users"], tables["items"]) if table], events)
     least_rating = described.least_rating if "rating" in events else None
-    events = one_item_each(filtered(events, described.filter))
+    events = with_clock(events, described.columns.time_of_day)
+    events = filtered(labelled(one_item_each(events), described.labels), described.filter)
     if least_rating is not None and is_boolean(events.column("rating")):
         events, least_rating = events.only(truths(events.column("rating"))), None
         if not len(events):
@@ -76,7 +80,7 @@ def prepare_described(name: str, folder: Path, described: Description) -> Datase
     events = complete(events, described)
     notes: list[str] = []
     users = problems.attempt(partial(_users, tables["users"], events, described, notes))
-    items = problems.attempt(partial(_items, tables["items"], events))
+    items = problems.attempt(partial(_items, tables["items"], events, described))
     if users is not None and items is not None and not problems.lines:
         events, users = listed(events, "user_id", users, described)
         events, items = listed(events, "item_id", items, described)
@@ -108,7 +112,7 @@ def _check_against(described: Description, tables: list[Table], events: Table) -
     """Refuse a description that speaks of what the tables have not: it would silently do nothing."""
     wrong = [
         f"{DESCRIPTION} calls the column {name} {getattr(described.columns, name)!r}, but no table has that"
-        for name in described.columns.model_fields_set
+        for name in described.columns.model_fields_set - {"time_of_day"}
         if not any(name in table for table in tables)
     ]
     rated = "rating" in events
@@ -120,6 +124,13 @@ def _check_against(described: Description, tables: list[Table], events: Table) -
         )
     if described.time_unit and described.time_format:
         wrong.append(f"{DESCRIPTION} says time_unit, of numbers, and time_format, of text: only one can count")
+    if described.columns.time_of_day and described.time_unit:
+        wrong.append(f"{DESCRIPTION} says time_unit, of numbers, and time_of_day, of text: only one can count")
+    wrong += [
+        f"{DESCRIPTION} says that {name!r} holds lists ([lists]), but no table has that column"
+        for name in described.lists
+        if not any(name in table.columns for table in tables)
+    ]
     wrong += [
         f"{DESCRIPTION} filters by {name!r}, but {events.file} has only {', '.join(events.columns)}"
         for name in described.filter
@@ -131,7 +142,38 @@ def _check_against(described: Description, tables: list[Table], events: Table) -
 
 def _table(folder: Path, name: TableName, described: Description) -> Table | None:
     paths = files_of(folder, name, described.files.of(name))
-    return read_files(paths, described.written(name), described.columns.of) if paths else None
+    if not paths:
+        return None
+    table = with_lists(read_files(paths, described.written(name), described.columns.of), described.lists)
+    if name == "events" or name not in described.long:
+        return table
+    columns = described.columns
+    wanted = None if name == "users" else {*_names_of(columns.categories), *_names_of(columns.title)}
+    table = with_fields_of_rows(table, *described.long[name], wanted)
+    return replace(table, aliases=columns.of(table))
+
+
+def _names_of(said: str | list[str]) -> list[str]:
+    return [said] if isinstance(said, str) else said
+
+
+def _joined_rows(folder: Path, events: Table, described: Description) -> Table:
+    """The events with what the table of `join` says of each."""
+    if described.join is None:
+        return events
+    said = [described.join.file] if isinstance(described.join.file, str) else described.join.file
+    other = read_files(files_of(folder, "join", said), described.written("events"), described.columns.of)
+    events = looked_up(events, other, described.join.column)
+    return replace(events, aliases=described.columns.of(events))
+
+
+def _once(table: Table, key: str, described: Description) -> Table:
+    """A table of users or items with a row for each, if it may have several."""
+    of = "users" if key == "user_id" else "items"
+    if described.repeated == "refuse" and of not in described.long:
+        return table
+    several = [name for name, kind in described.kinds.items() if kind == "multivalent"]
+    return one_row_each(table, key, several if of == "users" else [CATEGORIES])
 
 
 def _times(events: Table, described: Description) -> Any:
@@ -150,6 +192,8 @@ def _users(table: Table | None, events: Table, described: Description, notes: li
             msg = f"{DESCRIPTION} says the kind of {next(iter(described.kinds))!r}, but there is no table of users"
             raise ConfigError(msg)
         return Known(events.file, mentioned((events, "user_id")), {})
+    table = _once(table, "user_id", described)
+    notes += [note for note in table.notes if note not in notes]
     kinds = _kinds(table, described)
     problems = Problems()
     fields: Columns = {}
@@ -190,10 +234,22 @@ def _field(table: Table, name: str, kind: str, described: Description, notes: li
     return filled.astype(np.float32)
 
 
-def _items(table: Table | None, events: Table) -> Known:
+def _items(table: Table | None, events: Table, described: Description) -> Known:
     if table is None:
-        return Known(events.file, mentioned((events, "item_id")), {})
+        said = [name for name in (CATEGORIES, TITLE) if name in described.columns.model_fields_set and name in events]
+        if not said:
+            return Known(events.file, mentioned((events, "item_id")), {})
+        table = _items_of_events(events, said)
+    table = _once(table, "item_id", described)
     columns: Columns = {CATEGORIES: ("multivalent", table.text(CATEGORIES))} if CATEGORIES in table else {}
     if TITLE in table:
         columns[TITLE] = ("text", table.text(TITLE))
     return known(table, "item_id", columns)
+
+
+def _items_of_events(events: Table, said: list[str]) -> Table:
+    """What events say of their items, a row for each item."""
+    there = pc.not_equal(events.strings("item_id"), "").to_numpy(zero_copy_only=False)
+    named = events.only(there)
+    columns = {named.real(name): named.column(name) for name in ("item_id", *said)}
+    return replace(one_row_each(replace(named, columns=columns), "item_id", [CATEGORIES]), notes=())

@@ -12,9 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from flows.offline.datasets.layout import others
+from flows.offline.datasets.plain_rows import as_columns
 from flows.offline.datasets.roles import rank
 from flows.offline.datasets.tables import Table, decoded, in_one, is_number, refuse_empty, refuse_twins
 from flows.support.errors import RalmError
+from flows.support.text import counted
 
 SEPARATORS = (",", ";", "\t", "|", "\x01", "::")
 """What may separate the columns of one's own files; the fifth is Hive's."""
@@ -24,6 +26,9 @@ _QUOTED = re.compile(r'"[^"]*"')
 _ESCAPED = re.compile(r'\\"[^\s"]')
 _PREAMBLE = re.compile(r'(#(?:[ =*-][^\n]*)?|[ \t]*|"?sep=(?P<separator>[^\n"])"?)\n')
 _LOOKED_AT = 200
+_LEAST_COLUMNS = 2
+_FEW = 0.2
+"""In so many lines at most a separator is taken for part of the last column's text."""
 _VALUES = (
     re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b.*"),  # a date
     re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE),
@@ -78,6 +83,8 @@ def parse(
     if quoted:
         text, before, told = _without_preamble(text)
         separator = separator or told
+    shaped = as_columns(text) if quoted and not separator else None
+    text, separator = shaped or (text, separator)
     separator = separator or separator_of(text.partition("\n")[0])
     if len(separator) > 1:
         text, separator = text.replace(separator, "\x1f"), "\x1f"  # Arrow takes separators of one character
@@ -107,6 +114,7 @@ class _Body:
 
     def __init__(self, file: str, text: str, separator: str, first: int, *, quoted: bool, escape: str | bool) -> None:
         self._file, self._text, self._first, self._quoted = file, text, first, quoted
+        self._separator = separator
         self._options = pacsv.ParseOptions(
             delimiter=separator,
             quote_char='"' if quoted else False,
@@ -131,9 +139,25 @@ class _Body:
                 [*names, ""] if more == 1 and "" not in names else names[:-1] if more == -1 and not names[-1] else []
             )
             table = self._table_if(other) if other else None
-            if table is None or not _is_empty(table.columns.get("", pa.array([], pa.string()))):
+            if table is not None and _is_empty(table.columns.get("", pa.array([], pa.string()))):
+                return _without_nameless(table)
+            if (table := self._with_long_last(names)) is None:
                 raise
-            return _without_nameless(table)
+            return table
+
+    def _with_long_last(self, names: list[str]) -> Table | None:
+        """The rows, where some have separators in the text of their last column, and nothing is quoted."""
+        if '"' in self._text or len(names) < _LEAST_COLUMNS:
+            return None
+        rows = [line.split(self._separator, len(names) - 1) for line in self._text.split("\n")]
+        longer = sum(self._separator in row[-1] for row in rows)
+        worded = sum(any(sign.isalpha() for sign in row[-1]) for row in rows)
+        if longer > _FEW * len(rows) or worded < (1 - _FEW) * len(rows) or any(len(row) < len(names) for row in rows):
+            return None
+        columns = {name: pa.array([row[place] for row in rows], pa.string()) for place, name in enumerate(names)}
+        lines = counted(longer, "line has", "lines have")
+        note = f"{self._file}: {lines} {self._separator!r} in {names[-1]}: taken as part of it"
+        return Table(self._file, columns, self._first, "line", notes=(note,))
 
     def _table_if(self, names: list[str]) -> Table | None:
         try:

@@ -29,11 +29,14 @@ class Names(BaseModel):
     rating: str | list[str] = "rating"
     categories: str | list[str] = CATEGORIES
     title: str | list[str] = TITLE
+    time_of_day: str = ""
 
     def of(self, table: Table) -> dict[str, str]:
         """What a table calls each."""
         called = {}
         for name in type(self).model_fields:
+            if name == "time_of_day":  # it has no usual name
+                continue
             said = getattr(self, name)
             names = [said] if isinstance(said, str) else said
             called[name] = next((each for each in names if each in table.columns), [*names, name][0])
@@ -58,6 +61,15 @@ class Files(BaseModel):
         return ([said] if said else None) if isinstance(said, str) else said
 
 
+class Join(BaseModel):
+    """Where more is known of the rows of events, as of the lines of orders: a table with a row for each order."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str | list[str]
+    column: str = Field(min_length=1)
+
+
 class Description(BaseModel):
     """What ``data.toml`` may say.
 
@@ -71,10 +83,15 @@ class Description(BaseModel):
         missing: words that stand for no value.
         incomplete: what becomes of events without user, item or time.
         unlisted: what becomes of events whose user or item is not in its table; kept ones have no profile.
+        repeated: what becomes of users or items that several rows of their table name.
+        labels: what items end in that were clicked, where events list what was shown; the ending is left out.
         blank_numbers: what becomes of users whose continuous field is missing.
         names: of the columns of CSV files that have no line of names.
         files: what the tables' files are called.
         columns: what the columns are called.
+        lists: by a column, what stands between the values in its cells; ``[]`` for lists as JSON or Python has them.
+        long: of users or items, the column that names a field in each row, and the column that has its value.
+        join: a table that says more of the events' rows, by a column that both have.
         filter: by a column of the events, the values of those that are taken; all others are left out.
         kinds: of user fields: categorical, multivalent, continuous, or ignore.
     """
@@ -90,10 +107,15 @@ class Description(BaseModel):
     missing: list[str] = list(MISSING)
     incomplete: Literal["refuse", "leave out"] = "refuse"
     unlisted: Literal["refuse", "keep", "leave out"] = "refuse"
+    repeated: Literal["refuse", "merge"] = "refuse"
+    labels: str = ""
     blank_numbers: Literal["refuse", "mean"] = "refuse"
     names: dict[TableName, list[str]] = {}
     files: Files = Files()
     columns: Names = Names()
+    lists: dict[str, str] = {}
+    long: dict[Literal["users", "items"], tuple[str, str]] = {}
+    join: Join | None = None
     filter: dict[str, list[str | int | float | bool] | str | int | float | bool] = {}
     kinds: dict[str, Literal["categorical", "multivalent", "continuous", "ignore"]] = {}
 
@@ -108,6 +130,14 @@ class Description(BaseModel):
             msg = f"{separator!r} is none of {', '.join(map(repr, SEPARATORS))}"
             raise ValueError(msg)
         return separator
+
+    @field_validator("lists")
+    @classmethod
+    def _separate(cls, lists: dict[str, str]) -> dict[str, str]:
+        if "" in lists.values():
+            msg = "what stands between the values in a cell cannot be empty"
+            raise ValueError(msg)
+        return lists
 
     @field_validator("names")
     @classmethod

@@ -1,5 +1,6 @@
 """JSON as tables: an object for each row, what lies within an object or a list of them as columns of its own."""
 
+import ast
 import json
 import re
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import pyarrow as pa
 
 from flows.offline.datasets.tables import Table, decoded, refuse_empty
 from flows.support.errors import RalmError
-from state.nesting import json_of
+from state.nesting import NestedTooDeepError, json_of
 
 Value = str | list[str]
 _LINE_END = re.compile(r"\r\n|\n|\r")
@@ -23,10 +24,11 @@ _EXACT = 2**53
 def parse_json(file: str, content: bytes, encoding: str = "utf-8") -> Table:
     """Read JSON lines, an object each, or one array of objects.
 
-    Columns are text, as those of CSV: numbers as they stand, but that 7.0 is 7, ``true`` and ``false``, and null as
-    what is missing; where any value is a list, they are lists. What an object within an object has is a column of both
-    names, ``user_id`` of ``{"user": {"id": 1}}``, and so is what the objects of a list have, ``items_sku`` of
-    ``{"items": [{"sku": "a"}, {"sku": "b"}]}``, a list. The wrappers of MongoDB, ``{"$oid": ...}``, are left out.
+    Objects as Python prints them, ``{'user': 'u1'}``, are taken for JSON. Columns are text, as those of CSV: numbers
+    as they stand, but that 7.0 is 7, ``true`` and ``false``, and null as what is missing; where any value is a list,
+    they are lists. What an object within an object has is a column of both names, ``user_id`` of ``{"user": {"id":
+    1}}``, and so is what the objects of a list have, ``items_sku`` of ``{"items": [{"sku": "a"}, {"sku": "b"}]}``, a
+    list. The wrappers of MongoDB, ``{"$oid": ...}``, are left out.
 
     Args:
         file: its name, for messages.
@@ -77,7 +79,7 @@ def _objects(file: str, text: str) -> tuple[list[Any], list[int], bool]:
         if not line.strip():
             continue
         try:
-            found = _read(line)
+            found = _loaded(line)
         except ValueError as error:
             msg = f"{file}, line {number + 1}: this is no JSON: {error}"
             raise RalmError(msg) from None
@@ -86,8 +88,26 @@ def _objects(file: str, text: str) -> tuple[list[Any], list[int], bool]:
     return objects, rows, whole
 
 
-def _read(text: str) -> Any:
+def _json(text: str) -> Any:
     return json_of(text, parse_float=_number, parse_constant=lambda _: None)
+
+
+def _loaded(text: str) -> Any:
+    """A value of JSON, or an object as Python prints it, ``{'user': 'u1'}``."""
+    try:
+        return _json(text)
+    except NestedTooDeepError:
+        raise
+    except ValueError:
+        if not text.startswith(("{'", '{"', "{u'")):
+            raise
+        try:
+            found = ast.literal_eval(text)
+        except (ValueError, SyntaxError, MemoryError):
+            found = None
+        if not isinstance(found, dict):
+            raise
+        return _json(json.dumps(found))
 
 
 def _rows_within(text: str) -> list[Any] | None:
@@ -96,7 +116,7 @@ def _rows_within(text: str) -> list[Any] | None:
     if not first.startswith("{") or (rest and first.endswith("}")):
         return None
     try:
-        found = _read(text)
+        found = _json(text)
     except ValueError:
         return None
     lists = [value for value in found.values() if isinstance(value, list) and value and isinstance(value[0], dict)]

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
@@ -34,31 +33,6 @@ def filtered(events: Table, wanted: Mapping[str, Any]) -> Table:
             raise RalmError(without_middle(msg))
         events = left
     return events
-
-
-def one_item_each(events: Table) -> Table:
-    """An event for each item, where the items of events are lists; lists beside them of the same lengths go along.
-
-    An event on no item is none.
-    """
-    if "item_id" not in events or not _is_list(events.column("item_id")):
-        return events
-    items = events.column("item_id")
-    lengths = pc.list_value_length(items)
-    rows = pc.list_parent_indices(items)
-    columns = {}
-    for name, column in events.columns.items():
-        along = _is_list(column) and pc.list_value_length(column).equals(lengths)
-        columns[name] = column.flatten() if along else column.take(rows)
-    several = int(np.sum(lengths.fill_null(0).to_numpy(zero_copy_only=False) > 1))
-    none = int(np.sum(lengths.fill_null(0).to_numpy(zero_copy_only=False) == 0))
-    kept = np.arange(len(events)) if events.kept is None else events.kept
-    notes = list(events.notes)
-    if several:
-        notes.append(f"{events.file}: {several:,} events name several items, and are one click on each")
-    if none:
-        notes.append(f"{events.file}: {none:,} events name no item, and are no clicks")
-    return replace(events, columns=columns, kept=kept[rows.to_numpy()], notes=tuple(notes))
 
 
 def complete(events: Table, described: Description) -> Table:
@@ -142,10 +116,6 @@ def _longer(column: NDArray[Any], count: int) -> NDArray[Any]:
     if column.dtype.kind == "f":
         return np.concatenate([column, np.full(count, column.mean(), column.dtype)])
     return np.concatenate([as_words(column), as_words([""] * count)])
-
-
-def _is_list(column: Any) -> bool:
-    return bool(pa.types.is_list(column.type) or pa.types.is_large_list(column.type))
 
 
 def _word(value: object) -> str:

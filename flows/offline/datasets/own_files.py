@@ -1,19 +1,21 @@
 """The files of one's own tables: one or several for each, found by their usual names or by those that are said."""
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 
+from flows.offline.datasets.packed import FOLDED, ZIP, archive_of, is_archive, members, without_fold
 from flows.offline.datasets.reading import JSON_SUFFIXES, Written, joined, kept_as, read_table
 from flows.offline.datasets.tables import NoRowsError, Table
 from flows.support.errors import RalmError
 
 TABLE_SUFFIXES = (".parquet", ".csv", ".tsv", ".txt", ".dat", *JSON_SUFFIXES)
-"""Of the files that may be tables; ``.gz`` may follow."""
-_PACKED = (".zip", ".7z", ".rar", ".tar", ".tgz", ".bz2", ".xz", ".zst", ".lz4", ".snappy")
+"""Of the files that may be tables; what says how they are kept, such as ``.gz``, may follow."""
+_PACKED = (".7z", ".rar", ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".zst", ".lz4", ".snappy", ".z")
 _SHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 _OTHERS = (".orc", ".avro", ".feather", ".arrow", ".sqlite", ".db", ".sql", ".xml", ".pkl", ".pickle", ".npz", ".dta")
 _PATTERN = set("*?[")
@@ -73,11 +75,13 @@ def read_files(paths: list[Path], written: Written, aliases: Callable[[Table], d
 
 def why_unread(path: Path) -> str:
     """Why a file cannot be a table as it is, and what to do; empty if it can be one, or seems to be none."""
-    suffix = path.suffix.lower()
+    suffix = Path(without_fold(path.name)).suffix.lower()
     if path.is_symlink() and not path.exists():
         return f"{path.name} is a link to {os.readlink(path)}, which is not there"
     if suffix in _PACKED:
         return f"{path.name} is packed: unpack it, and leave the files here"
+    if suffix == ZIP and path.is_file() and not is_archive(path):
+        return f"{path.name} is called a zip file and is none, or was cut off: pack it once more"
     if suffix in _SHEETS:
         return f"{path.name} is a workbook: save each of its sheets as CSV (UTF-8)"
     if suffix in _OTHERS:
@@ -107,34 +111,59 @@ def is_table(path: Path) -> bool:
     """Whether a file, or a folder of parts, may be a table."""
     if path.name.startswith((".", "_")) or not path.exists():
         return False
+    if is_archive(path):
+        return False  # the files within it may be
     if path.is_dir():
-        return kept_as(path) in TABLE_SUFFIXES or (path / "_SUCCESS").exists() or any(path.glob("part-*"))
+        return kept_as(path) in TABLE_SUFFIXES or (path / "_SUCCESS").exists() or _has_parts(path)
     return kept_as(path) in TABLE_SUFFIXES
+
+
+def _has_parts(folder: Path) -> bool:
+    """Whether the files of a folder are parts of one table, as their names say."""
+    names = [path.name for path in folder.iterdir() if not path.name.startswith(_HIDDEN)]
+    if any(name.startswith("part-") for name in names):
+        return True
+    alike = {re.sub(r"\d+", "", name) for name in names}
+    return len(names) > 1 and len(alike) == 1 and kept_as(Path(names[0])) in TABLE_SUFFIXES
 
 
 def usual_names(table: str) -> list[str]:
     """What a table's files are called where nothing is said, the first that is there is taken."""
     suffixes = (".parquet", ".csv", *JSON_SUFFIXES, ".tsv", ".txt", ".dat")
-    return [f"{table}{suffix}{folded}" for folded in ("", ".gz") for suffix in suffixes]
+    return [f"{table}{suffix}{folded}" for folded in ("", *FOLDED, ZIP) for suffix in suffixes] + [f"{table}{ZIP}"]
 
 
 def _usual(folder: Path, table: str) -> list[Path]:
     for name in usual_names(table):
         path = folder / name
         if path.is_file() or path.is_dir():
-            return [path] if path.is_file() else parts_in(path)
+            return _all_in(path)
         if path.is_symlink():
             raise RalmError(why_unread(path))
     return []
 
 
+def _all_in(path: Path) -> list[Path]:
+    """A file, or the tables in a folder of parts or in a zip file."""
+    if path.is_dir():
+        return parts_in(path)
+    return tables_within(path) if is_archive(path) else [path]
+
+
+def tables_within(archive: Path) -> list[Path]:
+    """The tables in a zip file, in the order of their names."""
+    return [path for path in members(archive) if kept_as(path) in TABLE_SUFFIXES]
+
+
 def _named(folder: Path, name: str) -> list[Path]:
     try:
         path = folder / name
-        if path.is_dir():
-            return parts_in(path)
+        if path.is_dir() or path.is_file():
+            return _all_in(path)
         if path.exists():
             return [path]
+        if archive := archive_of(path):
+            return [each for each in members(archive) if each == path]
         if path.is_symlink():
             raise RalmError(why_unread(path))
         paths = sorted(folder.glob(name)) if set(name) & _PATTERN else []

@@ -1,7 +1,6 @@
 """Reads tables from files: Parquet, JSON, CSV, folded or not, one file or several parts."""
 
-import gzip
-import zlib
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,12 +12,12 @@ import pyarrow.parquet as pq
 
 from flows.offline.datasets.delimited import parse
 from flows.offline.datasets.json_rows import parse_json
+from flows.offline.datasets.packed import archive_of, unfolded, without_fold
 from flows.offline.datasets.tables import Table, in_one, refuse_empty, refuse_twins
 from flows.support.errors import RalmError
 from flows.support.text import encoding_of
 
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
-_GZIP = b"\x1f\x8b"
 _OTHER = {
     b"PK\x03\x04": "a zip file or a workbook: unpack it, or save each sheet as CSV",
     b"PAR1": "Parquet: call it .parquet",
@@ -48,7 +47,7 @@ class Written:
 
 
 def read_table(path: Path, written: Written = Written()) -> Table:
-    """Read a Parquet file, JSON, or a CSV file; text perhaps as ``.gz``.
+    """Read a Parquet file, JSON, or a CSV file, folded or not, perhaps within a zip file.
 
     Raises:
         RalmError: naming the file, and the line where there is one.
@@ -64,7 +63,8 @@ def read_table(path: Path, written: Written = Written()) -> Table:
             table = parse(path.name, content, names=names, separator=written.separator, encoding=encoding, quoted=True)
         return without_marks(table, written.missing)
     try:
-        found = pq.read_table(path)
+        folded = without_fold(path.name) != path.name or archive_of(path) is not None
+        found = pq.read_table(io.BytesIO(unfolded(path)) if folded else path)
     except (OSError, pa.ArrowException) as error:
         msg = f"{path} cannot be read as Parquet: {error}"
         raise RalmError(msg) from error
@@ -108,32 +108,24 @@ def _one_after_another(parts: Sequence[Table], name: str) -> Any:
 
 
 def kept_as(path: Path) -> str:
-    """The suffix that says what a file holds, in lower case; ``.gz`` says only how it is kept.
+    """The suffix that says what a file holds, in lower case; ``.gz`` and the like say only how it is kept.
 
     >>> kept_as(Path("events.csv.gz")), kept_as(Path("Events.JSONL"))
     ('.csv', '.jsonl')
     """
-    return Path(path.stem if path.suffix.lower() == ".gz" else path.name).suffix.lower()
+    return Path(without_fold(path.name)).suffix.lower()
 
 
 def content_of(path: Path) -> bytes:
-    """The bytes of a file, unfolded if it is one of gzip.
+    """The bytes of a file, unfolded if it is folded.
 
     Raises:
         RalmError: when it cannot be read.
     """
     try:
-        content = path.read_bytes()
-        folded = path.suffix.lower() == ".gz" or content.startswith(_GZIP)
-        content = gzip.decompress(content) if folded else content
-    except gzip.BadGzipFile as error:
-        msg = f"{path} cannot be read: {error}"
-        raise RalmError(msg) from error
+        content = unfolded(path)
     except OSError as error:
         msg = f"{path} cannot be read: {error.strerror}"
-        raise RalmError(msg) from error
-    except (EOFError, zlib.error) as error:
-        msg = f"{path} cannot be read: it is damaged, or was cut off ({error})"
         raise RalmError(msg) from error
     other = next((what for mark, what in _OTHER.items() if content.startswith(mark)), None)
     if other:

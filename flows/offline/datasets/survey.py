@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from flows.offline.datasets.delimited import NAMELESS, NoNamesError
 from flows.offline.datasets.kinds import as_numbers, is_boolean
-from flows.offline.datasets.own_files import is_table, parts_in, why_unread
+from flows.offline.datasets.own_files import is_table, parts_in, tables_within, why_unread
+from flows.offline.datasets.packed import archive_of, is_archive
 from flows.offline.datasets.reading import MISSING, Written, joined, read_table, without_marks
 from flows.offline.datasets.roles import rank
 from flows.offline.datasets.tables import NoRowsError, NotInEncodingError, Table
@@ -24,7 +25,12 @@ OTHER_ENCODING = "cp1252"
 LOOSE_MARKS = ("NA", "n/a", "-", "--", "?", ".", "unknown")
 """What stands for no value among numbers, and perhaps for itself among words (NA is a country too)."""
 _SAMPLE = 200
-_SERIAL = re.compile(r"[\d\W_]+|(?<![a-z])(part|c\d+|[0-9a-f]{4,})(?![a-z])")
+_LEAST_START, _MANY = 3, 9
+"""Names that have fewer first characters in common are said one by one, if they are not more."""
+_SERIAL = re.compile(
+    r"[\d\W_]+|(?<![a-z])(part|c\d+|[0-9a-f]{4,}|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}"
+    r"|train|test|valid|validation)(?![a-z])"
+)
 _ID_SHARE = 0.9
 _LEAST_IDS = 20
 """So many different values, in so large a share of the rows, are identifiers or free text, and no field."""
@@ -97,13 +103,15 @@ class Look:
     @property
     def said(self) -> str | list[str]:
         """What ``[files]`` must say for it."""
-        names = [path.name for path in self.paths]
+        names = [_name_of(path) for path in self.paths]
         if len(names) == 1:
             return names[0]
         start = _common_start(names)
         end = _common_start([name[len(start) :][::-1] for name in names])[::-1]
         pattern = f"{start}*{end}"
         if set(pattern) & set("?["):
+            return names
+        if len(start) < _LEAST_START and len(names) < _MANY:
             return names
         found = {path.name for path in self.path.parent.glob(pattern) if not path.name.startswith((".", "_"))}
         return pattern if found == set(names) else names
@@ -126,6 +134,12 @@ class Look:
         return [name for *_, name in ranked]
 
 
+def _name_of(path: Path) -> str:
+    """A file's name, or the name of its zip file and its place in it."""
+    archive = archive_of(path)
+    return path.name if archive is None else path.relative_to(archive.parent).as_posix()
+
+
 def _common_start(names: list[str]) -> str:
     first, last = min(names), max(names)
     length = next((k for k, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
@@ -139,11 +153,18 @@ def look_at(folder: Path) -> tuple[list[Look], dict[str, list[str]]]:
     """
     tables: dict[tuple[str, ...], list[tuple[Path, Table, tuple[str, ...]]]] = {}
     problems: dict[str, list[str]] = {}
+    paths = []
     for path in sorted(folder.iterdir()):
         if why := why_unread(path):
             problems[path.name] = [why]
-        if not is_table(path):
-            continue
+        if is_archive(path) and not path.name.startswith((".", "_")):
+            try:
+                paths += tables_within(path)
+            except RalmError as error:
+                problems[path.name] = str(error).splitlines()
+        elif is_table(path):
+            paths.append(path)
+    for path in paths:
         try:
             table, names = _read(path)
         except RalmError as error:
@@ -157,9 +178,12 @@ def look_at(folder: Path) -> tuple[list[Look], dict[str, list[str]]]:
 def _look(found: list[tuple[Path, Table, tuple[str, ...]]]) -> Look:
     table = joined([table for _, table, _ in found])
     marks = _marks(table)
-    table = without_marks(table, marks)
-    columns = {name: _facts(table, name) for name in table.columns}
-    return Look(tuple(path for path, _, _ in found), table, columns, found[0][2], marks)
+    return look_of(tuple(path for path, _, _ in found), without_marks(table, marks), found[0][2], marks)
+
+
+def look_of(paths: tuple[Path, ...], table: Table, names: tuple[str, ...] = (), marks: tuple[str, ...] = ()) -> Look:
+    """What a table's columns hold; see `Look`."""
+    return Look(paths, table, {name: _facts(table, name) for name in table.columns}, names, marks)
 
 
 def _read(path: Path) -> tuple[Table, tuple[str, ...]]:

@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
+from flows.offline.datasets.event_shapes import with_clock
 from flows.offline.datasets.survey import Look
 from flows.offline.datasets.tables import Table
 from flows.offline.datasets.times import times_ms
@@ -14,6 +17,7 @@ from flows.support.errors import RalmError
 _LEAST_REPEATED = 2
 _LEAST_SECONDS = 300_000_000
 """Whole numbers from here on, all of a column, are more likely seconds since 1970 than anything else."""
+_CLOCKS = ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p")
 _FORMS = [
     f"{day}{clock}"
     for day in (
@@ -30,30 +34,58 @@ _FORMS = [
     "%d/%b/%Y:%H:%M:%S %z",
     "%Y-%m-%d-%H-%M-%S",
     "%d-%b-%y %I.%M.%S.%f %p",
+    *(f"{day} {clock}" for day in ("%Y-%m-%d", "%Y%m%d") for clock in _CLOCKS),
 ]
 _DAY = 86_400_000
 _SAMPLE = 100
+_COUNT_DIGITS = 3
+"""Whole numbers that are no longer, and come again, count hours or days."""
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?[AaPp][Mm])?")
 
 
 def time_forms(look: Look, column: str) -> Iterator[dict[str, Any]]:
     """What ``data.toml`` must say for a column of times to be read; nothing where it needs to say nothing."""
-    try:
-        times_ms(look.table, column)
-    except RalmError as error:
-        unit = next((each for each in ("us", "ns", "excel") if f'time_unit = "{each}"' in str(error)), None)
-        if unit:
-            yield {"time_unit": unit}
-            return
-        if "not a time" not in str(error) and "neither a number" not in str(error):
-            return
-    else:
-        yield {}
+    there = pc.not_equal(pc.utf8_trim_whitespace(look.table.strings(column)), "").to_numpy(zero_copy_only=False)
+    table = look.table.only(there)
+    sample = table.only(np.arange(len(table)) < _SAMPLE)
+    if not len(table):
         return
-    sample = look.table.only(np.arange(len(look.table)) < 100)
+    said = _without_form(look, column, (sample, table))
+    if said is not None:
+        yield from said
+        return
     for form in _FORMS:
-        if _is_form(sample, column, form) and _is_form(look.table, column, form):
+        if _is_form(sample, column, form) and _is_form(table, column, form):
             yield {"time_format": form}
+
+
+def _without_form(look: Look, column: str, parts: tuple[Table, ...]) -> list[dict[str, Any]] | None:
+    """What must be said of times that need no form, or that cannot have one; None if a form is to be looked for.
+
+    What a few rows are not, all are not: it takes long to find that of all.
+    """
+    for part in parts:
+        try:
+            times_ms(part, column)
+        except RalmError as error:
+            unit = next((each for each in ("us", "ns", "excel") if f'time_unit = "{each}"' in str(error)), None)
+            if unit:
+                return [{"time_unit": unit}]
+            return None if "not a time" in str(error) or "neither a number" in str(error) else []
+    return [] if is_count(look, column) else [{}]
+
+
+def is_count(look: Look, column: str) -> bool:
+    """Whether a column has hours, days of the week or the like, and no times."""
+    facts = look.columns[column]
+    small = facts.type == "whole number" and facts.longest <= _COUNT_DIGITS
+    return small and facts.distinct * 2 <= facts.rows
+
+
+def clock_forms(look: Look, column: str, clock: str) -> Iterator[dict[str, Any]]:
+    """What ``data.toml`` must say for a column of days and one of times of day to be read as one."""
+    joined = with_clock(replace(look.table, aliases={"timestamp": column}), clock)
+    yield from time_forms(replace(look, table=replace(joined, aliases={})), column)
 
 
 def _is_form(table: Table, column: str, form: str) -> bool:
@@ -80,8 +112,10 @@ def is_finer(events: Look, found: dict[str, list[dict[str, Any]]], name: str, co
     """Whether a column has the moments of what another has the days of."""
     if name == column or column not in found:
         return False
+    there = [events.table.strings(each) for each in (column, name)]
+    both = pc.and_(*(pc.not_equal(texts, "") for texts in there)).to_numpy(zero_copy_only=False)
     days, moments = (
-        times_ms(events.table, each, found[each][0].get("time_unit"), found[each][0].get("time_format", ""))
+        times_ms(events.table.only(both), each, found[each][0].get("time_unit"), found[each][0].get("time_format", ""))
         for each in (column, name)
     )
     same = np.abs(moments // _DAY * _DAY - days) <= _DAY  # wherever a day begins

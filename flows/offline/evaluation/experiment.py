@@ -10,14 +10,15 @@ from flows.offline.evaluation.against import AGAINST_COLUMNS, against_rows
 from flows.offline.evaluation.cells import Cell, CellSpec, collect_cells, read_cell
 from flows.offline.evaluation.plan import Plan, cold_specs_of, plan_of, processes_of, specs_of
 from flows.offline.evaluation.report import (
+    categories_note,
     cold_note,
     command_of,
     items_note,
     judged_note,
     markdown_report,
     metadata,
+    sentences,
     short,
-    short_against,
 )
 from flows.offline.evaluation.runner import Failure, run_cells
 from flows.offline.evaluation.table import COLD_COLUMNS, COLUMNS, cold_rows, rows_of, write_csv
@@ -26,6 +27,9 @@ from flows.support.text import counted
 from ralm.protocol.cold import LEAST_ASKED, LEAST_COLD_ITEMS, SEED_TURNS
 from ralm.protocol.task import Task
 from state.atomic_file import make_writable
+
+_MANY_CELLS = 100
+"""Of more that are to be run it is said how fewer would do."""
 
 
 def run_experiment(settings: Settings, name: str, *, cold: bool, plots: bool, console: Console) -> None:
@@ -51,7 +55,7 @@ def run_experiment(settings: Settings, name: str, *, cold: bool, plots: bool, co
         raise ConfigError(msg) from error
     make_writable(plan.work)
     make_writable(Path(settings.eval_results))
-    notes = [note for note in (judged_note(task), items_note(task)) if note]
+    notes = [note for note in (judged_note(task), items_note(task), categories_note(dataset)) if note]
     specs = specs_of(plan, dataset.fingerprint())
     if cold and plan.protocol.cold_task(dataset, data) is None:
         notes.append(
@@ -83,6 +87,10 @@ def run_experiment(settings: Settings, name: str, *, cold: bool, plots: bool, co
 def _run(plan: Plan, specs: list[CellSpec], processes: int, console: Console) -> list[Failure]:
     missing = [spec for spec in specs if read_cell(plan.work, spec) is None]
     console.print(f"{len(specs) - len(missing)} of {len(specs)} cells are there already, {len(missing)} are to be run")
+    if len(missing) > _MANY_CELLS and len(plan.models) == len(plan.entries):
+        console.print(
+            "A cell takes seconds to minutes; `--eval-models @main --eval-rng-seeds 0` runs the main models alone, once"
+        )
     return run_cells(plan, missing, processes) if missing else []
 
 
@@ -128,9 +136,8 @@ def _write(
         if absent:
             console.print(f"Not drawn, since the models that they compare were not run: {', '.join(absent)}")
     console.print(short(cells))
-    differences = short_against(cells)
-    if differences is not None:
-        console.print(differences)
+    for sentence in sentences(cells, against):
+        console.print(sentence, soft_wrap=True)
     console.print("Written: " + ", ".join(path.name for path in written) + f" in {results}", soft_wrap=True)
 
 

@@ -1,10 +1,9 @@
 """The report of an experiment as Markdown, its head, and its short form for the terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich import box
 from rich.table import Column, Table
-from rich.text import Text
 
 from flows.config.fields import flag
 from flows.config.groups import names_of
@@ -44,6 +43,13 @@ _HEAD = {
     "categories": "categories",
     "entropy": "entropy",
 }
+_SEEDS = 30
+"""Of cold items, the number of seeds that is told of."""
+_SAID = (
+    ("Who clicks an item, among users who click as much (AUC by item, matched)", "warm", "auc_item", "matched"),
+    ("The best ten items of a user (prec@10)", "warm", "prec10", None),
+    ("Who clicks a new item{given} (AUC by item, matched)", "cold", "auc", "matched"),
+)
 _CUTS = {
     "time": "the first {share} of all clicks are learned from, later ones are asked for",
     "user": "the first {share} of each user's clicks are learned from, the user's later ones are asked for",
@@ -106,6 +112,37 @@ def cold_note(cells: list[Cell]) -> str:
     return f"Cold items: {cold['items']:,} items, {cold['how']}, are asked of {users:,} users{few}."
 
 
+def categories_note(dataset: Dataset) -> str:
+    """What it means where no item has a category; empty where some have."""
+    if (dataset.categories != "").any():
+        return ""
+    return "The items have no categories: nothing can be said of how varied those of a user are (categories, entropy)."
+
+
+def sentences(cells: list[Cell], against: list[Row]) -> Iterator[str]:
+    """What the figures that matter most say, a line for each; nothing where ours or the others were not run."""
+    main = {cell["model"] for cell in cells if cell["group"] == MAIN_GROUP}
+    for about, asked, figure, negatives in _SAID:
+        rows = [row for row in against if (row["asked"], row["figure"], row["negatives"]) == (asked, figure, negatives)]
+        seeds = sorted({row["seeds"] or 0 for row in rows})
+        rows = [row for row in rows if (row["seeds"] or 0) == (_SEEDS if _SEEDS in seeds else seeds[-1])]
+        ours = [row for row in rows if row["model"] in main]
+        if not ours:
+            continue
+        best = max(ours, key=lambda row: float(row["difference"]))
+        given = f" of {best['seeds']} seeds" if best["seeds"] else ""
+        if best["low"] > 0:
+            found = f"{best['model']} is better than the best of the others, {best['rival']}"
+        elif best["high"] < 0:
+            found = f"{best['rival']} is better than the best of ours, {best['model']}"
+        else:
+            found = f"{best['model']} and {best['rival']} cannot be told apart"
+        yield (
+            f"{about.format(given=given)}: {found} (difference {best['difference']:+.3f}, 95% of draws between "
+            f"{best['low']:+.3f} and {best['high']:+.3f})."
+        )
+
+
 def command_of(settings: Settings, name: str, options: Iterable[str] = ()) -> str:
     """The command that makes the same tables again: whatever is not a default, but folders and speed."""
     given = [
@@ -149,22 +186,6 @@ def short(cells: list[Cell]) -> Table:
         numbers = [pair[NEGATIVE_KINDS.index(kind)][name] for name, kind in _AUCS]
         numbers += [pair[0][name] for name in ("prec10", "ndcg10", "gini")]
         table.add_row(pair[0]["model"], *(f"{number:.3f}" for number in numbers))
-    return table
-
-
-def short_against(cells: list[Cell]) -> Table | None:
-    """`both`, or the first of our models that was run, against the best rival of each figure; None without either."""
-    rows = against_rows(cells)
-    models = [row["model"] for row in rows]
-    if not models:
-        return None
-    model = OUR_CONTROLS[1] if OUR_CONTROLS[1] in models else models[0]
-    title = f"{model} against the best of the others; in brackets 95% of a paired bootstrap"
-    table = Table("asked", "figure", "best rival", box=box.SIMPLE_HEAD, title=title, title_justify="left")
-    table.add_column("difference", justify="right")
-    for row in rows:
-        if row["model"] == model:
-            table.add_row(row["asked"], _figure_of(row), row["rival"], Text(_difference_of(row)))
     return table
 
 

@@ -299,13 +299,13 @@ def _sentences(result: StreamResult) -> Iterator[str]:
             f"{result.values[other]:.3f} against {result.values[result.chosen]:.3f}."
         )
     for reference in REFERENCES:
-        told = [
+        gains = [
             f"{group} {_shown_difference(rate)}"
             for (of, group), rate in result.differences.items()
             if of == reference and rate.requests
         ]
-        if told:
-            yield f"Its hit rate from the sixth click on, less that of {reference}: {', '.join(told)}."
+        if gains:
+            yield f"Its hit rate from the sixth click on, less that of {reference}: {', '.join(gains)}."
 
 
 def worth_more_without(variants: Mapping[str, Variant], values: Mapping[str, float], chosen: str) -> str | None:

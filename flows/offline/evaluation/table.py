@@ -13,8 +13,9 @@ from ralm.protocol.negatives import NEGATIVE_KINDS
 
 BY_NEGATIVES = ("auc", "auc_item")
 PLAIN = ("prec10", "prec50", "ndcg10", "recall50", "coverage", "gini", "tail", "categories", "entropy")
-FIGURES = (*BY_NEGATIVES, *PLAIN)
 OF_CATEGORIES = ("categories", "entropy")
+"""Where no item has a category, these say nothing: they are left empty."""
+FIGURES = (*BY_NEGATIVES, *PLAIN)
 COLUMNS = ("model", "negatives", *(f"{name}{end}" for name in FIGURES for end in ("", "_sd")), "seeds", "seconds")
 COLD_COLUMNS = ("model", "negatives", "seeds", "auc", "auc_sd", "prec10", "prec10_sd")
 Row = dict[str, Any]
@@ -37,12 +38,14 @@ def rows_of(cells: list[Cell]) -> list[Row]:
                 if name in BY_NEGATIVES:
                     values = [value[negatives] for value in values]
                 row[name], row[f"{name}_sd"] = mean_and_sd(values)
-            if not row["categories"]:
-                row |= dict.fromkeys(OF_CATEGORIES, nan) | {f"{name}_sd": None for name in OF_CATEGORIES}
             row["seeds"] = len(runs)
             row["seconds"] = mean_and_sd([run["seconds_fit"] + run["seconds_score"] for run in runs])[0]
             rows.append(row)
-    return rows
+    return rows if any(row[OF_CATEGORIES[0]] for row in rows) else [_without_categories(row) for row in rows]
+
+
+def _without_categories(row: Row) -> Row:
+    return row | {f"{name}{end}": empty for name in OF_CATEGORIES for end, empty in (("", nan), ("_sd", None))}
 
 
 def cold_rows(cells: list[Cell]) -> list[dict[str, Any]]:

@@ -185,7 +185,7 @@ def test_a_record_that_the_client_cannot_take_apart_does_not_stop_it(
     client: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Brokers take a value with a length of -2; the client library stands still at it without a word."""
+    """Brokers take a value with a length of -2; the client library silently stands still at it."""
     monkeypatch.setattr(standstill, "_SILENT_S", 3.0)
     settings = topics(partitions=1)
     name = TopicNames.of(settings).clicks
@@ -207,7 +207,7 @@ def test_a_record_that_the_client_cannot_take_apart_does_not_stop_it(
         return len(taken) >= wanted
 
     if step_over == "none":
-        with pytest.raises(RalmError, match=r"at offset 1: the Kafka client .* Start with --step-over oversized"):
+        with pytest.raises(RalmError, match=r"at offset 1: the Kafka client .* start with --step-over oversized"):
             wait_until(all_is_read)
         reader.close()
         return

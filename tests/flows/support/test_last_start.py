@@ -1,4 +1,4 @@
-"""Where the last start began, if it ended without a word."""
+"""Where the last start began, if it crashed."""
 
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def test_what_cannot_be_written_stops_nothing(tmp_path: Path, capsys: pytest.Cap
     start.ended()
     said = "".join(capsys.readouterr())
     assert "was not noted" in said
-    assert "will take this end for one without a word" in said
+    assert "will take this end for a crash" in said
 
 
 def test_without_a_directory_nothing_is_kept() -> None:

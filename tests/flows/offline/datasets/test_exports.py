@@ -327,13 +327,14 @@ def test_tables_are_found_by_the_ids_they_share(tmp_path: Path) -> None:
 
 
 def test_files_that_are_not_read_say_what_to_do(tmp_path: Path) -> None:
-    for name in ("events.csv.zip", "events.xlsx", "events.avro"):
+    for name in ("events.csv.zip", "events.tar.gz", "events.xlsx", "events.avro"):
         (tmp_path / name).write_bytes(b"PK")
     os.symlink(tmp_path / "nowhere.csv", tmp_path / "users.csv")
     with pytest.raises(ConfigError) as refused:
         describe_first(tmp_path)
     for words in (
-        "zip is packed: unpack it",
+        "zip is called a zip file and is none",
+        "tar.gz is packed: unpack it",
         "xlsx is a workbook",
         "avro is of a form",
         "nowhere.csv, which is not there",
@@ -441,14 +442,15 @@ def test_days_of_excel_are_not_taken_for_seconds(tmp_path: Path) -> None:
     assert said(tmp_path, 'time_unit = "s"\n').event_times[0] == 45_000_000
 
 
-def test_times_of_day_beside_days_are_pointed_out(tmp_path: Path) -> None:
-    put(
-        tmp_path,
-        "till.csv",
-        "customer,date,time,product",
-        *(f"u{n % 9},2025-03-{1 + n % 9:02},08:0{n % 10},i{n % 7}" for n in range(90)),
-    )
-    assert any(note.startswith("time has times of day, and is not used") for note in describe_first(tmp_path).notes)
+@pytest.mark.parametrize(("day", "clock"), [("%Y-%m-%d", "%H:%M:%S"), ("%d/%m/%Y", "%I:%M %p"), ("%Y%m%d", "%H:%M")])
+def test_a_day_and_a_time_of_day_are_put_together(tmp_path: Path, day: str, clock: str) -> None:
+    moments = [datetime.fromtimestamp(t // 60 * 60, UTC) for *_, t in CLICKS]
+    rows = [
+        f"{u},{moment.strftime(day)},{moment.strftime(clock)},{i}"
+        for (u, i, _), moment in zip(CLICKS, moments, strict=True)
+    ]
+    put(tmp_path, "till.csv", "customer,date,time,product", *rows)
+    assert guessed(tmp_path)[1].event_times.tolist() == [moment.timestamp() * 1000 for moment in moments]
 
 
 def test_a_file_of_a_usual_name_that_is_no_table_is_said_to_be_none(tmp_path: Path) -> None:
@@ -459,6 +461,9 @@ def test_a_file_of_a_usual_name_that_is_no_table_is_said_to_be_none(tmp_path: Pa
     assert pairs(data) == EXPECTED
 
 
-def test_small_numbers_of_columns_without_names_may_be_ratings(tmp_path: Path) -> None:
-    put(tmp_path, "ratings.dat", *(f"{900 + n % 40}::{700 + n % 30}::{1 + n % 5}::{10**9 + n}" for n in range(300)))
-    assert any('say rating = "column_3"' in note for note in guessed(tmp_path)[0].notes)
+@pytest.mark.parametrize(("stars", "words"), [(5, "column_3 goes from 1 to 5"), (4, "column_3 has 4 numbers")])
+def test_small_numbers_of_columns_without_names_may_be_ratings(tmp_path: Path, stars: int, words: str) -> None:
+    put(tmp_path, "ratings.dat", *(f"{900 + n % 40}::{700 + n % 30}::{1 + n % stars}::{10**9 + n}" for n in range(300)))
+    found, data = guessed(tmp_path)
+    assert any(note.startswith(words) for note in found.notes)
+    assert len(pairs(data)) == (120 if stars == 5 else 300)

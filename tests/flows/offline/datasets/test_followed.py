@@ -249,24 +249,18 @@ def test_a_first_description_is_changed_as_its_notes_say(tmp_path: Path, case: s
     assert len(prepare_custom("mine", tmp_path).event_times) == clicks
 
 
-def test_numbers_that_may_be_ratings_and_times_of_day(tmp_path: Path) -> None:
+def test_small_numbers_without_a_name_are_ratings(tmp_path: Path) -> None:
     lines = [f"u{n % 7},i{n % 5},{n % 5 + 1},{1_700_000_000 + n}" for n in range(70)]
     put(tmp_path, {"events.csv": "\n".join(lines) + "\n"})
     found = describe_first(tmp_path)
-    (note,) = [note for note in found.notes if "if they are ratings, say rating = " in note]
-    column = note.partition('say rating = "')[2].partition('"')[0]
-    put(tmp_path, {"data.toml": found.text.replace("[columns]\n", f'[columns]\nrating = "{column}"\n')})
+    assert any("look at least_rating" in note for note in found.notes)
+    put(tmp_path, {"data.toml": found.text})
     assert len(prepare_custom("mine", tmp_path).event_times) == 28
 
 
-def test_day_and_time_are_put_into_one_column(tmp_path: Path) -> None:
+def test_day_and_time_in_two_columns_are_put_together(tmp_path: Path) -> None:
     lines = [f"u{n % 7},i{n % 5},2024-11-{n % 28 + 1:02},{n % 24:02}:{n % 60:02}:00" for n in range(70)]
     put(tmp_path, {"events.csv": "\n".join(["user_id,item_id,date,clock", *lines]) + "\n"})
-    assert any(
-        "put day and time into one column, such as 2024-11-24 08:00" in n for n in describe_first(tmp_path).notes
-    )
-    whole = [f"{line.rpartition(',')[0]} {line.rpartition(',')[2]}" for line in lines]
-    put(tmp_path, {"events.csv": "\n".join(["user_id,item_id,date", *whole]) + "\n"})
     found = describe_first(tmp_path)
     assert not [note for note in found.notes if "not used" in note]
     put(tmp_path, {"data.toml": found.text})

@@ -4,9 +4,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
-from flows.offline.evaluation.report import cold_note, items_note, judged_note, short_against
+from flows.offline.evaluation.report import cold_note, items_note, judged_note
 from flows.offline.evaluation.table import FIGURES, rows_of, shown
 from ralm.features import Interactions
 from ralm.protocol.split import Floors, later_clicks
@@ -59,15 +58,3 @@ def test_of_how_many_users_cold_items_are_asked_is_said(users: int, says: str) -
     cells = [run("lr", ""), {**run("both", "ours"), "cold": cold}]
     assert cold_note(cells) == f"Cold items: 21 items, held out, are asked of {users} users{says}"
     assert not cold_note(cells[:1])
-
-
-def test_the_terminal_has_how_far_ours_is_above_the_best_rival() -> None:
-    cells = [run("lr", "baselines", prec10=0.1), run("spectral", "ours"), run("both", "ours", prec10=0.4)]
-    table = short_against(cells)
-    console = Console(width=100)
-    with console.capture() as captured:
-        console.print(table)
-    said = captured.get()
-    assert "both against the best of the others" in said
-    assert "+0.300 [+0.300, +0.300]" in said
-    assert short_against(cells[:1]) is None
