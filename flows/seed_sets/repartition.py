@@ -21,7 +21,7 @@ from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from state.directory import STORES, forget_partitions, note_partition_count, store_path
 from state.owner_lock import file_lock
-from state.store.layout import NO_MARK, NOTHING_SETTLED
+from state.store.meta import NO_MARK, NOTHING_SETTLED
 from state.store.rocks import holds_data
 from state.store.seed_store import Changes, ItemRecord, NothingWrittenError, SeedStore, StoreError
 

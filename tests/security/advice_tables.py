@@ -116,6 +116,7 @@ LOOKS = (
 """Words by which somebody only looks, asks or waits."""
 
 HARMLESS_ELSEWHERE = (
+    "Mount it so that it can be written, or choose another --state-dir",
     "say --from FOLDER",
     "fall back to what is popular, or train again",
     "give it another name, and say --from FOLDER",
