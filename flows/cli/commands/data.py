@@ -58,6 +58,7 @@ def command(settings: Settings, name: str, folder: Path | None, *, init: bool) -
         f"{name}: {counted(len(dataset.event_times), 'click')} of {counted(len(dataset.user_ids), 'user')} on "
         f"{counted(len(dataset.item_ids), 'item')}, in {place / name}",
         f"user fields: {fields or 'none'}; item categories: {'yes' if (dataset.categories != '').any() else 'none'}",
+        f"next: ralm train {name}",
         sep="\n",
     )
 

@@ -8,7 +8,7 @@ from flows.offline.datasets.description import DESCRIPTION
 from flows.offline.datasets.draft import KEYS, Draft, FirstDescription, as_toml
 from flows.offline.datasets.event_guess import guess_events
 from flows.offline.datasets.listing_guess import guess_items, guess_items_of_events, guess_strangers, guess_users
-from flows.offline.datasets.own_files import TABLE_SUFFIXES, usual_names
+from flows.offline.datasets.own_files import TABLE_SUFFIXES, is_known, usual_names
 from flows.offline.datasets.survey import Look, look_at
 from flows.offline.datasets.table_guess import TABLE_WORDS, guess_tables, say_unused
 from flows.support.errors import ConfigError
@@ -31,7 +31,10 @@ def describe_first(folder: Path) -> FirstDescription:
         raise ConfigError(msg)
     looks, problems = look_at(folder)
     if not looks:
-        msg = f"{folder} has no table ({', '.join(TABLE_SUFFIXES)}, or these with .gz) that can be read"
+        msg = f"{folder} has no table ({', '.join(TABLE_SUFFIXES)}, packed or not) that can be read"
+        others = sorted(path.name for path in folder.iterdir() if path.is_file() and not is_known(path))
+        if others and not problems:
+            msg += f"; it has {', '.join(others[:9])}: give what is a table one of these endings"
         raise ConfigError("\n".join([msg, *(line for lines in problems.values() for line in lines)]))
     return _Guess(folder, looks, problems).description()
 

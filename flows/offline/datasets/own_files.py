@@ -118,6 +118,11 @@ def is_table(path: Path) -> bool:
     return kept_as(path) in TABLE_SUFFIXES
 
 
+def is_known(path: Path) -> bool:
+    """Whether a file's ending says that it is a table, or why it is none."""
+    return path.name.startswith(_HIDDEN) or is_table(path) or is_archive(path) or bool(why_unread(path))
+
+
 def _has_parts(folder: Path) -> bool:
     """Whether the files of a folder are parts of one table, as their names say."""
     names = [path.name for path in folder.iterdir() if not path.name.startswith(_HIDDEN)]

@@ -289,6 +289,14 @@ def _sentences(result: StreamResult) -> Iterator[str]:
         return
     chosen = result.variants[result.chosen]
     yield f"Of the rows with neighbours validation prefers `{result.chosen}` with {_of(chosen)}."
+    for reference in REFERENCES:
+        gains = [
+            f"{group} {_shown_difference(rate)}"
+            for (of, group), rate in result.differences.items()
+            if of == reference and rate.requests
+        ]
+        if gains:
+            yield f"Its hit rate from the sixth click on, less that of {reference}: {', '.join(gains)}."
     yield (
         f"Served with these: `--prior {chosen.prior:g} --neighbours {chosen.neighbours:g}` where requests are scored, "
         "`--sketches true` where centroids are made."
@@ -298,14 +306,6 @@ def _sentences(result: StreamResult) -> Iterator[str]:
             f"Without neighbours `{other}` with {_of(result.variants[other])} is worth more on validation: "
             f"{result.values[other]:.3f} against {result.values[result.chosen]:.3f}."
         )
-    for reference in REFERENCES:
-        gains = [
-            f"{group} {_shown_difference(rate)}"
-            for (of, group), rate in result.differences.items()
-            if of == reference and rate.requests
-        ]
-        if gains:
-            yield f"Its hit rate from the sixth click on, less that of {reference}: {', '.join(gains)}."
 
 
 def worth_more_without(variants: Mapping[str, Variant], values: Mapping[str, float], chosen: str) -> str | None:

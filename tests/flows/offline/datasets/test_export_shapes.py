@@ -118,6 +118,12 @@ def test_rows_stand_under_the_item_they_are_of(tmp_path: Path, names: list[str])
     assert any("1 line has ',' in title" in note for note in notes)
 
 
+def test_files_whose_endings_tell_nothing_are_named(tmp_path: Path) -> None:
+    put(tmp_path, "ml-1m.train.rating", CSV)
+    with pytest.raises(ConfigError, match=r"it has ml-1m\.train\.rating: give what is a table one of these endings"):
+        describe_first(tmp_path)
+
+
 @pytest.mark.parametrize("separator", [" ", "   "])
 def test_blanks_may_stand_between_columns(tmp_path: Path, separator: str) -> None:
     put(tmp_path, "log.txt", CSV.replace(",", separator))
