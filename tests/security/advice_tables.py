@@ -48,6 +48,9 @@ DATA: dict[str, tuple[str, ...]] = {
     "export its tables as CSV": (_TABLES,),
     "what it is called ([columns]), or timed = false": (_TABLES,),
     "say in data.toml what they are called": (_GUESS,),
+    "give what is a table one of these endings": (
+        "tests/flows/offline/datasets/test_export_shapes.py::test_files_whose_endings_tell_nothing_are_named",
+    ),
     "if its rows are events as well": (_GUESS,),
     "if only those with {} are clicks": (_YES_NO,),
     "if they are ratings, call it": (f"{_OWN}::test_small_numbers_without_a_name_are_ratings",),

@@ -122,6 +122,8 @@ def test_files_whose_endings_tell_nothing_are_named(tmp_path: Path) -> None:
     put(tmp_path, "ml-1m.train.rating", CSV)
     with pytest.raises(ConfigError, match=r"it has ml-1m\.train\.rating: give what is a table one of these endings"):
         describe_first(tmp_path)
+    (tmp_path / "ml-1m.train.rating").rename(tmp_path / "ml-1m.train.csv")
+    assert pairs(brought(tmp_path)[0]) == EXPECTED
 
 
 @pytest.mark.parametrize("separator", [" ", "   "])
