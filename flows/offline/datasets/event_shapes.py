@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flows.offline.datasets.assemble import without_middle
 from flows.offline.datasets.cell_lists import as_lists
 from flows.offline.datasets.tables import Table
 from flows.support.errors import RalmError
@@ -76,7 +77,7 @@ def looked_up(events: Table, other: Table, column: str) -> Table:
     """
     for table in (events, other):
         if column not in table.columns:
-            msg = f"data.toml joins by {column!r}, but {table.file} has only {', '.join(table.columns)}"
+            msg = f"data.toml joins by {column!r}, but {table.file} has only {without_middle(', '.join(table.columns))}"
             raise RalmError(msg)
     keys = _keys(other, column)
     if pc.count_distinct(keys).as_py() < len(keys):
