@@ -8,7 +8,8 @@ from pathlib import Path
 
 from state.atomic_file import atomic_write, sync
 from state.nesting import json_of
-from state.store.layout import MIGRATED_FORMAT, STATE_FORMAT, StoreError, refusal_of_format
+from state.store.layout import StoreError
+from state.store.meta import MIGRATED_FORMAT, STATE_FORMAT, refusal_of_format
 from state.store.rocks import holds_data
 
 _STORE = re.compile(r"\d{5}")

@@ -1,6 +1,5 @@
 """A headless Chromium, spoken to through a pipe (the DevTools protocol), for the tests of pages; it needs no driver."""
 
-import base64
 import json
 import os
 import shutil
@@ -9,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,12 +100,6 @@ class Page:
     def text(self, selector: str) -> str:
         """The text of an element as it is seen."""
         return str(self.value(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"))
-
-    def picture(self, path: Path, *, whole: bool = True) -> None:
-        """Write a picture as PNG."""
-        shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(base64.b64decode(shot["data"]))
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._rest:

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import traceback
 from contextlib import nullcontext
 from importlib import import_module
@@ -113,6 +114,7 @@ def main(*, drains: bool = False) -> None:
     Args:
         drains: whether a flow is to run, which has its own way of being stopped.
     """
+    threading.excepthook = _thread_failed
     default_to_one_thread()
     os.environ["PYTHONSAFEPATH"] = "1"  # a child process runs no code of the working folder either
     os.umask(os.umask(0o077) | 0o022)  # what we write, nobody else may change, however generous the environment is
@@ -124,6 +126,12 @@ def main(*, drains: bool = False) -> None:
             if number is None:
                 _end("aborted", 1)
             _end(f"stopped by {signal.Signals(number).name}", 128 + number)
+
+
+def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+    """Show what ended a thread, as the interpreter would, but without secrets."""
+    if failed.exc_value is not None and not isinstance(failed.exc_value, SystemExit):
+        click.echo(masked("".join(traceback.format_exception(failed.exc_value))), err=True)
 
 
 def _call() -> NoReturn:

@@ -23,7 +23,7 @@ _INJECTED = (
     (re.compile(rf"{_SERVICE}PORT|{_AT_PORT}"), _ADDRESS),
     (re.compile(rf"{_AT_PORT}_PROTO"), _PROTOCOL),
     (re.compile(rf"{_SERVICE}NAME"), re.compile(r"/\S+/\S+")),
-    (re.compile(rf"{_SERVICE}ENV_\w+"), re.compile(r"(?s).*")),
+    (re.compile(rf"{_SERVICE}ENV_.+"), re.compile(r"(?s).*")),
 )
 """The last two are of links between containers (``docker run --link``)."""
 _HOST = re.compile(rf"{_SERVICE}SERVICE_HOST|{_AT_PORT}_ADDR")
@@ -41,6 +41,11 @@ def is_injected(name: str, value: str) -> bool:
     if _HOST.fullmatch(name):
         return _is_ip_address(value)
     return any(names.fullmatch(name) and values.fullmatch(value) for names, values in _INJECTED)
+
+
+def _is_blanked(name: str, value: str) -> bool:
+    """Whether somebody has emptied a variable that a platform makes, which is how one is got rid of."""
+    return not value.strip() and any(names.fullmatch(name) for names in (_HOST, *(names for names, _ in _INJECTED)))
 
 
 def given_variables(environment: Mapping[str, str]) -> dict[str, str]:
@@ -61,7 +66,7 @@ def unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
     """What to say of each variable that has our prefix and is neither a setting nor a platform's."""
     for name, value in environment.items():
         ours = name.startswith(PREFIX) and not name.startswith(_TEST) and name not in _KNOWN
-        if ours and not is_injected(name, value):
+        if ours and not is_injected(name, value) and not _is_blanked(name, value):
             yield f"the variable {cut_short(name)} is not a setting{nearest(name, list(_SETTINGS))}"
         elif name not in _KNOWN and name.upper() in _KNOWN:
             yield f"the variable {name} is not a setting: it is written {name.upper()}"
@@ -73,7 +78,7 @@ def passed_over(environment: Mapping[str, str]) -> dict[str, list[str]]:
     for name, value in sorted(environment.items()):
         if name.startswith(PREFIX) and is_injected(name, value):
             said.setdefault("variables that the platform made for a Service are not taken as settings", []).append(name)
-        elif name in _KNOWN and not value.strip():
+        elif (name in _KNOWN and not value.strip()) or _is_blanked(name, value):
             said.setdefault("empty variables are taken as if they were not set", []).append(name)
     return said
 

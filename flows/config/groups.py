@@ -319,7 +319,9 @@ class EvaluateSettings(SettingGroup):
     )
     eval_results: str = setting("docs/results", "directory of tables and plots")
     eval_work: str = setting(".ralm/evaluate", "directory of finished runs, which are not repeated")
-    eval_processes: Natural = setting(0, "models trained at the same time, each on one thread; 0: one per core")
+    eval_processes: Natural = setting(
+        0, "models trained at the same time, each on one thread; 0: one per core that it may use"
+    )
 
 
 GROUPS: dict[str, type[SettingGroup]] = {

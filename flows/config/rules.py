@@ -13,6 +13,7 @@ _ADDRESS = re.compile(r"(\w+://)?(\[[0-9a-fA-F:.]+\]|[^\s:/,\[\]]+)(:\d{1,5})?",
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NEVER = re.compile(r"[\x00\ud800-\udfff]")
 _HOST = re.compile(r"\[?[0-9a-fA-F:.]*:[0-9a-fA-F:.]*(?:%\w+)?\]?|(?:[\w-]{1,63}\.){0,20}[\w-]{1,63}\.?", re.ASCII)
+_BRACKETS = "; an address of IPv6 stands in brackets, [::1]:9092"
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 TOPICS = ("clicks", "candidates", "requests", "centroids", "scores", "dead_letters")
 """The topics of the contract; the setting ``topic_X`` names X."""
@@ -174,11 +175,11 @@ def _topics(s: AllSettings) -> Iterator[Broken]:
 def _process(s: AllSettings) -> Iterator[Broken]:
     servers, addresses = split_list(s.bootstrap_servers), split_list(s.addresses)
     if not servers or not all(_ADDRESS.fullmatch(part) for part in servers):
-        yield "bootstrap_servers must be host:port, several separated by commas", ("bootstrap_servers",)
+        yield f"bootstrap_servers must be host:port, several separated by commas{_BRACKETS}", ("bootstrap_servers",)
     if not s.group_id.strip():
         yield "group_id must not be empty", ("group_id",)
     if not all((match := _ADDRESS.fullmatch(part)) and match[3] for part in addresses):
-        yield "addresses must be host:port of every process, separated by commas", ("addresses",)
+        yield f"addresses must be host:port of every process, separated by commas{_BRACKETS}", ("addresses",)
     if len(set(addresses)) < len(addresses):
         yield "addresses must not name a process twice", ("addresses",)
     if s.process_id >= max(1, len(addresses)):

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias
 from flows.kafka.topic_marks import decode_first_count, decode_mark, encode_mark, is_within
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
-from state.store.layout import NO_MARK, TopicMark
+from state.store.meta import NO_MARK, TopicMark
 
 log = get_logger(__name__)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from flows.kafka.first_offset import PartitionFacts, why_another
 from flows.kafka.topic_marks import TopicMarks
-from state.store.layout import SentMessage, StoreMeta, TopicMark
+from state.store.meta import SentMessage, StoreMeta, TopicMark
 
 
 def note_of_topic(marks: TopicMarks, topic_id: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from flows.messages.batches import RawMessage, UnreadableBatch
 from state.nesting import json_of
-from state.store.layout import NO_MARK, TopicMark
+from state.store.meta import NO_MARK, TopicMark
 
 _MOST_PARTITIONS = 100_000
 """More than a state directory has names for."""

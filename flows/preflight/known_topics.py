@@ -19,7 +19,7 @@ from flows.runtime import is_mine
 from flows.seed_sets.first_positions import FirstPositions
 from flows.seed_sets.state_facts import StateFacts
 from flows.support.errors import RalmError
-from state.store.layout import StoreMeta
+from state.store.meta import StoreMeta
 
 Seen: TypeAlias = tuple[Verdict, str]
 

@@ -140,7 +140,11 @@ def _why_not_writable(path: Path) -> str:
         return f"the state directory {path} cannot be used: {there} is no folder. Choose another --state-dir."
     if not os.access(there, os.W_OK | os.X_OK):
         advice = "Give this user the right to, or choose another --state-dir."
-        return f"the state directory {path} cannot be used: this user may not write to {there}. {advice}"
+        why = f"this user may not write to {there}"
+        if os.statvfs(there).f_flag & os.ST_RDONLY:
+            advice = "Mount it so that it can be written, or choose another --state-dir."
+            why = f"{there} lies on a file system that is read-only"
+        return f"the state directory {path} cannot be used: {why}. {advice}"
     return ""
 
 

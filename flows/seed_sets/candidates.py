@@ -6,12 +6,12 @@ item, a tombstone, or one whose ``expires_at`` has passed holds until the next m
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from flows.messages.batches import CandidateChange
-from flows.seed_sets.item_table import ItemTable
+from flows.seed_sets.item_table import NOT_NAMED, ItemTable
 from ralm.features import Ints
 from state.store.layout import FOR_EVER, RETIRED
 from state.store.seed_store import CandidateEntry
@@ -20,9 +20,6 @@ ItemEnd: TypeAlias = Literal["idle", "retired", "expired", "unlisted", "over_cap
 """Why an item is served no more: see ``monitoring.metrics.ITEM_ENDS``."""
 
 Mask: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.bool_]]"
-
-NOT_NAMED: Final = -1
-"""``expires_at`` of an item that no message has named."""
 
 
 class CandidateRegistry:

@@ -22,7 +22,7 @@ from flows.seed_sets.state_facts import StateFacts
 from flows.support.errors import RalmError
 from state.directory import note_begun, note_partition_count, store_path
 from state.owner_lock import file_lock
-from state.store.layout import NO_MARK, NOTHING_SETTLED
+from state.store.meta import NO_MARK, NOTHING_SETTLED
 from state.store.seed_store import Changes, SeedStore, StoreError
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from itertools import repeat
+from typing import Final
 
 import numpy as np
 
@@ -9,6 +10,8 @@ from ralm.features import Ints
 
 NEVER = np.iinfo(np.int64).max
 """Window of an item that nothing has touched since its last clustering."""
+NOT_NAMED: Final = -1
+"""``expires_at`` of an item that no message of the candidates topic has named."""
 
 
 class ItemTable:
@@ -66,7 +69,7 @@ class ItemTable:
                 self._grow()
         self._numbers[item_id] = number
         self.last_click[number], self.seeds[number] = 0, 0
-        self.emitted[number], self.expires_at[number], self.withdrawn[number] = 0, -1, False
+        self.emitted[number], self.expires_at[number], self.withdrawn[number] = 0, NOT_NAMED, False
         self.away[number], self.unsure[number], self.changed[number] = False, False, False
         self.dirty_from[number], self.dirty_to[number] = NEVER, 0
         self.live[number] = True

@@ -21,7 +21,7 @@ from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from state.directory import STORES, forget_partitions, note_partition_count, store_path
 from state.owner_lock import file_lock
-from state.store.layout import NO_MARK, NOTHING_SETTLED
+from state.store.meta import NO_MARK, NOTHING_SETTLED
 from state.store.rocks import holds_data
 from state.store.seed_store import Changes, ItemRecord, NothingWrittenError, SeedStore, StoreError
 
@@ -101,8 +101,9 @@ def _stores(seeds: Path) -> dict[int, Path]:
 
 def _follow(seeds: Path, topic: str, counts: list[int], now: int, rules: SetRules, given: str) -> Home | None:
     """Move items home; where any item is at home then, if that is known."""
-    home = _home(seeds, counts, now, given)
-    why_not = _bring_home(seeds, topic, counts, now, rules, given) if seeds.is_dir() else ""
+    items = {partition: _items(path) for partition, path in _stores(seeds).items()} if seeds.is_dir() else {}
+    home = _home(items, counts, now, given)
+    why_not = _bring_home(seeds, topic, items, (counts, now), rules, given) if seeds.is_dir() else ""
     if why_not and counts[-1] > now:
         msg = f"the clicks topic {topic!r} has {now} partitions, and had {counts[-1]}: {why_not}"
         raise RalmError(msg)
@@ -112,10 +113,11 @@ def _follow(seeds: Path, topic: str, counts: list[int], now: int, rules: SetRule
     return home
 
 
-def _bring_home(seeds: Path, topic: str, counts: list[int], now: int, rules: SetRules, given: str) -> str:
+def _bring_home(
+    seeds: Path, topic: str, items: dict[int, list[str]], partitions: tuple[list[int], int], rules: SetRules, given: str
+) -> str:
     """Move each item to its partition's store; returns why none was moved, empty where that is not so."""
-    here = _stores(seeds)
-    items = {partition: _items(path) for partition, path in here.items()}
+    counts, now = partitions
     if given == "other":
         return "partitioner is other: items whose clicks come in another partition now begin there anew"
     partitioner = PARTITIONERS.get(given) or _partitioner(items, counts, now)
@@ -126,7 +128,7 @@ def _bring_home(seeds: Path, topic: str, counts: list[int], now: int, rules: Set
         )
     moves = _moves(items, partitioner, now)
     gone = counts[-1] > now
-    lost = sorted(set(range(counts[-1] if gone else counts[0])) - set(here))
+    lost = sorted(set(range(counts[-1] if gone else counts[0])) - set(items))
     if lost and (moves or gone):
         return (
             f"the stores of partitions {', '.join(map(str, lost))} are not in this state directory, so that no item is "
@@ -232,11 +234,10 @@ def _partitioner(items: dict[int, list[str]], counts: list[int], now: int) -> Pa
     return PARTITIONERS[fitting[0]] if fitting else None
 
 
-def _home(seeds: Path, counts: list[int], now: int, given: str) -> Home | None:
+def _home(items: dict[int, list[str]], counts: list[int], now: int, given: str) -> Home | None:
     """Where any item is at home, one too that lies in no store: given, or shown beyond doubt by those that do."""
     partitioner = PARTITIONERS.get(given)
     if partitioner is None and given == "auto":
-        items = {partition: _items(path) for partition, path in _stores(seeds).items()} if seeds.is_dir() else {}
         keys = [name.encode() for names in items.values() for name in names]
         known = sorted({*counts, now})
         fitting = _fitting(items, known)

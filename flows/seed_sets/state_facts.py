@@ -15,7 +15,8 @@ from state.directory import (
     partition_counts,
     store_paths,
 )
-from state.store.layout import NOTHING_SETTLED, StoreError, StoreMeta, of_another
+from state.store.layout import StoreError
+from state.store.meta import NOTHING_SETTLED, StoreMeta, of_another
 from state.store.seed_store import NothingWrittenError, SeedStore
 
 

@@ -21,8 +21,6 @@ from ralm.features import Interactions, Ints
 from ralm.protocol.task import Task
 from ralm.seed_lists import SeedLists
 
-SPLITS = ("time", "user", "items")
-
 
 @dataclass(frozen=True)
 class Floors:

@@ -15,7 +15,6 @@ from state.store.layout import (
     DamagedValueError,
     ItemRecord,
     StoreError,
-    StoreMeta,
     decode_candidate_entry,
     decode_head,
     decode_record,
@@ -24,6 +23,7 @@ from state.store.layout import (
     decode_window,
     of_store,
 )
+from state.store.meta import StoreMeta
 from state.store.snapshot_reader import ReadOnlySnapshot
 
 ValueCheck: TypeAlias = Callable[[bytes], str | None]

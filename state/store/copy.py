@@ -14,7 +14,7 @@ from rocksdict import WriteBatch, WriteOptions
 from state.store import rocks
 from state.store.epoch_chain import ManifestWatch, checked_meta, ring_key, ring_value
 from state.store.keys import META_KEY
-from state.store.layout import StoreMeta, encode_meta
+from state.store.meta import StoreMeta, encode_meta
 from state.store.snapshot_reader import ReadOnlySnapshot
 
 _BATCH_BYTES = 4 << 20

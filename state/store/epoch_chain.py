@@ -22,7 +22,8 @@ from rocksdict import Rdict
 
 from state.store import rocks
 from state.store.keys import META_KEY
-from state.store.layout import NO_FINGERPRINT, WAY_OUT, ManifestFingerprint, StoreError, StoreMeta, decode_meta
+from state.store.layout import WAY_OUT, StoreError
+from state.store.meta import NO_FINGERPRINT, ManifestFingerprint, StoreMeta, decode_meta
 
 RING_SIZE = 1024
 _NAME = re.compile(r"MANIFEST-(\d+)")

@@ -25,21 +25,19 @@ from state.store.layout import (
     CandidateEntry,
     ItemRecord,
     StoreError,
-    StoreMeta,
     decode_candidate_entry,
     decode_record,
     decode_seeds,
     decode_since,
     decode_window,
     encode_candidate_entry,
-    encode_meta,
     encode_record,
     encode_seeds,
     encode_since,
     encode_window,
-    of_another,
     of_store,
 )
+from state.store.meta import StoreMeta, encode_meta, of_another
 from state.store.snapshot_reader import ReadOnlySnapshot
 
 __all__ = [

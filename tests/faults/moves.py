@@ -29,7 +29,7 @@ from flows.seed_sets.repartition import SetRules
 from flows.support.progress import bars
 from ralm.seed_set import SeedSet, WindowClicks
 from state.directory import note_begun, store_paths, write_format
-from state.store.layout import TopicMark
+from state.store.meta import TopicMark
 from state.store.seed_store import CandidateEntry, Changes, ItemRecord, NothingWrittenError, SeedStore
 
 from .die_at_step import arm

@@ -18,7 +18,7 @@ from flows.support.last_start import LastStart
 from flows.support.signals import StopFlag
 from monitoring.health import Health
 from state.directory import STORES, store_path
-from state.store.layout import StoreMeta
+from state.store.meta import StoreMeta
 
 KINDS = ("clicks", "candidates", "requests")
 CONDITIONS = ("index", "polling_clicks", "polling_requests", "dead_letter_brake")

@@ -17,16 +17,8 @@ from flows.offline.datasets.words import as_words
 from flows.support.errors import RalmError
 from flows.support.metrics_page import MetricsPage, MetricsServer
 from state.directory import NAME, backup_positions, begun_partitions, partition_counts, read_format
-from state.store.layout import (
-    NO_MARK,
-    STATE_FORMAT,
-    ManifestFingerprint,
-    StoreError,
-    StoreMeta,
-    TopicMark,
-    decode_meta,
-    encode_meta,
-)
+from state.store.layout import StoreError
+from state.store.meta import NO_MARK, STATE_FORMAT, ManifestFingerprint, StoreMeta, TopicMark, decode_meta, encode_meta
 
 from .mutation import mutated, near_json, number, text, value
 from .target import Check, Target, said

@@ -50,8 +50,8 @@ DATA: dict[str, tuple[str, ...]] = {
     "say in data.toml what they are called": (_GUESS,),
     "if its rows are events as well": (_GUESS,),
     "if only those with {} are clicks": (_YES_NO,),
-    "if they are ratings, say rating": (f"{_OWN}::test_numbers_that_may_be_ratings_and_times_of_day",),
-    "put day and time into one column": (f"{_OWN}::test_day_and_time_are_put_into_one_column",),
+    "if they are ratings, call it": (f"{_OWN}::test_small_numbers_without_a_name_are_ratings",),
+    "put day and time into one column": (f"{_OWN}::test_day_and_time_in_two_columns_are_put_together",),
     "export them as text": (f"{_OWN}::test_ids_that_are_exported_as_text_keep_their_digits",),
     "leave --init out to go by it": (_DESCRIBED,),
     "bring one with `ralm data NAME`": (_BRING,),
@@ -84,11 +84,15 @@ DATA: dict[str, tuple[str, ...]] = {
 LOOKS = (
     "look at the disk",
     "look at [columns]",
-    "look at which of them are clicks",
+    "if not all are clicks, say which ([filter])",
+    "look at [lists]",
+    "look at [join]",
+    "look at unlisted",
+    "look at incomplete",
     "look at names with accents",
     "look at missing",
     "look at time_format",
-    "look at [names] and [columns]",
+    "look at [names]",
     "look at least_rating",
     "look at [filter]",
     "look at blank_numbers",
@@ -112,6 +116,7 @@ LOOKS = (
 """Words by which somebody only looks, asks or waits."""
 
 HARMLESS_ELSEWHERE = (
+    "Mount it so that it can be written, or choose another --state-dir",
     "say --from FOLDER",
     "fall back to what is popular, or train again",
     "give it another name, and say --from FOLDER",
@@ -139,6 +144,10 @@ HARMLESS_ELSEWHERE = (
     "raise the allowed lateness",
     # No advice: words that read like it.
     "leave out",
+    ", give or take ",
+    "runs the main models alone, once",
+    "name several items",
+    "put together with it (repeated)",
     "as long as it is, a start accepts",
     "--protocol stream",
     "look at the intervals",

@@ -230,6 +230,7 @@ HARMLESS = (
     "Give them to the user",
     "Give this user the right to",
     "Choose another --state-dir",
+    "Mount it so that it can be written",
     "Set TMPDIR",
     "Run as the user whom the files belong to",
     "Stop what listens there",

@@ -164,6 +164,15 @@ def test_no_error_of_a_command_has_it(
     assert not in_it(out + err)
 
 
+def test_what_ends_a_thread_is_shown_without_it(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs("info", "text", settings.secrets())
+    error = ValueError(f"the thread knows {CANARY}")
+    cli._thread_failed(threading.ExceptHookArgs((ValueError, error, None, None)))
+    said = capsys.readouterr().err
+    assert "ValueError: the thread knows ********" in said
+    assert not in_it(said)
+
+
 def test_a_childs_settings_have_it_in_a_file_for_its_owner_alone(settings: Settings, tmp_path: Path) -> None:
     path = tmp_path / "ralm.toml"
     victim = tmp_path / "victim"

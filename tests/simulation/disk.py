@@ -8,7 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 from state.store.keys import META_KEY
-from state.store.layout import NO_FINGERPRINT, ManifestFingerprint, StoreMeta, decode_meta
+from state.store.meta import NO_FINGERPRINT, ManifestFingerprint, StoreMeta, decode_meta
 from state.store.seed_store import SeedStore
 
 _PATH = Path("/simulated")

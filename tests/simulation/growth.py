@@ -44,8 +44,9 @@ def follow(disks: list[Disk], counts: list[int], settings: SeedSettings) -> None
     there = {n: _SEEDS / f"{n:05d}" for n, disk in enumerate(disks) if disk.meta() is not None}
     stores = (patch.object(repartition, "SeedStore", Stores), patch.object(repartition, "holds_data", lambda _: True))
     rules = repartition.SetRules(settings.max_seeds, settings.item_ttl)
-    with stores[0], stores[1], patch.object(repartition, "_stores", lambda _: there):
-        repartition._bring_home(_SEEDS, "clicks", sorted(set(counts)), counts[-1], rules, "crc32")
+    with stores[0], stores[1]:
+        items = {number: repartition._items(path) for number, path in there.items()}
+        repartition._bring_home(_SEEDS, "clicks", items, (sorted(set(counts)), counts[-1]), rules, "crc32")
 
 
 __all__ = ["follow", "home"]

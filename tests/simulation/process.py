@@ -23,7 +23,7 @@ from flows.seed_sets.emitted_before import EmissionNotes, EmittedBefore
 from flows.seed_sets.keeper import SeedSetOperator
 from ralm.seed_set import SeedSet
 from state.store.changes import Changes
-from state.store.layout import NOTHING_SETTLED
+from state.store.meta import NOTHING_SETTLED
 from state.store.seed_store import SeedStore
 
 from .disk import Disk

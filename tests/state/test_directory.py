@@ -8,7 +8,7 @@ import pytest
 from store_history import Crashed, N
 
 from state.directory import check_format, mark_format, note_partition_count, partition_counts, read_format
-from state.store.layout import STATE_FORMAT
+from state.store.meta import STATE_FORMAT
 from state.store.seed_store import SeedStore, StoreError
 
 

@@ -19,6 +19,7 @@ from state.directory import (
     end_restoring,
     partition_counts,
     refuse_cut_off,
+    store_path,
     store_paths,
     write_format,
 )
@@ -175,7 +176,7 @@ def restore_store(
         if there is None:
             msg = f"the backup {source} has no store of partition {partition}"
             raise RalmError(msg)
-        target = state_dir / STORES / there.name
+        target = store_path(state_dir, partition)
         if target.exists():
             msg = f"{target} is there: move that directory away first, nothing is overwritten"
             raise RalmError(msg)

@@ -20,7 +20,7 @@ from flows.offline.evaluation.worker import versions
 from flows.support.machine import processor
 from ralm.protocol.stream.choice import LATER
 from ralm.protocol.stream.outcome import Resampled, Shown, StreamRate, judged_hits, less, shown_by
-from ralm.protocol.stream.rankers import Variant
+from ralm.protocol.stream.rankers import RIVAL_ROWS, Variant
 from ralm.protocol.stream.replay import ITEM_GROUPS, LEAST_CANDIDATES, Replayed
 from ralm.protocol.stream.requests import ASKED_AFTER
 from ralm.protocol.stream.window import MIN_SEEDS
@@ -289,10 +289,6 @@ def _sentences(result: StreamResult) -> Iterator[str]:
         return
     chosen = result.variants[result.chosen]
     yield f"Of the rows with neighbours validation prefers `{result.chosen}` with {_of(chosen)}."
-    yield (
-        f"Served with these: `--prior {chosen.prior:g} --neighbours {chosen.neighbours:g}` where requests are scored, "
-        "`--sketches` where centroids are made."
-    )
     for reference in REFERENCES:
         gains = [
             f"{group} {_shown_difference(rate)}"
@@ -300,7 +296,28 @@ def _sentences(result: StreamResult) -> Iterator[str]:
             if of == reference and rate.requests
         ]
         if gains:
-            yield f"From the sixth click on it hits more often than {reference} by: {', '.join(gains)}."
+            yield f"Its hit rate from the sixth click on, less that of {reference}: {', '.join(gains)}."
+    yield (
+        f"Served with these: `--prior {chosen.prior:g} --neighbours {chosen.neighbours:g}` where requests are scored, "
+        "`--sketches true` where centroids are made."
+    )
+    if other := worth_more_without(result.variants, result.values, result.chosen):
+        yield (
+            f"Without neighbours `{other}` with {_of(result.variants[other])} is worth more on validation: "
+            f"{result.values[other]:.3f} against {result.values[result.chosen]:.3f}."
+        )
+
+
+def worth_more_without(variants: Mapping[str, Variant], values: Mapping[str, float], chosen: str) -> str | None:
+    """The row of ours without neighbours that validation values most, if that is above the chosen one's value.
+
+    >>> variants = {"live": Variant("live", 0.1), "live + neighbours": Variant("live + neighbours", 0.1, 0.5)}
+    >>> worth_more_without(variants, {"live": 0.3, "live + neighbours": 0.2}, "live + neighbours")
+    'live'
+    """
+    plain = [row for row, variant in variants.items() if not variant.neighbours and row not in RIVAL_ROWS]
+    best = max(plain, key=lambda row: values[row], default=chosen)
+    return best if values[best] > values[chosen] else None
 
 
 def _of(variant: Variant) -> str:

@@ -332,6 +332,7 @@ def test_a_variable_in_other_letters_is_not_passed_over_in_silence() -> None:
 
 def test_links_between_containers_are_no_settings() -> None:
     environment = {"RALM_NAME": "/web/ralm", "RALM_ENV_WINDOW": "1m", "RALM_BROKER_ENV_PATH": "/bin"}
+    environment |= {"RALM_1_NAME": "/web/ralm_1", "RALM_ENV_npm_config.x": "1"}
     assert load(environment=environment) == Settings()
     assert "RALM_NAME is not a setting" in refusal(environment={"RALM_NAME": "web"})
 
@@ -427,6 +428,14 @@ def test_what_only_resembles_a_platforms_variable_is_still_refused(wrong: dict[s
 def test_an_empty_variable_is_as_if_it_were_not_set(name: str) -> None:
     assert load(environment={variable(name): ""}) == Settings()
     assert list(passed_over({variable(name): ""}).values()) == [[variable(name)]]
+
+
+def test_a_variable_of_the_platform_may_be_emptied() -> None:
+    environment = dict.fromkeys(injected("RALM"), "") | {"OTHER_PORT": "", "RALM_SERVICE_PORT": " "}
+    assert load(environment=environment) == Settings()
+    said = passed_over(environment)
+    assert list(said) == ["empty variables are taken as if they were not set"]
+    assert [sorted(names) for names in said.values()] == [sorted(injected("RALM"))]
 
 
 def test_an_empty_variable_leaves_what_the_file_says() -> None:

@@ -13,7 +13,7 @@ from flows.kafka.first_offset import (
 )
 from flows.kafka.topic_marks import decode_mark, encode_mark
 from flows.support.errors import RalmError
-from state.store.layout import NO_MARK, TopicMark
+from state.store.meta import NO_MARK, TopicMark
 
 
 class Facts:

@@ -6,7 +6,7 @@ import pytest
 
 from flows.kafka.sent_centroids import note_of_topic, sent_elsewhere
 from flows.kafka.topic_marks import TopicMarks
-from state.store.layout import SentMessage, StoreMeta, TopicMark
+from state.store.meta import SentMessage, StoreMeta, TopicMark
 
 
 class Topic:

@@ -10,7 +10,7 @@ from flows.kafka.probe import TopicIdentity
 from flows.kafka.topic_marks import TopicMarks
 from flows.kafka.topic_watch import BrokerAsker, TopicWatch
 from flows.support.errors import RalmError
-from state.store.layout import TopicMark
+from state.store.meta import TopicMark
 
 NAMES = {"clicks": "t.clicks", "scores": "t.scores", "centroids": "t.centroids"}
 LOOKS = topic_watch._EVIDENCE_EVERY

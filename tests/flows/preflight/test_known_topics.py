@@ -12,7 +12,7 @@ from flows.preflight.findings import Verdict
 from flows.preflight.known_topics import Messages, compare
 from flows.seed_sets.state_facts import StateFacts
 from flows.support.errors import RalmError
-from state.store.layout import StoreMeta, TopicMark
+from state.store.meta import StoreMeta, TopicMark
 
 
 class Topic:

@@ -3,6 +3,7 @@
 import os
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -159,6 +160,13 @@ def test_one_that_may_not_be_written_is_a_failure(
     finding = found(settings, "state directory")
     assert finding.verdict is Verdict.PROBLEM
     assert f"this user may not write to {tmp_path}" in finding.text
+
+
+def test_one_on_a_read_only_file_system_is_a_failure(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
+    finding = found(settings, "state directory")
+    assert "lies on a file system that is read-only. Mount it so that it can be written" in finding.text
 
 
 def test_a_port_that_is_taken_is_refused(settings: Settings) -> None:

@@ -17,7 +17,8 @@ from flows.seed_sets.state_facts import look_into_state_dir, open_state_dir
 from flows.support.errors import RalmError
 from ralm.seed_set import SeedSet
 from state.directory import begun_partitions, note_partition_count, noted_counts
-from state.store.layout import FOR_EVER, TopicMark
+from state.store.layout import FOR_EVER
+from state.store.meta import TopicMark
 from state.store.seed_store import CandidateEntry, Changes, ItemRecord, SeedStore
 
 OLD = TopicMark("old", 6, 1000)

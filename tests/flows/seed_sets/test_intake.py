@@ -8,8 +8,8 @@ from operator_maker import USERS, WINDOWS, batch, listing, tombstone
 
 from flows.config.groups import SeedSettings
 from flows.messages.batches import ClickBatch
-from flows.seed_sets.candidates import NOT_NAMED
 from flows.seed_sets.intake import ApplyResult, SeedSetWriter
+from flows.seed_sets.item_table import NOT_NAMED
 from flows.seed_sets.windows import WindowClock
 from state.store.layout import FOR_EVER, RETIRED
 from state.store.seed_store import SeedStore

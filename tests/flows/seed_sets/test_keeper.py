@@ -26,7 +26,7 @@ from flows.seed_sets.keeper import SeedSetOperator
 from flows.seed_sets.keeper_state import OpenWork
 from monitoring import metrics
 from state.store.keys import WORK_KEY
-from state.store.layout import NOTHING_SETTLED
+from state.store.meta import NOTHING_SETTLED
 
 
 def work(operator: SeedSetOperator) -> OpenWork:

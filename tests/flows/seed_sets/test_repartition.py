@@ -20,7 +20,7 @@ from flows.seed_sets.repartition import SetRules, follow_partitions
 from flows.support.errors import RalmError
 from ralm.seed_set import SeedSet, WindowClicks
 from state.directory import begun_partitions, note_begun, partition_counts, write_format
-from state.store.layout import NO_MARK, TopicMark
+from state.store.meta import NO_MARK, TopicMark
 from state.store.seed_store import CandidateEntry, Changes, ItemRecord, SeedStore, StoreError
 
 RULES = SetRules(100)

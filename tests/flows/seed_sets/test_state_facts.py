@@ -11,7 +11,7 @@ from flows.seed_sets.state_facts import StateFacts, open_state_dir
 from flows.support.errors import RalmError
 from state.directory import read_format
 from state.store.keys import META_KEY, WORK_KEY
-from state.store.layout import STATE_FORMAT
+from state.store.meta import STATE_FORMAT
 from state.store.seed_store import SeedStore
 
 
