@@ -105,7 +105,8 @@ def with_clock(events: Table, clock: str) -> Table:
     if not clock:
         return events
     if clock not in events.columns:
-        msg = f"data.toml says that times of day are in {clock!r}, but {events.file} has only {without_middle(', '.join(events.columns))}"
+        there = without_middle(", ".join(events.columns))
+        msg = f"data.toml says that times of day are in {clock!r}, but {events.file} has only {there}"
         raise RalmError(msg)
     day = pc.utf8_trim_whitespace(events.strings("timestamp"))
     day = pc.replace_substring_regex(day, r"[T ]0{1,2}:00(:00(\.0+)?)?$", "")  # midnight, as programs write a day
