@@ -35,7 +35,7 @@ _TIMES = (
     "99999999999999999999",
     "",
 )
-_SEPARATORS = (",", ",", ",", ", ", ";", "\t", "|", "::", "\x01")
+_SEPARATORS = (",", ",", ",", ", ", " ", ";", "\t", "|", "::", "\x01")
 _ENDS = ("\n", "\n", "\r\n", "\r")
 _DESCRIPTIONS = (
     "",
@@ -60,6 +60,12 @@ _DESCRIPTIONS = (
     '[files]\nevents = ["events*", "more.csv"]\nusers = []',
     '[files]\nevents = ["**", "[", "/etc/*"]',
     'time_unit = "excel"\nseparator = "::"',
+    'labels = "-1"\n[lists]\nitem_id = " "',
+    '[lists]\ntags = "[]"\ncategories = ";"',
+    'repeated = "merge"\n[long]\nitems = ["categories", "title"]',
+    '[long]\nusers = ["age", "tags"]\n[lists]\nuser_id = "[]"',
+    '[join]\nfile = "users.csv"\ncolumn = "user_id"',
+    '[columns]\ntime_of_day = "rating"\ncategories = "rating"\ntitle = "timestamp"',
     "\x00",
 )
 
@@ -117,6 +123,10 @@ def _table(rng: Random, names: list[str], most: int) -> bytes:
     rows = [[_cell(rng, name, time, odd, row) for name in names] for row in range(rng.randrange(most + 1))]
     above = rng.choice(([],) * 8 + ([names],) * 2 + ([["sep=;"]], [["# made by x"], [""]], [[""] * len(names)]))
     rows = [*above, names, *rows] if rng.random() < 0.9 else rows
+    if rng.random() < 0.1:  # rows below whose they are, or a user and the items after it
+        rows = [["7:"], *rows[1:], ["8:"]] if rng.random() < 0.5 else [row[: rng.randrange(1, 4)] for row in rows]
+    if rng.random() < 0.1:
+        rows = [[rng.choice(("['a1', 'b2']", "a1-1 b2-0", "[[[", "{'x': 1}", cell)) for cell in row] for row in rows]
     content = end.join(separator.join(row) for row in rows).encode("utf-8", "replace")
     if rng.random() < 0.1:
         content = content.decode("utf-8", "replace").encode(rng.choice(("utf-8-sig", "utf-16", "latin-1")), "replace")

@@ -112,6 +112,15 @@ def _python_of(cell: str) -> Any:
 
 def _word(value: Any) -> str:
     if isinstance(value, dict):
-        value = next((value[name] for name in _NAMES if name in value), json.dumps(value, ensure_ascii=False))
-    text = value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)
+        value = next(
+            (value[name] for name in _NAMES if name in value),
+            json.dumps(value, ensure_ascii=False, default=str, skipkeys=True),
+        )
+    text = (
+        value
+        if isinstance(value, str)
+        else ""
+        if value is None
+        else json.dumps(value, ensure_ascii=False, default=str, skipkeys=True)
+    )
     return text.strip().replace(SEPARATOR, "/")

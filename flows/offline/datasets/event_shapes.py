@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flows.offline.datasets.assemble import without_middle
 from flows.offline.datasets.cell_lists import as_lists
 from flows.offline.datasets.tables import Table
 from flows.support.errors import RalmError
@@ -76,7 +77,7 @@ def looked_up(events: Table, other: Table, column: str) -> Table:
     """
     for table in (events, other):
         if column not in table.columns:
-            msg = f"data.toml joins by {column!r}, but {table.file} has only {', '.join(table.columns)}"
+            msg = f"data.toml joins by {column!r}, but {table.file} has only {without_middle(', '.join(table.columns))}"
             raise RalmError(msg)
     keys = _keys(other, column)
     if pc.count_distinct(keys).as_py() < len(keys):
@@ -104,9 +105,8 @@ def with_clock(events: Table, clock: str) -> Table:
     if not clock:
         return events
     if clock not in events.columns:
-        msg = (
-            f"data.toml says that times of day are in {clock!r}, but {events.file} has only {', '.join(events.columns)}"
-        )
+        there = without_middle(", ".join(events.columns))
+        msg = f"data.toml says that times of day are in {clock!r}, but {events.file} has only {there}"
         raise RalmError(msg)
     day = pc.utf8_trim_whitespace(events.strings("timestamp"))
     day = pc.replace_substring_regex(day, r"[T ]0{1,2}:00(:00(\.0+)?)?$", "")  # midnight, as programs write a day

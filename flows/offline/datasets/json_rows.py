@@ -107,7 +107,7 @@ def _loaded(text: str) -> Any:
             found = None
         if not isinstance(found, dict):
             raise
-        return _json(json.dumps(found))
+        return _json(json.dumps(found, default=str, skipkeys=True))
 
 
 def _rows_within(text: str) -> list[Any] | None:

@@ -29,8 +29,8 @@ _NEARLY = 0.9
 _SHARED = 0.5
 """A table has so many of the ids that events name, or is another's."""
 _LONG_ID = 5
-_ALIKE = 3
-"""Of the ranks of names, the last that fits ids well."""
+_ALIKE = 4
+"""Of the ranks of names, the last that may be one of ids where another table lists them."""
 _FIELDS = ("property", "attribute", "feature", "field", "key")
 _VALUES = ("value", "val")
 

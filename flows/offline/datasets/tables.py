@@ -28,6 +28,8 @@ class NoRowsError(RalmError):
     """A file has nothing in it, or names of columns alone."""
 
 
+_MOST_NAMES = 400
+"""Characters of the names of all columns in a message."""
 _SHOWN = 200
 """Characters of a value in a message."""
 _COMMA_DECIMALS = r"^[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?$"
@@ -95,7 +97,9 @@ class Table:
             RalmError: when there is none.
         """
         if name not in self:
-            msg = f"{self.file} has no column {self.real(name)!r}; it has {', '.join(self.columns)}"
+            there = ", ".join(self.columns)
+            there = there if len(there) <= _MOST_NAMES else f"{there[:_MOST_NAMES]}..."
+            msg = f"{self.file} has no column {self.real(name)[:_SHOWN]!r}; it has {there}"
             raise RalmError(msg)
         return self.columns[self.real(name)]
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.offline.evaluation.report import cold_note, items_note, judged_note
+from flows.offline.evaluation.report import cold_note, items_note, judged_note, sentences
 from flows.offline.evaluation.table import FIGURES, rows_of, shown
 from ralm.features import Interactions
 from ralm.protocol.split import Floors, later_clicks
@@ -58,3 +58,22 @@ def test_of_how_many_users_cold_items_are_asked_is_said(users: int, says: str) -
     cells = [run("lr", ""), {**run("both", "ours"), "cold": cold}]
     assert cold_note(cells) == f"Cold items: 21 items, held out, are asked of {users} users{says}"
     assert not cold_note(cells[:1])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (0.01, 0.05, "both is better than the best of the others, item-knn (difference +0.030"),
+        (-0.09, -0.01, "item-knn is better than the best of ours, both"),
+        (-0.01, 0.02, "both and item-knn cannot be told apart"),
+    ],
+)
+def test_the_figures_that_matter_most_are_said_in_sentences(low: float, high: float, words: str) -> None:
+    cells: list[dict[str, Any]] = [{"model": name, "group": "main"} for name in ("both", "item-knn")]
+    common = {"figure": "auc_item", "negatives": "matched", "seeds": None, "model": "both", "rival": "item-knn"}
+    warm = {**common, "asked": "warm", "difference": 0.03, "low": low, "high": high}
+    cold = [{**warm, "asked": "cold", "figure": "auc", "seeds": seeds} for seeds in (10, 30, 100)]
+    first, second = sentences(cells, [warm, *cold])
+    assert words in first
+    assert second.startswith("Who clicks a new item of 30 seeds")
+    assert list(sentences([{"model": "both", "group": "encoder"}], [warm])) == []
