@@ -6,7 +6,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,10 @@ def test_nobody_else_may_write_what_a_flow_writes(ralm: Any, broker: str, umask:
 
 
 def _open_to_others(folder: Path) -> list[str]:
-    paths = [folder, *folder.rglob("*")]
-    assert len(paths) > 5
-    return [f"{oct(mode)} {path}" for path in paths if (mode := stat.S_IMODE(path.stat().st_mode)) & 0o022]
+    """What others may write; a file that a running flow takes away meanwhile has no mode any more."""
+    modes = {}
+    for path in [folder, *folder.rglob("*")]:
+        with suppress(FileNotFoundError):
+            modes[path] = stat.S_IMODE(path.stat().st_mode)
+    assert len(modes) > 5
+    return [f"{oct(mode)} {path}" for path, mode in modes.items() if mode & 0o022]
