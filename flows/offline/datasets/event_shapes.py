@@ -4,12 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from flows.offline.datasets.assemble import without_middle
 from flows.offline.datasets.cell_lists import as_lists
-from flows.offline.datasets.tables import Table
+from flows.offline.datasets.tables import Table, holds_lists
 from flows.support.errors import RalmError
 
 
@@ -113,11 +112,6 @@ def with_clock(events: Table, clock: str) -> Table:
     moment = pc.binary_join_element_wise(day, pc.utf8_trim_whitespace(events.strings(clock)), " ")
     moment = pc.if_else(pc.equal(day, ""), "", moment)
     return replace(events, columns={**events.columns, events.real("timestamp"): moment})
-
-
-def holds_lists(column: Any) -> bool:
-    """Whether the values of an Arrow array are lists."""
-    return bool(pa.types.is_list(column.type) or pa.types.is_large_list(column.type))
 
 
 def _keys(table: Table, column: str) -> Any:

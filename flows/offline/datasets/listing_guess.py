@@ -4,9 +4,9 @@ import numpy as np
 
 from flows.offline.datasets.cell_lists import separator_in
 from flows.offline.datasets.draft import KEYS, Draft
-from flows.offline.datasets.event_shapes import holds_lists
 from flows.offline.datasets.field_guess import guessed_kind
 from flows.offline.datasets.survey import Look
+from flows.offline.datasets.tables import holds_lists
 from flows.offline.datasets.words import among
 from flows.support.errors import RalmError
 from flows.support.text import counted

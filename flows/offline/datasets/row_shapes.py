@@ -8,8 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flows.offline.datasets.assemble import join_values
-from flows.offline.datasets.event_shapes import holds_lists
-from flows.offline.datasets.tables import Table, as_text
+from flows.offline.datasets.tables import Table, as_text, holds_lists
 from flows.offline.datasets.words import as_words
 from flows.support.errors import RalmError
 from ralm.encoders.profiles import SEPARATOR

@@ -7,10 +7,11 @@ import numpy as np
 
 from flows.offline.datasets.cell_lists import label_in, separator_in
 from flows.offline.datasets.draft import KEYS, Draft, as_toml
-from flows.offline.datasets.event_shapes import holds_lists, labelled, looked_up, one_item_each, with_lists
+from flows.offline.datasets.event_shapes import labelled, looked_up, one_item_each, with_lists
 from flows.offline.datasets.reading import MISSING
 from flows.offline.datasets.roles import is_called_like, rank
 from flows.offline.datasets.survey import Look, look_of
+from flows.offline.datasets.tables import holds_lists
 from flows.offline.datasets.time_guess import looks_like_time
 from flows.offline.datasets.words import Text, among, as_words
 from flows.support.errors import RalmError

@@ -110,7 +110,7 @@ class Table:
             RalmError: when there is no such column, or a list holds what cannot be joined.
         """
         column = self.column(name)
-        if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        if holds_lists(column):
             column = self._joined(name, column)
         elif pa.types.is_floating(column.type):
             column = _without_fraction(column)
@@ -287,3 +287,8 @@ def is_number(value: Any) -> bool:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return False
     return True
+
+
+def holds_lists(column: Any) -> bool:
+    """Whether the values of an Arrow array are lists."""
+    return bool(pa.types.is_list(column.type) or pa.types.is_large_list(column.type))
