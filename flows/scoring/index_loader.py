@@ -104,7 +104,7 @@ class IndexLoader(threading.Thread):
             scout = Scout(self._topic, partition, self._config, lambda: None)
             found = scout.find(first, self._reader.bounds(partition)[1])
             if found is not None:
-                self._last_start.stands_at("centroids", partition, first)
+                self._last_start.stands_at("centroids", {partition: first})
                 self._last_start.ends_again("centroids", partition, found.first)
                 raise RalmError(_words(found, self._topic, partition))
 
@@ -141,8 +141,8 @@ class IndexLoader(threading.Thread):
                 metrics.KAFKA_POSITION_TIME.labels("centroids", str(message.partition())).set(stamp / 1000)
         if time.monotonic() - self._last_note >= _NOTE_EVERY_S:
             self._last_note = time.monotonic()
-            for part in range(self._read):
-                self._last_start.stands_at("centroids", part, self._reader.position(part))
+            positions = {part: self._reader.position(part) for part in range(self._read)}
+            self._last_start.stands_at("centroids", positions)
         if time.monotonic() - self._last_lag >= _LAG_EVERY_S:
             self._last_lag = time.monotonic()
             for part in range(self._read):

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -55,11 +56,16 @@ class LastStart:
         before = self._before.pop(f"{kind}/{partition}", None)
         return None if before is None else before[0]
 
-    def stands_at(self, kind: str, partition: int, offset: int) -> None:
-        """Note where the reading of a partition stands, of a topic that each start reads from its beginning."""
-        place = f"{kind}/{partition}"
-        if self._now.get(place) != (offset, offset):
-            self._now[place] = offset, offset
+    def stands_at(self, kind: str, positions: Mapping[int, int]) -> None:
+        """Note where the reading of partitions stands, of a topic that each start reads from its beginning.
+
+        Args:
+            kind: of the topic.
+            positions: the offset that is read next, by partition.
+        """
+        now = {f"{kind}/{partition}": (offset, offset) for partition, offset in positions.items()}
+        if not now.items() <= self._now.items():
+            self._now |= now
             self._write()
 
     @property

@@ -174,7 +174,7 @@ def test_what_ends_a_scorer_that_reads_the_centroids_is_said_at_the_next_starts(
 ) -> None:
     settings = dead_letters(ABORTS)
     name = f"{settings.topic_prefix}dead-letters"
-    LastStart(tmp_path).stands_at("centroids", 0, 0)
+    LastStart(tmp_path).stands_at("centroids", {0: 0})
     last_start = LastStart(tmp_path)
     loader = IndexLoader(LiveIndex(CountedForm(4)), name, consumer_config(settings), "v1", 4)
     loader.note_in(last_start)
