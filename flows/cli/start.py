@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def _begin_anew_with_utf8() -> None:
-    """Begin anew with UTF-8 where the interpreter was told to do without it in a locale that has nothing but ASCII.
+    """Begin anew with UTF-8 where the interpreter runs without it in a locale of ASCII alone.
 
     It could name no file, user or item that is not ASCII, whatever bytes the command line has. Signals that come on the
     way are held back until there are handlers.

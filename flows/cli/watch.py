@@ -5,13 +5,14 @@ kill it, with no message. So the command is a child of ours, made before anythin
 begun anew, and reads batch by batch, in processes of their own, which finds the batch (``flows/kafka/scout.py``).
 """
 
-# Nothing else: whatever is imported here, both processes have.
+# Nothing heavy: whatever is imported here, both processes have.
 import _signal  # type: ignore[import-not-found]
 import os
 import sys
 
+from flows.support import ends
+
 _COMMANDS = ("dead-letters",)
-_ENDS = {_signal.SIGABRT, _signal.SIGSEGV, _signal.SIGBUS, _signal.SIGILL, _signal.SIGFPE, _signal.SIGKILL}
 _FORWARDED = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP)
 _DIES_WITH_PARENT = 1
 _AGAIN = b"ralm: what was read ended the command (signal %d): it is read again, each batch in a process of its own\n"
@@ -35,8 +36,6 @@ def _fork(*, again: bool) -> int:
     child = os.fork()
     if not child:
         _die_with(parent)
-        from flows.support import ends  # noqa: PLC0415 (imports nothing)
-
         ends.once = again
     return child
 
@@ -51,7 +50,7 @@ def _ended(child: int) -> int:
     if not os.WIFSIGNALED(status):
         os._exit(os.waitstatus_to_exitcode(status))
     number = os.WTERMSIG(status)
-    if number not in _ENDS:
+    if number not in ends.CRASHES:
         _signal.signal(number, _signal.SIG_DFL)
         os.kill(os.getpid(), number)
         os._exit(128 + number)

@@ -41,7 +41,7 @@ BY_OFFSET: Final[Mapping[str, Any]] = {
     "enable.auto.offset.store": False,
     "enable.partition.eof": True,
 }
-"""Of a consumer that reads where it is told to, hears where a partition ends, and leaves no trace in the group."""
+"""Of a consumer that reads from given offsets, sees where a partition ends, and leaves no trace in the group."""
 
 QUIET: Final[Mapping[str, Any]] = {"log_level": 0, "error_cb": lambda _: None}
 """Of a client that is only asked whether something answers: what goes wrong meanwhile is neither logged nor counted."""

@@ -26,6 +26,7 @@ from flows.kafka.config import BY_OFFSET
 from flows.kafka.standstill import WHY
 from flows.kafka.step_over import StepOver, read_on
 from flows.messages.batches import Headers, RawMessage
+from flows.support.ends import CRASHES
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from flows.support.machine import memory_limit
@@ -43,7 +44,6 @@ _SECONDS = 30
 _ALL: dict[str, Any] = {"damaged": True, "seconds": 10}
 """Of one who reads all: damaged batches are said too, and a client that hands over nothing stands still."""
 _LINE = 200
-_ENDS = {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGKILL}
 _USED = Path("/proc/self/status")
 
 
@@ -285,7 +285,7 @@ class Scout:
         code = process.wait()
         if said:
             return run
-        if -code not in _ENDS:
+        if -code not in CRASHES:
             raise _NoScoutError(f"it ended with {code}: {_line(last)}")
         run.died = True
         how = f"{signal.Signals(-code).name}{_words(last)}"
