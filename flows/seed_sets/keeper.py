@@ -100,6 +100,8 @@ class SeedSetOperator:
         self._emitted_before = emitted_before
         self._tombstones = Tombstones(store.unacked_tombstones(), self._older_models())
         self._writer.emitted_before = emitted_before.items if emitted_before else {}
+        if emitted_before and self._replaces:
+            self._writer.say_later(emitted_before.items)
         if work is None:
             self._clock = WindowClock(options, int(items.last_click.max()) if len(items) else None)
         else:
@@ -225,7 +227,7 @@ class SeedSetOperator:
             items.unsure[said] |= self._pool.model_version in self._store.meta.older_versions
             self._writer.changed(said.tolist())
             self._unwritten = True  # before there are centroids of a model, the store must know that there may be
-        if work is None or other_model or self._emit_all:
+        if work is None or other_model or self._emit_all or self._replaces:
             # Nothing is known of what was emitted, or it was made by another model, or is gone: cluster all again.
             self._cluster_anew(np.flatnonzero(items.live & ~items.withdrawn))
         unacked = self._store.unacked_tombstones()
@@ -240,7 +242,7 @@ class SeedSetOperator:
         """Models whose centroids may be in the topic, newest first; a store that is filled anew asks the topic."""
         meta, mine = self._store.meta, self._pool.model_version
         said = self._emitted_before.models if self._emitted_before and self._replaces else ()
-        return tuple(dict.fromkeys(m for m in (meta.model_version, *meta.older_versions, *said) if m not in ("", mine)))
+        return tuple(dict.fromkeys(m for m in (*said, meta.model_version, *meta.older_versions) if m not in ("", mine)))
 
     def _forgotten_models(self) -> list[OutMessage]:
         """Take the centroids of all but the newest older model back."""
@@ -333,9 +335,11 @@ class SeedSetOperator:
         self._emitted_before, self._writer.emitted_before, self._replaces = None, {}, False
         if not replaced:
             return []
-        gone = [item for item in before.live() if item not in self._writer.items]
-        ends = [before.items[item].window_end + 1 for item in gone]
+        items = self._writer.items
+        ends = [before.items[item].window_end + 1 for item in before.mine if item not in items]
         self._writer.dropped_until = max([self._writer.dropped_until, *ends])
+        # An older copy of a store may have withdrawn before what was served when the newer one ended.
+        gone = [item for item in before.live() if item not in items or items.withdrawn[items.number(item)]]
         out = self._withdraw(gone) + self._forgotten_models()
         self._tombstones.sent_of_models()
         return out

@@ -27,6 +27,7 @@ class Kind:
         stops: whether time passes, and clicks come, while no process runs; the one before died of a delivery at times.
         lags: whether one partition gets clicks long after another when clicks grow, late ones last.
         loses_grown: whether stores are lost once clicks have grown, too.
+        restores: how likely a store is replaced by an older copy of itself between two lives, as from a backup.
     """
 
     rules: Mapping[str, Any] = field(default_factory=dict)
@@ -42,6 +43,7 @@ class Kind:
     stops: bool = False
     lags: bool = False
     loses_grown: bool = False
+    restores: float = 0
 
 
 USUAL: Final = Kind()
@@ -86,10 +88,16 @@ KINDS: Final = {
 LOST_AFTER_GROWTH: Final = Kind(partitions=2, grows=True, loses=0, loses_grown=True)
 
 
+# A store is replaced by an older copy of itself, as from a backup.
+RESTORED: Final = Kind(restores=0.6, grows=False)
+
+
 def kind_of(number: int) -> Kind:
     """The kind of a schedule; ``USUAL`` of most."""
     if number % 20 == 2:
         return LOST_AFTER_GROWTH
+    if number % 20 == 7:
+        return RESTORED
     if number % 20 == 12:
         return KINDS[Random(f"kind of {number}").choice(sorted(KINDS))]
     return USUAL

@@ -178,8 +178,11 @@ class Process:
         if begun["clicks"].anew:  # as FirstPositions.fix does
             first = {"resume": begun["clicks"].offset, "resume_candidates": NOTHING_SETTLED}
             store.write(Changes(), position=begun["clicks"].offset, **first)
+        older = any(each.older for each in begun.values())
+        if older:
+            store.write(Changes(), position=store.position, replaces=True)
         emitted: EmittedBefore | None = None
-        if meta is None or not meta.model_version or meta.replaces:  # as the process looks when it starts
+        if meta is None or older or not meta.model_version or meta.replaces:  # as the process looks when it starts
             partitions = len(self._disks)
             notes = EmissionNotes((lambda item: home(item, partitions)) if self._has_grown else None)
             notes.note(

@@ -74,6 +74,7 @@ class _Schedule:
         # By partition what was compacted away of the candidates after it was read. It holds until the store is lost,
         # though what followed it may be bad.
         self.remembered: list[list[Record]] = [[] for _ in range(self.partitions)]
+        self.copies: dict[int, list[dict[bytes, bytes]]] = {}  # of stores, by partition
         self.version = self.versions = 1
         switches = rng.choice([0.2, 0.2, 0.7])  # how likely the model is another one in the next life
         self.switches = switches if self.kind.switches is None else self.kind.switches
@@ -231,6 +232,8 @@ class _Schedule:
                 disk.lose()
                 self.remembered[number].clear()
                 self.outcome.count("stores lost")
+        if self.kind.restores:
+            self._restore()
         if rng.random() < self.switches:
             # A new one, or one that was used before.
             self.version = rng.choice([self.versions + 1, self.versions + 1, rng.randint(1, self.versions)])
@@ -243,6 +246,32 @@ class _Schedule:
         for disk in self.disks:
             at = rng.randrange(1, 30) if crashes and rng.random() < 0.5 else None
             disk.crash_at, disk.after = None if at is None else disk.writes + at, rng.random() < 0.5
+
+    def _restore(self) -> None:
+        """Backups are made, and a store is put back from one at times."""
+        for number, disk in enumerate(self.disks):
+            if disk.meta() is not None:
+                self.copies.setdefault(number, []).append(disk.copied())
+            older = [copy for copy in self.copies.get(number, ()) if self._is_read_beyond(number, copy)]
+            if older and self.rng.random() < self.kind.restores:
+                disk.restore(self.rng.choice(older))
+                self._forget_compacted(number)
+                self.outcome.count("stores restored")
+
+    def _is_read_beyond(self, number: int, copy: dict[bytes, bytes]) -> bool:
+        """Whether the group has read beyond a copy of a store; what was said without a message nobody can know."""
+        disk, committed = Disk(), self.world.committed
+        disk.restore(copy)
+        meta = disk.meta()
+        assert meta is not None
+        clicks, candidates = (committed.get((kind, number), (0, ""))[0] for kind in ("clicks", "candidates"))
+        return clicks > meta.position or candidates > meta.candidates
+
+    def _forget_compacted(self, number: int) -> None:
+        """What a store has not read, and was compacted away, it will never read."""
+        meta = self.disks[number].meta()
+        read = 0 if meta is None else meta.candidates
+        self.remembered[number] = [record for record in self.remembered[number] if record._offset < read]
 
     def _send_meanwhile(self) -> None:
         """Producers go on while no process runs."""
@@ -275,6 +304,7 @@ class _Schedule:
         log = self.world.topics["clicks"].logs[number]
         if self.rng.random() < 0.5:
             self.world.topics["clicks"].expire(number, self.rng.randint(0, len(log)))
+            self.copies.pop(number, None)  # they have what the topic has no more
             if not self.ends:
                 self.clustered = [each for each in self.clustered if each.partition != number]
             self.outcome.count("partial rebuilds")
@@ -292,9 +322,7 @@ class _Schedule:
                 disk.power_cut(rng)
         for number, disk in enumerate(self.disks):
             disk.crash_at = None
-            meta = disk.meta()
-            read = 0 if meta is None else meta.candidates
-            self.remembered[number] = [record for record in self.remembered[number] if record._offset < read]
+            self._forget_compacted(number)
 
     def _step(self) -> None:
         if self.steps is not None:
