@@ -107,6 +107,8 @@ class SeedSetOperator:
         else:
             self._clock = WindowClock(options, work.newest, work.closed, work.heard)
             self._writer.dropped_until = work.dropped_until
+            if work.window > options.window:
+                self._mark_longer_windows()
             self._pending = {item: window for item, window in work.pending.items() if item in items}
             # Their centroids may have been sent before a crash: a tombstone is as of no earlier than those, and is due
             # if the next set is too small.
@@ -115,6 +117,13 @@ class SeedSetOperator:
             items.unsure[numbers] = True
         self._writer.beside = self._beside
         self._resume(work)
+
+    def _mark_longer_windows(self) -> None:
+        """Windows were longer before: what lies in one is folded in with its end, which its clicks do not tell."""
+        items, ends = self._writer.items, self._store.last_closes()
+        numbers, closes = items.find(list(ends)), np.fromiter(ends.values(), np.int64)
+        known = numbers >= 0
+        items.mark(numbers[known], closes[known])
 
     def join(self, homes: ItemHomes) -> None:
         """Have it noticed if an item of this partition is another's too."""
@@ -201,7 +210,13 @@ class SeedSetOperator:
         resume, resume_candidates = self._resume_at
         return {
             "work": OpenWork(
-                clock.newest, clock.closed, clock.heard, marks, pending | self._pending, self._writer.dropped_until
+                clock.newest,
+                clock.closed,
+                clock.heard,
+                marks,
+                pending | self._pending,
+                self._writer.dropped_until,
+                self._options.window,
             ).encode(),
             "resume": resume,
             "resume_candidates": resume_candidates,
