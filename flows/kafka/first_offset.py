@@ -113,6 +113,8 @@ class BeginRules:
         lost: whether this state directory has had the partition, so that a missing store was lost.
         emitted: says the greatest offset of a partition's clicks that was emitted of, 0 where that is not known: asked
             where there is neither a store nor a committed offset.
+        emitted_count: says how many partitions the clicks topic had at first, as messages that were emitted say, 0
+            where they do not; asked likewise.
         compacted: whether the topic forgets what was overwritten, so that its first offset says nothing.
         grown: whether the topic has got partitions since, so that one has not all that its store had.
         topic_id: the topic's id; empty where the broker gives none.
@@ -124,6 +126,7 @@ class BeginRules:
     rebuild: Rebuild
     lost: bool = False
     emitted: Callable[[int], int] = lambda _: 0
+    emitted_count: Callable[[], int] = lambda: 0
     compacted: bool = False
     grown: bool = False
     topic_id: str = ""
@@ -248,8 +251,8 @@ def _why_not_whole(facts: PartitionFacts, partition: int, rules: BeginRules, com
         return f"the topic is not what it was filled from: {another}"
     if first > 0:
         return f"the topic has no more than what follows offset {first}; what lies between was deleted"
-    told = "" if committed is None else facts.committed_mark(partition)
-    if rules.grown or 0 < decode_first_count(told) < rules.count:
+    at_first = rules.emitted_count() if committed is None else decode_first_count(facts.committed_mark(partition))
+    if rules.grown or 0 < at_first < rules.count:
         return "the topic has grown meanwhile, and its older clicks lie in other partitions"
     return ""
 

@@ -40,6 +40,8 @@ class FirstPositions:
         marks: of what was read; those of the stores are added.
         count: how many partitions the clicks topic has; 0 where that is not known.
         emitted: says the greatest offset of a partition's clicks that was emitted of, 0 where that is not known.
+        emitted_count: says how many partitions the clicks topic had at first, as what was emitted says; 0 where it does
+            not.
     """
 
     settings: Settings
@@ -48,6 +50,7 @@ class FirstPositions:
     marks: TopicMarks = field(default_factory=TopicMarks)
     count: int = 0
     emitted: Callable[[int], int] = lambda _: 0
+    emitted_count: Callable[[], int] = lambda: 0
     _had_at_first: int = 0
     _decided: dict[tuple[str, int], Beginning] = field(default_factory=dict)
 
@@ -91,7 +94,9 @@ class FirstPositions:
         return min(state.first_count or state.partitions or self._had_at_first or self.count, self.count)
 
     def note_count_before(self, facts: PartitionFacts, partitions: list[int], topic_id: str) -> None:
-        """Note how many partitions the topic had at first, as the group knows where this directory knows nothing.
+        """Note how many partitions the topic had at first, as others know where this directory knows nothing.
+
+        The group does, or else what was emitted.
 
         Then items whose clicks lie in two partitions are brought home at the next start.
 
@@ -100,7 +105,7 @@ class FirstPositions:
         """
         if self.state.partitions:
             return
-        known = {had_at_first(facts, partition, topic_id) for partition in partitions}
+        known = {had_at_first(facts, partition, topic_id) for partition in partitions} - {0} or {self.emitted_count()}
         if fewer := {count for count in known if 0 < count < self.count}:
             self._had_at_first = min(fewer)
             with self._noting() as state_dir:
@@ -175,6 +180,7 @@ class FirstPositions:
             s.rebuild,
             lost=state.was_lost(partition),
             emitted=self.emitted,
+            emitted_count=self.emitted_count,
             compacted=kind == "candidates",
             grown=state.has_grown,
             topic_id=topic_id,

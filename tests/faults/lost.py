@@ -46,6 +46,8 @@ def _grown(scene: Scene) -> None:
     scene.settle()
     scene.drain()
     aside = scene.state.rename(_aside(scene))
+    if scene.rng.random() < 0.5:  # then the centroids say it
+        _forget_group(scene)
     _refused(scene, "the topic has grown meanwhile")
     if scene.rng.random() < 0.5:
         _put_back(aside, scene.state)
@@ -65,13 +67,17 @@ def _forgotten(scene: Scene) -> None:
     forget(scene, max(clicks, key=lambda partition: len(clicks[partition])))  # of which centroids were made for sure
     aside = scene.state.rename(_aside(scene))
     _refused(scene, "its store is not in this state directory")
-    admin = AdminClient({"bootstrap.servers": scene.settings.bootstrap_servers})
-    for done in admin.delete_consumer_groups([scene.settings.group_id]).values():
-        done.result(timeout=20)
+    _forget_group(scene)
     _refused(scene, "its store is not in this state directory")
     _put_back(aside, scene.state)
     scene.start()
     scene.settle()
+
+
+def _forget_group(scene: Scene) -> None:
+    admin = AdminClient({"bootstrap.servers": scene.settings.bootstrap_servers})
+    for done in admin.delete_consumer_groups([scene.settings.group_id]).values():
+        done.result(timeout=20)
 
 
 @fault("store-lost-grown")

@@ -131,6 +131,11 @@ def test_what_the_group_knows_of_a_growth_is_noted_where_nothing_else_does(tmp_p
         positions = FirstPositions(Settings(state_dir=str(nowhere)), open_state_dir(nowhere), "clicks", count=2)
         positions.note_count_before(group, [0, 1], topic_id)
         assert (noted_counts(nowhere), positions.first_count) == (noted, first_count)
+    nobody = tmp_path / "nobody"
+    emitted = FirstPositions(Settings(state_dir=str(nobody)), open_state_dir(nobody), "clicks", count=2)
+    emitted.emitted_count = lambda: 1
+    emitted.note_count_before(Facts(0, 20), [0, 1], "old")
+    assert (noted_counts(nobody), emitted.first_count) == ([1], 1)
     known = tmp_path / "known"
     note_partition_count(known, 2)
     positions = FirstPositions(Settings(state_dir=str(known)), look_into_state_dir(known), "clicks", count=2)
