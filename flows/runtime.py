@@ -181,7 +181,10 @@ class Runtime:
         """Remember by what a partition is known again."""
         if message is not None:
             self.marks.note(kind, partition, message)
-        return encode_mark(self.marks.of(kind, partition), self.positions.first_count if kind == "clicks" else 0)
+        mark, positions = self.marks.of(kind, partition), self.positions
+        if kind != "clicks":
+            return encode_mark(mark)
+        return encode_mark(mark, positions.first_count, more=positions.has_more(partition))
 
     def _note_requests_begun(self, source: KafkaSource) -> None:
         state_dir = Path(self.settings.state_dir)

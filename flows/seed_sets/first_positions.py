@@ -20,7 +20,7 @@ from flows.kafka.topic_marks import TopicMarks, is_within
 from flows.seed_sets.keeper_state import ForNewOffsets, said_before
 from flows.seed_sets.state_facts import StateFacts
 from flows.support.errors import RalmError
-from state.directory import note_begun, note_partition_count, store_path
+from state.directory import BEFORE, note_begun, note_partition_count, store_path
 from state.owner_lock import file_lock
 from state.store.meta import NO_MARK, NOTHING_SETTLED
 from state.store.seed_store import Changes, SeedStore, StoreError
@@ -68,6 +68,11 @@ class FirstPositions:
         """Whether a partition's store is an older copy of itself, as from a backup: more was read and said since."""
         decided = (self._decided.get((kind, partition)) for kind in ("clicks", "candidates"))
         return any(each.older for each in decided if each is not None)
+
+    def has_more(self, partition: int) -> bool:
+        """Whether a partition's store has clicks, too, of a topic that was there before."""
+        decided = self._decided.get(("clicks", partition))
+        return partition in self.state.begun.get(BEFORE, ()) or (decided is not None and decided.more)
 
     def to_move(self) -> list[int]:
         """The stores that items may be moved out of or into, since there are more or fewer partitions than before."""
@@ -138,6 +143,7 @@ class FirstPositions:
             RalmError: when a store, or the note of it, cannot be written.
         """
         with self._noting() as state_dir:
+            note_begun(state_dir, BEFORE, filter(self.has_more, partitions))
             for partition in partitions:
                 self._fix(state_dir, partition)
             note_begun(state_dir, "clicks", partitions)
@@ -186,6 +192,7 @@ class FirstPositions:
             topic_id=topic_id,
             fewer=0 < self.count < state.partitions,
             count=self.count if kind == "clicks" else 0,
+            more=kind == "clicks" and partition in state.begun.get(BEFORE, ()),
         )
 
     def _fix(self, state_dir: Path, partition: int) -> None:
