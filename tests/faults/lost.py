@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from flows.seed_sets.partitioners import crc32
 
 from .checks import newest, read_stores
-from .growth import grow_topics
+from .growth import grow_topics, kill_while_moving
 from .hosts import forget
 from .oracle import Oracle
 from .registry import fault
@@ -103,11 +103,15 @@ def store_lost_grown(scene: Scene) -> None:
     _refused(scene, "the topic has grown meanwhile")
     with _partial(scene):
         scene.start()
-        scene.take_in()
+        if scene.rng.random() < 0.5:
+            scene.take_in()
         _end(scene, drained=scene.rng.random() < 0.5)
-    scene.start()
-    scene.take_in()
-    _end(scene, drained=True)
+    for _ in range(scene.rng.randrange(3)):  # the filling is cut off, and so is the move of what is at home elsewhere
+        kill_while_moving(scene)
+    for _ in range(2):
+        scene.start()
+        scene.take_in()
+        _end(scene, drained=True)
     _in_part(scene, int(chosen.name))
     scene.over = True
 
