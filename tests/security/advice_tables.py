@@ -74,8 +74,8 @@ DATA: dict[str, tuple[str, ...]] = {
     "write 250ms, 5s, 5m or 1h": (f"{_ASK}::test_what_no_flow_would_take_is_not_sent",),
     "(--again sends them too)": (f"{_REDRIVE}::test_receipts_may_be_passed_over",),
     "send with --unproven if you trust": (f"{_REDRIVE}::test_what_its_topic_does_not_hold_stays",),
-    "is restored from {}: start the flow": (f"{_BACKUP}::test_what_was_backed_up_comes_back",),
-    "is put back from {}: start the flow": (
+    "is restored from {}: start the flow": (
+        f"{_BACKUP}::test_what_was_backed_up_comes_back",
         f"{_STATE}::test_each_damaged_value_names_its_store_which_alone_is_moved_away_and_put_back",
     ),
     "stop it, or give this one a --folder of its own": (
@@ -141,7 +141,7 @@ HARMLESS_ELSEWHERE = (
     "--eval-split {}",
     "(--eval-cut, --eval-floor-clicks",
     "`ralm evaluate {} --eval-split items`",
-    "train anew",
+    "train again",
     "Ask for fewer",
     "send it one example",
     "raise the allowed lateness",
