@@ -44,8 +44,8 @@ def _troubles(report: Mapping[str, Any]) -> "list[str]":
 def as_sentence(text: str) -> str:
     """With a full stop, unless it ends with a question.
 
-    >>> as_sentence("no click has come"), as_sentence("is anything sent?")
-    ('no click has come.', 'is anything sent?')
+    >>> as_sentence("no click has arrived"), as_sentence("is anything sent?")
+    ('no click has arrived.', 'is anything sent?')
     """
     return text if text.endswith("?") else f"{text}."
 

@@ -326,7 +326,7 @@ def way_on(lost: str) -> str:
         lost: what cannot be had any more.
     """
     return (
-        "If bootstrap_servers or topic_prefix name the wrong cluster, mend that. Else start once with --rebuild "
+        "If bootstrap_servers or topic_prefix name the wrong cluster, fix that. Else start once with --rebuild "
         "partial: all seed sets are kept, and this topic is read from its beginning, so that nothing is lost but "
         f"{lost}. To begin with this topic alone, move away what the state directory holds before that. Nothing was "
         "changed."

@@ -175,7 +175,8 @@ def _look_at_addresses(limit: int | None) -> list[Finding]:
         return []
     text = (
         f"this process may have {limit >> 20} MiB of address space; a flow needs {_LEAST_ADDRESSES >> 20} and with "
-        f"several partitions {_GOOD_ADDRESSES >> 20}: raise the limit (ulimit -v, LimitAS), and limit its memory by a cgroup"
+        f"several partitions {_GOOD_ADDRESSES >> 20}: raise the limit (ulimit -v, LimitAS), and limit its memory "
+        "by a cgroup"
     )
     return [Finding("addresses", Verdict.PROBLEM if limit < _LEAST_ADDRESSES else Verdict.WARNING, text)]
 

@@ -24,7 +24,7 @@ def test_a_flow_that_has_seen_nothing_says_so(world: World) -> None:
     report = world.report()
     assert report["verdict"] == "warning"
     assert report["items"]["why_none_live"] == "no click has arrived: is anything sent to the clicks topic?"
-    assert report["headline"].startswith("Ready, but no item is live: no click has come")
+    assert report["headline"].startswith("Ready, but no item is live: no click has arrived")
     assert report["requests"]["recent_ok_share"] is None
     assert report["windows"]["next_end"] is None
 
@@ -93,7 +93,7 @@ def test_a_flow_in_which_nothing_happens_says_why_a_minute_later_and_then_seldom
         world.health.beat()
         world.status.tick(lambda words, **more: told.append((words, more["status"])))
     assert [words for words, _ in told] == ["no window has closed"] * 3
-    assert "no click has come" in told[0][1]
+    assert "no click has arrived" in told[0][1]
     world.index_items.set(1)
     for _ in range(1500):
         world.clock.now += 1

@@ -210,7 +210,7 @@ RUNBOOKS: dict[str, tuple[str, ...]] = {
     "raise them only if such messages are meant": (_RAISED,),
     "Raise `dead_letter_max_ratio`, or turn the brake off": (_BRAKE,),
     # bundles
-    "rain anew": (_TRAINED,),
+    "rain again": (_TRAINED,),
     "`ralm train NAME` with newer clicks": (_TRAINED,),
     # nothing of ours is touched
     "take that right away": _LOOK,

@@ -104,7 +104,7 @@ def test_a_flow_is_refused_where_libraries_would_end_it_for_want_of_addresses(
         monkeypatch.setattr(preflight, "look_at_kafka", lambda *_, **__: pytest.fail("a client was made"))
         report, bundle = look(SCORES, Settings())
         assert bundle is None
-        assert "512 MiB of addresses" in "".join(report.lines())
+        assert "512 MiB of address space" in "".join(report.lines())
 
 
 def test_a_bundle_that_is_not_there_is_refused(settings: Settings, tmp_path: Path) -> None:

@@ -207,7 +207,7 @@ def test_of_two_processes_on_a_directory_the_second_goes_elsewhere_or_waits(stat
 def test_a_backup_goes_into_a_new_directory_beside_the_state(
     state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for target, words in ((state / "b", "choose a place outside it"), (tmp_path, "name a new directory")):
+    for target, words in ((state / "b", "choose a place outside it"), (tmp_path, "choose a new directory")):
         with pytest.raises(RalmError, match=words):
             backup(state, target, N, nothing)
     (tmp_path / "disk").mkdir()
