@@ -44,8 +44,10 @@ DATA: dict[str, tuple[str, ...]] = {
     "rename that column": (_TABLES,),
     "keep those that tell most": (_TABLES,),
     "unpack it, or save each sheet as CSV": (_TABLES,),
-    "call it .parquet": (_TABLES,),
     "export its tables as CSV": (_TABLES,),
+    "bring a part of its rows": (
+        "tests/flows/offline/datasets/test_export_shapes.py::test_what_unfolds_to_more_than_memory_holds_is_refused",
+    ),
     "what it is called ([columns]), or timed = false": (_TABLES,),
     "say in data.toml what they are called": (_GUESS,),
     "give what is a table one of these endings": (

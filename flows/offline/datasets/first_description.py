@@ -29,14 +29,16 @@ def describe_first(folder: Path) -> FirstDescription:
     if not folder.is_dir():
         msg = f"{folder} is no folder"
         raise ConfigError(msg)
-    looks, problems = look_at(folder)
+    looks, problems, copies = look_at(folder)
     if not looks:
         msg = f"{folder} has no table ({', '.join(TABLE_SUFFIXES)}, packed or not) that can be read"
         others = sorted(path.name for path in folder.iterdir() if path.is_file() and not is_known(path))
         if others and not problems:
             msg += f"; it has {', '.join(others[:9])}: give what is a table one of these endings"
         raise ConfigError("\n".join([msg, *(line for lines in problems.values() for line in lines)]))
-    return _Guess(folder, looks, problems).description()
+    found = _Guess(folder, looks, problems).description()
+    found.notes += copies
+    return found
 
 
 class _Guess:

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from flows.offline.datasets.cell_lists import label_in, separator_in
+from flows.offline.datasets.cell_lists import label_in, separator_in, with_lists
 from flows.offline.datasets.draft import KEYS, Draft, as_toml
-from flows.offline.datasets.event_shapes import labelled, looked_up, one_item_each, with_lists
+from flows.offline.datasets.event_shapes import labelled, looked_up, one_item_each
 from flows.offline.datasets.reading import MISSING
 from flows.offline.datasets.roles import is_called_like, rank
-from flows.offline.datasets.survey import Look, look_of
+from flows.offline.datasets.survey import Look
 from flows.offline.datasets.tables import holds_lists
 from flows.offline.datasets.time_guess import looks_like_time
 from flows.offline.datasets.words import Text, among, as_words
@@ -106,7 +106,7 @@ def _spread(draft: Draft, look: Look, column: str) -> Look:
         draft.top["labels"] = label
         draft.note(f"{column} names what was shown, each with {label} or not: those with it are the clicks (labels)")
         table = labelled(table, label)
-    return look_of(look.paths, replace(table, aliases={}, notes=()), look.names, look.marks)
+    return look.of(replace(table, aliases={}, notes=()))
 
 
 def _joined(draft: Draft, looks: list[Look]) -> Look | None:
@@ -134,7 +134,7 @@ def _joined(draft: Draft, looks: list[Look]) -> Look | None:
         "look at [join]"
     )
     table = replace(looked_up(lines.table, orders.table, column), notes=())
-    look = look_of(lines.paths, table, lines.names, lines.marks)
+    look = lines.of(table)
     draft.name(look, "user_id", user)
     draft.name(look, "item_id", item)
     draft.joined = orders
@@ -210,8 +210,9 @@ def _with_cells(look: Look, known: dict[str, str]) -> tuple[int, dict[str, str]]
             table = with_lists(table, {name: separator})
         lists = table.columns[name]
         flat = lists.flatten()
-        if len(flat) and not looks_like_time(look_of(look.paths, replace(table, columns={name: flat})), name):
-            count = look_of(look.paths, replace(table, columns={name: flat})).columns[name].distinct
+        values = look.of(replace(table, columns={name: flat}))
+        if len(flat) and not looks_like_time(values, name):
+            count = values.columns[name].distinct
             found.append((bool(label_in(lists)), count, len(flat), name))
     if user is None or not found:
         return None

@@ -327,14 +327,14 @@ def test_tables_are_found_by_the_ids_they_share(tmp_path: Path) -> None:
 
 
 def test_files_that_are_not_read_say_what_to_do(tmp_path: Path) -> None:
-    for name in ("events.csv.zip", "events.tar.gz", "events.xlsx", "events.avro"):
+    for name in ("events.csv.zip", "events.csv.br", "events.xlsx", "events.avro"):
         (tmp_path / name).write_bytes(b"PK")
     os.symlink(tmp_path / "nowhere.csv", tmp_path / "users.csv")
     with pytest.raises(ConfigError) as refused:
         describe_first(tmp_path)
     for words in (
         "zip is called a zip file and is none",
-        "tar.gz is packed: unpack it",
+        "csv.br is packed: unpack it",
         "xlsx is a workbook",
         "avro is of a form",
         "nowhere.csv, which is not there",

@@ -178,12 +178,6 @@ CASES: dict[str, tuple[Fix, str, Fix, int]] = {
         3,
     ),
     "a zip file": (_zipped, "a zip file or a workbook: unpack it", _unzip, 3),
-    "Parquet by another name": (
-        lambda folder: _parquet(folder / "events.csv"),
-        "Parquet: call it .parquet",
-        lambda folder: (folder / "events.csv").rename(folder / "events.parquet"),
-        3,
-    ),
     "a database": (
         {"events.csv": "SQLite format 3\0"},
         "a database: export its tables as CSV",
