@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from flows.offline.datasets.delimited import NAMELESS, NoNamesError
 from flows.offline.datasets.kinds import as_numbers, is_boolean
 from flows.offline.datasets.own_files import parts_in, tables_below, tables_within, with_columns_of_path
-from flows.offline.datasets.packed import archive_of
+from flows.offline.datasets.packed import archive_of, without_fold
 from flows.offline.datasets.reading import MISSING, Written, joined, read_table, without_marks
-from flows.offline.datasets.roles import rank
+from flows.offline.datasets.roles import EVENT_WORDS, NO_CLICK, VIEWS, rank
 from flows.offline.datasets.tables import NoRowsError, NotInEncodingError, Table
 from flows.support.errors import RalmError
 from ralm.encoders.profiles import SEPARATOR
@@ -25,6 +25,8 @@ OTHER_ENCODING = "cp1252"
 LOOSE_MARKS = ("NA", "n/a", "-", "--", "?", ".", "unknown")
 """What stands for no value among numbers, and perhaps for itself among words (NA is a country too)."""
 _SAMPLE = 200
+_DIFFERENT_WORDS = 2
+"""Of two files' names, one in each."""
 _LEAST_START, _MANY = 3, 9
 """Names that have fewer first characters in common are said one by one, if they are not more."""
 _SERIAL = re.compile(
@@ -124,7 +126,7 @@ class Look:
     def first_like(self, role: str) -> str | None:
         """The column whose name is likest to what a role is called; None if none is.
 
-        One that has no value is none, and one that has few gives way to one that has no gaps.
+        One that has no value is none, and one that has few, or the same in all rows, gives way to others.
         """
         ranked = self.like(role)
         return ranked[0] if ranked else None
@@ -132,7 +134,7 @@ class Look:
     def like(self, role: str) -> list[str]:
         """The columns whose names fit a role, the best first."""
         ranked = sorted(
-            (facts.missing * 2 > facts.rows, found, place, name)
+            (facts.missing * 2 > facts.rows or facts.distinct == 1, found, place, name)
             for place, (name, facts) in enumerate(self.columns.items())
             if facts.distinct and (found := rank(name, role))
         )
@@ -181,7 +183,45 @@ def look_at(folder: Path) -> tuple[list[Look], dict[str, list[str]], list[str]]:
         else:
             where = [each.relative_to(folder).as_posix() for each in (path, same)]
             copies.append(f"{where[0]} has the same rows as {where[1]}, and is not used")
-    return [_look(folder, found) for found in tables.values()], problems, copies
+    return [_look(folder, found) for found in _together(list(tables.values()))], problems, copies
+
+
+Found: TypeAlias = list[tuple[Path, Table, tuple[str, ...]]]
+"""The files of one table, each with its rows and the names of its columns, where no first line has them."""
+
+
+def _together(groups: list[Found]) -> list[Found]:
+    """Tables of the same columns whose files differ by a word that is no kind of event, as of a town, as one."""
+    whole: list[Found] = []
+    for group in groups:
+        other = next((each for each in whole if _are_one(each[0], group[0])), None)
+        if other is None:
+            whole.append([*group])
+        else:
+            other += group
+    return whole
+
+
+def _are_one(one: tuple[Path, Table, tuple[str, ...]], other: tuple[Path, Table, tuple[str, ...]]) -> bool:
+    (path, table, names), (path_too, table_too, names_too) = one, other
+    if names or names_too or set(table.columns) != set(table_too.columns):
+        return False
+    if not any(rank(name, role) in (1, 2) for name in table.columns for role in ("user_id", "item_id")):
+        return False
+    words, words_too = (re.split(r"[\W_]+", without_fold(each.name).lower())[:-1] for each in (path, path_too))
+    differ = set(words) ^ set(words_too)
+    is_alike = len(words) == len(words_too) > 1 and len(differ) == _DIFFERENT_WORDS
+    said = any(known in word for word in differ for known in (*EVENT_WORDS, *VIEWS, *NO_CLICK))
+    return is_alike and not said and not _is_within(table, table_too) and not _is_within(table_too, table)
+
+
+def _is_within(table: Table, other: Table) -> bool:
+    """Whether one table has most rows of another, as a sample is within the whole."""
+    rows = [
+        pc.binary_join_element_wise(*(each.strings(name) for name in sorted(table.columns)), "\x1f")
+        for each in (table, other)
+    ]
+    return 2 * (pc.sum(pc.is_in(rows[1][:_SAMPLE], value_set=rows[0])).as_py() or 0) > min(_SAMPLE, len(other))
 
 
 def _is_same(table: Table, other: Table) -> bool:

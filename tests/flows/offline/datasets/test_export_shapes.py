@@ -219,6 +219,17 @@ def test_rows_stand_under_the_item_they_are_of(tmp_path: Path, names: list[str])
     assert any("1 line has ',' in title" in note for note in notes)
 
 
+def test_playlists_are_who_chose_the_tracks_in_them(tmp_path: Path) -> None:
+    lists = [
+        {"name": f"List {n}", "pid": n, "tracks": [{"pos": k, "track_uri": i} for k, (i, _) in enumerate(of)]}
+        for n, of in enumerate(by_user().values())
+    ]
+    for part in (0, 1):
+        put(tmp_path, f"mpd.slice.{part}.json", json.dumps({"info": {"v": 1}, "playlists": lists[part::2]}, indent=1))
+    data, _ = brought(tmp_path)
+    assert pairs(data) == sorted((str(n), i) for n, of in enumerate(by_user().values()) for i, _ in of)
+
+
 def test_files_whose_endings_tell_nothing_are_named(tmp_path: Path) -> None:
     put(tmp_path, "ml-1m.train.export", CSV)
     with pytest.raises(ConfigError, match=r"it has ml-1m\.train\.export: give what is a table one of these endings"):
