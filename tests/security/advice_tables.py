@@ -44,8 +44,10 @@ DATA: dict[str, tuple[str, ...]] = {
     "rename that column": (_TABLES,),
     "keep those that tell most": (_TABLES,),
     "unpack it, or save each sheet as CSV": (_TABLES,),
-    "call it .parquet": (_TABLES,),
     "export its tables as CSV": (_TABLES,),
+    "bring a part of its rows": (
+        "tests/flows/offline/datasets/test_export_shapes.py::test_what_unfolds_to_more_than_memory_holds_is_refused",
+    ),
     "what it is called ([columns]), or timed = false": (_TABLES,),
     "say in data.toml what they are called": (_GUESS,),
     "give what is a table one of these endings": (
@@ -54,6 +56,8 @@ DATA: dict[str, tuple[str, ...]] = {
     "if its rows are events as well": (_GUESS,),
     "if only those with {} are clicks": (_YES_NO,),
     "if they are ratings, call it": (f"{_OWN}::test_small_numbers_without_a_name_are_ratings",),
+    "bring them as one column": (f"{_OWN}::test_year_month_and_day_are_brought_as_one_column",),
+    "bring a row for each user and item": (f"{_OWN}::test_a_matrix_is_brought_as_a_row_for_each_of_its_numbers",),
     "put day and time into one column": (f"{_OWN}::test_day_and_time_in_two_columns_are_put_together",),
     "export them as text": (f"{_OWN}::test_ids_that_are_exported_as_text_keep_their_digits",),
     "leave --init out to go by it": (_DESCRIBED,),
