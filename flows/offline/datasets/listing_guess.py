@@ -137,7 +137,12 @@ def _is_title(items: Look, name: str) -> bool:
 
 def _is_category(draft: Draft, items: Look, name: str) -> bool:
     facts = items.columns[name]
-    return draft.is_free(items, name) and facts.type in ("text", "list") and 1 < facts.distinct <= facts.rows / 5
+    if not draft.is_free(items, name) or facts.type not in ("text", "list") or facts.distinct <= 1:
+        return False
+    if facts.type == "list":  # of which many differ, made of few words
+        words = items.table.text(name).tolist()
+        return len(set("|".join(words).split("|"))) <= len(words) / 2
+    return facts.distinct <= facts.rows / 5
 
 
 def _is_code(events: Look, name: str) -> bool:

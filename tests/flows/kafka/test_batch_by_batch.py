@@ -107,7 +107,7 @@ def test_where_it_is_not_to_be_stepped_over_the_way_on_is_said_and_is_one(
     settings = dead_letters(ABORTS)
     with pytest.raises(RalmError, match="offsets 1 to 1 cannot be read") as raised:
         read(settings, "oversized")
-    assert "Put a replica that has it whole in the lead and run this again" in str(raised.value)
+    assert "Make a replica that has it intact the leader and run this again" in str(raised.value)
     wanted = str(raised.value).partition("--step-over ")[2].partition(":")[0]
     assert [message.value() for message in read(settings, wanted)] == [b"before", None, b"behind"]
 
@@ -162,7 +162,7 @@ def test_a_damaged_batch_in_which_the_client_goes_astray_counts_as_damaged_for_a
         try:
             reader.take(0)
         except RalmError as error:
-            return "put a good one in the lead" in str(error) and "--step-over all" in str(error)
+            return "make a good one the leader" in str(error) and "--step-over all" in str(error)
         return False
 
     wait_until(fails)
