@@ -18,6 +18,7 @@ from flows.engine.state_keys import worker_of
 from flows.engine.steps import OperatorFactory
 from flows.kafka.config import consumer_config, producer_config
 from flows.kafka.first_offset import FirstOffset, PartitionFacts, begin_with_group
+from flows.kafka.outage_log import outage_log
 from flows.kafka.topic_marks import TopicMarks, encode_mark
 from flows.kafka.topic_watch import TopicWatch
 from flows.kafka.topics import STORED, TopicNames
@@ -137,6 +138,7 @@ class Runtime:
             alive=self.health.beat,
             last_start=self.last_start,
             idle=self.idle,
+            last_error=lambda: outage_log.last_error,
             step_over=self.settings.step_over,
             skip_gone=kind not in STORED,
             **more,

@@ -158,13 +158,9 @@ def begin_with_store(facts: PartitionFacts, partition: int, held: HeldOffsets | 
         # What it said is kept: a takedown holds until the item is listed again.
         log.warning("another topic than before is read from its beginning", what=where, why=why, offset=first)
         return Beginning(first, True, more=held.position > 0)
-    if held.resume >= 0 and first > held.position:
-        lost = f"{where}: the store has messages up to offset {held.position}, the topic those from {first}"
-        kept = "all that the store has is kept, and what lies between is lost"
-        why = "what lies between was deleted"
-        way = f"Put a newer store of the partition in its place, if {_ONCE}: {kept}"
-        _refuse_unless_partial(rules.rebuild, f"{lost}; {why}. {way}.")
-        log.warning("messages are gone for good", what=lost, why=why, kept_from=first)
+    if lost := gone_beyond_store(facts, partition, held):
+        _refuse_unless_partial(rules.rebuild, lost)
+        log.warning("messages are gone for good", what=where, why=lost, kept_from=first)
     committed = facts.committed(partition)
     told = "" if committed is None else facts.committed_mark(partition)
     is_of_it = committed is not None and decode_mark(told).topic_id in ("", rules.topic_id)
@@ -179,6 +175,27 @@ def begin_with_store(facts: PartitionFacts, partition: int, held: HeldOffsets | 
 def _is_older(held: HeldOffsets, committed: int) -> bool:
     """Whether the group has read beyond what a store has: a store is written before that is committed."""
     return committed > held.position
+
+
+def gone_beyond_store(facts: PartitionFacts, partition: int, held: HeldOffsets) -> str:
+    """Why a topic does not have what a store lacks, and the way on; empty where it has.
+
+    Args:
+        facts: what the broker says.
+        partition: the partition.
+        held: what the store says.
+
+    Raises:
+        RalmError: when the broker does not say.
+    """
+    first, _ = facts.bounds(partition)
+    if held.resume < 0 or first <= held.position:
+        return ""
+    return (
+        f"{facts.topic}[{partition}]: the store has messages up to offset {held.position}, the topic those from "
+        f"{first}; what lies between was deleted. Put a newer store of the partition in its place, if {_ONCE}: all "
+        "that the store has is kept, and what lies between is lost."
+    )
 
 
 def refuse_another(facts: PartitionFacts, partition: int, held: HeldOffsets, rules: BeginRules) -> str:
@@ -350,7 +367,7 @@ def way_on(lost: str) -> str:
         lost: what cannot be had any more.
     """
     return (
-        "If bootstrap_servers or topic_prefix name the wrong cluster, mend that. Else start once with --rebuild "
+        "If bootstrap_servers or topic_prefix name the wrong cluster, fix that. Else start once with --rebuild "
         "partial: all seed sets are kept, and this topic is read from its beginning, so that nothing is lost but "
         f"{lost}. To begin with this topic alone, move away what the state directory holds before that. Nothing was "
         "changed."

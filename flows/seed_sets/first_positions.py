@@ -163,7 +163,7 @@ class FirstPositions:
         except StoreError as error:
             raise RalmError(str(error)) from error
         except OSError as error:
-            msg = f"{state_dir} cannot be written: {error}. Once that is mended, start again: nothing is lost."
+            msg = f"{state_dir} cannot be written: {error}. Once that is fixed, start again: nothing is lost."
             raise RalmError(msg) from error
 
     def _decide(self, kind: str, facts: PartitionFacts, partition: int, topic_id: str) -> Beginning:

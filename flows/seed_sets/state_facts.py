@@ -121,7 +121,7 @@ def _read(state_dir: Path, check: Callable[[Path], None]) -> StateFacts:
     except OSError as error:
         msg = (
             f"the state directory {state_dir} cannot be read or written: {error}. Look for a full or failing disk, or "
-            "for files of another owner; once it is mended, start again: nothing is lost."
+            "for files of another owner; once it is fixed, start again: nothing is lost."
         )
         raise RalmError(msg) from error
 
