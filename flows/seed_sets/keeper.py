@@ -217,6 +217,7 @@ class SeedSetOperator:
             known = numbers >= 0
             for windows in (first, last):  # a name may be there twice, from two partitions
                 items.mark(numbers[known], windows[known])
+            self._cut_anew()
         other_model = self._store.meta.model_version != self._pool.model_version
         if other_model:
             # It may be one that was used before: what is said now is as of later than its centroids and tombstones.
@@ -235,6 +236,22 @@ class SeedSetOperator:
         out = self._take_back(unacked)
         self._cluster_anew(items.find(again))
         self._startup_messages = ([] if self._replaces else self._forgotten_models()) + out
+
+    def _cut_anew(self) -> None:
+        """Have clicks wait for the ends of windows as they are now: ``window`` may have been longer when they came."""
+        items, clock = self._writer.items, self._clock
+
+        def ends(time: int) -> tuple[int, int]:
+            own = clock.own_ends(np.array([time]))
+            return int(own[0]), int(clock.closing(own)[0][0])
+
+        dirty = items.dirty()
+        due = clock.window_ends(items.last_click[dirty])[0]
+        ahead = items.dirty_to[dirty] > due
+        for number, end in zip(dirty[ahead].tolist(), due[ahead].tolist(), strict=True):
+            closes = [end, *self._store.cut_anew(items.name(number), ends)]
+            items.dirty_to[number] = 0
+            items.mark(np.full(len(closes), number), np.array(closes))
 
     def _older_models(self) -> tuple[str, ...]:
         """Models whose centroids may be in the topic, newest first; a store that is filled anew asks the topic."""

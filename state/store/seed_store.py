@@ -7,7 +7,7 @@ to a quarter of it: a base of 3,000,000 seeds is 48 MB to rewrite.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -279,6 +279,37 @@ class SeedStore:
             )
             for ends, group in groups.items()
         ]
+
+    def cut_anew(self, item: str, ends: Callable[[int], tuple[int, int]]) -> list[int]:
+        """Have an item's clicks wait for no later end than that of their newest one's window.
+
+        Says the same before and after, as ``merged_seeds`` does.
+
+        Args:
+            item: the item.
+            ends: of a time, the end of its window and of the one with whose close it is folded in, ms each.
+
+        Returns:
+            With which windows' ends its clicks are folded in, ms.
+
+        Raises:
+            StoreError: when they are damaged, or RocksDB refuses the write.
+        """
+        batch, moved, closes = WriteBatch(raw_mode=True), dict[bytes, WindowClicks](), list[int]()
+        for key, clicks in self._windows(item, EVER).items():
+            window, closing = ends(int(clicks.seeds.times.max()))
+            closes.append(clicks.closes if clicks.window <= window else closing)
+            if clicks.window > window:
+                batch.delete(key)
+                place = window_key(item, closing, window, split_key(key).epoch)
+                parts = [clicks, *([moved[place]] if place in moved else [])]
+                seeds = merge_all([part.seeds for part in parts], self._capacity)
+                moved[place] = WindowClicks(closing, window, min(part.first for part in parts), seeds)
+        for key, clicks in moved.items():
+            batch.put(key, encode_window(clicks))
+        if moved:
+            self._store.write(batch)
+        return closes
 
     def merged_seeds(self, item: str, *, closed: int = 0, until: int = 0) -> MergedSeeds:
         """The seed set of an item, tidied on the way: closed windows are folded in, as one delta or part of the base.
