@@ -199,7 +199,13 @@ class SeedSetOperator:
         resume, resume_candidates = self._resume_at
         return {
             "work": OpenWork(
-                clock.newest, clock.closed, clock.heard, marks, pending | self._pending, self._writer.dropped_until
+                clock.newest,
+                clock.closed,
+                clock.heard,
+                marks,
+                pending | self._pending,
+                self._writer.dropped_until,
+                self._pool.made_with,
             ).encode(),
             "resume": resume,
             "resume_candidates": resume_candidates,
@@ -219,15 +225,16 @@ class SeedSetOperator:
                 items.mark(numbers[known], windows[known])
             self._cut_anew()
         other_model = self._store.meta.model_version != self._pool.model_version
-        if other_model:
+        other_settings = work is not None and work.made_with not in ("", self._pool.made_with)
+        if other_model or other_settings:
             # It may be one that was used before: what is said now is as of later than its centroids and tombstones.
             said = np.flatnonzero(items.live & (items.emitted > 0))
             items.emitted[said] += 1
             items.unsure[said] |= self._pool.model_version in self._store.meta.older_versions
             self._writer.changed(said.tolist())
             self._unwritten = True  # before there are centroids of a model, the store must know that there may be
-        if work is None or other_model or self._emit_all:
-            # Nothing is known of what was emitted, or it was made by another model, or is gone: cluster all again.
+        if work is None or other_model or other_settings or self._emit_all:
+            # Nothing is known of what was emitted, or it was made by another model or otherwise, or is gone.
             self._cluster_anew(np.flatnonzero(items.live & ~items.withdrawn))
         unacked = self._store.unacked_tombstones()
         # One that is served again since would lose its centroids to the tombstone that is sent again: it is clustered

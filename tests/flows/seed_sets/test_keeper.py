@@ -115,6 +115,31 @@ def test_windows_of_whatever_lengths_lose_nothing(build: Build, lengths: str) ->
     assert (message.window_end, message.seeds) == (time + 1, offset)
 
 
+def test_other_settings_of_clustering_cluster_all_again(build: Build, tmp_path: Path) -> None:
+    """What is served follows from the clicks and the settings as they are, as in a store that is filled anew."""
+    operator = build()
+    operator.apply([batch(0, *FIRST, ("d", 1, 300), ("d", 2, 301)), batch(11, ("z", 1, 1500))])
+    first = emitted(settle(operator))["a"]
+    operator.settled()
+    operator = build()
+    assert not emitted(operator.apply([batch(12, idle=600)]) + settle(operator)).keys() - {"z"}  # as they were
+    operator.settled()
+    more = make_pool(tmp_path / "same", 0, min_seeds=2)
+    assert more.model_version == operator._pool.model_version
+    operator = build(use=more)
+    found = emitted(operator.apply([batch(12, idle=2000)]) + settle(operator))
+    assert first is not None
+    assert found["a"] is not None
+    assert found["d"] is not None
+    assert found["a"].window_end > first.window_end
+    assert found["d"].seeds == 2
+    operator.settled()
+    operator = build()  # as before: what has too few again is taken back
+    found = emitted(operator.apply([batch(12, idle=4000)]) + settle(operator))
+    assert found["d"] is None
+    assert found["a"] is not None
+
+
 def test_a_write_between_epochs_forgets_nothing_that_is_on_its_way(build: Build) -> None:
     operator = build()
     operator.apply([batch(0, *FIRST), batch(9, ("z", 1, 1500))])
