@@ -266,7 +266,8 @@ def seed_side(runtime: Runtime) -> SeedSide:
 
     def after(partition: int) -> bool:
         # Whoever fills a new store serves nothing, not even for a moment, that was taken down long ago.
-        return runtime.state.is_filled(partition) or candidates.was_at_end(partition)
+        is_filled = runtime.state.is_filled(partition) and not runtime.positions.is_older(partition)
+        return is_filled or candidates.was_at_end(partition)
 
     clicks = runtime.source("clicks", s.poll_batch, after=after)
 
@@ -286,7 +287,8 @@ def seed_side(runtime: Runtime) -> SeedSide:
         rules = SetRules(s.max_seeds, s.item_ttl)
         home = follow_partitions(Path(s.state_dir), clicks_topic, clicks.count, rules, s.partitioner)
         positions.fix(mine["clicks"])
-        partitions.prepare({partition: clicks.facts.bounds(partition)[1] for partition in mine["clicks"]}, home)
+        older = frozenset(filter(positions.is_older, mine["clicks"]))
+        partitions.prepare({partition: clicks.facts.bounds(partition)[1] for partition in mine["clicks"]}, home, older)
 
     def settled() -> None:
         partitions.settled()

@@ -71,10 +71,12 @@ class Beginning(NamedTuple):
     Attributes:
         offset: the offset.
         anew: whether the store must say so at once: it is the first position, or another one than the store has.
+        older: whether the group has read beyond what the store has, which is an older copy of itself then.
     """
 
     offset: int
     anew: bool
+    older: bool = False
 
 
 def why_another(facts: PartitionFacts, partition: int, position: int, mark: TopicMark, topic_id: str) -> str:
@@ -152,7 +154,15 @@ def begin_with_store(facts: PartitionFacts, partition: int, held: HeldOffsets | 
     if lost := gone_beyond_store(facts, partition, held):
         _refuse_unless_partial(rules.rebuild, lost)
         log.warning("messages are gone for good", what=where, why=lost, kept_from=first)
-    return Beginning(max(first, held.resume), False)
+    return Beginning(max(first, held.resume), False, _is_older(facts, partition, held, rules.topic_id))
+
+
+def _is_older(facts: PartitionFacts, partition: int, held: HeldOffsets, topic_id: str) -> bool:
+    """Whether the group has read beyond what a store has: a store is written before that is committed."""
+    committed = facts.committed(partition)
+    if committed is None or committed <= held.position:
+        return False
+    return decode_mark(facts.committed_mark(partition)).topic_id in ("", topic_id)
 
 
 def gone_beyond_store(facts: PartitionFacts, partition: int, held: HeldOffsets) -> str:
@@ -343,7 +353,7 @@ def way_on(lost: str) -> str:
         lost: what cannot be had any more.
     """
     return (
-        "If bootstrap_servers or topic_prefix name the wrong cluster, mend that. Else start once with --rebuild "
+        "If bootstrap_servers or topic_prefix name the wrong cluster, fix that. Else start once with --rebuild "
         "partial: all seed sets are kept, and this topic is read from its beginning, so that nothing is lost but "
         f"{lost}. To begin with this topic alone, move away what the state directory holds before that. Nothing was "
         "changed."

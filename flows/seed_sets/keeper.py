@@ -100,6 +100,8 @@ class SeedSetOperator:
         self._emitted_before = emitted_before
         self._tombstones = Tombstones(store.unacked_tombstones(), self._older_models())
         self._writer.emitted_before = emitted_before.items if emitted_before else {}
+        if emitted_before and self._replaces:
+            self._writer.say_later(emitted_before.items)
         if work is None:
             self._clock = WindowClock(options, int(items.last_click.max()) if len(items) else None)
         else:
@@ -113,6 +115,25 @@ class SeedSetOperator:
             items.unsure[numbers] = True
         self._writer.beside = self._beside
         self._resume(work)
+
+    def _cut_anew(self) -> None:
+        """Windows were longer before: clicks wait for the ends of windows as they are now, and are due with those."""
+        items, clock = self._writer.items, self._clock
+
+        def ends(time: int) -> tuple[int, int]:
+            own = clock.own_ends(np.array([time]))
+            return int(own[0]), int(clock.closing(own)[0][0])
+
+        found = {item: self._store.cut_anew(item, clock.closed, ends) for item in self._store.windowed()}
+        numbers, closes = items.find(list(found)), np.fromiter(found.values(), np.int64)
+        known = numbers >= 0
+        items.mark(numbers[known], closes[known])
+        last = np.zeros(len(items.live), np.int64)
+        last[numbers[known]] = closes[known]
+        dirty = items.dirty()
+        due = np.maximum(clock.window_ends(items.last_click[dirty])[0], last[dirty])
+        items.dirty_to[dirty] = np.minimum(items.dirty_to[dirty], due)
+        items.dirty_from[dirty] = np.minimum(items.dirty_from[dirty], due)
 
     def join(self, homes: ItemHomes) -> None:
         """Have it noticed if an item of this partition is another's too."""
@@ -205,6 +226,7 @@ class SeedSetOperator:
                 marks,
                 pending | self._pending,
                 self._writer.dropped_until,
+                self._options.window,
                 self._pool.made_with,
             ).encode(),
             "resume": resume,
@@ -223,7 +245,8 @@ class SeedSetOperator:
             known = numbers >= 0
             for windows in (first, last):  # a name may be there twice, from two partitions
                 items.mark(numbers[known], windows[known])
-            self._cut_anew()
+            if not 0 < work.window <= self._options.window:
+                self._cut_anew()
         other_model = self._store.meta.model_version != self._pool.model_version
         other_settings = work is not None and work.made_with not in ("", self._pool.made_with)
         if other_model or other_settings:
@@ -233,7 +256,7 @@ class SeedSetOperator:
             items.unsure[said] |= self._pool.model_version in self._store.meta.older_versions
             self._writer.changed(said.tolist())
             self._unwritten = True  # before there are centroids of a model, the store must know that there may be
-        if work is None or other_model or other_settings or self._emit_all:
+        if work is None or other_model or other_settings or self._emit_all or self._replaces:
             # Nothing is known of what was emitted, or it was made by another model or otherwise, or is gone.
             self._cluster_anew(np.flatnonzero(items.live & ~items.withdrawn))
         unacked = self._store.unacked_tombstones()
@@ -244,27 +267,11 @@ class SeedSetOperator:
         self._cluster_anew(items.find(again))
         self._startup_messages = ([] if self._replaces else self._forgotten_models()) + out
 
-    def _cut_anew(self) -> None:
-        """Have clicks wait for the ends of windows as they are now: ``window`` may have been longer when they came."""
-        items, clock = self._writer.items, self._clock
-
-        def ends(time: int) -> tuple[int, int]:
-            own = clock.own_ends(np.array([time]))
-            return int(own[0]), int(clock.closing(own)[0][0])
-
-        dirty = items.dirty()
-        due = clock.window_ends(items.last_click[dirty])[0]
-        ahead = items.dirty_to[dirty] > due
-        for number, end in zip(dirty[ahead].tolist(), due[ahead].tolist(), strict=True):
-            closes = [end, *self._store.cut_anew(items.name(number), ends)]
-            items.dirty_to[number] = 0
-            items.mark(np.full(len(closes), number), np.array(closes))
-
     def _older_models(self) -> tuple[str, ...]:
         """Models whose centroids may be in the topic, newest first; a store that is filled anew asks the topic."""
         meta, mine = self._store.meta, self._pool.model_version
         said = self._emitted_before.models if self._emitted_before and self._replaces else ()
-        return tuple(dict.fromkeys(m for m in (meta.model_version, *meta.older_versions, *said) if m not in ("", mine)))
+        return tuple(dict.fromkeys(m for m in (*said, meta.model_version, *meta.older_versions) if m not in ("", mine)))
 
     def _forgotten_models(self) -> list[OutMessage]:
         """Take the centroids of all but the newest older model back."""
@@ -357,9 +364,11 @@ class SeedSetOperator:
         self._emitted_before, self._writer.emitted_before, self._replaces = None, {}, False
         if not replaced:
             return []
-        gone = [item for item in before.live() if item not in self._writer.items]
-        ends = [before.items[item].window_end + 1 for item in gone]
+        items = self._writer.items
+        ends = [before.items[item].window_end + 1 for item in before.mine if item not in items]
         self._writer.dropped_until = max([self._writer.dropped_until, *ends])
+        # An older copy of a store may have withdrawn before what was served when the newer one ended.
+        gone = [item for item in before.live() if item not in items or items.withdrawn[items.number(item)]]
         out = self._withdraw(gone) + self._forgotten_models()
         self._tombstones.sent_of_models()
         return out

@@ -280,36 +280,50 @@ class SeedStore:
             for ends, group in groups.items()
         ]
 
-    def cut_anew(self, item: str, ends: Callable[[int], tuple[int, int]]) -> list[int]:
-        """Have an item's clicks wait for no later end than that of their newest one's window.
+    def cut_anew(self, item: str, closed: int, ends: Callable[[int], tuple[int, int]]) -> int:
+        """Have an item's clicks in windows that are longer than they should be wait for their newest one's window.
 
-        Says the same before and after, as ``merged_seeds`` does.
+        It needs no sync, as ``merged_seeds`` does not: cut off, or done again, it comes to the same.
 
         Args:
             item: the item.
+            closed: what is folded in with windows until here stays as it is, ms.
             ends: of a time, the end of its window and of the one with whose close it is folded in, ms each.
 
         Returns:
-            With which windows' ends its clicks are folded in, ms.
+            With which window's end the last of its clicks are folded in, ms.
 
         Raises:
             StoreError: when they are damaged, or RocksDB refuses the write.
         """
-        batch, moved, closes = WriteBatch(raw_mode=True), dict[bytes, WindowClicks](), list[int]()
+        groups: dict[tuple[int, int], list[tuple[bytes, WindowClicks]]] = {}
         for key, clicks in self._windows(item, EVER).items():
-            window, closing = ends(int(clicks.seeds.times.max()))
-            closes.append(clicks.closes if clicks.window <= window else closing)
-            if clicks.window > window:
+            groups.setdefault((clicks.closes, clicks.window), []).append((key, clicks))
+        batch, moved, last = WriteBatch(raw_mode=True), dict[bytes, WindowClicks](), 0
+        for (closes, window), group in groups.items():
+            own, closing = ends(max(int(clicks.seeds.times.max()) for _, clicks in group))
+            longer = closes > closed and window > own
+            last = max(last, closing if longer else closes)
+            for key, clicks in group if longer else ():
                 batch.delete(key)
-                place = window_key(item, closing, window, split_key(key).epoch)
+                place = window_key(item, closing, own, split_key(key).epoch)
                 parts = [clicks, *([moved[place]] if place in moved else [])]
                 seeds = merge_all([part.seeds for part in parts], self._capacity)
-                moved[place] = WindowClicks(closing, window, min(part.first for part in parts), seeds)
+                moved[place] = WindowClicks(closing, own, min(part.first for part in parts), seeds)
         for key, clicks in moved.items():
             batch.put(key, encode_window(clicks))
         if moved:
             self._store.write(batch)
-        return closes
+        return last
+
+    def windowed(self) -> list[str]:
+        """The items with clicks that are kept apart by window.
+
+        Raises:
+            StoreError: when they cannot be read.
+        """
+        with of_store(self.path):
+            return list(dict.fromkeys(split_key(key).item for key, _ in self._store.scan(b"O")))
 
     def merged_seeds(self, item: str, *, closed: int = 0, until: int = 0) -> MergedSeeds:
         """The seed set of an item, tidied on the way: closed windows are folded in, as one delta or part of the base.
