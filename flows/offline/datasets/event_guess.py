@@ -99,7 +99,10 @@ def _why_untimed(draft: Draft, events: Look) -> str:
     if same is not None:
         return f"; {same} is the same in all rows"
     apart = [name for part in ("year", "month", "day") for name in events.columns if name.lower() == part]
-    return f"; {', '.join(apart)} are not put together: bring them as one column" if len(apart) > 1 else ""
+    if len(apart) > 1:
+        return f"; {', '.join(apart)} are not put together: bring them as one column"
+    counts = [name for name in names if is_count(events, name)]
+    return f"; {', '.join(counts)} count, or are times of day, and are no times" if counts else ""
 
 
 def _rating(draft: Draft, events: Look, rating: str) -> None:

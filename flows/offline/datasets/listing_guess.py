@@ -41,7 +41,8 @@ def guess_items(draft: Draft, items: Look) -> None:
     """The items' titles and categories."""
     if "items" in draft.long or draft.top.get("repeated"):
         return
-    title, categories = items.first_like("title"), _categories(items)
+    title = next((name for name in items.like("title") if items.columns[name].longest <= _LONGEST_TITLE), None)
+    categories = _categories(items)
     if items.names:
         title = next((name for name in items.columns if draft.is_free(items, name) and _is_title(items, name)), None)
         categories = next((name for name in items.columns if _is_category(draft, items, name)), None)
@@ -166,5 +167,7 @@ def _is_of_items(draft: Draft, events: Look, name: str, role: str) -> bool:
     except RalmError:
         return False
     is_one = pairs and pairs <= _NEARLY_ONE * known
+    if events.columns[name].type == "list":  # mixtures of few words
+        return bool(is_one)
     differs = events.columns[name].distinct * 2 > known  # as titles do, and categories do not
     return bool(is_one and differs == (role == "title"))
