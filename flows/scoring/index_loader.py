@@ -182,8 +182,8 @@ class IndexLoader(threading.Thread):
 
 def _words(found: Discovery, topic: str, partition: int) -> str:
     return (
-        f"{topic}[{partition}]: the batch at offsets {found.first} to {found.end - 1} ended the last start without a "
-        f"word, and then a process that read it on trial: {found.why}. Put a replica that has it whole in the lead and "
+        f"{topic}[{partition}]: the batch at offsets {found.first} to {found.end - 1} crashed the last start, "
+        f"and then a process that read it on trial: {found.why}. Make a replica that has it intact the leader and "
         f"start again. If there is none, stop the flows, delete the topic {topic}, make it again with `ralm topics`, "
         "and start them: all centroids are sent again, and no seed is lost."
     )

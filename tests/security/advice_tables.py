@@ -78,8 +78,8 @@ DATA: dict[str, tuple[str, ...]] = {
     "write 250ms, 5s, 5m or 1h": (f"{_ASK}::test_what_no_flow_would_take_is_not_sent",),
     "(--again sends them too)": (f"{_REDRIVE}::test_receipts_may_be_passed_over",),
     "send with --unproven if you trust": (f"{_REDRIVE}::test_what_its_topic_does_not_hold_stays",),
-    "is restored from {}: start the flow": (f"{_BACKUP}::test_what_was_backed_up_comes_back",),
-    "is put back from {}: start the flow": (
+    "is restored from {}: start the flow": (
+        f"{_BACKUP}::test_what_was_backed_up_comes_back",
         f"{_STATE}::test_each_damaged_value_names_its_store_which_alone_is_moved_away_and_put_back",
     ),
     "stop it, or give this one a --folder of its own": (
@@ -131,11 +131,11 @@ HARMLESS_ELSEWHERE = (
     "say where it is with --metrics-host",
     "--limit",
     "--dashboards goes with --live",
-    "ralm state show --config {}",
-    "ralm top --config {}",
-    "Ask it: ralm ask 13 --config {}",
-    "ralm demo --live shows",
-    "see `ralm bench ingest`",
+    "{} state show --config {}",
+    "{} top --config {}",
+    "In another terminal: {} ask 13 --config {}",
+    "{} demo --live shows",
+    "`ralm bench ingest` measures",
     "fill them in to use it",
     "unpack it, and leave the files here",
     "save each of its sheets as CSV",
@@ -145,7 +145,7 @@ HARMLESS_ELSEWHERE = (
     "--eval-split {}",
     "(--eval-cut, --eval-floor-clicks",
     "`ralm evaluate {} --eval-split items`",
-    "train anew",
+    "train again",
     "Ask for fewer",
     "send it one example",
     "raise the allowed lateness",
@@ -214,7 +214,7 @@ RUNBOOKS: dict[str, tuple[str, ...]] = {
     "raise them only if such messages are meant": (_RAISED,),
     "Raise `dead_letter_max_ratio`, or turn the brake off": (_BRAKE,),
     # bundles
-    "rain anew": (_TRAINED,),
+    "rain again": (_TRAINED,),
     "`ralm train NAME` with newer clicks": (_TRAINED,),
     # nothing of ours is touched
     "take that right away": _LOOK,
