@@ -244,15 +244,20 @@ def test_json_of_each_users_items(tmp_path: Path) -> None:
 
 
 def test_a_reports_title_and_its_sum_are_no_rows(tmp_path: Path) -> None:
+    head = ["Sales,,,", "of March", "", "Customer #,Item #,at,Qty"]
     rows = [f"{u},{i},{t},1" for u, i, t in EVENTS]
-    put(
-        tmp_path, "report.csv", "\n".join(["Sales,,,", "of March", "", "Customer #,Item #,at,Qty", *rows, "Total,,,99"])
-    )
+    put(tmp_path, "report.csv", "\n".join([*head, *rows, "Total,,,99"]))
     data, notes = brought(tmp_path)
     assert pairs(data) == EXPECTED
     assert any("1 row without Item #" in note for note in notes)
-    head = ["Sales,,,", "of March", "", "Customer #,Item #,at,Qty"]
-    put(tmp_path, "report.csv", "\n".join([*head, *rows, "Total,,,99"]))
+    put(tmp_path, "report.csv", "\n".join([*head, *rows, "u1,i1,soon,1"]))
+    with pytest.raises(RalmError, match=f"report.csv, line {len(rows) + 5}: at is 'soon'"):
+        prepare_custom("made", tmp_path)
+
+
+def test_times_of_day_and_keys_are_no_times(tmp_path: Path) -> None:
+    lines = [f"{u[1:]},{i[1:]},{26984851472 + n},16{n % 60:02d}" for n, (u, i, _) in enumerate(EVENTS)]
+    put(tmp_path, "log.csv", "\n".join(["household_key,PRODUCT_ID,BASKET_ID,TRANS_TIME", *lines]))
     data, notes = brought(tmp_path)
     assert not data.timed
     assert any("TRANS_TIME count, or are times of day" in note for note in notes)
