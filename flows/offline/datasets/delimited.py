@@ -92,7 +92,8 @@ def parse(
     separator = separator or separator_of(text.partition("\n")[0])
     if len(separator) > 1:
         text, separator = text.replace(separator, "\x1f"), "\x1f"  # Arrow takes separators of one character
-    first, named, apart, several = 1, names is not None, False, {}
+    first, named, apart = 1, names is not None, False
+    several: dict[str, str] = {}
     if names is None:
         raw, text, first = _header(file, text, separator, before, quoted=quoted)
         names, several = _without_types([name.strip() for name in raw])

@@ -1,8 +1,9 @@
 """One value of JSON as rows: what programs answer, and how pandas and others write a whole table at once."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
+Rows: TypeAlias = list[dict[str, Any]]
 _MOST_AROUND = 5
 """So much stands in an answer beside its rows; an object of more is a row itself."""
 _MOST_COLUMNS = 1000
@@ -10,7 +11,7 @@ _NAME = "column_{}"
 """What the values of rows without names are called, by their places from 1."""
 
 
-def rows_of_value(found: Any) -> list[dict[str, Any]] | None:
+def rows_of_value(found: Any) -> Rows | None:
     """The rows that a value holds, in any of the shapes of `_SHAPES`; None if it is none of them.
 
     >>> (
@@ -28,28 +29,28 @@ def rows_of_value(found: Any) -> list[dict[str, Any]] | None:
     return next((rows for shape in _SHAPES if (rows := shape(found)) is not None), None)
 
 
-def _objects(found: Any) -> list[Any] | None:
+def _objects(found: Any) -> Rows | None:
     return found if isinstance(found, list) and found and isinstance(found[0], dict) else None
 
 
-def _arrays(found: Any) -> list[Any] | None:
+def _arrays(found: Any) -> Rows | None:
     if not isinstance(found, list) or not found or not all(isinstance(row, list) for row in found):
         return None
     return [{_NAME.format(place): value for place, value in enumerate(row, 1)} for row in found]
 
 
-def _within(found: Any) -> list[Any] | None:
+def _within(found: Any) -> Rows | None:
     """The one list of objects in an answer, perhaps an object deeper."""
     if not isinstance(found, dict) or len(found) > _MOST_AROUND:
         return None
-    lists = [value for value in found.values() if _objects(value) and len(value) > 1]
+    lists = [rows for value in found.values() if (rows := _objects(value)) and len(rows) > 1]
     if len(lists) == 1:
         return lists[0]
     deeper = [rows for value in found.values() if isinstance(value, dict) and (rows := _within(value))]
     return deeper[0] if len(deeper) == 1 and not lists else None
 
 
-def _split(found: Any) -> list[Any] | None:
+def _split(found: Any) -> Rows | None:
     """The names of the columns, and the values of each row, as pandas has it (``orient="split"``)."""
     if not isinstance(found, dict) or not isinstance(found.get("columns"), list):
         return None
@@ -59,7 +60,7 @@ def _split(found: Any) -> list[Any] | None:
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def _columns(found: Any) -> list[Any] | None:
+def _columns(found: Any) -> Rows | None:
     """The values of each column, by the names of the rows, as pandas has it, or as lists."""
     if not isinstance(found, dict) or not 1 < len(found) <= _MOST_COLUMNS:
         return None
@@ -75,11 +76,11 @@ def _columns(found: Any) -> list[Any] | None:
     return None
 
 
-def _histories(found: Any) -> list[Any] | None:
+def _histories(found: Any) -> Rows | None:
     """The items of each user, by the user."""
     if not isinstance(found, dict) or len(found) <= 2 or not all(isinstance(value, list) for value in found.values()):
         return None
     return [{_NAME.format(1): key, _NAME.format(2): value} for key, value in found.items()]
 
 
-_SHAPES: tuple[Callable[[Any], list[Any] | None], ...] = (_objects, _arrays, _within, _split, _columns, _histories)
+_SHAPES: tuple[Callable[[Any], Rows | None], ...] = (_objects, _arrays, _within, _split, _columns, _histories)

@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow.compute as pc
 
+from flows.offline.datasets.assemble import written_otherwise
 from flows.offline.datasets.cell_lists import separator_in
 from flows.offline.datasets.draft import KEYS, Draft
 from flows.offline.datasets.field_guess import guessed_kind
@@ -88,10 +89,11 @@ def guess_strangers(draft: Draft, tables: dict[str, Look]) -> None:
         named = named[named != ""]
         strangers = int(np.sum(~among(named, known)))
         if strangers:
+            otherwise = written_otherwise(str(named[~among(named, known)][0]), known)
             draft.top["unlisted"] = "keep"
             draft.note(
                 f"{strangers:,} of {len(named):,} {kind} that {events.called} names are not in {look.called}: they are "
-                "kept, with nothing known of them: look at unlisted"
+                f"kept, with nothing known of them: look at unlisted{otherwise}"
             )
 
 

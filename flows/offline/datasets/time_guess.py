@@ -24,6 +24,7 @@ _FORMS = [
     f"{day}{clock}"
     for day in (
         *("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d", "%Y.%m.%d", "%d-%m-%Y", "%m-%d-%Y", "%d/%m/%y", "%m/%d/%y"),
+        *("%d.%m.%y", "%d-%b-%y", "%Y年%m月%d日"),
         *("%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%m %d, %Y"),
     )
     for clock in (
