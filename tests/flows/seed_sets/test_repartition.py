@@ -325,7 +325,7 @@ def test_fewer_partitions_are_refused_where_a_store_is_missing_or_nothing_tells_
     odd = tmp_path / "odd"
     fill(odd, {name: number % 4 for number, name in enumerate(NAMES)}, 4)
     before = found(odd)
-    with pytest.raises(RalmError, match="nothing tells where its producers send an item"):
+    with pytest.raises(RalmError, match="nothing shows where its producers send an item"):
         follow_partitions(odd, "clicks", 2, RULES)
     assert found(odd) == before
 
