@@ -3,8 +3,10 @@
 import re
 import unicodedata
 from math import ceil
+from operator import itemgetter
 
 import numpy as np
+import pyarrow.compute as pc
 
 from flows.offline.datasets.draft import KEYS, Draft
 from flows.offline.datasets.kinds import is_boolean
@@ -142,8 +144,8 @@ def _event(draft: Draft, events: Look) -> None:
     column = next(iter([*(name for name in others if name in named), *others, *named]), None)
     if column is None or not 1 < events.columns[column].distinct <= _MOST_EVENTS:
         return
-    values, counts = np.unique(events.table.text(column), return_counts=True)
-    count = {value: int(n) for value, n in zip(values.tolist(), counts.tolist(), strict=True) if value}
+    counts = pc.value_counts(events.table.strings(column)).to_pylist()
+    count = {each["values"]: each["counts"] for each in sorted(counts, key=itemgetter("values")) if each["values"]}
     good = [word for word in count if not any(bad in word.lower() for bad in NO_CLICK)]
     better = [word for word in good if not any(view in word.lower() for view in VIEWS)]
     is_enough = sum(count[word] for word in better) >= _LITTLE * sum(count[word] for word in good)
@@ -163,7 +165,7 @@ def _has_events(events: Look, name: str) -> bool:
     facts = events.columns[name]
     if facts.type not in ("text", "list") or not 1 < facts.distinct <= _MOST_EVENTS:
         return False
-    words = [word.lower() for word in np.unique(events.table.text(name)).tolist() if word]
+    words = [word.lower() for word in events.table.distinct(name).tolist() if word]
     return sum(any(known in word for known in (*EVENT_WORDS, *VIEWS, *NO_CLICK)) for word in words) * 2 >= len(words)
 
 
@@ -176,7 +178,7 @@ def _truths(draft: Draft, events: Look) -> None:
     for name, facts in events.columns.items():
         if not draft.is_free(events, name) or facts.distinct != 2 or facts.missing:
             continue
-        values = np.unique(events.table.text(name)).tolist()
+        values = events.table.distinct(name).tolist()
         if not (is_boolean(events.table.column(name)) or values in (["0", "1"], ["0.0", "1.0"])):
             continue
         true = next((value for value in values if value.lower() in _TRUE), values[1])
@@ -195,7 +197,7 @@ def _forms(draft: Draft, events: Look) -> None:
     """Ids that a person takes for one and the same."""
     for role in KEYS.values():
         column = draft.column(events, role)
-        texts = np.unique(events.table.text(column)).tolist()
+        texts = events.table.distinct(column).tolist()
         rounded = [text for text in texts if _SCIENTIFIC.fullmatch(text)]
         if rounded:
             draft.note(

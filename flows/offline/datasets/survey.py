@@ -10,18 +10,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flows.offline.datasets.delimited import NAMELESS, NoNamesError
+from flows.offline.datasets.encodings import encoding_like
 from flows.offline.datasets.kinds import as_numbers, is_boolean
 from flows.offline.datasets.own_files import parts_in, tables_below, tables_within, with_columns_of_path
 from flows.offline.datasets.packed import archive_of, without_fold
-from flows.offline.datasets.reading import MISSING, Written, joined, read_table, without_marks
+from flows.offline.datasets.reading import MISSING, Written, content_of, joined, read_table, without_marks
 from flows.offline.datasets.roles import EVENT_WORDS, NO_CLICK, VIEWS, rank
 from flows.offline.datasets.tables import NoRowsError, NotInEncodingError, Table
 from flows.support.errors import RalmError
 from ralm.encoders.profiles import SEPARATOR
 
 Type: TypeAlias = Literal["whole number", "number", "true or false", "time", "list", "text", "unreadable"]
-OTHER_ENCODING = "cp1252"
-"""What text that is not UTF-8 most likely is: as Windows and its programs write in the west."""
 LOOSE_MARKS = ("NA", "n/a", "-", "--", "?", ".", "unknown")
 """What stands for no value among numbers, and perhaps for itself among words (NA is a country too)."""
 _SAMPLE = 200
@@ -261,7 +260,7 @@ def _read_file(path: Path) -> tuple[Table, tuple[str, ...]]:
         try:
             return replace(read_table(path, written), encoding=written.encoding), tuple(written.names)
         except NotInEncodingError:
-            written = replace(written, encoding=OTHER_ENCODING)
+            written = replace(written, encoding=encoding_like(content_of(path)))
         except NoNamesError as error:
             written = replace(written, names=[NAMELESS.format(place) for place in range(1, error.columns + 1)])
     return read_table(path, written), tuple(written.names)

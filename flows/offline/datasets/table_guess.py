@@ -74,7 +74,7 @@ def _in_other_tables(look: Look, column: str, role: str, looks: list[Look]) -> s
     """Of columns that are called alike, the one whose ids another table lists."""
     names = [name for name in look.like(role) if rank(name, role) <= max(rank(column, role), _ALIKE)]
     listed = [
-        np.unique(other.table.text(name))
+        other.table.distinct(name)
         for other in looks
         if other is not look
         for name in names
@@ -86,7 +86,7 @@ def _in_other_tables(look: Look, column: str, role: str, looks: list[Look]) -> s
     def share(name: str) -> float:
         if look.columns[name].type == "list":
             return 0.0
-        ids = np.unique(look.table.text(name))
+        ids = look.table.distinct(name)
         return round(max(float(np.mean(among(ids, known))) for known in listed), 1)
 
     best = max(names, key=lambda name: (share(name), name == column))
@@ -198,10 +198,8 @@ def _both_keys(look: Look, looks: list[Look]) -> dict[str, str]:
 
 def _goes_with(look: Look, name: str, other: str) -> bool:
     """Whether one of two columns is told by the other: a name beside a number, a category of an item."""
-    first, second = (look.table.strings(each).dictionary_encode().indices.to_numpy() for each in (name, other))
     most = max(look.columns[name].distinct, look.columns[other].distinct)
-    pairs = np.unique(first.astype(np.int64) * (int(second.max()) + 1) + second)
-    return bool(len(pairs) <= most + most // 100)
+    return look.table.pairs(name, other) <= most + most // 100
 
 
 def _with_cells(look: Look, known: dict[str, str]) -> tuple[int, dict[str, str]] | None:
@@ -382,7 +380,7 @@ def _ids_of(draft: Draft, events: Look, role: str) -> Text | None:
 
 
 def _distinct(look: Look, column: str) -> Text:
-    ids = np.unique(look.table.text(column))
+    ids = look.table.distinct(column)
     named: Text = ids[ids != ""]
     return named
 
