@@ -137,7 +137,8 @@ def _bring_home(seeds: Path, topic: str, places: ItemPlaces, rules: SetRules, gi
     if partitioner is None:
         return (
             "nothing shows where its producers send an item now: items whose clicks go to another partition would "
-            "begin from nothing there. Start again with --partitioner crc32 or --partitioner murmur2, if it is one of these"
+            "begin from nothing there. Start again with --partitioner crc32 or --partitioner murmur2, if it is one of "
+            "these"
         )
     moves = _moves(items, partitioner, now)
     gone = counts[-1] > now
