@@ -6,6 +6,8 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 
+from flows.support.text import counted
+
 _ALERT = "SSL alert"
 FLOW_RETRY = "Nothing is lost: a start goes on from the last snapshot and makes again what was not delivered."
 """What the user of a flow must know about a message that was not delivered."""
@@ -234,4 +236,5 @@ def not_taken(topic: str, left: int, timeout_s: float) -> str:
         timeout_s: how long they were waited for.
     """
     look = _LOOK.format(topic=topic)
-    return f"{left} messages to {topic} were not taken by the broker within {timeout_s:g} s. {look}"
+    said = counted(left, f"message to {topic} was", f"messages to {topic} were")
+    return f"{said} not taken by the broker within {timeout_s:g} s. {look}"

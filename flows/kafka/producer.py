@@ -29,6 +29,7 @@ from flows.kafka.outage_log import outage_log
 from flows.messages.batches import Headers
 from flows.messages.codec import SCHEMA_VERSION
 from flows.support.errors import RalmError
+from flows.support.text import counted
 from monitoring import metrics
 
 _SLICE_S = 1.0
@@ -362,8 +363,9 @@ class Producer:
             if self._dropped:  # why it drops messages the client may say a moment later
                 self._dropped = False
                 self.poll(_FULL_S)
-            counted = f" ({self.failed} messages were not delivered, {self.delivered} were.)"
-            raise RalmError(f"{self._failure}{counted} {self._role.retry}".rstrip())
+            undelivered = counted(self.failed, "message was", "messages were")
+            count = f" ({undelivered} not delivered, {self.delivered:,} were.)"
+            raise RalmError(f"{self._failure}{count} {self._role.retry}".rstrip())
 
     def _wait(self, how: Callable[[float], int], timeout_s: float) -> int:
         """Let the client work; it raises a fatal error from any call, or returns nothing and no error."""

@@ -134,7 +134,7 @@ def test_what_was_not_delivered_is_said_with_what_to_do(code: int, words: str) -
     for producer, what in ((refused, "not delivered"), (broken, "cannot be sent")):
         with pytest.raises(RalmError, match=what) as caught:
             producer.send(record())
-        for part in ("t.scores", "u-1", words, "Nothing is lost", "1 messages were not delivered, 0 were"):
+        for part in ("t.scores", "u-1", words, "Nothing is lost", "1 message was not delivered, 0 were"):
             assert part in str(caught.value)
 
 
@@ -180,7 +180,7 @@ def test_a_tool_learns_of_each_message_and_hears_nothing_of_snapshots() -> None:
     producer._done(2, record(b"2"), KafkaError(KafkaError._MSG_TIMED_OUT), Message())
     producer._done(3, record(b"3"), None, Message())
     assert [sent.value for sent in taken] == [b"1", b"3"]
-    with pytest.raises(RalmError, match=r"1 messages were not delivered, 2 were") as caught:
+    with pytest.raises(RalmError, match=r"1 message was not delivered, 2 were") as caught:
         producer.flush()
     assert "snapshot" not in str(caught.value)
 
