@@ -11,9 +11,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, ThrottleEvent
 
 from flows.kafka.errors import WAITING, is_unreachable
+from flows.support.log_limit import LogLimit
 from flows.support.logs import get_logger
 
 log = get_logger(__name__)
@@ -42,6 +43,7 @@ class OutageLog:
         self._errors = self._unsaid = 0
         self._waits: set[str] = set()
         """What is waited for and was said in this outage: as many as there are topics."""
+        self._slowed = LogLimit(1, clock)
 
     def error(self, error: KafkaError, where: str | None = None) -> None:
         """Note an error that a client goes on after.
@@ -54,6 +56,17 @@ class OutageLog:
             return
         text = f"broker {'unreachable' if is_unreachable(error) else 'error'}: {error.str()}"
         self._note(text if where is None else f"{text} ({where})", (where or "").partition(WAITING)[2])
+
+    def slowed(self, event: ThrottleEvent) -> None:
+        """Note that a broker has a client wait for its quota, or no longer does; said once a minute."""
+        if event.throttle_time > 0 and (left_out := self._slowed.passes("quota")) is not None:
+            more = {"more_like_it": left_out} if left_out else {}
+            log.warning(
+                "a quota of the brokers slows this client down",
+                broker=event.broker_name,
+                waits_s=round(event.throttle_time, 3),
+                **more,
+            )
 
     def library_line(self, line: str) -> None:
         """Note a line of the library's log that tells of an outage."""
