@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from flows.kafka.consumer import TopicReader
@@ -79,7 +80,7 @@ class IndexLoader(threading.Thread):
         """Load, then follow; a failure is kept for the flow to raise."""
         try:
             self._look_for_what_ended_the_last_start()
-            self._load(self._reader.add_all())
+            self._load(self._reader.add_all(before=partial(self._last_start.stands_at, "centroids")))
         except RalmError as error:  # says what to do: the flow raises it
             self.failure = error
         except BaseException as error:
