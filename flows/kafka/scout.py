@@ -114,6 +114,16 @@ class Discovery:
             "lies before and behind it is read."
         )
 
+    def said_of_centroids(self, where: str) -> str:
+        """What a flow says of it in the centroids, all of which a start reads, so that none is stepped over."""
+        topic = where.partition("[")[0]
+        return (
+            f"{where}: the batch at offsets {self.first} to {self.end - 1} ended the last start without a word, and "
+            f"then a process that read it on trial: {self.why}. Put a replica that has it whole in the lead and start "
+            f"again. If there is none, stop the flows, delete the topic {topic}, make it again with `ralm topics`, and "
+            "start them: all centroids are sent again, and no seed is lost."
+        )
+
     def words(self, where: str) -> str:
         """What to say of it in a partition where it is not to be stepped over."""
         if self.damaged:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from flows.kafka.consumer import TopicReader
-from flows.kafka.scout import Discovery, Scout
+from flows.kafka.scout import Scout
 from flows.messages.batches import NO_TIMESTAMP, RawMessage
 from flows.scoring.index_updates import IndexUpdates
 from flows.scoring.live_index import IndexEntry, LiveIndex
@@ -107,7 +107,7 @@ class IndexLoader(threading.Thread):
             if found is not None:
                 self._last_start.stands_at("centroids", {partition: first})
                 self._last_start.ends_again("centroids", partition, found.first)
-                raise RalmError(_words(found, self._topic, partition))
+                raise RalmError(found.said_of_centroids(f"{self._topic}[{partition}]"))
 
     def stop(self) -> None:
         """End the thread and wait for it."""
@@ -179,12 +179,3 @@ class IndexLoader(threading.Thread):
                 items=without,
                 of=self._index.view.size,
             )
-
-
-def _words(found: Discovery, topic: str, partition: int) -> str:
-    return (
-        f"{topic}[{partition}]: the batch at offsets {found.first} to {found.end - 1} ended the last start without a "
-        f"word, and then a process that read it on trial: {found.why}. Put a replica that has it whole in the lead and "
-        f"start again. If there is none, stop the flows, delete the topic {topic}, make it again with `ralm topics`, "
-        "and start them: all centroids are sent again, and no seed is lost."
-    )
