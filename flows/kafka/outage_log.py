@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from confluent_kafka import KafkaError, ThrottleEvent
 
-from flows.kafka.errors import WAITING, is_unreachable
+from flows.kafka.errors import WAITING, is_unreachable, refusal_advice
 from flows.support.log_limit import LogLimit
 from flows.support.logs import get_logger
 
@@ -42,7 +42,7 @@ class OutageLog:
         self._last = self._said = 0.0
         self._errors = self._unsaid = 0
         self._waits: set[str] = set()
-        """What is waited for and was said in this outage: as many as there are topics."""
+        """What somebody must do and was said in this outage: as many as there are topics, and kinds of refusals."""
         self._slowed = LogLimit(1, clock)
 
     def error(self, error: KafkaError, where: str | None = None) -> None:
@@ -55,7 +55,10 @@ class OutageLog:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 (public); the errors beside it say why
             return
         text = f"broker {'unreachable' if is_unreachable(error) else 'error'}: {error.str()}"
-        self._note(text if where is None else f"{text} ({where})", (where or "").partition(WAITING)[2])
+        advice = refusal_advice(error)
+        if advice is not None:
+            text = f"{text}. {advice}"
+        self._note(text if where is None else f"{text} ({where})", advice or (where or "").partition(WAITING)[2])
 
     def slowed(self, event: ThrottleEvent) -> None:
         """Note that a broker has a client wait for its quota, or no longer does; said once a minute."""
@@ -86,7 +89,10 @@ class OutageLog:
         log.info("broker reachable again", errors=errors, lasted_s=lasted)
 
     def _note(self, text: str, waits_for: str = "") -> None:
-        """Note an error; that something is waited for is said once, also where an outage of another kind lasts."""
+        """Note an error; what somebody must do is said once, also where an outage of another kind lasts.
+
+        A password that was changed while brokers were away would else not be named as long as that outage lasts.
+        """
         with self._lock:
             now = self._last = self._clock()
             self._errors += 1

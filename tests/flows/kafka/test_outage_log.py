@@ -71,6 +71,22 @@ def test_each_right_that_is_waited_for_is_said_once_whatever_else_goes_on(
     ]
 
 
+def test_a_refused_password_is_said_also_where_another_outage_lasts(
+    outage: OutageLog, clock: HandClock, lines: list[EventDict]
+) -> None:
+    refused = KafkaError(KafkaError._AUTHENTICATION, "Invalid username or password")
+    outage.error(DOWN)
+    for second in range(30):
+        clock.now = float(second)
+        outage.error(refused, "clicks" if second else None)
+        outage.library_line("SASL authentication error: Authentication failed")
+        outage.error(DOWN)
+    assert [line["event"] for line in lines] == [
+        "broker unreachable: connection refused",
+        "broker unreachable: Invalid username or password. Check sasl_mechanism, sasl_username and sasl_password.",
+    ]
+
+
 def test_an_answer_after_calm_ends_it_and_the_next_error_begins_anew(
     outage: OutageLog, clock: HandClock, lines: list[EventDict]
 ) -> None:
