@@ -18,6 +18,7 @@ from flows.engine.state_keys import worker_of
 from flows.engine.steps import OperatorFactory
 from flows.kafka.config import consumer_config, producer_config
 from flows.kafka.first_offset import FirstOffset, PartitionFacts, begin_with_group
+from flows.kafka.outage_log import outage_log
 from flows.kafka.topic_marks import TopicMarks, encode_mark
 from flows.kafka.topic_watch import TopicWatch
 from flows.kafka.topics import STORED, TopicNames
@@ -137,6 +138,7 @@ class Runtime:
             alive=self.health.beat,
             last_start=self.last_start,
             idle=self.idle,
+            last_error=lambda: outage_log.last_error,
             step_over=self.settings.step_over,
             skip_gone=kind not in STORED,
             **more,
@@ -264,7 +266,8 @@ def seed_side(runtime: Runtime) -> SeedSide:
 
     def after(partition: int) -> bool:
         # Whoever fills a new store serves nothing, not even for a moment, that was taken down long ago.
-        return runtime.state.is_filled(partition) or candidates.was_at_end(partition)
+        is_filled = runtime.state.is_filled(partition) and not runtime.positions.is_older(partition)
+        return is_filled or candidates.was_at_end(partition)
 
     clicks = runtime.source("clicks", s.poll_batch, after=after)
 
@@ -284,7 +287,8 @@ def seed_side(runtime: Runtime) -> SeedSide:
         rules = SetRules(s.max_seeds, s.item_ttl)
         home = follow_partitions(Path(s.state_dir), clicks_topic, clicks.count, rules, s.partitioner)
         positions.fix(mine["clicks"])
-        partitions.prepare({partition: clicks.facts.bounds(partition)[1] for partition in mine["clicks"]}, home)
+        older = frozenset(filter(positions.is_older, mine["clicks"]))
+        partitions.prepare({partition: clicks.facts.bounds(partition)[1] for partition in mine["clicks"]}, home, older)
 
     def settled() -> None:
         partitions.settled()

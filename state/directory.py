@@ -177,7 +177,7 @@ def _read_mark(state_dir: Path) -> _Mark | None:
         return None
     except OSError as error:  # of the system, not of the file: to write it anew would lose what it says
         msg = (
-            f"{state_dir / NAME} cannot be read: {error.strerror}. Mend that (rights, files that may be open, the "
+            f"{state_dir / NAME} cannot be read: {error.strerror}. Fix that (rights, files that may be open, the "
             "disk) and start again. Nothing was changed."
         )
         raise UnreadableFormatError(msg) from error
@@ -306,7 +306,7 @@ def write_format(
 
 
 def backup_positions(state_dir: Path) -> dict[int, int] | None:
-    """The position of each store of a backup, by partition, as they were when it was made; None of what is no backup.
+    """The position of each store of a backup, by partition, as they were when it was made; None if it is not a backup.
 
     Raises:
         StoreError: when the mark cannot be read.

@@ -35,7 +35,7 @@ COMMANDS = {
     "state": "inspect, verify, back up and restore the stores",
     "dead-letters": "list, explain and redrive dead letters",
     "monitoring": "export rules, dashboards, consoles and runbooks",
-    "bench": "measure throughput beside the bare client",
+    "bench": "measure throughput, compared with the bare client",
 }
 """What each command does; it is there if its module is."""
 _EXTRAS = {
@@ -89,8 +89,8 @@ def _refuse_few(command: str) -> None:
     limit = address_space()
     if limit is not None and limit < _LEAST_ADDRESSES:
         msg = (
-            f"this process may have {limit >> 20} MiB of addresses; `ralm {command}` needs {_LEAST_ADDRESSES >> 20}, "
-            "most of which are never memory: raise the limit (ulimit -v, LimitAS)"
+            f"this process may have {limit >> 20} MiB of address space; `ralm {command}` needs "
+            f"{_LEAST_ADDRESSES >> 20}, most of which never becomes memory: raise the limit (ulimit -v, LimitAS)"
         )
         raise ConfigError(msg)
     if file_limit() < _LEAST_FILES:

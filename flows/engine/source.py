@@ -7,6 +7,7 @@ clicks and candidates it shows ordinary tools the lag, and that a store was fill
 rest together while none has anything to read.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -38,6 +39,10 @@ ALWAYS_DUE = datetime.fromtimestamp(0, UTC)
 """An hour that no clock is set back to."""
 _REST_S = 0.005
 _LONG_REST_S = 0.02
+_PAUSE_S = 5.0
+"""A look that comes so long after the one before comes after a pause, in which messages may have come unseen."""
+_SURE_S = 10.0
+"""So long after a pause or an error the client would have said by now what came meanwhile."""
 _AWAKE_TURNS = 200
 """After so many short rests without a message rests are long: each time, every partition is looked at in vain."""
 
@@ -99,6 +104,7 @@ class SourceOptions:
         last_start: knows where the last start began to read, if it crashed.
         idle: when to rest; shared by all sources of a process.
         optional: whether the topic may be missing.
+        last_error: says when a broker last answered with an error or not at all, in time.monotonic's seconds.
         mark: called with the partition and the last message of each batch; returns a word to commit beside the offset.
         step_over: which batches that cannot be read are stepped over.
         skip_gone: whether to go on where messages that are to be read next are gone, since nothing is kept of them.
@@ -121,6 +127,7 @@ class SourceOptions:
     last_start: LastStart = field(default_factory=lambda: LastStart(None))
     idle: IdleBackoff = field(default_factory=IdleBackoff)
     optional: bool = False
+    last_error: Callable[[], float] = lambda: -math.inf
     mark: Callable[[int, RawMessage | None], str] = lambda *_: ""
     step_over: str = "none"
     skip_gone: bool = False
@@ -254,6 +261,8 @@ class PartitionReader(StatefulSourcePartition[RawBatch, None]):
         self._settling: tuple[int, str] | None = None
         self._last_message = self._last_batch = time.monotonic()
         self._stood_at_end: float | None = None
+        self._was_at_end = False
+        self._last_take = self._resumed = -math.inf
         self._last_lag = self._last_look = 0.0
         first = options.begin(reader, partition)
         if not options.last_start.began_at(options.kind, partition, first):
@@ -287,8 +296,9 @@ class PartitionReader(StatefulSourcePartition[RawBatch, None]):
         else:
             options.idle.empty()
         stood, at_end = self._stood_at_end, self._reader.at_end(self.partition)
-        if at_end:
+        if at_end and self._is_sure(now, fresh=bool(messages) or not self._was_at_end):
             self._stood_at_end = now
+        self._was_at_end = at_end
         position = self.position
         if at_end and not messages:
             self._tell_end(self.partition)
@@ -311,6 +321,13 @@ class PartitionReader(StatefulSourcePartition[RawBatch, None]):
                 waited=None if stood is None else int((now - stood) * 1000),
             )
         ]
+
+    def _is_sure(self, now: float, *, fresh: bool) -> bool:
+        """Whether it stands at the end now; the client says so once, and nothing while it is stopped or cut off."""
+        if self._was_at_end and now - self._last_take > _PAUSE_S:
+            self._resumed = now
+        self._last_take = now
+        return fresh or now - max(self._resumed, self._options.last_error()) >= _SURE_S
 
     def _may_take(self, now: float) -> bool:
         options = self._options

@@ -29,6 +29,17 @@ _BY_CODE = {
         "it again."
     ),
 }
+_TIME = (
+    "Brokers say so of a message whose time is further from theirs than message.timestamp.after.max.ms and "
+    "message.timestamp.before.max.ms of {topic} allow (an hour ahead in Kafka 4): compare this machine's clock with "
+    "theirs and set it right. With message.timestamp.type=LogAppendTime, as `ralm topics` makes it, a topic takes "
+    "the brokers' time. They also say so of a message without a key where a topic is compacted."
+)
+"""The client says of each message of such a batch that its record is not valid, or that another one's is not."""
+_BY_CODE |= dict.fromkeys(
+    (KafkaError.INVALID_TIMESTAMP, KafkaError.INVALID_RECORD, KafkaError._INVALID_DIFFERENT_RECORD),  # noqa: SLF001
+    _TIME,
+)
 _TOO_LONG = (
     "How long a message may be there is the setting max.message.bytes of the topic {topic}, or where it has none the "
     "brokers' message.max.bytes: set the topic's to {most} or more with `{alter}`."

@@ -71,10 +71,12 @@ class Beginning(NamedTuple):
     Attributes:
         offset: the offset.
         anew: whether the store must say so at once: it is the first position, or another one than the store has.
+        older: whether the group has read beyond what the store has, which is an older copy of itself then.
     """
 
     offset: int
     anew: bool
+    older: bool = False
 
 
 def why_another(facts: PartitionFacts, partition: int, position: int, mark: TopicMark, topic_id: str) -> str:
@@ -149,14 +151,39 @@ def begin_with_store(facts: PartitionFacts, partition: int, held: HeldOffsets | 
         # What it said is kept: a takedown holds until the item is listed again.
         log.warning("another topic than before is read from its beginning", what=where, why=why, offset=first)
         return Beginning(first, True)
-    if held.resume >= 0 and first > held.position:
-        lost = f"{where}: the store has messages up to offset {held.position}, the topic those from {first}"
-        kept = "all that the store has is kept, and what lies between is lost"
-        why = "what lies between was deleted"
-        way = f"Put a newer store of the partition in its place, if {_ONCE}: {kept}"
-        _refuse_unless_partial(rules.rebuild, f"{lost}; {why}. {way}.")
-        log.warning("messages are gone for good", what=lost, why=why, kept_from=first)
-    return Beginning(max(first, held.resume), False)
+    if lost := gone_beyond_store(facts, partition, held):
+        _refuse_unless_partial(rules.rebuild, lost)
+        log.warning("messages are gone for good", what=where, why=lost, kept_from=first)
+    return Beginning(max(first, held.resume), False, _is_older(facts, partition, held, rules.topic_id))
+
+
+def _is_older(facts: PartitionFacts, partition: int, held: HeldOffsets, topic_id: str) -> bool:
+    """Whether the group has read beyond what a store has: a store is written before that is committed."""
+    committed = facts.committed(partition)
+    if committed is None or committed <= held.position:
+        return False
+    return decode_mark(facts.committed_mark(partition)).topic_id in ("", topic_id)
+
+
+def gone_beyond_store(facts: PartitionFacts, partition: int, held: HeldOffsets) -> str:
+    """Why a topic does not have what a store lacks, and the way on; empty where it has.
+
+    Args:
+        facts: what the broker says.
+        partition: the partition.
+        held: what the store says.
+
+    Raises:
+        RalmError: when the broker does not say.
+    """
+    first, _ = facts.bounds(partition)
+    if held.resume < 0 or first <= held.position:
+        return ""
+    return (
+        f"{facts.topic}[{partition}]: the store has messages up to offset {held.position}, the topic those from "
+        f"{first}; what lies between was deleted. Put a newer store of the partition in its place, if {_ONCE}: all "
+        "that the store has is kept, and what lies between is lost."
+    )
 
 
 def refuse_another(facts: PartitionFacts, partition: int, held: HeldOffsets, rules: BeginRules) -> str:
@@ -326,7 +353,7 @@ def way_on(lost: str) -> str:
         lost: what cannot be had any more.
     """
     return (
-        "If bootstrap_servers or topic_prefix name the wrong cluster, mend that. Else start once with --rebuild "
+        "If bootstrap_servers or topic_prefix name the wrong cluster, fix that. Else start once with --rebuild "
         "partial: all seed sets are kept, and this topic is read from its beginning, so that nothing is lost but "
         f"{lost}. To begin with this topic alone, move away what the state directory holds before that. Nothing was "
         "changed."

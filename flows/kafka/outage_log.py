@@ -6,6 +6,7 @@ one more a minute, with the number of errors since; the first answer after it ma
 """
 
 import logging
+import math
 import re
 import threading
 import time
@@ -39,11 +40,16 @@ class OutageLog:
         self._clock = clock
         self._lock = threading.Lock()
         self._began: float | None = None
-        self._last = self._said = 0.0
+        self._last, self._said = -math.inf, 0.0
         self._errors = self._unsaid = 0
         self._waits: set[str] = set()
         """What somebody must do and was said in this outage: as many as there are topics, and kinds of refusals."""
         self._slowed = LogLimit(1, clock)
+
+    @property
+    def last_error(self) -> float:
+        """When an error was noted last, by the clock; minus infinity before the first."""
+        return self._last
 
     def error(self, error: KafkaError, where: str | None = None) -> None:
         """Note an error that a client goes on after.

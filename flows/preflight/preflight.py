@@ -139,13 +139,13 @@ def _look_into_state(settings: Settings) -> tuple[StateFacts | None, Finding]:
 def _why_not_writable(path: Path) -> str:
     there = next(each for each in (path.absolute(), *path.absolute().parents) if os.path.lexists(each))
     if not there.is_dir():
-        return f"the state directory {path} cannot be used: {there} is no folder. Choose another --state-dir."
+        return f"the state directory {path} cannot be used: {there} is not a folder. Choose another --state-dir."
     if not os.access(there, os.W_OK | os.X_OK):
         advice = "Give this user the right to, or choose another --state-dir."
         why = f"this user may not write to {there}"
         if os.statvfs(there).f_flag & os.ST_RDONLY:
             advice = "Mount it so that it can be written, or choose another --state-dir."
-            why = f"{there} lies on a file system that is read-only"
+            why = f"{there} is on a read-only file system"
         return f"the state directory {path} cannot be used: {why}. {advice}"
     return ""
 
@@ -176,8 +176,9 @@ def _look_at_addresses(limit: int | None) -> list[Finding]:
     if limit is None or limit >= _GOOD_ADDRESSES:
         return []
     text = (
-        f"this process may have {limit >> 20} MiB of addresses; a flow needs {_LEAST_ADDRESSES >> 20} and with several "
-        f"partitions {_GOOD_ADDRESSES >> 20}: raise the limit (ulimit -v, LimitAS), and limit its memory by a cgroup"
+        f"this process may have {limit >> 20} MiB of address space; a flow needs {_LEAST_ADDRESSES >> 20} and with "
+        f"several partitions {_GOOD_ADDRESSES >> 20}: raise the limit (ulimit -v, LimitAS), and limit its memory "
+        "by a cgroup"
     )
     return [Finding("addresses", Verdict.PROBLEM if limit < _LEAST_ADDRESSES else Verdict.WARNING, text)]
 

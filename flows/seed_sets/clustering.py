@@ -126,7 +126,7 @@ class ClusteringPool:
         self.slots = (_MOST_JOBS if self._compiled else 8) * (threads + 1)
         if not is_compiled():
             log.warning(
-                "clustering runs without its compiled form and is some 20 times slower: install a C compiler (Debian: "
+                "clustering runs without its compiled code and is about 20 times slower: install a C compiler (Debian: "
                 "apt-get install gcc libc6-dev) and install this package again"
             )
 
@@ -253,7 +253,9 @@ class ClusteringPool:
         try:
             message = decode_centroids(last)
         except InvalidMessage as error:
-            log.warning("an item's last centroids cannot be read; it is clustered afresh", item=item_id, why=str(error))
+            log.warning(
+                "an item's last centroids cannot be read; it is clustered from scratch", item=item_id, why=str(error)
+            )
             return None
         mine = (message.model_version, message.h) == (self.model_version, self._bundle.form.dim)
         return message.centroids_array() if mine else None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from flows.messages.batches import Headers, RawMessage, UnreadableHeaders, headers_of
+from flows.messages.batches import Headers, RawMessage, UnreadableHeaders, headers_of, judging_clock
 from flows.messages.codec import decode_centroids, split_centroids_key
 from flows.messages.emission_order import EmissionOrder, is_ahead, order_of_centroids, order_of_tombstone, partition_of
 from flows.messages.rejects import InvalidMessage
@@ -92,7 +92,7 @@ class EmissionNotes:
             known = self._newest.get((model, item_id))
             if order is None:  # it retires what was there when it came
                 order = (EmissionOrder(0, 0) if known is None else known.order)._replace(retired=True, tie=0)
-            if is_ahead(order, now_ms):
+            if is_ahead(order, judging_clock(message, now_ms)):
                 continue
             if known is None or order > known.order:
                 time = 0 if known is None else known.time

@@ -61,6 +61,11 @@ class FirstPositions:
             self._decided[kind, partition] = self._decide(kind, facts, partition, topic_id)
         return self._decided[kind, partition].offset
 
+    def is_older(self, partition: int) -> bool:
+        """Whether a partition's store is an older copy of itself, as from a backup: more was read and said since."""
+        decided = (self._decided.get((kind, partition)) for kind in ("clicks", "candidates"))
+        return any(each.older for each in decided if each is not None)
+
     def to_move(self) -> list[int]:
         """The stores that items may be moved out of or into, since there are more or fewer partitions than before."""
         return sorted(self.state.stores) if self.count and self.count != self.state.partitions else []
@@ -147,7 +152,7 @@ class FirstPositions:
         except StoreError as error:
             raise RalmError(str(error)) from error
         except OSError as error:
-            msg = f"{state_dir} cannot be written: {error}. Once that is mended, start again: nothing is lost."
+            msg = f"{state_dir} cannot be written: {error}. Once that is fixed, start again: nothing is lost."
             raise RalmError(msg) from error
 
     def _decide(self, kind: str, facts: PartitionFacts, partition: int, topic_id: str) -> Beginning:
@@ -188,6 +193,8 @@ class FirstPositions:
         if candidates is not None and candidates.anew and begun:
             resume = {"candidates": candidates.offset, "resume_candidates": NOTHING_SETTLED}
             changed |= {**resume, "candidates_mark": self.marks.of("candidates", partition)}
+        if self.is_older(partition):
+            changed["replaces"] = True
         if not changed:
             return
         path, capacity = store_path(state_dir, partition), self.settings.max_seeds

@@ -100,11 +100,15 @@ class SeedSetOperator:
         self._emitted_before = emitted_before
         self._tombstones = Tombstones(store.unacked_tombstones(), self._older_models())
         self._writer.emitted_before = emitted_before.items if emitted_before else {}
+        if emitted_before and self._replaces:
+            self._writer.say_later(emitted_before.items)
         if work is None:
             self._clock = WindowClock(options, int(items.last_click.max()) if len(items) else None)
         else:
             self._clock = WindowClock(options, work.newest, work.closed, work.heard)
             self._writer.dropped_until = work.dropped_until
+            if work.window > options.window:
+                self._mark_longer_windows()
             self._pending = {item: window for item, window in work.pending.items() if item in items}
             # Their centroids may have been sent before a crash: a tombstone is as of no earlier than those, and is due
             # if the next set is too small.
@@ -113,6 +117,13 @@ class SeedSetOperator:
             items.unsure[numbers] = True
         self._writer.beside = self._beside
         self._resume(work)
+
+    def _mark_longer_windows(self) -> None:
+        """Windows were longer before: what lies in one is folded in with its end, which its clicks do not tell."""
+        items, ends = self._writer.items, self._store.last_closes()
+        numbers, closes = items.find(list(ends)), np.fromiter(ends.values(), np.int64)
+        known = numbers >= 0
+        items.mark(numbers[known], closes[known])
 
     def join(self, homes: ItemHomes) -> None:
         """Have it noticed if an item of this partition is another's too."""
@@ -199,7 +210,13 @@ class SeedSetOperator:
         resume, resume_candidates = self._resume_at
         return {
             "work": OpenWork(
-                clock.newest, clock.closed, clock.heard, marks, pending | self._pending, self._writer.dropped_until
+                clock.newest,
+                clock.closed,
+                clock.heard,
+                marks,
+                pending | self._pending,
+                self._writer.dropped_until,
+                self._options.window,
             ).encode(),
             "resume": resume,
             "resume_candidates": resume_candidates,
@@ -225,7 +242,7 @@ class SeedSetOperator:
             items.unsure[said] |= self._pool.model_version in self._store.meta.older_versions
             self._writer.changed(said.tolist())
             self._unwritten = True  # before there are centroids of a model, the store must know that there may be
-        if work is None or other_model or self._emit_all:
+        if work is None or other_model or self._emit_all or self._replaces:
             # Nothing is known of what was emitted, or it was made by another model, or is gone: cluster all again.
             self._cluster_anew(np.flatnonzero(items.live & ~items.withdrawn))
         unacked = self._store.unacked_tombstones()
@@ -240,7 +257,7 @@ class SeedSetOperator:
         """Models whose centroids may be in the topic, newest first; a store that is filled anew asks the topic."""
         meta, mine = self._store.meta, self._pool.model_version
         said = self._emitted_before.models if self._emitted_before and self._replaces else ()
-        return tuple(dict.fromkeys(m for m in (meta.model_version, *meta.older_versions, *said) if m not in ("", mine)))
+        return tuple(dict.fromkeys(m for m in (*said, meta.model_version, *meta.older_versions) if m not in ("", mine)))
 
     def _forgotten_models(self) -> list[OutMessage]:
         """Take the centroids of all but the newest older model back."""
@@ -333,9 +350,11 @@ class SeedSetOperator:
         self._emitted_before, self._writer.emitted_before, self._replaces = None, {}, False
         if not replaced:
             return []
-        gone = [item for item in before.live() if item not in self._writer.items]
-        ends = [before.items[item].window_end + 1 for item in gone]
+        items = self._writer.items
+        ends = [before.items[item].window_end + 1 for item in before.mine if item not in items]
         self._writer.dropped_until = max([self._writer.dropped_until, *ends])
+        # An older copy of a store may have withdrawn before what was served when the newer one ended.
+        gone = [item for item in before.live() if item not in items or items.withdrawn[items.number(item)]]
         out = self._withdraw(gone) + self._forgotten_models()
         self._tombstones.sent_of_models()
         return out

@@ -22,6 +22,7 @@ class _Wire(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     dirty_to: bytes
     pending: dict[str, _Natural]
     dropped_until: _Natural = 0
+    window: _Natural = 0
 
 
 _decoder = msgspec.msgpack.Decoder(_Wire)
@@ -39,6 +40,7 @@ class OpenWork:
         dirty: items touched since their clustering, with the first and last window that did: int64[n] each, ms.
         pending: items of closed windows whose centroids may not have been delivered yet, with their window.
         dropped_until: the greatest window end that was said of an item which was dropped since, ms.
+        window: the length of the windows, ms; 0 where that was not noted.
     """
 
     newest: int | None
@@ -47,13 +49,14 @@ class OpenWork:
     dirty: tuple[list[str], Ints, Ints]
     pending: dict[str, int]
     dropped_until: int = 0
+    window: int = 0
 
     def encode(self) -> bytes:
         """As MessagePack."""
         items, first, last = self.dirty
         columns = (first.astype("<i8").tobytes(), last.astype("<i8").tobytes())
         times = (self.newest, self.closed, self.heard)
-        return _encoder.encode(_Wire(*times, items, *columns, self.pending, self.dropped_until))
+        return _encoder.encode(_Wire(*times, items, *columns, self.pending, self.dropped_until, self.window))
 
     def handed_over(self, items: list[str], other: "OpenWork | None") -> "OpenWork":
         """What is to be done of another partition once it has taken over items of this one.
@@ -95,7 +98,7 @@ class OpenWork:
             msg = f"what it says is still to be done cannot be read ({error})"
             raise DamagedValueError(msg) from error
         dirty = (wire.dirty_items, first, last)
-        return cls(wire.newest, wire.closed, wire.heard, dirty, wire.pending, wire.dropped_until)
+        return cls(wire.newest, wire.closed, wire.heard, dirty, wire.pending, wire.dropped_until, wire.window)
 
     @classmethod
     def of(cls, store: SeedStore) -> Self | None:

@@ -54,23 +54,25 @@ class PartitionOperators:
         self._elsewhere: Mapping[int, str] = {}
         self._clicks_ends: Mapping[int, int] = {}
         self._home: Home | None = None
+        self._older = frozenset[int]()
         headers = EventHeaders.by_settings("centroids", bundle.version, settings)
         self._pool = ClusteringPool(bundle, settings, headers=headers)
         self._stores: list[SeedStore] = []
         self._operators: list[SeedSetOperator] = []
         self._homes = ItemHomes(self._names.clicks)
 
-    def prepare(self, clicks_ends: Mapping[int, int], home: Home | None) -> None:
+    def prepare(self, clicks_ends: Mapping[int, int], home: Home | None, older: frozenset[int] = frozenset()) -> None:
         """Look whether the centroids topic holds anything; and what, where a store is filled anew.
 
         Args:
             clicks_ends: the partitions of this process, and where their clicks end.
             home: where clicks have grown, where an item's come now, if that is known.
+            older: the partitions whose stores are older copies of themselves.
 
         Raises:
             RalmError: when the broker does not say.
         """
-        self._clicks_ends, self._home = clicks_ends, home
+        self._clicks_ends, self._home, self._older = clicks_ends, home, older
         topic = self._names.centroids
         consumer = consumer_config(self._settings, **{"client.id": "ralm-centroids"})
         probe = BrokerProbe(consumer)
@@ -84,7 +86,14 @@ class PartitionOperators:
         if self._elsewhere:
             why = next(iter(self._elsewhere.values()))
             log.warning("all centroids are sent again: their topic does not have them", topic=topic, why=why)
-        if not self._nothing_emitted and any(map(self._state.is_anew, clicks_ends)):
+        for partition in sorted(older):
+            log.warning(
+                "a store is an older copy of itself: what it lacks is read again, and all centroids are sent again",
+                topic=self._names.clicks,
+                partition=partition,
+                position=self._state.stores[partition].position,
+            )
+        if not self._nothing_emitted and any(map(self._is_anew, clicks_ends)):
             log.info("a store is filled anew; what was emitted before is known", items=len(self._emitted))
 
     @cached_property
@@ -133,11 +142,14 @@ class PartitionOperators:
 
     def _emitted_before(self, partition: int) -> EmittedBefore | None:
         end = self._clicks_ends.get(partition)
-        if end is None or not self._state.is_anew(partition):
+        if end is None or not self._is_anew(partition):
             return None
         notes = EmissionNotes() if self._nothing_emitted else self._emitted
         notes.home = self._home
         return notes.before(partition, end)
+
+    def _is_anew(self, partition: int) -> bool:
+        return partition in self._older or self._state.is_anew(partition)
 
     def _topics(self, partition: int) -> dict[str, Any]:
         """By what the topics are known again, as a store's ``StoreMeta`` has it."""

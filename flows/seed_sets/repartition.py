@@ -34,7 +34,7 @@ _BY_CHANCE = 1e-3
 """So likely at most it may be that a partitioner is taken for the producers' that is not theirs."""
 _REMOVED = ".removed-"
 """Begins the name of a store that is being removed."""
-_WAY_OUT = "Look for a full or failing disk and start again once it is mended: nothing is lost."
+_WAY_OUT = "Look for a full or failing disk and start again once it is fixed: nothing is lost."
 
 
 Home: TypeAlias = Callable[[str], int]
@@ -226,7 +226,7 @@ def _partitioner(items: dict[int, list[str]], counts: list[int], now: int) -> Pa
         few = "1 item is" if len(keys) == 1 else f"{len(keys)} items are"
         why = "" if several else f": {few} too few to tell"
         msg = (
-            f"the clicks topic has {now} partitions now, and where the items lie so far does not tell how its "
+            f"the clicks topic has {now} partitions now, and the current places of the items do not show how its "
             f"producers choose an item's partition{why}. Say it: --partitioner crc32 for librdkafka's default (clients "
             "in C, Python, Go, .NET), --partitioner murmur2 for Java's, --partitioner other if it is none of these: "
             "then no item is moved."

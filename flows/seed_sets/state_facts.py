@@ -79,10 +79,10 @@ class StateFacts:
         return meta is None or not meta.model_version or meta.replaces
 
     def is_filled(self, partition: int) -> bool:
-        """Whether anything that a partition's store holds has settled."""
+        """Whether anything that a partition's store holds has settled, and it takes no other's place any more."""
         meta = self.stores.get(partition)
         # Where clicks begin is fixed before any is read; candidates say when a first epoch has settled.
-        return meta is not None and meta.resume_candidates != NOTHING_SETTLED
+        return meta is not None and meta.resume_candidates != NOTHING_SETTLED and not meta.replaces
 
 
 def open_state_dir(state_dir: Path) -> StateFacts:
@@ -119,7 +119,7 @@ def _read(state_dir: Path, check: Callable[[Path], None]) -> StateFacts:
     except OSError as error:
         msg = (
             f"the state directory {state_dir} cannot be read or written: {error}. Look for a full or failing disk, or "
-            "for files of another owner; once it is mended, start again: nothing is lost."
+            "for files of another owner; once it is fixed, start again: nothing is lost."
         )
         raise RalmError(msg) from error
 

@@ -280,6 +280,16 @@ class SeedStore:
             for ends, group in groups.items()
         ]
 
+    def last_closes(self) -> dict[str, int]:
+        """Of each item with clicks that are kept apart by window, with which window's end the last are folded in, ms.
+
+        Raises:
+            StoreError: when they cannot be read.
+        """
+        with of_store(self.path):
+            taken = (split_key(key) for key, _ in self._store.scan(b"O"))
+            return {each.item: each.closes for each in taken}  # of an item's keys that of the greatest end is the last
+
     def merged_seeds(self, item: str, *, closed: int = 0, until: int = 0) -> MergedSeeds:
         """The seed set of an item, tidied on the way: closed windows are folded in, as one delta or part of the base.
 

@@ -44,8 +44,10 @@ DATA: dict[str, tuple[str, ...]] = {
     "rename that column": (_TABLES,),
     "keep those that tell most": (_TABLES,),
     "unpack it, or save each sheet as CSV": (_TABLES,),
-    "call it .parquet": (_TABLES,),
     "export its tables as CSV": (_TABLES,),
+    "bring a part of its rows": (
+        "tests/flows/offline/datasets/test_export_shapes.py::test_what_unfolds_to_more_than_memory_holds_is_refused",
+    ),
     "what it is called ([columns]), or timed = false": (_TABLES,),
     "say in data.toml what they are called": (_GUESS,),
     "give what is a table one of these endings": (
@@ -54,6 +56,8 @@ DATA: dict[str, tuple[str, ...]] = {
     "if its rows are events as well": (_GUESS,),
     "if only those with {} are clicks": (_YES_NO,),
     "if they are ratings, call it": (f"{_OWN}::test_small_numbers_without_a_name_are_ratings",),
+    "bring them as one column": (f"{_OWN}::test_year_month_and_day_are_brought_as_one_column",),
+    "bring a row for each user and item": (f"{_OWN}::test_a_matrix_is_brought_as_a_row_for_each_of_its_numbers",),
     "put day and time into one column": (f"{_OWN}::test_day_and_time_in_two_columns_are_put_together",),
     "export them as text": (f"{_OWN}::test_ids_that_are_exported_as_text_keep_their_digits",),
     "leave --init out to go by it": (_DESCRIBED,),
@@ -74,8 +78,8 @@ DATA: dict[str, tuple[str, ...]] = {
     "write 250ms, 5s, 5m or 1h": (f"{_ASK}::test_what_no_flow_would_take_is_not_sent",),
     "(--again sends them too)": (f"{_REDRIVE}::test_receipts_may_be_passed_over",),
     "send with --unproven if you trust": (f"{_REDRIVE}::test_what_its_topic_does_not_hold_stays",),
-    "is restored from {}: start the flow": (f"{_BACKUP}::test_what_was_backed_up_comes_back",),
-    "is put back from {}: start the flow": (
+    "is restored from {}: start the flow": (
+        f"{_BACKUP}::test_what_was_backed_up_comes_back",
         f"{_STATE}::test_each_damaged_value_names_its_store_which_alone_is_moved_away_and_put_back",
     ),
     "stop it, or give this one a --folder of its own": (
@@ -127,11 +131,11 @@ HARMLESS_ELSEWHERE = (
     "say where it is with --metrics-host",
     "--limit",
     "--dashboards goes with --live",
-    "ralm state show --config {}",
-    "ralm top --config {}",
-    "Ask it: ralm ask 13 --config {}",
-    "ralm demo --live shows",
-    "see `ralm bench ingest`",
+    "{} state show --config {}",
+    "{} top --config {}",
+    "In another terminal: {} ask 13 --config {}",
+    "{} demo --live shows",
+    "`ralm bench ingest` measures",
     "fill them in to use it",
     "unpack it, and leave the files here",
     "save each of its sheets as CSV",
@@ -141,7 +145,7 @@ HARMLESS_ELSEWHERE = (
     "--eval-split {}",
     "(--eval-cut, --eval-floor-clicks",
     "`ralm evaluate {} --eval-split items`",
-    "train anew",
+    "train again",
     "Ask for fewer",
     "send it one example",
     "raise the allowed lateness",
@@ -210,7 +214,7 @@ RUNBOOKS: dict[str, tuple[str, ...]] = {
     "raise them only if such messages are meant": (_RAISED,),
     "Raise `dead_letter_max_ratio`, or turn the brake off": (_BRAKE,),
     # bundles
-    "rain anew": (_TRAINED,),
+    "rain again": (_TRAINED,),
     "`ralm train NAME` with newer clicks": (_TRAINED,),
     # nothing of ours is touched
     "take that right away": _LOOK,

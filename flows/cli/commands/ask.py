@@ -63,7 +63,7 @@ def _profile(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> d
     for pair in given:
         name, equals, value = pair.partition("=")
         if not (name and equals):
-            msg = f"{pair!r} is no FIELD=VALUE"
+            msg = f"{pair!r} is not FIELD=VALUE"
             raise click.BadParameter(msg)
         if identifier_fault(pair) == NOT_UTF8:
             msg = f"{pair!r} {NOT_UTF8}"
@@ -87,7 +87,7 @@ def _profile(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> d
     multiple=True,
     callback=_profile,
     metavar="FIELD=VALUE",
-    help="what is known of a user whom the bundle may not know; repeatable, also with another value of the same field",
+    help="what is known about a user who may be new to the bundle; repeatable, also for one field",
 )
 @click.option(
     "--timeout", callback=_duration, default="30s", show_default=True, help="how long to wait", metavar="DURATION"

@@ -61,12 +61,18 @@ def _duration(_: click.Context, __: click.Parameter, value: str | None) -> int |
         raise click.BadParameter(msg) from None
 
 
-_JSON = click.option("--json", "as_lines", is_flag=True, help="one JSON object a line")
+_JSON = click.option("--json", "as_lines", is_flag=True, help="one JSON object per line")
 
 
 @command.command("list")
 @_filters
-@click.option("--limit", type=click.IntRange(0), default=100, show_default=True, help="the newest so many; 0 = all")
+@click.option(
+    "--limit",
+    type=click.IntRange(0),
+    default=100,
+    show_default=True,
+    help="the number of newest letters to show; 0 = all",
+)
 @_JSON
 @with_settings("kafka", "step_over")
 def list_letters(settings: Settings, filters: Filters, limit: int, as_lines: bool) -> None:
@@ -125,7 +131,9 @@ def count(settings: Settings, filters: Filters, as_lines: bool) -> None:
 @command.command("explain")
 @click.argument("partition", type=click.IntRange(0))
 @click.argument("offset", type=click.IntRange(0))
-@click.option("--most", type=click.IntRange(1), default=2000, show_default=True, help="most characters shown of a part")
+@click.option(
+    "--most", type=click.IntRange(1), default=2000, show_default=True, help="maximum characters shown of each part"
+)
 @with_settings("kafka", "messages", "step_over")
 def explain(settings: Settings, partition: int, offset: int, most: int) -> None:
     """All about the letter at PARTITION and OFFSET of the dead-letter topic, as `list` shows them."""
@@ -145,11 +153,15 @@ def explain(settings: Settings, partition: int, offset: int, most: int) -> None:
 
 @command.command("redrive")
 @_filters
-@click.option("--limit", type=click.IntRange(1), help="send at most so many")
-@click.option("--dry-run", is_flag=True, help="only say of each letter what would be done")
-@click.option("--set-key", is_flag=True, help="of null_key and key_mismatch: send with the key that the value says")
-@click.option("--unproven", is_flag=True, help="send letters too whose original has expired or is another message")
-@click.option("--again", is_flag=True, help="send letters too that were redriven before, as a receipt says")
+@click.option("--limit", type=click.IntRange(1), help="send at most this many")
+@click.option("--dry-run", is_flag=True, help="only print what would be done with each letter")
+@click.option(
+    "--set-key",
+    is_flag=True,
+    help="send letters refused as null_key or key_mismatch with the key that the value implies",
+)
+@click.option("--unproven", is_flag=True, help="also send letters whose original has expired or is another message")
+@click.option("--again", is_flag=True, help="also send letters that a receipt says were redriven before")
 @with_settings("kafka", "messages", "step_over")
 def send(
     settings: Settings,
@@ -188,7 +200,7 @@ def send(
         )
     lines = list(_said(summary, dry_run=dry_run))
     if lines == [f"0 {_verb(dry_run=dry_run)}"]:
-        lines[0] += ": no dead letter is there that could be meant"
+        lines[0] += ": no dead letter matches"
     for line in lines:
         click.echo(line)
 

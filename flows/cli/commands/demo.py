@@ -1,5 +1,7 @@
 """``ralm demo``: the whole system on real clicks."""
 
+import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -47,5 +49,13 @@ def command(
     with working("loading"):
         from flows.demo.run import DemoOptions, run_demo  # noqa: PLC0415 (what comes first is a line for who waits)
 
-    options = DemoOptions(folder, keep, days, encoder, live, dashboards)
+    options = DemoOptions(folder, keep, days, encoder, live, dashboards, _program())
     run_demo(settings, options, output(markup=True, width=120))
+
+
+def _program() -> str:
+    """How to call ``ralm`` again: by name where that finds this installation, else by the path of this call."""
+    called, found = Path(sys.argv[0]), shutil.which("ralm")
+    if called.name != "ralm" or (found is not None and called.exists() and called.samefile(found)):
+        return "ralm"
+    return str(called)

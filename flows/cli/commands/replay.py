@@ -27,7 +27,7 @@ def _speed(_: click.Context, __: click.Parameter, value: str) -> float | None:
     except ValueError:
         speed = 0.0
     if not 0 < speed < float("inf"):
-        msg = f"{value!r} is no speed: a number above 0 (60 = a minute of event time each second), or max"
+        msg = f"{value!r} is not a speed: a number above 0 (60 = a minute of event time each second), or max"
         raise click.BadParameter(msg)
     return speed
 

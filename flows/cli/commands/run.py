@@ -25,7 +25,7 @@ _ANSWER_S = 5.0
 @click.option(
     "--check",
     is_flag=True,
-    help="print the settings in force and where each came from, look at all that the flow needs, and stop",
+    help="print the effective settings and where each came from, check everything that the flow needs, and stop",
 )
 @with_settings(*_GROUPS)
 def command(settings: Settings, flow: str, check: bool) -> None:

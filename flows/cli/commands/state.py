@@ -33,7 +33,7 @@ def command() -> None:
 
 
 @command.command("show")
-@click.option("--json", "as_lines", is_flag=True, help="one JSON object a line")
+@click.option("--json", "as_lines", is_flag=True, help="one JSON object per line")
 @with_settings("state")
 def show(settings: Settings, as_lines: bool) -> None:
     """Every partition's position, items and seeds."""
@@ -72,7 +72,7 @@ def _row(store: SeedStore) -> dict[str, Any]:
 @command.command("item")
 @click.argument("item_id")
 @click.option("--seeds", "most", type=click.IntRange(0), default=10, show_default=True, help="newest seeds to show")
-@click.option("--user", "user_id", metavar="USER", help="say too whether this user is a seed, and since which click")
+@click.option("--user", "user_id", metavar="USER", help="also say whether this user is a seed, and since which click")
 @with_settings("state")
 def item(settings: Settings, item_id: str, most: int, user_id: str | None) -> None:
     """One item as JSON: its seeds (user keys in hexadecimal), newest first, and its last centroids."""
@@ -90,7 +90,7 @@ def item(settings: Settings, item_id: str, most: int, user_id: str | None) -> No
     held = f"{counted(items, 'item')} in {counted(stores, 'partition')}"
     msg = (
         f"no store under {settings.state_dir} has seeds of item {item_id!r}: they have {held}. Its first click has not "
-        "been taken in yet, or the last one lies further back than seeds_retention."
+        "been taken in yet, or the last one is further back than seeds_retention."
     )
     raise RalmError(msg)
 
@@ -171,12 +171,12 @@ def verify(settings: Settings, as_json: bool) -> None:
 def back_up(settings: Settings, target: Path) -> None:
     """Back the state directory up into the new directory TARGET; a flow may be running on it."""
     backup(Path(settings.state_dir), target, settings.max_seeds, _tell)
-    click.echo(f"{settings.state_dir} is backed up in {target}, and the backup is whole")
+    click.echo(f"{settings.state_dir} is backed up in {target}, and the backup is complete")
 
 
 @command.command("restore")
 @click.argument("source", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--partition", type=click.IntRange(0), help="put back the store of this partition alone")
+@click.option("--partition", type=click.IntRange(0), help="restore only the store of this partition")
 @with_settings("state")
 def put_back(settings: Settings, source: Path, partition: int | None) -> None:
     """Put the backup SOURCE in place as the state directory, which must be empty or not exist.
@@ -186,7 +186,7 @@ def put_back(settings: Settings, source: Path, partition: int | None) -> None:
     state_dir = Path(settings.state_dir)
     if partition is not None:
         there = restore_store(source, state_dir, partition, settings.max_seeds, _tell)
-        click.echo(f"{there} is put back from {source}: start the flow")
+        click.echo(f"{there} is restored from {source}: start the flow")
         return
     restore(source, state_dir, settings.max_seeds, _tell)
     click.echo(f"{settings.state_dir} is restored from {source}: start the flow")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from flows.config.limits import identifier_fault
 from flows.offline.datasets.layout import Dataset, bad_identifiers, check, others
-from flows.offline.datasets.tables import Table, as_text
+from flows.offline.datasets.tables import Table, as_text, different
 from flows.offline.datasets.words import Text
 from flows.support.errors import RalmError
 from ralm.encoders.profiles import SEPARATOR
@@ -109,11 +109,14 @@ def mentioned(*columns: tuple[Table, str]) -> Text:
     Raises:
         RalmError: naming the row whose id cannot be used.
     """
+    found = []
     for table, name in columns:
-        _refuse_identifiers(table, name, as_text(table.ids(name)))
-    ids = np.unique(np.concatenate([np.unique(as_text(table.ids(name))) for table, name in columns]))
-    named: Text = ids[ids != ""]
-    return named
+        ids = different(table.ids(name))
+        if len(bad_identifiers(ids)):
+            _refuse_identifiers(table, name, as_text(table.ids(name)))
+        found.append(ids)
+    named: Text = np.unique(np.concatenate(found))
+    return named[named != ""]
 
 
 def _refuse_identifiers(table: Table, name: str, ids: Text) -> None:

@@ -3,30 +3,30 @@
 import re
 import unicodedata
 from math import ceil
+from operator import itemgetter
 
 import numpy as np
+import pyarrow.compute as pc
 
 from flows.offline.datasets.draft import KEYS, Draft
 from flows.offline.datasets.kinds import is_boolean
-from flows.offline.datasets.roles import is_click
+from flows.offline.datasets.roles import EVENT_WORDS, NO_CLICK, VIEWS, is_click
 from flows.offline.datasets.survey import Look
-from flows.offline.datasets.time_guess import clock_forms, is_clock, is_count, is_finer, looks_like_time, time_forms
+from flows.offline.datasets.time_guess import (
+    clock_forms,
+    is_clock,
+    is_count,
+    is_finer,
+    is_hour,
+    looks_like_time,
+    time_forms,
+)
 from flows.support.errors import RalmError
 from flows.support.text import counted
 
-_NO_CLICK = (
-    *("impression", "skip", "remove", "dislike", "refund", "return", "cancel", "error", "logout", "hide"),
-    *("exposure", "show", "unlike", "delete"),
-)
-"""Events that say nothing for an item, or something against it."""
-_VIEWS = ("view", "pv")
-"""Views count where there is nothing better, or little."""
 _LITTLE = 0.3
-_EVENT_WORDS = (
-    *("click", "buy", "cart", "fav", "purchase", "play", "like", "order", "add", "share", "comment", "watch", "sale"),
-    *("search", "download", "install", "bookmark"),
-)
 _MOST_EVENTS = 20
+_LEAST_EVENTS = 20
 _SCIENTIFIC = re.compile(r"-?\d([.,]\d+)?[eE]\+?\d+")
 _TRUE = ("true", "yes", "t", "y", "1", "1.0")
 _MOST_TIMES = 4
@@ -54,7 +54,7 @@ def guess_events(draft: Draft, events: Look) -> None:
 
 
 def _time(draft: Draft, events: Look) -> None:
-    free = [name for name in events.columns if draft.is_free(events, name)]
+    free = [name for name in events.columns if draft.is_free(events, name) and not _is_one_moment(events, name)]
     named = [name for name in events.like("timestamp") if name in free]
     found = {name: fits for name in named[:_MOST_TIMES] if (fits := list(time_forms(events, name)))}
     column = next(iter(found), None)
@@ -65,7 +65,7 @@ def _time(draft: Draft, events: Look) -> None:
         )
     if column is None:
         draft.top["timed"] = False
-        draft.note(f"{events.called} has no times: clicks are put in a random order")
+        draft.note(f"{events.called} has no times: clicks are put in a random order{_why_untimed(draft, events)}")
         return
     fits = found.get(column) or list(time_forms(events, column))
     if finer := next((name for name in found if is_finer(events, found, name, column)), None):
@@ -78,13 +78,28 @@ def _time(draft: Draft, events: Look) -> None:
             draft.taken[events.table.file, clock] = "time_of_day"
             draft.clock = clock
             draft.note(f"{clock} has the times of day of {column}: the two are put together (time_of_day)")
-        else:
+        elif not is_hour(events, clock):
             draft.note(f"{clock} has times of day, and is not used: put day and time into one column")
     draft.name(events, "timestamp", column)
     draft.top |= fits[0] if fits else {}
     if len(fits) > 1:
         said = " or ".join(str(fit.get("time_format", "ISO 8601")) for fit in fits)
         draft.note(f"{column} may be {said}: look at time_format")
+
+
+def _is_one_moment(events: Look, name: str) -> bool:
+    """Whether a column says the same of so many events that it tells no order of them."""
+    return events.columns[name].distinct == 1 and len(events.table) >= _LEAST_EVENTS
+
+
+def _why_untimed(draft: Draft, events: Look) -> str:
+    """What columns of times there are that cannot be used."""
+    names = [name for name in events.like("timestamp") if draft.is_free(events, name)]
+    same = next((name for name in names if _is_one_moment(events, name)), None)
+    if same is not None:
+        return f"; {same} is the same in all rows"
+    apart = [name for part in ("year", "month", "day") for name in events.columns if name.lower() == part]
+    return f"; {', '.join(apart)} are not put together: bring them as one column" if len(apart) > 1 else ""
 
 
 def _rating(draft: Draft, events: Look, rating: str) -> None:
@@ -129,10 +144,10 @@ def _event(draft: Draft, events: Look) -> None:
     column = next(iter([*(name for name in others if name in named), *others, *named]), None)
     if column is None or not 1 < events.columns[column].distinct <= _MOST_EVENTS:
         return
-    values, counts = np.unique(events.table.text(column), return_counts=True)
-    count = {value: int(n) for value, n in zip(values.tolist(), counts.tolist(), strict=True) if value}
-    good = [word for word in count if not any(bad in word.lower() for bad in _NO_CLICK)]
-    better = [word for word in good if not any(view in word.lower() for view in _VIEWS)]
+    counts = pc.value_counts(events.table.strings(column)).to_pylist()
+    count = {each["values"]: each["counts"] for each in sorted(counts, key=itemgetter("values")) if each["values"]}
+    good = [word for word in count if not any(bad in word.lower() for bad in NO_CLICK)]
+    better = [word for word in good if not any(view in word.lower() for view in VIEWS)]
     is_enough = sum(count[word] for word in better) >= _LITTLE * sum(count[word] for word in good)
     wanted = (better if is_enough else good) or list(count)
     if set(wanted) == set(count) and not _has_events(events, column):
@@ -150,8 +165,8 @@ def _has_events(events: Look, name: str) -> bool:
     facts = events.columns[name]
     if facts.type not in ("text", "list") or not 1 < facts.distinct <= _MOST_EVENTS:
         return False
-    words = [word.lower() for word in np.unique(events.table.text(name)).tolist() if word]
-    return sum(any(known in word for known in (*_EVENT_WORDS, *_VIEWS, *_NO_CLICK)) for word in words) * 2 >= len(words)
+    words = [word.lower() for word in events.table.distinct(name).tolist() if word]
+    return sum(any(known in word for known in (*EVENT_WORDS, *VIEWS, *NO_CLICK)) for word in words) * 2 >= len(words)
 
 
 def _counted(count: dict[str, int]) -> str:
@@ -163,7 +178,7 @@ def _truths(draft: Draft, events: Look) -> None:
     for name, facts in events.columns.items():
         if not draft.is_free(events, name) or facts.distinct != 2 or facts.missing:
             continue
-        values = np.unique(events.table.text(name)).tolist()
+        values = events.table.distinct(name).tolist()
         if not (is_boolean(events.table.column(name)) or values in (["0", "1"], ["0.0", "1.0"])):
             continue
         true = next((value for value in values if value.lower() in _TRUE), values[1])
@@ -182,7 +197,7 @@ def _forms(draft: Draft, events: Look) -> None:
     """Ids that a person takes for one and the same."""
     for role in KEYS.values():
         column = draft.column(events, role)
-        texts = np.unique(events.table.text(column)).tolist()
+        texts = events.table.distinct(column).tolist()
         rounded = [text for text in texts if _SCIENTIFIC.fullmatch(text)]
         if rounded:
             draft.note(

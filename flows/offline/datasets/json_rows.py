@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from flows.offline.datasets.cell_lists import one_by_one
 from flows.offline.datasets.tables import Table, decoded, refuse_empty
 from flows.support.errors import RalmError
 from state.nesting import NestedTooDeepError, json_of
@@ -137,8 +138,10 @@ def _flat(found: dict[str, Any], before: str = "") -> Iterator[tuple[str, Value]
             yield from _flat(bare, f"{before}{name}_")
         elif isinstance(bare, list) and bare and all(isinstance(each, dict) for each in bare):
             yield from _spread(bare, f"{before}{name}_")
-        elif isinstance(bare, list) and not any(isinstance(each, dict | list) for each in bare):
-            yield before + name, [word for each in bare if (word := _word(each))]
+        elif isinstance(bare, list) and not any(isinstance(each, dict) for each in one_by_one(bare)):
+            words = [word for each in one_by_one(bare) if (word := _word(each))]
+            is_flat = not any(isinstance(each, list) for each in bare)
+            yield before + name, words if is_flat else list(dict.fromkeys(words))
         else:
             yield before + name, _word(bare)
 

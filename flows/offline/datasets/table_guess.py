@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from flows.offline.datasets.cell_lists import label_in, separator_in
+from flows.offline.datasets.cell_lists import label_in, separator_in, with_lists
 from flows.offline.datasets.draft import KEYS, Draft, as_toml
-from flows.offline.datasets.event_shapes import labelled, looked_up, one_item_each, with_lists
+from flows.offline.datasets.event_shapes import labelled, looked_up, one_item_each
 from flows.offline.datasets.reading import MISSING
-from flows.offline.datasets.roles import is_called_like, rank
-from flows.offline.datasets.survey import Look, look_of
+from flows.offline.datasets.roles import is_called_like, is_key, rank
+from flows.offline.datasets.survey import Look
 from flows.offline.datasets.tables import holds_lists
 from flows.offline.datasets.time_guess import looks_like_time
 from flows.offline.datasets.words import Text, among, as_words
@@ -23,6 +23,8 @@ TABLE_WORDS = {
 }
 _LEAST_REPEATED = 2
 _LEAST_USERS = 20
+_MOST_MARKS = 11
+"""Numbers of so few different values may be ratings."""
 _COUNT_DIGITS = 3
 """Columns of fewer values, or of numbers that are no longer, are taken for ids where there are no others."""
 _NEARLY = 0.9
@@ -72,7 +74,7 @@ def _in_other_tables(look: Look, column: str, role: str, looks: list[Look]) -> s
     """Of columns that are called alike, the one whose ids another table lists."""
     names = [name for name in look.like(role) if rank(name, role) <= max(rank(column, role), _ALIKE)]
     listed = [
-        np.unique(other.table.text(name))
+        other.table.distinct(name)
         for other in looks
         if other is not look
         for name in names
@@ -84,7 +86,7 @@ def _in_other_tables(look: Look, column: str, role: str, looks: list[Look]) -> s
     def share(name: str) -> float:
         if look.columns[name].type == "list":
             return 0.0
-        ids = np.unique(look.table.text(name))
+        ids = look.table.distinct(name)
         return round(max(float(np.mean(among(ids, known))) for known in listed), 1)
 
     best = max(names, key=lambda name: (share(name), name == column))
@@ -106,7 +108,17 @@ def _spread(draft: Draft, look: Look, column: str) -> Look:
         draft.top["labels"] = label
         draft.note(f"{column} names what was shown, each with {label} or not: those with it are the clicks (labels)")
         table = labelled(table, label)
-    return look_of(look.paths, replace(table, aliases={}, notes=()), look.names, look.marks)
+    return look.of(replace(table, aliases={}, notes=()))
+
+
+def is_matrix(look: Look) -> bool:
+    """Whether a table has a row for each user and a column for each item: numbers alone, many of them nothing."""
+    first, *others = look.columns.values()
+    numbers = [facts for facts in others if facts.type in ("whole number", "number", "true or false")]
+    if not first.is_unique or len(others) < _LEAST_USERS or len(numbers) < _NEARLY * len(others):
+        return False
+    few = [facts for facts in numbers if facts.missing * 2 > facts.rows or facts.distinct <= _MOST_MARKS]
+    return len(few) >= _NEARLY * len(numbers)
 
 
 def _joined(draft: Draft, looks: list[Look]) -> Look | None:
@@ -134,7 +146,7 @@ def _joined(draft: Draft, looks: list[Look]) -> Look | None:
         "look at [join]"
     )
     table = replace(looked_up(lines.table, orders.table, column), notes=())
-    look = look_of(lines.paths, table, lines.names, lines.marks)
+    look = lines.of(table)
     draft.name(look, "user_id", user)
     draft.name(look, "item_id", item)
     draft.joined = orders
@@ -148,7 +160,7 @@ def _joined_files(draft: Draft) -> set[str]:
 def _by_values(draft: Draft, looks: list[Look]) -> Look | None:
     """The table of events where no name tells: the longest in which two columns could be users and items."""
     found = []
-    for look in looks:
+    for look in (look for look in looks if not is_matrix(look)):
         columns = _both_keys(look, looks)
         if len(columns) == len(KEYS):
             many = look.columns[columns["user_id"]].distinct >= _LEAST_USERS
@@ -174,20 +186,20 @@ def _both_keys(look: Look, looks: list[Look]) -> dict[str, str]:
     """The columns of users and of items, by name if one has one, else by values."""
     known = _named_keys(look)
     others = [name for name in _id_columns(look, looks) if name not in known.values()]
-    for role in KEYS.values():
-        if role in known or not others:
-            continue
-        if role == "item_id" and "user_id" in known:
-            others = [name for name in others if not _goes_with(look, known["user_id"], name)]
-        if others:
-            known[role] = others.pop(0)
+    lacking = [role for role in KEYS.values() if role not in known]
+    chosen: list[str] = []
+    for name in others:
+        if len(chosen) < len(lacking) and not any(_goes_with(look, each, name) for each in [*known.values(), *chosen]):
+            chosen.append(name)
+    chosen.sort(key=list(look.columns).index)  # users come first
+    known |= dict(zip(lacking, chosen, strict=False))
     return {role: known[role] for role in KEYS.values() if role in known}
 
 
-def _goes_with(look: Look, user: str, name: str) -> bool:
-    """Whether a column says the same as the one of the users: a name beside a number."""
-    pairs = np.unique(np.array(look.table.text(user)) + "\x1f" + np.array(look.table.text(name)))
-    return bool(len(pairs) <= look.columns[user].distinct + look.columns[user].distinct // 100)
+def _goes_with(look: Look, name: str, other: str) -> bool:
+    """Whether one of two columns is told by the other: a name beside a number, a category of an item."""
+    most = max(look.columns[name].distinct, look.columns[other].distinct)
+    return look.table.pairs(name, other) <= most + most // 100
 
 
 def _with_cells(look: Look, known: dict[str, str]) -> tuple[int, dict[str, str]] | None:
@@ -196,8 +208,10 @@ def _with_cells(look: Look, known: dict[str, str]) -> tuple[int, dict[str, str]]
     Items that are labelled, as shown or clicked, come before others.
     """
     user = known.get("user_id") or known.get("item_id")
-    if user is None:
-        user = next((name for name, facts in look.columns.items() if facts.is_unique and facts.type != "list"), None)
+    single = [name for name, facts in look.columns.items() if facts.type != "list"]
+    if user is None or user not in single:
+        unique = sorted((name for name in single if look.columns[name].is_unique), key=lambda name: not is_key(name))
+        user = next(iter(unique), single[0] if look.names and single else None)
     found = []
     for name, facts in look.columns.items():
         if name == user or facts.type not in ("text", "list"):
@@ -210,9 +224,10 @@ def _with_cells(look: Look, known: dict[str, str]) -> tuple[int, dict[str, str]]
             table = with_lists(table, {name: separator})
         lists = table.columns[name]
         flat = lists.flatten()
-        if len(flat) and not looks_like_time(look_of(look.paths, replace(table, columns={name: flat})), name):
-            count = look_of(look.paths, replace(table, columns={name: flat})).columns[name].distinct
-            found.append((bool(label_in(lists)), count, len(flat), name))
+        values = look.of(replace(table, columns={name: flat}))
+        if len(flat) and not looks_like_time(values, name):
+            count = values.columns[name].distinct
+            found.append((name == known.get("item_id"), bool(label_in(lists)), count, len(flat), name))
     if user is None or not found:
         return None
     *_, size, item = max(found)
@@ -276,7 +291,7 @@ def _shared_key(draft: Draft, events: Look, look: Look, kind: str, ids: Text) ->
     for place, (name, facts) in enumerate(look.columns.items()):
         if facts.distinct < _NEARLY * facts.rows or facts.type not in ("text", "whole number", "number"):
             continue
-        alike = rank(name, role) or name == column or (name.lower().strip("#_") == "id" and not facts.missing)
+        alike = rank(name, role) or name == column or _is_plain_key(look, name, kind, column, is_telling)
         alike = alike or (is_called(look, kind) and "id" in name.lower())
         told = alike or (is_telling and not rank(name, other)) or (look.names and place == 0)
         share = float(np.mean(among(ids, _distinct(look, name)))) if told else 0.0
@@ -286,6 +301,13 @@ def _shared_key(draft: Draft, events: Look, look: Look, kind: str, ids: Text) ->
     if best[0] >= _SHARED:
         return best[3], 2
     return (best[3], 1) if best[0] > 0 and is_called_like(look.path.stem, column) else None
+
+
+def _is_plain_key(look: Look, name: str, kind: str, column: str, is_telling: bool) -> bool:
+    """Whether a column is called no more than ``id``, in a file that is called like what has those ids, if any may."""
+    if name.lower().strip("#_") != "id" or look.columns[name].missing:
+        return False
+    return is_telling or is_called(look, kind) or is_called_like(look.path.stem, column)
 
 
 def _key_by_file(look: Look, kind: str, named: str | None) -> tuple[str, int] | None:
@@ -358,7 +380,7 @@ def _ids_of(draft: Draft, events: Look, role: str) -> Text | None:
 
 
 def _distinct(look: Look, column: str) -> Text:
-    ids = np.unique(look.table.text(column))
+    ids = look.table.distinct(column)
     named: Text = ids[ids != ""]
     return named
 

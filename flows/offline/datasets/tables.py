@@ -143,6 +143,25 @@ class Table:
         """
         return as_text(self.strings(name))
 
+    def distinct(self, name: str) -> Text:
+        """The different values of a column, ascending text[k]; what is missing is empty.
+
+        Raises:
+            RalmError: as for `strings`.
+        """
+        return different(self.strings(name))
+
+    def pairs(self, name: str, other: str) -> int:
+        """How many different pairs of values two columns have, of rows that have both.
+
+        Raises:
+            RalmError: as for `strings`.
+        """
+        first, second = self.strings(name), self.strings(other)
+        there = pc.and_(pc.not_equal(first, ""), pc.not_equal(second, ""))
+        codes = [pc.dictionary_encode(each.filter(there)).indices.to_numpy() for each in (first, second)]
+        return len(np.unique(codes[0].astype(np.int64) * (len(self) + 1) + codes[1]))
+
     def numbers(self, name: str, owner: str | None = None) -> NDArray[np.float64]:
         """A column as finite numbers, float64[n].
 
@@ -200,6 +219,12 @@ def as_text(strings: Any) -> Text:
     encoded = strings.dictionary_encode()  # each distinct value is converted once
     text: Text = as_words(encoded.dictionary.to_pylist())[encoded.indices.to_numpy(zero_copy_only=False)]
     return text
+
+
+def different(strings: Any) -> Text:
+    """The different values of Arrow strings, ascending, text[k]."""
+    words: Text = np.sort(as_words(pc.unique(strings).to_pylist()))
+    return words
 
 
 def in_one(column: Any) -> Any:

@@ -17,7 +17,7 @@ from flows.support.errors import RalmError
 _LEAST_REPEATED = 2
 _LEAST_SECONDS = 300_000_000
 """Whole numbers from here on, all of a column, are more likely seconds since 1970 than anything else."""
-_CLOCKS = ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p")
+_CLOCKS = ("%H", "%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p")
 _FORMS = [
     f"{day}{clock}"
     for day in (
@@ -25,7 +25,7 @@ _FORMS = [
         *("%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%m %d, %Y"),
     )
     for clock in (
-        *("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S"),
+        *("", " %H", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S"),
         *(", %I:%M %p", ", %I:%M:%S %p", " %H:%M:%S %z"),
     )
 ] + [
@@ -40,6 +40,8 @@ _DAY = 86_400_000
 _SAMPLE = 100
 _COUNT_DIGITS = 3
 """Whole numbers that are no longer, and come again, count hours or days."""
+_HOURS = 24
+_HOUR = re.compile(r"(?i)hour|stunde|heure|hora|hrs?$|小时")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?[AaPp][Mm])?")
 
 
@@ -125,4 +127,13 @@ def is_finer(events: Look, found: dict[str, list[dict[str, Any]]], name: str, co
 def is_clock(look: Look, column: str) -> bool:
     """Whether a column has times of day."""
     texts = look.table.strings(column)[:_SAMPLE].to_pylist() if look.columns[column].distinct else []
-    return bool(texts) and all(_CLOCK.fullmatch(text.strip()) for text in texts if text)
+    return bool(texts) and (is_hour(look, column) or all(_CLOCK.fullmatch(text.strip()) for text in texts if text))
+
+
+def is_hour(look: Look, column: str) -> bool:
+    """Whether a column has hours of the day, and is called so."""
+    facts = look.columns[column]
+    if facts.type != "whole number" or facts.missing or not 1 < facts.distinct <= _HOURS or not _HOUR.search(column):
+        return False
+    hours = look.table.numbers(column)
+    return bool(hours.min() >= 0 and hours.max() < _HOURS)

@@ -159,7 +159,7 @@ def test_a_mistake_of_the_program_is_not_hidden(error: Exception) -> None:
 @pytest.mark.parametrize(
     ("limits", "words"),
     [
-        ({"address_space": lambda: 300 << 20}, "300 MiB of addresses; `ralm state` needs 1024"),
+        ({"address_space": lambda: 300 << 20}, "300 MiB of address space; `ralm state` needs 1024"),
         ({"file_limit": lambda: 20, "raise_file_limit": lambda: None}, "may open 20 files; `ralm state` needs 64"),
         ({"threads_to_be_had": lambda _: 1}, "can start 1 more thread; `ralm state` needs 32"),
     ],

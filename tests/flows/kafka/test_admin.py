@@ -91,7 +91,7 @@ def test_a_broker_that_takes_few_settings_gets_the_topic_without_them(use: Any, 
     assert "does not take segment.bytes" in difference.text
     assert not difference.matters
     (difference,) = states["clicks"].differences
-    assert "does not take message.timestamp.type: times are judged by the clock of the machine" in difference.text
+    assert "does not take message.timestamp.type: its times are judged by the clock of the machine" in difference.text
     assert not difference.matters
     assert states["scores"].differences == ()
 

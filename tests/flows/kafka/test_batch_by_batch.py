@@ -86,7 +86,7 @@ def read(settings: Settings, step_over: str = "oversized") -> list[Any]:
 @pytest.mark.parametrize(
     ("raw", "step_over", "why"),
     [
-        (FOLDED, "oversized", "cannot unfold it"),
+        (FOLDED, "oversized", "cannot decompress it"),
         (DAMAGED, "all", "it is damaged"),
         (STANDS_STILL, "oversized", "takes nothing from it"),
     ],
@@ -112,7 +112,7 @@ def test_where_it_is_not_to_be_stepped_over_the_way_on_is_said_and_is_one(
     settings = dead_letters(ABORTS)
     with pytest.raises(RalmError, match="offsets 1 to 1 cannot be read") as raised:
         read(settings, "oversized")
-    assert "Put a replica that has it whole in the lead and run this again" in str(raised.value)
+    assert "Make a replica that has it intact the leader and run this again" in str(raised.value)
     wanted = str(raised.value).partition("--step-over ")[2].partition(":")[0]
     assert [message.value() for message in read(settings, wanted)] == [b"before", None, b"behind"]
 
@@ -150,7 +150,7 @@ def test_a_command_that_the_client_aborts_says_what_did_it_and_reads_around_it_i
     assert done.returncode == 1
     assert "it is read again, each batch in a process of its own" in done.stderr
     assert "dead-letters[0]: the batch at offsets 1 to 1 cannot be read" in done.stderr
-    assert "--step-over all: what lies before and behind it is read" in done.stderr
+    assert "--step-over all: what comes before and after it is read" in done.stderr
 
 
 def test_a_damaged_batch_in_which_the_client_goes_astray_counts_as_damaged_for_a_flow_too(
@@ -167,7 +167,7 @@ def test_a_damaged_batch_in_which_the_client_goes_astray_counts_as_damaged_for_a
         try:
             reader.take(0)
         except RalmError as error:
-            return "put a good one in the lead" in str(error) and "--step-over all" in str(error)
+            return "make a good one the leader" in str(error) and "--step-over all" in str(error)
         return False
 
     wait_until(fails)
@@ -188,7 +188,7 @@ def test_what_ends_a_scorer_that_reads_the_centroids_is_said_at_the_next_starts(
     loader.stop()
     last_start.ended()
     assert isinstance(loader.failure, RalmError)
-    assert f"{name}[0]: the batch at offsets 1 to 1 ended the last start" in str(loader.failure)
+    assert f"{name}[0]: the batch at offsets 1 to 1 crashed the last start" in str(loader.failure)
     assert "all centroids are sent again, and no seed is lost" in str(loader.failure)
     assert LastStart(tmp_path).stood_at("centroids", 0) == 0, "the next start knows too"
 

@@ -17,13 +17,17 @@ from flows.support.errors import RalmError
 from state.store.meta import NO_MARK, TopicMark
 
 
-def beginning(facts: Facts, held: HeldOffsets | None = None, **options: Any) -> Beginning:
+def begun(facts: Facts, held: HeldOffsets | None = None, **options: Any) -> Beginning:
     given: dict[str, Any] = {"start_from": "earliest", "rebuild": "complete", **options}
     return begin_with_store(facts, 2, held, BeginRules(**given))
 
 
+def beginning(facts: Facts, held: HeldOffsets | None = None, **options: Any) -> tuple[int, bool]:
+    return begun(facts, held, **options)[:2]
+
+
 def begin(facts: Facts, held: HeldOffsets | None = None, **options: Any) -> int:
-    return beginning(facts, held, **options).offset
+    return begun(facts, held, **options).offset
 
 
 @pytest.mark.parametrize(
@@ -125,6 +129,18 @@ def test_a_store_that_lies_elsewhere_is_not_rebuilt_in_silence_from_another_topi
     with pytest.raises(RalmError, match=rf"not what it was filled from: .*{why}.*--rebuild partial"):
         begin(facts, **more)
     assert begin(facts, **more, rebuild="partial") == 0
+
+
+@pytest.mark.parametrize(
+    ("committed", "read_of", "expected"),
+    [(8, "old", False), (9, "old", True), (9, "", True), (None, "", False), (9, "one before", False)],
+)
+def test_a_store_that_has_less_than_the_group_has_read_of_its_topic_is_an_older_copy(
+    committed: int | None, read_of: str, expected: bool
+) -> None:
+    held = HeldOffsets(5, 8, TopicMark("old"))
+    facts = Facts(0, 20, committed=committed, mark=TopicMark(read_of))
+    assert begun(facts, held, topic_id="old").older == expected
 
 
 def test_a_store_that_is_lost_after_the_topic_has_grown_is_not_rebuilt_in_silence() -> None:

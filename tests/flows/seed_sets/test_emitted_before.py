@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from confluent_kafka import Message
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
 from flows.messages.codec import encode_centroids
 from flows.messages.emission_order import order_headers, partition_headers
@@ -28,7 +28,9 @@ def centroids(window_end: int, value: bytes | None = None, key: str = "v/i", tim
     )
     value = encode_centroids(made) if value is None else value
     headers = partition_headers(of.get("partition", 0))
-    return Message("centroids", 0, 0, key=key.encode(), value=value, headers=headers, timestamp=(1, time))
+    return Message(
+        "centroids", 0, 0, key=key.encode(), value=value, headers=headers, timestamp=(of.get("stamp", 1), time)
+    )
 
 
 def gone(key: str, window_end: int | None, partition: int = 0) -> Message:
@@ -56,6 +58,12 @@ def test_what_is_of_the_future_cannot_make_an_items_own_centroids_of_the_future_
     forged = gone("v/i", NOW + 2 * DAY)
     assert noted(centroids(NOW - 5), centroids(2**50), forged) == {"i": NOW - 5}
     assert noted(centroids(2**50)) == {}
+
+
+def test_the_brokers_time_says_what_is_of_the_future_where_the_topic_has_it() -> None:
+    ahead = NOW + 2 * DAY
+    assert noted(centroids(ahead, stamp=TIMESTAMP_LOG_APPEND_TIME, time=ahead)) == {"i": ahead}
+    assert noted(centroids(ahead, stamp=TIMESTAMP_LOG_APPEND_TIME, time=NOW)) == {}
 
 
 def test_of_each_item_what_all_models_said_and_where_it_comes_from_is_noted() -> None:

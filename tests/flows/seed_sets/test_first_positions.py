@@ -56,6 +56,19 @@ def test_a_topic_that_is_known_again_is_read_on_and_nothing_is_written(settings:
     assert begun_partitions(Path(settings.state_dir), "clicks") == {0}
 
 
+@pytest.mark.parametrize(("read", "older"), [(15, False), (16, True)])
+def test_an_older_copy_of_a_store_takes_the_place_of_the_one_that_was_there(
+    settings: Settings, read: int, older: bool
+) -> None:
+    state = Path(settings.state_dir)
+    positions = FirstPositions(settings, look_into_state_dir(state), "clicks", count=1)
+    assert positions.begin("clicks", Facts(0, 20, read, OLD, 1000), 0, "old") == 15
+    positions.fix([0])
+    assert positions.is_older(0) == older
+    with closing(SeedStore.inspect(state / "seeds" / "00000")) as store:
+        assert (store.meta.replaces, store.position, store.meta.resume) == (older, 15, 15)
+
+
 def test_offsets_that_begin_anew_are_never_compared_with_those_before(settings: Settings) -> None:
     later = {"never": 0, "once": 7001, "sent": 8001, "dropped": 8501}
     assert fixed(settings, "new") == (0, later)
