@@ -11,7 +11,6 @@ from flows.preflight.findings import Verdict
 from flows.preflight.preflight import look
 from flows.run import FLOWS, run_flow
 from flows.support.logs import masked
-from flows.support.machine import raise_file_limit
 from flows.support.signals import ignore_signals
 
 _READING = ("kafka", "source", "messages", "events", "brake", "state", "process", "metrics", "bundle")
@@ -39,7 +38,6 @@ def command(settings: Settings, flow: str, check: bool) -> None:
     with 0. A kill loses nothing. SIGUSR1 lets it read on topics that it stopped reading because of too many dead
     letters.
     """
-    raise_file_limit()
     if not check:
         run_flow(flow, settings, version("ralm-streaming"))
         ignore_signals()

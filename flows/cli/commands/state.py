@@ -20,7 +20,7 @@ from flows.config.settings import Settings
 from flows.messages.codec import decode_centroids
 from flows.messages.rejects import InvalidMessage
 from flows.support.errors import RalmError
-from flows.support.text import counted
+from flows.support.text import counted, without_error_numbers
 from ralm.seed_set import SeedSet
 from state.directory import refuse_cut_off, store_paths
 from state.store.seed_store import SeedStore, StoreError
@@ -139,7 +139,7 @@ def verify(settings: Settings, as_json: bool) -> None:
     for report in verifier.run():
         reports.append(report)
         if not as_json:
-            click.echo("\n  ".join([report.line(), *report.store.damages]))
+            click.echo(without_error_numbers("\n  ".join([report.line(), *report.store.damages])))
     bad = [report for report in reports if not report.whole]
     whole = not bad and not verifier.damages
     if as_json:
@@ -152,7 +152,7 @@ def verify(settings: Settings, as_json: bool) -> None:
         click.echo(json.dumps(found, indent=2))
     else:
         for words in (*verifier.damages, *verifier.notes):
-            click.echo(words)
+            click.echo(without_error_numbers(words))
         beside = len(verifier.damages)
         more = f", {counted(beside, 'damage')} beside them" if beside else ""
         of = counted(len(reports), "partition")
