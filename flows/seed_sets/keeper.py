@@ -54,6 +54,7 @@ class SeedSetOperator:
         topics: by what the topics are known again, as attributes of ``StoreMeta``.
         emit_all: whether the centroids topic does not have what was emitted, so that all of it is due again.
         emitted_before: where a new store takes the place of another: what that has emitted.
+        first_count: how many partitions the clicks topic had at first, if it has grown; else 0.
 
     Raises:
         RalmError: when what the store says is still to be done cannot be read.
@@ -68,6 +69,7 @@ class SeedSetOperator:
         *,
         emit_all: bool = False,
         emitted_before: EmittedBefore | None = None,
+        first_count: int = 0,
     ) -> None:
         self._store = store
         self._pool = pool
@@ -82,10 +84,8 @@ class SeedSetOperator:
         self._running: dict[str, Future[ClusteringResult]] = {}
         self._again: set[str] = set()  # running, and due again since
         self._metrics = PartitionMetrics(store.meta.partition)
-        self._headers: Headers = [
-            ("schema_version", SCHEMA_VERSION.encode()),
-            *partition_headers(store.meta.partition),
-        ]
+        self._of_partition = partition_headers(store.meta.partition, first_count)
+        self._headers: Headers = [("schema_version", SCHEMA_VERSION.encode()), *self._of_partition]
         self._startup_messages: list[OutMessage] = []
         self._unwritten = False  # what must be in the store before the pool clusters: clicks of its items, the model
         self._resume_at = (store.meta.resume, store.meta.resume_candidates)
@@ -440,7 +440,7 @@ class SeedSetOperator:
         metrics.CENTROIDS_TIME.set_to_current_time()
         items.emitted[number], items.unsure[number] = job.window_end, False
         self._sent[job.item_id] = job.window_end
-        headers = [*self._pool.headers_of(job), *partition_headers(self._store.meta.partition)]
+        headers = [*self._pool.headers_of(job), *self._of_partition]
         return [OutMessage(centroids_key(self._pool.model_version, job.item_id), result.centroids, headers)]
 
     def _is_emitted(self, item_id: str) -> bool:
