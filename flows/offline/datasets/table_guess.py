@@ -1,5 +1,6 @@
 """Guesses which tables of a folder have the events, the users and the items, and which columns have their ids."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -26,6 +27,9 @@ _LEAST_REPEATED = 2
 _LEAST_USERS = 20
 _MOST_MARKS = 11
 """Numbers of so few different values may be ratings."""
+_ITEM = re.compile(r"B[0-9A-Z]{9}|97[89]\d{10}|(https?:/)?/\S+")
+"""An ASIN, an ISBN, or where a page is."""
+_LOOKED_AT = 100
 _COUNT_DIGITS = 3
 """Columns of fewer values, or of numbers that are no longer, are taken for ids where there are no others."""
 _NEARLY = 0.9
@@ -192,9 +196,16 @@ def _both_keys(look: Look, looks: list[Look]) -> dict[str, str]:
     for name in others:
         if len(chosen) < len(lacking) and not any(_goes_with(look, each, name) for each in [*known.values(), *chosen]):
             chosen.append(name)
-    chosen.sort(key=list(look.columns).index)  # users come first
+    # Users come first, unless their column has what items are called everywhere.
+    chosen.sort(key=lambda name: (_has_items(look, name), list(look.columns).index(name)))
     known |= dict(zip(lacking, chosen, strict=False))
     return {role: known[role] for role in KEYS.values() if role in known}
+
+
+def _has_items(look: Look, name: str) -> bool:
+    """Whether the values of a column are numbers of goods or books, or addresses of pages."""
+    words = look.table.strings(name)[:_LOOKED_AT].to_pylist()
+    return all(_ITEM.fullmatch(word) for word in words)
 
 
 def _goes_with(look: Look, name: str, other: str) -> bool:
