@@ -183,7 +183,10 @@ class Runtime:
         """Remember by what a partition is known again."""
         if message is not None:
             self.marks.note(kind, partition, message)
-        return encode_mark(self.marks.of(kind, partition), self.positions.first_count if kind == "clicks" else 0)
+        mark, positions = self.marks.of(kind, partition), self.positions
+        if kind != "clicks":
+            return encode_mark(mark)
+        return encode_mark(mark, positions.first_count, more=positions.has_more(partition))
 
     def _note_requests_begun(self, source: KafkaSource) -> None:
         state_dir = Path(self.settings.state_dir)
@@ -275,7 +278,8 @@ def seed_side(runtime: Runtime) -> SeedSide:
         # All that may be refused comes first: what is refused leaves everything as it was.
         mine, refused = {"clicks": clicks.partitions(), "candidates": candidates.partitions()}, list[str]()
         positions = runtime.positions
-        positions.count, positions.emitted = clicks.count, partitions.emitted_up_to
+        positions.count = clicks.count
+        positions.emitted, positions.emitted_count = partitions.emitted_up_to, partitions.first_count
         for kind, source in (("clicks", clicks), ("candidates", candidates)):
             looked_at = {*mine[kind], *positions.to_move()} & set(range(source.count))
             source.facts.expect(positions.held_marks(kind, {p: source.facts.bounds(p) for p in looked_at}))
@@ -288,7 +292,9 @@ def seed_side(runtime: Runtime) -> SeedSide:
         home = follow_partitions(Path(s.state_dir), clicks_topic, clicks.count, rules, s.partitioner)
         positions.fix(mine["clicks"])
         older = frozenset(filter(positions.is_older, mine["clicks"]))
-        partitions.prepare({partition: clicks.facts.bounds(partition)[1] for partition in mine["clicks"]}, home, older)
+        ends = {partition: clicks.facts.bounds(partition)[1] for partition in mine["clicks"]}
+        grown = positions.first_count if positions.first_count < clicks.count else 0
+        partitions.prepare(ends, home, older, grown)
 
     def settled() -> None:
         partitions.settled()

@@ -16,6 +16,8 @@ _STORE = re.compile(r"\d{5}")
 NAME = "format.json"
 STORES = "seeds"
 RESTORING = "restoring"
+BEFORE = "clicks_before"
+"""Under ``begun``: the partitions whose stores have clicks, too, of a topic that was there before under its name."""
 
 
 class UnreadableFormatError(StoreError):
@@ -152,6 +154,7 @@ def forget_partitions(state_dir: Path, now: int) -> None:
     """
     mark = _read_mark(state_dir)
     begun = {} if mark is None else {kind: [p for p in given if p < now] for kind, given in mark.begun.items()}
+    begun[BEFORE] = list(range(now))
     write_format(state_dir, partitions=[now], begun=begun)
 
 

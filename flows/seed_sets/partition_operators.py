@@ -54,24 +54,32 @@ class PartitionOperators:
         self._clicks_ends: Mapping[int, int] = {}
         self._home: Home | None = None
         self._older = frozenset[int]()
+        self._first_count = 0
         headers = EventHeaders.by_settings("centroids", bundle.version, settings)
         self._pool = ClusteringPool(bundle, settings, headers=headers)
         self._stores: list[SeedStore] = []
         self._operators: list[SeedSetOperator] = []
         self._homes = ItemHomes(self._names.clicks)
 
-    def prepare(self, clicks_ends: Mapping[int, int], home: Home | None, older: frozenset[int] = frozenset()) -> None:
+    def prepare(
+        self,
+        clicks_ends: Mapping[int, int],
+        home: Home | None,
+        older: frozenset[int] = frozenset(),
+        first_count: int = 0,
+    ) -> None:
         """Look whether the centroids topic holds anything; and what, where a store is filled anew.
 
         Args:
             clicks_ends: the partitions of this process, and where their clicks end.
             home: where clicks have grown, where an item's come now, if that is known.
             older: the partitions whose stores are older copies of themselves.
+            first_count: how many partitions the clicks topic had at first, if it has grown; else 0.
 
         Raises:
             RalmError: when the broker does not say.
         """
-        self._clicks_ends, self._home, self._older = clicks_ends, home, older
+        self._clicks_ends, self._home, self._older, self._first_count = clicks_ends, home, older, first_count
         topic = self._names.centroids
         consumer = consumer_config(self._settings, **{"client.id": "ralm-centroids"})
         probe = BrokerProbe(consumer)
@@ -110,6 +118,14 @@ class PartitionOperators:
         """
         return self._emitted.clicks_offset(partition)
 
+    def first_count(self) -> int:
+        """How many partitions the clicks topic had at first, if the centroids topic says that it has grown; else 0.
+
+        Raises:
+            RalmError: when the topic cannot be read.
+        """
+        return self._emitted.first_count
+
     def operator(self, partition: int) -> SeedSetOperator:
         """Open a partition's store and make its operator.
 
@@ -133,6 +149,7 @@ class PartitionOperators:
             topics=partial(self._topics, partition),
             emit_all=self._nothing_emitted or partition in self._elsewhere,
             emitted_before=self._emitted_before(partition),
+            first_count=self._first_count,
         )
         made.join(self._homes)
         self._operators.append(made)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from flows.offline.datasets.assemble import written_otherwise
 from flows.offline.datasets.cell_lists import label_in, separator_in, with_lists
 from flows.offline.datasets.draft import KEYS, Draft, as_toml
 from flows.offline.datasets.event_shapes import labelled, looked_up, one_item_each
@@ -396,7 +397,9 @@ def _say_how_written(draft: Draft, tables: dict[str, Look]) -> None:
     marks = sorted({mark for look in tables.values() for mark in look.marks})
     if marks:
         draft.top["missing"] = [*MISSING, *marks]
-        draft.note(f"{', '.join(marks)} among numbers stands for no value: look at missing")
+        worded = [name for look in tables.values() for name in look.worded]
+        too = f", and so it does in {', '.join(worded)}" if worded else ""
+        draft.note(f"{', '.join(marks)} among numbers stands for no value{too}: look at missing")
 
 
 def say_unused(draft: Draft, looks: list[Look], tables: dict[str, Look]) -> None:
@@ -410,9 +413,19 @@ def say_unused(draft: Draft, looks: list[Look], tables: dict[str, Look]) -> None
             files = [each for one in (tables["events"], look) for each in _listed(one.said)]
             words = f"it has users and items too; if its rows are events as well, say events = {as_toml(files)}"
             words += "".join(f", {role} = {as_toml(names)}" for role, names in _names_with(draft, look))
-        elif key := next((key for role in KEYS.values() if (key := look.first_like(role))), None):
-            words += f" (a table of these has one row for each {key})"
+        elif role := next((role for role in KEYS.values() if look.first_like(role)), None):
+            words += f" (a table of these has one row for each {look.first_like(role)})"
+            words += _why_strange(draft, tables.get("events"), look, role)
         draft.note(f"{look.called} is not used: {words}")
+
+
+def _why_strange(draft: Draft, events: Look | None, look: Look, role: str) -> str:
+    """What to add of a table none of whose ids the events name, where they are there but for how they are written."""
+    ids, key = None if events is None else _ids_of(draft, events, role), look.first_like(role)
+    known = _distinct(look, key) if key else None
+    if ids is None or known is None or among(ids, known).any():
+        return ""
+    return f": of events {str(ids[0])!r} is not in it{written_otherwise(str(ids[0]), known)}"
 
 
 def _names_with(draft: Draft, look: Look) -> Iterator[tuple[str, list[str]]]:

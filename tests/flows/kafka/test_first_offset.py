@@ -151,6 +151,31 @@ def test_a_store_that_is_lost_after_the_topic_has_grown_is_not_rebuilt_in_silenc
     assert begin(Facts(0, 20, committed=8), HeldOffsets(5, 8), grown=True) == 5
 
 
+def test_a_store_that_had_more_than_its_topic_is_not_rebuilt_of_that_in_silence() -> None:
+    """The topic was made anew, and all that had come from the one before was kept."""
+    held = HeldOffsets(5, 8, OLD)
+    assert begun(Facts(0, 20), held, topic_id="new", rebuild="partial").more
+    assert not begun(Facts(0, 20), HeldOffsets(-1, 0, OLD), topic_id="new", rebuild="partial").more
+    for known in ({"facts": Facts(0, 20, committed=8, more=True)}, {"facts": Facts(0, 20), "lost": True, "more": True}):
+        with pytest.raises(
+            RalmError, match=r"had the clicks of a topic, too, that was there before.*--rebuild partial"
+        ):
+            begin(**known)
+        assert begin(**known, rebuild="partial") == 0
+    # Whoever gets the store without the directory that knew of it hears of it from the group.
+    assert begun(Facts(0, 20, committed=8, more=True), HeldOffsets(5, 8)).more
+
+
+def test_of_a_growth_that_the_group_has_forgotten_what_was_emitted_says_it() -> None:
+    emitted: dict[str, Any] = {"emitted": lambda _: 8, "count": 3}
+    assert begin(Facts(0, 20), **emitted, emitted_count=lambda: 3) == 0
+    assert begin(Facts(0, 20), **emitted, emitted_count=lambda: 0) == 0
+    with pytest.raises(RalmError, match=r"has grown meanwhile.*--rebuild partial"):
+        begin(Facts(0, 20), **emitted, emitted_count=lambda: 2)
+    assert begin(Facts(0, 20, committed=8), **emitted, emitted_count=lambda: 2) == 0  # the group knows better
+    assert begin(Facts(0, 20), count=3, emitted_count=lambda: 2) == 0  # of which nothing was emitted
+
+
 def test_the_group_knows_of_a_growth_where_the_state_directory_was_lost() -> None:
     """A disk that is not mounted looks like a first start."""
     with pytest.raises(RalmError, match=r"has grown meanwhile, and its older clicks lie in other.*--rebuild partial"):

@@ -49,6 +49,15 @@ def noted(*messages: Message) -> dict[str, int]:
     return {} if found is None else {item: emitted.window_end for item, emitted in found.items.items()}
 
 
+def test_that_clicks_have_grown_is_known_by_the_fewest_partitions_that_any_message_names() -> None:
+    def grown(first_count: int, window_end: int = NOW) -> Message:
+        headers = [*order_headers(window_end, 0), *partition_headers(1, first_count)]
+        return Message("centroids", 0, 0, key=b"v/i", headers=headers, timestamp=(1, NOW))
+
+    assert notes(centroids(NOW), gone("v/i", NOW)).first_count == 0
+    assert notes(grown(3), grown(2), centroids(NOW), grown(1, NOW + 2 * DAY)).first_count == 2
+
+
 def test_the_newest_window_of_an_item_is_noted() -> None:
     assert noted(centroids(NOW - 5), centroids(NOW - 9), centroids(0, b"poison")) == {"i": NOW - 5}
 
