@@ -64,6 +64,8 @@ class IndexLoader(threading.Thread):
         self._mark = mark
         self._read = 0
         self._said = False
+        self._model_version = model_version
+        self._said_of = ""
         self.failure: BaseException | None = None
         # Where the beginning is deleted while it is read, the index goes on with what is left: it keeps no position.
         config = {**consumer, "auto.offset.reset": "earliest"}
@@ -133,6 +135,8 @@ class IndexLoader(threading.Thread):
                 if not self._index.loaded.is_set():
                     log.info("live index loaded", items=self._index.view.size)
                     self._index.loaded.set()
+                    self._said_of = self._updates.other_model  # what stood there may be of before a new bundle
+                self._look_at_models()
 
     def _report(self, messages: Sequence[RawMessage]) -> None:
         metrics.LAST_POLL.labels("centroids").set_to_current_time()
@@ -163,6 +167,18 @@ class IndexLoader(threading.Thread):
         metrics.INDEX_TIME.set(time.time())
         metrics.INDEX_WINDOW_END.set(self._newest / 1000)
         self._look_at_sketches()
+
+    def _look_at_models(self) -> None:
+        """Say it when centroids of another model come in: their items are not scored here."""
+        if self._updates.other_model == self._said_of:
+            return
+        self._said_of = self._updates.other_model
+        log.warning(
+            "centroids of another model come in, whose items are not scored here: give all processes the same bundle, "
+            "unless a new one is just being rolled out",
+            theirs=self._said_of,
+            ours=self._model_version,
+        )
 
     def _look_at_sketches(self) -> None:
         """Count the items that neighbours can say nothing of, and say it once where there are any."""

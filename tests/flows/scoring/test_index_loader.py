@@ -51,6 +51,25 @@ def loading(settings: Settings) -> Any:
         loader.stop()
 
 
+def test_it_says_when_centroids_of_another_model_come_in(
+    topics: Callable[..., Settings], client: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where two processes have different bundles: each scores a part of the items, and all looks well."""
+    settings = topics(partitions=1)
+    name = TopicNames.of(settings).centroids
+    client.send_all(name, [("v0/i", b"of the model before"), centroids("i")])
+    with loading(settings) as (index, _):
+        wait_until(index.loaded.is_set)
+        client.send_all(name, [("v0/j", None), centroids("j")])
+        wait_until(lambda: index.view.size == 2)
+        assert "another model" not in "".join(capsys.readouterr())
+        client.send_all(name, [("v2/k", b"x"), ("v2/l", b"x"), centroids("l")])
+        wait_until(lambda: index.view.size == 3)
+    said = "".join(capsys.readouterr())
+    assert said.count("centroids of another model come in") == 1
+    assert "v2" in said
+
+
 def test_it_loads_what_is_there_and_follows_what_comes(
     topics: Callable[..., Settings], client: Any, broker: str
 ) -> None:
