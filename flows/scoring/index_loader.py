@@ -3,10 +3,11 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from flows.kafka.consumer import TopicReader
-from flows.kafka.scout import Discovery, Scout
+from flows.kafka.scout import Scout
 from flows.messages.batches import NO_TIMESTAMP, RawMessage
 from flows.scoring.index_updates import IndexUpdates
 from flows.scoring.live_index import IndexEntry, LiveIndex
@@ -81,7 +82,7 @@ class IndexLoader(threading.Thread):
         """Load, then follow; a failure is kept for the flow to raise."""
         try:
             self._look_for_what_ended_the_last_start()
-            self._load(self._reader.add_all())
+            self._load(self._reader.add_all(before=partial(self._last_start.stands_at, "centroids")))
         except RalmError as error:  # says what to do: the flow raises it
             self.failure = error
         except BaseException as error:
@@ -108,7 +109,7 @@ class IndexLoader(threading.Thread):
             if found is not None:
                 self._last_start.stands_at("centroids", {partition: first})
                 self._last_start.ends_again("centroids", partition, found.first)
-                raise RalmError(_words(found, self._topic, partition))
+                raise RalmError(found.said_of_centroids(f"{self._topic}[{partition}]"))
 
     def stop(self) -> None:
         """End the thread and wait for it."""
@@ -194,12 +195,3 @@ class IndexLoader(threading.Thread):
                 items=without,
                 of=self._index.view.size,
             )
-
-
-def _words(found: Discovery, topic: str, partition: int) -> str:
-    return (
-        f"{topic}[{partition}]: the batch at offsets {found.first} to {found.end - 1} crashed the last start, "
-        f"and then a process that read it on trial: {found.why}. Make a replica that has it intact the leader and "
-        f"start again. If there is none, stop the flows, delete the topic {topic}, make it again with `ralm topics`, "
-        "and start them: all centroids are sent again, and no seed is lost."
-    )

@@ -19,6 +19,7 @@ from flows.seed_sets.keeper_state import ForNewOffsets, OpenWork, said_before
 from flows.seed_sets.partitioners import PARTITIONERS, Partitioner
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
+from flows.support.text import counted
 from state.directory import STORES, forget_partitions, note_partition_count, store_path
 from state.owner_lock import file_lock
 from state.store.meta import NO_MARK, NOTHING_SETTLED
@@ -105,7 +106,7 @@ def _follow(seeds: Path, topic: str, counts: list[int], now: int, rules: SetRule
     home = _home(places, given)
     why_not = _bring_home(seeds, topic, places, rules, given) if seeds.is_dir() else ""
     if why_not and counts[-1] > now:
-        msg = f"the clicks topic {topic!r} has {now} partitions, and had {counts[-1]}: {why_not}"
+        msg = f"the clicks topic {topic!r} has {counted(now, 'partition')}, and had {counts[-1]}: {why_not}"
         raise RalmError(msg)
     if why_not:
         log.warning(f"the topic has grown, and {why_not}", topic=topic, partitions=now)

@@ -150,7 +150,6 @@ HARMLESS_ELSEWHERE = (
     "send it one example",
     "raise the allowed lateness",
     # No advice: words that read like it.
-    "delete it too early where that clock",
     "leave out",
     ", give or take ",
     "runs the main models alone, once",

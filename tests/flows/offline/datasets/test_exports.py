@@ -314,6 +314,10 @@ def test_of_columns_without_names_users_come_first_and_categories_are_no_items(t
     rows = [f"{u[1:]},{91000 + int(i[1:])},c{int(i[1:]) % 25}xx,{t}" for u, i, t in CLICKS]
     put(tmp_path, "checkins.txt", *rows)
     assert pairs(guessed(tmp_path)[1]) == sorted((u[1:], str(91000 + int(i[1:]))) for u, i in EXPECTED)
+    (tmp_path / "data.toml").unlink()
+    put(tmp_path, "checkins.txt", *(f"B{int(i[1:]):09d},A{int(u[1:]):012d},5.0,{t}" for u, i, t in CLICKS))
+    data = guessed(tmp_path)[1]
+    assert {user[0] for user in data.user_ids.tolist()} == {"A"}
 
 
 @pytest.mark.parametrize(("other", "count"), [("rome", 240), ("rome_view", 120), ("sample", 120)])
