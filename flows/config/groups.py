@@ -52,7 +52,7 @@ class SettingGroup(BaseModel):
 
 
 class KafkaSettings(SettingGroup):
-    """How to reach Kafka, and what its topics are called."""
+    """How to reach Kafka, and the names of the topics."""
 
     bootstrap_servers: str = setting("127.0.0.1:9092", "brokers to contact first: host:port, comma separated")
     topic_prefix: str = setting("", "prefix of every topic's name")
@@ -82,7 +82,7 @@ class KafkaSettings(SettingGroup):
 
 
 class TopicSettings(SettingGroup):
-    """What `ralm topics` gives the topics that it makes."""
+    """Properties of the topics that `ralm topics` creates."""
 
     partitions: Partitions = setting(4, "partitions of a new topic")
     replication_factor: Replicas = setting(1, "replicas of a new topic")
@@ -112,7 +112,7 @@ class SourceSettings(SettingGroup):
 
 
 class MessageSettings(SettingGroup):
-    """Which messages become dead letters although they can be read, and how large dead letters are."""
+    """Limits beyond which readable messages become dead letters, and the size of dead letters."""
 
     max_message_bytes: MessageBytes = setting(
         65_536, "a longer message becomes a dead letter; requests may be longer, by room for max_candidates"
@@ -125,7 +125,7 @@ class MessageSettings(SettingGroup):
 
 
 class EventSettings(SettingGroup):
-    """What the headers of answers and centroids say besides version, model and content type."""
+    """Further headers of answers and centroids."""
 
     cloudevents: bool = setting(False, "give answers and centroids the headers of CloudEvents 1.0 (binary mode)")
     cloudevents_source: Annotated[str, Field(min_length=1)] = setting(
@@ -146,7 +146,7 @@ class BrakeSettings(SettingGroup):
 
 
 class StateSettings(SettingGroup):
-    """Where the state lies and how it is kept."""
+    """Where the state is stored, and how."""
 
     state_dir: str = setting(".ralm/state", "directory of stores; one process owns it")
     snapshot_interval: PositiveDuration = duration(
@@ -237,7 +237,7 @@ class ScoringSettings(SettingGroup):
 
 
 class BundleSettings(SettingGroup):
-    """Where the trained bundle lies."""
+    """Where the trained bundle is."""
 
     bundle: str = setting(".ralm/bundle", "directory of the bundle")
 
@@ -250,7 +250,7 @@ class MetricsSettings(SettingGroup):
 
 
 class LogSettings(SettingGroup):
-    """What is logged and how; every command has these."""
+    """What is logged, and how; for every command."""
 
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "lowest level that is logged")
     log_format: Literal["text", "json"] = setting("text", "text for people, json for machines")
@@ -266,7 +266,7 @@ class ProcessSettings(SettingGroup):
 
 
 class DataSettings(SettingGroup):
-    """Where data sets lie."""
+    """Where data sets are."""
 
     data_dir: str = setting(".ralm/data", "directory of the data sets")
 
@@ -278,7 +278,7 @@ _NOT_SET = ("rng_seed", "prior")
 
 @with_fields_of(TrainingConfig, prefix="train_", without=_NOT_SET)
 class TrainSettings(SettingGroup):
-    """What `ralm train` makes, and how; `train_*` but the first two are hyperparameters of the encoder `paper`."""
+    """What `ralm train` makes, and how; all `train_*` but the first two are hyperparameters of the encoder `paper`."""
 
     encoder: EncoderName = setting(
         "both",

@@ -13,6 +13,7 @@ from flows.demo.examples import ItemExample, UserExample
 from flows.demo.lockstep import IN_FLIGHT
 from flows.demo.summary import DemoSummary
 from flows.support.metrics_page import MetricsPage
+from flows.support.text import counted
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,10 @@ def broken(summary: DemoSummary, bad_messages: int, page: MetricsPage | None) ->
         page: the flow's own counts, which are compared; None when it did not answer.
     """
     if summary.unanswered:
-        yield f"{summary.unanswered} requests have no answer"
+        yield counted(summary.unanswered, "request has no answer", "requests have no answer")
     if summary.from_the_future:
-        yield f"{summary.from_the_future} answers use centroids of clicks after their request"
+        answers = counted(summary.from_the_future, "answer uses", "answers use")
+        yield f"{answers} centroids of clicks after their request"
     if summary.dead_letters.total() != bad_messages:
         yield f"{summary.dead_letters.total()} dead letters, but {bad_messages} bad messages were sent"
     if page is None:

@@ -24,6 +24,7 @@ from flows.messages.batches import NO_TIMESTAMP, RawBatch, RawMessage
 from flows.support.errors import RalmError
 from flows.support.last_start import LastStart
 from flows.support.logs import get_logger
+from flows.support.text import counted
 from monitoring import metrics
 
 log = get_logger(__name__)
@@ -142,8 +143,8 @@ def has_fewer(topic: str, count: int, known: int) -> str:
         known: how many the state knows.
     """
     return (
-        f"the topic {topic!r} has {count} partitions, but the state knows {known}: it was made anew, or this is "
-        "another cluster"
+        f"the topic {topic!r} has {counted(count, 'partition')}, but the state knows {known}: it was made anew, "
+        "or this is another cluster"
     )
 
 
@@ -204,7 +205,7 @@ class KafkaSource(FixedPartitionedSource[RawBatch, None]):
             raise RalmError(f"{why}. {way_on('what the old one had and was not read')}")
         if options.partner and count and counts.get(options.partner) != count:
             msg = (
-                f"the topic {options.topic!r} has {count} partitions and {options.partner!r} has "
+                f"the topic {options.topic!r} has {counted(count, 'partition')} and {options.partner!r} has "
                 f"{counts.get(options.partner)}: give both the same number, or an item's messages would not meet."
             )
             raise RalmError(msg)

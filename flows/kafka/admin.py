@@ -24,6 +24,7 @@ from flows.kafka.topics import (
     plan_topics,
 )
 from flows.support.errors import RalmError
+from flows.support.text import counted
 
 _CONFIG = (KafkaError.INVALID_CONFIG, KafkaError.POLICY_VIOLATION)
 """A broker does not take a topic's settings; managed ones let few be set."""
@@ -98,7 +99,7 @@ def differences_of(plan: TopicPlan, found: TopicFacts) -> list[Difference]:
     differences = []
     if found.partitions != plan.partitions:
         advice = f"say --partitions {found.partitions}: a change of the topic moves keys to other partitions"
-        differences.append(Difference(f"{found.partitions} partitions, planned {plan.partitions}; {advice}"))
+        differences.append(Difference(f"{counted(found.partitions, 'partition')}, planned {plan.partitions}; {advice}"))
     if found.replicas != plan.replication_factor:
         text = f"{found.replicas} replicas, planned {plan.replication_factor}"
         differences.append(Difference(text, found.replicas < plan.replication_factor))

@@ -110,11 +110,14 @@ class TopicReader(TopicClient):
             self._partitions[partition] = ReadPartition(position, position)
             self._consumer.incremental_assign([self._place(partition, position)])
 
-    def add_all(self, *, at_end: bool = False) -> dict[int, int]:
+    def add_all(
+        self, *, at_end: bool = False, before: Callable[[dict[int, int]], None] = lambda _: None
+    ) -> dict[int, int]:
         """Begin to read all partitions that the topic has now.
 
         Args:
             at_end: from their ends instead of their beginnings, as a tool does that waits for an answer.
+            before: called with where each begins, before anything is read, which may end the process at once.
 
         Returns:
             The end of each at this moment.
@@ -123,6 +126,7 @@ class TopicReader(TopicClient):
             RalmError: when the broker does not answer or has no such topic.
         """
         self._ask_bounds()
+        before({partition: first for partition, (first, _) in self._bounds.items()})
         for partition, (first, end) in self._bounds.items():
             if at_end:
                 self._add(partition, end)

@@ -6,12 +6,15 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 
+from flows.support.text import counted
+
 _ALERT = "SSL alert"
 FLOW_RETRY = "Nothing is lost: a start goes on from the last snapshot and makes again what was not delivered."
 """What the user of a flow must know about a message that was not delivered."""
 _LOOK = (
-    "Look whether the brokers that have {topic} are up and can be reached from here, and whether enough of its "
-    "replicas are in sync. If outages may last longer, raise delivery_timeout."
+    "Look whether {topic} is there (`ralm topics` makes it), whether the brokers that have it are up and can be "
+    "reached from here, whether enough of its replicas are in sync, and whether a quota slows this user down. If "
+    "outages may last longer, raise delivery_timeout."
 )
 _NO_RIGHT = KafkaError.TOPIC_AUTHORIZATION_FAILED
 _BY_CODE = {
@@ -245,4 +248,5 @@ def not_taken(topic: str, left: int, timeout_s: float) -> str:
         timeout_s: how long they were waited for.
     """
     look = _LOOK.format(topic=topic)
-    return f"{left} messages to {topic} were not taken by the broker within {timeout_s:g} s. {look}"
+    said = counted(left, f"message to {topic} was", f"messages to {topic} were")
+    return f"{said} not taken by the broker within {timeout_s:g} s. {look}"

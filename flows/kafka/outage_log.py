@@ -12,9 +12,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, ThrottleEvent
 
-from flows.kafka.errors import WAITING, is_unreachable
+from flows.kafka.errors import WAITING, is_unreachable, refusal_advice
+from flows.support.log_limit import LogLimit
 from flows.support.logs import get_logger
 
 log = get_logger(__name__)
@@ -25,6 +26,8 @@ _CALM_S = 20.0
 one of three that stays away is one outage, though the other two answer meanwhile."""
 _OUTAGE_LINES = ("FAIL", "ERROR", "REQTMOUT", "TIMEOUT", "SESSTMOUT", "COORDQUERY", "GETPID", "CONNECT", "FATAL")
 """Kinds of lines in the library's log that repeat what the error callback says."""
+_ANSWERED = ("COORDQUERY", "GETPID", "FATAL")
+"""Those among them of a broker that answers, but not with what was asked for."""
 _THREAD = re.compile(r"^\[thrd:[^]]*\]: ")
 
 
@@ -42,7 +45,8 @@ class OutageLog:
         self._last, self._said = -math.inf, 0.0
         self._errors = self._unsaid = 0
         self._waits: set[str] = set()
-        """What is waited for and was said in this outage: as many as there are topics."""
+        """What somebody must do and was said in this outage: as many as there are topics, and kinds of refusals."""
+        self._slowed = LogLimit(1, clock)
 
     @property
     def last_error(self) -> float:
@@ -59,11 +63,30 @@ class OutageLog:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 (public); the errors beside it say why
             return
         text = f"broker {'unreachable' if is_unreachable(error) else 'error'}: {error.str()}"
-        self._note(text if where is None else f"{text} ({where})", (where or "").partition(WAITING)[2])
+        advice = refusal_advice(error)
+        if advice is not None:
+            text = f"{text}. {advice}"
+        self._note(text if where is None else f"{text} ({where})", advice or (where or "").partition(WAITING)[2])
 
-    def library_line(self, line: str) -> None:
-        """Note a line of the library's log that tells of an outage."""
-        self._note(f"broker {'error' if line.startswith('Fatal') else 'unreachable'}: {line}")
+    def slowed(self, event: ThrottleEvent) -> None:
+        """Note that a broker has a client wait for its quota, or no longer does; said once a minute."""
+        if event.throttle_time > 0 and (left_out := self._slowed.passes("quota")) is not None:
+            more = {"more_like_it": left_out} if left_out else {}
+            log.warning(
+                "a quota of the brokers slows this client down",
+                broker=event.broker_name,
+                waits_s=round(event.throttle_time, 3),
+                **more,
+            )
+
+    def library_line(self, line: str, kind: str = "") -> None:
+        """Note a line of the library's log that tells of an outage.
+
+        Args:
+            line: the line.
+            kind: the library's name for such lines.
+        """
+        self._note(f"broker {'error' if kind in _ANSWERED else 'unreachable'}: {line}")
 
     def answered(self) -> None:
         """Note that a broker has answered; cheap where there is no outage."""
@@ -79,12 +102,16 @@ class OutageLog:
         log.info("broker reachable again", errors=errors, lasted_s=lasted)
 
     def _note(self, text: str, waits_for: str = "") -> None:
-        """Note an error; that something is waited for is said once, also where an outage of another kind lasts."""
+        """Note an error; once in an outage each kind of them is said, and what somebody must do.
+
+        A password that was changed while brokers were away would else not be named as long as that outage lasts.
+        """
         with self._lock:
             now = self._last = self._clock()
             self._errors += 1
-            known = not waits_for or waits_for in self._waits
-            self._waits.add(waits_for)
+            what = waits_for or text.partition(":")[0]
+            known = what in self._waits
+            self._waits.add(what)
             if self._began is not None and now - self._said < _REPEAT_S and known:
                 self._unsaid += 1
                 return
@@ -109,7 +136,7 @@ class _OutageFilter(logging.Filter):
         if kind not in _OUTAGE_LINES or logging.getLogger().isEnabledFor(logging.DEBUG):
             return True
         if record.levelno >= logging.WARNING:
-            outage_log.library_line(_THREAD.sub("", str(record.args[2])))  # type: ignore[index]
+            outage_log.library_line(_THREAD.sub("", str(record.args[2])), str(kind))  # type: ignore[index]
         return False
 
 

@@ -114,6 +114,16 @@ class Discovery:
             "comes before and after it is read."
         )
 
+    def said_of_centroids(self, where: str) -> str:
+        """The message for the centroids, all of which a start reads, so that none may be skipped."""
+        topic = where.partition("[")[0]
+        return (
+            f"{where}: the batch at offsets {self.first} to {self.end - 1} crashed the last start, and then a process "
+            f"that read it on trial: {self.why}. Make a replica that has it intact the leader and start again. If "
+            f"there is none, stop the flows, delete the topic {topic}, make it again with `ralm topics`, and start "
+            "them: all centroids are sent again, and no seed is lost."
+        )
+
     def words(self, where: str) -> str:
         """The message for a partition in which it must not be skipped."""
         if self.damaged:

@@ -32,7 +32,7 @@ _REFUSED = (
     "what a flow writes there has its own machine's time: brokers refuse it once that clock is further ahead than "
     "message.timestamp.after.max.ms (an hour in Kafka 4)"
 )
-_DELETED = f"{_REFUSED}, and delete it too early where that clock is behind"
+_DELETED = f"{_REFUSED}, and it is kept for too short where that clock is behind"
 """What it means that messages have their producer's time: of topics that are read, of centroids, of what is kept by
 time."""
 
@@ -102,14 +102,17 @@ class TopicPlan:
 def plan_topics(settings: Settings) -> list[TopicPlan]:
     """How the topics must be."""
     names = TopicNames.of(settings)
-    kept: dict[str, tuple[str, int | None, str]] = {
-        names.clicks: (DELETE, settings.retention, _JUDGED),
-        names.candidates: (COMPACT, None, ""),
-        names.requests: (DELETE, settings.retention, _JUDGED),
-        names.centroids: (COMPACT, None, _REFUSED),
-        names.scores: (DELETE, settings.retention, _DELETED),
-        names.dead_letters: (DELETE, settings.dead_letters_retention, _DELETED),
-    }
-    size = (settings.partitions, settings.replication_factor)
+    replicas, partitions = settings.replication_factor, settings.partitions
     reach = reach_of(settings.bootstrap_servers, settings.security_protocol)
-    return [TopicPlan(name, *size, *kept[name], reach) for name in names]
+
+    def plan(name: str, cleanup: str, retention: int | None, unless_stamped: str) -> TopicPlan:
+        return TopicPlan(name, partitions, replicas, cleanup, retention, unless_stamped, reach)
+
+    return [
+        plan(names.clicks, DELETE, settings.retention, _JUDGED),
+        plan(names.candidates, COMPACT, None, ""),
+        plan(names.requests, DELETE, settings.retention, _JUDGED),
+        plan(names.centroids, COMPACT, None, _REFUSED),
+        plan(names.scores, DELETE, settings.retention, _DELETED),
+        plan(names.dead_letters, DELETE, settings.dead_letters_retention, _DELETED),
+    ]

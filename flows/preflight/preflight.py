@@ -15,6 +15,7 @@ from flows.seed_sets.state_facts import StateFacts, look_into_state_dir
 from flows.support.errors import ConfigError, RalmError
 from flows.support.logs import get_logger
 from flows.support.machine import address_space, file_limit
+from flows.support.text import counted
 from monitoring.address import host_port
 from monitoring.health_server import check_address
 from state.bundle.bundle import Bundle, BundleError
@@ -86,7 +87,8 @@ def check_clusters(s: Settings, dim: int) -> None:
 
 def _look_at_settings(settings: Settings) -> Finding:
     given = [name for name, field in Settings.model_fields.items() if getattr(settings, name) != field.default]
-    text = f"{len(given)} are not at their defaults ({', '.join(given)})" if given else "all at their defaults"
+    said = counted(len(given), "is not at its default", "are not at their defaults")
+    text = f"{said} ({', '.join(given)})" if given else "all at their defaults"
     doubts = [(Verdict.WARNING, each) for each in doubtful(settings)]
     return worst("settings", [(Verdict.OK, text), *doubts])
 

@@ -67,6 +67,7 @@ class IndexUpdates:
 
     Attributes:
         changes: of each item that has changed the newest entry, None where it is retired.
+        other_model: the version of the last centroids that were passed over; empty before the first.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class IndexUpdates:
         self._clock = clock
         self._newest = NewestEmissions(remembered)
         self.changes: dict[str, IndexEntry | None] = {}
+        self.other_model = ""
 
     def take(self, message: RawMessage) -> None:
         """Take a message, whatever is in it."""
@@ -91,6 +93,7 @@ class IndexUpdates:
                 raise InvalidMessage("unreadable_batch", message.why)
             model_version, item_id = split_centroids_key(message.key())
             if model_version != self._model_version:
+                self.other_model = self.other_model if message.value() is None else model_version
                 return
             order, entry = self._read(item_id, message)
             if is_ahead(order, judging_clock(message, int(self._clock() * 1000))):

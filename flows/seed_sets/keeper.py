@@ -107,8 +107,6 @@ class SeedSetOperator:
         else:
             self._clock = WindowClock(options, work.newest, work.closed, work.heard)
             self._writer.dropped_until = work.dropped_until
-            if work.window > options.window:
-                self._mark_longer_windows()
             self._pending = {item: window for item, window in work.pending.items() if item in items}
             # Their centroids may have been sent before a crash: a tombstone is as of no earlier than those, and is due
             # if the next set is too small.
@@ -118,12 +116,24 @@ class SeedSetOperator:
         self._writer.beside = self._beside
         self._resume(work)
 
-    def _mark_longer_windows(self) -> None:
-        """Windows were longer before: what lies in one is folded in with its end, which its clicks do not tell."""
-        items, ends = self._writer.items, self._store.last_closes()
-        numbers, closes = items.find(list(ends)), np.fromiter(ends.values(), np.int64)
+    def _cut_anew(self) -> None:
+        """Windows were longer before: clicks wait for the ends of windows as they are now, and are due with those."""
+        items, clock = self._writer.items, self._clock
+
+        def ends(time: int) -> tuple[int, int]:
+            own = clock.own_ends(np.array([time]))
+            return int(own[0]), int(clock.closing(own)[0][0])
+
+        found = {item: self._store.cut_anew(item, clock.closed, ends) for item in self._store.windowed()}
+        numbers, closes = items.find(list(found)), np.fromiter(found.values(), np.int64)
         known = numbers >= 0
         items.mark(numbers[known], closes[known])
+        last = np.zeros(len(items.live), np.int64)
+        last[numbers[known]] = closes[known]
+        dirty = items.dirty()
+        due = np.maximum(clock.window_ends(items.last_click[dirty])[0], last[dirty])
+        items.dirty_to[dirty] = np.minimum(items.dirty_to[dirty], due)
+        items.dirty_from[dirty] = np.minimum(items.dirty_from[dirty], due)
 
     def join(self, homes: ItemHomes) -> None:
         """Have it noticed if an item of this partition is another's too."""
@@ -217,6 +227,7 @@ class SeedSetOperator:
                 pending | self._pending,
                 self._writer.dropped_until,
                 self._options.window,
+                self._pool.made_with,
             ).encode(),
             "resume": resume,
             "resume_candidates": resume_candidates,
@@ -234,16 +245,19 @@ class SeedSetOperator:
             known = numbers >= 0
             for windows in (first, last):  # a name may be there twice, from two partitions
                 items.mark(numbers[known], windows[known])
+            if not 0 < work.window <= self._options.window:
+                self._cut_anew()
         other_model = self._store.meta.model_version != self._pool.model_version
-        if other_model:
+        other_settings = work is not None and work.made_with not in ("", self._pool.made_with)
+        if other_model or other_settings:
             # It may be one that was used before: what is said now is as of later than its centroids and tombstones.
             said = np.flatnonzero(items.live & (items.emitted > 0))
             items.emitted[said] += 1
             items.unsure[said] |= self._pool.model_version in self._store.meta.older_versions
             self._writer.changed(said.tolist())
             self._unwritten = True  # before there are centroids of a model, the store must know that there may be
-        if work is None or other_model or self._emit_all or self._replaces:
-            # Nothing is known of what was emitted, or it was made by another model, or is gone: cluster all again.
+        if work is None or other_model or other_settings or self._emit_all or self._replaces:
+            # Nothing is known of what was emitted, or it was made by another model or otherwise, or is gone.
             self._cluster_anew(np.flatnonzero(items.live & ~items.withdrawn))
         unacked = self._store.unacked_tombstones()
         # One that is served again since would lose its centroids to the tombstone that is sent again: it is clustered

@@ -11,6 +11,7 @@ from flows.config.settings import Settings
 from flows.kafka.config import consumer_config
 from flows.kafka.probe import BrokerProbe
 from flows.kafka.range_reader import read_to_end
+from flows.kafka.scout import Discovery
 from flows.kafka.sent_centroids import deleted_offsets, note_of_topic, sent_elsewhere
 from flows.kafka.topic_client import TopicClient
 from flows.kafka.topic_marks import TopicMarks
@@ -107,7 +108,8 @@ class PartitionOperators:
     def _emitted(self) -> EmissionNotes:
         """What the centroids topic holds: it is read where a store is not there, or is filled anew."""
         notes = EmissionNotes()
-        notes.note(read_to_end(self._settings, self._names.centroids), time.time_ns() // 1_000_000)
+        read = read_to_end(self._settings, self._names.centroids, said=Discovery.said_of_centroids)
+        notes.note(read, time.time_ns() // 1_000_000)
         return notes
 
     def emitted_up_to(self, partition: int) -> int:

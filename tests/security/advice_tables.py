@@ -211,7 +211,7 @@ RUNBOOKS: dict[str, tuple[str, ...]] = {
     "Start the version of the flow that reads its messages": (_LETTERS,),
     "`ralm dead-letters redrive` brings back": (_LETTERS,),
     "Raise it, restart, and redrive": (_RAISED,),
-    "raise them only if such messages are meant": (_RAISED,),
+    "raise them only if such messages are intended": (_RAISED,),
     "Raise `dead_letter_max_ratio`, or turn the brake off": (_BRAKE,),
     # bundles
     "rain again": (_TRAINED,),
@@ -220,7 +220,7 @@ RUNBOOKS: dict[str, tuple[str, ...]] = {
     "take that right away": _LOOK,
     "silence it": _LOOK,
     "give it more time": _LOOK,
-    "Mend the clock": _LOOK,
+    "Fix the clock": _LOOK,
     "`--max-top-k`": _LOOK,
     "yet, wait": _LOOK,
     "look at ": _LOOK,
@@ -240,7 +240,7 @@ RUNBOOKS: dict[str, tuple[str, ...]] = {
     "`ralm topics` fails": _LOOK,
     "ask its keepers first": _LOOK,
     "name resolution": _LOOK,
-    "counts anew": _LOOK,
+    "the count begins again": _LOOK,
     "at the very first start": _LOOK,
     "shows that the topic is not compacted": _LOOK,
 }

@@ -208,6 +208,8 @@ HARMLESS = (
     "Does a flow run that scores",
     "there are no stores in",
     "run this again",
+    "compare this machine's clock with theirs",
+    "give all processes the same bundle",
     "It may be whole: look at what the system says",
     "Run the command as the user whom the files belong to",
     "Fix that (rights, files that may be open, the disk)",

@@ -49,6 +49,7 @@ class PlayedPool(ClusteringPool):
 
     def __init__(self, model_version: str, min_seeds: int, rng: Random, told: "list[Clustered]", age: int = 0) -> None:
         self.model_version, self.slots, self._age = model_version, 3, age
+        self.made_with = f"min_seeds={min_seeds}"
         self._headers = EventHeaders("centroids", model_version)
         self._min_seeds, self._rng, self._told = min_seeds, rng, told
         self._waiting: list[Any] = []

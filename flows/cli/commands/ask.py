@@ -104,10 +104,10 @@ def command(
     timeout: int,
     as_json: bool,
 ) -> None:
-    """Ask a running flow what USER looks like: all live items compete, or the ITEMs that are named.
+    """Ask a running flow for USER's best items: among all live items, or among the ITEMs that are named.
 
-    Sends a request and waits for its answer, which is shown best first, with the items' titles where the bundle has
-    them. Exits with 0 when there is an answer, whatever its status; with 1 when none comes in time.
+    Sends a request, waits for its answer and shows it, best first, with the items' titles if the bundle has them. Exits
+    with 0 if there is an answer, whatever its status; with 1 if none comes in time.
     """
     request = Request(f"ask-{uuid4()}", user, time.time_ns() // 1_000_000, list(items) or None, top_k, prior, profile)
     if as_json:

@@ -30,7 +30,7 @@ _MOST_FIELDS = 20
 
     Known names: {", ".join(SOURCES)}. All but ml100k are read from files that you have to get yourself, in the folder
     of --from. Any other NAME is data of your own in that folder (see docs/data.md); --init looks at its tables, writes
-    data.toml there, shows what it took each column for, and goes on if nothing is wrong.
+    data.toml there, shows what it uses each column for, and goes on if nothing is wrong.
     """,
 )
 @click.argument("name")

@@ -76,7 +76,10 @@ _JSON = click.option("--json", "as_lines", is_flag=True, help="one JSON object p
 @_JSON
 @with_settings("kafka", "step_over")
 def list_letters(settings: Settings, filters: Filters, limit: int, as_lines: bool) -> None:
-    """Dead letters, oldest first: when, where from, why, and whether they were redriven."""
+    """List dead letters, oldest first.
+
+    When each was refused, where it came from, why, and whether it was redriven.
+    """
     newest = Newest(limit)
     read = 0
     sent, foreign_records = set[tuple[int, int]](), 0
@@ -105,7 +108,7 @@ def list_letters(settings: Settings, filters: Filters, limit: int, as_lines: boo
 @_JSON
 @with_settings("kafka", "step_over")
 def count(settings: Settings, filters: Filters, as_lines: bool) -> None:
-    """How many dead letters there are, by reason and topic."""
+    """Count dead letters by topic and reason."""
     found: Counter[tuple[str, str]] = Counter()
     foreign_records = read = 0
     for record in _read(settings, filters):
@@ -136,7 +139,10 @@ def count(settings: Settings, filters: Filters, as_lines: bool) -> None:
 )
 @with_settings("kafka", "messages", "step_over")
 def explain(settings: Settings, partition: int, offset: int, most: int) -> None:
-    """All about the letter at PARTITION and OFFSET of the dead-letter topic, as `list` shows them."""
+    """Explain one dead letter.
+
+    It is at PARTITION and OFFSET of the dead-letter topic, as `list` shows them.
+    """
     records = read_from(settings, partition, offset)
     record = next(records, None)
     if not isinstance(record, DeadLetter) or record.offset != offset:
@@ -173,12 +179,11 @@ def send(
     unproven: bool,
     again: bool,
 ) -> None:
-    """Send dead letters again to the topic where they were read, once the cause is fixed.
+    """Send dead letters to their topics again.
 
-    Bytes, key and headers are the original's, and so is the order. Each is checked first with the present settings:
-    what would be refused again stays, as does what is not whole, and what is not, or not any more, in the topic that it
-    says it came from. What was redriven is noted in the dead-letter
-    topic, so that a second run does not send it again.
+    For when the cause is fixed. Bytes, key, headers and order are the originals'. Each letter is checked first with the
+    present settings. It is not sent if it would be refused again, was cut, or is no longer in the topic that it names.
+    Letters that were redriven are recorded in the dead-letter topic, so that a second run does not send them again.
     """
     options = RedriveOptions(filters, limit, dry_run, set_key, unproven, again)
 

@@ -15,13 +15,13 @@ from flows.support.progress import working
 
 
 @click.command("demo", cls=OnceCommand)
-@click.option("--keep", is_flag=True, help="leave broker and flow running until Ctrl-C, to look at its status page")
+@click.option("--keep", is_flag=True, help="leave broker and flow running until Ctrl-C, to look at the status page")
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
     default=".ralm/demo",
     show_default=True,
-    help="where everything goes; data and bundle are used again",
+    help="where everything is stored; data and bundle are reused",
 )
 @click.option("--live", is_flag=True, help="send clicks and requests of the present time until Ctrl-C instead")
 @click.option("--dashboards", is_flag=True, help="with --live: start Prometheus beside it, with rules and dashboards")
@@ -37,9 +37,9 @@ from flows.support.progress import working
 def command(
     settings: Settings, keep: bool, live: bool, dashboards: bool, folder: Path, days: int | None, encoder: EncoderName
 ) -> None:
-    """Train on real clicks, start an embedded broker and the dataflow, replay the later clicks, and sum up.
+    """Train on real clicks, start an embedded broker and the dataflow, replay the later clicks, and print a summary.
 
-    With --live it shows a flow at work, for its status page and for dashboards (make dashboards).
+    With --live it sends clicks of the present time until Ctrl-C, to show a flow at work with its status page.
 
     Needs the extra demo, and no torch. The demo has settings of its own for the stream; they are in FOLDER/ralm.toml.
     """

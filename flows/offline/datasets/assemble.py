@@ -115,8 +115,9 @@ def mentioned(*columns: tuple[Table, str]) -> Text:
         if len(bad_identifiers(ids)):
             _refuse_identifiers(table, name, as_text(table.ids(name)))
         found.append(ids)
-    named: Text = np.unique(np.concatenate(found))
-    return named[named != ""]
+    ids = np.unique(np.concatenate(found))
+    named: Text = ids[ids != ""]
+    return named
 
 
 def _refuse_identifiers(table: Table, name: str, ids: Text) -> None:
@@ -242,12 +243,12 @@ def _rows(table: Table, name: str, ids: Text, among: str) -> Ints:
         row = int(strange[0])
         value = strings[row].as_py()
         wrong = f"names {value!r}, which is not among the {among}" if value else "is empty"
-        msg = f"{table.place(row)}: {table.real(name)} {wrong}{others(len(strange))}{_written_otherwise(value, ids)}"
+        msg = f"{table.place(row)}: {table.real(name)} {wrong}{others(len(strange))}{written_otherwise(value, ids)}"
         raise RalmError(msg)
     return rows
 
 
-def _written_otherwise(value: str, ids: Text) -> str:
+def written_otherwise(value: str, ids: Text) -> str:
     """What to add of an id that is unknown, where it is there but for how it is written."""
     bare = _bare(value)
     known = next((each for each in ids.tolist() if _bare(each) == bare), None) if bare else None

@@ -12,12 +12,13 @@ from pyarrow import feather, orc, parquet
 from flows.offline.datasets.tables import Table, in_one, refuse_empty, refuse_twins
 from flows.support.errors import RalmError
 
-FORMS = (".parquet", ".orc", ".feather", ".arrow")
+FORMS = (".parquet", ".pq", ".orc", ".feather", ".arrow")
 """Endings of such files; the first bytes tell more."""
 _MARKS = {b"PAR1": ".parquet", b"ORC": ".orc", b"ARROW1": ".arrow", b"FEA1": ".feather"}
 """What such a file begins with, and has at its end once more."""
 _READ: dict[str, tuple[str, Callable[[Any], Any]]] = {
     ".parquet": ("Parquet", parquet.read_table),
+    ".pq": ("Parquet", parquet.read_table),
     ".orc": ("ORC", orc.read_table),
     ".feather": ("Feather", feather.read_table),
     ".arrow": ("Arrow", feather.read_table),

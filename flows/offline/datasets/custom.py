@@ -114,7 +114,7 @@ def _check_against(described: Description, tables: list[Table], events: Table) -
     wrong = [
         f"{DESCRIPTION} calls the column {name} {getattr(described.columns, name)!r}, but no table has that"
         for name in described.columns.model_fields_set - {"time_of_day"}
-        if not any(name in table for table in tables)
+        if getattr(described.columns, name) and not any(name in table for table in tables)
     ]
     rated = "rating" in events
     if "least_rating" in described.model_fields_set and not rated:

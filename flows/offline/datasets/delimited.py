@@ -13,7 +13,7 @@ import pyarrow.csv as pacsv
 
 from flows.offline.datasets.cell_lists import with_lists
 from flows.offline.datasets.layout import others
-from flows.offline.datasets.plain_rows import as_columns
+from flows.offline.datasets.plain_rows import HEAD, as_columns
 from flows.offline.datasets.roles import rank
 from flows.offline.datasets.tables import Table, decoded, in_one, is_number, refuse_empty, refuse_twins
 from flows.support.errors import RalmError
@@ -30,6 +30,7 @@ _ESCAPED = re.compile(r'\\"[^\s"]')
 _PREAMBLE = re.compile(r'(#(?:[ =*-][^\n]*)?|[ \t]*|"?sep=(?P<separator>[^\n"])"?)\n')
 _LOOKED_AT = 200
 _LEAST_COLUMNS = 2
+_MOST_TITLES = 12
 _FEW = 0.2
 """In so many lines at most a separator is taken for part of the last column's text."""
 _VALUES = (
@@ -91,7 +92,8 @@ def parse(
     separator = separator or separator_of(text.partition("\n")[0])
     if len(separator) > 1:
         text, separator = text.replace(separator, "\x1f"), "\x1f"  # Arrow takes separators of one character
-    first, named, apart, several = 1, names is not None, False, {}
+    first, named, apart = 1, names is not None, False
+    several: dict[str, str] = {}
     if names is None:
         raw, text, first = _header(file, text, separator, before, quoted=quoted)
         names, several = _without_types([name.strip() for name in raw])
@@ -208,7 +210,25 @@ def _without_preamble(text: str) -> tuple[str, int, str]:
     while (line := _PREAMBLE.match(text)) and line.end() < len(text):
         separator = line["separator"] or separator
         text, lines = text[line.end() :], lines + 1
-    return text, lines, separator if separator in SEPARATORS else ""
+    titles = _titles(text)
+    text = text.split("\n", titles)[titles]
+    return text, lines + titles, separator if separator in SEPARATORS else ""
+
+
+def _titles(text: str) -> int:
+    r"""How many first lines are a report's title, of one cell at most each, above rows of one width.
+
+    >>> _titles("Sales\nof May,,\n\nuser,item,at\na,b,1\nc,d,2"), _titles("a,b,c\n1,2,3"), _titles("a\nb,c,d")
+    (3, 0, 0)
+    """
+    lines = [_QUOTED.sub("x", line) for line in text.split("\n", _MOST_TITLES + 2)[: _MOST_TITLES + 2]]
+    for separator in SEPARATORS:
+        filled = [sum(bool(cell.strip()) for cell in line.split(separator)) for line in lines]
+        place = next((place for place, count in enumerate(filled) if count > 1), 0)
+        widths = [line.count(separator) for line in lines[place : place + 3]]
+        if place and len(widths) == 3 and len(set(widths)) == 1 and widths[0] >= _LEAST_COLUMNS:
+            return 0 if HEAD.fullmatch(lines[0].strip()) else place
+    return 0
 
 
 def _header(file: str, text: str, separator: str, before: int, *, quoted: bool) -> tuple[list[str], str, int]:

@@ -99,7 +99,10 @@ def _why_untimed(draft: Draft, events: Look) -> str:
     if same is not None:
         return f"; {same} is the same in all rows"
     apart = [name for part in ("year", "month", "day") for name in events.columns if name.lower() == part]
-    return f"; {', '.join(apart)} are not put together: bring them as one column" if len(apart) > 1 else ""
+    if len(apart) > 1:
+        return f"; {', '.join(apart)} are not put together: bring them as one column"
+    counts = [name for name in names if is_count(events, name)]
+    return f"; {', '.join(counts)} count, or are times of day, and are no times" if counts else ""
 
 
 def _rating(draft: Draft, events: Look, rating: str) -> None:
@@ -107,7 +110,13 @@ def _rating(draft: Draft, events: Look, rating: str) -> None:
         try:
             numbers = events.table.numbers(rating)
         except RalmError:
-            return  # it is said when the data are brought
+            draft.columns[events.table.file, "rating"] = ""
+            draft.names["rating"] = [""]  # none, also where the column is called so
+            words = _counted(_counts(events, rating)) if events.columns[rating].distinct <= _MOST_EVENTS else "text"
+            draft.note(
+                f"{rating} is no number but {words}, and is not used: if not all are clicks, say which ([filter])"
+            )
+            return
         least, most = float(numbers.min()), float(numbers.max())
         from_on: float = _USUAL_MOST - 1
         if most != _USUAL_MOST:
@@ -144,8 +153,7 @@ def _event(draft: Draft, events: Look) -> None:
     column = next(iter([*(name for name in others if name in named), *others, *named]), None)
     if column is None or not 1 < events.columns[column].distinct <= _MOST_EVENTS:
         return
-    counts = pc.value_counts(events.table.strings(column)).to_pylist()
-    count = {each["values"]: each["counts"] for each in sorted(counts, key=itemgetter("values")) if each["values"]}
+    count = _counts(events, column)
     good = [word for word in count if not any(bad in word.lower() for bad in NO_CLICK)]
     better = [word for word in good if not any(view in word.lower() for view in VIEWS)]
     is_enough = sum(count[word] for word in better) >= _LITTLE * sum(count[word] for word in good)
@@ -167,6 +175,12 @@ def _has_events(events: Look, name: str) -> bool:
         return False
     words = [word.lower() for word in events.table.distinct(name).tolist() if word]
     return sum(any(known in word for known in (*EVENT_WORDS, *VIEWS, *NO_CLICK)) for word in words) * 2 >= len(words)
+
+
+def _counts(events: Look, column: str) -> dict[str, int]:
+    """How often a column has each of its values, by these, ascending."""
+    counts = pc.value_counts(events.table.strings(column)).to_pylist()
+    return {each["values"]: each["counts"] for each in sorted(counts, key=itemgetter("values")) if each["values"]}
 
 
 def _counted(count: dict[str, int]) -> str:

@@ -7,10 +7,11 @@ from typing import Any
 from flows.offline.datasets.description import DESCRIPTION
 from flows.offline.datasets.draft import KEYS, Draft, FirstDescription, as_toml
 from flows.offline.datasets.event_guess import guess_events
+from flows.offline.datasets.key_guess import is_matrix
 from flows.offline.datasets.listing_guess import guess_items, guess_items_of_events, guess_strangers, guess_users
 from flows.offline.datasets.own_files import TABLE_SUFFIXES, is_known, usual_names
 from flows.offline.datasets.survey import Look, look_at
-from flows.offline.datasets.table_guess import TABLE_WORDS, guess_tables, is_matrix, say_unused
+from flows.offline.datasets.table_guess import TABLE_WORDS, guess_tables, say_unused
 from flows.support.errors import ConfigError
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow.compute as pc
 
+from flows.offline.datasets.assemble import written_otherwise
 from flows.offline.datasets.cell_lists import separator_in
 from flows.offline.datasets.draft import KEYS, Draft
 from flows.offline.datasets.field_guess import guessed_kind
@@ -41,7 +42,8 @@ def guess_items(draft: Draft, items: Look) -> None:
     """The items' titles and categories."""
     if "items" in draft.long or draft.top.get("repeated"):
         return
-    title, categories = items.first_like("title"), _categories(items)
+    title = next((name for name in items.like("title") if items.columns[name].longest <= _LONGEST_TITLE), None)
+    categories = _categories(items)
     if items.names:
         title = next((name for name in items.columns if draft.is_free(items, name) and _is_title(items, name)), None)
         categories = next((name for name in items.columns if _is_category(draft, items, name)), None)
@@ -87,10 +89,11 @@ def guess_strangers(draft: Draft, tables: dict[str, Look]) -> None:
         named = named[named != ""]
         strangers = int(np.sum(~among(named, known)))
         if strangers:
+            otherwise = written_otherwise(str(named[~among(named, known)][0]), known)
             draft.top["unlisted"] = "keep"
             draft.note(
                 f"{strangers:,} of {len(named):,} {kind} that {events.called} names are not in {look.called}: they are "
-                "kept, with nothing known of them: look at unlisted"
+                f"kept, with nothing known of them: look at unlisted{otherwise}"
             )
 
 
@@ -166,5 +169,7 @@ def _is_of_items(draft: Draft, events: Look, name: str, role: str) -> bool:
     except RalmError:
         return False
     is_one = pairs and pairs <= _NEARLY_ONE * known
+    if events.columns[name].type == "list":  # mixtures of few words
+        return bool(is_one)
     differs = events.columns[name].distinct * 2 > known  # as titles do, and categories do not
     return bool(is_one and differs == (role == "title"))

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from flows.offline.datasets.column_files import FORMS
 from flows.offline.datasets.packed import ARCHIVES, FOLDED, ZIP, archive_of, is_archive, members, without_fold
-from flows.offline.datasets.reading import FORMS, JSON_SUFFIXES, Written, joined, kept_as, read_table
+from flows.offline.datasets.reading import JSON_SUFFIXES, Written, joined, kept_as, read_table
 from flows.offline.datasets.tables import NoRowsError, Table
 from flows.support.errors import RalmError
 

@@ -13,7 +13,7 @@ from flows.offline.datasets.column_files import FORMS, form_by_marks, read_colum
 from flows.offline.datasets.delimited import parse
 from flows.offline.datasets.json_rows import parse_json
 from flows.offline.datasets.packed import unfolded, without_fold
-from flows.offline.datasets.tables import Table
+from flows.offline.datasets.tables import Table, refuse_empty
 from flows.support.errors import RalmError
 from flows.support.text import encoding_of
 
@@ -53,6 +53,7 @@ def read_table(path: Path, written: Written = Written()) -> Table:
         RalmError: naming the file, and the line where there is one.
     """
     suffix, content = kept_as(path), content_of(path)
+    refuse_empty(path.name, len(content))
     if form := form_by_marks(content) or (suffix if suffix in FORMS else ""):
         return without_marks(read_columns(path, content, form), written.missing)
     encoding = written.encoding if written.encoding and not _is_utf8(content) else "utf-8"

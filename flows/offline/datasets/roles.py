@@ -9,7 +9,7 @@ import unicodedata
 _WORDS = {
     "user_id": "user|customer|member|visitor|account|client|person|people|shopper|subscriber|reader|viewer|uid|buyer|"
     "reviewer|listener|player|patient|guest|cust|username|userid|msno|kunde|kunden|nutzer|benutzer|cliente|usuario|"
-    "utilisateur|acheteur|besteller|kaufer|用户|客户|会员|顾客|买家|用戶|客戶|ユーザー|ユーザ|顧客|会員|고객|"
+    "utilisateur|acheteur|household|hh|besteller|kaufer|用户|客户|会员|顾客|买家|用戶|客戶|ユーザー|ユーザ|顧客|会員|고객|"
     "사용자|회원|пользователь|пользователя|клиент|клиента|покупатель;email|mail|cookie|device|session|playlist|pseudo",
     "item_id": "item|product|sku|article|movie|film|content|book|isbn|song|track|video|post|news|asin|business|"
     "goods|iid|listing|recipe|game|app|artikel|produkt|producto|produto|produit|articulo|ware|ean|gtin|hotel|"
@@ -24,7 +24,7 @@ _WORDS = {
     "kategorien|categoria|categorie|类别|分类|标签|类目|カテゴリ|カテゴリー|카테고리|категория;"
     "type|group|brand|class|family|line|collection|feat|feature|features|keyword|keywords|style|theme",
     "title": "title|name|headline|label|titel|bezeichnung|nombre|titre|nome|nom|名称|标题|商品名|タイトル|이름|"
-    "название",
+    "название;description|desc|text",
 }
 """Words for each; those after the semicolon are taken where there is nothing better."""
 _ID = re.compile(

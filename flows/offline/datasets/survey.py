@@ -1,6 +1,7 @@
 """Looks at the tables of a folder: what each column holds, and what it seems to be."""
 
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -84,6 +85,7 @@ class Look:
         columns: what each column holds.
         names: of the columns, where no first line has them.
         marks: of `LOOSE_MARKS`, those that stand for no value here.
+        worded: columns of words, among which the marks may be words too.
     """
 
     folder: Path
@@ -92,6 +94,7 @@ class Look:
     columns: dict[str, ColumnFacts]
     names: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
+    worded: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -100,8 +103,8 @@ class Look:
 
     @property
     def called(self) -> str:
-        """Its file, for people."""
-        return self.path.name if len(self.paths) == 1 else f"{self.path.name} and {len(self.paths) - 1:,} more"
+        """Its file, or the first of its files, for people."""
+        return self.table.file
 
     @property
     def said(self) -> str | list[str]:
@@ -161,19 +164,26 @@ def _common_start(names: list[str]) -> str:
 
 
 def look_at(folder: Path) -> tuple[list[Look], dict[str, list[str]], list[str]]:
-    """The tables of a folder, by file what is wrong with those that cannot be read, and which are there twice.
+    """The tables of a folder, by file what is wrong with those that cannot be read, and what else is not used.
 
     Files of the same columns, whose names differ by numbers alone, are one table.
     """
     tables: dict[tuple[str, ...], list[tuple[Path, Table, tuple[str, ...]]]] = {}
     copies: list[str] = []
+    empty: dict[str, list[str]] = {}
     paths, problems = tables_below(folder)
+    count = Counter(path.name for path in paths)
     for path in paths:
+        file = path.name if count[path.name] == 1 else path.relative_to(folder).as_posix()
         try:
             table, names = _read(path)
-        except RalmError as error:
-            problems[path.name] = str(error).splitlines()
+        except NoRowsError as error:
+            empty[file] = [str(error)]
             continue
+        except RalmError as error:
+            problems[file] = str(error).splitlines()
+            continue
+        table = replace(table, file=file)
         alike = (_SERIAL.sub("", path.name.lower()), *sorted(table.columns))
         others = tables.setdefault(alike, [])
         same = next((other for other, rows, _ in others if _is_same(rows, table)), None)
@@ -182,7 +192,9 @@ def look_at(folder: Path) -> tuple[list[Look], dict[str, list[str]], list[str]]:
         else:
             where = [each.relative_to(folder).as_posix() for each in (path, same)]
             copies.append(f"{where[0]} has the same rows as {where[1]}, and is not used")
-    return [_look(folder, found) for found in _together(list(tables.values()))], problems, copies
+    looks = [_look(folder, found) for found in _together(list(tables.values()))]
+    notes = [f"{line}, and is not used" for lines in empty.values() for line in lines]
+    return (looks, problems, [*copies, *notes]) if looks else (looks, problems | empty, copies)
 
 
 Found: TypeAlias = list[tuple[Path, Table, tuple[str, ...]]]
@@ -234,7 +246,11 @@ def _look(folder: Path, found: list[tuple[Path, Table, tuple[str, ...]]]) -> Loo
     table = joined([table for _, table, _ in found])
     marks = _marks(table)
     paths = tuple(path for path, _, _ in found)
-    return Look(folder, paths, table, {}, found[0][2], marks).of(without_marks(table, marks))
+    there = {name: column for name, column in table.columns.items() if pa.types.is_string(column.type)}
+    values = pa.array(marks, pa.string())
+    lost = [name for name, column in there.items() if marks and pc.any(pc.is_in(column, value_set=values)).as_py()]
+    whole = Look(folder, paths, table, {}, found[0][2], marks).of(without_marks(table, marks))
+    return replace(whole, worded=tuple(name for name in lost if whole.columns[name].type == "text"))
 
 
 def _read(path: Path) -> tuple[Table, tuple[str, ...]]:

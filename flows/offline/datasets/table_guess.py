@@ -5,14 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from flows.offline.datasets.assemble import written_otherwise
 from flows.offline.datasets.cell_lists import label_in, separator_in, with_lists
 from flows.offline.datasets.draft import KEYS, Draft, as_toml
 from flows.offline.datasets.event_shapes import labelled, looked_up, one_item_each
+from flows.offline.datasets.key_guess import both_keys, id_columns, is_matrix, keys_with_cells, named_keys
 from flows.offline.datasets.reading import MISSING
-from flows.offline.datasets.roles import is_called_like, is_key, rank
+from flows.offline.datasets.roles import is_called_like, rank
 from flows.offline.datasets.survey import Look
 from flows.offline.datasets.tables import holds_lists
-from flows.offline.datasets.time_guess import looks_like_time
 from flows.offline.datasets.words import Text, among, as_words
 from flows.support.errors import RalmError
 
@@ -21,12 +22,7 @@ TABLE_WORDS = {
     "users": ("user", "customer", "member", "people", "person", "account", "visitor", "client", "reader"),
     "items": ("item", "product", "article", "movie", "film", "book", "catalog", "content", "goods", "song", "video"),
 }
-_LEAST_REPEATED = 2
 _LEAST_USERS = 20
-_MOST_MARKS = 11
-"""Numbers of so few different values may be ratings."""
-_COUNT_DIGITS = 3
-"""Columns of fewer values, or of numbers that are no longer, are taken for ids where there are no others."""
 _NEARLY = 0.9
 """Of the rows of a table of users or items, so many have an id of their own, but for mistakes."""
 _SHARED = 0.5
@@ -58,11 +54,11 @@ def guess_tables(draft: Draft, looks: list[Look]) -> dict[str, Look]:
 
 def _named(draft: Draft, looks: list[Look]) -> Look | None:
     """The table of events where names tell its users and items."""
-    both = [look for look in looks if len(_named_keys(look)) == len(KEYS)]
+    both = [look for look in looks if len(named_keys(look)) == len(KEYS)]
     if not both:
         return None
     look = max(both, key=lambda look: (is_called(look, "events"), len(look.table)))
-    keys = _named_keys(look)
+    keys = named_keys(look)
     keys = {role: _in_other_tables(look, column, role, looks) for role, column in keys.items()}
     look = _spread(draft, look, keys["item_id"])
     for role, column in keys.items():
@@ -111,16 +107,6 @@ def _spread(draft: Draft, look: Look, column: str) -> Look:
     return look.of(replace(table, aliases={}, notes=()))
 
 
-def is_matrix(look: Look) -> bool:
-    """Whether a table has a row for each user and a column for each item: numbers alone, many of them nothing."""
-    first, *others = look.columns.values()
-    numbers = [facts for facts in others if facts.type in ("whole number", "number", "true or false")]
-    if not first.is_unique or len(others) < _LEAST_USERS or len(numbers) < _NEARLY * len(others):
-        return False
-    few = [facts for facts in numbers if facts.missing * 2 > facts.rows or facts.distinct <= _MOST_MARKS]
-    return len(few) >= _NEARLY * len(numbers)
-
-
 def _joined(draft: Draft, looks: list[Look]) -> Look | None:
     """The lines of orders, whose users are in the table of the orders, by a column that both have."""
     found = []
@@ -161,17 +147,17 @@ def _by_values(draft: Draft, looks: list[Look]) -> Look | None:
     """The table of events where no name tells: the longest in which two columns could be users and items."""
     found = []
     for look in (look for look in looks if not is_matrix(look)):
-        columns = _both_keys(look, looks)
+        columns = both_keys(look, looks)
         if len(columns) == len(KEYS):
             many = look.columns[columns["user_id"]].distinct >= _LEAST_USERS
             found.append((many, len(look.table), look, columns))
-        elif (cells := _with_cells(look, columns)) is not None:
+        elif (cells := keys_with_cells(look, columns)) is not None:
             found.append((True, cells[0], look, cells[1]))
     if not found:
         return None
     _, _, look, columns = max(found, key=lambda one: one[:2])
-    named = {role for role, column in _named_keys(look).items() if columns.get(role) == column}
-    others = [name for name in _id_columns(look, looks) if name not in columns.values()]
+    named = {role for role, column in named_keys(look).items() if columns.get(role) == column}
+    others = [name for name in id_columns(look, looks) if name not in columns.values()]
     look = _spread(draft, look, columns["item_id"])
     for role, column in columns.items():
         draft.name(look, role, column)
@@ -180,81 +166,6 @@ def _by_values(draft: Draft, looks: list[Look]) -> Look | None:
     instead = f", and not {', '.join(others[:9])}" if others else ""
     draft.note(f"{look.called}: nothing is called like {kinds}; by its values {told}{instead}: look at [columns]")
     return look
-
-
-def _both_keys(look: Look, looks: list[Look]) -> dict[str, str]:
-    """The columns of users and of items, by name if one has one, else by values."""
-    known = _named_keys(look)
-    others = [name for name in _id_columns(look, looks) if name not in known.values()]
-    lacking = [role for role in KEYS.values() if role not in known]
-    chosen: list[str] = []
-    for name in others:
-        if len(chosen) < len(lacking) and not any(_goes_with(look, each, name) for each in [*known.values(), *chosen]):
-            chosen.append(name)
-    chosen.sort(key=list(look.columns).index)  # users come first
-    known |= dict(zip(lacking, chosen, strict=False))
-    return {role: known[role] for role in KEYS.values() if role in known}
-
-
-def _goes_with(look: Look, name: str, other: str) -> bool:
-    """Whether one of two columns is told by the other: a name beside a number, a category of an item."""
-    most = max(look.columns[name].distinct, look.columns[other].distinct)
-    return look.table.pairs(name, other) <= most + most // 100
-
-
-def _with_cells(look: Look, known: dict[str, str]) -> tuple[int, dict[str, str]] | None:
-    """The number of events, and the columns of users and items, if a column has lists of items in its cells.
-
-    Items that are labelled, as shown or clicked, come before others.
-    """
-    user = known.get("user_id") or known.get("item_id")
-    single = [name for name, facts in look.columns.items() if facts.type != "list"]
-    if user is None or user not in single:
-        unique = sorted((name for name in single if look.columns[name].is_unique), key=lambda name: not is_key(name))
-        user = next(iter(unique), single[0] if look.names and single else None)
-    found = []
-    for name, facts in look.columns.items():
-        if name == user or facts.type not in ("text", "list"):
-            continue
-        table = look.table
-        if not holds_lists(table.columns[name]):
-            separator = separator_in(table.strings(name), ids=True)
-            if separator is None:
-                continue
-            table = with_lists(table, {name: separator})
-        lists = table.columns[name]
-        flat = lists.flatten()
-        values = look.of(replace(table, columns={name: flat}))
-        if len(flat) and not looks_like_time(values, name):
-            count = values.columns[name].distinct
-            found.append((name == known.get("item_id"), bool(label_in(lists)), count, len(flat), name))
-    if user is None or not found:
-        return None
-    *_, size, item = max(found)
-    return size, {"user_id": user, "item_id": item}
-
-
-def _id_columns(look: Look, looks: list[Look]) -> list[str]:
-    """The columns whose values come again and again as ids do, the likeliest first: no times, no measures."""
-    names = []
-    for name, facts in look.columns.items():
-        repeated = _LEAST_REPEATED <= facts.distinct <= facts.rows / 2 and not facts.missing
-        if repeated and facts.type in ("text", "whole number") and not looks_like_time(look, name):
-            names.append(name)
-    elsewhere = {
-        name
-        for other in looks
-        if other is not look and not other.names
-        for name, facts in other.columns.items()
-        if facts.is_unique
-    }
-
-    def unlikely(name: str) -> tuple[bool, bool, bool, int]:
-        facts = look.columns[name]
-        counts = facts.type == "whole number" and facts.longest <= _COUNT_DIGITS  # or ratings, or ages
-        return name not in elsewhere, facts.distinct < _LEAST_USERS, counts, names.index(name)
-
-    return sorted(names, key=unlikely)
 
 
 def _key_table(draft: Draft, events: Look | None, others: list[Look], kind: str) -> Look | None:
@@ -396,7 +307,9 @@ def _say_how_written(draft: Draft, tables: dict[str, Look]) -> None:
     marks = sorted({mark for look in tables.values() for mark in look.marks})
     if marks:
         draft.top["missing"] = [*MISSING, *marks]
-        draft.note(f"{', '.join(marks)} among numbers stands for no value: look at missing")
+        worded = [name for look in tables.values() for name in look.worded]
+        too = f", and so it does in {', '.join(worded)}" if worded else ""
+        draft.note(f"{', '.join(marks)} among numbers stands for no value{too}: look at missing")
 
 
 def say_unused(draft: Draft, looks: list[Look], tables: dict[str, Look]) -> None:
@@ -406,13 +319,23 @@ def say_unused(draft: Draft, looks: list[Look], tables: dict[str, Look]) -> None
         if look.table.file in used:
             continue
         words = "it is neither events, nor users, nor items"
-        if len(_named_keys(look)) == len(KEYS) and "events" in tables:
+        if len(named_keys(look)) == len(KEYS) and "events" in tables:
             files = [each for one in (tables["events"], look) for each in _listed(one.said)]
             words = f"it has users and items too; if its rows are events as well, say events = {as_toml(files)}"
             words += "".join(f", {role} = {as_toml(names)}" for role, names in _names_with(draft, look))
-        elif key := next((key for role in KEYS.values() if (key := look.first_like(role))), None):
-            words += f" (a table of these has one row for each {key})"
+        elif role := next((role for role in KEYS.values() if look.first_like(role)), None):
+            words += f" (a table of these has one row for each {look.first_like(role)})"
+            words += _why_strange(draft, tables.get("events"), look, role)
         draft.note(f"{look.called} is not used: {words}")
+
+
+def _why_strange(draft: Draft, events: Look | None, look: Look, role: str) -> str:
+    """What to add of a table none of whose ids the events name, where they are there but for how they are written."""
+    ids, key = None if events is None else _ids_of(draft, events, role), look.first_like(role)
+    known = _distinct(look, key) if key else None
+    if ids is None or known is None or among(ids, known).any():
+        return ""
+    return f": of events {str(ids[0])!r} is not in it{written_otherwise(str(ids[0]), known)}"
 
 
 def _names_with(draft: Draft, look: Look) -> Iterator[tuple[str, list[str]]]:
@@ -427,16 +350,6 @@ def is_called(look: Look, kind: str) -> bool:
     """Whether a table's file is called like events, users or items."""
     stem = look.path.stem.lower()
     return any(word in stem for word in TABLE_WORDS[kind])
-
-
-def _named_keys(look: Look) -> dict[str, str]:
-    """The columns that are called like users and like items, two different ones."""
-    users, items = (look.like(role) for role in KEYS.values())
-    pairs = [(user, item) for user in users for item in items if user != item]
-    if pairs:
-        return dict(zip(KEYS.values(), pairs[0], strict=True))
-    alone = [(role, names[0]) for role, names in zip(KEYS.values(), (users, items), strict=True) if names]
-    return dict(alone[:1])
 
 
 def _listed(said: str | list[str]) -> list[str]:

@@ -11,6 +11,7 @@ from flows.config.settings import Settings
 from flows.offline.datasets.layout import Dataset
 from flows.offline.evaluation.against import against_rows
 from flows.offline.evaluation.cells import Cell
+from flows.offline.evaluation.made_on import made_on
 from flows.offline.evaluation.plan import Plan
 from flows.offline.evaluation.table import Row, cold_rows, rows_of, shown
 from flows.support.machine import processor
@@ -294,51 +295,3 @@ def markdown_table(head: Sequence[str], body: Sequence[Sequence[str]], left: int
     """A table in Markdown, line by line; all columns but the first ``left`` are numbers."""
     lines = [head, [*["---"] * left, *["---:"] * (len(head) - left)], *body]
     return ["| " + " | ".join(line) + " |" for line in lines]
-
-
-def made_on(cells: list[Cell], here: str) -> dict[str, str]:
-    """Versions and machine; where cells were made in several places, those of most of them, then who is from elsewhere.
-
-    Cells may be carried from one machine to another, and are not run again when packages change.
-
-    Args:
-        cells: as `collect_cells` gives them.
-        here: this machine; cells that do not say where they were made count as made here.
-
-    >>> new = {"machine": "B", "versions": {"torch": "2"}}
-    >>> cells = [
-    ...     {"model": "a", "rng_seed": 0, "made": {"task": {"machine": None, "versions": {}}, "cold": new}},
-    ...     {"model": "b", "rng_seed": 0, "made": {"task": new}},
-    ...     {"model": "b", "rng_seed": 1, "made": {"task": new}},
-    ... ]
-    >>> made_on(cells, "A")
-    {'versions': 'torch 2', 'machine': 'B', 'made elsewhere': 'on A: `a` (but its cold curve)'}
-    """
-    places: dict[tuple[str, str], list[tuple[str, str, int]]] = {}
-    for cell in cells:
-        for kind, made in cell["made"].items():
-            versions = ", ".join(f"{name} {version}" for name, version in sorted(made["versions"].items()))
-            places.setdefault((made["machine"] or here, versions), []).append((cell["model"], kind, cell["rng_seed"]))
-    (most, _), *others = sorted(places.items(), key=lambda place: -len(place[1]))
-    every = [run for runs in places.values() for run in runs]
-    elsewhere = [
-        f"on {machine}{versions and ' with '}{versions}: {_runs_of(runs, every)}"
-        for (machine, versions), runs in others
-    ]
-    found = {"versions": most[1], "machine": most[0]}
-    return found | ({"made elsewhere": "; ".join(elsewhere)} if elsewhere else {})
-
-
-def _runs_of(runs: list[tuple[str, str, int]], every: list[tuple[str, str, int]]) -> str:
-    """Names of the models of these runs, each with what of it they are where it is not all."""
-    texts = []
-    for model in dict.fromkeys(model for model, _, _ in runs):
-        mine = [(kind, seed) for name, kind, seed in runs if name == model]
-        whole = [(kind, seed) for name, kind, seed in every if name == model]
-        seeds = ", ".join(map(str, sorted({seed for _, seed in mine})))
-        kinds = {kind for kind, _ in mine}
-        parts = [f"rng_seeds {seeds}"] if {seed for _, seed in mine} != {seed for _, seed in whole} else []
-        if kinds != {kind for kind, _ in whole}:
-            parts.append("its cold curve" if kinds == {"cold"} else "but its cold curve")
-        texts.append(f"`{model}`" + (f" ({', '.join(parts)})" if parts else ""))
-    return ", ".join(texts)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, ThrottleEvent
 from hand_clock import HandClock
 from structlog.typing import EventDict
 
@@ -43,6 +43,18 @@ def test_the_first_error_is_said_then_one_line_a_minute_with_a_count(
     assert {line["log_level"] for line in lines} == {"warning"}
 
 
+def test_a_quota_is_said_once_a_minute(outage: OutageLog, clock: HandClock, lines: list[EventDict]) -> None:
+    for second in range(90):
+        clock.now = float(second)
+        outage.slowed(ThrottleEvent("kafka-1:9092/1", 1, 0.25))
+        outage.slowed(ThrottleEvent("kafka-1:9092/1", 1, 0.0))  # it no longer does
+    assert [line["event"] for line in lines] == ["a quota of the brokers slows this client down"] * 2
+    assert [(line["broker"], line["waits_s"], line.get("more_like_it")) for line in lines] == [
+        ("kafka-1:9092/1", 0.25, None),
+        ("kafka-1:9092/1", 0.25, 59),
+    ]
+
+
 def test_each_right_that_is_waited_for_is_said_once_whatever_else_goes_on(
     outage: OutageLog, clock: HandClock, lines: list[EventDict]
 ) -> None:
@@ -56,6 +68,22 @@ def test_each_right_that_is_waited_for_is_said_once_whatever_else_goes_on(
         "clicks)",
         "clicks[0] at offset 0: waiting until this user has Read on clicks again)",
         "scores: waiting until this user has Write on scores again)",
+    ]
+
+
+def test_a_refused_password_is_said_also_where_another_outage_lasts(
+    outage: OutageLog, clock: HandClock, lines: list[EventDict]
+) -> None:
+    refused = KafkaError(KafkaError._AUTHENTICATION, "Invalid username or password")
+    outage.error(DOWN)
+    for second in range(30):
+        clock.now = float(second)
+        outage.error(refused, "clicks" if second else None)
+        outage.library_line("SASL authentication error: Authentication failed")
+        outage.error(DOWN)
+    assert [line["event"] for line in lines] == [
+        "broker unreachable: connection refused",
+        "broker unreachable: Invalid username or password. Check sasl_mechanism, sasl_username and sasl_password.",
     ]
 
 
@@ -74,10 +102,26 @@ def test_an_answer_after_calm_ends_it_and_the_next_error_begins_anew(
     outage.error(KafkaError(KafkaError.NOT_COORDINATOR, "moved"))
     assert [line["event"] for line in lines] == [
         "broker unreachable: connection refused",
+        "broker error: moved",
         "broker reachable again",
         "broker error: moved",
     ]
-    assert (lines[1]["errors"], lines[1]["lasted_s"]) == (2, 5.0)
+    assert (lines[2]["errors"], lines[2]["lasted_s"]) == (2, 5.0)
+
+
+def test_brokers_that_are_away_are_said_also_soon_after_an_error_that_passes(
+    outage: OutageLog, clock: HandClock, lines: list[EventDict]
+) -> None:
+    outage.library_line("Failed to acquire idempotence PID: Coordinator load in progress: retrying", "GETPID")
+    for second in range(1, 15):
+        clock.now = float(second)
+        outage.answered()
+        outage.error(DOWN)
+        outage.library_line("Connect failed", "FAIL")
+    assert [line["event"] for line in lines] == [
+        "broker error: Failed to acquire idempotence PID: Coordinator load in progress: retrying",
+        "broker unreachable: connection refused",
+    ]
 
 
 def test_the_librarys_lines_about_an_outage_are_part_of_it(

@@ -147,8 +147,8 @@ def test_a_topic_of_the_producers_times_is_a_warning() -> None:
     ("topic", "text"),
     [
         ("centroids", "refuse it once that clock is further ahead than message.timestamp.after.max.ms"),
-        ("scores", "delete it too early where that clock is behind"),
-        ("dead-letters", "delete it too early where that clock is behind"),
+        ("scores", "it is kept for too short where that clock is behind"),
+        ("dead-letters", "it is kept for too short where that clock is behind"),
     ],
 )
 def test_what_a_flow_writes_with_its_own_time_is_a_warning(topic: str, text: str) -> None:

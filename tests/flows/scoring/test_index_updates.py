@@ -175,6 +175,17 @@ def test_the_brokers_time_says_whether_centroids_are_of_the_future_where_the_top
     assert index_of([centroids(window_end=ahead, stamp=(1, ahead + 1))]) == {}
 
 
+def test_of_another_models_centroids_the_model_is_noted() -> None:
+    taken = updates()
+    taken.take(Message("centroids", 0, 0, key=b"w/i"))
+    taken.take(centroids())
+    assert taken.other_model == ""
+    taken.take(Message("centroids", 0, 0, key=b"w/i", value=b"x"))
+    taken.take(centroids())
+    assert taken.other_model == "w"
+    assert set(taken.drain()) == {"i"}
+
+
 @given(st.integers(0, MAX_TIME), st.integers(0, MAX_TIME))
 def test_the_order_of_a_tombstone_comes_through_its_headers(end: int, offset: int) -> None:
     headers = [("schema_version", b"1"), *order_headers(end, offset)]

@@ -137,6 +137,15 @@ def test_tables_may_lie_in_folders_of_the_folder(tmp_path: Path, names: list[str
     assert pairs(brought(tmp_path)[0]) == EXPECTED
 
 
+def test_files_of_one_name_and_other_columns_are_two_tables(tmp_path: Path) -> None:
+    rows = CSV.split("\n")[1:]
+    put(tmp_path, "old/orders.csv", "\n".join(["client,article,at,page", *(f"{row},home" for row in rows[:30])]))
+    put(tmp_path, "new/orders.csv", "\n".join(["user_id,item_id,timestamp", *rows[30:]]))
+    data, notes = brought(tmp_path)
+    assert len(pairs(data)) == len(rows) - 30
+    assert any(note.startswith("old/orders.csv is not used: it has users and items too") for note in notes)
+
+
 def test_typed_names_of_atomic_files_say_what_the_columns_are(tmp_path: Path) -> None:
     rows = [f"{u}\t{i}\t{t}.0" for u, i, t in EVENTS]
     put(tmp_path, "toy.inter", "\n".join(["user_id:token\titem_id:token\ttimestamp:float", *rows]))
@@ -217,6 +226,50 @@ def test_rows_stand_under_the_item_they_are_of(tmp_path: Path, names: list[str])
     assert data.titles is not None
     assert data.titles[data.item_ids.tolist().index("3")] == "A film, or two i3"
     assert any("1 line has ',' in title" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda rows: "\n".join(json.dumps(row, indent=2) for row in rows),
+        lambda rows: "\n".join(json.dumps(list(row.values())) for row in rows),
+        lambda rows: json.dumps([list(row.values()) for row in rows]),
+        lambda rows: json.dumps({name: {str(k): row[name] for k, row in enumerate(rows)} for name in rows[0]}),
+        lambda rows: json.dumps({name: [row[name] for row in rows] for name in rows[0]}, indent=1),
+        lambda rows: json.dumps({"columns": [*rows[0]], "index": [1], "data": [[*row.values()] for row in rows]}),
+        lambda rows: json.dumps({"hits": {"total": 9, "hits": [{"_id": 1, "_source": row} for row in rows]}}),
+    ],
+)
+def test_json_of_a_whole_table(tmp_path: Path, shape: Callable[[list[dict[str, object]]], str]) -> None:
+    put(tmp_path, "log.json", shape([{"user_id": u, "item_id": i, "timestamp": t} for u, i, t in EVENTS]))
+    data, _ = brought(tmp_path)
+    assert pairs(data) == EXPECTED
+    assert sorted(data.event_times.tolist()) == sorted(t * 1000 for *_, t in EVENTS)
+
+
+def test_json_of_each_users_items(tmp_path: Path) -> None:
+    put(tmp_path, "log.json", json.dumps({user: [item for item, _ in of] for user, of in by_user().items()}))
+    assert pairs(brought(tmp_path)[0]) == EXPECTED
+
+
+def test_a_reports_title_and_its_sum_are_no_rows(tmp_path: Path) -> None:
+    head = ["Sales,,,", "of March", "", "Customer #,Item #,at,Qty"]
+    rows = [f"{u},{i},{t},1" for u, i, t in EVENTS]
+    put(tmp_path, "report.csv", "\n".join([*head, *rows, "Total,,,99"]))
+    data, notes = brought(tmp_path)
+    assert pairs(data) == EXPECTED
+    assert any("1 row without Item #" in note for note in notes)
+    put(tmp_path, "report.csv", "\n".join([*head, *rows, "u1,i1,soon,1"]))
+    with pytest.raises(RalmError, match=f"report.csv, line {len(rows) + 5}: at is 'soon'"):
+        prepare_custom("made", tmp_path)
+
+
+def test_times_of_day_and_keys_are_no_times(tmp_path: Path) -> None:
+    lines = [f"{u[1:]},{i[1:]},{26984851472 + n},16{n % 60:02d}" for n, (u, i, _) in enumerate(EVENTS)]
+    put(tmp_path, "log.csv", "\n".join(["household_key,PRODUCT_ID,BASKET_ID,TRANS_TIME", *lines]))
+    data, notes = brought(tmp_path)
+    assert not data.timed
+    assert any("TRANS_TIME count, or are times of day" in note for note in notes)
 
 
 def test_playlists_are_who_chose_the_tracks_in_them(tmp_path: Path) -> None:

@@ -314,6 +314,10 @@ def test_of_columns_without_names_users_come_first_and_categories_are_no_items(t
     rows = [f"{u[1:]},{91000 + int(i[1:])},c{int(i[1:]) % 25}xx,{t}" for u, i, t in CLICKS]
     put(tmp_path, "checkins.txt", *rows)
     assert pairs(guessed(tmp_path)[1]) == sorted((u[1:], str(91000 + int(i[1:]))) for u, i in EXPECTED)
+    (tmp_path / "data.toml").unlink()
+    put(tmp_path, "checkins.txt", *(f"B{int(i[1:]):09d},A{int(u[1:]):012d},5.0,{t}" for u, i, t in CLICKS))
+    data = guessed(tmp_path)[1]
+    assert {user[0] for user in data.user_ids.tolist()} == {"A"}
 
 
 @pytest.mark.parametrize(("other", "count"), [("rome", 240), ("rome_view", 120), ("sample", 120)])
@@ -340,6 +344,35 @@ def test_hours_stand_beside_days_and_one_time_of_all_is_none(tmp_path: Path) -> 
     found, data = guessed(tmp_path)
     assert not data.timed
     assert any("created_at is the same in all rows" in note for note in found.notes)
+
+
+def test_ratings_in_words_are_none_and_are_said(tmp_path: Path) -> None:
+    rated = [f"{row},{'Good' if n % 3 else 'Poor'}" for n, row in enumerate(ROWS)]
+    put(tmp_path, "log.csv", f"{HEAD},rating", *rated)
+    found, data = guessed(tmp_path)
+    assert pairs(data) == EXPECTED
+    assert any("Good (160), Poor (80), and is not used: if not all are clicks" in note for note in found.notes)
+    good = said(tmp_path, f'{found.text}\n[filter]\nrating = "Good"\n')
+    assert len(pairs(good)) == 160
+
+
+def test_a_table_whose_ids_are_written_otherwise_and_one_without_rows_are_said(tmp_path: Path) -> None:
+    put(tmp_path, "events.csv", HEAD, *ROWS)
+    put(tmp_path, "products.csv", "sku,name", *(f"I{n},Thing" for n in range(30)))
+    put(tmp_path, "users.csv", "user_id,age")
+    found, data = guessed(tmp_path)
+    assert pairs(data) == EXPECTED
+    assert any("'i0' is not in it; there is 'I0', which is written otherwise" in note for note in found.notes)
+    assert "users.csv has no rows, and is not used" in found.notes
+
+
+def test_marks_among_numbers_that_are_words_elsewhere_are_said(tmp_path: Path) -> None:
+    put(tmp_path, "events.csv", HEAD, *ROWS)
+    people = [f"u{n},{'NA' if n % 9 == 0 else 20 + n},{('NA', 'DE')[n % 2]},${n},000.50" for n in range(40)]
+    put(tmp_path, "users.csv", "user_id,age,country,spent", *(row.replace(",000.50", "000.50") for row in people))
+    found, data = guessed(tmp_path)
+    assert any("NA among numbers stands for no value, and so it does in country" in note for note in found.notes)
+    assert data.fields["spent"][1].tolist() == [float(f"{user[1:]}000.5") for user in data.user_ids.tolist()]
 
 
 def test_one_column_is_not_users_and_items_too(tmp_path: Path) -> None:

@@ -313,7 +313,7 @@ def test_a_file_that_is_none_of_the_tables_stands_in_no_ones_way(tmp_path: Path)
     written(tmp_path, "clicks.csv", "user_id,item_id,timestamp", [f"{u},{n},{t}" for u, n, t in clicks()])
     (tmp_path / "notes.csv").write_text("")
     found = describe_first(tmp_path)
-    assert (found.problems, "notes.csv has no rows" in found.notes) == ([], True)
+    assert (found.problems, "notes.csv has no rows, and is not used" in found.notes) == ([], True)
 
 
 def test_all_that_is_wrong_with_times_is_said_at_once(tmp_path: Path) -> None:

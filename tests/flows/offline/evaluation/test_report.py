@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.offline.evaluation.report import cold_note, items_note, judged_note, made_on, sentences
+from flows.offline.evaluation.report import cold_note, items_note, judged_note, sentences
 from flows.offline.evaluation.table import FIGURES, rows_of, shown
 from ralm.features import Interactions
 from ralm.protocol.split import Floors, later_clicks
@@ -77,21 +77,3 @@ def test_the_figures_that_matter_most_are_said_in_sentences(low: float, high: fl
     assert words in first
     assert second.startswith("Who clicks a new item of 30 seeds")
     assert list(sentences([{"model": "both", "group": "encoder"}], [warm])) == []
-
-
-def test_the_head_says_which_runs_were_made_elsewhere() -> None:
-    old, new = ({"machine": "A", "versions": {"torch": "1"}}, {"machine": "B", "versions": {"torch": "2"}})
-    cells = [{**run("both", "ours"), "rng_seed": seed, "made": {"task": old, "cold": old}} for seed in range(3)]
-    assert made_on(cells, "C") == {"versions": "torch 1", "machine": "A"}
-    cells += [
-        {**run("ralm", ""), "rng_seed": seed, "made": {"task": made}} for seed, made in enumerate((old, new, new))
-    ]
-    cells += [{**run("lr", ""), "made": {"task": old, "cold": new}}, {**run("knn", ""), "made": {"task": new}}]
-    told = made_on(cells, "C")
-    assert (told["versions"], told["machine"]) == ("torch 1", "A")
-    assert told["made elsewhere"] == "on B with torch 2: `ralm` (rng_seeds 1, 2), `lr` (its cold curve), `knn`"
-
-
-def test_a_run_that_does_not_say_where_it_was_made_counts_as_made_here() -> None:
-    cells = [{**run("both", "ours"), "made": {"task": {"machine": None, "versions": {"torch": "1"}}}}]
-    assert made_on(cells, "C") == {"versions": "torch 1", "machine": "C"}
