@@ -234,10 +234,11 @@ def _id_columns(look: Look, looks: list[Look]) -> list[str]:
         if facts.is_unique
     }
 
-    def unlikely(name: str) -> tuple[bool, bool, bool, int]:
+    def unlikely(name: str) -> tuple[bool, bool, bool, bool, int]:
         facts = look.columns[name]
         counts = facts.type == "whole number" and facts.longest <= _COUNT_DIGITS  # or ratings, or ages
-        return name not in elsewhere, facts.distinct < _LEAST_USERS, counts, names.index(name)
+        timed = bool(rank(name, "timestamp"))  # hours as 1745 come again, too
+        return name not in elsewhere, timed, facts.distinct < _LEAST_USERS, counts, names.index(name)
 
     return sorted(names, key=unlikely)
 
