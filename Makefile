@@ -13,10 +13,10 @@ NO_PYTHON = No Python 3.12 or 3.11 with venv is here (tried: $(PYTHON)): install
 .DEFAULT_GOAL := help
 .PHONY: help venv demo dashboards test quick check audit tests faults simulate kills soak month game-day bench fuzz lock clean prometheus kafka contract
 
-help: ## What can be made
+help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-venv: $(INSTALLED) ## The virtual environment with everything for development
+venv: $(INSTALLED) ## Create the virtual environment with everything for development
 
 # Python compiles what is imported, and most of what comes never is.
 PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check --quiet --no-compile
@@ -25,6 +25,7 @@ PIP_INSTALL_LOCKED := $(PIP_INSTALL) --no-deps --require-hashes --only-binary :a
 # First what has hashes, then whichever build of torch the index offers, then what a CUDA build needs besides; nothing
 # is left for the last command to bring.
 $(INSTALLED): setup.py pyproject.toml constraints.txt requirements.lock requirements-cuda.lock $(wildcard ralm/clustering/kmeans*)
+	@echo "Installing everything for development into $(VENV), once: this takes some minutes"
 	$(call first,$(PYTHON),$(NO_PYTHON)) -m venv $(VENV)
 	$(PIP_INSTALL_LOCKED) -r requirements.lock
 	$(PIP_INSTALL) --no-deps --only-binary :all: -c constraints.txt torch
@@ -37,79 +38,80 @@ DEMO_VENV := $(VENV)-demo
 DEMO_INSTALLED := $(if $(wildcard $(INSTALLED)),$(INSTALLED),$(DEMO_VENV)/.installed)
 
 $(DEMO_VENV)/.installed: setup.py pyproject.toml requirements-demo.lock $(wildcard ralm/clustering/kmeans*)
+	@echo "Installing what the demo needs into $(DEMO_VENV), once: 570 MB, without torch"
 	$(call first,$(PYTHON),$(NO_PYTHON)) -m venv $(DEMO_VENV)
 	$(DEMO_VENV)/bin/pip install --disable-pip-version-check --quiet --no-compile --no-deps --require-hashes --only-binary :all: -r requirements-demo.lock
 	PYTHONWARNINGS=ignore $(DEMO_VENV)/bin/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(DEMO_INSTALLED) ## The whole system on real clicks, in an environment without torch: train, stream, score, summary
+demo: $(DEMO_INSTALLED) ## Run the whole system on real clicks and print a summary (needs no torch)
 	$(dir $(DEMO_INSTALLED))bin/ralm demo $(DEMO)
 
-dashboards: $(DEMO_INSTALLED) prometheus ## The demo with clicks of now, and Prometheus with rules and dashboards beside it
+dashboards: $(DEMO_INSTALLED) prometheus ## Run the demo with live clicks, with Prometheus, alert rules and dashboards beside it
 	$(dir $(DEMO_INSTALLED))bin/ralm demo --live --dashboards $(DEMO)
 
-test: venv ## Every check: lint, types, import rules, dependencies, tests, side by side
+test: venv ## Run every check: lint, types, import rules, dependencies, tests
 	@$(MAKE) --no-print-directory -j3 check audit tests || { echo "make test: something above FAILED; make check, make audit and make tests run alone"; exit 1; }
 
-quick: venv ## The tests that need no broker and little time
+quick: venv ## Run the tests that are fast and need no broker
 	$(BIN)/python -m pytest -m "not broker and not slow" $(PYTEST)
 
-check: venv ## Lint, format, types, import rules
+check: venv ## Run lint, format, types and import rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-audit: venv ## Dependencies: pins, lock, installed files; vulnerabilities where the data can be reached
+audit: venv ## Check pins, lock files and installed files; look for known vulnerabilities where the data can be reached
 	$(BIN)/python .ci/dependencies.py audit
 
 # Most of a test is waiting. A file runs in one process, each of which has brokers of its own; PYTEST=-n0 runs all in one.
-tests: venv prometheus kafka contract ## The tests, with a real broker and real processes, four at a time
+tests: venv prometheus kafka contract ## Run the tests, with a real broker and real processes, four at a time
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
-prometheus: ## promtool, for the tests of the alert rules, where it may be installed
+prometheus: ## Install promtool for the tests of the alert rules, where that is allowed
 	@command -v promtool >/dev/null || ( [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 		&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends prometheus >/dev/null ) \
 		|| echo "promtool is not installed and may not be: the checks of the alert rules will be SKIPPED (Debian: apt-get install prometheus)"
 
-kafka: venv ## Apache Kafka's jars, for the integration tests, where Java 17 and Maven are
+kafka: venv ## Fetch Apache Kafka for the integration tests, if Java 17 and Maven are installed
 	@$(BIN)/python -m tests.brokers.kafka_jars
 
-contract: venv ## AsyncAPI's parser and generator, for the tests of the messages' contract, where Node is
+contract: venv ## Fetch AsyncAPI's parser and generator for the contract tests, if Node is installed
 	@$(BIN)/python -m tests.contract.node_modules
 
-faults: venv ## Five kills and each other fault once, against an independent oracle (docs/faults.md)
+faults: venv ## Inject five kills and every other fault once, and compare with an independent oracle (docs/faults.md)
 	$(BIN)/python -m tests.faults --kills 5 --pause 5 $(FAULTS)
 
 KILLS := $(BIN)/python -m tests.faults --faults kill --kills 150 --rng-seed 14 --pause 5 --processes 1,2
-kills: venv kafka ## 150 kills on the embedded broker and 150 on Apache Kafka; run it again to go on where it was cut off
+kills: venv kafka ## Inject 150 kills on the embedded broker and 150 on Apache Kafka; run it again to resume after an interruption
 	$(KILLS) --broker embedded --resume .ralm/kills-embedded.json
 	$(KILLS) --broker kafka --resume .ralm/kills-kafka.json
 
-simulate: venv ## 20,000 random schedules of the seed side in one thread, against a model (SIMULATE=--schedule=7 plays one again)
+simulate: venv ## Play 20,000 random schedules of the seed side in one thread, against a model (SIMULATE=--schedule=7 repeats one)
 	$(BIN)/python -m tests.simulation $(SIMULATE)
 
-soak: venv ## The same for long: fifty kills and each other fault once or more (SOAK=--rng-seed=7 ...)
+soak: venv ## Inject fifty kills and every other fault at least once (SOAK=--rng-seed=7 ...)
 	$(BIN)/python -m tests.faults --kills 50 --pause 20 --json .ralm/soak.json $(SOAK)
 
-month: venv kafka ## A month compressed in time, in which nothing may grow; once with restarts, once with four times the messages
+month: venv kafka ## Play thirty days in minutes and check that nothing grows: with restarts, then with four times the messages
 	$(BIN)/python -m tests.month $(MONTH)
 	$(BIN)/python -m tests.month --period 0 --times 4 $(MONTH)
 
-game-day: venv prometheus ## Faults against a running flow: each shows its alert in a real Prometheus, and no other page
+game-day: venv prometheus ## Inject faults into a running flow: each must fire its alert in a real Prometheus, and no other page
 	$(BIN)/python -m tests.game_day $(GAME_DAY)
 
-bench: venv ## How fast clicks are taken in, beside the raw client
+bench: venv ## Measure how fast clicks are ingested, compared with the bare Kafka client
 	$(BIN)/ralm bench ingest $(BENCH)
 
-fuzz: venv ## A million inputs for all that reads what others wrote: make fuzz FUZZ="--rng-seed 7"; more with atheris
+fuzz: venv ## Try a million inputs on everything that reads outside data: make fuzz FUZZ="--rng-seed 7"; more with atheris
 	$(BIN)/python -m tests.fuzz --guided 100000 $(FUZZ)
 
 COMPILE := $(VENV)-lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host -c $(VENV)-lock/keep.txt
 
 # With the oldest Python, whose needs include those of the newer ones.
-lock: venv ## Pin what pyproject.toml asks for, with hashes (UPGRADE=1: the newest it allows; then run make test)
+lock: venv ## Pin what pyproject.toml asks for, with hashes (UPGRADE=1: the newest versions it allows; then run make test)
 	$(call first,python3.11,make lock needs Python 3.11 with venv) -m venv --clear $(VENV)-lock && $(VENV)-lock/bin/pip install --quiet pip-tools
 	$(BIN)/python .ci/dependencies.py ask $(VENV)-lock $(if $(UPGRADE),upgrade)
 	$(COMPILE) --output-file $(VENV)-lock/main.txt $(VENV)-lock/main.in
@@ -118,5 +120,5 @@ lock: venv ## Pin what pyproject.toml asks for, with hashes (UPGRADE=1: the newe
 	$(BIN)/python .ci/dependencies.py demo
 	rm -rf $(VENV)-lock
 
-clean: ## Remove what was made (not .ralm, which holds data, bundles and state)
+clean: ## Remove what make created (but not .ralm, which holds data, bundles and state)
 	rm -rf $(VENV) $(VENV)-demo $(VENV)-lock .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

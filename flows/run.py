@@ -141,7 +141,7 @@ def run_flow(name: str, settings: Settings, version: str) -> None:
             if stopping.is_set() or not runtime.clock.was_set_back():
                 break
             back = f"{runtime.clock.set_back_by:.0f} s"
-            log.warning("the wall clock was set back: what was read is settled, and the flow begins anew", back=back)
+            log.warning("the wall clock was set back: what was read is processed, and the flow restarts", back=back)
         drains.drained()
     log.info("drained", flow=name)
 

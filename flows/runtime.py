@@ -18,6 +18,7 @@ from flows.engine.state_keys import worker_of
 from flows.engine.steps import OperatorFactory
 from flows.kafka.config import consumer_config, producer_config
 from flows.kafka.first_offset import FirstOffset, PartitionFacts, begin_with_group
+from flows.kafka.outage_log import outage_log
 from flows.kafka.topic_marks import TopicMarks, encode_mark
 from flows.kafka.topic_watch import TopicWatch
 from flows.kafka.topics import STORED, TopicNames
@@ -137,6 +138,7 @@ class Runtime:
             alive=self.health.beat,
             last_start=self.last_start,
             idle=self.idle,
+            last_error=lambda: outage_log.last_error,
             step_over=self.settings.step_over,
             skip_gone=kind not in STORED,
             **more,
@@ -181,7 +183,10 @@ class Runtime:
         """Remember by what a partition is known again."""
         if message is not None:
             self.marks.note(kind, partition, message)
-        return encode_mark(self.marks.of(kind, partition), self.positions.first_count if kind == "clicks" else 0)
+        mark, positions = self.marks.of(kind, partition), self.positions
+        if kind != "clicks":
+            return encode_mark(mark)
+        return encode_mark(mark, positions.first_count, more=positions.has_more(partition))
 
     def _note_requests_begun(self, source: KafkaSource) -> None:
         state_dir = Path(self.settings.state_dir)
@@ -264,7 +269,8 @@ def seed_side(runtime: Runtime) -> SeedSide:
 
     def after(partition: int) -> bool:
         # Whoever fills a new store serves nothing, not even for a moment, that was taken down long ago.
-        return runtime.state.is_filled(partition) or candidates.was_at_end(partition)
+        is_filled = runtime.state.is_filled(partition) and not runtime.positions.is_older(partition)
+        return is_filled or candidates.was_at_end(partition)
 
     clicks = runtime.source("clicks", s.poll_batch, after=after)
 
@@ -272,7 +278,8 @@ def seed_side(runtime: Runtime) -> SeedSide:
         # All that may be refused comes first: what is refused leaves everything as it was.
         mine, refused = {"clicks": clicks.partitions(), "candidates": candidates.partitions()}, list[str]()
         positions = runtime.positions
-        positions.count, positions.emitted = clicks.count, partitions.emitted_up_to
+        positions.count = clicks.count
+        positions.emitted, positions.emitted_count = partitions.emitted_up_to, partitions.first_count
         for kind, source in (("clicks", clicks), ("candidates", candidates)):
             looked_at = {*mine[kind], *positions.to_move()} & set(range(source.count))
             source.facts.expect(positions.held_marks(kind, {p: source.facts.bounds(p) for p in looked_at}))
@@ -284,7 +291,10 @@ def seed_side(runtime: Runtime) -> SeedSide:
         rules = SetRules(s.max_seeds, s.item_ttl)
         home = follow_partitions(Path(s.state_dir), clicks_topic, clicks.count, rules, s.partitioner)
         positions.fix(mine["clicks"])
-        partitions.prepare({partition: clicks.facts.bounds(partition)[1] for partition in mine["clicks"]}, home)
+        older = frozenset(filter(positions.is_older, mine["clicks"]))
+        ends = {partition: clicks.facts.bounds(partition)[1] for partition in mine["clicks"]}
+        grown = positions.first_count if positions.first_count < clicks.count else 0
+        partitions.prepare(ends, home, older, grown)
 
     def settled() -> None:
         partitions.settled()

@@ -104,7 +104,7 @@ for _kind in KINDS_BRAKED:
     DEAD_LETTER_BRAKE.labels(_kind)
 POLL_ERRORS = _counter(
     "ralm_kafka_errors_total",
-    "Errors that a Kafka client reported, most of which it mends itself.",
+    "Errors that a Kafka client reported, most of which it recovers from by itself.",
     at_0={"kind": KAFKA_CLIENTS},
 )
 LAST_POLL = _gauge(

@@ -44,8 +44,8 @@ def _troubles(report: Mapping[str, Any]) -> "list[str]":
 def as_sentence(text: str) -> str:
     """With a full stop, unless it ends with a question.
 
-    >>> as_sentence("no click has come"), as_sentence("is anything sent?")
-    ('no click has come.', 'is anything sent?')
+    >>> as_sentence("no click has arrived"), as_sentence("is anything sent?")
+    ('no click has arrived.', 'is anything sent?')
     """
     return text if text.endswith("?") else f"{text}."
 
@@ -72,9 +72,9 @@ def _before_clusterings(facts: Mapping[str, Any]) -> str:
     if not facts["clicks_read"] and not facts["items"]:
         if facts["clicks_lag"]:
             return f"no click has been read, and {facts['clicks_lag']:,.0f} wait in Kafka"
-        return "no click has come: is anything sent to the clicks topic?"
+        return "no click has arrived: is anything sent to the clicks topic?"
     if not facts["items"]:
-        return "of all clicks that were read none is kept: look at the dead letters"
+        return "none of the clicks that were read could be used: look at the dead letters"
     if facts["pending"]:
         return f"{facts['pending']:,.0f} items wait for clustering"
     if not sum(facts["outcomes"].values()):
@@ -93,10 +93,10 @@ def _after_clusterings(facts: Mapping[str, Any]) -> str:
     ended = ", ".join(_ENDED.get(reason, reason) for reason, n in sorted(facts["ended"].items()) if n)
     words = {
         "too_few_seeds": f"had fewer than min_seeds = {facts['min_seeds']} seeds that the model knows",
-        "no_vectors": "had seeds of whom the model knows none (are user_id of clicks and of the bundle the same?)",
+        "no_vectors": "had no seeds that the model knows (are user_id of clicks and of the bundle the same?)",
         "failed": "could not be done (the log says why)",
         "unlisted": f"had an item that is not served ({ended or 'candidates = listed, and no message lists it'})",
-        "shed": "did not come to their turn in time",
+        "shed": "did not get their turn in time",
     }
     said = [f"{n:,.0f} {words.get(outcome, outcome)}" for outcome, n in sorted(made.items(), key=lambda each: -each[1])]
     of = int(sum(made.values()))

@@ -16,6 +16,8 @@ _STORE = re.compile(r"\d{5}")
 NAME = "format.json"
 STORES = "seeds"
 RESTORING = "restoring"
+BEFORE = "clicks_before"
+"""Under ``begun``: the partitions whose stores have clicks, too, of a topic that was there before under its name."""
 
 
 class UnreadableFormatError(StoreError):
@@ -152,6 +154,7 @@ def forget_partitions(state_dir: Path, now: int) -> None:
     """
     mark = _read_mark(state_dir)
     begun = {} if mark is None else {kind: [p for p in given if p < now] for kind, given in mark.begun.items()}
+    begun[BEFORE] = list(range(now))
     write_format(state_dir, partitions=[now], begun=begun)
 
 
@@ -177,7 +180,7 @@ def _read_mark(state_dir: Path) -> _Mark | None:
         return None
     except OSError as error:  # of the system, not of the file: to write it anew would lose what it says
         msg = (
-            f"{state_dir / NAME} cannot be read: {error.strerror}. Mend that (rights, files that may be open, the "
+            f"{state_dir / NAME} cannot be read: {error.strerror}. Fix that (rights, files that may be open, the "
             "disk) and start again. Nothing was changed."
         )
         raise UnreadableFormatError(msg) from error
@@ -306,7 +309,7 @@ def write_format(
 
 
 def backup_positions(state_dir: Path) -> dict[int, int] | None:
-    """The position of each store of a backup, by partition, as they were when it was made; None of what is no backup.
+    """The position of each store of a backup, by partition, as they were when it was made; None if it is not a backup.
 
     Raises:
         StoreError: when the mark cannot be read.

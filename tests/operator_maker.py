@@ -28,7 +28,7 @@ FIRST = [("a", user, 100 + user) for user in range(5)] + [("b", 1, 200), ("c", 5
 def make_pool(path: Path, rng_seed: int, **more: Any) -> ClusteringPool:
     """A pool with a bundle of random weights, in which the last ten users have no vector."""
     bundle = toy_bundle(path, IDS[:50], rng_seed=rng_seed)
-    return ClusteringPool(bundle, ClusteringSettings(clusters=4, min_seeds=3, cluster_sample=1000, **more))
+    return ClusteringPool(bundle, ClusteringSettings(**{"clusters": 4, "min_seeds": 3, "cluster_sample": 1000, **more}))
 
 
 def batch(

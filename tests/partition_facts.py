@@ -14,6 +14,7 @@ class Facts:
         mark: what was committed beside that.
         time: of the messages by which a topic is known again, ms; None where none comes.
         had: how many partitions the topic had at first, as was committed too.
+        more: whether it was committed that the store has more than the topic.
 
     Attributes:
         commits: partition and offset of each commit.
@@ -29,7 +30,10 @@ class Facts:
         mark: TopicMark = NO_MARK,
         time: int | None = None,
         had: int = 0,
+        *,
+        more: bool = False,
     ) -> None:
+        self._more = more
         self._bounds, self._committed, self._mark, self._time, self._had = (first, end), committed, mark, time, had
         self.commits: list[tuple[int, int]] = []
 
@@ -40,7 +44,7 @@ class Facts:
         return self._committed
 
     def committed_mark(self, _: int) -> str:
-        return encode_mark(self._mark, self._had)
+        return encode_mark(self._mark, self._had, more=self._more)
 
     def message_time(self, _: int, offset: int) -> int | None:
         assert self._bounds[0] <= offset < self._bounds[1]

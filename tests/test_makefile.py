@@ -52,7 +52,7 @@ def test_the_first_python_that_works_is_taken(
     for name, status in pythons.items():
         python(clone, name, status)
     done = make(clone, "-n", "venv", *arguments)
-    assert done.stdout.splitlines()[0] == f"{taken} -m venv .venv"
+    assert done.stdout.splitlines()[1] == f"{taken} -m venv .venv"
 
 
 @pytest.mark.parametrize("arguments", [[], ["PYTHON=mine"], ["PYTHON="]])
@@ -69,7 +69,7 @@ def test_without_one_a_line_says_what_to_install(clone: Path, arguments: list[st
 def test_help_and_clean_need_none(clone: Path) -> None:
     shown = make(clone, "help")
     assert shown.returncode == 0
-    assert "The virtual environment with everything for development" in shown.stdout
+    assert "Create the virtual environment with everything for development" in shown.stdout
     assert make(clone, "clean").returncode == 0
 
 

@@ -105,7 +105,7 @@ def _read_folder(path: Path, topic: str, door: Door) -> Events:
     early = int((times < MIN_EVENT_TIME).sum())
     if early:
         msg = (
-            f"{path}: {early} events lie before March 1973, which a flow takes for times in seconds and refuses: "
+            f"{path}: {early} events are from before March 1973, which a flow takes for times in seconds and refuses: "
             "look at their unit, and bring the data again"
         )
         raise ConfigError(msg)

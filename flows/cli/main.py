@@ -18,8 +18,8 @@ from flows.cli.interrupts import Interrupts
 from flows.cli.streams import OUTPUT, drop_output
 from flows.support.errors import ConfigError, FlowFailedError, RalmError
 from flows.support.logs import masked
-from flows.support.machine import address_space, threads_to_be_had
-from flows.support.text import counted
+from flows.support.machine import address_space, file_limit, raise_file_limit, threads_to_be_had
+from flows.support.text import counted, without_error_numbers
 from flows.support.threads import default_to_one_thread
 
 COMMANDS = {
@@ -35,7 +35,7 @@ COMMANDS = {
     "state": "inspect, verify, back up and restore the stores",
     "dead-letters": "list, explain and redrive dead letters",
     "monitoring": "export rules, dashboards, consoles and runbooks",
-    "bench": "measure throughput beside the bare client",
+    "bench": "measure throughput, compared with the bare client",
 }
 """What each command does; it is there if its module is."""
 _EXTRAS = {
@@ -49,6 +49,8 @@ _LIGHT = {"top", "monitoring"}
 """Commands that load none of the libraries that need many addresses and threads."""
 _LEAST_ADDRESSES = 1 << 30
 """Bytes: with fewer some libraries end the process themselves, with words of their own or none. A flow needs more."""
+_LEAST_FILES = 64
+"""Files that a process must be able to open: with fewer the Kafka client says only that it reaches no broker."""
 _LEAST_THREADS = 32
 """Likewise: the Kafka client, RocksDB and the readers of tables have some for each broker, store and file."""
 
@@ -68,6 +70,7 @@ class _Commands(click.Group):
         if cmd_name not in self.list_commands(ctx):
             return None
         if cmd_name not in _LIGHT:
+            raise_file_limit()
             _refuse_few(cmd_name)
         command: click.Command = import_module(_module(cmd_name)).command
         return command
@@ -78,7 +81,7 @@ class _Commands(click.Group):
 
 
 def _refuse_few(command: str) -> None:
-    """See that there are enough addresses and threads for the libraries that a command loads.
+    """See that there are enough addresses, threads and files for the libraries that a command loads.
 
     Raises:
         ConfigError: when there are not.
@@ -86,8 +89,14 @@ def _refuse_few(command: str) -> None:
     limit = address_space()
     if limit is not None and limit < _LEAST_ADDRESSES:
         msg = (
-            f"this process may have {limit >> 20} MiB of addresses; `ralm {command}` needs {_LEAST_ADDRESSES >> 20}, "
-            "most of which are never memory: raise the limit (ulimit -v, LimitAS)"
+            f"this process may have {limit >> 20} MiB of address space; `ralm {command}` needs "
+            f"{_LEAST_ADDRESSES >> 20}, most of which never becomes memory: raise the limit (ulimit -v, LimitAS)"
+        )
+        raise ConfigError(msg)
+    if file_limit() < _LEAST_FILES:
+        msg = (
+            f"this process may open {counted(file_limit(), 'file')}; `ralm {command}` needs {_LEAST_FILES}: raise "
+            "the limit (ulimit -n, LimitNOFILE)"
         )
         raise ConfigError(msg)
     threads = threads_to_be_had(_LEAST_THREADS)
@@ -160,7 +169,7 @@ def _run() -> NoReturn:
     except ConfigError as error:
         _end(str(error), 2)
     except FlowFailedError as error:
-        click.echo(masked(f"ralm: {error}"), err=True)
+        click.echo(masked(without_error_numbers(f"ralm: {error}")), err=True)
         # Everything is closed. A thread of the engine that comes back to Python while the interpreter is taken down
         # would abort the process: exit code -6 for 1, and "exception not rethrown" for the last word.
         os._exit(1)
@@ -183,7 +192,7 @@ def _explain(error: Exception) -> NoReturn:
 
 
 def _end(words: str, code: int) -> NoReturn:
-    click.echo(masked(f"ralm: {words}"), err=True)
+    click.echo(masked(without_error_numbers(f"ralm: {words}")), err=True)
     sys.exit(code)
 
 

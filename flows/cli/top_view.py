@@ -12,6 +12,7 @@ from rich.text import Text
 from flows.support.text import counted
 
 _COLOURS = {"good": "green", "warning": "yellow", "bad": "red"}
+_DAY_MS = 86_400_000
 
 
 def top_view(report: Mapping[str, Any], address: str) -> RenderableType:
@@ -73,7 +74,8 @@ def _windows(report: Mapping[str, Any]) -> Table:
     for each in report["windows"]["newest"][:5]:
         skipped = ", ".join(f"{n:,} {why.replace('_', ' ')}" for why, n in each["skipped"].items())
         numbers = (_whole(each[name]) for name in ("items", "clustered", "waiting"))
-        table.add_row(_clock(each["end"]), _ago(each["closed_at"], report["now"]), *numbers, skipped or "-")
+        times = _end(each["end"], report["now"]), _ago(each["closed_at"], report["now"])
+        table.add_row(*times, *numbers, skipped or "-")
     if not report["windows"]["newest"]:
         table.add_row("none yet", "", "", "", "", "")
     return table
@@ -142,6 +144,13 @@ def _span(seconds: float | None) -> str:
 
 def _ago(ms: int | None, now: int) -> str:
     return "not yet" if ms is None else f"{_span(max(0, now - ms) / 1000)} ago"
+
+
+def _end(ms: int, now: int) -> str:
+    """A window's end: with its date where the event time is of another day, as in a replay."""
+    if abs(now - ms) < _DAY_MS:
+        return _clock(ms)
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def _clock(ms: int) -> str:

@@ -9,26 +9,39 @@ begun anew, and reads batch by batch, in processes of their own, which finds the
 import _signal  # type: ignore[import-not-found]
 import os
 import sys
+from contextlib import suppress
 
 from flows.support import ends
 
-_COMMANDS = ("dead-letters",)
+_BY_BATCH = b"it is read again, each batch in a process of its own"
+_HOW_AGAIN = {
+    "dead-letters": _BY_BATCH,
+    "run": _BY_BATCH,  # its --check: a flow finds such a batch at its next start, and by itself
+    "ask": b"it asks once more, and reads only what comes after that",
+}
+"""The commands that read what others wrote, and how each does it once more."""
 _FORWARDED = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP)
 _DIES_WITH_PARENT = 1
-_AGAIN = b"ralm: what was read ended the command (signal %d): it is read again, each batch in a process of its own\n"
+_AGAIN = b"ralm: what was read ended the command (signal %d): "
 _NO_BATCH = b"ralm: the command was ended again (signal %d), and not by a batch: look how much memory there is left\n"
 
 
 def watch_over_command() -> None:
     """Return in a process that may die; the one that called this waits for it, and ends as it does."""
-    if sys.argv[1:2] and sys.argv[1] in _COMMANDS and "--help" not in sys.argv:
-        for words in (_AGAIN, _NO_BATCH):
+    command = sys.argv[1] if len(sys.argv) > 1 else ""
+    if command not in _HOW_AGAIN or "--help" in sys.argv or (command == "run" and "--check" not in sys.argv):
+        return
+    for words in (_AGAIN + _HOW_AGAIN[command] + b"\n", _NO_BATCH):
+        try:
             child = _fork(again=words is _NO_BATCH)
-            if not child:
-                return
-            number = _ended(child)
+        except OSError:  # no more processes, or no memory for one: what it needs, the command says by itself
+            return
+        if not child:
+            return
+        number = _ended(child)
+        with suppress(OSError):  # standard error may be closed, or full
             os.write(2, words % number)
-        os._exit(1)
+    os._exit(1)
 
 
 def _fork(*, again: bool) -> int:

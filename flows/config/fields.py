@@ -203,7 +203,7 @@ def format_duration(value: int) -> str:
 
 def _no_bool(value: Any) -> Any:
     if isinstance(value, bool):
-        msg = "true and false are no numbers"
+        msg = "true and false are not numbers"
         raise ValueError(msg)
     return value
 

@@ -52,7 +52,7 @@ class SettingGroup(BaseModel):
 
 
 class KafkaSettings(SettingGroup):
-    """How to reach Kafka, and what its topics are called."""
+    """How to reach Kafka, and the names of the topics."""
 
     bootstrap_servers: str = setting("127.0.0.1:9092", "brokers to contact first: host:port, comma separated")
     topic_prefix: str = setting("", "prefix of every topic's name")
@@ -82,7 +82,7 @@ class KafkaSettings(SettingGroup):
 
 
 class TopicSettings(SettingGroup):
-    """What `ralm topics` gives the topics that it makes."""
+    """Properties of the topics that `ralm topics` creates."""
 
     partitions: Partitions = setting(4, "partitions of a new topic")
     replication_factor: Replicas = setting(1, "replicas of a new topic")
@@ -94,12 +94,12 @@ class SourceSettings(SettingGroup):
     """How the flow reads its topics."""
 
     start_from: Literal["earliest", "latest"] = setting(
-        "earliest", "where the very first start begins to read; fixed then, whatever it is set to later"
+        "earliest", "where the very first start begins to read; later changes have no effect"
     )
     partitioner: Literal["auto", "crc32", "murmur2", "other"] = setting(
         "auto",
-        "how producers of clicks choose an item's partition; auto: as the known items are spread; other: in a way that "
-        "is none of these, so that no item is moved when the topic has grown",
+        "how producers of clicks choose an item's partition; auto: inferred from where the known items are; other: "
+        "none of these, so no item is moved when the topic has grown",
     )
     poll_batch: BatchSize = setting(10_000, "maximum messages per poll")
     queue_kbytes: Kbytes = setting(16_384, "read-ahead per partition, KiB")
@@ -112,10 +112,10 @@ class SourceSettings(SettingGroup):
 
 
 class MessageSettings(SettingGroup):
-    """Which messages become dead letters although they can be read, and how large dead letters are."""
+    """Limits beyond which readable messages become dead letters, and the size of dead letters."""
 
     max_message_bytes: MessageBytes = setting(
-        65_536, "a longer message becomes a dead letter; a request has room for max_candidates besides"
+        65_536, "a longer message becomes a dead letter; requests may be longer, by room for max_candidates"
     )
     max_future: Duration = duration(
         "5m", "a click or request whose time is further ahead of the broker's clock becomes a dead letter"
@@ -125,7 +125,7 @@ class MessageSettings(SettingGroup):
 
 
 class EventSettings(SettingGroup):
-    """What the headers of answers and centroids say besides version, model and content type."""
+    """Further headers of answers and centroids."""
 
     cloudevents: bool = setting(False, "give answers and centroids the headers of CloudEvents 1.0 (binary mode)")
     cloudevents_source: Annotated[str, Field(min_length=1)] = setting(
@@ -146,14 +146,16 @@ class BrakeSettings(SettingGroup):
 
 
 class StateSettings(SettingGroup):
-    """Where the state lies and how it is kept."""
+    """Where the state is stored, and how."""
 
     state_dir: str = setting(".ralm/state", "directory of stores; one process owns it")
-    snapshot_interval: PositiveDuration = duration("2s", "time between two snapshots; a crash repeats that much")
+    snapshot_interval: PositiveDuration = duration(
+        "2s", "time between two snapshots; after a crash that much is processed again"
+    )
     rebuild: Literal["complete", "partial"] = setting(
         "complete",
-        "what to do where the clicks topic no longer has what a store lacks, or was made anew; complete: refuse to "
-        "start; partial: keep what the store has, and go on with what the topic has",
+        "what to do if the clicks topic no longer has what a store lacks, or was recreated; complete: refuse to "
+        "start; partial: keep what the store has, and continue with what the topic has",
     )
 
 
@@ -171,20 +173,20 @@ class SeedSettings(WindowSettings):
     max_seeds: Positive = setting(3_000_000, "maximum seeds of an item (N); the newest are kept")
     item_ttl: Duration = duration(
         "24h",
-        "an item that is not listed is served for so long after its last click, and a longer gap between its clicks "
-        "begins its seeds anew; 0: for ever",
+        "an item that is not listed is served for this long after its last click, and a longer gap between its clicks "
+        "starts a new seed set; 0: for ever",
     )
     seeds_retention: Duration = duration(
         "7d",
-        "seeds of an item without clicks are forgotten after so long, by the time of the clicks, though not before "
+        "seeds of an item without clicks are forgotten after this long, by the time of the clicks, though not before "
         "item_ttl; 0, or without item_ttl: never",
     )
     max_items: Positive = setting(
         1_000_000,
-        "maximum items with seeds per partition; beyond it those idle for longest are dropped, 1/64 at a time",
+        "maximum items with seeds per partition; beyond it those idle the longest are dropped, 1/64 at a time",
     )
     max_listings: Positive = setting(
-        1_000_000, "maximum items per partition of which the candidates topic is remembered; the newest messages are"
+        1_000_000, "maximum items per partition whose last candidates message is remembered; the newest are kept"
     )
     candidates: Literal["clicked", "listed"] = setting(
         "clicked", "which items are candidates; clicked: every clicked item; listed: items in the candidates topic"
@@ -199,7 +201,7 @@ class ClusteringSettings(SettingGroup):
     cluster_sample: Positive = setting(50_000, "maximum seeds sampled for one clustering")
     cluster_workers: Threads = setting(1, "number of clustering threads")
     sketches: bool = setting(
-        False, "give centroids a sketch of the item's seeds, up to 512 bytes, without which neighbours says nothing"
+        False, "give centroids a sketch of the item's seeds, up to 512 bytes; neighbours has no effect without it"
     )
     rng_seed: Natural = setting(0, "fixes every random choice")
 
@@ -224,18 +226,18 @@ class ScoringSettings(SettingGroup):
     )
     neighbours: Annotated[float, NO_BOOL, Field(ge=0, le=MAX_NEIGHBOURS)] = setting(
         0.0,
-        "weight of the seeds that an item shares with the user's newest items, as the bundle knows these; 0: not "
-        "looked at; wants sketches where the centroids are made",
+        "weight of the seeds that an item shares with the user's newest items, those that the bundle knows; 0: off; "
+        "needs sketches where the centroids are made",
     )
     top_k: Positive = setting(100, "scores in an answer if the request does not say how many")
     max_top_k: Positive = setting(1000, "maximum scores in an answer")
     score_batch: BatchSize = setting(256, "maximum requests scored together")
     request_timeout: Duration = duration("5m", "answer older requests with the status expired, unscored; 0: never")
-    stale_after: Duration = duration("1h", "centroids older than the request by more than this are named stale")
+    stale_after: Duration = duration("1h", "centroids older than the request by more than this are reported as stale")
 
 
 class BundleSettings(SettingGroup):
-    """Where the trained bundle lies."""
+    """Where the trained bundle is."""
 
     bundle: str = setting(".ralm/bundle", "directory of the bundle")
 
@@ -248,7 +250,7 @@ class MetricsSettings(SettingGroup):
 
 
 class LogSettings(SettingGroup):
-    """What is logged and how; every command has these."""
+    """What is logged, and how; for every command."""
 
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "lowest level that is logged")
     log_format: Literal["text", "json"] = setting("text", "text for people, json for machines")
@@ -264,7 +266,7 @@ class ProcessSettings(SettingGroup):
 
 
 class DataSettings(SettingGroup):
-    """Where data sets lie."""
+    """Where data sets are."""
 
     data_dir: str = setting(".ralm/data", "directory of the data sets")
 
@@ -276,7 +278,7 @@ _NOT_SET = ("rng_seed", "prior")
 
 @with_fields_of(TrainingConfig, prefix="train_", without=_NOT_SET)
 class TrainSettings(SettingGroup):
-    """What `ralm train` makes, and how; `train_*` but the first two are hyperparameters of the encoder `paper`."""
+    """What `ralm train` makes, and how; all `train_*` but the first two are hyperparameters of the encoder `paper`."""
 
     encoder: EncoderName = setting(
         "both",

@@ -1,4 +1,4 @@
-"""The demo's summary for a person, with what must hold of it."""
+"""The demo's summary for people, and the checks that it must pass."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from flows.demo.examples import ItemExample, UserExample
 from flows.demo.lockstep import IN_FLIGHT
 from flows.demo.summary import DemoSummary
 from flows.support.metrics_page import MetricsPage
+from flows.support.text import counted
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class RunFacts:
 
 KNOWS_PROFILES = ("learned", "both")
 """Encoders that make a vector of a profile alone."""
-_OTHERS = ("know their profile and no click", "are that of the mean user, since spectral knows clicks alone")
+_OTHERS = ("come from their profiles alone", "are that of the mean user, since spectral learns from clicks alone")
 
 
 def broken(summary: DemoSummary, bad_messages: int, page: MetricsPage | None) -> Iterator[str]:
@@ -52,9 +53,10 @@ def broken(summary: DemoSummary, bad_messages: int, page: MetricsPage | None) ->
         page: the flow's own counts, which are compared; None when it did not answer.
     """
     if summary.unanswered:
-        yield f"{summary.unanswered} requests have no answer"
+        yield counted(summary.unanswered, "request has no answer", "requests have no answer")
     if summary.from_the_future:
-        yield f"{summary.from_the_future} answers use centroids of clicks after their request"
+        answers = counted(summary.from_the_future, "answer uses", "answers use")
+        yield f"{answers} centroids of clicks after their request"
     if summary.dead_letters.total() != bad_messages:
         yield f"{summary.dead_letters.total()} dead letters, but {bad_messages} bad messages were sent"
     if page is None:
@@ -90,7 +92,7 @@ def print_examples(console: Console, users: list[UserExample], item: ItemExample
     if item is not None:
         console.print()
         console.print(_story_of(item), highlight=False)
-    console.print(f"[dim]{distinct:,} different films stand in the best tens of all answers.[/]")
+    console.print(f"[dim]{distinct:,} different films appear in the top tens of all answers.[/]")
 
 
 def _story_of(item: ItemExample) -> str:
@@ -100,9 +102,9 @@ def _story_of(item: ItemExample) -> str:
         f"  {_day(item.clustered)}  a window closes, {item.seeds} users have clicked it: it gets its first centroids",
     ]
     for one in item.recommended:
-        clicked = ", who clicked it soon [green]✓[/]" if one.clicked else ""
+        clicked = ", who soon clicked it [green]✓[/]" if one.clicked else ""
         lines.append(f"  {_day(one.ts)}  it is number {one.place} for user {one.user_id}{clicked}")
-    lines.append(f"  in all {item.times} times among somebody's best ten; {item.came_true} of these clicked it soon")
+    lines.append(f"  {item.times} times in all in somebody's top ten; {item.came_true} of those users soon clicked it")
     return "\n".join(lines)
 
 
@@ -113,22 +115,22 @@ def _day(ms: int) -> str:
 def _notes(summary: DemoSummary, run: RunFacts) -> Iterator[str]:
     yield ""
     yield (
-        "Every figure is recomputed from the topics. A hit is one of a user's next 10 clicks among the best 10; what "
-        "the user had clicked is left out. Popularity ranks by the clicks that the seed sets had when the request "
-        "came, and is judged on the same requests. The less clicked 80% of the items: both rankings and the clicks "
-        "are narrowed to them."
+        "Every figure is recomputed from the topics. A hit: one of the user's next 10 clicks is among the top 10, "
+        "films that the user had already clicked left out. Popularity ranks by the number of clicks at the time of the "
+        "request, on the same requests. For the less clicked 80% of the items, the rankings and the clicks are limited "
+        "to those items."
     )
-    came = f"{summary.new_users} of the {summary.users} users came after the training. {run.left_out} of these were "
+    came = f"{summary.new_users} of the {summary.users} users came after the training. {run.left_out} of them were "
     if run.encoder in KNOWS_PROFILES:
-        yield f"{came}kept out of the bundle: their requests bring their profiles. The others' vectors are of theirs."
+        yield f"{came}left out of the model: their requests bring their profiles. The others have vectors of theirs."
     else:
         others = _OTHERS[run.encoder == "spectral"]
-        yield f"{came}kept out of the bundle (the unknown ones); the others' vectors {others}."
+        yield f"{came}left out of the model (the unknown users); the vectors of the others {others}."
     usual = Settings.model_fields["min_seeds"].default
     yield (
-        f"The demo's own settings: windows of {run.window} of event time (default 5m), at least {run.min_seeds} "
-        f"seeds (default {usual}), items never expire. {run.bad_messages} unusable "
-        "messages were sent on purpose: they are the dead letters."
+        f"The demo has settings of its own: windows of {run.window} of event time (default 5m), at least "
+        f"{run.min_seeds} seeds (default {usual}), items never expire. The dead letters are {run.bad_messages} "
+        "unusable messages that were sent on purpose."
     )
 
 
@@ -143,22 +145,22 @@ def _counts(summary: DemoSummary, run: RunFacts) -> Table:
         table.add_row(name, "-" if value is None else f"{value:,}", note)
 
     row("clicks", summary.clicks)
-    row("seed sets", summary.seed_sets, "items somebody clicked")
-    row("windows closed", summary.windows, f"of {run.window} each; their close gave centroids")
+    row("seed sets", summary.seed_sets, "one for each item that was clicked")
+    row("windows closed", summary.windows, f"of {run.window} each, in which centroids were made")
     row("items clustered", summary.items_clustered, f"the others have fewer than {run.min_seeds} seeds")
-    row("requests", summary.requests, "before a user's first click in a window")
+    row("requests", summary.requests, "one before each user's first click in a window")
     row("  scored", summary.scored)
-    row("  unknown user", summary.unknown, "the bundle has no vector")
+    row("  unknown user", summary.unknown, "left out of the model on purpose")
     row("  no candidates", summary.no_candidates, "nothing had centroids yet")
-    row("answers with cold items", summary.cold, "every fourth request names candidates, new ones too")
+    row("answers with cold items", summary.cold, "every fourth request names its candidates, some of them new")
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(summary.dead_letters.items()))
     row("dead letters", summary.dead_letters.total(), reasons)
     row(
         "clicks/s",
         figures["clicks_per_s"],
-        "with every window closed and clustered; see `ralm bench ingest`",
+        "waiting for each window to be clustered; `ralm bench ingest` measures the speed",
     )
-    row("requests/s", figures["requests_per_s"], f"at most {IN_FLIGHT} in flight; an answer ranks all live items")
+    row("requests/s", figures["requests_per_s"], f"at most {IN_FLIGHT} in flight; each answer ranks all live items")
     row("request to score, p50", figures["latency_p50_ms"], "ms")
     row("request to score, p99", figures["latency_p99_ms"], "ms")
     return table

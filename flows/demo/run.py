@@ -51,6 +51,7 @@ class DemoOptions:
         encoder: what makes users' vectors.
         live: send clicks and requests of the present time instead, without an end.
         dashboards: start Prometheus beside it; goes with ``live``.
+        program: how to call ``ralm`` in the commands that are shown.
     """
 
     folder: Path
@@ -59,6 +60,7 @@ class DemoOptions:
     encoder: EncoderName = "spectral"
     live: bool = False
     dashboards: bool = False
+    program: str = "ralm"
 
 
 def run_demo(settings: Settings, options: DemoOptions, console: Console) -> None:
@@ -101,7 +103,7 @@ def _live(console: Console, prepared: Prepared, settings: Settings, options: Dem
         lines = {
             "status page": flow.server.home,
             "broker": settings.bootstrap_servers,
-            "settings": f"{folder / 'ralm.toml'}: ralm top --config {folder / 'ralm.toml'}",
+            "settings": f"{folder / 'ralm.toml'}: {options.program} top --config {folder / 'ralm.toml'}",
             "log": f"{flow.log}",
         }
         if options.dashboards:
@@ -111,7 +113,7 @@ def _live(console: Console, prepared: Prepared, settings: Settings, options: Dem
             lines["dashboards"] = prometheus.console
         for name, text in lines.items():
             console.print(f"[bold]{name:<13}[/]{text}", soft_wrap=True, highlight=False)
-        console.print("Clicks and requests of the present time flow until Ctrl-C.")
+        console.print("Sending clicks and requests of the present time until Ctrl-C.")
         try:
             traffic = LiveTraffic(prepared.data, TopicNames.of(settings), rng_seed=settings.rng_seed)
             traffic.run(Producer.of_tool(settings), lambda: _has_live_items(flow))
@@ -161,7 +163,7 @@ def _run(
         raise RalmError(msg)
     _places(console, options, settings, flow)
     if options.keep:
-        _keep(console, options.folder, settings, flow)
+        _keep(console, options, settings, flow)
     flow.drain()
 
 
@@ -197,19 +199,20 @@ def _places(console: Console, options: DemoOptions, settings: Settings, flow: Fl
     console.print()
     lines = {
         "figures": f"{folder / 'summary.json'}",
-        "scores": f"{folder / 'scores.jsonl'} (the best {_BEST} of each answer; whole in the topic scores)",
-        "store": f"{settings.state_dir}: ralm state show --config {folder / 'ralm.toml'}",
-        "status page": flow.server.home if options.keep else "ralm demo --live shows a flow at work, with its page",
+        "scores": f"{folder / 'scores.jsonl'} (the best {_BEST} of each answer; the topic scores has all of it)",
+        "store": f"{settings.state_dir}: {options.program} state show --config {folder / 'ralm.toml'}",
         "log": f"{flow.log}",
+        "status page": flow.server.home if options.keep else f"{options.program} demo --live shows a flow at work",
     }
     for name, text in lines.items():
         console.print(f"[bold]{name:<13}[/]{text}", soft_wrap=True, highlight=False)
 
 
-def _keep(console: Console, folder: Path, settings: Settings, flow: FlowProcess) -> None:
+def _keep(console: Console, options: DemoOptions, settings: Settings, flow: FlowProcess) -> None:
     console.print(
-        f"\nThe flow runs on: {flow.server.home}, broker {settings.bootstrap_servers}. Ctrl-C stops both.\n"
-        f"Ask it: ralm ask 13 --config {folder / 'ralm.toml'}",
+        f"\nThe flow is still running at {flow.server.home}, its broker at {settings.bootstrap_servers}. "
+        "Ctrl-C stops both.\n"
+        f"In another terminal: {options.program} ask 13 --config {options.folder / 'ralm.toml'}",
         soft_wrap=True,
         highlight=False,
     )

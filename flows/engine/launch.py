@@ -103,8 +103,8 @@ def _engine_cause(error: BaseException) -> RalmError | None:
     if type(error).__name__ == "PanicException" and first_failure() is None:
         # In a cluster a thread of the engine tells nobody why it ended.
         msg = (
-            "another process of the cluster has ended, and this one cannot go on without it. Start all of them again: "
-            "nothing is lost. If it ends again, the last line of its log says why"
+            "another process of the cluster has ended, and this one cannot continue without it. Start all of them "
+            "again: nothing is lost. If it ends again, the last line of its log says why"
         )
         return RalmError(msg)
     return None

@@ -7,6 +7,7 @@ clicks and candidates it shows ordinary tools the lag, and that a store was fill
 rest together while none has anything to read.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from flows.messages.batches import NO_TIMESTAMP, RawBatch, RawMessage
 from flows.support.errors import RalmError
 from flows.support.last_start import LastStart
 from flows.support.logs import get_logger
+from flows.support.text import counted
 from monitoring import metrics
 
 log = get_logger(__name__)
@@ -37,6 +39,10 @@ ALWAYS_DUE = datetime.fromtimestamp(0, UTC)
 """An hour that no clock is set back to."""
 _REST_S = 0.005
 _LONG_REST_S = 0.02
+_PAUSE_S = 5.0
+"""A look that comes so long after the one before comes after a pause, in which messages may have come unseen."""
+_SURE_S = 10.0
+"""So long after a pause or an error the client would have said by now what came meanwhile."""
 _AWAKE_TURNS = 200
 """After so many short rests without a message rests are long: each time, every partition is looked at in vain."""
 
@@ -98,6 +104,7 @@ class SourceOptions:
         last_start: knows where the last start began to read, if it crashed.
         idle: when to rest; shared by all sources of a process.
         optional: whether the topic may be missing.
+        last_error: says when a broker last answered with an error or not at all, in time.monotonic's seconds.
         mark: called with the partition and the last message of each batch; returns a word to commit beside the offset.
         step_over: which batches that cannot be read are stepped over.
         skip_gone: whether to go on where messages that are to be read next are gone, since nothing is kept of them.
@@ -120,6 +127,7 @@ class SourceOptions:
     last_start: LastStart = field(default_factory=lambda: LastStart(None))
     idle: IdleBackoff = field(default_factory=IdleBackoff)
     optional: bool = False
+    last_error: Callable[[], float] = lambda: -math.inf
     mark: Callable[[int, RawMessage | None], str] = lambda *_: ""
     step_over: str = "none"
     skip_gone: bool = False
@@ -135,8 +143,8 @@ def has_fewer(topic: str, count: int, known: int) -> str:
         known: how many the state knows.
     """
     return (
-        f"the topic {topic!r} has {count} partitions, but the state knows {known}: it was made anew, or this is "
-        "another cluster"
+        f"the topic {topic!r} has {counted(count, 'partition')}, but the state knows {known}: it was made anew, "
+        "or this is another cluster"
     )
 
 
@@ -197,7 +205,7 @@ class KafkaSource(FixedPartitionedSource[RawBatch, None]):
             raise RalmError(f"{why}. {way_on('what the old one had and was not read')}")
         if options.partner and count and counts.get(options.partner) != count:
             msg = (
-                f"the topic {options.topic!r} has {count} partitions and {options.partner!r} has "
+                f"the topic {options.topic!r} has {counted(count, 'partition')} and {options.partner!r} has "
                 f"{counts.get(options.partner)}: give both the same number, or an item's messages would not meet."
             )
             raise RalmError(msg)
@@ -253,6 +261,8 @@ class PartitionReader(StatefulSourcePartition[RawBatch, None]):
         self._settling: tuple[int, str] | None = None
         self._last_message = self._last_batch = time.monotonic()
         self._stood_at_end: float | None = None
+        self._was_at_end = False
+        self._last_take = self._resumed = -math.inf
         self._last_lag = self._last_look = 0.0
         first = options.begin(reader, partition)
         if not options.last_start.began_at(options.kind, partition, first):
@@ -286,8 +296,9 @@ class PartitionReader(StatefulSourcePartition[RawBatch, None]):
         else:
             options.idle.empty()
         stood, at_end = self._stood_at_end, self._reader.at_end(self.partition)
-        if at_end:
+        if at_end and self._is_sure(now, fresh=bool(messages) or not self._was_at_end):
             self._stood_at_end = now
+        self._was_at_end = at_end
         position = self.position
         if at_end and not messages:
             self._tell_end(self.partition)
@@ -310,6 +321,13 @@ class PartitionReader(StatefulSourcePartition[RawBatch, None]):
                 waited=None if stood is None else int((now - stood) * 1000),
             )
         ]
+
+    def _is_sure(self, now: float, *, fresh: bool) -> bool:
+        """Whether it stands at the end now; the client says so once, and nothing while it is stopped or cut off."""
+        if self._was_at_end and now - self._last_take > _PAUSE_S:
+            self._resumed = now
+        self._last_take = now
+        return fresh or now - max(self._resumed, self._options.last_error()) >= _SURE_S
 
     def _may_take(self, now: float) -> bool:
         options = self._options

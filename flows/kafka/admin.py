@@ -24,6 +24,7 @@ from flows.kafka.topics import (
     plan_topics,
 )
 from flows.support.errors import RalmError
+from flows.support.text import counted
 
 _CONFIG = (KafkaError.INVALID_CONFIG, KafkaError.POLICY_VIOLATION)
 """A broker does not take a topic's settings; managed ones let few be set."""
@@ -98,7 +99,7 @@ def differences_of(plan: TopicPlan, found: TopicFacts) -> list[Difference]:
     differences = []
     if found.partitions != plan.partitions:
         advice = f"say --partitions {found.partitions}: a change of the topic moves keys to other partitions"
-        differences.append(Difference(f"{found.partitions} partitions, planned {plan.partitions}; {advice}"))
+        differences.append(Difference(f"{counted(found.partitions, 'partition')}, planned {plan.partitions}; {advice}"))
     if found.replicas != plan.replication_factor:
         text = f"{found.replicas} replicas, planned {plan.replication_factor}"
         differences.append(Difference(text, found.replicas < plan.replication_factor))
@@ -140,21 +141,17 @@ def compaction_difference(plan: TopicPlan, found: TopicFacts) -> str:
 def timestamp_difference(plan: TopicPlan, found: TopicFacts) -> str:
     """How a topic whose messages should get the broker's time has the producers'; empty when it has not."""
     have = (found.config or {}).get(TIMESTAMP_TYPE)
-    if not plan.append_time or have in (None, LOG_APPEND_TIME):
+    if not plan.unless_stamped or have in (None, LOG_APPEND_TIME):
         return ""
     alter = alter_topic(plan.reach, plan.name, {TIMESTAMP_TYPE: LOG_APPEND_TIME})
-    return (
-        f"{TIMESTAMP_TYPE} {have}, planned {LOG_APPEND_TIME}; its times are judged by the clock of the machine that "
-        f"reads them, and by another one if they are read again: alter it with `{alter}`"
-    )
+    return f"{TIMESTAMP_TYPE} {have}, planned {LOG_APPEND_TIME}; {plan.unless_stamped}: alter it with `{alter}`"
 
 
 def _not_taken(plan: TopicPlan) -> str:
     """What it means that a broker makes a topic only without what it would be better with."""
-    so = "times are judged by the clock of the machine that reads them"
-    if plan.cleanup == COMPACT:
-        so = "a start may read much that is superseded"
-    return f"the broker does not take {', '.join(plan.wished_config)}: {so}"
+    so = ["a start may read much that is superseded"] if plan.cleanup == COMPACT else []
+    so += [plan.unless_stamped] if plan.unless_stamped else []
+    return f"the broker does not take {', '.join(plan.wished_config)}: {'; '.join(so)}"
 
 
 def _state(plan: TopicPlan, found: TopicFacts, made: list[Difference] | None) -> TopicState:

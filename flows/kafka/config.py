@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, KafkaException, Producer
 
 from flows.config.rules import longest_message
 from flows.config.settings import Settings
-from flows.kafka.outage_log import library_logger
+from flows.kafka.outage_log import library_logger, outage_log
 from flows.support.errors import ConfigError
 from flows.support.logs import masked
 
@@ -20,6 +20,7 @@ def client_config(settings: Settings) -> dict[str, Any]:
         "security.protocol": settings.security_protocol,
         "client.id": "ralm",
         "logger": library_logger(),
+        "throttle_cb": outage_log.slowed,
     }
     if settings.security_protocol.startswith("SASL"):
         config["sasl.mechanism"] = settings.sasl_mechanism

@@ -110,11 +110,14 @@ class TopicReader(TopicClient):
             self._partitions[partition] = ReadPartition(position, position)
             self._consumer.incremental_assign([self._place(partition, position)])
 
-    def add_all(self, *, at_end: bool = False) -> dict[int, int]:
+    def add_all(
+        self, *, at_end: bool = False, before: Callable[[dict[int, int]], None] = lambda _: None
+    ) -> dict[int, int]:
         """Begin to read all partitions that the topic has now.
 
         Args:
             at_end: from their ends instead of their beginnings, as a tool does that waits for an answer.
+            before: called with where each begins, before anything is read, which may end the process at once.
 
         Returns:
             The end of each at this moment.
@@ -123,6 +126,7 @@ class TopicReader(TopicClient):
             RalmError: when the broker does not answer or has no such topic.
         """
         self._ask_bounds()
+        before({partition: first for partition, (first, _) in self._bounds.items()})
         for partition, (first, end) in self._bounds.items():
             if at_end:
                 self._add(partition, end)
@@ -215,11 +219,11 @@ class TopicReader(TopicClient):
         elif is_unreadable(error) and mine.unreadable_for(self._clock()) > _UNREADABLE_S:
             mine.failure = (
                 f"{where}: the batch there cannot be read, and has not changed in {_UNREADABLE_S:.0f} s "
-                f"({error.str()}). Compare the replicas' disks and put a good one in the lead. If there is none, "
+                f"({error.str()}). Compare the replicas' disks and make a good one the leader. If there is none, "
                 + read_on("oversized" if mine.damaged != mine.fetched else "all")
             )
         elif ends_a_flow(error):
-            mine.failure = f"{where} cannot be read: {error.str()}. Mend that at the broker and start again."
+            mine.failure = f"{where} cannot be read: {error.str()}. Fix that at the broker and start again."
         else:
             self._on_error(error, where + waiting_for(error, "Read", self.topic))
 
@@ -253,8 +257,8 @@ class TopicReader(TopicClient):
         elif lost_its_end:
             mine.failure = (
                 f"{where} ends at offset {end} and was read up to {mine.fetched}: a replica that lacked the last "
-                "messages was put in the lead (unclean leader election), or the topic was made anew. Keep the state "
-                "directory, which has what the topic has lost. If a better replica is left, put it in the lead and "
+                "messages became the leader (unclean leader election), or the topic was made anew. Keep the state "
+                "directory, which has what the topic has lost. If a better replica is left, make it the leader and "
                 "start again; else start once with --rebuild partial: all seed sets are kept, and the topic is read "
                 "from its beginning."
             )

@@ -6,12 +6,15 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 
+from flows.support.text import counted
+
 _ALERT = "SSL alert"
 FLOW_RETRY = "Nothing is lost: a start goes on from the last snapshot and makes again what was not delivered."
 """What the user of a flow must know about a message that was not delivered."""
 _LOOK = (
-    "Look whether the brokers that have {topic} are up and can be reached from here, and whether enough of its "
-    "replicas are in sync. If outages may last longer, raise delivery_timeout."
+    "Look whether the brokers that have {topic} are up and can be reached from here, whether enough of its "
+    "replicas are in sync, and whether a quota lets this user write so little. If outages may last longer, raise "
+    "delivery_timeout."
 )
 _NO_RIGHT = KafkaError.TOPIC_AUTHORIZATION_FAILED
 _BY_CODE = {
@@ -26,6 +29,17 @@ _BY_CODE = {
         "it again."
     ),
 }
+_TIME = (
+    "Brokers say so of a message whose time is further from theirs than message.timestamp.after.max.ms and "
+    "message.timestamp.before.max.ms of {topic} allow (an hour ahead in Kafka 4): compare this machine's clock with "
+    "theirs and set it right. With message.timestamp.type=LogAppendTime, as `ralm topics` makes it, a topic takes "
+    "the brokers' time. They also say so of a message without a key where a topic is compacted."
+)
+"""The client says of each message of such a batch that its record is not valid, or that another one's is not."""
+_BY_CODE |= dict.fromkeys(
+    (KafkaError.INVALID_TIMESTAMP, KafkaError.INVALID_RECORD, KafkaError._INVALID_DIFFERENT_RECORD),  # noqa: SLF001
+    _TIME,
+)
 _TOO_LONG = (
     "How long a message may be there is the setting max.message.bytes of the topic {topic}, or where it has none the "
     "brokers' message.max.bytes: set the topic's to {most} or more with `{alter}`."
@@ -234,4 +248,5 @@ def not_taken(topic: str, left: int, timeout_s: float) -> str:
         timeout_s: how long they were waited for.
     """
     look = _LOOK.format(topic=topic)
-    return f"{left} messages to {topic} were not taken by the broker within {timeout_s:g} s. {look}"
+    said = counted(left, f"message to {topic} was", f"messages to {topic} were")
+    return f"{said} not taken by the broker within {timeout_s:g} s. {look}"

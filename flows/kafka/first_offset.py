@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
-from flows.kafka.topic_marks import decode_first_count, decode_mark, encode_mark, is_within
+from flows.kafka.topic_marks import decode_first_count, decode_mark, decode_more, encode_mark, is_within
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from state.store.meta import NO_MARK, TopicMark
@@ -71,10 +71,14 @@ class Beginning(NamedTuple):
     Attributes:
         offset: the offset.
         anew: whether the store must say so at once: it is the first position, or another one than the store has.
+        older: whether the group has read beyond what the store has, which is an older copy of itself then.
+        more: whether the store has what a topic had that was there before.
     """
 
     offset: int
     anew: bool
+    older: bool = False
+    more: bool = False
 
 
 def why_another(facts: PartitionFacts, partition: int, position: int, mark: TopicMark, topic_id: str) -> str:
@@ -111,22 +115,27 @@ class BeginRules:
         lost: whether this state directory has had the partition, so that a missing store was lost.
         emitted: says the greatest offset of a partition's clicks that was emitted of, 0 where that is not known: asked
             where there is neither a store nor a committed offset.
+        emitted_count: says how many partitions the clicks topic had at first, as messages that were emitted say, 0
+            where they do not; asked likewise.
         compacted: whether the topic forgets what was overwritten, so that its first offset says nothing.
         grown: whether the topic has got partitions since, so that one has not all that its store had.
         topic_id: the topic's id; empty where the broker gives none.
         fewer: whether it has fewer partitions than it had.
         count: how many partitions it has, 0 where that is not known.
+        more: whether the partition's store has, or had, what a topic had that was there before.
     """
 
     start_from: str
     rebuild: Rebuild
     lost: bool = False
     emitted: Callable[[int], int] = lambda _: 0
+    emitted_count: Callable[[], int] = lambda: 0
     compacted: bool = False
     grown: bool = False
     topic_id: str = ""
     fewer: bool = False
     count: int = 0
+    more: bool = False
 
 
 def begin_with_store(facts: PartitionFacts, partition: int, held: HeldOffsets | None, rules: BeginRules) -> Beginning:
@@ -148,15 +157,45 @@ def begin_with_store(facts: PartitionFacts, partition: int, held: HeldOffsets | 
     if why := refuse_another(facts, partition, held, rules):
         # What it said is kept: a takedown holds until the item is listed again.
         log.warning("another topic than before is read from its beginning", what=where, why=why, offset=first)
-        return Beginning(first, True)
-    if held.resume >= 0 and first > held.position:
-        lost = f"{where}: the store has messages up to offset {held.position}, the topic those from {first}"
-        kept = "all that the store has is kept, and what lies between is lost"
-        why = "what lies between was deleted"
-        way = f"Put a newer store of the partition in its place, if {_ONCE}: {kept}"
-        _refuse_unless_partial(rules.rebuild, f"{lost}; {why}. {way}.")
-        log.warning("messages are gone for good", what=lost, why=why, kept_from=first)
-    return Beginning(max(first, held.resume), False)
+        return Beginning(first, True, more=held.position > 0)
+    if lost := gone_beyond_store(facts, partition, held):
+        _refuse_unless_partial(rules.rebuild, lost)
+        log.warning("messages are gone for good", what=where, why=lost, kept_from=first)
+    committed = facts.committed(partition)
+    told = "" if committed is None else facts.committed_mark(partition)
+    is_of_it = committed is not None and decode_mark(told).topic_id in ("", rules.topic_id)
+    return Beginning(
+        max(first, held.resume),
+        False,
+        older=is_of_it and _is_older(held, committed or 0),
+        more=rules.more or (is_of_it and decode_more(told)),
+    )
+
+
+def _is_older(held: HeldOffsets, committed: int) -> bool:
+    """Whether the group has read beyond what a store has: a store is written before that is committed."""
+    return committed > held.position
+
+
+def gone_beyond_store(facts: PartitionFacts, partition: int, held: HeldOffsets) -> str:
+    """Why a topic does not have what a store lacks, and the way on; empty where it has.
+
+    Args:
+        facts: what the broker says.
+        partition: the partition.
+        held: what the store says.
+
+    Raises:
+        RalmError: when the broker does not say.
+    """
+    first, _ = facts.bounds(partition)
+    if held.resume < 0 or first <= held.position:
+        return ""
+    return (
+        f"{facts.topic}[{partition}]: the store has messages up to offset {held.position}, the topic those from "
+        f"{first}; what lies between was deleted. Put a newer store of the partition in its place, if {_ONCE}: all "
+        "that the store has is kept, and what lies between is lost."
+    )
 
 
 def refuse_another(facts: PartitionFacts, partition: int, held: HeldOffsets, rules: BeginRules) -> str:
@@ -238,8 +277,10 @@ def _why_not_whole(facts: PartitionFacts, partition: int, rules: BeginRules, com
         return f"the topic is not what it was filled from: {another}"
     if first > 0:
         return f"the topic has no more than what follows offset {first}; what lies between was deleted"
-    told = "" if committed is None else facts.committed_mark(partition)
-    if rules.grown or 0 < decode_first_count(told) < rules.count:
+    if rules.more or (committed is not None and decode_more(facts.committed_mark(partition))):
+        return "its store had the clicks of a topic, too, that was there before"
+    at_first = rules.emitted_count() if committed is None else decode_first_count(facts.committed_mark(partition))
+    if rules.grown or 0 < at_first < rules.count:
         return "the topic has grown meanwhile, and its older clicks lie in other partitions"
     return ""
 
@@ -326,7 +367,7 @@ def way_on(lost: str) -> str:
         lost: what cannot be had any more.
     """
     return (
-        "If bootstrap_servers or topic_prefix name the wrong cluster, mend that. Else start once with --rebuild "
+        "If bootstrap_servers or topic_prefix name the wrong cluster, fix that. Else start once with --rebuild "
         "partial: all seed sets are kept, and this topic is read from its beginning, so that nothing is lost but "
         f"{lost}. To begin with this topic alone, move away what the state directory holds before that. Nothing was "
         "changed."

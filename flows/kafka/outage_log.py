@@ -6,14 +6,16 @@ one more a minute, with the number of errors since; the first answer after it ma
 """
 
 import logging
+import math
 import re
 import threading
 import time
 from collections.abc import Callable
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, ThrottleEvent
 
-from flows.kafka.errors import WAITING, is_unreachable
+from flows.kafka.errors import WAITING, is_unreachable, refusal_advice
+from flows.support.log_limit import LogLimit
 from flows.support.logs import get_logger
 
 log = get_logger(__name__)
@@ -38,10 +40,16 @@ class OutageLog:
         self._clock = clock
         self._lock = threading.Lock()
         self._began: float | None = None
-        self._last = self._said = 0.0
+        self._last, self._said = -math.inf, 0.0
         self._errors = self._unsaid = 0
         self._waits: set[str] = set()
-        """What is waited for and was said in this outage: as many as there are topics."""
+        """What somebody must do and was said in this outage: as many as there are topics, and kinds of refusals."""
+        self._slowed = LogLimit(1, clock)
+
+    @property
+    def last_error(self) -> float:
+        """When an error was noted last, by the clock; minus infinity before the first."""
+        return self._last
 
     def error(self, error: KafkaError, where: str | None = None) -> None:
         """Note an error that a client goes on after.
@@ -53,7 +61,21 @@ class OutageLog:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 (public); the errors beside it say why
             return
         text = f"broker {'unreachable' if is_unreachable(error) else 'error'}: {error.str()}"
-        self._note(text if where is None else f"{text} ({where})", (where or "").partition(WAITING)[2])
+        advice = refusal_advice(error)
+        if advice is not None:
+            text = f"{text}. {advice}"
+        self._note(text if where is None else f"{text} ({where})", advice or (where or "").partition(WAITING)[2])
+
+    def slowed(self, event: ThrottleEvent) -> None:
+        """Note that a broker has a client wait for its quota, or no longer does; said once a minute."""
+        if event.throttle_time > 0 and (left_out := self._slowed.passes("quota")) is not None:
+            more = {"more_like_it": left_out} if left_out else {}
+            log.warning(
+                "a quota of the brokers slows this client down",
+                broker=event.broker_name,
+                waits_s=round(event.throttle_time, 3),
+                **more,
+            )
 
     def library_line(self, line: str) -> None:
         """Note a line of the library's log that tells of an outage."""
@@ -73,7 +95,10 @@ class OutageLog:
         log.info("broker reachable again", errors=errors, lasted_s=lasted)
 
     def _note(self, text: str, waits_for: str = "") -> None:
-        """Note an error; that something is waited for is said once, also where an outage of another kind lasts."""
+        """Note an error; what somebody must do is said once, also where an outage of another kind lasts.
+
+        A password that was changed while brokers were away would else not be named as long as that outage lasts.
+        """
         with self._lock:
             now = self._last = self._clock()
             self._errors += 1

@@ -1,5 +1,6 @@
 """The producer: it knows what became of each message, and says what to do about those that were not delivered."""
 
+import math
 import random
 import sys
 import threading
@@ -11,7 +12,7 @@ from itertools import count
 from typing import Any, Self, TypeAlias
 
 import confluent_kafka
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import KafkaError, KafkaException, Message, ThrottleEvent
 
 from flows.config.settings import Settings
 from flows.kafka.config import producer_config
@@ -29,6 +30,7 @@ from flows.kafka.outage_log import outage_log
 from flows.messages.batches import Headers
 from flows.messages.codec import SCHEMA_VERSION
 from flows.support.errors import RalmError
+from flows.support.text import counted
 from monitoring import metrics
 
 _SLICE_S = 1.0
@@ -141,6 +143,8 @@ class Producer:
         self._refused: tuple[float, float] | None = None
         """Since when messages are refused for what may pass, and when they are sent again."""
         self._pause = _AGAIN_S
+        self._slowed_until = -math.inf
+        """When the broker's quota lets this client write again."""
         self._tries_one = False
         """Whether all are refused alike, for want of a right: then one is sent to see whether that is over."""
         self._generation = 0
@@ -205,7 +209,7 @@ class Producer:
             if generation == self._generation:
                 self._on_error(error)
 
-        return confluent_kafka.Producer({**config, "error_cb": on_error})
+        return confluent_kafka.Producer({**config, "error_cb": on_error, "throttle_cb": self._on_slowed})
 
     def _flush(self, timeout_s: float) -> int:
         """Wait so long for what is on its way; how many messages still are."""
@@ -268,12 +272,21 @@ class Producer:
             return False
         of_client = self._fatal is not None or error.code() in _GIVEN_UP
         if not of_client:  # else the client could not go on, which is seen to when it is replaced
-            if not may_be_taken_later(error) or not self._may_try_again():
+            if not self._waits_for_quota(error) and not (may_be_taken_later(error) and self._may_try_again()):
                 return False
             metrics.POLL_ERRORS.labels("sink").inc()
             outage_log.error(error, f"{record.topic}{waiting_for(error, 'Write', record.topic)}")
             self._tries_one = error.code() in RIGHTS
         self._again[number] = record
+        return True
+
+    def _waits_for_quota(self, error: KafkaError) -> bool:
+        """Whether a message has had its time while a quota held it back: as slow as the brokers will, all are sent."""
+        now = self._clock()
+        timed_out = error.code() == KafkaError._MSG_TIMED_OUT  # noqa: SLF001 (public)
+        if not timed_out or now > self._slowed_until + self._timeout + _GRACE_S:
+            return False
+        self._refused = now, now + self._pause
         return True
 
     def _taken_again(self, since: float) -> None:
@@ -362,8 +375,9 @@ class Producer:
             if self._dropped:  # why it drops messages the client may say a moment later
                 self._dropped = False
                 self.poll(_FULL_S)
-            counted = f" ({self.failed} messages were not delivered, {self.delivered} were.)"
-            raise RalmError(f"{self._failure}{counted} {self._role.retry}".rstrip())
+            undelivered = counted(self.failed, "message was", "messages were")
+            count = f" ({undelivered} not delivered, {self.delivered:,} were.)"
+            raise RalmError(f"{self._failure}{count} {self._role.retry}".rstrip())
 
     def _wait(self, how: Callable[[float], int], timeout_s: float) -> int:
         """Let the client work; it raises a fatal error from any call, or returns nothing and no error."""
@@ -387,6 +401,11 @@ class Producer:
     def _note_fatal(self, raised: object) -> None:
         if self._fatal is None:
             self._fatal = raised if isinstance(raised, KafkaError) else KafkaError(KafkaError._FATAL)  # noqa: SLF001
+
+    def _on_slowed(self, event: ThrottleEvent) -> None:
+        if event.throttle_time > 0:
+            self._slowed_until = max(self._slowed_until, self._clock() + event.throttle_time)
+        outage_log.slowed(event)
 
     def _on_error(self, error: KafkaError) -> None:
         if self._role.kind is not None:

@@ -66,6 +66,7 @@ class RangeReader:
         clock: seconds that only go forward.
         step_over: which batches that cannot be read are stepped over: ``none``, ``oversized`` or ``all``. An
             ``UnreadableBatch`` stands for each.
+        said: what to say of one that is not, in a partition.
     """
 
     def __init__(
@@ -75,8 +76,9 @@ class RangeReader:
         progress: ReadProgress = lambda *_: None,
         clock: Callable[[], float] = time.monotonic,
         step_over: str = "none",
+        said: Callable[[Discovery, str], str] = Discovery.said_by_command,
     ) -> None:
-        self._topic, self._given, self._step_over = topic, config, step_over
+        self._topic, self._given, self._step_over, self._said = topic, config, step_over, said
         self._unreadable: dict[int, tuple[int, float]] = {}
         self._config = {**BY_OFFSET, **config, "error_cb": self._on_error}
         self._progress = progress
@@ -193,7 +195,7 @@ class RangeReader:
             if found.first < BrokerProbe(self._given).bounds(self._topic, [partition])[partition][0]:
                 raise RalmError(self._deleted("the client found nothing at them"))
             if self._step_over != "all" and (self._step_over == "none" or found.damaged):
-                raise RalmError(found.said_by_command(place))
+                raise RalmError(self._said(found, place))
             why = f"offsets {found.first} to {found.end - 1} of {place} cannot be read: {found.why}"
             log.warning("a batch that cannot be read is stepped over", topic=self._topic, partition=partition, why=why)
             yield Chunk(partition, [UnreadableBatch(partition, found.first, found.end - 1, why)], found.end)
@@ -224,6 +226,7 @@ def read_to_end(
     since: int | None = None,
     start: tuple[int, int] | None = None,
     progress: ReadProgress = lambda *_: None,
+    said: Callable[[Discovery, str], str] = Discovery.said_by_command,
 ) -> Iterator[RawMessage]:
     """Everything that a topic has now, each partition in order.
 
@@ -233,6 +236,7 @@ def read_to_end(
         since: leave out what the broker took before this, ms since the epoch.
         start: read only this partition, from this offset on.
         progress: called between polls.
+        said: what to say of a batch that is not stepped over.
 
     Raises:
         RalmError: when it cannot be read.
@@ -245,7 +249,7 @@ def read_to_end(
     if since is not None:
         found = probe.offsets(topic, spans, OffsetSpec.for_timestamp(since))
         spans = {p: (max(first, found[p]) if found[p] >= 0 else end, end) for p, (first, end) in spans.items()}
-    for chunk in RangeReader(topic, config, progress, step_over=settings.step_over).read(spans):
+    for chunk in RangeReader(topic, config, progress, step_over=settings.step_over, said=said).read(spans):
         yield from chunk.messages
 
 

@@ -106,18 +106,28 @@ class Discovery:
     damaged: bool
 
     def said_by_command(self, where: str) -> str:
-        """What a command says of it that is not to step over it."""
-        run = "Put a replica that has it whole in the lead and run this again. If there is none, run"
+        """The message of a command that must not skip it."""
+        run = "Make a replica that has it intact the leader and run this again. If there is none, run"
         return (
             f"{where}: the batch at offsets {self.first} to {self.end - 1} cannot be read: {self.why}. "
             f"{run if self.damaged else 'Run'} this with --step-over {'all' if self.damaged else 'oversized'}: what "
-            "lies before and behind it is read."
+            "comes before and after it is read."
+        )
+
+    def said_of_centroids(self, where: str) -> str:
+        """The message for the centroids, all of which a start reads, so that none may be skipped."""
+        topic = where.partition("[")[0]
+        return (
+            f"{where}: the batch at offsets {self.first} to {self.end - 1} crashed the last start, and then a process "
+            f"that read it on trial: {self.why}. Make a replica that has it intact the leader and start again. If "
+            f"there is none, stop the flows, delete the topic {topic}, make it again with `ralm topics`, and start "
+            "them: all centroids are sent again, and no seed is lost."
         )
 
     def words(self, where: str) -> str:
-        """What to say of it in a partition where it is not to be stepped over."""
+        """The message for a partition in which it must not be skipped."""
         if self.damaged:
-            way = f"Put a replica that has it whole in the lead and start again. If there is none, {read_on('all')}"
+            way = f"Make a replica that has it intact the leader and start again. If there is none, {read_on('all')}"
         else:
             way = f"To read on, {read_on('oversized')}"
         return (
@@ -173,10 +183,10 @@ class Scout:
         try:
             found = self._find(first, end)
         except (_NoScoutError, OSError) as error:
-            log.warning("no scout could read ahead; the flow reads by itself", **place, error=str(error))
+            log.warning("no scout could be started; the flow reads without one", **place, error=str(error))
             return None
         if found is None:
-            log.info("the scout came through: what crashed the last start was something else", **place)
+            log.info("the scout read past it: something else crashed the last start", **place)
         return found
 
     def read(self, first: int, end: int) -> Iterator[tuple[list[RawMessage], int] | Discovery]:
@@ -319,7 +329,7 @@ class Scout:
         if isinstance(word, dict):
             run.why, run.damaged = f"it is damaged ({word['damaged'][:_LINE]})", True
         elif isinstance(word, str):
-            run.why = f"the Kafka client cannot unfold it in {self._mib} MiB of memory ({word[:_LINE]})"
+            run.why = f"the Kafka client cannot decompress it in {self._mib} MiB of memory ({word[:_LINE]})"
         else:
             run.next = max(run.next, int(word))
         return True

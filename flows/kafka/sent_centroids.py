@@ -5,6 +5,7 @@ from typing import Any
 
 from flows.kafka.first_offset import PartitionFacts, why_another
 from flows.kafka.topic_marks import TopicMarks
+from flows.support.text import counted
 from state.store.meta import SentMessage, StoreMeta, TopicMark
 
 
@@ -50,7 +51,8 @@ def sent_elsewhere(
     for partition, meta in stores.items():
         why = _why_another(meta, topic, partitions, topic_id)
         if not why and deleted > meta.centroids_deleted:
-            why = f"its first messages were deleted ({deleted} offsets in all, and {meta.centroids_deleted} before)"
+            offsets = counted(deleted, "offset")
+            why = f"its first messages were deleted ({offsets} in all, and {meta.centroids_deleted} before)"
         if why:
             found[partition] = why
     return found

@@ -12,15 +12,22 @@ _MOST_PARTITIONS = 100_000
 """More than a state directory has names for."""
 
 
-def encode_mark(mark: TopicMark, first_count: int = 0) -> str:
+def encode_mark(mark: TopicMark, first_count: int = 0, *, more: bool = False) -> str:
     """As it is committed beside an offset, with how many partitions the topic had at first (0: not known).
+
+    Args:
+        mark: the mark.
+        first_count: how many partitions.
+        more: whether the store has clicks of a topic too that was there before.
 
     >>> encode_mark(TopicMark("6QxO", 3, 1700000000000))
     '["6QxO", 3, 1700000000000]'
     >>> encode_mark(TopicMark("6QxO", 3, 1700000000000), 4)
     '["6QxO", 3, 1700000000000, 4]'
+    >>> encode_mark(TopicMark("6QxO", 3, 1700000000000), 4, more=True)
+    '["6QxO", 3, 1700000000000, 4, 1]'
     """
-    return json.dumps([*mark, first_count] if first_count else mark)
+    return json.dumps([*mark, first_count, 1] if more else [*mark, first_count] if first_count else mark)
 
 
 def decode_mark(text: str) -> TopicMark:
@@ -48,6 +55,15 @@ def decode_first_count(text: str) -> int:
     """
     found = _committed(text)[3:]
     return int(found[0]) if found and type(found[0]) is int and 0 < found[0] < _MOST_PARTITIONS else 0
+
+
+def decode_more(text: str) -> bool:
+    """Whether the store has clicks of a topic too that was there before, as was committed beside an offset.
+
+    >>> decode_more('["6QxO", 3, 1700000000000, 4, 1]'), decode_more('["6QxO", 3, 1700000000000, 4]')
+    (True, False)
+    """
+    return _committed(text)[4:] == [1]
 
 
 def _committed(text: str) -> list[Any]:

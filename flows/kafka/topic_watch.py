@@ -18,6 +18,7 @@ from flows.kafka.probe import EARLIEST, BrokerProbe, TopicIdentity
 from flows.kafka.topic_marks import TopicMarks, is_within
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
+from flows.support.text import counted
 
 log = get_logger(__name__)
 
@@ -182,7 +183,7 @@ class TopicWatch:
         if kind in self._missing:
             return "it was gone for a while"
         if now.partitions < was.partitions:
-            return f"it had {was.partitions} partitions, and has {now.partitions}"
+            return f"it had {counted(was.partitions, 'partition')}, and has {now.partitions}"
         return self._asker.another(kind, name, now.partitions) if self._looks % _EVIDENCE_EVERY == 0 else ""
 
     def _why_not_whole(self, kind: str, name: str, now: TopicIdentity) -> str:
@@ -190,7 +191,7 @@ class TopicWatch:
         if kind not in self._deleted or self._looks % _EVIDENCE_EVERY:
             return ""
         lost = self._asker.deleted(name, now.partitions) - self._deleted[kind]
-        why = f"the first messages of the topic {name} were deleted while the flow ran ({lost} offsets)"
+        why = f"the first messages of the topic {name} were deleted while the flow ran ({counted(lost, 'offset')})"
         return f"{why}: start again, and all that is to be there is sent again" if lost > 0 else ""
 
     def _say(self, wrong: list[str]) -> None:

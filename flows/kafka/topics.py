@@ -27,6 +27,14 @@ The segment that is written to is never compacted: with Kafka's defaults up to a
 TIMESTAMP_TYPE = "message.timestamp.type"
 LOG_APPEND_TIME = "LogAppendTime"
 """The broker writes when it took a message. Else its producer writes it, whose clock may be wrong."""
+_JUDGED = "its times are judged by the clock of the machine that reads them, and by another one if they are read again"
+_REFUSED = (
+    "what a flow writes there has its own machine's time: brokers refuse it once that clock is further ahead than "
+    "message.timestamp.after.max.ms (an hour in Kafka 4)"
+)
+_DELETED = f"{_REFUSED}, and it is kept for too short where that clock is behind"
+"""What it means that messages have their producer's time: of topics that are read, of centroids, of what is kept by
+time."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,8 @@ class TopicPlan:
         replication_factor: copies of each partition.
         cleanup: the broker's ``cleanup.policy``: ``delete`` forgets by time, ``compact`` keeps each key's last message.
         retention: ms that messages are kept; None for a compacted topic.
-        append_time: whether the broker gives each message its time, by which the times in it are judged.
+        unless_stamped: what it means if the broker does not give each message its time; empty where that is all the
+            same, and such a topic is made.
         reach: by which arguments Kafka's own tools reach the brokers.
     """
 
@@ -68,7 +77,7 @@ class TopicPlan:
     replication_factor: int
     cleanup: str
     retention: int | None
-    append_time: bool = False
+    unless_stamped: str = ""
     reach: str = "--bootstrap-server BROKER"
 
     @property
@@ -80,7 +89,7 @@ class TopicPlan:
     def wished_config(self) -> dict[str, str]:
         """Those that it works without, but not as well; managed brokers let few be set."""
         compaction = COMPACTION if self.cleanup == COMPACT else {}
-        stamped = {TIMESTAMP_TYPE: LOG_APPEND_TIME} if self.append_time else {}
+        stamped = {TIMESTAMP_TYPE: LOG_APPEND_TIME} if self.unless_stamped else {}
         return {**{name: str(value) for name, value in compaction.items()}, **stamped}
 
     @property
@@ -93,14 +102,17 @@ class TopicPlan:
 def plan_topics(settings: Settings) -> list[TopicPlan]:
     """How the topics must be."""
     names = TopicNames.of(settings)
-    kept: dict[str, tuple[str, int | None]] = {
-        names.clicks: (DELETE, settings.retention),
-        names.candidates: (COMPACT, None),
-        names.requests: (DELETE, settings.retention),
-        names.centroids: (COMPACT, None),
-        names.scores: (DELETE, settings.retention),
-        names.dead_letters: (DELETE, settings.dead_letters_retention),
-    }
-    size = (settings.partitions, settings.replication_factor)
+    replicas, partitions = settings.replication_factor, settings.partitions
     reach = reach_of(settings.bootstrap_servers, settings.security_protocol)
-    return [TopicPlan(name, *size, *kept[name], name in (names.clicks, names.requests), reach) for name in names]
+
+    def plan(name: str, cleanup: str, retention: int | None, unless_stamped: str) -> TopicPlan:
+        return TopicPlan(name, partitions, replicas, cleanup, retention, unless_stamped, reach)
+
+    return [
+        plan(names.clicks, DELETE, settings.retention, _JUDGED),
+        plan(names.candidates, COMPACT, None, ""),
+        plan(names.requests, DELETE, settings.retention, _JUDGED),
+        plan(names.centroids, COMPACT, None, _REFUSED),
+        plan(names.scores, DELETE, settings.retention, _DELETED),
+        plan(names.dead_letters, DELETE, settings.dead_letters_retention, _DELETED),
+    ]

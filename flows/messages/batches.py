@@ -49,6 +49,17 @@ class RawMessage(Protocol):
         ...
 
 
+def judging_clock(message: RawMessage, now: int) -> int:
+    """The clock that judges a message's times, ms since the epoch: the broker's where it says when the message came.
+
+    Args:
+        message: the message.
+        now: wall clock, ms since the epoch, which judges otherwise.
+    """
+    kind, at = message.timestamp()
+    return at if kind == APPEND_TIME else now
+
+
 @dataclass(frozen=True)
 class UnreadableBatch:
     """Stands for the messages of offsets that cannot be read; a message without key and value.

@@ -25,6 +25,7 @@ from flows.messages.batches import (
     UnreadableBatch,
     UnreadableHeaders,
     headers_of,
+    judging_clock,
 )
 from flows.messages.brake import Refused
 from flows.messages.codec import SCHEMA_VERSION, decode_candidate, decode_click, decode_item_key, decode_request
@@ -137,11 +138,10 @@ class Decoder:
     def _click(self, message: RawMessage, now: int, ahead: dict[int | None, int]) -> Click:
         """Decode a click; one that is ahead of the clock, by not too much, is noted with the clock, by its offset."""
         click = decode_click(message.value())
-        kind, at = message.timestamp()
-        clock = at if kind == APPEND_TIME else now
+        clock = judging_clock(message, now)
         if click.ts > clock:
             if click.ts - clock > self._limits.max_future:
-                raise _ahead(click.ts, clock, kind)
+                raise _ahead(click.ts, clock, message)
             ahead[message.offset()] = clock
         _check_key(message, click.item_id)
         return click
@@ -157,10 +157,9 @@ class Decoder:
 
     def _request(self, message: RawMessage, now: int) -> Request:
         request = decode_request(message.value())
-        kind, at = message.timestamp()
-        clock = at if kind == APPEND_TIME else now
+        clock = judging_clock(message, now)
         if request.ts - clock > self._limits.max_future:
-            raise _ahead(request.ts, clock, kind)
+            raise _ahead(request.ts, clock, message)
         check_candidates(request, self._limits)
         _check_key(message, request.user_id)
         return request
@@ -218,8 +217,7 @@ def _heard(raw: RawBatch) -> int | None:
     """The clock when the last message of a batch came, ms since the epoch; None where there is no message."""
     if not raw.messages:
         return None
-    kind, at = raw.messages[-1].timestamp()
-    return at if kind == APPEND_TIME else raw.now
+    return judging_clock(raw.messages[-1], raw.now)
 
 
 def _came(message: RawMessage, raw: RawBatch) -> int:
@@ -227,15 +225,14 @@ def _came(message: RawMessage, raw: RawBatch) -> int:
     kind, at = message.timestamp()
     if kind == NO_TIMESTAMP:
         return 0
-    # A producer's clock may be slow: what came after the reader stood at the end is no older than that.
-    return at if kind == APPEND_TIME or raw.waited is None else max(at, raw.now - raw.waited)
+    # A producer's clock may be slow, and this machine's fast: what came after the reader stood at the end is no older.
+    return at if raw.waited is None else max(at, raw.now - raw.waited)
 
 
-def _ahead(ts: int, clock: int, kind: int) -> InvalidMessage:
+def _ahead(ts: int, clock: int, message: RawMessage) -> InvalidMessage:
     """A time that lies too far ahead of the clock that judges it."""
-    judge, else_wrong = (
-        ("the broker's clock", "") if kind == APPEND_TIME else ("this machine's clock", ", or this machine's")
-    )
+    appended = message.timestamp()[0] == APPEND_TIME
+    judge, else_wrong = ("the broker's clock", "") if appended else ("this machine's clock", ", or this machine's")
     likely = likely_unit(ts) or f"the clock of what sent it is fast{else_wrong}"
     detail = f"ts {ts} is {ts - clock} ms ahead of {judge} ({clock}), more than max_future: {likely}"
     return InvalidMessage("future_time", detail)

@@ -18,6 +18,7 @@ newest for ever."""
 _WINDOW_END: Final = "window_end"
 _CLICKS_OFFSET: Final = "clicks_offset"
 _CLICKS_PARTITION: Final = "clicks_partition"
+_FIRST_PARTITIONS: Final = "first_partitions"
 _DIGITS = len(str(MAX_TIME))
 
 
@@ -68,13 +69,19 @@ def order_of_tombstone(headers: Headers) -> EmissionOrder | None:
     return EmissionOrder(_number(found, _WINDOW_END), _number(found, _CLICKS_OFFSET), retired=True)
 
 
-def partition_headers(partition: int) -> Headers:
+def partition_headers(partition: int, first_count: int = 0) -> Headers:
     """The headers that say from which partition of the clicks topic an item's message comes.
+
+    Where the topic has grown they say how many partitions it had at first, too: else nobody would know it once the
+    state directory and the group are lost.
 
     >>> partition_headers(3)
     [('clicks_partition', b'3')]
+    >>> partition_headers(3, 2)
+    [('clicks_partition', b'3'), ('first_partitions', b'2')]
     """
-    return [(_CLICKS_PARTITION, b"%d" % partition)]
+    grown: Headers = [(_FIRST_PARTITIONS, b"%d" % first_count)] if first_count else []
+    return [(_CLICKS_PARTITION, b"%d" % partition), *grown]
 
 
 def partition_of(headers: Headers) -> int | None:
@@ -83,8 +90,21 @@ def partition_of(headers: Headers) -> int | None:
     Raises:
         InvalidMessage: when it cannot be read.
     """
-    found = {name: value for name, value in headers if name == _CLICKS_PARTITION}
-    return _number(found, _CLICKS_PARTITION) if found else None
+    return _number_if_there(headers, _CLICKS_PARTITION)
+
+
+def first_count_of(headers: Headers) -> int:
+    """How many partitions the clicks topic had at first, if headers say that it has grown; else 0.
+
+    Raises:
+        InvalidMessage: when it cannot be read.
+    """
+    return _number_if_there(headers, _FIRST_PARTITIONS) or 0
+
+
+def _number_if_there(headers: Headers, name: str) -> int | None:
+    found = {each: value for each, value in headers if each == name}
+    return _number(found, name) if found else None
 
 
 def _number(found: dict[str, str | bytes | None], name: str) -> int:

@@ -44,8 +44,8 @@ else:
         dict[_NAME, str | int | float | list[str | int | float] | None],
         Meta(
             max_length=MAX_PROFILE_FIELDS,
-            description="what is known of a user whom the bundle may not know: fields of the training data, as text; "
-            "several values of one field are joined by |; what the bundle does not know is passed over",
+            description="what is known about a user whom the bundle may not know: fields of the training data, as "
+            "text; several values of one field are joined by |; what the bundle does not know is ignored",
         ),
     ]
 Cosine = Annotated[

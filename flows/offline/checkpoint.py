@@ -35,7 +35,7 @@ class FileCheckpoint:
         except FileNotFoundError:
             return None
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            log.warning("a checkpoint cannot be read; its stage begins anew", file=str(file), error=str(error))
+            log.warning("a checkpoint cannot be read; its stage starts again", file=str(file), error=str(error))
             return None
         log.info("training goes on from a checkpoint", stage=stage, epochs_done=len(state["log"]))
         return state

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from flows.support.errors import ConfigError, RalmError
+from flows.support.text import without_error_numbers
 
 
 class Verdict(StrEnum):
@@ -44,7 +45,7 @@ class Finding:
     failure: bool = False
 
     def __str__(self) -> str:
-        return f"{self.what}: {' '.join(self.text.split())}"
+        return f"{self.what}: {' '.join(without_error_numbers(self.text).split())}"
 
 
 def worst(what: str, seen: Collection[tuple[Verdict, str]]) -> Finding:

@@ -9,7 +9,7 @@ from flows.config.settings import Settings
 from flows.engine.source import has_fewer
 from flows.kafka.config import consumer_config
 from flows.kafka.facts import TopicFacts
-from flows.kafka.first_offset import HeldOffsets, PartitionFacts, way_on, why_another
+from flows.kafka.first_offset import HeldOffsets, PartitionFacts, gone_beyond_store, way_on, why_another
 from flows.kafka.sent_centroids import sent_elsewhere
 from flows.kafka.topic_client import TopicClient
 from flows.kafka.topic_marks import is_within
@@ -100,9 +100,15 @@ def _beside_stores(
 ) -> Seen:
     """What is thought of a topic that the stores were filled from."""
     try:
-        why = _why_another(now, held, opened)
+        with opened() as topic:
+            there = {partition: found for partition, found in sorted(held.items()) if partition < now.partitions}
+            why = _why_another(topic, now, there)
+            gone = [text for each, found in there.items() if (text := gone_beyond_store(topic, each, found))]
     except RalmError as error:
         return Verdict.UNCHECKED, f"whether it is the one that the stores know: {error}"
+    if not why and gone:
+        more = f" (and {len(gone) - 1} more of its partitions likewise)" if len(gone) > 1 else ""
+        return Verdict.WARNING if settings.rebuild == "partial" else Verdict.PROBLEM, f"{gone[0]}{more}"
     if not why:
         return Verdict.OK, _same({found.mark.topic_id for found in held.values()} - {""}, now.topic_id, len(held))
     if kind == "clicks":
@@ -111,17 +117,13 @@ def _beside_stores(
     return Verdict.WARNING, f"{text} beginning"
 
 
-def _why_another(
-    now: TopicFacts, held: Mapping[int, HeldOffsets], opened: Callable[[], AbstractContextManager[Messages]]
-) -> str:
+def _why_another(topic: Messages, now: TopicFacts, held: Mapping[int, HeldOffsets]) -> str:
     """Why the topic is another one than that of the stores, of the first partition that says so."""
-    with opened() as topic:
-        there = {partition: found for partition, found in held.items() if partition < now.partitions}
-        marks = {partition: found.mark for partition, found in there.items()}
-        topic.expect({p: mark.offset for p, mark in marks.items() if is_within(mark, topic.bounds(p))})
-        for partition, found in sorted(there.items()):
-            if why := why_another(topic, partition, found.position, found.mark, now.topic_id):
-                return f"partition {partition}: {why}"
+    marks = {partition: found.mark for partition, found in held.items()}
+    topic.expect({p: mark.offset for p, mark in marks.items() if is_within(mark, topic.bounds(p))})
+    for partition, found in held.items():
+        if why := why_another(topic, partition, found.position, found.mark, now.topic_id):
+            return f"partition {partition}: {why}"
     return ""
 
 

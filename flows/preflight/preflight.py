@@ -15,6 +15,7 @@ from flows.seed_sets.state_facts import StateFacts, look_into_state_dir
 from flows.support.errors import ConfigError, RalmError
 from flows.support.logs import get_logger
 from flows.support.machine import address_space, file_limit
+from flows.support.text import counted
 from monitoring.address import host_port
 from monitoring.health_server import check_address
 from state.bundle.bundle import Bundle, BundleError
@@ -86,7 +87,8 @@ def check_clusters(s: Settings, dim: int) -> None:
 
 def _look_at_settings(settings: Settings) -> Finding:
     given = [name for name, field in Settings.model_fields.items() if getattr(settings, name) != field.default]
-    text = f"{len(given)} are not at their defaults ({', '.join(given)})" if given else "all at their defaults"
+    said = counted(len(given), "is not at its default", "are not at their defaults")
+    text = f"{said} ({', '.join(given)})" if given else "all at their defaults"
     doubts = [(Verdict.WARNING, each) for each in doubtful(settings)]
     return worst("settings", [(Verdict.OK, text), *doubts])
 
@@ -137,13 +139,13 @@ def _look_into_state(settings: Settings) -> tuple[StateFacts | None, Finding]:
 def _why_not_writable(path: Path) -> str:
     there = next(each for each in (path.absolute(), *path.absolute().parents) if os.path.lexists(each))
     if not there.is_dir():
-        return f"the state directory {path} cannot be used: {there} is no folder. Choose another --state-dir."
+        return f"the state directory {path} cannot be used: {there} is not a folder. Choose another --state-dir."
     if not os.access(there, os.W_OK | os.X_OK):
         advice = "Give this user the right to, or choose another --state-dir."
         why = f"this user may not write to {there}"
         if os.statvfs(there).f_flag & os.ST_RDONLY:
             advice = "Mount it so that it can be written, or choose another --state-dir."
-            why = f"{there} lies on a file system that is read-only"
+            why = f"{there} is on a read-only file system"
         return f"the state directory {path} cannot be used: {why}. {advice}"
     return ""
 
@@ -174,8 +176,9 @@ def _look_at_addresses(limit: int | None) -> list[Finding]:
     if limit is None or limit >= _GOOD_ADDRESSES:
         return []
     text = (
-        f"this process may have {limit >> 20} MiB of addresses; a flow needs {_LEAST_ADDRESSES >> 20} and with several "
-        f"partitions {_GOOD_ADDRESSES >> 20}: raise the limit (ulimit -v, LimitAS), and limit its memory by a cgroup"
+        f"this process may have {limit >> 20} MiB of address space; a flow needs {_LEAST_ADDRESSES >> 20} and with "
+        f"several partitions {_GOOD_ADDRESSES >> 20}: raise the limit (ulimit -v, LimitAS), and limit its memory "
+        "by a cgroup"
     )
     return [Finding("addresses", Verdict.PROBLEM if limit < _LEAST_ADDRESSES else Verdict.WARNING, text)]
 

@@ -17,6 +17,7 @@ from flows.preflight.known_topics import Seen, compare, opened_with
 from flows.seed_sets.state_facts import StateFacts
 from flows.support.errors import RalmError
 from flows.support.machine import memory_limit
+from flows.support.text import counted
 
 UNFOLDS = 1_900
 """Bytes of memory for each byte of a batch in gzip, at most (docs/dead-letters.md, "What a batch may cost")."""
@@ -169,7 +170,7 @@ def _absent(kind: str, name: str, found: TopicFacts, use: TopicUse, settings: Se
 
 
 def _judged(plan: TopicPlan, found: TopicFacts) -> Iterator[tuple[Verdict, str]]:
-    yield Verdict.OK, f"{found.partitions} partitions"
+    yield Verdict.OK, counted(found.partitions, "partition")
     if found.leaderless:
         many = ", ".join(map(str, found.leaderless[:5]))
         yield Verdict.WARNING, f"no broker leads partition {many}: its messages wait until one does"
@@ -222,5 +223,5 @@ def _cost(kind: str, name: str, found: TopicFacts, settings: Settings, memory: i
 
 def _partners(clicks: int, name: str, candidates: int) -> Iterator[tuple[Verdict, str]]:
     if clicks and clicks != candidates:
-        text = f"{candidates} partitions, but {name} has {clicks}: give both the same number, or an item's messages "
-        yield Verdict.PROBLEM, f"{text}would not meet"
+        text = f"{counted(candidates, 'partition')}, but {name} has {clicks}: give both the same number, or an item's "
+        yield Verdict.PROBLEM, f"{text}messages would not meet"

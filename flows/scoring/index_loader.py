@@ -3,10 +3,11 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from flows.kafka.consumer import TopicReader
-from flows.kafka.scout import Discovery, Scout
+from flows.kafka.scout import Scout
 from flows.messages.batches import NO_TIMESTAMP, RawMessage
 from flows.scoring.index_updates import IndexUpdates
 from flows.scoring.live_index import IndexEntry, LiveIndex
@@ -63,6 +64,8 @@ class IndexLoader(threading.Thread):
         self._mark = mark
         self._read = 0
         self._said = False
+        self._model_version = model_version
+        self._said_of = ""
         self.failure: BaseException | None = None
         # Where the beginning is deleted while it is read, the index goes on with what is left: it keeps no position.
         config = {**consumer, "auto.offset.reset": "earliest"}
@@ -79,7 +82,7 @@ class IndexLoader(threading.Thread):
         """Load, then follow; a failure is kept for the flow to raise."""
         try:
             self._look_for_what_ended_the_last_start()
-            self._load(self._reader.add_all())
+            self._load(self._reader.add_all(before=partial(self._last_start.stands_at, "centroids")))
         except RalmError as error:  # says what to do: the flow raises it
             self.failure = error
         except BaseException as error:
@@ -106,7 +109,7 @@ class IndexLoader(threading.Thread):
             if found is not None:
                 self._last_start.stands_at("centroids", {partition: first})
                 self._last_start.ends_again("centroids", partition, found.first)
-                raise RalmError(_words(found, self._topic, partition))
+                raise RalmError(found.said_of_centroids(f"{self._topic}[{partition}]"))
 
     def stop(self) -> None:
         """End the thread and wait for it."""
@@ -132,6 +135,8 @@ class IndexLoader(threading.Thread):
                 if not self._index.loaded.is_set():
                     log.info("live index loaded", items=self._index.view.size)
                     self._index.loaded.set()
+                    self._said_of = self._updates.other_model  # what stood there may be of before a new bundle
+                self._look_at_models()
 
     def _report(self, messages: Sequence[RawMessage]) -> None:
         metrics.LAST_POLL.labels("centroids").set_to_current_time()
@@ -163,6 +168,18 @@ class IndexLoader(threading.Thread):
         metrics.INDEX_WINDOW_END.set(self._newest / 1000)
         self._look_at_sketches()
 
+    def _look_at_models(self) -> None:
+        """Say it when centroids of another model come in: their items are not scored here."""
+        if self._updates.other_model == self._said_of:
+            return
+        self._said_of = self._updates.other_model
+        log.warning(
+            "centroids of another model come in, whose items are not scored here: give all processes the same bundle, "
+            "unless a new one is just being rolled out",
+            theirs=self._said_of,
+            ours=self._model_version,
+        )
+
     def _look_at_sketches(self) -> None:
         """Count the items that neighbours can say nothing of, and say it once where there are any."""
         sketched = self._index.view.sketched
@@ -178,12 +195,3 @@ class IndexLoader(threading.Thread):
                 items=without,
                 of=self._index.view.size,
             )
-
-
-def _words(found: Discovery, topic: str, partition: int) -> str:
-    return (
-        f"{topic}[{partition}]: the batch at offsets {found.first} to {found.end - 1} ended the last start without a "
-        f"word, and then a process that read it on trial: {found.why}. Put a replica that has it whole in the lead and "
-        f"start again. If there is none, stop the flows, delete the topic {topic}, make it again with `ralm topics`, "
-        "and start them: all centroids are sent again, and no seed is lost."
-    )

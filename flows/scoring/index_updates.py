@@ -7,7 +7,7 @@ owner that was slow, cannot bring old centroids back. What cannot be used is cou
 import time
 from collections.abc import Callable
 
-from flows.messages.batches import RawMessage, UnreadableBatch, headers_of
+from flows.messages.batches import RawMessage, UnreadableBatch, headers_of, judging_clock
 from flows.messages.codec import decode_centroids, split_centroids_key
 from flows.messages.emission_order import EmissionOrder, is_ahead, order_of_centroids, order_of_tombstone
 from flows.messages.rejects import InvalidMessage
@@ -62,11 +62,12 @@ class IndexUpdates:
         topic: the centroids topic.
         model_version: the bundle's version; messages of others are passed over.
         dim: length of the bundle's vectors.
-        clock: seconds since the epoch.
+        clock: seconds since the epoch; it judges what the broker gave no time.
         remembered: most tombstones that are remembered.
 
     Attributes:
         changes: of each item that has changed the newest entry, None where it is retired.
+        other_model: the version of the last centroids that were passed over; empty before the first.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class IndexUpdates:
         self._clock = clock
         self._newest = NewestEmissions(remembered)
         self.changes: dict[str, IndexEntry | None] = {}
+        self.other_model = ""
 
     def take(self, message: RawMessage) -> None:
         """Take a message, whatever is in it."""
@@ -91,9 +93,10 @@ class IndexUpdates:
                 raise InvalidMessage("unreadable_batch", message.why)
             model_version, item_id = split_centroids_key(message.key())
             if model_version != self._model_version:
+                self.other_model = self.other_model if message.value() is None else model_version
                 return
             order, entry = self._read(item_id, message)
-            if is_ahead(order, int(self._clock() * 1000)):
+            if is_ahead(order, judging_clock(message, int(self._clock() * 1000))):
                 raise InvalidMessage("future_time", f"window_end {order.window_end} is more than a day ahead")
         except InvalidMessage as invalid:
             metrics.DEAD_LETTERS.labels("centroids", invalid.reason).inc()

@@ -103,6 +103,11 @@ class ClusteringPool:
         options: how seeds are clustered.
         compiled: whether to use the compiled k-means; None: where it is there.
         headers: of the centroids; None: without those of CloudEvents.
+
+    Attributes:
+        model_version: the bundle's.
+        made_with: the settings that centroids are made with, as a text.
+        slots: so many jobs keep the threads busy until the operator looks in again.
     """
 
     def __init__(
@@ -114,6 +119,9 @@ class ClusteringPool:
         headers: EventHeaders | None = None,
     ) -> None:
         self.model_version = bundle.version
+        # All that decides what comes of a set, but for the model.
+        names = ("clusters", "min_seeds", "cluster_sample", "rng_seed", "sketches")
+        self.made_with = " ".join(f"{name}={getattr(options, name)}" for name in names)
         self._headers = headers or EventHeaders("centroids", bundle.version)
         threads = options.cluster_workers
         self._bundle = bundle
@@ -122,11 +130,11 @@ class ClusteringPool:
         self._executor = ThreadPoolExecutor(threads, "clustering", initializer=one_numeric_thread)
         self._compiled = is_compiled() if compiled is None else compiled
         self._most_jobs = _MOST_JOBS if self._compiled else 1
-        # The operator looks in every 20 ms: so many keep the threads busy until then.
+        # The operator looks in every 20 ms.
         self.slots = (_MOST_JOBS if self._compiled else 8) * (threads + 1)
         if not is_compiled():
             log.warning(
-                "clustering runs without its compiled form and is some 20 times slower: install a C compiler (Debian: "
+                "clustering runs without its compiled code and is about 20 times slower: install a C compiler (Debian: "
                 "apt-get install gcc libc6-dev) and install this package again"
             )
 
@@ -253,7 +261,9 @@ class ClusteringPool:
         try:
             message = decode_centroids(last)
         except InvalidMessage as error:
-            log.warning("an item's last centroids cannot be read; it is clustered afresh", item=item_id, why=str(error))
+            log.warning(
+                "an item's last centroids cannot be read; it is clustered from scratch", item=item_id, why=str(error)
+            )
             return None
         mine = (message.model_version, message.h) == (self.model_version, self._bundle.form.dim)
         return message.centroids_array() if mine else None

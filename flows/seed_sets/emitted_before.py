@@ -5,9 +5,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from flows.messages.batches import Headers, RawMessage, UnreadableHeaders, headers_of
+from flows.messages.batches import Headers, RawMessage, UnreadableHeaders, headers_of, judging_clock
 from flows.messages.codec import decode_centroids, split_centroids_key
-from flows.messages.emission_order import EmissionOrder, is_ahead, order_of_centroids, order_of_tombstone, partition_of
+from flows.messages.emission_order import (
+    EmissionOrder,
+    first_count_of,
+    is_ahead,
+    order_of_centroids,
+    order_of_tombstone,
+    partition_of,
+)
 from flows.messages.rejects import InvalidMessage
 
 
@@ -67,10 +74,13 @@ class EmissionNotes:
     Attributes:
         home: where clicks have grown, the partition to which an item's clicks come now, if that is known; to be set
             before ``before`` is called.
+        first_count: the fewest partitions that the clicks topic had at first, as messages say; 0 where none says that
+            it has grown.
     """
 
     def __init__(self, home: Callable[[str], int] | None = None) -> None:
         self.home = home
+        self.first_count = 0
         self._newest: dict[tuple[str, str], _Newest] = {}
 
     def note(self, messages: Iterable[RawMessage], now_ms: int) -> None:
@@ -86,14 +96,15 @@ class EmissionNotes:
                 value = message.value()
                 headers = headers_of(message)
                 order = _order(value, headers)
-                partition = partition_of(headers)
+                partition, first_count = partition_of(headers), first_count_of(headers)
             except (InvalidMessage, UnreadableHeaders):
                 continue
             known = self._newest.get((model, item_id))
             if order is None:  # it retires what was there when it came
                 order = (EmissionOrder(0, 0) if known is None else known.order)._replace(retired=True, tie=0)
-            if is_ahead(order, now_ms):
+            if is_ahead(order, judging_clock(message, now_ms)):
                 continue
+            self.first_count = min(filter(None, (self.first_count, first_count)), default=0)
             if known is None or order > known.order:
                 time = 0 if known is None else known.time
                 newest = time if order.retired else max(time, message.timestamp()[1])

@@ -20,7 +20,7 @@ from flows.kafka.topic_marks import TopicMarks, is_within
 from flows.seed_sets.keeper_state import ForNewOffsets, said_before
 from flows.seed_sets.state_facts import StateFacts
 from flows.support.errors import RalmError
-from state.directory import note_begun, note_partition_count, store_path
+from state.directory import BEFORE, note_begun, note_partition_count, store_path
 from state.owner_lock import file_lock
 from state.store.meta import NO_MARK, NOTHING_SETTLED
 from state.store.seed_store import Changes, SeedStore, StoreError
@@ -40,6 +40,8 @@ class FirstPositions:
         marks: of what was read; those of the stores are added.
         count: how many partitions the clicks topic has; 0 where that is not known.
         emitted: says the greatest offset of a partition's clicks that was emitted of, 0 where that is not known.
+        emitted_count: says how many partitions the clicks topic had at first, as what was emitted says; 0 where it does
+            not.
     """
 
     settings: Settings
@@ -48,6 +50,7 @@ class FirstPositions:
     marks: TopicMarks = field(default_factory=TopicMarks)
     count: int = 0
     emitted: Callable[[int], int] = lambda _: 0
+    emitted_count: Callable[[], int] = lambda: 0
     _had_at_first: int = 0
     _decided: dict[tuple[str, int], Beginning] = field(default_factory=dict)
 
@@ -60,6 +63,16 @@ class FirstPositions:
         if (kind, partition) not in self._decided:
             self._decided[kind, partition] = self._decide(kind, facts, partition, topic_id)
         return self._decided[kind, partition].offset
+
+    def is_older(self, partition: int) -> bool:
+        """Whether a partition's store is an older copy of itself, as from a backup: more was read and said since."""
+        decided = (self._decided.get((kind, partition)) for kind in ("clicks", "candidates"))
+        return any(each.older for each in decided if each is not None)
+
+    def has_more(self, partition: int) -> bool:
+        """Whether a partition's store has clicks, too, of a topic that was there before."""
+        decided = self._decided.get(("clicks", partition))
+        return partition in self.state.begun.get(BEFORE, ()) or (decided is not None and decided.more)
 
     def to_move(self) -> list[int]:
         """The stores that items may be moved out of or into, since there are more or fewer partitions than before."""
@@ -86,7 +99,9 @@ class FirstPositions:
         return min(state.first_count or state.partitions or self._had_at_first or self.count, self.count)
 
     def note_count_before(self, facts: PartitionFacts, partitions: list[int], topic_id: str) -> None:
-        """Note how many partitions the topic had at first, as the group knows where this directory knows nothing.
+        """Note how many partitions the topic had at first, as others know where this directory knows nothing.
+
+        The group does, or else what was emitted.
 
         Then items whose clicks lie in two partitions are brought home at the next start.
 
@@ -95,7 +110,7 @@ class FirstPositions:
         """
         if self.state.partitions:
             return
-        known = {had_at_first(facts, partition, topic_id) for partition in partitions}
+        known = {had_at_first(facts, partition, topic_id) for partition in partitions} - {0} or {self.emitted_count()}
         if fewer := {count for count in known if 0 < count < self.count}:
             self._had_at_first = min(fewer)
             with self._noting() as state_dir:
@@ -128,6 +143,7 @@ class FirstPositions:
             RalmError: when a store, or the note of it, cannot be written.
         """
         with self._noting() as state_dir:
+            note_begun(state_dir, BEFORE, filter(self.has_more, partitions))
             for partition in partitions:
                 self._fix(state_dir, partition)
             note_begun(state_dir, "clicks", partitions)
@@ -147,7 +163,7 @@ class FirstPositions:
         except StoreError as error:
             raise RalmError(str(error)) from error
         except OSError as error:
-            msg = f"{state_dir} cannot be written: {error}. Once that is mended, start again: nothing is lost."
+            msg = f"{state_dir} cannot be written: {error}. Once that is fixed, start again: nothing is lost."
             raise RalmError(msg) from error
 
     def _decide(self, kind: str, facts: PartitionFacts, partition: int, topic_id: str) -> Beginning:
@@ -170,11 +186,13 @@ class FirstPositions:
             s.rebuild,
             lost=state.was_lost(partition),
             emitted=self.emitted,
+            emitted_count=self.emitted_count,
             compacted=kind == "candidates",
             grown=state.has_grown,
             topic_id=topic_id,
             fewer=0 < self.count < state.partitions,
             count=self.count if kind == "clicks" else 0,
+            more=kind == "clicks" and partition in state.begun.get(BEFORE, ()),
         )
 
     def _fix(self, state_dir: Path, partition: int) -> None:
@@ -188,6 +206,8 @@ class FirstPositions:
         if candidates is not None and candidates.anew and begun:
             resume = {"candidates": candidates.offset, "resume_candidates": NOTHING_SETTLED}
             changed |= {**resume, "candidates_mark": self.marks.of("candidates", partition)}
+        if self.is_older(partition):
+            changed["replaces"] = True
         if not changed:
             return
         path, capacity = store_path(state_dir, partition), self.settings.max_seeds

@@ -93,6 +93,14 @@ class SeedSetWriter:
         self.beside: Callable[[], dict[str, Any]] = dict
         self.on_new: Callable[[str], None] = lambda _: None
 
+    def say_later(self, said: Mapping[str, Emitted]) -> None:
+        """Have what is said next of known items be as of later than what the centroids topic holds of them."""
+        for item_id in [item for item in said if item in self.items]:
+            number = self.items.number(item_id)
+            self.items.emitted[number] = max(said[item_id].window_end + 1, int(self.items.emitted[number]))
+            self.items.unsure[number] = True
+            self.changed([number])
+
     def apply_clicks(self, batch: ClickBatch, clock: WindowClock) -> ApplyResult:
         """Apply clicks, but for those before ``position``: what they led to is in the store too.
 

@@ -54,6 +54,7 @@ class SeedSetOperator:
         topics: by what the topics are known again, as attributes of ``StoreMeta``.
         emit_all: whether the centroids topic does not have what was emitted, so that all of it is due again.
         emitted_before: where a new store takes the place of another: what that has emitted.
+        first_count: how many partitions the clicks topic had at first, if it has grown; else 0.
 
     Raises:
         RalmError: when what the store says is still to be done cannot be read.
@@ -68,6 +69,7 @@ class SeedSetOperator:
         *,
         emit_all: bool = False,
         emitted_before: EmittedBefore | None = None,
+        first_count: int = 0,
     ) -> None:
         self._store = store
         self._pool = pool
@@ -82,10 +84,8 @@ class SeedSetOperator:
         self._running: dict[str, Future[ClusteringResult]] = {}
         self._again: set[str] = set()  # running, and due again since
         self._metrics = PartitionMetrics(store.meta.partition)
-        self._headers: Headers = [
-            ("schema_version", SCHEMA_VERSION.encode()),
-            *partition_headers(store.meta.partition),
-        ]
+        self._of_partition = partition_headers(store.meta.partition, first_count)
+        self._headers: Headers = [("schema_version", SCHEMA_VERSION.encode()), *self._of_partition]
         self._startup_messages: list[OutMessage] = []
         self._unwritten = False  # what must be in the store before the pool clusters: clicks of its items, the model
         self._resume_at = (store.meta.resume, store.meta.resume_candidates)
@@ -100,6 +100,8 @@ class SeedSetOperator:
         self._emitted_before = emitted_before
         self._tombstones = Tombstones(store.unacked_tombstones(), self._older_models())
         self._writer.emitted_before = emitted_before.items if emitted_before else {}
+        if emitted_before and self._replaces:
+            self._writer.say_later(emitted_before.items)
         if work is None:
             self._clock = WindowClock(options, int(items.last_click.max()) if len(items) else None)
         else:
@@ -113,6 +115,25 @@ class SeedSetOperator:
             items.unsure[numbers] = True
         self._writer.beside = self._beside
         self._resume(work)
+
+    def _cut_anew(self) -> None:
+        """Windows were longer before: clicks wait for the ends of windows as they are now, and are due with those."""
+        items, clock = self._writer.items, self._clock
+
+        def ends(time: int) -> tuple[int, int]:
+            own = clock.own_ends(np.array([time]))
+            return int(own[0]), int(clock.closing(own)[0][0])
+
+        found = {item: self._store.cut_anew(item, clock.closed, ends) for item in self._store.windowed()}
+        numbers, closes = items.find(list(found)), np.fromiter(found.values(), np.int64)
+        known = numbers >= 0
+        items.mark(numbers[known], closes[known])
+        last = np.zeros(len(items.live), np.int64)
+        last[numbers[known]] = closes[known]
+        dirty = items.dirty()
+        due = np.maximum(clock.window_ends(items.last_click[dirty])[0], last[dirty])
+        items.dirty_to[dirty] = np.minimum(items.dirty_to[dirty], due)
+        items.dirty_from[dirty] = np.minimum(items.dirty_from[dirty], due)
 
     def join(self, homes: ItemHomes) -> None:
         """Have it noticed if an item of this partition is another's too."""
@@ -199,7 +220,14 @@ class SeedSetOperator:
         resume, resume_candidates = self._resume_at
         return {
             "work": OpenWork(
-                clock.newest, clock.closed, clock.heard, marks, pending | self._pending, self._writer.dropped_until
+                clock.newest,
+                clock.closed,
+                clock.heard,
+                marks,
+                pending | self._pending,
+                self._writer.dropped_until,
+                self._options.window,
+                self._pool.made_with,
             ).encode(),
             "resume": resume,
             "resume_candidates": resume_candidates,
@@ -217,16 +245,19 @@ class SeedSetOperator:
             known = numbers >= 0
             for windows in (first, last):  # a name may be there twice, from two partitions
                 items.mark(numbers[known], windows[known])
+            if not 0 < work.window <= self._options.window:
+                self._cut_anew()
         other_model = self._store.meta.model_version != self._pool.model_version
-        if other_model:
+        other_settings = work is not None and work.made_with not in ("", self._pool.made_with)
+        if other_model or other_settings:
             # It may be one that was used before: what is said now is as of later than its centroids and tombstones.
             said = np.flatnonzero(items.live & (items.emitted > 0))
             items.emitted[said] += 1
             items.unsure[said] |= self._pool.model_version in self._store.meta.older_versions
             self._writer.changed(said.tolist())
             self._unwritten = True  # before there are centroids of a model, the store must know that there may be
-        if work is None or other_model or self._emit_all:
-            # Nothing is known of what was emitted, or it was made by another model, or is gone: cluster all again.
+        if work is None or other_model or other_settings or self._emit_all or self._replaces:
+            # Nothing is known of what was emitted, or it was made by another model or otherwise, or is gone.
             self._cluster_anew(np.flatnonzero(items.live & ~items.withdrawn))
         unacked = self._store.unacked_tombstones()
         # One that is served again since would lose its centroids to the tombstone that is sent again: it is clustered
@@ -240,7 +271,7 @@ class SeedSetOperator:
         """Models whose centroids may be in the topic, newest first; a store that is filled anew asks the topic."""
         meta, mine = self._store.meta, self._pool.model_version
         said = self._emitted_before.models if self._emitted_before and self._replaces else ()
-        return tuple(dict.fromkeys(m for m in (meta.model_version, *meta.older_versions, *said) if m not in ("", mine)))
+        return tuple(dict.fromkeys(m for m in (*said, meta.model_version, *meta.older_versions) if m not in ("", mine)))
 
     def _forgotten_models(self) -> list[OutMessage]:
         """Take the centroids of all but the newest older model back."""
@@ -333,9 +364,11 @@ class SeedSetOperator:
         self._emitted_before, self._writer.emitted_before, self._replaces = None, {}, False
         if not replaced:
             return []
-        gone = [item for item in before.live() if item not in self._writer.items]
-        ends = [before.items[item].window_end + 1 for item in gone]
+        items = self._writer.items
+        ends = [before.items[item].window_end + 1 for item in before.mine if item not in items]
         self._writer.dropped_until = max([self._writer.dropped_until, *ends])
+        # An older copy of a store may have withdrawn before what was served when the newer one ended.
+        gone = [item for item in before.live() if item not in items or items.withdrawn[items.number(item)]]
         out = self._withdraw(gone) + self._forgotten_models()
         self._tombstones.sent_of_models()
         return out
@@ -407,7 +440,7 @@ class SeedSetOperator:
         metrics.CENTROIDS_TIME.set_to_current_time()
         items.emitted[number], items.unsure[number] = job.window_end, False
         self._sent[job.item_id] = job.window_end
-        headers = [*self._pool.headers_of(job), *partition_headers(self._store.meta.partition)]
+        headers = [*self._pool.headers_of(job), *self._of_partition]
         return [OutMessage(centroids_key(self._pool.model_version, job.item_id), result.centroids, headers)]
 
     def _is_emitted(self, item_id: str) -> bool:

@@ -22,6 +22,8 @@ class _Wire(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     dirty_to: bytes
     pending: dict[str, _Natural]
     dropped_until: _Natural = 0
+    window: _Natural = 0
+    made_with: str = ""
 
 
 _decoder = msgspec.msgpack.Decoder(_Wire)
@@ -39,6 +41,8 @@ class OpenWork:
         dirty: items touched since their clustering, with the first and last window that did: int64[n] each, ms.
         pending: items of closed windows whose centroids may not have been delivered yet, with their window.
         dropped_until: the greatest window end that was said of an item which was dropped since, ms.
+        window: the length of the windows, ms; 0 where that was not noted.
+        made_with: the settings that its items were clustered with; empty where it does not say.
     """
 
     newest: int | None
@@ -47,13 +51,16 @@ class OpenWork:
     dirty: tuple[list[str], Ints, Ints]
     pending: dict[str, int]
     dropped_until: int = 0
+    window: int = 0
+    made_with: str = ""
 
     def encode(self) -> bytes:
         """As MessagePack."""
         items, first, last = self.dirty
         columns = (first.astype("<i8").tobytes(), last.astype("<i8").tobytes())
         times = (self.newest, self.closed, self.heard)
-        return _encoder.encode(_Wire(*times, items, *columns, self.pending, self.dropped_until))
+        wire = _Wire(*times, items, *columns, self.pending, self.dropped_until, self.window, self.made_with)
+        return _encoder.encode(wire)
 
     def handed_over(self, items: list[str], other: "OpenWork | None") -> "OpenWork":
         """What is to be done of another partition once it has taken over items of this one.
@@ -67,6 +74,7 @@ class OpenWork:
         mine = other or OpenWork(None, 0, None, nothing, {})
         if mine.newest is None and items:
             mine = replace(mine, newest=self.newest, closed=self.closed, heard=self.heard)
+        longest = max(self.window, self.window if other is None else other.window)
         taken = set(items)
         places = [place for place, name in enumerate(self.dirty[0]) if name in taken]
         names = [*mine.dirty[0], *(self.dirty[0][place] for place in places)]
@@ -76,7 +84,13 @@ class OpenWork:
         pending = {n: max(window, mine.pending.get(n, 0)) for n, window in self.pending.items() if n in taken}
         # What was dropped here may be born there.
         until = max(mine.dropped_until, self.dropped_until, self.closed)
-        return replace(mine, dirty=(names, first, last), pending=mine.pending | pending, dropped_until=until)
+        return replace(
+            mine,
+            dirty=(names, first, last),
+            pending=mine.pending | pending,
+            dropped_until=until,
+            window=longest if items else mine.window,
+        )
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -95,7 +109,8 @@ class OpenWork:
             msg = f"what it says is still to be done cannot be read ({error})"
             raise DamagedValueError(msg) from error
         dirty = (wire.dirty_items, first, last)
-        return cls(wire.newest, wire.closed, wire.heard, dirty, wire.pending, wire.dropped_until)
+        more = (wire.dropped_until, wire.window, wire.made_with)
+        return cls(wire.newest, wire.closed, wire.heard, dirty, wire.pending, *more)
 
     @classmethod
     def of(cls, store: SeedStore) -> Self | None:

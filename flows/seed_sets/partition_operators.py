@@ -11,6 +11,7 @@ from flows.config.settings import Settings
 from flows.kafka.config import consumer_config
 from flows.kafka.probe import BrokerProbe
 from flows.kafka.range_reader import read_to_end
+from flows.kafka.scout import Discovery
 from flows.kafka.sent_centroids import deleted_offsets, note_of_topic, sent_elsewhere
 from flows.kafka.topic_client import TopicClient
 from flows.kafka.topic_marks import TopicMarks
@@ -53,23 +54,33 @@ class PartitionOperators:
         self._elsewhere: Mapping[int, str] = {}
         self._clicks_ends: Mapping[int, int] = {}
         self._home: Home | None = None
+        self._older = frozenset[int]()
+        self._first_count = 0
         headers = EventHeaders.by_settings("centroids", bundle.version, settings)
         self._pool = ClusteringPool(bundle, settings, headers=headers)
         self._stores: list[SeedStore] = []
         self._operators: list[SeedSetOperator] = []
         self._homes = ItemHomes(self._names.clicks)
 
-    def prepare(self, clicks_ends: Mapping[int, int], home: Home | None) -> None:
+    def prepare(
+        self,
+        clicks_ends: Mapping[int, int],
+        home: Home | None,
+        older: frozenset[int] = frozenset(),
+        first_count: int = 0,
+    ) -> None:
         """Look whether the centroids topic holds anything; and what, where a store is filled anew.
 
         Args:
             clicks_ends: the partitions of this process, and where their clicks end.
             home: where clicks have grown, where an item's come now, if that is known.
+            older: the partitions whose stores are older copies of themselves.
+            first_count: how many partitions the clicks topic had at first, if it has grown; else 0.
 
         Raises:
             RalmError: when the broker does not say.
         """
-        self._clicks_ends, self._home = clicks_ends, home
+        self._clicks_ends, self._home, self._older, self._first_count = clicks_ends, home, older, first_count
         topic = self._names.centroids
         consumer = consumer_config(self._settings, **{"client.id": "ralm-centroids"})
         probe = BrokerProbe(consumer)
@@ -83,14 +94,22 @@ class PartitionOperators:
         if self._elsewhere:
             why = next(iter(self._elsewhere.values()))
             log.warning("all centroids are sent again: their topic does not have them", topic=topic, why=why)
-        if not self._nothing_emitted and any(map(self._state.is_anew, clicks_ends)):
+        for partition in sorted(older):
+            log.warning(
+                "a store is an older copy of itself: what it lacks is read again, and all centroids are sent again",
+                topic=self._names.clicks,
+                partition=partition,
+                position=self._state.stores[partition].position,
+            )
+        if not self._nothing_emitted and any(map(self._is_anew, clicks_ends)):
             log.info("a store is filled anew; what was emitted before is known", items=len(self._emitted))
 
     @cached_property
     def _emitted(self) -> EmissionNotes:
         """What the centroids topic holds: it is read where a store is not there, or is filled anew."""
         notes = EmissionNotes()
-        notes.note(read_to_end(self._settings, self._names.centroids), time.time_ns() // 1_000_000)
+        read = read_to_end(self._settings, self._names.centroids, said=Discovery.said_of_centroids)
+        notes.note(read, time.time_ns() // 1_000_000)
         return notes
 
     def emitted_up_to(self, partition: int) -> int:
@@ -100,6 +119,14 @@ class PartitionOperators:
             RalmError: when the topic cannot be read.
         """
         return self._emitted.clicks_offset(partition)
+
+    def first_count(self) -> int:
+        """How many partitions the clicks topic had at first, if the centroids topic says that it has grown; else 0.
+
+        Raises:
+            RalmError: when the topic cannot be read.
+        """
+        return self._emitted.first_count
 
     def operator(self, partition: int) -> SeedSetOperator:
         """Open a partition's store and make its operator.
@@ -124,6 +151,7 @@ class PartitionOperators:
             topics=partial(self._topics, partition),
             emit_all=self._nothing_emitted or partition in self._elsewhere,
             emitted_before=self._emitted_before(partition),
+            first_count=self._first_count,
         )
         made.join(self._homes)
         self._operators.append(made)
@@ -131,11 +159,14 @@ class PartitionOperators:
 
     def _emitted_before(self, partition: int) -> EmittedBefore | None:
         end = self._clicks_ends.get(partition)
-        if end is None or not self._state.is_anew(partition):
+        if end is None or not self._is_anew(partition):
             return None
         notes = EmissionNotes() if self._nothing_emitted else self._emitted
         notes.home = self._home
         return notes.before(partition, end)
+
+    def _is_anew(self, partition: int) -> bool:
+        return partition in self._older or self._state.is_anew(partition)
 
     def _topics(self, partition: int) -> dict[str, Any]:
         """By what the topics are known again, as a store's ``StoreMeta`` has it."""

@@ -1,24 +1,25 @@
 """Brings items home after the clicks topic has another number of partitions, so that many keys' clicks go elsewhere.
 
-An item's seeds lie in the store of the partition where its clicks came. So before the flow goes on, each item is moved
-to the store of the partition where its clicks come now. Which that is, is known once a partitioner explains where all
-items lie so far.
+An item's seeds are in the store of the partition to which its clicks went. So before the flow continues, each item is
+moved to the store of the partition to which its clicks go now. Which one that is, is known once a partitioner explains
+where all items are so far (``item_places.py``).
 
-A topic grows as it is; one with fewer partitions is another topic of its name. Then the stores that have no partition
-any more are removed once all that was in them is elsewhere.
+A topic that grows stays the same; one with fewer partitions is another topic of the same name. Then the stores without
+a partition are removed, once everything in them has moved.
 """
 
-import math
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from flows.seed_sets.item_places import ItemPlaces
 from flows.seed_sets.keeper_state import ForNewOffsets, OpenWork, said_before
-from flows.seed_sets.partitioners import KEY_HASHES, PARTITIONERS, Partitioner
+from flows.seed_sets.partitioners import PARTITIONERS, Partitioner
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
+from flows.support.text import counted
 from state.directory import STORES, forget_partitions, note_partition_count, store_path
 from state.owner_lock import file_lock
 from state.store.meta import NO_MARK, NOTHING_SETTLED
@@ -29,11 +30,9 @@ log = get_logger(__name__)
 
 _BATCH_SEEDS = 2_000_000
 """Seeds that are moved in one write."""
-_BY_CHANCE = 1e-3
-"""So likely at most it may be that a partitioner is taken for the producers' that is not theirs."""
 _REMOVED = ".removed-"
 """Begins the name of a store that is being removed."""
-_WAY_OUT = "Look for a full or failing disk and start again once it is mended: nothing is lost."
+_WAY_OUT = "Look for a full or failing disk and start again once it is fixed: nothing is lost."
 
 
 Home: TypeAlias = Callable[[str], int]
@@ -55,7 +54,8 @@ class SetRules(NamedTuple):
 def follow_partitions(state_dir: Path, topic: str, now: int, rules: SetRules, partitioner: str = "auto") -> Home | None:
     """Note how many partitions the topic has, and move items to theirs if that has changed, now or earlier.
 
-    It may be cut off anywhere and begun anew. In a cluster the first process does it for all that share the directory.
+    It may be interrupted anywhere and run again. In a cluster the first process does it for
+    all that share the directory.
 
     Args:
         state_dir: the state directory.
@@ -102,10 +102,11 @@ def _stores(seeds: Path) -> dict[int, Path]:
 def _follow(seeds: Path, topic: str, counts: list[int], now: int, rules: SetRules, given: str) -> Home | None:
     """Move items home; where any item is at home then, if that is known."""
     items = {partition: _items(path) for partition, path in _stores(seeds).items()} if seeds.is_dir() else {}
-    home = _home(items, counts, now, given)
-    why_not = _bring_home(seeds, topic, items, (counts, now), rules, given) if seeds.is_dir() else ""
+    places = ItemPlaces(items, counts, now)
+    home = _home(places, given)
+    why_not = _bring_home(seeds, topic, places, rules, given) if seeds.is_dir() else ""
     if why_not and counts[-1] > now:
-        msg = f"the clicks topic {topic!r} has {now} partitions, and had {counts[-1]}: {why_not}"
+        msg = f"the clicks topic {topic!r} has {counted(now, 'partition')}, and had {counts[-1]}: {why_not}"
         raise RalmError(msg)
     if why_not:
         log.warning(f"the topic has grown, and {why_not}", topic=topic, partitions=now)
@@ -113,18 +114,32 @@ def _follow(seeds: Path, topic: str, counts: list[int], now: int, rules: SetRule
     return home
 
 
-def _bring_home(
-    seeds: Path, topic: str, items: dict[int, list[str]], partitions: tuple[list[int], int], rules: SetRules, given: str
-) -> str:
-    """Move each item to its partition's store; returns why none was moved, empty where that is not so."""
-    counts, now = partitions
+def _home(places: ItemPlaces, given: str) -> Home | None:
+    """Where any item is at home, also one that is in no store; None if that is neither given nor proven."""
+    partitioner = PARTITIONERS.get(given)
+    if partitioner is None and given == "auto":
+        partitioner = places.partitioner_of_all()
+    if partitioner is None:
+        return None
+    found = partitioner
+    return lambda item_id: found(item_id.encode(), places.now)
+
+
+def _bring_home(seeds: Path, topic: str, places: ItemPlaces, rules: SetRules, given: str) -> str:
+    """Move each item to its partition's store.
+
+    Returns:
+        Why none was moved; empty if they were.
+    """
+    items, counts, now = places.items, places.counts, places.now
     if given == "other":
-        return "partitioner is other: items whose clicks come in another partition now begin there anew"
-    partitioner = PARTITIONERS.get(given) or _partitioner(items, counts, now)
+        return "partitioner is other: items whose clicks go to another partition now begin from nothing there"
+    partitioner = PARTITIONERS.get(given) or places.partitioner_of_these()
     if partitioner is None:
         return (
-            "nothing tells where its producers send an item now: items whose clicks come in another partition would "
-            "begin there anew. Start again with --partitioner crc32 or --partitioner murmur2, if it is one of these"
+            "nothing shows where its producers send an item now: items whose clicks go to another partition would "
+            "begin from nothing there. Start again with --partitioner crc32 or --partitioner murmur2, if it is one of "
+            "these"
         )
     moves = _moves(items, partitioner, now)
     gone = counts[-1] > now
@@ -143,8 +158,8 @@ def _bring_home(
     return ""
 
 
-def _moves(items: dict[int, list[str]], partitioner: Partitioner, now: int) -> dict[int, dict[int, list[str]]]:
-    """The items that are not at home, by where they lie and where they belong."""
+def _moves(items: Mapping[int, Sequence[str]], partitioner: Partitioner, now: int) -> dict[int, dict[int, list[str]]]:
+    """The items that are not at home, by where they are and where they belong."""
     moves: dict[int, dict[int, list[str]]] = {}
     for partition, names in items.items():
         for name in names:
@@ -199,73 +214,6 @@ def _items(path: Path) -> list[str]:
             return sorted(named.union(store.unacked_tombstones()))
     except NothingWrittenError:
         return []
-
-
-def _partitioner(items: dict[int, list[str]], counts: list[int], now: int) -> Partitioner | None:
-    """The one that explains where the items lie; None if none does.
-
-    A few items may lie by chance where another partitioner would have put them, and then all would be moved to where
-    no click comes. So what is taken for shown must be unlikely else, or the operator has to say it.
-
-    Raises:
-        RalmError: when several explain it and would send an item to different partitions, as after there was only one,
-            or when there are too few items to tell.
-    """
-    keys = [name.encode() for names in items.values() for name in names]
-    at_home = _fitting(items, [now])
-    if at_home and now ** -len(keys) <= _BY_CHANCE:
-        return PARTITIONERS[at_home[0]]
-    # Where none fits, the topic may have grown in steps between two starts, and clicks have come in each.
-    known, between = counts, range(min(counts), max(counts) + 1)
-    fitting = _fitting(items, known)
-    if not fitting:
-        known, fitting = list(between), _fitting(items, between)
-    several = any(len({PARTITIONERS[name](key, now) for name in fitting}) > 1 for key in keys)
-    if several or (fitting and not at_home and _chance(fitting[0], keys, known) > _BY_CHANCE):
-        few = "1 item is" if len(keys) == 1 else f"{len(keys)} items are"
-        why = "" if several else f": {few} too few to tell"
-        msg = (
-            f"the clicks topic has {now} partitions now, and where the items lie so far does not tell how its "
-            f"producers choose an item's partition{why}. Say it: --partitioner crc32 for librdkafka's default (clients "
-            "in C, Python, Go, .NET), --partitioner murmur2 for Java's, --partitioner other if it is none of these: "
-            "then no item is moved."
-        )
-        raise RalmError(msg)
-    return PARTITIONERS[fitting[0]] if fitting else None
-
-
-def _home(items: dict[int, list[str]], counts: list[int], now: int, given: str) -> Home | None:
-    """Where any item is at home, one too that lies in no store: given, or shown beyond doubt by those that do."""
-    partitioner = PARTITIONERS.get(given)
-    if partitioner is None and given == "auto":
-        keys = [name.encode() for names in items.values() for name in names]
-        known = sorted({*counts, now})
-        fitting = _fitting(items, known)
-        if len(fitting) == 1 and _chance(fitting[0], keys, known) <= _BY_CHANCE:
-            partitioner = PARTITIONERS[fitting[0]]
-    if partitioner is None:
-        return None
-    found = partitioner
-    return lambda item_id: found(item_id.encode(), now)
-
-
-def _chance(partitioner: str, keys: list[bytes], counts: Sequence[int]) -> float:
-    """How likely items that lie anywhere would be explained by a partitioner, with one of these counts."""
-    hashed = map(KEY_HASHES[partitioner], keys)
-    return math.prod(len({each % count for count in counts}) / max(counts) for each in hashed)
-
-
-def _fitting(items: dict[int, list[str]], counts: Sequence[int]) -> list[str]:
-    """Those that may have put the items where they lie, with one of these counts of partitions."""
-    return [
-        name
-        for name, hashed in KEY_HASHES.items()
-        if all(
-            any(each % count == partition for count in counts)
-            for partition, names in items.items()
-            for each in map(hashed, map(str.encode, names))
-        )
-    ]
 
 
 def _move(seeds: Path, topic: str, way: tuple[int, int], names: list[str], rules: SetRules) -> None:

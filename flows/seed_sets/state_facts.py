@@ -8,6 +8,7 @@ from pathlib import Path
 from flows.kafka.first_offset import HeldOffsets
 from flows.support.errors import RalmError
 from state.directory import (
+    BEFORE,
     begun_partitions,
     check_format,
     mark_format,
@@ -28,7 +29,8 @@ class StateFacts:
         partitions: the most partitions that the clicks topic has had, 0 when nothing ran here yet.
         stores: what each store knows of itself, by partition.
         first_count: how many partitions the clicks topic had at first, 0 when that is not noted.
-        begun: the partitions of each kind of topic of which it is fixed where the first start began.
+        begun: the partitions of each kind of topic of which it is fixed where the first start began; under ``BEFORE``
+            those whose stores have clicks, too, of a topic that was there before.
         paths: where each store lies, by partition.
     """
 
@@ -79,10 +81,10 @@ class StateFacts:
         return meta is None or not meta.model_version or meta.replaces
 
     def is_filled(self, partition: int) -> bool:
-        """Whether anything that a partition's store holds has settled."""
+        """Whether anything that a partition's store holds has settled, and it takes no other's place any more."""
         meta = self.stores.get(partition)
         # Where clicks begin is fixed before any is read; candidates say when a first epoch has settled.
-        return meta is not None and meta.resume_candidates != NOTHING_SETTLED
+        return meta is not None and meta.resume_candidates != NOTHING_SETTLED and not meta.replaces
 
 
 def open_state_dir(state_dir: Path) -> StateFacts:
@@ -112,14 +114,14 @@ def _read(state_dir: Path, check: Callable[[Path], None]) -> StateFacts:
             if meta is not None:
                 stores[partition] = meta
         counts, noted = partition_counts(state_dir), noted_counts(state_dir)
-        begun = {kind: found for kind in ("clicks", "requests") if (found := begun_partitions(state_dir, kind))}
+        begun = {kind: found for kind in ("clicks", "requests", BEFORE) if (found := begun_partitions(state_dir, kind))}
         return StateFacts(max(counts, default=0), stores, min(noted, default=0), begun, paths)
     except StoreError as error:
         raise RalmError(str(error)) from error
     except OSError as error:
         msg = (
             f"the state directory {state_dir} cannot be read or written: {error}. Look for a full or failing disk, or "
-            "for files of another owner; once it is mended, start again: nothing is lost."
+            "for files of another owner; once it is fixed, start again: nothing is lost."
         )
         raise RalmError(msg) from error
 

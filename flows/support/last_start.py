@@ -84,7 +84,7 @@ class LastStart:
             try:
                 self._path.unlink(missing_ok=True)
             except OSError as error:
-                log.warning("the next start will take this end for a crash", error=str(error))
+                log.warning("the next start will mistake this end for a crash", error=str(error))
             if self._again:
                 self._now = self._again
                 self._write()
@@ -99,7 +99,7 @@ class LastStart:
                 work.write_bytes(msgspec.json.encode(self._now))
                 os.replace(work, self._path)
         except OSError as error:
-            log.warning("where the reading began was not noted", error=str(error))
+            log.warning("could not record where reading began", error=str(error))
 
 
 def _read(path: Path | None) -> dict[str, _Offsets]:

@@ -16,6 +16,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from flows.support.log_limit import LogLimit
+from flows.support.text import without_error_numbers
 
 LEVELS = ("debug", "info", "warning", "error")
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
@@ -45,6 +46,7 @@ def set_up_logs(level: str = "info", form: str = "text", secrets: Collection[str
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
+        _without_error_numbers,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
@@ -182,6 +184,10 @@ def _console() -> structlog.dev.ConsoleRenderer:
 def _add_module(_: Any, __: str, event: EventDict) -> EventDict:
     event["module"] = event["_record"].name
     return event
+
+
+def _without_error_numbers(_: Any, __: str, event: EventDict) -> EventDict:
+    return {key: without_error_numbers(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 def _mask_line(_: Any, __: str, line: Any) -> Any:

@@ -71,7 +71,7 @@ class MetricsServer:
         try:
             return MetricsPage.parse(text)
         except (ValueError, LookupError) as error:  # whatever the parser stumbles over
-            msg = f"what answers at {self.url} are no metrics: {str(error)[:_SHOWN]}"
+            msg = f"what answers at {self.url} are not metrics: {str(error)[:_SHOWN]}"
             raise OSError(msg) from error
 
     def ready(self) -> tuple[bool, str]:
@@ -95,10 +95,10 @@ class MetricsServer:
         try:
             report: Any = json_of(text)
         except ValueError as error:
-            msg = f"what answers at {self.home}-/status is no flow: {str(error)[:_SHOWN]}"
+            msg = f"what answers at {self.home}-/status is not a flow: {str(error)[:_SHOWN]}"
             raise OSError(msg) from error
         if not isinstance(report, dict):
-            msg = f"what answers at {self.home}-/status is no flow"
+            msg = f"what answers at {self.home}-/status is not a flow"
             raise OSError(msg)
         return report
 

@@ -1,6 +1,7 @@
 """Text: of files as people's programs write them, with or without a byte order mark; and of numbers."""
 
 import codecs
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 from state.nesting import check_depth
 
 _LOOKED_AT = 200
+_ERROR_NUMBER = re.compile(r"\[Errno -?\d+\] | \(os error \d+\)")
+"""How Python and Rust write the number of a system's error beside its words."""
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
@@ -18,6 +21,18 @@ def counted(number: int, one: str, more: str = "") -> str:
     ('1 click', '1,200 clicks', '0 of them match')
     """
     return f"{number:,} {one if number == 1 else more or f'{one}s'}"
+
+
+def without_error_numbers(text: str) -> str:
+    """What the system's errors say, without their numbers.
+
+    >>> (
+    ...     without_error_numbers("[Errno 98] Address already in use"),
+    ...     without_error_numbers("File too large (os error 27)."),
+    ... )
+    ('Address already in use', 'File too large.')
+    """
+    return _ERROR_NUMBER.sub("", text)
 
 
 def encoding_of(content: bytes, usual: str = "utf-8") -> str:

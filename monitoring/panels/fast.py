@@ -36,7 +36,7 @@ FAST = [
     Panel(
         "How many requests are answered?",
         "reqps",
-        "By status. unknown_user: not in the bundle, train anew or look at the identifiers. no_candidates: the "
+        "By status. unknown_user: not in the bundle, train again or look at the identifiers. no_candidates: the "
         "index is empty or all named items are cold. expired: waited longer than request_timeout; add processes.",
         {"{{status}}": 'job_status:ralm_requests:rate5m{job="$job"}'},
     ),

@@ -59,7 +59,7 @@ FRESH = [
         "percentunit",
         "Items without centroids, or with old ones. Some are usual: new items, and items that nobody clicks any "
         "more. A step up means that clustering does not keep up, or that a bundle was changed and everything is "
-        "being clustered anew.",
+        "being clustered again.",
         {"cold": share("ralm_cold_answers_total"), "stale": share("ralm_stale_answers_total")},
     ),
 ]

@@ -38,7 +38,7 @@ REJECTED = [
         "What becomes of clusterings?",
         "cps",
         "failed: the log has why; tried again when the next window closes. no_vectors: users whom the bundle does not "
-        "know, train anew. too_few_seeds: items with little traffic.",
+        "know, train again. too_few_seeds: items with little traffic.",
         {"{{outcome}}": rate("ralm_reclusters_total", "outcome", RARE)},
     ),
     Panel(

@@ -49,7 +49,7 @@ STUCK = [
     Panel(
         "Do the Kafka clients report errors?",
         "cps",
-        "A burst mends itself. Without end: the broker cannot be reached; see the runbook RalmKafkaErrors.",
+        "A burst passes by itself. Without end: the broker cannot be reached; see the runbook RalmKafkaErrors.",
         {"{{instance}} {{kind}}": rate("ralm_kafka_errors_total", "instance, kind")},
         bad_from=0.2,
     ),

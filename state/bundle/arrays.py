@@ -18,7 +18,7 @@ _ROWS = 1 << 16
 
 
 def check_regular(file: Path) -> None:
-    """Refuse what is missing, or no plain file: to open a pipe would wait for ever.
+    """Refuse what is missing, or not a regular file: to open a pipe would wait for ever.
 
     Raises:
         BundleError: when it is.
@@ -31,7 +31,7 @@ def check_regular(file: Path) -> None:
     except OSError as error:
         raise unreadable(file, error) from error
     if not stat.S_ISREG(mode):
-        msg = f"{file} is no plain file. {AGAIN}"
+        msg = f"{file} is not a regular file. {AGAIN}"
         raise BundleError(msg)
 
 
@@ -82,7 +82,7 @@ def check_numbers(file: Path, array: NDArray[Any], *, unit: bool = False) -> Non
         why = f"has a number that is not finite, or beyond {MOST:g}"
         if unit and fine.all():
             fine = np.abs(np.einsum("nh,nh->n", part, part) - 1.0) < 1e-2
-            why = "has not the length 1"
+            why = "does not have length 1"
         if not fine.all():
             msg = f"{file}: row {first + int(np.flatnonzero(~fine)[0])} {why}. {AGAIN}"
             raise BundleError(msg)

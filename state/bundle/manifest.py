@@ -125,7 +125,7 @@ def read_manifest(path: Path) -> tuple[dict[str, Any], Head]:
 
 def _parse(file: Path) -> dict[str, Any]:
     if not stat.S_ISREG(file.stat().st_mode):
-        msg = "it is no plain file"
+        msg = "it is not a regular file"
         raise ValueError(msg)
     with file.open("rb") as stream:
         content = stream.read(_MOST_BYTES + 1)
@@ -134,7 +134,7 @@ def _parse(file: Path) -> dict[str, Any]:
         raise ValueError(msg)
     manifest = json_of(content)
     if not isinstance(manifest, dict):
-        msg = "it is no JSON object"
+        msg = "it is not a JSON object"
         raise TypeError(msg)
     return manifest
 
@@ -156,7 +156,7 @@ def _check_names(path: Path, head: Head) -> None:
     """Only the files of such a bundle may be named, since each is opened."""
     wanted = {*SERVED, *(INDUCTIVE if head.parts else ())}
     for name in sorted(head.files.keys() - wanted - set(TOWERS)):
-        msg = f"{path / MANIFEST} names {name[:80]!r}, which is no part of such a bundle. {AGAIN}"
+        msg = f"{path / MANIFEST} names {name[:80]!r}, which is not part of a bundle. {AGAIN}"
         raise BundleError(msg)
     if wanted - head.files.keys():
         msg = f"{path / MANIFEST} does not name all files of such a bundle ({', '.join(sorted(wanted))}). {AGAIN}"

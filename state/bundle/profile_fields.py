@@ -53,7 +53,7 @@ class ProfileFields:
             ValueError: when it is something else.
         """
         if not isinstance(fields, dict) or not all(isinstance(part, dict) for part in fields.values()):
-            msg = "it is no object of objects"
+            msg = "it is not an object of objects"
             raise ValueError(msg)
         if fields.keys() - _KINDS:
             msg = f"it has {sorted(fields)[:9]}, where only {sorted(_KINDS)} may be"
@@ -141,7 +141,7 @@ def _number(text: str) -> float:
 
 def _values(name: str, values: Any) -> list[str]:
     if not isinstance(values, list) or not all(isinstance(value, str) and value for value in values):
-        msg = f"the values of the field {name[:80]!r} are no texts"
+        msg = f"the values of the field {name[:80]!r} are not text"
         raise ValueError(msg)
     if len(set(values)) < len(values):
         msg = f"a value of the field {name[:80]!r} is there twice"

@@ -103,7 +103,7 @@ def parts_of(heads: list[Part], tensors: Tensors, table: NDArray[Any]) -> tuple[
 def _tables(own: Tensors, kind: str, dim: int) -> dict[str, NDArray[np.float32]]:
     tables = {name.partition(".")[2]: table for name, table in own.items() if name.startswith(f"{kind}.")}
     if any(table.ndim != 2 or not len(table) or table.shape[1] != dim for table in tables.values()):
-        msg = f"a table of a {kind} field has not {dim} columns"
+        msg = f"a table of a {kind} field does not have {dim} columns"
         raise ValueError(msg)
     return tables
 

@@ -153,7 +153,7 @@ def decode_since(value: bytes, item: str) -> int:
     """
     if len(value) == _TIME.size and 0 < (time := _TIME.unpack(value)[0]) < MAX_STORED_TIME:
         return int(time)
-    msg = f"when the seed set of item {item!r} began is damaged: {value[:32].hex()} is no time"
+    msg = f"when the seed set of item {item!r} began is damaged: {value[:32].hex()} is not a time"
     raise DamagedValueError(msg)
 
 
@@ -176,7 +176,7 @@ def decode_candidate_entry(value: bytes, item: str) -> CandidateEntry:
         entry = CandidateEntry(*_CANDIDATE.unpack(value))
         if entry.expires_at >= 0:
             return entry
-    msg = f"the candidate entry of item {item!r} is damaged: {value[:32].hex()} is no time and offset"
+    msg = f"the candidate entry of item {item!r} is damaged: {value[:32].hex()} is not a time and an offset"
     raise DamagedValueError(msg)
 
 
@@ -215,11 +215,11 @@ def decode_seeds(value: bytes, item: str) -> SeedSet:
     times = np.frombuffer(value, "<i8", count, offset=8 * count)
     why = ""
     if rest:
-        why = f"{len(value)} bytes is no multiple of 16"
+        why = f"{len(value)} bytes is not a multiple of 16"
     elif not (users[1:] > users[:-1]).all():
         why = "its users are not ascending"
     elif count and (times.min() < 0 or times.max() >= MAX_STORED_TIME):
-        why = f"a time lies outside 0 to {MAX_STORED_TIME} ms"
+        why = f"a time is outside 0 to {MAX_STORED_TIME} ms"
     if why:
         msg = f"the seeds of item {item!r} are damaged: {why}"
         raise DamagedValueError(msg)

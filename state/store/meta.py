@@ -74,7 +74,8 @@ class StoreMeta:
         resume_candidates: the same of the candidates topic.
         model_version: the bundle whose centroids were last written; empty before the first.
         older_versions: bundles before it whose centroids may still be in their topic, newest first.
-        replaces: whether it takes the place of a lost one and has not caught up with the clicks topic yet.
+        replaces: whether it takes the place of one that is lost, or that had read more, and has not caught up with the
+            clicks topic yet.
         format: the version of the layout.
         epoch: how many batches were written since the store was made.
         manifest: RocksDB's MANIFEST as it was before the last batch.

@@ -38,7 +38,7 @@ _LENGTH = "Let the process write longer files (ulimit -f, LimitFSIZE) and start 
 _THREADS = "Let the process have more threads (ulimit -u, pids of a container) and start again: nothing is lost."
 _USER = "Run as the user whom its files belong to: nothing is lost."
 _DISK = (
-    "The disk or its driver says so, not the store: look at them (dmesg), and start again once they are mended. If the "
+    "The disk or its driver says so, not the store: look at them (dmesg), and start again once they are fixed. If the "
     "disk is lost, put the store back from a backup (`ralm state restore BACKUP --partition N`)."
 )
 _OF_SYSTEM = {
@@ -64,7 +64,7 @@ _NO_TEXT = "RocksDB takes a path of UTF-8 only: name another place. Nothing is l
 _NEWER = re.compile(r"unsupported|not (supported|implemented)|unknown (tag|footer|comparator)", re.IGNORECASE)
 _OF_NEWER = f"If a newer version of this program has run here, run that one: to it the store is whole. Else: {WAY_OUT}"
 _OF_WRITING = (
-    "Look for a full or failing disk and start again once it is mended: nothing is lost. If the error names a "
+    "Look for a full or failing disk and start again once it is fixed: nothing is lost. If the error names a "
     "corruption, `ralm state verify` says what is damaged."
 )
 _FILE = re.compile(r"/\S*/(\d{6,}\.(?:sst|log)|MANIFEST-\d+|CURRENT)")
@@ -223,7 +223,7 @@ def compact(db: Rdict, path: Path) -> None:
     if _failures(db) != failures:  # the binding does not say; RocksDB refuses writes from now on
         msg = (
             f"the store in {path} could not be compacted. Look for a full or failing disk, or too few files that may "
-            "be open (ulimit -n), and start again once that is mended: nothing is lost. If `ralm state verify` names "
+            "be open (ulimit -n), and start again once that is fixed: nothing is lost. If `ralm state verify` names "
             f"damage: {WAY_OUT}"
         )
         raise StoreError(msg)

@@ -7,7 +7,7 @@ to a quarter of it: a base of 3,000,000 seeds is 48 MB to rewrite.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -279,6 +279,51 @@ class SeedStore:
             )
             for ends, group in groups.items()
         ]
+
+    def cut_anew(self, item: str, closed: int, ends: Callable[[int], tuple[int, int]]) -> int:
+        """Have an item's clicks in windows that are longer than they should be wait for their newest one's window.
+
+        It needs no sync, as ``merged_seeds`` does not: cut off, or done again, it comes to the same.
+
+        Args:
+            item: the item.
+            closed: what is folded in with windows until here stays as it is, ms.
+            ends: of a time, the end of its window and of the one with whose close it is folded in, ms each.
+
+        Returns:
+            With which window's end the last of its clicks are folded in, ms.
+
+        Raises:
+            StoreError: when they are damaged, or RocksDB refuses the write.
+        """
+        groups: dict[tuple[int, int], list[tuple[bytes, WindowClicks]]] = {}
+        for key, clicks in self._windows(item, EVER).items():
+            groups.setdefault((clicks.closes, clicks.window), []).append((key, clicks))
+        batch, moved, last = WriteBatch(raw_mode=True), dict[bytes, WindowClicks](), 0
+        for (closes, window), group in groups.items():
+            own, closing = ends(max(int(clicks.seeds.times.max()) for _, clicks in group))
+            longer = closes > closed and window > own
+            last = max(last, closing if longer else closes)
+            for key, clicks in group if longer else ():
+                batch.delete(key)
+                place = window_key(item, closing, own, split_key(key).epoch)
+                parts = [clicks, *([moved[place]] if place in moved else [])]
+                seeds = merge_all([part.seeds for part in parts], self._capacity)
+                moved[place] = WindowClicks(closing, own, min(part.first for part in parts), seeds)
+        for key, clicks in moved.items():
+            batch.put(key, encode_window(clicks))
+        if moved:
+            self._store.write(batch)
+        return last
+
+    def windowed(self) -> list[str]:
+        """The items with clicks that are kept apart by window.
+
+        Raises:
+            StoreError: when they cannot be read.
+        """
+        with of_store(self.path):
+            return list(dict.fromkeys(split_key(key).item for key, _ in self._store.scan(b"O")))
 
     def merged_seeds(self, item: str, *, closed: int = 0, until: int = 0) -> MergedSeeds:
         """The seed set of an item, tidied on the way: closed windows are folded in, as one delta or part of the base.

@@ -78,6 +78,32 @@ def store_elsewhere(scene: Scene) -> None:
     scene.over = True  # what is rebuilt after this would lack what the topic has no more
 
 
+@fault("store-older")
+def store_older(scene: Scene) -> None:
+    """Stores are put back from copies of before, as from a backup: what was read and said since comes again."""
+    scene.busy()
+    for _ in range(2):
+        scene.drain()
+        copy = scene.home / f"copy-{time.monotonic_ns()}"
+        shutil.copytree(scene.state / "seeds", copy)
+        scene.start()
+        scene.busy()
+        if scene.rng.random() < 0.7:
+            scene.settle()
+        scene.end(drained=scene.rng.random() < 0.5)
+        stores = sorted(copy.iterdir())
+        for store in scene.rng.sample(stores, scene.rng.randrange(1, len(stores) + 1)):
+            scene.move_away(scene.state / "seeds" / store.name)
+            shutil.copytree(store, scene.state / "seeds" / store.name)
+        scene.check_positions()
+        scene.start()
+        if scene.rng.random() < 0.5:
+            scene.busy()
+            scene.end(drained=False)
+            scene.start()
+        scene.settle()
+
+
 def forget(scene: Scene, partition: int) -> None:
     """The topic forgets the first half of what a partition's store holds."""
     scene.read_on()

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from flows.seed_sets.partitioners import crc32
 
 from .checks import newest, read_stores
-from .growth import grow_topics
+from .growth import grow_topics, kill_while_moving
 from .hosts import forget
 from .oracle import Oracle
 from .registry import fault
@@ -46,6 +46,8 @@ def _grown(scene: Scene) -> None:
     scene.settle()
     scene.drain()
     aside = scene.state.rename(_aside(scene))
+    if scene.rng.random() < 0.5:  # then the centroids say it
+        _forget_group(scene)
     _refused(scene, "the topic has grown meanwhile")
     if scene.rng.random() < 0.5:
         _put_back(aside, scene.state)
@@ -65,13 +67,17 @@ def _forgotten(scene: Scene) -> None:
     forget(scene, max(clicks, key=lambda partition: len(clicks[partition])))  # of which centroids were made for sure
     aside = scene.state.rename(_aside(scene))
     _refused(scene, "its store is not in this state directory")
-    admin = AdminClient({"bootstrap.servers": scene.settings.bootstrap_servers})
-    for done in admin.delete_consumer_groups([scene.settings.group_id]).values():
-        done.result(timeout=20)
+    _forget_group(scene)
     _refused(scene, "its store is not in this state directory")
     _put_back(aside, scene.state)
     scene.start()
     scene.settle()
+
+
+def _forget_group(scene: Scene) -> None:
+    admin = AdminClient({"bootstrap.servers": scene.settings.bootstrap_servers})
+    for done in admin.delete_consumer_groups([scene.settings.group_id]).values():
+        done.result(timeout=20)
 
 
 @fault("store-lost-grown")
@@ -97,11 +103,15 @@ def store_lost_grown(scene: Scene) -> None:
     _refused(scene, "the topic has grown meanwhile")
     with _partial(scene):
         scene.start()
-        scene.take_in()
+        if scene.rng.random() < 0.5:
+            scene.take_in()
         _end(scene, drained=scene.rng.random() < 0.5)
-    scene.start()
-    scene.take_in()
-    _end(scene, drained=True)
+    for _ in range(scene.rng.randrange(3)):  # the filling is cut off, and so is the move of what is at home elsewhere
+        kill_while_moving(scene)
+    for _ in range(2):
+        scene.start()
+        scene.take_in()
+        _end(scene, drained=True)
     _in_part(scene, int(chosen.name))
     scene.over = True
 

@@ -90,7 +90,7 @@ def test_no_answer_ends_with_1_and_says_where_to_look(flow: Callable[..., Any]) 
         (["u", "--timeout", "soon"], "not a duration"),
         (["u", "--timeout", "0s"], "above 0"),
         (["u", "--top-k", "0"], "--top-k"),
-        (["u", "--profile", "age"], "no FIELD=VALUE"),
+        (["u", "--profile", "age"], "not FIELD=VALUE"),
         (["u", "--profile", "x" * 300 + "=1"], "profile"),
     ],
 )

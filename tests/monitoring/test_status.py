@@ -23,8 +23,8 @@ def world() -> World:
 def test_a_flow_that_has_seen_nothing_says_so(world: World) -> None:
     report = world.report()
     assert report["verdict"] == "warning"
-    assert report["items"]["why_none_live"] == "no click has come: is anything sent to the clicks topic?"
-    assert report["headline"].startswith("Ready, but no item is live: no click has come")
+    assert report["items"]["why_none_live"] == "no click has arrived: is anything sent to the clicks topic?"
+    assert report["headline"].startswith("Ready, but no item is live: no click has arrived")
     assert report["requests"]["recent_ok_share"] is None
     assert report["windows"]["next_end"] is None
 
@@ -59,7 +59,7 @@ def test_how_far_it_is_behind(world: World) -> None:
     [
         ({}, "the first window has not closed yet, at 1970-01-12T13:50:00Z of event time"),
         ({"too_few_seeds": 3}, "of 3 clusterings so far 3 had fewer than min_seeds = 30 seeds"),
-        ({"no_vectors": 2, "too_few_seeds": 1}, "2 had seeds of whom the model knows none"),
+        ({"no_vectors": 2, "too_few_seeds": 1}, "2 had no seeds that the model knows"),
         ({"failed": 1}, "1 could not be done (the log says why)"),
         ({"emitted": 4}, "centroids were made and are not in the index"),
     ],
@@ -93,7 +93,7 @@ def test_a_flow_in_which_nothing_happens_says_why_a_minute_later_and_then_seldom
         world.health.beat()
         world.status.tick(lambda words, **more: told.append((words, more["status"])))
     assert [words for words, _ in told] == ["no window has closed"] * 3
-    assert "no click has come" in told[0][1]
+    assert "no click has arrived" in told[0][1]
     world.index_items.set(1)
     for _ in range(1500):
         world.clock.now += 1

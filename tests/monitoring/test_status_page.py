@@ -94,7 +94,7 @@ def test_it_changes_without_a_reload_and_says_when_the_flow_is_gone(
 ) -> None:
     page.open(f"http://127.0.0.1:{server.port}/")
     page.wait("document.getElementById('band').className", lambda name: name == "warning")
-    assert "no click has come" in page.text("#headline")
+    assert "no click has arrived" in page.text("#headline")
     page.value("window.marked = true")
     world.health.set("index", False, "<b>the broker</b> does not answer")
     page.wait("document.getElementById('band').className", lambda name: name == "bad")

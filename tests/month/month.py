@@ -33,6 +33,8 @@ _REQUESTS = 0.05
 _BAD = 0.01
 """Requests and bad messages to each click."""
 _CATCH_UP_S = 120.0
+_AT_WORK_S = 1.0
+"""So long at most a flow has worked on what came when it is killed."""
 _LOOK_AGAIN_S = 0.05
 _DIM = 16
 
@@ -108,6 +110,7 @@ class Month:
         self.cluster.environment = {"TMPDIR": str(self.temporary), **_ALLOCATOR}
         self.wrong: list[str] = []
         self._clicks = self._logged = 0
+        self._moments = Random(f"{plan.rng_seed}/kills")
 
     def play(self) -> Iterator[Sample]:
         """Play it day by day.
@@ -120,10 +123,7 @@ class Month:
             if self.plan.drains(day):
                 self._change(grow=self.plan.grows(day))
             for span in range(self.plan.spans):
-                if self.plan.kills(day) and span == self.plan.spans // 2:
-                    self.cluster.kill()
-                    self._start()
-                self._span(day, span)
+                self._span(day, span, kill=self.plan.kills(day) and span == self.plan.spans // 2)
             yield self._sample(day)
         self._finish()
 
@@ -134,7 +134,7 @@ class Month:
 
     # What happens on a day
 
-    def _span(self, day: int, span: int) -> None:
+    def _span(self, day: int, span: int, *, kill: bool) -> None:
         plan, load = self.plan, self.plan.load(day)
         since = self.start + (day - 1) * DAY + span * DAY // plan.spans
         until = since + DAY // plan.spans
@@ -144,6 +144,10 @@ class Month:
         for notice in self.cast.said(since, until):
             self.oracle.note(notice)
         self._clicks += clicks
+        if kill:
+            time.sleep(self._moments.uniform(0, _AT_WORK_S))
+            self.cluster.kill()
+            self._start()
         self._catch_up()
 
     def _change(self, *, grow: bool) -> None:

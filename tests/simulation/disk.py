@@ -118,6 +118,14 @@ class Disk:
         """The store is gone."""
         self._entries, self._synced, self._unsynced = {}, {}, []
 
+    def copied(self) -> dict[bytes, bytes]:
+        """What a backup has of it."""
+        return dict(self._entries)
+
+    def restore(self, copy: dict[bytes, bytes]) -> None:
+        """A copy takes the store's place."""
+        self._entries, self._synced, self._unsynced = dict(copy), dict(copy), []
+
     def meta(self) -> StoreMeta | None:
         """What the store knows of itself, None where there is none."""
         value = self._entries.get(META_KEY)

@@ -1,5 +1,7 @@
 """The clicks topic grows: items go to the partition where their clicks come from then on, on simulated disks."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -18,6 +20,24 @@ def home(item: str, partitions: int) -> int:
     return crc32(item.encode(), partitions)
 
 
+@contextmanager
+def on_simulated_disks(disks: list[Disk]) -> Iterator[None]:
+    """Where stores begin is fixed in those that lie on these disks, by partition."""
+
+    class Stores:
+        """Opens them."""
+
+        @staticmethod
+        def open(path: Path, *, topic: str, partition: int, capacity: int) -> Any:
+            del path, topic
+            return disks[partition].open(partition, capacity, 0)
+
+    places = "flows.seed_sets.first_positions"
+    noting = patch(f"{places}.file_lock", lambda _: nullcontext()), patch(f"{places}.note_begun", lambda *_: None)
+    with patch(f"{places}.SeedStore", Stores), noting[0], noting[1]:
+        yield
+
+
 def follow(disks: list[Disk], counts: list[int], settings: SeedSettings) -> None:
     """What a process does before it reads a topic that has grown.
 
@@ -26,7 +46,7 @@ def follow(disks: list[Disk], counts: list[int], settings: SeedSettings) -> None
         counts: how many partitions there were at each time.
         settings: of the seeds.
     """
-    if len(counts) == 1:
+    if len(set(counts)) == 1:
         return
 
     class Stores:
@@ -49,4 +69,4 @@ def follow(disks: list[Disk], counts: list[int], settings: SeedSettings) -> None
         repartition._bring_home(_SEEDS, "clicks", items, (sorted(set(counts)), counts[-1]), rules, "crc32")
 
 
-__all__ = ["follow", "home"]
+__all__ = ["follow", "home", "on_simulated_disks"]

@@ -1,6 +1,6 @@
 """Kinds of schedules that come seldom: in each, what other schedules hardly ever come to happens again and again.
 
-Of twenty schedules two are of them. What is drawn for the others is drawn as if there were none.
+Of twenty schedules four are of them. What is drawn for the others is drawn as if there were none.
 """
 
 from collections.abc import Mapping
@@ -27,6 +27,10 @@ class Kind:
         stops: whether time passes, and clicks come, while no process runs; the one before died of a delivery at times.
         lags: whether one partition gets clicks long after another when clicks grow, late ones last.
         loses_grown: whether stores are lost once clicks have grown, too.
+        restores: how likely a store is replaced by an older copy of itself between two lives, as from a backup.
+        alters: how likely the settings are others in the next life.
+        breaks: how likely a topic is made anew between two lives, or loses messages that were read, or were not.
+        reloads: how likely the scorer that reads along begins anew with the next life.
     """
 
     rules: Mapping[str, Any] = field(default_factory=dict)
@@ -42,6 +46,10 @@ class Kind:
     stops: bool = False
     lags: bool = False
     loses_grown: bool = False
+    restores: float = 0
+    alters: float = 0
+    breaks: float = 0
+    reloads: float = 0
 
 
 USUAL: Final = Kind()
@@ -86,10 +94,20 @@ KINDS: Final = {
 LOST_AFTER_GROWTH: Final = Kind(partitions=2, grows=True, loses=0, loses_grown=True)
 
 
+LATER_KINDS: Final = (
+    Kind(restores=0.6, grows=False, reloads=0.3),
+    Kind(alters=0.8, grows=False, lives=(2, 4, 6), reloads=0.3),
+    Kind(breaks=0.8, grows=False, loses=0, lives=(2, 4, 6), reloads=0.3),
+)
+"""What an operator does between two lives."""
+
+
 def kind_of(number: int) -> Kind:
     """The kind of a schedule; ``USUAL`` of most."""
     if number % 20 == 2:
         return LOST_AFTER_GROWTH
+    if number % 10 == 7:
+        return LATER_KINDS[number // 10 % len(LATER_KINDS)]
     if number % 20 == 12:
         return KINDS[Random(f"kind of {number}").choice(sorted(KINDS))]
     return USUAL

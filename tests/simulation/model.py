@@ -89,6 +89,31 @@ class Model:
         self.listings[listing.item] = listing
         self.forget()
 
+    def follow(self, rules: Rules) -> None:
+        """Go on with other settings."""
+        self.rules = rules
+        self.forget()
+
+    def cut(self, rules: Rules) -> None:
+        """Go on with other windows: an open one that is longer ends with that of its newest click."""
+        longer, self.rules = rules.window < self.rules.window, rules
+        for item, kept in self.kept.items() if longer else ():
+            newest: dict[tuple[int, int, int], int] = {}
+            for *place, click in kept:
+                newest[tuple(place)] = max(click.ts, newest.get(tuple(place), 0))
+            self.kept[item] = [(*self._cut(place, newest[tuple(place)]), click) for *place, click in kept]
+
+    def _cut(self, place: list[int], newest: int) -> tuple[int, int, int]:
+        when, folded, own = place
+        shorter = self._floor(newest) + self.rules.window
+        if when != _HERE or folded <= self.closed or own <= shorter:
+            return when, folded, own
+        return when, self._folded(shorter), shorter
+
+    def _folded(self, own: int) -> int:
+        """The window that folds in what comes now; what is late goes with the next one."""
+        return own if own > self.closed else self._floor(self.closed) + self.rules.window
+
     def forget(self) -> None:
         """Forget what is said of more than ``max_listings`` items, the oldest first, else by name."""
         known = [*sorted(self.elsewhere, key=lambda item: (self.elsewhere[item].offset, item)), *self.listings]
@@ -127,11 +152,10 @@ class Model:
             for item in longest_idle[: surplus + max(1, rules.max_items // 64)]:
                 del self.kept[item]
         own = self._floor(click.ts) + rules.window
-        folded = own if own > self.closed else self.closed + rules.window  # a late click goes with the next window
-        self.kept.setdefault(click.item, []).append((_HERE, folded, own, click))
+        self.kept.setdefault(click.item, []).append((_HERE, self._folded(own), own, click))
 
-    def seeds(self, item: str, until: int | None = None) -> Seeds:
-        """An item's set as of a window's end, or of all its clicks."""
+    def seeds(self, item: str, until: int | None = None, most: int = 0) -> Seeds:
+        """An item's set as of a window's end, or of all its clicks; of ``most`` users, 0: as it is set."""
         windows: dict[tuple[int, int, int], list[Click]] = {}
         for when, folded, own, click in self.kept.get(item, ()):
             if until is None or folded <= until or when != _HERE:
@@ -145,7 +169,7 @@ class Model:
             for click in windows[end]:
                 if click.ts >= since:  # what is late by more is of the set that has ended
                     found[click.user] = max(click.ts, found.get(click.user, 0))
-        newest = sorted(found.items(), key=lambda seed: (seed[1], seed[0]))[-self.rules.max_seeds :]
+        newest = sorted(found.items(), key=lambda seed: (seed[1], seed[0]))[-(most or self.rules.max_seeds) :]
         return dict(newest)
 
     def reached(self, now: int) -> int:

@@ -8,6 +8,7 @@ from unittest.mock import patch
 import numpy as np
 
 from flows.engine.source import PartitionReader
+from flows.kafka import first_offset
 from flows.kafka.first_offset import begin_with_group
 from flows.seed_sets import repartition
 from flows.seed_sets.emitted_before import EmissionNotes, EmittedBefore, at_home
@@ -97,6 +98,12 @@ def _() -> Iterator[Any]:
         return found and replace(found, is_away=at_home)
 
     yield patch.object(EmissionNotes, "before", before)
+
+
+@mutation("an older copy of a store passes for the one that was there")
+def _() -> Iterator[Any]:
+    """It knew nothing of what was said since: that stayed for ever, or was newer than all that the copy said."""
+    yield patch.object(first_offset, "_is_older", lambda *_: False)
 
 
 @mutation("a model has centroids before its store knows of it")

@@ -4,14 +4,19 @@ import zlib
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from flows.config.groups import MessageSettings, SeedSettings
 from flows.engine.source import IdleBackoff, PartitionReader, SourceOptions
-from flows.kafka.first_offset import Beginning, BeginRules, HeldOffsets, begin_with_group, begin_with_store
+from flows.kafka.first_offset import begin_with_group
+from flows.kafka.sent_centroids import deleted_offsets, sent_elsewhere
+from flows.kafka.topic_marks import TopicMarks, encode_mark
+from flows.kafka.topics import STORED
 from flows.messages.batches import OutMessage
 from flows.messages.codec import encode_centroids
 from flows.messages.decode import Decoder
@@ -20,14 +25,14 @@ from flows.messages.types import Centroids, Request
 from flows.seed_sets import clustering
 from flows.seed_sets.clustering import ClusteringJob, ClusteringPool, ClusteringResult
 from flows.seed_sets.emitted_before import EmissionNotes, EmittedBefore
+from flows.seed_sets.first_positions import FirstPositions
 from flows.seed_sets.keeper import SeedSetOperator
+from flows.seed_sets.state_facts import StateFacts
 from ralm.seed_set import SeedSet
-from state.store.changes import Changes
-from state.store.meta import NOTHING_SETTLED
 from state.store.seed_store import SeedStore
 
 from .disk import Disk
-from .growth import follow, home
+from .growth import follow, home, on_simulated_disks
 from .world import Reader, World
 
 DIM = 3
@@ -44,6 +49,7 @@ class PlayedPool(ClusteringPool):
 
     def __init__(self, model_version: str, min_seeds: int, rng: Random, told: "list[Clustered]", age: int = 0) -> None:
         self.model_version, self.slots, self._age = model_version, 3, age
+        self.made_with = f"min_seeds={min_seeds}"
         self._headers = EventHeaders("centroids", model_version)
         self._min_seeds, self._rng, self._told = min_seeds, rng, told
         self._waiting: list[Any] = []
@@ -73,7 +79,7 @@ class PlayedPool(ClusteringPool):
     ) -> tuple[clustering.ClusteringOutcome, bytes | None]:
         given = dict(zip(seeds.users.tolist(), seeds.times.tolist(), strict=True))
         at = (store.meta.partition, store.position)
-        self._told.append(Clustered(self._age, *at, job.item_id, job.window_end, given))
+        self._told.append(Clustered(self._age, *at, job.item_id, job.window_end, given, store._capacity))
         if not job.served:
             return "unlisted", None
         if len(seeds) < self._min_seeds:
@@ -104,7 +110,7 @@ def _answer(request: Request) -> OutMessage:
 class Clustered:
     """What a job of the pool was given: an item's set as of a window's end, and of the clicks before an offset.
 
-    ``age`` says how often the topic had grown.
+    ``age`` says how often the topic had grown, ``most`` of how many users a set was at most.
     """
 
     age: int
@@ -113,6 +119,7 @@ class Clustered:
     item: str
     until: int
     seeds: dict[int, int]
+    most: int
 
 
 @dataclass
@@ -158,46 +165,73 @@ class Process:
         self._world, self._disks, self._settings, self.pool, self._step = world, disks, settings, pool, step
         self._decoder = Decoder(MessageSettings(), tell=False)
         self.last_idle: dict[int, int] = {}
-        self._has_grown = len(counts) > 1
+        self._has_grown = len(set(counts)) > 1
+        # As a process looks at its state when it starts.
+        metas = {number: meta for number, disk in enumerate(disks) if (meta := disk.meta()) is not None}
+        every = frozenset(range(len(disks)))
+        self._state = StateFacts(counts[-1], metas, counts[0], {"clicks": every}, {})
         follow(disks, counts, settings)
+        self._readers = {kind: Reader(world, kind) for kind in ("clicks", "candidates", "requests", "centroids")}
+        self._marks = TopicMarks()
+        self._positions = self._fixed(len(disks))
+        centroids, ids = self._readers["centroids"], world.topics["centroids"].id
+        bounds = len(world.topics["centroids"].logs)
+        self._sent_elsewhere = sent_elsewhere(metas, centroids, bounds, ids)
+        self._of_centroids = {"centroids_id": ids, "centroids_deleted": deleted_offsets(centroids, bounds)}
         self.parts = [self._open(number) for number in range(len(disks))]
 
+    def _fixed(self, partitions: int) -> FirstPositions:
+        """Where clicks and candidates begin, fixed in the stores, as before a dataflow starts."""
+        given = SimpleNamespace(
+            state_dir="/simulated", start_from="earliest", rebuild="partial", max_seeds=self._settings.max_seeds
+        )
+        positions = FirstPositions(given, self._state, "clicks", self._marks, partitions)  # type: ignore[arg-type]
+        for kind in ("clicks", "candidates"):
+            for number in range(partitions):
+                positions.begin(kind, self._readers[kind], number, self._world.topics[kind].id)
+        with on_simulated_disks(self._disks):
+            positions.fix(list(range(partitions)))
+        return positions
+
     def _open(self, number: int) -> Part:
-        world, disk = self._world, self._disks[number]
-        meta = disk.meta()
-        held = {"clicks": None, "candidates": None}
-        if meta is not None:
-            held["clicks"] = HeldOffsets(meta.resume, meta.position, meta.clicks_mark)
-            held["candidates"] = HeldOffsets(meta.resume_candidates, meta.candidates, meta.candidates_mark)
-        readers = {kind: Reader(world, kind) for kind in ("clicks", "candidates")}
-        begun: dict[str, Beginning] = {}
-        for kind, reader in readers.items():
-            rules = BeginRules("earliest", "partial", lost=True, compacted=kind == "candidates")
-            begun[kind] = begin_with_store(reader, number, held[kind], rules)
+        world, disk, readers = self._world, self._disks[number], self._readers
         store = disk.open(number, self._settings.max_seeds, self._settings.item_ttl)
-        if begun["clicks"].anew:  # as FirstPositions.fix does
-            first = {"resume": begun["clicks"].offset, "resume_candidates": NOTHING_SETTLED}
-            store.write(Changes(), position=begun["clicks"].offset, **first)
         emitted: EmittedBefore | None = None
-        if meta is None or not meta.model_version or meta.replaces:  # as the process looks when it starts
+        if self._positions.is_older(number) or self._state.is_anew(number):
             partitions = len(self._disks)
             notes = EmissionNotes((lambda item: home(item, partitions)) if self._has_grown else None)
             notes.note(
                 (record for log in world.topics["centroids"].logs for record in log if record is not None), 2**53
             )
             emitted = notes.before(number, readers["clicks"].bounds(number)[1])
-        operator = SeedSetOperator(store, self.pool, self._settings, emitted_before=emitted)
-        readers["requests"] = requests = Reader(world, "requests")
+
+        def topics() -> dict[str, Any]:
+            return {f"{kind}_mark": self._marks.of(kind, number) for kind in STORED} | self._of_centroids
+
+        emit_all = number in self._sent_elsewhere
+        operator = SeedSetOperator(store, self.pool, self._settings, topics, emit_all=emit_all, emitted_before=emitted)
         rules = {"start_from": world.start_from, "begun": world.has_read_requests}
-        offsets = {kind: found.offset for kind, found in begun.items()}
-        offsets["requests"], _ = begin_with_group(requests, number, **rules)
+        requests_id = world.topics["requests"].id
+        first, mark = begin_with_group(readers["requests"], number, topic_id=requests_id, **rules)
+        self._marks.set("requests", number, mark)
+        clicks, candidates = (
+            self._positions.begin(kind, readers[kind], number, world.topics[kind].id) for kind in STORED
+        )
+        offsets = {"clicks": clicks, "candidates": candidates, "requests": first}
         sources = (self._source(kind, readers[kind], number, offset) for kind, offset in offsets.items())
         return Part(number, store, operator, *sources, [])
 
     def _source(self, kind: str, reader: Reader, number: int, offset: int) -> PartitionReader:
         rest = IdleBackoff(lambda _: None)
-        options = SourceOptions(kind, kind, {}, 1000, lambda *_: offset, lambda: False, idle=rest)
+        options = SourceOptions(
+            kind, kind, {}, 1000, lambda *_: offset, lambda: False, idle=rest, mark=partial(self._mark, kind)
+        )
         return PartitionReader(options, reader, number)  # type: ignore[arg-type]
+
+    def _mark(self, kind: str, partition: int, message: Any) -> str:
+        if message is not None:
+            self._marks.note(kind, partition, message)
+        return encode_mark(self._marks.of(kind, partition))
 
     def poll(self, part: Part, kind: str) -> None:
         """The source hands a batch on; the operator may get it later."""

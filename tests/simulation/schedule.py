@@ -11,9 +11,10 @@ from .disk import Crash, Disk, simulated_disks
 from .kinds import kind_of
 from .process import Clustered, Part, PlayedPool, Process
 from .producers import Habits, Producers
-from .rules import drawn_rules, settings_of
+from .rules import drawn_rules
 from .scorer import Scorer
-from .world import Record, World
+from .upkeep import Upkeep
+from .world import World
 
 USUAL: Final = {
     "click": 3,
@@ -49,31 +50,27 @@ def run(number: int) -> Outcome:
         return schedule.outcome
 
 
-class _Schedule:
+class _Schedule(Upkeep):
     def __init__(self, number: int, played_time: Any) -> None:
         self.rng = rng = Random(number)
         self.outcome = Outcome(number)
         self.kind = kind_of(number)
         habits = replace(Habits.drawn(rng), **self.kind.habits)
         self.seldom = habits.seldom
-        self.rules = replace(drawn_rules(rng, seldom=self.seldom), **self.kind.rules)
+        rules = replace(drawn_rules(rng, seldom=self.seldom), **self.kind.rules)
         grows = rng.random() < 0.3
         self.grows = grows if self.kind.grows is None else self.kind.grows
         loses = rng.choice([0.02, 0.02, 0.3, 0.7])  # how likely a store is lost between two lives
         self.loses = loses if self.kind.loses is None else self.kind.loses
-        self.settings = settings_of(self.rules)
         partitions = rng.choice([1, 1, 2])
         self.counts = [self.kind.partitions or partitions]
+        super().__init__(rules, self.partitions)
         self.world = World(rng, self.partitions, rng.choice([1, 3]))
         self.lost: list[Lost] = []
         self.ends: list[dict[str, list[int]]] = []  # of clicks and candidates, at each time when they grew
         clock = self.world.clock
         played_time.monotonic, played_time.time_ns = clock.monotonic, clock.time_ns
         self.disks = [Disk() for _ in range(self.partitions)]
-        self.begun: dict[int, int] = {}  # where requests began at the first start, if not at their beginning
-        # By partition what was compacted away of the candidates after it was read. It holds until the store is lost,
-        # though what followed it may be bad.
-        self.remembered: list[list[Record]] = [[] for _ in range(self.partitions)]
         self.version = self.versions = 1
         switches = rng.choice([0.2, 0.2, 0.7])  # how likely the model is another one in the next life
         self.switches = switches if self.kind.switches is None else self.kind.switches
@@ -90,11 +87,6 @@ class _Schedule:
         self.weights |= self.kind.weights
         self.producers = Producers(self.world, habits, self.rules.window)
 
-    @property
-    def partitions(self) -> int:
-        """How many partitions the clicks topic has."""
-        return self.counts[-1]
-
     def run(self) -> None:
         if self.kind.listed:
             self.producers.sweep({})
@@ -108,7 +100,7 @@ class _Schedule:
     def _check(self, process: Process) -> None:
         past = Past(
             self.world,
-            self.rules,
+            self.first_rules,
             self.counts,
             self.ends,
             self.producers.bad,
@@ -116,6 +108,9 @@ class _Schedule:
             self.begun,
             self.clustered,
             self.lost,
+            self.altered,
+            self.breaks,
+            self.answered,
         )
         expected, served = check(past, process, self.outcome)
         older = [f"m{number}" for number in range(1, self.versions + 1) if number != self.version]
@@ -189,31 +184,42 @@ class _Schedule:
             process.snapshot()  # and dies before all is delivered
             self._crash()
 
-    def _note_ends(self, partitions: int) -> None:
-        self.ends.append({kind: list(map(len, self.world.topics[kind].logs)) for kind in ("clicks", "candidates")})
-        self.counts.append(partitions)
-
     def _lose_grown(self, *, last: bool) -> None:
         """A store is lost once clicks have grown; what is at home elsewhere moves there at a start after the next."""
         self._read_all()
         number = self.rng.randrange(self.partitions)
         before = {kind: self._all_of(kind, number) for kind in ("clicks", "candidates")}
+        self._note_ends(self.partitions)
         self._expire(number)
         self.disks[number].lose()
         self.remembered[number].clear()
-        self._note_ends(self.partitions)
         self.lost.append(Lost(len(self.ends), number, before))
         self.outcome.count("stores lost after growth")
+        self._send_meanwhile()
+        for _ in range(0 if self.rules.item_ttl else self.rng.choice([0, 1, 1, 3])):
+            self._cut_off()  # what lies before and after a gap may move apart, so that nobody sees it
         if not last:
-            self._send_meanwhile()
             self._read_all()
             self._note_ends(self.partitions)
 
-    def _all_of(self, kind: str, partition: int) -> list[Record]:
-        """What a partition's store has been told so far."""
-        there = [record for record in self.world.topics[kind].logs[partition] if record is not None]
-        gone = self.remembered[partition] if kind == "candidates" else []
-        return sorted([*there, *gone], key=lambda record: record._offset)
+    def _cut_off(self) -> None:
+        """A process that fills a store is cut off, maybe while it moves items; what is at home elsewhere moves then."""
+        rng = self.rng
+        self.steps = rng.randrange(2, 80) if rng.random() < 0.5 else None
+        for disk in self.disks:
+            disk.crash_at, disk.after = (disk.writes + rng.randrange(1, 12), rng.random() < 0.5)
+        try:
+            process = self._start()
+            for _ in range(rng.randrange(1, 30)):
+                self._work(
+                    rng.choice(["poll", "poll", "apply", "collect", "epoch"]), process, rng.choice(process.parts)
+                )
+                self.world.clock.now += rng.choice([1, 100, 600])
+        except Crash:
+            pass
+        self._crash()
+        self._note_ends(self.partitions)
+        self.outcome.count("fillings cut off")
 
     def _between_lives(self, *, crashes: bool, last: bool) -> None:
         """What happens before a start, and when the process will die."""
@@ -224,13 +230,8 @@ class _Schedule:
             self._send_meanwhile()
         if self.kind.loses_grown and self.ends and rng.random() < 0.5:
             self._lose_grown(last=last)
-        for number, disk in enumerate(self.disks):
-            # Once the topic has grown a store has what its partition has not.
-            if not self.ends and disk.meta() is not None and rng.random() < self.loses:
-                self._expire(number)
-                disk.lose()
-                self.remembered[number].clear()
-                self.outcome.count("stores lost")
+        self._lose()
+        self._keep_up()
         if rng.random() < self.switches:
             # A new one, or one that was used before.
             self.version = rng.choice([self.versions + 1, self.versions + 1, rng.randint(1, self.versions)])
@@ -243,16 +244,6 @@ class _Schedule:
         for disk in self.disks:
             at = rng.randrange(1, 30) if crashes and rng.random() < 0.5 else None
             disk.crash_at, disk.after = None if at is None else disk.writes + at, rng.random() < 0.5
-
-    def _send_meanwhile(self) -> None:
-        """Producers go on while no process runs."""
-        if self.kind.stops:
-            for _ in range(self.rng.randrange(5)):
-                self.world.clock.now += self.rng.choice([600, 3000])
-                self.producers.click(most=2)
-        elif self.rng.random() < 0.5:
-            for kind in self.rng.choices(["click", "list", "ask"], k=self.rng.randrange(1, 6)):
-                getattr(self.producers, kind)()
 
     def _read_first(self, process: Process) -> None:
         """What came while no process ran is read before anything is clustered."""
@@ -270,15 +261,6 @@ class _Schedule:
             for ago in (0, 0, self.rng.choice([600, 3000])):
                 self.producers.click(ago, partition)
 
-    def _expire(self, number: int) -> None:
-        """The clicks topic may lack its beginning when it is read into a new store (``--rebuild partial``)."""
-        log = self.world.topics["clicks"].logs[number]
-        if self.rng.random() < 0.5:
-            self.world.topics["clicks"].expire(number, self.rng.randint(0, len(log)))
-            if not self.ends:
-                self.clustered = [each for each in self.clustered if each.partition != number]
-            self.outcome.count("partial rebuilds")
-
     def _crash(self) -> None:
         rng = self.rng
         self.crashes_left -= 1
@@ -292,9 +274,7 @@ class _Schedule:
                 disk.power_cut(rng)
         for number, disk in enumerate(self.disks):
             disk.crash_at = None
-            meta = disk.meta()
-            read = 0 if meta is None else meta.candidates
-            self.remembered[number] = [record for record in self.remembered[number] if record._offset < read]
+            self._forget_compacted(number)
 
     def _step(self) -> None:
         if self.steps is not None:

@@ -65,12 +65,19 @@ class Clock:
 
 
 class Topic:
-    """A topic's partitions; a record that was compacted away is None."""
+    """A topic's partitions; a record that was compacted away is None.
+
+    Attributes:
+        logs: by partition.
+        first: where partitions begin that have lost their beginning.
+        id: by what the broker knows it.
+    """
 
     def __init__(self, clock: Clock, partitions: int) -> None:
         self._clock = clock
+        self._made = 1
         self.logs: list[list[Record | None]] = [[] for _ in range(partitions)]
-        self.first: dict[int, int] = {}  # where a partition begins that has lost its beginning
+        self.first: dict[int, int] = {}
 
     def send(self, key: bytes | None, value: bytes | None, headers: Headers, partition: int | None = None) -> Record:
         """Append a record, to the partition of its key unless one is named."""
@@ -78,6 +85,16 @@ class Topic:
         record = Record(where, len(self.logs[where]), key, value, self._clock.now, headers)
         self.logs[where].append(record)
         return record
+
+    @property
+    def id(self) -> str:
+        return f"id-{self._made}"
+
+    def make_anew(self) -> None:
+        """It is deleted and made again, with as many partitions."""
+        self._made += 1
+        self.logs = [[] for _ in self.logs]
+        self.first = {}
 
     def grow(self, partitions: int) -> None:
         """Add partitions."""

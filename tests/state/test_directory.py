@@ -81,7 +81,7 @@ def test_a_mark_that_is_written_as_the_refusal_says_keeps_the_number_of_partitio
 
 def test_a_mark_that_the_system_does_not_give_is_not_to_be_written_anew(tmp_path: Path) -> None:
     (tmp_path / "format.json").mkdir()
-    with pytest.raises(StoreError, match=r"Is a directory. Mend that .* start again") as refused:
+    with pytest.raises(StoreError, match=r"Is a directory. Fix that .* start again") as refused:
         mark_format(tmp_path)
     assert "write {" not in str(refused.value)
 

@@ -28,38 +28,38 @@ class Explanation:
 
 _PRODUCER = "Fix the producer and have it send the event again: these bytes can never be read."
 _KEY = (
-    "Fix the producer: the key decides the partition, and an item's clicks must meet in one. These letters can be "
-    "redriven with the key that their value says: `ralm dead-letters redrive --set-key`."
+    "Fix the producer: the key decides the partition, and all clicks on an item must go to one. These letters can be "
+    "redriven with the key that their value implies: `ralm dead-letters redrive --set-key`."
 )
 
 EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     "null_value": Explanation(
-        "The message has no value. A tombstone means something for candidates only.",
+        "The message has no value. Only for candidates is that a tombstone.",
         "Find what produces tombstones to this topic. There is nothing to redrive.",
     ),
     "empty_value": Explanation(
         "The value is empty, or white space only.", "Find what produces it. There is nothing to redrive."
     ),
     "oversized": Explanation(
-        "The value is longer than max_message_bytes (a request: than that and max_candidates together).",
-        "If such messages are meant, raise max_message_bytes, restart the flow, and redrive. If the letter was cut "
+        "The value is longer than max_message_bytes (requests: longer than that and max_candidates allow together).",
+        "If such messages are intended, raise max_message_bytes, restart the flow, and redrive. If the letter was cut "
         "(original_bytes), the event must be sent again by its producer.",
         "max_message_bytes",
     ),
     "not_utf8": Explanation("The value, or the name of a header, is not UTF-8.", _PRODUCER),
     "not_json": Explanation(
-        "The value is not JSON, or there is more after it, or a byte order mark before it.", _PRODUCER
+        "The value is not JSON, or has something after it, or a byte order mark before it.", _PRODUCER
     ),
-    "wrong_type": Explanation("A field, or the whole, is of another type than the contract says.", _PRODUCER),
+    "wrong_type": Explanation("A field, or the whole value, has a type that the contract does not allow.", _PRODUCER),
     "missing_field": Explanation(
-        "A field that must be there is missing.",
+        "A required field is missing.",
         f"{_PRODUCER} If a newer contract left the field out, run the version that reads it, and redrive.",
     ),
     "bad_identifier": Explanation(
         "An identifier is empty, longer than 256 bytes, or a number out of range.", _PRODUCER
     ),
     "bad_time": Explanation(
-        "A time lies before March 1973 (as times in seconds do), beyond 2^53 - 1, or in expires_at beyond the year "
+        "A time is before March 1973 (as times in seconds do), beyond 2^53 - 1, or in expires_at beyond the year "
         "9999. Times are milliseconds since the epoch; the detail names the unit that it looks like.",
         _PRODUCER,
     ),
@@ -77,14 +77,14 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "Run a version of the flow that reads it, and redrive with that version; or set the producer back.",
     ),
     "unreadable_batch": Explanation(
-        "The Kafka client cannot read the batch at these offsets: it unfolds to too much, or is damaged.",
+        "The Kafka client cannot read the batch at these offsets: it decompresses to too much, or is damaged.",
         "Its messages are not in this letter. Find out who wrote them and have them sent again; of a damaged batch "
         "another replica may have a whole copy.",
         "step_over",
     ),
     "too_many_candidates": Explanation(
         "The request names more candidates than max_candidates.",
-        "If such requests are meant, raise max_candidates, restart the flow, and redrive: they are answered then. "
+        "If such requests are intended, raise max_candidates, restart the flow, and redrive: they are answered then. "
         "Else ask in parts, or leave candidates out to rank all live items.",
         "max_candidates",
     ),

@@ -76,13 +76,13 @@ def _copy_all(state_dir: Path, work: Path, progress: Callable[[str], None]) -> N
 
 def _refuse_target(state_dir: Path, target: Path) -> None:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        msg = f"{target} is not empty: name a new directory for the backup"
+        msg = f"{target} is not empty: choose a new directory for the backup"
         raise RalmError(msg)
     if target.is_mount():
         msg = f"{target} is where a disk is mounted, which no backup can be put in place of: name a new directory on it"
         raise RalmError(msg)
     if target.resolve().is_relative_to(state_dir.resolve()):
-        msg = f"{target} lies in the state directory {state_dir}: name a place beside it, best on another disk"
+        msg = f"{target} is inside the state directory {state_dir}: choose a place outside it, best on another disk"
         raise RalmError(msg)
 
 
@@ -126,7 +126,7 @@ def restore(source: Path, state_dir: Path, capacity: int, progress: Callable[[st
         _refuse_in_use(source, _NO_COPY)
         _refuse_if_full(state_dir)
         if state_dir.resolve().is_relative_to(source.resolve()):
-            msg = f"{state_dir} lies in the backup {source}: restore to another place"
+            msg = f"{state_dir} is inside the backup {source}: restore to another place"
             raise RalmError(msg)
         refuse_cut_off(source)
         if not store_paths(source):
@@ -144,7 +144,7 @@ def restore(source: Path, state_dir: Path, capacity: int, progress: Callable[[st
         raise RalmError(str(error)) from error
     except OSError as error:  # shutil.Error, of all files that could not be copied, is one
         msg = (
-            f"{state_dir} could not be restored: {error}. Once that is mended, restore again: what this one left is "
+            f"{state_dir} could not be restored: {error}. Once that is fixed, restore again: what this one left is "
             "restored over, and refused until then."
         )
         raise RalmError(msg) from error
@@ -195,7 +195,7 @@ def restore_store(
     except (OwnedElsewhereError, StoreError) as error:
         raise RalmError(str(error)) from error
     except OSError as error:
-        msg = f"{state_dir} could not be given the store: {error}. Once that is mended, restore again."
+        msg = f"{state_dir} could not be given the store: {error}. Once that is fixed, restore again."
         raise RalmError(msg) from error
     return target
 

@@ -19,7 +19,7 @@ from state.store.layout import DamagedValueError, StoreError
 
 def no_backup(path: Path) -> RalmError:
     """That what is to be restored has no stores."""
-    return RalmError(f"{path} is no backup: it has no stores. `ralm state backup DIRECTORY` makes one")
+    return RalmError(f"{path} is not a backup: it has no stores. `ralm state backup DIRECTORY` makes one")
 
 
 def no_stores(state_dir: Path) -> RalmError:

@@ -63,7 +63,7 @@ def _profile(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> d
     for pair in given:
         name, equals, value = pair.partition("=")
         if not (name and equals):
-            msg = f"{pair!r} is no FIELD=VALUE"
+            msg = f"{pair!r} is not FIELD=VALUE"
             raise click.BadParameter(msg)
         if identifier_fault(pair) == NOT_UTF8:
             msg = f"{pair!r} {NOT_UTF8}"
@@ -87,7 +87,7 @@ def _profile(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> d
     multiple=True,
     callback=_profile,
     metavar="FIELD=VALUE",
-    help="what is known of a user whom the bundle may not know; repeatable, also with another value of the same field",
+    help="what is known about a user who may be new to the bundle; repeatable, also for one field",
 )
 @click.option(
     "--timeout", callback=_duration, default="30s", show_default=True, help="how long to wait", metavar="DURATION"
@@ -104,10 +104,10 @@ def command(
     timeout: int,
     as_json: bool,
 ) -> None:
-    """Ask a running flow what USER looks like: all live items compete, or the ITEMs that are named.
+    """Ask a running flow for USER's best items: among all live items, or among the ITEMs that are named.
 
-    Sends a request and waits for its answer, which is shown best first, with the items' titles where the bundle has
-    them. Exits with 0 when there is an answer, whatever its status; with 1 when none comes in time.
+    Sends a request, waits for its answer and shows it, best first, with the items' titles if the bundle has them. Exits
+    with 0 if there is an answer, whatever its status; with 1 if none comes in time.
     """
     request = Request(f"ask-{uuid4()}", user, time.time_ns() // 1_000_000, list(items) or None, top_k, prior, profile)
     if as_json:

@@ -30,14 +30,17 @@ def _work_folder(parent: str | None = None) -> TemporaryDirectory[str]:
 
 @click.group("bench", cls=OnceGroup)
 def command() -> None:
-    """Measure how fast this machine does it."""
+    """Measure how fast the parts are on this machine."""
 
 
 @command.command("ingest")
 @click.option("--clicks", type=click.IntRange(1000), default=500_000, show_default=True, help="clicks in the topic")
 @click.option("--runs", type=click.IntRange(1), default=3, show_default=True, help="runs of each side")
 def ingest(clicks: int, runs: int) -> None:
-    """Clicks a second that one process takes in, beside what the Kafka client alone reads."""
+    """Measure clicks read per second.
+
+    By one process, compared with what the bare Kafka client reads.
+    """
     console = output()
     with _work_folder() as folder, console.status("starting") as status:
         figures = measure_ingest(Path(folder), clicks, runs, status.update)
@@ -60,7 +63,10 @@ def ingest(clicks: int, runs: int) -> None:
 @click.option("--seconds", type=click.FloatRange(1), default=10.0, show_default=True, help="how long to measure")
 @click.option("--settle", type=click.FloatRange(0), default=5.0, show_default=True, help="seconds to wait before")
 def idle(flow: str, seconds: float, settle: float) -> None:
-    """Processor time of a dataflow and the embedded broker while no message flows."""
+    """Measure the processor time of an idle flow.
+
+    And that of the embedded broker, while no message flows.
+    """
     console = output()
     with _work_folder() as folder, console.status("starting") as status:
         figures = measure_idle(Path(folder), flow, seconds, settle, status.update)
@@ -82,7 +88,10 @@ def idle(flow: str, seconds: float, settle: float) -> None:
 @click.option("--days", type=click.IntRange(2), default=7, show_default=True, help="days of event time")
 @click.option("--rng-seed", type=click.IntRange(0), default=0, show_default=True, help="fixes items and clicks")
 def week(items: int, clicks: int, days: int, rng_seed: int) -> None:
-    """A week of a partition in fast event time, without a broker; exits with 1 if disk or memory grow by 20%."""
+    """Play a week of event time on one partition.
+
+    Without a broker. Exits with 1 if disk or memory grow by 20%.
+    """
     console = output()
     plan = WeekPlan(items, clicks, days, 3_000_000, rng_seed)
     with _work_folder() as folder, console.status("starting") as status:
@@ -113,7 +122,10 @@ def week(items: int, clicks: int, days: int, rng_seed: int) -> None:
     "--folder", type=click.Path(exists=True, file_okay=False), help="where to write  [default: the usual place]"
 )
 def store(seeds: int, churns: int, items: int, generations: int, folder: str | None) -> None:
-    """Disk a seed, the longest pause of a write, and disk over generations of items."""
+    """Measure disk use and pauses of a store.
+
+    Bytes per seed, the longest pause of a write, and disk over generations of items.
+    """
     console = output()
     with _work_folder(folder) as made, console.status("starting") as status:
         figures = measure_store(
@@ -141,7 +153,10 @@ def store(seeds: int, churns: int, items: int, generations: int, folder: str | N
 @click.option("--users", type=click.IntRange(1000), default=1_000_000, show_default=True, help="users of the bundle")
 @click.option("--dim", type=click.IntRange(1), default=128, show_default=True, help="numbers of a vector")
 def clustering(seeds: int, items: int, users: int, dim: int) -> None:
-    """Clusterings a second, compiled beside scikit-learn, alone and beside a busy interpreter."""
+    """Measure clusterings per second.
+
+    Compiled and with scikit-learn, alone and beside a busy interpreter.
+    """
     console = output()
     forms = Table("seeds", "form", "ms an item", "inertia", "warm, ms", "inertia")
     with _work_folder() as folder, console.status("starting") as status:
@@ -165,7 +180,10 @@ def clustering(seeds: int, items: int, users: int, dim: int) -> None:
 @click.option("--seeds", type=click.IntRange(1), default=300, show_default=True, help="mean seeds of an item")
 @click.option("--dim", type=click.IntRange(1), default=96, show_default=True, help="numbers of a vector")
 def neighbours(items: int, users: int, seeds: int, dim: int) -> None:
-    """What neighbours cost a scorer, beside the scores that they are added to; one thread."""
+    """Measure what neighbours cost a scorer.
+
+    Compared with the scores that they are added to; on one thread.
+    """
     console = output()
     with console.status("measuring"):
         figures = measure_neighbours(items, users, seeds, dim)

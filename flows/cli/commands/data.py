@@ -26,16 +26,16 @@ _MOST_FIELDS = 20
 @click.command(
     "data",
     cls=OnceCommand,
-    help=f"""Bring the data set NAME into the common layout under the data folder.
+    help=f"""Convert the data set NAME to the common layout under the data folder.
 
     Known names: {", ".join(SOURCES)}. All but ml100k are read from files that you have to get yourself, in the folder
     of --from. Any other NAME is data of your own in that folder (see docs/data.md); --init looks at its tables, writes
-    data.toml there, shows what it took each column for, and goes on if nothing is wrong.
+    data.toml there, shows what it uses each column for, and goes on if nothing is wrong.
     """,
 )
 @click.argument("name")
 @click.option("--from", "folder", type=click.Path(path_type=Path), metavar="FOLDER", help="folder with the files")
-@click.option("--init", is_flag=True, help="guess what the tables of your own data are, and write data.toml")
+@click.option("--init", is_flag=True, help="inspect the tables of your own data, and write data.toml")
 @with_settings("data")
 def command(settings: Settings, name: str, folder: Path | None, *, init: bool) -> None:
     """Bring a data set into the common layout."""

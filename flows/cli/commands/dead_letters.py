@@ -61,16 +61,25 @@ def _duration(_: click.Context, __: click.Parameter, value: str | None) -> int |
         raise click.BadParameter(msg) from None
 
 
-_JSON = click.option("--json", "as_lines", is_flag=True, help="one JSON object a line")
+_JSON = click.option("--json", "as_lines", is_flag=True, help="one JSON object per line")
 
 
 @command.command("list")
 @_filters
-@click.option("--limit", type=click.IntRange(0), default=100, show_default=True, help="the newest so many; 0 = all")
+@click.option(
+    "--limit",
+    type=click.IntRange(0),
+    default=100,
+    show_default=True,
+    help="the number of newest letters to show; 0 = all",
+)
 @_JSON
 @with_settings("kafka", "step_over")
 def list_letters(settings: Settings, filters: Filters, limit: int, as_lines: bool) -> None:
-    """Dead letters, oldest first: when, where from, why, and whether they were redriven."""
+    """List dead letters, oldest first.
+
+    When each was refused, where it came from, why, and whether it was redriven.
+    """
     newest = Newest(limit)
     read = 0
     sent, foreign_records = set[tuple[int, int]](), 0
@@ -99,7 +108,7 @@ def list_letters(settings: Settings, filters: Filters, limit: int, as_lines: boo
 @_JSON
 @with_settings("kafka", "step_over")
 def count(settings: Settings, filters: Filters, as_lines: bool) -> None:
-    """How many dead letters there are, by reason and topic."""
+    """Count dead letters by topic and reason."""
     found: Counter[tuple[str, str]] = Counter()
     foreign_records = read = 0
     for record in _read(settings, filters):
@@ -125,10 +134,15 @@ def count(settings: Settings, filters: Filters, as_lines: bool) -> None:
 @command.command("explain")
 @click.argument("partition", type=click.IntRange(0))
 @click.argument("offset", type=click.IntRange(0))
-@click.option("--most", type=click.IntRange(1), default=2000, show_default=True, help="most characters shown of a part")
+@click.option(
+    "--most", type=click.IntRange(1), default=2000, show_default=True, help="maximum characters shown of each part"
+)
 @with_settings("kafka", "messages", "step_over")
 def explain(settings: Settings, partition: int, offset: int, most: int) -> None:
-    """All about the letter at PARTITION and OFFSET of the dead-letter topic, as `list` shows them."""
+    """Explain one dead letter.
+
+    It is at PARTITION and OFFSET of the dead-letter topic, as `list` shows them.
+    """
     records = read_from(settings, partition, offset)
     record = next(records, None)
     if not isinstance(record, DeadLetter) or record.offset != offset:
@@ -145,11 +159,15 @@ def explain(settings: Settings, partition: int, offset: int, most: int) -> None:
 
 @command.command("redrive")
 @_filters
-@click.option("--limit", type=click.IntRange(1), help="send at most so many")
-@click.option("--dry-run", is_flag=True, help="only say of each letter what would be done")
-@click.option("--set-key", is_flag=True, help="of null_key and key_mismatch: send with the key that the value says")
-@click.option("--unproven", is_flag=True, help="send letters too whose original has expired or is another message")
-@click.option("--again", is_flag=True, help="send letters too that were redriven before, as a receipt says")
+@click.option("--limit", type=click.IntRange(1), help="send at most this many")
+@click.option("--dry-run", is_flag=True, help="only print what would be done with each letter")
+@click.option(
+    "--set-key",
+    is_flag=True,
+    help="send letters refused as null_key or key_mismatch with the key that the value implies",
+)
+@click.option("--unproven", is_flag=True, help="also send letters whose original has expired or is another message")
+@click.option("--again", is_flag=True, help="also send letters that a receipt says were redriven before")
 @with_settings("kafka", "messages", "step_over")
 def send(
     settings: Settings,
@@ -161,12 +179,11 @@ def send(
     unproven: bool,
     again: bool,
 ) -> None:
-    """Send dead letters again to the topic where they were read, once the cause is fixed.
+    """Send dead letters to their topics again.
 
-    Bytes, key and headers are the original's, and so is the order. Each is checked first with the present settings:
-    what would be refused again stays, as does what is not whole, and what is not, or not any more, in the topic that it
-    says it came from. What was redriven is noted in the dead-letter
-    topic, so that a second run does not send it again.
+    For when the cause is fixed. Bytes, key, headers and order are the originals'. Each letter is checked first with the
+    present settings. It is not sent if it would be refused again, was cut, or is no longer in the topic that it names.
+    Letters that were redriven are recorded in the dead-letter topic, so that a second run does not send them again.
     """
     options = RedriveOptions(filters, limit, dry_run, set_key, unproven, again)
 
@@ -188,7 +205,7 @@ def send(
         )
     lines = list(_said(summary, dry_run=dry_run))
     if lines == [f"0 {_verb(dry_run=dry_run)}"]:
-        lines[0] += ": no dead letter is there that could be meant"
+        lines[0] += ": no dead letter matches"
     for line in lines:
         click.echo(line)
 

@@ -1,5 +1,7 @@
 """``ralm demo``: the whole system on real clicks."""
 
+import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -13,13 +15,13 @@ from flows.support.progress import working
 
 
 @click.command("demo", cls=OnceCommand)
-@click.option("--keep", is_flag=True, help="leave broker and flow running until Ctrl-C, to look at its status page")
+@click.option("--keep", is_flag=True, help="leave broker and flow running until Ctrl-C, to look at the status page")
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
     default=".ralm/demo",
     show_default=True,
-    help="where everything goes; data and bundle are used again",
+    help="where everything is stored; data and bundle are reused",
 )
 @click.option("--live", is_flag=True, help="send clicks and requests of the present time until Ctrl-C instead")
 @click.option("--dashboards", is_flag=True, help="with --live: start Prometheus beside it, with rules and dashboards")
@@ -35,9 +37,9 @@ from flows.support.progress import working
 def command(
     settings: Settings, keep: bool, live: bool, dashboards: bool, folder: Path, days: int | None, encoder: EncoderName
 ) -> None:
-    """Train on real clicks, start an embedded broker and the dataflow, replay the later clicks, and sum up.
+    """Train on real clicks, start an embedded broker and the dataflow, replay the later clicks, and print a summary.
 
-    With --live it shows a flow at work, for its status page and for dashboards (make dashboards).
+    With --live it sends clicks of the present time until Ctrl-C, to show a flow at work with its status page.
 
     Needs the extra demo, and no torch. The demo has settings of its own for the stream; they are in FOLDER/ralm.toml.
     """
@@ -47,5 +49,13 @@ def command(
     with working("loading"):
         from flows.demo.run import DemoOptions, run_demo  # noqa: PLC0415 (what comes first is a line for who waits)
 
-    options = DemoOptions(folder, keep, days, encoder, live, dashboards)
+    options = DemoOptions(folder, keep, days, encoder, live, dashboards, _program())
     run_demo(settings, options, output(markup=True, width=120))
+
+
+def _program() -> str:
+    """How to call ``ralm`` again: by name where that finds this installation, else by the path of this call."""
+    called, found = Path(sys.argv[0]), shutil.which("ralm")
+    if called.name != "ralm" or (found is not None and called.exists() and called.samefile(found)):
+        return "ralm"
+    return str(called)

@@ -18,8 +18,8 @@ from flows.support.progress import working
     show_default=True,
     help="ranking: models on a held-out part; stream: clicks replayed in order, with new items and live vectors",
 )
-@click.option("--cold/--no-cold", default=True, help="quality against seeds, for items that nothing is learned of")
-@click.option("--plots/--no-plots", default=True, help="draw what was found")
+@click.option("--cold/--no-cold", default=True, help="also evaluate cold items: quality against the number of seeds")
+@click.option("--plots/--no-plots", default=True, help="draw plots")
 @with_settings("data", "evaluate")
 def command(settings: Settings, name: str, protocol: str, cold: bool, plots: bool) -> None:
     """Compare all models on the data set NAME of the data folder (see `ralm data`); write tables and plots.

@@ -27,7 +27,7 @@ def _speed(_: click.Context, __: click.Parameter, value: str) -> float | None:
     except ValueError:
         speed = 0.0
     if not 0 < speed < float("inf"):
-        msg = f"{value!r} is no speed: a number above 0 (60 = a minute of event time each second), or max"
+        msg = f"{value!r} is not a speed: a number above 0 (60 = a minute of event time each second), or max"
         raise click.BadParameter(msg)
     return speed
 
@@ -43,8 +43,7 @@ def command(settings: Settings, clicks: Path | None, requests: Path | None, spee
     """Send clicks (keyed by item) and requests (keyed by user) from files to Kafka, in the order of their event times.
 
     Files need not be sorted, and may be pipes (/dev/stdin). A line that a flow would refuse is found before anything is
-    sent. Exits with 1 if anything was
-    not delivered. A request is sent before a click of the same moment.
+    sent. Exits with 1 if anything was not delivered. A request is sent before a click of the same moment.
     """
     if clicks is None and requests is None:
         msg = "nothing to replay: give --clicks, --requests or both"

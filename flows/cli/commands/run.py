@@ -11,7 +11,6 @@ from flows.preflight.findings import Verdict
 from flows.preflight.preflight import look
 from flows.run import FLOWS, run_flow
 from flows.support.logs import masked
-from flows.support.machine import raise_file_limit
 from flows.support.signals import ignore_signals
 
 _READING = ("kafka", "source", "messages", "events", "brake", "state", "process", "metrics", "bundle")
@@ -26,20 +25,19 @@ _ANSWER_S = 5.0
 @click.option(
     "--check",
     is_flag=True,
-    help="print the settings in force and where each came from, look at all that the flow needs, and stop",
+    help="print the effective settings and where each came from, check everything that the flow needs, and stop",
 )
 @with_settings(*_GROUPS)
 def command(settings: Settings, flow: str, check: bool) -> None:
     """Run the dataflow look-alike (everything), seeds (clicks to centroids) or scores (requests to answers).
 
-    Before it starts it looks at the bundle, the state directory, the metrics port, the brokers, the topics and this
-    user's rights, and refuses what could not work; --check shows what it sees, a line each, and exits with 0 or 2.
+    Before it starts it checks the bundle, the state directory, the metrics port, the brokers, the topics and this
+    user's rights, and refuses to start if it could not work; --check only prints these checks, a line each, and exits
+    with 0 or 2.
 
-    SIGTERM, Ctrl-C and a terminal that is closed drain it: what was read is finished and snapshotted, and it exits
-    with 0. A kill loses nothing. SIGUSR1 lets it read on topics that it stopped reading because of too many dead
-    letters.
+    SIGTERM, Ctrl-C and closing the terminal drain it: it finishes and saves what was read, and exits with 0. A kill
+    loses nothing. SIGUSR1 makes it continue with topics that it stopped reading because of too many dead letters.
     """
-    raise_file_limit()
     if not check:
         run_flow(flow, settings, version("ralm-streaming"))
         ignore_signals()

@@ -20,7 +20,7 @@ from flows.config.settings import Settings
 from flows.messages.codec import decode_centroids
 from flows.messages.rejects import InvalidMessage
 from flows.support.errors import RalmError
-from flows.support.text import counted
+from flows.support.text import counted, without_error_numbers
 from ralm.seed_set import SeedSet
 from state.directory import refuse_cut_off, store_paths
 from state.store.seed_store import SeedStore, StoreError
@@ -29,14 +29,14 @@ from state.user_keys import user_keys
 
 @click.group("state", cls=OnceGroup)
 def command() -> None:
-    """Look into the stores of a state directory, back them up and put them back; a flow may be running on it."""
+    """Inspect, verify, back up and restore the stores of a state directory. A flow may be running on it."""
 
 
 @command.command("show")
-@click.option("--json", "as_lines", is_flag=True, help="one JSON object a line")
+@click.option("--json", "as_lines", is_flag=True, help="one JSON object per line")
 @with_settings("state")
 def show(settings: Settings, as_lines: bool) -> None:
-    """Every partition's position, items and seeds."""
+    """Show each partition's position and items."""
     table = Table(
         "topic", "partition", "position", "items", "seeds when last clustered", "newest click", "model version"
     )
@@ -72,10 +72,13 @@ def _row(store: SeedStore) -> dict[str, Any]:
 @command.command("item")
 @click.argument("item_id")
 @click.option("--seeds", "most", type=click.IntRange(0), default=10, show_default=True, help="newest seeds to show")
-@click.option("--user", "user_id", metavar="USER", help="say too whether this user is a seed, and since which click")
+@click.option("--user", "user_id", metavar="USER", help="also say whether this user is a seed, and since which click")
 @with_settings("state")
 def item(settings: Settings, item_id: str, most: int, user_id: str | None) -> None:
-    """One item as JSON: its seeds (user keys in hexadecimal), newest first, and its last centroids."""
+    """Show one item's seeds and centroids.
+
+    As JSON: its seeds (user keys in hexadecimal), newest first, and its last centroids.
+    """
     stores = items = 0
     with _in_words():
         for store in _stores(settings):
@@ -90,7 +93,7 @@ def item(settings: Settings, item_id: str, most: int, user_id: str | None) -> No
     held = f"{counted(items, 'item')} in {counted(stores, 'partition')}"
     msg = (
         f"no store under {settings.state_dir} has seeds of item {item_id!r}: they have {held}. Its first click has not "
-        "been taken in yet, or the last one lies further back than seeds_retention."
+        "been taken in yet, or the last one is further back than seeds_retention."
     )
     raise RalmError(msg)
 
@@ -130,16 +133,17 @@ def _shown(item_id: str, partition: int, seeds: SeedSet, centroids: bytes | None
 @click.option("--json", "as_json", is_flag=True, help="one JSON object for programs")
 @with_settings("state")
 def verify(settings: Settings, as_json: bool) -> None:
-    """Read every store against its checksums and against what its values must be.
+    """Check every store for damage.
 
-    Exits with 1 if anything is damaged. A flow may be running on it; nothing is written.
+    Reads everything, and checks it against checksums and against what values may be. Exits with 1 if anything is
+    damaged. A flow may be running on it; nothing is written.
     """
     verifier = StateVerifier(Path(settings.state_dir), settings.max_seeds)
     reports = []
     for report in verifier.run():
         reports.append(report)
         if not as_json:
-            click.echo("\n  ".join([report.line(), *report.store.damages]))
+            click.echo(without_error_numbers("\n  ".join([report.line(), *report.store.damages])))
     bad = [report for report in reports if not report.whole]
     whole = not bad and not verifier.damages
     if as_json:
@@ -152,7 +156,7 @@ def verify(settings: Settings, as_json: bool) -> None:
         click.echo(json.dumps(found, indent=2))
     else:
         for words in (*verifier.damages, *verifier.notes):
-            click.echo(words)
+            click.echo(without_error_numbers(words))
         beside = len(verifier.damages)
         more = f", {counted(beside, 'damage')} beside them" if beside else ""
         of = counted(len(reports), "partition")
@@ -169,24 +173,28 @@ def verify(settings: Settings, as_json: bool) -> None:
 @click.argument("target", type=click.Path(path_type=Path))
 @with_settings("state")
 def back_up(settings: Settings, target: Path) -> None:
-    """Back the state directory up into the new directory TARGET; a flow may be running on it."""
+    """Back up the state directory to TARGET.
+
+    TARGET must not exist, or be empty. A flow may be running on the state directory.
+    """
     backup(Path(settings.state_dir), target, settings.max_seeds, _tell)
-    click.echo(f"{settings.state_dir} is backed up in {target}, and the backup is whole")
+    click.echo(f"{settings.state_dir} is backed up in {target}, and the backup is complete")
 
 
 @command.command("restore")
 @click.argument("source", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--partition", type=click.IntRange(0), help="put back the store of this partition alone")
+@click.option("--partition", type=click.IntRange(0), help="restore only the store of this partition")
 @with_settings("state")
 def put_back(settings: Settings, source: Path, partition: int | None) -> None:
-    """Put the backup SOURCE in place as the state directory, which must be empty or not exist.
+    """Restore the backup SOURCE.
 
-    With --partition only that store is put back, beside the others; it must not be there.
+    The state directory must be empty or not exist. With --partition only that store is restored, beside the others;
+    it must not be there.
     """
     state_dir = Path(settings.state_dir)
     if partition is not None:
         there = restore_store(source, state_dir, partition, settings.max_seeds, _tell)
-        click.echo(f"{there} is put back from {source}: start the flow")
+        click.echo(f"{there} is restored from {source}: start the flow")
         return
     restore(source, state_dir, settings.max_seeds, _tell)
     click.echo(f"{settings.state_dir} is restored from {source}: start the flow")

@@ -20,7 +20,7 @@ from monitoring.address import asked_at
 @click.command("top", cls=OnceCommand)
 @click.option("--once", is_flag=True, help="print it once and stop; exits with 1 if the flow does not answer")
 @click.option(
-    "--every", type=click.FloatRange(0.2, 3600), default=2.0, show_default=True, help="seconds between two looks"
+    "--every", type=click.FloatRange(0.2, 3600), default=2.0, show_default=True, help="seconds between updates"
 )
 @with_settings("metrics", "process_id")
 def command(settings: Settings, once: bool, every: float) -> None:
@@ -64,5 +64,5 @@ def _report(server: MetricsServer) -> RenderableType:
     try:
         return top_view(report, server.address)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        msg = f"what answers is no flow of this version ({type(error).__name__}: {error})"
+        msg = f"what answers is not a flow of this version ({type(error).__name__}: {error})"
         raise OSError(msg) from error

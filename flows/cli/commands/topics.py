@@ -13,10 +13,10 @@ from flows.kafka.admin import TopicState, make_topics
 
 
 @click.command("topics", cls=OnceCommand)
-@click.option("--dry-run", is_flag=True, help="only say what would be made")
+@click.option("--dry-run", is_flag=True, help="only print what would be created")
 @with_settings("kafka", "topics")
 def command(settings: Settings, dry_run: bool) -> None:
-    """Make the missing topics; say how the existing ones differ from the plan, which stay as they are.
+    """Create the missing topics; say how existing ones differ from the plan, without changing them.
 
     Exits with 1 if one differs in a way that matters.
     """

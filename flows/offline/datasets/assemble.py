@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from flows.config.limits import identifier_fault
 from flows.offline.datasets.layout import Dataset, bad_identifiers, check, others
-from flows.offline.datasets.tables import Table, as_text
+from flows.offline.datasets.tables import Table, as_text, different
 from flows.offline.datasets.words import Text
 from flows.support.errors import RalmError
 from ralm.encoders.profiles import SEPARATOR
@@ -109,9 +109,13 @@ def mentioned(*columns: tuple[Table, str]) -> Text:
     Raises:
         RalmError: naming the row whose id cannot be used.
     """
+    found = []
     for table, name in columns:
-        _refuse_identifiers(table, name, as_text(table.ids(name)))
-    ids = np.unique(np.concatenate([np.unique(as_text(table.ids(name))) for table, name in columns]))
+        ids = different(table.ids(name))
+        if len(bad_identifiers(ids)):
+            _refuse_identifiers(table, name, as_text(table.ids(name)))
+        found.append(ids)
+    ids = np.unique(np.concatenate(found))
     named: Text = ids[ids != ""]
     return named
 
@@ -239,12 +243,12 @@ def _rows(table: Table, name: str, ids: Text, among: str) -> Ints:
         row = int(strange[0])
         value = strings[row].as_py()
         wrong = f"names {value!r}, which is not among the {among}" if value else "is empty"
-        msg = f"{table.place(row)}: {table.real(name)} {wrong}{others(len(strange))}{_written_otherwise(value, ids)}"
+        msg = f"{table.place(row)}: {table.real(name)} {wrong}{others(len(strange))}{written_otherwise(value, ids)}"
         raise RalmError(msg)
     return rows
 
 
-def _written_otherwise(value: str, ids: Text) -> str:
+def written_otherwise(value: str, ids: Text) -> str:
     """What to add of an id that is unknown, where it is there but for how it is written."""
     bare = _bare(value)
     known = next((each for each in ids.tolist() if _bare(each) == bare), None) if bare else None

@@ -3,11 +3,14 @@
 import ast
 import json
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flows.offline.datasets.tables import Table, holds_lists
 from ralm.encoders.profiles import SEPARATOR
 from state.nesting import check_depth, json_of
 
@@ -41,6 +44,15 @@ def as_lists(strings: Any, separator: str) -> Any:
     encoded = strings.fill_null("").dictionary_encode()  # each distinct cell is split once
     cells = [_values(cell, separator) for cell in encoded.dictionary.to_pylist()]
     return pa.array(cells, pa.list_(pa.string())).take(encoded.indices)
+
+
+def with_lists(table: Table, lists: dict[str, str]) -> Table:
+    """A table whose cells of some columns are split into lists, by their separators."""
+    columns = {
+        name: as_lists(table.strings(name), lists[name]) if name in lists and not holds_lists(column) else column
+        for name, column in table.columns.items()
+    }
+    return replace(table, columns=columns)
 
 
 def separator_in(strings: Any, *, ids: bool) -> str | None:
@@ -100,9 +112,18 @@ def _listed(cell: str) -> list[Any]:
             found = read(cell)
         except (ValueError, SyntaxError, MemoryError):
             continue
-        return list(found) if isinstance(found, list | tuple | set) else [found]
+        return list(one_by_one(found)) if isinstance(found, list | tuple | set) else [found]
     bare = cell[1:-1] if cell[:1] + cell[-1:] == BRACKETS else cell
     return [part.strip().strip("'\"") for part in bare.split(",")]
+
+
+def one_by_one(found: Any) -> Iterator[Any]:
+    """The values of a list, and of the lists within it."""
+    for value in found:
+        if isinstance(value, list | tuple | set):
+            yield from one_by_one(value)
+        else:
+            yield value
 
 
 def _python_of(cell: str) -> Any:

@@ -27,8 +27,9 @@ from flows.offline.datasets.assemble import (
     mentioned,
     without_middle,
 )
+from flows.offline.datasets.cell_lists import with_lists
 from flows.offline.datasets.description import DESCRIPTION, Description, TableName, describe
-from flows.offline.datasets.event_shapes import labelled, looked_up, one_item_each, with_clock, with_lists
+from flows.offline.datasets.event_shapes import labelled, looked_up, one_item_each, with_clock
 from flows.offline.datasets.kinds import is_boolean, kind_of, truths
 from flows.offline.datasets.layout import Dataset
 from flows.offline.datasets.own_events import advice, complete, filtered, listed
@@ -113,7 +114,7 @@ def _check_against(described: Description, tables: list[Table], events: Table) -
     wrong = [
         f"{DESCRIPTION} calls the column {name} {getattr(described.columns, name)!r}, but no table has that"
         for name in described.columns.model_fields_set - {"time_of_day"}
-        if not any(name in table for table in tables)
+        if getattr(described.columns, name) and not any(name in table for table in tables)
     ]
     rated = "rating" in events
     if "least_rating" in described.model_fields_set and not rated:

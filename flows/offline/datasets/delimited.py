@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from flows.offline.datasets.cell_lists import with_lists
 from flows.offline.datasets.layout import others
-from flows.offline.datasets.plain_rows import as_columns
+from flows.offline.datasets.plain_rows import HEAD, as_columns
 from flows.offline.datasets.roles import rank
 from flows.offline.datasets.tables import Table, decoded, in_one, is_number, refuse_empty, refuse_twins
 from flows.support.errors import RalmError
@@ -22,11 +23,14 @@ SEPARATORS = (",", ";", "\t", "|", "\x01", "::")
 """What may separate the columns of one's own files; the fifth is Hive's."""
 NAMELESS = "column_{}"
 """What a column without a name is called, by its place from 1."""
+_TYPED = re.compile(r"(.+):(token|float|token_seq|float_seq)")
+"""A name and what its column holds, as RecBole's files have it; of a ``seq``, several values with blanks between."""
 _QUOTED = re.compile(r'"[^"]*"')
 _ESCAPED = re.compile(r'\\"[^\s"]')
 _PREAMBLE = re.compile(r'(#(?:[ =*-][^\n]*)?|[ \t]*|"?sep=(?P<separator>[^\n"])"?)\n')
 _LOOKED_AT = 200
 _LEAST_COLUMNS = 2
+_MOST_TITLES = 12
 _FEW = 0.2
 """In so many lines at most a separator is taken for part of the last column's text."""
 _VALUES = (
@@ -89,9 +93,10 @@ def parse(
     if len(separator) > 1:
         text, separator = text.replace(separator, "\x1f"), "\x1f"  # Arrow takes separators of one character
     first, named, apart = 1, names is not None, False
+    several: dict[str, str] = {}
     if names is None:
         raw, text, first = _header(file, text, separator, before, quoted=quoted)
-        names = [name.strip() for name in raw]
+        names, several = _without_types([name.strip() for name in raw])
         apart = len(raw) > 1 and all(name.startswith(" ") for name in raw[1:])
         if quoted and names.count("") > 1:
             names = [name or NAMELESS.format(place) for place, name in enumerate(names, 1)]
@@ -106,7 +111,7 @@ def parse(
     if apart:  # a blank follows each separator
         columns = {name: pc.utf8_ltrim(column, " ") for name, column in table.columns.items()}
         table = Table(file, columns, table.first, table.unit)
-    return table if named else _without_names_again(table)
+    return with_lists(table if named else _without_names_again(table), several)
 
 
 class _Body:
@@ -205,7 +210,25 @@ def _without_preamble(text: str) -> tuple[str, int, str]:
     while (line := _PREAMBLE.match(text)) and line.end() < len(text):
         separator = line["separator"] or separator
         text, lines = text[line.end() :], lines + 1
-    return text, lines, separator if separator in SEPARATORS else ""
+    titles = _titles(text)
+    text = text.split("\n", titles)[titles]
+    return text, lines + titles, separator if separator in SEPARATORS else ""
+
+
+def _titles(text: str) -> int:
+    r"""How many first lines are a report's title, of one cell at most each, above rows of one width.
+
+    >>> _titles("Sales\nof May,,\n\nuser,item,at\na,b,1\nc,d,2"), _titles("a,b,c\n1,2,3"), _titles("a\nb,c,d")
+    (3, 0, 0)
+    """
+    lines = [_QUOTED.sub("x", line) for line in text.split("\n", _MOST_TITLES + 2)[: _MOST_TITLES + 2]]
+    for separator in SEPARATORS:
+        filled = [sum(bool(cell.strip()) for cell in line.split(separator)) for line in lines]
+        place = next((place for place, count in enumerate(filled) if count > 1), 0)
+        widths = [line.count(separator) for line in lines[place : place + 3]]
+        if place and len(widths) == 3 and len(set(widths)) == 1 and widths[0] >= _LEAST_COLUMNS:
+            return 0 if HEAD.fullmatch(lines[0].strip()) else place
+    return 0
 
 
 def _header(file: str, text: str, separator: str, before: int, *, quoted: bool) -> tuple[list[str], str, int]:
@@ -224,6 +247,20 @@ def _header(file: str, text: str, separator: str, before: int, *, quoted: bool) 
         rest = text.split("\n", lines)[lines] if text.count("\n") >= lines else ""
         _refuse_values(file, names, _first_rows(reader))
     return names, rest, lines + 1
+
+
+def _without_types(names: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Names without what RecBole says of their columns, and what separates the values of those that have several.
+
+    >>> _without_types(["id:token", "title:token_seq", "class:token_seq"]), _without_types(["a:token", "b"])
+    ((['id', 'title', 'class'], {'class': ' '}), (['a:token', 'b'], {}))
+    """
+    typed = [_TYPED.fullmatch(name) for name in names]
+    found = [(match[1], match[2]) for match in typed if match]
+    if len(found) < len(names):
+        return names, {}
+    lists = {name: " " for name, kind in found if kind.endswith("_seq") and rank(name, "title") not in (1, 2, 3, 4)}
+    return [name for name, _ in found], lists
 
 
 def _first_rows(reader: Any) -> list[list[str]]:

@@ -3,12 +3,14 @@
 import re
 import unicodedata
 from math import ceil
+from operator import itemgetter
 
 import numpy as np
+import pyarrow.compute as pc
 
 from flows.offline.datasets.draft import KEYS, Draft
 from flows.offline.datasets.kinds import is_boolean
-from flows.offline.datasets.roles import is_click
+from flows.offline.datasets.roles import EVENT_WORDS, NO_CLICK, VIEWS, is_click
 from flows.offline.datasets.survey import Look
 from flows.offline.datasets.time_guess import (
     clock_forms,
@@ -16,25 +18,16 @@ from flows.offline.datasets.time_guess import (
     is_count,
     is_early,
     is_finer,
+    is_hour,
     looks_like_time,
     time_forms,
 )
 from flows.support.errors import RalmError
 from flows.support.text import counted
 
-_NO_CLICK = (
-    *("impression", "skip", "remove", "dislike", "refund", "return", "cancel", "error", "logout", "hide"),
-    *("exposure", "show", "unlike", "delete"),
-)
-"""Events that say nothing for an item, or something against it."""
-_VIEWS = ("view", "pv")
-"""Views count where there is nothing better, or little."""
 _LITTLE = 0.3
-_EVENT_WORDS = (
-    *("click", "buy", "cart", "fav", "purchase", "play", "like", "order", "add", "share", "comment", "watch", "sale"),
-    *("search", "download", "install", "bookmark"),
-)
 _MOST_EVENTS = 20
+_LEAST_EVENTS = 20
 _SCIENTIFIC = re.compile(r"-?\d([.,]\d+)?[eE]\+?\d+")
 _TRUE = ("true", "yes", "t", "y", "1", "1.0")
 _MOST_TIMES = 4
@@ -64,12 +57,10 @@ def guess_events(draft: Draft, events: Look) -> None:
 
 
 def _time(draft: Draft, events: Look) -> None:
-    free = [name for name in events.columns if draft.is_free(events, name)]
+    free = [name for name in events.columns if draft.is_free(events, name) and not _is_one_moment(events, name)]
     named = [name for name in events.like("timestamp") if name in free]
     found = {name: fits for name in named[:_MOST_TIMES] if (fits := list(time_forms(events, name)))}
-    column = next((name for name in found if not is_early(events, name)), None)
-    if column is None and found:  # hours as 1745, or seconds since anything: dates are better
-        column = next((name for name in free if events.columns[name].type == "time"), next(iter(found)))
+    column = _likeliest(events, free, list(found))
     if column is None:
         by_value = next((name for name in free if looks_like_time(events, name)), None)
         column = by_value or next(
@@ -77,7 +68,7 @@ def _time(draft: Draft, events: Look) -> None:
         )
     if column is None:
         draft.top["timed"] = False
-        draft.note(f"{events.called} has no times: clicks are put in a random order")
+        draft.note(f"{events.called} has no times: clicks are put in a random order{_why_untimed(draft, events)}")
         return
     fits = found.get(column) or list(time_forms(events, column))
     if finer := next((name for name in found if is_finer(events, found, name, column)), None):
@@ -90,7 +81,7 @@ def _time(draft: Draft, events: Look) -> None:
             draft.taken[events.table.file, clock] = "time_of_day"
             draft.clock = clock
             draft.note(f"{clock} has the times of day of {column}: the two are put together (time_of_day)")
-        else:
+        elif not is_hour(events, clock):
             draft.note(f"{clock} has times of day, and is not used: put day and time into one column")
     draft.name(events, "timestamp", column)
     draft.top |= fits[0] if fits else {}
@@ -99,12 +90,44 @@ def _time(draft: Draft, events: Look) -> None:
         draft.note(f"{column} may be {said}: look at time_format")
 
 
+def _likeliest(events: Look, free: list[str], found: list[str]) -> str | None:
+    """The first of the columns that are called like times and can be read so; hours as 1745 come after any dates."""
+    column = next((name for name in found if not is_early(events, name)), None)
+    if column is None and found:
+        column = next((name for name in free if events.columns[name].type == "time"), found[0])
+    return column
+
+
+def _is_one_moment(events: Look, name: str) -> bool:
+    """Whether a column says the same of so many events that it tells no order of them."""
+    return events.columns[name].distinct == 1 and len(events.table) >= _LEAST_EVENTS
+
+
+def _why_untimed(draft: Draft, events: Look) -> str:
+    """What columns of times there are that cannot be used."""
+    names = [name for name in events.like("timestamp") if draft.is_free(events, name)]
+    same = next((name for name in names if _is_one_moment(events, name)), None)
+    if same is not None:
+        return f"; {same} is the same in all rows"
+    apart = [name for part in ("year", "month", "day") for name in events.columns if name.lower() == part]
+    if len(apart) > 1:
+        return f"; {', '.join(apart)} are not put together: bring them as one column"
+    counts = [name for name in names if is_count(events, name)]
+    return f"; {', '.join(counts)} count, or are times of day, and are no times" if counts else ""
+
+
 def _rating(draft: Draft, events: Look, rating: str) -> None:
     if not is_boolean(events.table.column(rating)):
         try:
             numbers = events.table.numbers(rating)
         except RalmError:
-            return  # it is said when the data are brought
+            draft.columns[events.table.file, "rating"] = ""
+            draft.names["rating"] = [""]  # none, also where the column is called so
+            words = _counted(_counts(events, rating)) if events.columns[rating].distinct <= _MOST_EVENTS else "text"
+            draft.note(
+                f"{rating} is no number but {words}, and is not used: if not all are clicks, say which ([filter])"
+            )
+            return
         least, most = float(numbers.min()), float(numbers.max())
         from_on: float = _USUAL_MOST - 1
         if most != _USUAL_MOST:
@@ -152,10 +175,9 @@ def _event(draft: Draft, events: Look) -> None:
     column = next(iter([*(name for name in others if name in named), *others, *named]), None)
     if column is None or not 1 < events.columns[column].distinct <= _MOST_EVENTS:
         return
-    values, counts = np.unique(events.table.text(column), return_counts=True)
-    count = {value: int(n) for value, n in zip(values.tolist(), counts.tolist(), strict=True) if value}
-    good = [word for word in count if not any(bad in word.lower() for bad in _NO_CLICK)]
-    better = [word for word in good if not any(view in word.lower() for view in _VIEWS)]
+    count = _counts(events, column)
+    good = [word for word in count if not any(bad in word.lower() for bad in NO_CLICK)]
+    better = [word for word in good if not any(view in word.lower() for view in VIEWS)]
     is_enough = sum(count[word] for word in better) >= _LITTLE * sum(count[word] for word in good)
     wanted = (better if is_enough else good) or list(count)
     if set(wanted) == set(count) and not _has_events(events, column):
@@ -173,8 +195,14 @@ def _has_events(events: Look, name: str) -> bool:
     facts = events.columns[name]
     if facts.type not in ("text", "list") or not 1 < facts.distinct <= _MOST_EVENTS:
         return False
-    words = [word.lower() for word in np.unique(events.table.text(name)).tolist() if word]
-    return sum(any(known in word for known in (*_EVENT_WORDS, *_VIEWS, *_NO_CLICK)) for word in words) * 2 >= len(words)
+    words = [word.lower() for word in events.table.distinct(name).tolist() if word]
+    return sum(any(known in word for known in (*EVENT_WORDS, *VIEWS, *NO_CLICK)) for word in words) * 2 >= len(words)
+
+
+def _counts(events: Look, column: str) -> dict[str, int]:
+    """How often a column has each of its values, by these, ascending."""
+    counts = pc.value_counts(events.table.strings(column)).to_pylist()
+    return {each["values"]: each["counts"] for each in sorted(counts, key=itemgetter("values")) if each["values"]}
 
 
 def _counted(count: dict[str, int]) -> str:
@@ -186,7 +214,7 @@ def _truths(draft: Draft, events: Look) -> None:
     for name, facts in events.columns.items():
         if not draft.is_free(events, name) or facts.distinct != 2 or facts.missing:
             continue
-        values = np.unique(events.table.text(name)).tolist()
+        values = events.table.distinct(name).tolist()
         if not (is_boolean(events.table.column(name)) or values in (["0", "1"], ["0.0", "1.0"])):
             continue
         true = next((value for value in values if value.lower() in _TRUE), values[1])
@@ -205,7 +233,7 @@ def _forms(draft: Draft, events: Look) -> None:
     """Ids that a person takes for one and the same."""
     for role in KEYS.values():
         column = draft.column(events, role)
-        texts = np.unique(events.table.text(column)).tolist()
+        texts = events.table.distinct(column).tolist()
         rounded = [text for text in texts if _SCIENTIFIC.fullmatch(text)]
         if rounded:
             draft.note(

@@ -7,18 +7,8 @@ import numpy as np
 import pyarrow.compute as pc
 
 from flows.offline.datasets.assemble import without_middle
-from flows.offline.datasets.cell_lists import as_lists
 from flows.offline.datasets.tables import Table, holds_lists
 from flows.support.errors import RalmError
-
-
-def with_lists(table: Table, lists: dict[str, str]) -> Table:
-    """A table whose cells of some columns are split into lists, by their separators."""
-    columns = {
-        name: as_lists(table.strings(name), lists[name]) if name in lists and not holds_lists(column) else column
-        for name, column in table.columns.items()
-    }
-    return replace(table, columns=columns)
 
 
 def one_item_each(events: Table) -> Table:

@@ -7,6 +7,7 @@ from typing import Any
 from flows.offline.datasets.description import DESCRIPTION
 from flows.offline.datasets.draft import KEYS, Draft, FirstDescription, as_toml
 from flows.offline.datasets.event_guess import guess_events
+from flows.offline.datasets.key_guess import is_matrix
 from flows.offline.datasets.listing_guess import guess_items, guess_items_of_events, guess_strangers, guess_users
 from flows.offline.datasets.own_files import TABLE_SUFFIXES, is_known, usual_names
 from flows.offline.datasets.survey import Look, look_at
@@ -29,14 +30,16 @@ def describe_first(folder: Path) -> FirstDescription:
     if not folder.is_dir():
         msg = f"{folder} is no folder"
         raise ConfigError(msg)
-    looks, problems = look_at(folder)
+    looks, problems, copies = look_at(folder)
     if not looks:
         msg = f"{folder} has no table ({', '.join(TABLE_SUFFIXES)}, packed or not) that can be read"
         others = sorted(path.name for path in folder.iterdir() if path.is_file() and not is_known(path))
         if others and not problems:
             msg += f"; it has {', '.join(others[:9])}: give what is a table one of these endings"
         raise ConfigError("\n".join([msg, *(line for lines in problems.values() for line in lines)]))
-    return _Guess(folder, looks, problems).description()
+    found = _Guess(folder, looks, problems).description()
+    found.notes += copies
+    return found
 
 
 class _Guess:
@@ -53,9 +56,13 @@ class _Guess:
         events, users, items = (tables.get(name) for name in ("events", "users", "items"))
         self._say_unread(needed=events is None)
         if events is None:
+            matrix = next((look for look in self._looks if is_matrix(look)), None)
             draft.found.problems.append(
                 "no table has a column of users and one of items: say in data.toml what they are called ([columns]) "
                 "and which file has the events ([files])"
+                if matrix is None
+                else f"{matrix.called} seems to have a row for each user and a column for each item, "
+                f"{list(matrix.columns)[-1]!r} the last: bring a row for each user and item, user_id,item_id,rating"
             )
         else:
             guess_events(draft, events)

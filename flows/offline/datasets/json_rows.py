@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from flows.offline.datasets.cell_lists import one_by_one
+from flows.offline.datasets.json_shapes import rows_of_value
 from flows.offline.datasets.tables import Table, decoded, refuse_empty
 from flows.support.errors import RalmError
 from state.nesting import NestedTooDeepError, json_of
 
 Value = str | list[str]
 _LINE_END = re.compile(r"\r\n|\n|\r")
-_MOST_AROUND = 5
-"""So much stands in an answer beside its rows; an object of more is a row itself."""
+_ROW_OF_LIST = re.compile(r"\s*\[[^\n]*\]\s*\n\s*\[")
+"""A list in the first line, and another one in the second."""
 _EXACT = 2**53
 """Up to here a float has each whole number."""
 
@@ -67,25 +69,47 @@ def _whole(text: str) -> str:
 
 
 def _objects(file: str, text: str) -> tuple[list[Any], list[int], bool]:
-    """The values of a text, the line of each from 0, and whether they are one array."""
-    wrapped = _rows_within(text)
-    if wrapped is not None:
-        return wrapped, [0] * len(wrapped), True
+    """The values of a text, the line of each from 0, and whether they are one value's."""
+    whole = rows_of_value(_one_value(text))
+    if whole is not None:
+        return whole, [0] * len(whole), True
     rows: list[int] = []
     objects: list[Any] = []
-    whole = text.lstrip().startswith("[")
-    # A text of JSON may hold what else Unicode takes for the end of a line.
-    for number, line in enumerate([text] if whole else _LINE_END.split(text)):
-        if not line.strip():
-            continue
+    are_lists = bool(_ROW_OF_LIST.match(text))
+    is_list = text.lstrip().startswith("[") and not are_lists
+    for number, piece in _pieces(text, is_one=is_list):
         try:
-            found = _loaded(line)
+            found = _loaded(piece)
         except ValueError as error:
             msg = f"{file}, line {number + 1}: this is no JSON: {error}"
             raise RalmError(msg) from None
-        rows += [number] * (len(found) if whole else 1)
-        objects += found if whole else [found]
-    return objects, rows, whole
+        several = found if is_list else (are_lists and rows_of_value([found])) or [found]
+        rows += [number] * len(several)
+        objects += several
+    return objects, rows, is_list
+
+
+def _one_value(text: str) -> Any:
+    """The one value that a text is; None if it has a value in each line, or is no JSON."""
+    first, _, rest = text.strip().partition("\n")
+    if not first.startswith(("{", "[")) or (rest and first.rstrip().endswith(("}", "]"))):
+        return None
+    try:
+        return _json(text)
+    except ValueError:
+        return None
+
+
+def _pieces(text: str, *, is_one: bool) -> Iterator[tuple[int, str]]:
+    """The values of a text, each with the number of its line from 0: of one line each, or of several."""
+    # A text of JSON may hold what else Unicode takes for the end of a line.
+    lines = [text] if is_one else _LINE_END.split(text)
+    if len(lines) > 1 and lines[0].strip() == "{":
+        begun = [number for number, line in enumerate(lines) if line.rstrip() == "{"]
+        for start, end in zip(begun, [*begun[1:], len(lines)], strict=True):
+            yield start, "\n".join(lines[start:end])
+        return
+    yield from ((number, line) for number, line in enumerate(lines) if line.strip())
 
 
 def _json(text: str) -> Any:
@@ -110,19 +134,6 @@ def _loaded(text: str) -> Any:
         return _json(json.dumps(found, default=str, skipkeys=True))
 
 
-def _rows_within(text: str) -> list[Any] | None:
-    """The one list of objects in an object that spans lines, as programs answer; None if the text is not that."""
-    first, _, rest = text.strip().partition("\n")
-    if not first.startswith("{") or (rest and first.endswith("}")):
-        return None
-    try:
-        found = _json(text)
-    except ValueError:
-        return None
-    lists = [value for value in found.values() if isinstance(value, list) and value and isinstance(value[0], dict)]
-    return lists[0] if len(lists) == 1 and len(found) <= _MOST_AROUND and len(lists[0]) > 1 else None
-
-
 def _array(column: list[Value]) -> Any:
     if not any(isinstance(value, list) for value in column):
         return pa.array(column, pa.string())
@@ -137,8 +148,10 @@ def _flat(found: dict[str, Any], before: str = "") -> Iterator[tuple[str, Value]
             yield from _flat(bare, f"{before}{name}_")
         elif isinstance(bare, list) and bare and all(isinstance(each, dict) for each in bare):
             yield from _spread(bare, f"{before}{name}_")
-        elif isinstance(bare, list) and not any(isinstance(each, dict | list) for each in bare):
-            yield before + name, [word for each in bare if (word := _word(each))]
+        elif isinstance(bare, list) and not any(isinstance(each, dict) for each in one_by_one(bare)):
+            words = [word for each in one_by_one(bare) if (word := _word(each))]
+            is_flat = not any(isinstance(each, list) for each in bare)
+            yield before + name, words if is_flat else list(dict.fromkeys(words))
         else:
             yield before + name, _word(bare)
 

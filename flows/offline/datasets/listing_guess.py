@@ -1,7 +1,9 @@
 """Guesses what is known of users and items, from their tables or from the events."""
 
 import numpy as np
+import pyarrow.compute as pc
 
+from flows.offline.datasets.assemble import written_otherwise
 from flows.offline.datasets.cell_lists import separator_in
 from flows.offline.datasets.draft import KEYS, Draft
 from flows.offline.datasets.field_guess import guessed_kind
@@ -40,7 +42,8 @@ def guess_items(draft: Draft, items: Look) -> None:
     """The items' titles and categories."""
     if "items" in draft.long or draft.top.get("repeated"):
         return
-    title, categories = items.first_like("title"), _categories(items)
+    title = next((name for name in items.like("title") if items.columns[name].longest <= _LONGEST_TITLE), None)
+    categories = _categories(items)
     if items.names:
         title = next((name for name in items.columns if draft.is_free(items, name) and _is_title(items, name)), None)
         categories = next((name for name in items.columns if _is_category(draft, items, name)), None)
@@ -79,17 +82,18 @@ def guess_strangers(draft: Draft, tables: dict[str, Look]) -> None:
             again = counted(facts.rows - facts.distinct - facts.missing, "row")
             draft.note(f"{look.called}: {again} of a {column} that is there already, put together with it (repeated)")
         try:
-            named = np.unique(events.table.text(draft.column(events, role)))
-            known = np.unique(look.table.text(column))
+            named = events.table.distinct(draft.column(events, role))
+            known = look.table.distinct(column)
         except RalmError:
             continue
         named = named[named != ""]
         strangers = int(np.sum(~among(named, known)))
         if strangers:
+            otherwise = written_otherwise(str(named[~among(named, known)][0]), known)
             draft.top["unlisted"] = "keep"
             draft.note(
                 f"{strangers:,} of {len(named):,} {kind} that {events.called} names are not in {look.called}: they are "
-                "kept, with nothing known of them: look at unlisted"
+                f"kept, with nothing known of them: look at unlisted{otherwise}"
             )
 
 
@@ -137,7 +141,12 @@ def _is_title(items: Look, name: str) -> bool:
 
 def _is_category(draft: Draft, items: Look, name: str) -> bool:
     facts = items.columns[name]
-    return draft.is_free(items, name) and facts.type in ("text", "list") and 1 < facts.distinct <= facts.rows / 5
+    if not draft.is_free(items, name) or facts.type not in ("text", "list") or facts.distinct <= 1:
+        return False
+    if facts.type == "list":  # of which many differ, made of few words
+        words = items.table.text(name).tolist()
+        return len(set("|".join(words).split("|"))) <= len(words) / 2
+    return facts.distinct <= facts.rows / 5
 
 
 def _is_code(events: Look, name: str) -> bool:
@@ -152,12 +161,15 @@ def _is_of_items(draft: Draft, events: Look, name: str, role: str) -> bool:
     if events.columns[name].type not in (("text",) if role == "title" else ("text", "whole number", "list")):
         return False
     try:
-        items = np.array(events.table.text(draft.column(events, "item_id")))
-        values = np.array(events.table.text(name))
+        item = draft.column(events, "item_id")
+        texts = events.table.strings(name)
+        named = events.table.only(pc.not_equal(texts, "").to_numpy(zero_copy_only=False))
+        known = np.sum(named.distinct(item) != "")
+        pairs = named.pairs(item, name)
     except RalmError:
         return False
-    there = (items != "") & (values != "")
-    pairs, known = np.unique(items[there] + "\x1f" + values[there]), np.unique(items[there])
-    is_one = len(known) and len(pairs) <= _NEARLY_ONE * len(known)
-    differs = len(np.unique(values[there])) * 2 > len(known)  # as titles do, and categories do not
+    is_one = pairs and pairs <= _NEARLY_ONE * known
+    if events.columns[name].type == "list":  # mixtures of few words
+        return bool(is_one)
+    differs = events.columns[name].distinct * 2 > known  # as titles do, and categories do not
     return bool(is_one and differs == (role == "title"))

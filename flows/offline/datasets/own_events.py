@@ -25,9 +25,10 @@ def filtered(events: Table, wanted: Mapping[str, Any]) -> Table:
     """
     for column, values in wanted.items():
         words = [_word(value) for value in (values if isinstance(values, list) else [values])]
-        left = events.only(among(events.text(column), as_words(words)))
+        said = replace(events, aliases={}) if column in events.columns else events
+        left = events.only(among(said.text(column), as_words(words)))
         if not len(left):
-            there = sorted(set(events.text(column).tolist()))
+            there = said.distinct(column).tolist()
             shown = ", ".join(map(repr, there[:9])) + (", ..." if len(there) > 9 else "")
             msg = f"{events.file}: no event has {' or '.join(map(repr, words))} as its {column}; it has {shown}"
             raise RalmError(without_middle(msg))

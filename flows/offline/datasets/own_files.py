@@ -8,18 +8,22 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from flows.offline.datasets.packed import FOLDED, ZIP, archive_of, is_archive, members, without_fold
+from flows.offline.datasets.column_files import FORMS
+from flows.offline.datasets.packed import ARCHIVES, FOLDED, ZIP, archive_of, is_archive, members, without_fold
 from flows.offline.datasets.reading import JSON_SUFFIXES, Written, joined, kept_as, read_table
 from flows.offline.datasets.tables import NoRowsError, Table
 from flows.support.errors import RalmError
 
-TABLE_SUFFIXES = (".parquet", ".csv", ".tsv", ".txt", ".dat", *JSON_SUFFIXES)
+_TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".tab", ".psv", ".data", ".rating", ".inter", ".user", ".item")
+TABLE_SUFFIXES = (*FORMS, *_TEXT_SUFFIXES, *JSON_SUFFIXES)
 """Of the files that may be tables; what says how they are kept, such as ``.gz``, may follow."""
-_PACKED = (".7z", ".rar", ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".zst", ".lz4", ".snappy", ".z")
+_PACKED = (".7z", ".rar", ".snappy", ".z", ".lzo", ".br")
 _SHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
-_OTHERS = (".orc", ".avro", ".feather", ".arrow", ".sqlite", ".db", ".sql", ".xml", ".pkl", ".pickle", ".npz", ".dta")
+_OTHERS = (".avro", ".sqlite", ".sqlite3", ".db", ".sql", ".xml", ".pkl", ".pickle", ".npz", ".npy", ".dta", ".sav")
 _PATTERN = set("*?[")
 _HIDDEN = ("_", ".")
+_PARTITION = re.compile(r"[^=]+=.*")
+"""A folder as Hive calls it, for what a column is in all of its rows."""
 
 
 def files_of(folder: Path, table: str, said: Iterable[str] | None) -> list[Path]:
@@ -61,7 +65,8 @@ def read_files(paths: list[Path], written: Written, aliases: Callable[[Table], d
         except RalmError as error:
             problems.append(str(error))
             continue
-        parts.append(_with_columns_of_path(replace(table, aliases=aliases(table)), path))
+        table = with_columns_of_path(table, path)
+        parts.append(replace(table, aliases=aliases(table)))
     if problems or not parts:
         raise RalmError("\n".join([*problems, *empty]))
     parts[0] = replace(parts[0], notes=(*parts[0].notes, *empty))
@@ -87,6 +92,26 @@ def why_unread(path: Path) -> str:
     if suffix in _OTHERS:
         return f"{path.name} is of a form that is not read: bring it as Parquet, CSV or JSON lines"
     return ""
+
+
+def tables_below(folder: Path) -> tuple[list[Path], dict[str, list[str]]]:
+    """The tables of a folder and of those within it, and by file why one that seems to be a table is none."""
+    found: list[Path] = []
+    problems: dict[str, list[str]] = {}
+    for path in sorted(folder.iterdir()):
+        if why := why_unread(path):
+            problems[path.name] = [why]
+        if path.name.startswith(_HIDDEN):
+            continue
+        try:
+            if path.is_dir() and not path.is_symlink() and not is_table(path):  # a link may lead around
+                more, wrong = tables_below(path)
+                found, problems = found + more, problems | wrong
+            else:
+                found += tables_within(path) if is_archive(path) else [path] * is_table(path)
+        except (RalmError, OSError) as error:
+            problems[path.name] = str(error).splitlines()
+    return found, problems
 
 
 def parts_in(folder: Path) -> list[Path]:
@@ -125,17 +150,21 @@ def is_known(path: Path) -> bool:
 
 def _has_parts(folder: Path) -> bool:
     """Whether the files of a folder are parts of one table, as their names say."""
-    names = [path.name for path in folder.iterdir() if not path.name.startswith(_HIDDEN)]
+    paths = [path for path in folder.iterdir() if not path.name.startswith(_HIDDEN)]
+    names = [path.name for path in paths]
     if any(name.startswith("part-") for name in names):
         return True
+    if paths and all(path.is_dir() for path in paths):
+        return all(map(_PARTITION.fullmatch, names))
     alike = {re.sub(r"\d+", "", name) for name in names}
     return len(names) > 1 and len(alike) == 1 and kept_as(Path(names[0])) in TABLE_SUFFIXES
 
 
 def usual_names(table: str) -> list[str]:
     """What a table's files are called where nothing is said, the first that is there is taken."""
-    suffixes = (".parquet", ".csv", *JSON_SUFFIXES, ".tsv", ".txt", ".dat")
-    return [f"{table}{suffix}{folded}" for folded in ("", *FOLDED, ZIP) for suffix in suffixes] + [f"{table}{ZIP}"]
+    suffixes = (*FORMS, ".csv", *JSON_SUFFIXES, *_TEXT_SUFFIXES[1:])
+    whole = [f"{table}{end}" for end in ARCHIVES]
+    return [f"{table}{suffix}{folded}" for folded in ("", *FOLDED, ZIP) for suffix in suffixes] + whole
 
 
 def _usual(folder: Path, table: str) -> list[Path]:
@@ -149,14 +178,14 @@ def _usual(folder: Path, table: str) -> list[Path]:
 
 
 def _all_in(path: Path) -> list[Path]:
-    """A file, or the tables in a folder of parts or in a zip file."""
+    """A file, or the tables in a folder of parts or in an archive."""
     if path.is_dir():
         return parts_in(path)
     return tables_within(path) if is_archive(path) else [path]
 
 
 def tables_within(archive: Path) -> list[Path]:
-    """The tables in a zip file, in the order of their names."""
+    """The tables in an archive, in the order of their names."""
     return [path for path in members(archive) if kept_as(path) in TABLE_SUFFIXES]
 
 
@@ -177,7 +206,7 @@ def _named(folder: Path, name: str) -> list[Path]:
     return [path for path in paths if path.is_file() and not path.name.startswith(("_", "."))]
 
 
-def _with_columns_of_path(table: Table, path: Path) -> Table:
+def with_columns_of_path(table: Table, path: Path) -> Table:
     """A table with what its path says of all its rows, as Hive's ``day=2024-11-24/part-0.csv`` does."""
     columns = dict(table.columns)
     for part in path.parts[:-1]:

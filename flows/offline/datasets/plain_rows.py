@@ -3,7 +3,7 @@
 import re
 
 _LOOKED_AT = 200
-_HEAD = re.compile(r"[^\s,;|\t:]+:")
+HEAD = re.compile(r"[^\s,;|\t:]+:")
 """A line that says of which item, or user, the rows below it are."""
 _UNIT = "\x1f"
 _RUNS = re.compile(r"[ \t]+")
@@ -24,7 +24,7 @@ def as_columns(text: str) -> tuple[str, str] | None:
     first = [line for line in text.split("\n", _LOOKED_AT)[:_LOOKED_AT] if line.strip()]
     if len(first) <= 1:
         return None
-    if _HEAD.fullmatch(first[0].strip()) and not _HEAD.fullmatch(first[1].strip()):
+    if HEAD.fullmatch(first[0].strip()) and not HEAD.fullmatch(first[1].strip()):
         return _under_heads(text, max(_ENDS, key=first[1].count))
     if any(sign in line for line in first for sign in _ENDS) or any("::" in line for line in first):
         return None
@@ -42,7 +42,7 @@ def as_columns(text: str) -> tuple[str, str] | None:
 def _under_heads(text: str, separator: str) -> tuple[str, str]:
     head, rows = "", []
     for line in text.split("\n"):
-        if _HEAD.fullmatch(line.strip()):
+        if HEAD.fullmatch(line.strip()):
             head = line.strip()[:-1]
         elif line.strip():
             rows.append(f"{line}{separator}{head}")

@@ -1,6 +1,6 @@
-"""Reads tables from files: Parquet, JSON, CSV, folded or not, one file or several parts."""
+"""Reads tables from files: Parquet and its like, JSON, CSV, folded or not, one file or several parts."""
 
-import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,19 +8,19 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from flows.offline.datasets.column_files import FORMS, form_by_marks, read_columns
 from flows.offline.datasets.delimited import parse
 from flows.offline.datasets.json_rows import parse_json
-from flows.offline.datasets.packed import archive_of, unfolded, without_fold
-from flows.offline.datasets.tables import Table, in_one, refuse_empty, refuse_twins
+from flows.offline.datasets.packed import unfolded, without_fold
+from flows.offline.datasets.tables import Table, refuse_empty
 from flows.support.errors import RalmError
 from flows.support.text import encoding_of
 
+_PART = re.compile(r"part-[\w-]+|\d{6}_\d+(_copy_\d+)?")
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 _OTHER = {
     b"PK\x03\x04": "a zip file or a workbook: unpack it, or save each sheet as CSV",
-    b"PAR1": "Parquet: call it .parquet",
     b"SQLite format": "a database: export its tables as CSV",
     b"%PDF": "a PDF",
 }
@@ -47,33 +47,22 @@ class Written:
 
 
 def read_table(path: Path, written: Written = Written()) -> Table:
-    """Read a Parquet file, JSON, or a CSV file, folded or not, perhaps within a zip file.
+    """Read a file of columns such as Parquet, JSON, or text in columns, folded or not, perhaps within an archive.
 
     Raises:
         RalmError: naming the file, and the line where there is one.
     """
-    suffix = kept_as(path)
-    if suffix != ".parquet":
-        content = content_of(path)
-        encoding = written.encoding if written.encoding and not _is_utf8(content) else "utf-8"
-        if suffix in JSON_SUFFIXES:
-            table = parse_json(path.name, content, encoding)
-        else:
-            names = written.names or None
-            table = parse(path.name, content, names=names, separator=written.separator, encoding=encoding, quoted=True)
-        return without_marks(table, written.missing)
-    try:
-        folded = without_fold(path.name) != path.name or archive_of(path) is not None
-        found = pq.read_table(io.BytesIO(unfolded(path)) if folded else path)
-    except (OSError, pa.ArrowException) as error:
-        msg = f"{path} cannot be read as Parquet: {error}"
-        raise RalmError(msg) from error
-    while any(pa.types.is_struct(column.type) for column in found.columns):
-        found = _flattened(found)
-    refuse_twins(path.name, found.column_names)
-    refuse_empty(path.name, found.num_rows)
-    columns = {name: in_one(found[name]) for name in found.column_names}
-    return without_marks(Table(path.name, columns, 1, "row"), written.missing)
+    suffix, content = kept_as(path), content_of(path)
+    refuse_empty(path.name, len(content))
+    if form := form_by_marks(content) or (suffix if suffix in FORMS else ""):
+        return without_marks(read_columns(path, content, form), written.missing)
+    encoding = written.encoding if written.encoding and not _is_utf8(content) else "utf-8"
+    if suffix in JSON_SUFFIXES:
+        table = parse_json(path.name, content, encoding)
+    else:
+        names = written.names or None
+        table = parse(path.name, content, names=names, separator=written.separator, encoding=encoding, quoted=True)
+    return without_marks(table, written.missing)
 
 
 def joined(parts: Sequence[Table]) -> Table:
@@ -110,10 +99,13 @@ def _one_after_another(parts: Sequence[Table], name: str) -> Any:
 def kept_as(path: Path) -> str:
     """The suffix that says what a file holds, in lower case; ``.gz`` and the like say only how it is kept.
 
-    >>> kept_as(Path("events.csv.gz")), kept_as(Path("Events.JSONL"))
-    ('.csv', '.jsonl')
+    Parts that Hive and Spark write without one are text, unless their first bytes tell otherwise.
+
+    >>> kept_as(Path("events.csv.gz")), kept_as(Path("Events.JSONL")), kept_as(Path("000000_0"))
+    ('.csv', '.jsonl', '.txt')
     """
-    return Path(without_fold(path.name)).suffix.lower()
+    name = without_fold(path.name)
+    return Path(name).suffix.lower() or (".txt" if _PART.fullmatch(name) else "")
 
 
 def content_of(path: Path) -> bytes:
@@ -132,20 +124,6 @@ def content_of(path: Path) -> bytes:
         msg = f"{path.name} is {other}"
         raise RalmError(msg)
     return content
-
-
-def _flattened(found: Any) -> Any:
-    """What lies within a column of structs as columns of both names."""
-    columns, names = [], []
-    for name in found.column_names:
-        column = found[name]
-        if pa.types.is_struct(column.type):
-            columns += column.flatten()
-            names += [f"{name}_{field.name}" for field in column.type]
-        else:
-            columns.append(column)
-            names.append(name)
-    return pa.table(columns, names=names)
 
 
 def without_marks(table: Table, missing: Sequence[str]) -> Table:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flows.offline.datasets.assemble import join_values
-from flows.offline.datasets.tables import Table, as_text, holds_lists
+from flows.offline.datasets.tables import Table, holds_lists
 from flows.offline.datasets.words import as_words
 from flows.support.errors import RalmError
 from ralm.encoders.profiles import SEPARATOR
@@ -54,7 +54,9 @@ def one_row_each(table: Table, key: str, several: Collection[str]) -> Table:
         key: its column of ids.
         several: the columns of which an id may have several values.
     """
-    ids, rows = np.unique(as_text(table.ids(key)), return_inverse=True)
+    encoded = table.ids(key).dictionary_encode()
+    ids, places = np.unique(as_words(encoded.dictionary.to_pylist()), return_inverse=True)
+    rows = places[encoded.indices.to_numpy()]
     if len(ids) == len(rows):
         return table
     columns = {}

@@ -5,14 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from flows.offline.datasets.cell_lists import label_in, separator_in
+from flows.offline.datasets.assemble import written_otherwise
+from flows.offline.datasets.cell_lists import label_in, separator_in, with_lists
 from flows.offline.datasets.draft import KEYS, Draft, as_toml
-from flows.offline.datasets.event_shapes import labelled, looked_up, one_item_each, with_lists
+from flows.offline.datasets.event_shapes import labelled, looked_up, one_item_each
+from flows.offline.datasets.key_guess import both_keys, id_columns, is_matrix, keys_with_cells, named_keys
 from flows.offline.datasets.reading import MISSING
 from flows.offline.datasets.roles import is_called_like, rank
-from flows.offline.datasets.survey import Look, look_of
+from flows.offline.datasets.survey import Look
 from flows.offline.datasets.tables import holds_lists
-from flows.offline.datasets.time_guess import looks_like_time
 from flows.offline.datasets.words import Text, among, as_words
 from flows.support.errors import RalmError
 
@@ -21,10 +22,7 @@ TABLE_WORDS = {
     "users": ("user", "customer", "member", "people", "person", "account", "visitor", "client", "reader"),
     "items": ("item", "product", "article", "movie", "film", "book", "catalog", "content", "goods", "song", "video"),
 }
-_LEAST_REPEATED = 2
 _LEAST_USERS = 20
-_COUNT_DIGITS = 3
-"""Columns of fewer values, or of numbers that are no longer, are taken for ids where there are no others."""
 _NEARLY = 0.9
 """Of the rows of a table of users or items, so many have an id of their own, but for mistakes."""
 _SHARED = 0.5
@@ -56,11 +54,11 @@ def guess_tables(draft: Draft, looks: list[Look]) -> dict[str, Look]:
 
 def _named(draft: Draft, looks: list[Look]) -> Look | None:
     """The table of events where names tell its users and items."""
-    both = [look for look in looks if len(_named_keys(look)) == len(KEYS)]
+    both = [look for look in looks if len(named_keys(look)) == len(KEYS)]
     if not both:
         return None
     look = max(both, key=lambda look: (is_called(look, "events"), len(look.table)))
-    keys = _named_keys(look)
+    keys = named_keys(look)
     keys = {role: _in_other_tables(look, column, role, looks) for role, column in keys.items()}
     look = _spread(draft, look, keys["item_id"])
     for role, column in keys.items():
@@ -72,7 +70,7 @@ def _in_other_tables(look: Look, column: str, role: str, looks: list[Look]) -> s
     """Of columns that are called alike, the one whose ids another table lists."""
     names = [name for name in look.like(role) if rank(name, role) <= max(rank(column, role), _ALIKE)]
     listed = [
-        np.unique(other.table.text(name))
+        other.table.distinct(name)
         for other in looks
         if other is not look
         for name in names
@@ -84,7 +82,7 @@ def _in_other_tables(look: Look, column: str, role: str, looks: list[Look]) -> s
     def share(name: str) -> float:
         if look.columns[name].type == "list":
             return 0.0
-        ids = np.unique(look.table.text(name))
+        ids = look.table.distinct(name)
         return round(max(float(np.mean(among(ids, known))) for known in listed), 1)
 
     best = max(names, key=lambda name: (share(name), name == column))
@@ -106,7 +104,7 @@ def _spread(draft: Draft, look: Look, column: str) -> Look:
         draft.top["labels"] = label
         draft.note(f"{column} names what was shown, each with {label} or not: those with it are the clicks (labels)")
         table = labelled(table, label)
-    return look_of(look.paths, replace(table, aliases={}, notes=()), look.names, look.marks)
+    return look.of(replace(table, aliases={}, notes=()))
 
 
 def _joined(draft: Draft, looks: list[Look]) -> Look | None:
@@ -134,7 +132,7 @@ def _joined(draft: Draft, looks: list[Look]) -> Look | None:
         "look at [join]"
     )
     table = replace(looked_up(lines.table, orders.table, column), notes=())
-    look = look_of(lines.paths, table, lines.names, lines.marks)
+    look = lines.of(table)
     draft.name(look, "user_id", user)
     draft.name(look, "item_id", item)
     draft.joined = orders
@@ -148,18 +146,18 @@ def _joined_files(draft: Draft) -> set[str]:
 def _by_values(draft: Draft, looks: list[Look]) -> Look | None:
     """The table of events where no name tells: the longest in which two columns could be users and items."""
     found = []
-    for look in looks:
-        columns = _both_keys(look, looks)
+    for look in (look for look in looks if not is_matrix(look)):
+        columns = both_keys(look, looks)
         if len(columns) == len(KEYS):
             many = look.columns[columns["user_id"]].distinct >= _LEAST_USERS
             found.append((many, len(look.table), look, columns))
-        elif (cells := _with_cells(look, columns)) is not None:
+        elif (cells := keys_with_cells(look, columns)) is not None:
             found.append((True, cells[0], look, cells[1]))
     if not found:
         return None
     _, _, look, columns = max(found, key=lambda one: one[:2])
-    named = {role for role, column in _named_keys(look).items() if columns.get(role) == column}
-    others = [name for name in _id_columns(look, looks) if name not in columns.values()]
+    named = {role for role, column in named_keys(look).items() if columns.get(role) == column}
+    others = [name for name in id_columns(look, looks) if name not in columns.values()]
     look = _spread(draft, look, columns["item_id"])
     for role, column in columns.items():
         draft.name(look, role, column)
@@ -168,79 +166,6 @@ def _by_values(draft: Draft, looks: list[Look]) -> Look | None:
     instead = f", and not {', '.join(others[:9])}" if others else ""
     draft.note(f"{look.called}: nothing is called like {kinds}; by its values {told}{instead}: look at [columns]")
     return look
-
-
-def _both_keys(look: Look, looks: list[Look]) -> dict[str, str]:
-    """The columns of users and of items, by name if one has one, else by values."""
-    known = _named_keys(look)
-    others = [name for name in _id_columns(look, looks) if name not in known.values()]
-    for role in KEYS.values():
-        if role in known or not others:
-            continue
-        if role == "item_id" and "user_id" in known:
-            others = [name for name in others if not _goes_with(look, known["user_id"], name)]
-        if others:
-            known[role] = others.pop(0)
-    return {role: known[role] for role in KEYS.values() if role in known}
-
-
-def _goes_with(look: Look, user: str, name: str) -> bool:
-    """Whether a column says the same as the one of the users: a name beside a number."""
-    pairs = np.unique(np.array(look.table.text(user)) + "\x1f" + np.array(look.table.text(name)))
-    return bool(len(pairs) <= look.columns[user].distinct + look.columns[user].distinct // 100)
-
-
-def _with_cells(look: Look, known: dict[str, str]) -> tuple[int, dict[str, str]] | None:
-    """The number of events, and the columns of users and items, if a column has lists of items in its cells.
-
-    Items that are labelled, as shown or clicked, come before others.
-    """
-    user = known.get("user_id") or known.get("item_id")
-    if user is None:
-        user = next((name for name, facts in look.columns.items() if facts.is_unique and facts.type != "list"), None)
-    found = []
-    for name, facts in look.columns.items():
-        if name == user or facts.type not in ("text", "list"):
-            continue
-        table = look.table
-        if not holds_lists(table.columns[name]):
-            separator = separator_in(table.strings(name), ids=True)
-            if separator is None:
-                continue
-            table = with_lists(table, {name: separator})
-        lists = table.columns[name]
-        flat = lists.flatten()
-        if len(flat) and not looks_like_time(look_of(look.paths, replace(table, columns={name: flat})), name):
-            count = look_of(look.paths, replace(table, columns={name: flat})).columns[name].distinct
-            found.append((bool(label_in(lists)), count, len(flat), name))
-    if user is None or not found:
-        return None
-    *_, size, item = max(found)
-    return size, {"user_id": user, "item_id": item}
-
-
-def _id_columns(look: Look, looks: list[Look]) -> list[str]:
-    """The columns whose values come again and again as ids do, the likeliest first: no times, no measures."""
-    names = []
-    for name, facts in look.columns.items():
-        repeated = _LEAST_REPEATED <= facts.distinct <= facts.rows / 2 and not facts.missing
-        if repeated and facts.type in ("text", "whole number") and not looks_like_time(look, name):
-            names.append(name)
-    elsewhere = {
-        name
-        for other in looks
-        if other is not look and not other.names
-        for name, facts in other.columns.items()
-        if facts.is_unique
-    }
-
-    def unlikely(name: str) -> tuple[bool, bool, bool, bool, int]:
-        facts = look.columns[name]
-        counts = facts.type == "whole number" and facts.longest <= _COUNT_DIGITS  # or ratings, or ages
-        timed = bool(rank(name, "timestamp"))  # hours as 1745 come again, too
-        return name not in elsewhere, timed, facts.distinct < _LEAST_USERS, counts, names.index(name)
-
-    return sorted(names, key=unlikely)
 
 
 def _key_table(draft: Draft, events: Look | None, others: list[Look], kind: str) -> Look | None:
@@ -277,7 +202,7 @@ def _shared_key(draft: Draft, events: Look, look: Look, kind: str, ids: Text) ->
     for place, (name, facts) in enumerate(look.columns.items()):
         if facts.distinct < _NEARLY * facts.rows or facts.type not in ("text", "whole number", "number"):
             continue
-        alike = rank(name, role) or name == column or (name.lower().strip("#_") == "id" and not facts.missing)
+        alike = rank(name, role) or name == column or _is_plain_key(look, name, kind, column, is_telling)
         alike = alike or (is_called(look, kind) and "id" in name.lower())
         told = alike or (is_telling and not rank(name, other)) or (look.names and place == 0)
         share = float(np.mean(among(ids, _distinct(look, name)))) if told else 0.0
@@ -287,6 +212,13 @@ def _shared_key(draft: Draft, events: Look, look: Look, kind: str, ids: Text) ->
     if best[0] >= _SHARED:
         return best[3], 2
     return (best[3], 1) if best[0] > 0 and is_called_like(look.path.stem, column) else None
+
+
+def _is_plain_key(look: Look, name: str, kind: str, column: str, is_telling: bool) -> bool:
+    """Whether a column is called no more than ``id``, in a file that is called like what has those ids, if any may."""
+    if name.lower().strip("#_") != "id" or look.columns[name].missing:
+        return False
+    return is_telling or is_called(look, kind) or is_called_like(look.path.stem, column)
 
 
 def _key_by_file(look: Look, kind: str, named: str | None) -> tuple[str, int] | None:
@@ -359,7 +291,7 @@ def _ids_of(draft: Draft, events: Look, role: str) -> Text | None:
 
 
 def _distinct(look: Look, column: str) -> Text:
-    ids = np.unique(look.table.text(column))
+    ids = look.table.distinct(column)
     named: Text = ids[ids != ""]
     return named
 
@@ -375,7 +307,9 @@ def _say_how_written(draft: Draft, tables: dict[str, Look]) -> None:
     marks = sorted({mark for look in tables.values() for mark in look.marks})
     if marks:
         draft.top["missing"] = [*MISSING, *marks]
-        draft.note(f"{', '.join(marks)} among numbers stands for no value: look at missing")
+        worded = [name for look in tables.values() for name in look.worded]
+        too = f", and so it does in {', '.join(worded)}" if worded else ""
+        draft.note(f"{', '.join(marks)} among numbers stands for no value{too}: look at missing")
 
 
 def say_unused(draft: Draft, looks: list[Look], tables: dict[str, Look]) -> None:
@@ -385,13 +319,23 @@ def say_unused(draft: Draft, looks: list[Look], tables: dict[str, Look]) -> None
         if look.table.file in used:
             continue
         words = "it is neither events, nor users, nor items"
-        if len(_named_keys(look)) == len(KEYS) and "events" in tables:
+        if len(named_keys(look)) == len(KEYS) and "events" in tables:
             files = [each for one in (tables["events"], look) for each in _listed(one.said)]
             words = f"it has users and items too; if its rows are events as well, say events = {as_toml(files)}"
             words += "".join(f", {role} = {as_toml(names)}" for role, names in _names_with(draft, look))
-        elif key := next((key for role in KEYS.values() if (key := look.first_like(role))), None):
-            words += f" (a table of these has one row for each {key})"
+        elif role := next((role for role in KEYS.values() if look.first_like(role)), None):
+            words += f" (a table of these has one row for each {look.first_like(role)})"
+            words += _why_strange(draft, tables.get("events"), look, role)
         draft.note(f"{look.called} is not used: {words}")
+
+
+def _why_strange(draft: Draft, events: Look | None, look: Look, role: str) -> str:
+    """What to add of a table none of whose ids the events name, where they are there but for how they are written."""
+    ids, key = None if events is None else _ids_of(draft, events, role), look.first_like(role)
+    known = _distinct(look, key) if key else None
+    if ids is None or known is None or among(ids, known).any():
+        return ""
+    return f": of events {str(ids[0])!r} is not in it{written_otherwise(str(ids[0]), known)}"
 
 
 def _names_with(draft: Draft, look: Look) -> Iterator[tuple[str, list[str]]]:
@@ -406,16 +350,6 @@ def is_called(look: Look, kind: str) -> bool:
     """Whether a table's file is called like events, users or items."""
     stem = look.path.stem.lower()
     return any(word in stem for word in TABLE_WORDS[kind])
-
-
-def _named_keys(look: Look) -> dict[str, str]:
-    """The columns that are called like users and like items, two different ones."""
-    users, items = (look.like(role) for role in KEYS.values())
-    pairs = [(user, item) for user in users for item in items if user != item]
-    if pairs:
-        return dict(zip(KEYS.values(), pairs[0], strict=True))
-    alone = [(role, names[0]) for role, names in zip(KEYS.values(), (users, items), strict=True) if names]
-    return dict(alone[:1])
 
 
 def _listed(said: str | list[str]) -> list[str]:

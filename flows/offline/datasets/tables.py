@@ -32,6 +32,7 @@ _MOST_NAMES = 400
 """Characters of the names of all columns in a message."""
 _SHOWN = 200
 """Characters of a value in a message."""
+_WITH_SIGN = r"^(?:[$€£¥]\s*[+-]?[\d.,]+|[+-]?[\d.,]+\s*[$€£¥%])$"
 _COMMA_DECIMALS = r"^[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?$"
 _POINT_DECIMALS = r"^[+-]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?$"
 
@@ -143,6 +144,25 @@ class Table:
         """
         return as_text(self.strings(name))
 
+    def distinct(self, name: str) -> Text:
+        """The different values of a column, ascending text[k]; what is missing is empty.
+
+        Raises:
+            RalmError: as for `strings`.
+        """
+        return different(self.strings(name))
+
+    def pairs(self, name: str, other: str) -> int:
+        """How many different pairs of values two columns have, of rows that have both.
+
+        Raises:
+            RalmError: as for `strings`.
+        """
+        first, second = self.strings(name), self.strings(other)
+        there = pc.and_(pc.not_equal(first, ""), pc.not_equal(second, ""))
+        codes = [pc.dictionary_encode(each.filter(there)).indices.to_numpy() for each in (first, second)]
+        return len(np.unique(codes[0].astype(np.int64) * (len(self) + 1) + codes[1]))
+
     def numbers(self, name: str, owner: str | None = None) -> NDArray[np.float64]:
         """A column as finite numbers, float64[n].
 
@@ -202,6 +222,12 @@ def as_text(strings: Any) -> Text:
     return text
 
 
+def different(strings: Any) -> Text:
+    """The different values of Arrow strings, ascending, text[k]."""
+    words: Text = np.sort(as_words(pc.unique(strings).to_pylist()))
+    return words
+
+
 def in_one(column: Any) -> Any:
     """A column's chunks as one array; categories (pandas) as what they stand for."""
     array = column.combine_chunks()
@@ -226,14 +252,18 @@ def _without_blanks(lists: Any) -> Any:
 
 
 def with_points(column: Any) -> Any:
-    """Numbers with a point before their decimals, and nothing between thousands.
+    """Numbers with a point before their decimals, nothing between thousands, and no sign of money or per cent.
 
+    Such signs are left out where all have one.
     A comma stands before the decimals where all of the column fit that and some tell, as 4,5 or 1.234,50 does; it
     separates thousands where some have a point after it, as 1,234.50. Of 1,234 alone nothing is known: it stays.
     """
+    there = column.filter(pc.not_equal(column, ""))
+    if len(there) and pc.all(pc.match_substring_regex(there, _WITH_SIGN)).as_py():
+        column = pc.replace_substring_regex(column, r"[$€£¥%\s]", "")
+        there = column.filter(pc.not_equal(column, ""))
     if not pc.any(pc.match_substring(column, ",")).as_py():
         return column
-    there = column.filter(pc.not_equal(column, ""))
 
     def fits(form: str, telling: str) -> bool:
         all_fit = pc.all(pc.match_substring_regex(there, form)).as_py()

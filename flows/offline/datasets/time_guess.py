@@ -9,24 +9,27 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from flows.config.limits import END_OF_DATA_TIME
 from flows.offline.datasets.event_shapes import with_clock
+from flows.offline.datasets.roles import is_key
 from flows.offline.datasets.survey import Look
 from flows.offline.datasets.tables import Table
 from flows.offline.datasets.times import times_ms
 from flows.support.errors import RalmError
 
 _LEAST_REPEATED = 2
-_LEAST_SECONDS = 300_000_000
-"""Whole numbers from here on, all of a column, are more likely seconds since 1970 than anything else."""
-_CLOCKS = ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p")
+_SECONDS_TO = [(300_000_000 * unit, END_OF_DATA_TIME // 1000 * unit) for unit in (1, 10**3, 10**6, 10**9)]
+"""Whole numbers between these, all of a column, are more likely seconds since 1970, or parts of them, than others."""
+_CLOCKS = ("%H", "%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p")
 _FORMS = [
     f"{day}{clock}"
     for day in (
         *("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d", "%Y.%m.%d", "%d-%m-%Y", "%m-%d-%Y", "%d/%m/%y", "%m/%d/%y"),
+        *("%d.%m.%y", "%d-%b-%y", "%Y年%m月%d日"),
         *("%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%m %d, %Y"),
     )
     for clock in (
-        *("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S"),
+        *("", " %H", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S"),
         *(", %I:%M %p", ", %I:%M:%S %p", " %H:%M:%S %z"),
     )
 ] + [
@@ -39,8 +42,10 @@ _FORMS = [
 ]
 _DAY = 86_400_000
 _SAMPLE = 100
-_COUNT_DIGITS = 3
-"""Whole numbers that are no longer, and come again, count hours or days."""
+_COUNT_DIGITS = 4
+"""Whole numbers that are no longer, and come again, count hours or days, or are times of day such as 1631."""
+_HOURS = 24
+_HOUR = re.compile(r"(?i)hour|stunde|heure|hora|hrs?$|小时")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?[AaPp][Mm])?")
 
 
@@ -95,7 +100,7 @@ def is_early(look: Look, column: str) -> bool:
         return False
     there = look.table.only(_is_there(look, column))
     try:
-        return bool(np.all(times_ms(there, column) < _LEAST_SECONDS * 1000))
+        return bool(np.all(times_ms(there, column) < _SECONDS_TO[0][0] * 1000))
     except RalmError:  # of a unit that must be said
         return False
 
@@ -123,7 +128,11 @@ def looks_like_time(look: Look, column: str) -> bool:
         return False
     if facts.type == "text":
         return any(True for _ in time_forms(look, column))
-    return facts.type == "whole number" and bool(np.all(look.table.numbers(column) >= _LEAST_SECONDS))
+    if facts.type != "whole number" or is_key(column):
+        return False
+    numbers = look.table.numbers(column)
+    ends = [(low, high) for low, high in _SECONDS_TO if low <= numbers.min() and numbers.max() < high]
+    return bool(ends)
 
 
 def is_finer(events: Look, found: dict[str, list[dict[str, Any]]], name: str, column: str) -> bool:
@@ -143,4 +152,13 @@ def is_finer(events: Look, found: dict[str, list[dict[str, Any]]], name: str, co
 def is_clock(look: Look, column: str) -> bool:
     """Whether a column has times of day."""
     texts = look.table.strings(column)[:_SAMPLE].to_pylist() if look.columns[column].distinct else []
-    return bool(texts) and all(_CLOCK.fullmatch(text.strip()) for text in texts if text)
+    return bool(texts) and (is_hour(look, column) or all(_CLOCK.fullmatch(text.strip()) for text in texts if text))
+
+
+def is_hour(look: Look, column: str) -> bool:
+    """Whether a column has hours of the day, and is called so."""
+    facts = look.columns[column]
+    if facts.type != "whole number" or facts.missing or not 1 < facts.distinct <= _HOURS or not _HOUR.search(column):
+        return False
+    hours = look.table.numbers(column)
+    return bool(hours.min() >= 0 and hours.max() < _HOURS)

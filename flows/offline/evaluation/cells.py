@@ -86,12 +86,17 @@ def write_cell(folder: Path, spec: CellSpec, result: dict[str, Any]) -> None:
         work.write_text(json.dumps({"key": spec.key, "result": result}))
 
 
+def made_with(result: dict[str, Any]) -> dict[str, Any]:
+    """The ``machine`` that a result was made on (None: its cell does not say) and the ``versions``."""
+    return {"machine": result.get("machine"), "versions": result.get("versions", {})}
+
+
 def collect_cells(specs: Iterable[CellSpec], folder: Path) -> list[Cell]:
     """The results of all cells that are there, one for each model and rng_seed: what is cold beside what is not.
 
     Returns:
-        Cells with ``model``, ``group``, ``family``, ``rng_seed``, the result of the task, and ``cold`` (None
-        without one).
+        Cells with ``model``, ``group``, ``family``, ``rng_seed``, the result of the task, ``cold`` (None without
+        one), and ``made``: of each kind that is there, where and with what it was made (`made_with`).
     """
     found: dict[tuple[str, int], Cell] = {}
     for spec in specs:
@@ -104,7 +109,9 @@ def collect_cells(specs: Iterable[CellSpec], folder: Path) -> list[Cell]:
                 **{name: getattr(spec, name) for name in ("model", "group", "family", "rng_seed")},
                 "figures": None,
                 "cold": None,
+                "made": {},
             },
         )
+        of["made"][spec.kind] = made_with(cell["result"])
         of.update({"cold": cell["result"]["cold"]} if spec.kind == "cold" else cell["result"])
     return list(found.values())

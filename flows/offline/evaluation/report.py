@@ -11,6 +11,7 @@ from flows.config.settings import Settings
 from flows.offline.datasets.layout import Dataset
 from flows.offline.evaluation.against import against_rows
 from flows.offline.evaluation.cells import Cell
+from flows.offline.evaluation.made_on import made_on
 from flows.offline.evaluation.plan import Plan
 from flows.offline.evaluation.table import Row, cold_rows, rows_of, shown
 from flows.support.machine import processor
@@ -74,8 +75,7 @@ def metadata(plan: Plan, dataset: Dataset, task: Task, cells: list[Cell]) -> dic
         "floors": f"{floors.clicks} clicks of a user, {floors.seeds} seeds of an item, at most {floors.users:,} users",
         "left out": ", ".join(f"{count:,} {what}" for what, count in left_out.items()) or "nothing",
         "rng_seeds": ", ".join(map(str, sorted({seed for seeds in plan.runs.values() for seed in seeds}))),
-        "versions": ", ".join(f"{name} {version}" for name, version in _versions(cells)),
-        "machine": processor(),
+        **made_on(cells, processor()),
     }
 
 
@@ -295,7 +295,3 @@ def markdown_table(head: Sequence[str], body: Sequence[Sequence[str]], left: int
     """A table in Markdown, line by line; all columns but the first ``left`` are numbers."""
     lines = [head, [*["---"] * left, *["---:"] * (len(head) - left)], *body]
     return ["| " + " | ".join(line) + " |" for line in lines]
-
-
-def _versions(cells: list[Cell]) -> list[tuple[str, str]]:
-    return sorted({pair for cell in cells for pair in cell.get("versions", {}).items()})

@@ -67,13 +67,24 @@ def read_stream_cell(folder: Path, spec: StreamSpec) -> Replayed | None:
         return None
 
 
-def write_stream_cell(folder: Path, spec: StreamSpec, replayed: Replayed) -> None:
-    """Keep a cell; it is there whole or not at all."""
+def read_made(folder: Path, spec: StreamSpec) -> dict[str, Any] | None:
+    """The machine and versions that a cell was made with; None when it does not say."""
+    try:
+        with np.load(folder / spec.file, allow_pickle=False) as columns:
+            made: dict[str, Any] = json_of(str(columns["made"]))
+        return made
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        return None
+
+
+def write_stream_cell(folder: Path, spec: StreamSpec, replayed: Replayed, made: dict[str, Any]) -> None:
+    """Keep a cell and the machine and versions that it was made with; it is there whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     columns: dict[str, Any] = {
         "users": replayed.requests.users,
         "times": replayed.requests.times,
         "asked_after": replayed.requests.asked_after,
+        "made": np.array(json.dumps(made)),
         "variants": np.array(json.dumps([list(asdict(variant).values()) for variant in replayed.variants])),
     }
     for name in ("judged", "hit", "exposed", "tail_places", "first_exposure", "candidates"):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -13,8 +14,9 @@ from flows.offline.datasets.layout import Dataset
 from flows.offline.evaluation.cells import options_of
 from flows.offline.evaluation.plan import chosen_runs, loaded
 from flows.offline.evaluation.stream_catalogue import RIVALS, StreamEntry
-from flows.offline.evaluation.stream_cells import StreamSpec, read_stream_cell, write_stream_cell
+from flows.offline.evaluation.stream_cells import StreamSpec, read_made, read_stream_cell, write_stream_cell
 from flows.offline.evaluation.stream_report import StreamResult, write_stream_report
+from flows.offline.evaluation.worker import made_here, versions
 from flows.support.errors import ConfigError, RalmError
 from flows.support.progress import bars
 from ralm.features import Interactions
@@ -120,7 +122,7 @@ class _Experiment:
                 def report(stage: str, done: int, of: int, _: float, line: object = line) -> None:
                     progress.update(line, completed=done, total=of, note=stage)  # type: ignore[arg-type]
 
-                write_stream_cell(self.work, spec, self._replayed(spec, report))
+                write_stream_cell(self.work, spec, self._replayed(spec, report), made_here())
                 progress.update(line, visible=False)
                 progress.advance(total)
 
@@ -144,6 +146,10 @@ class _Experiment:
             {row: tests[ranker] for row, ranker in ranker_of.items()},
             best_row(rows, CHOSEN),
             note,
+            tuple(
+                {"model": spec.ranker, "rng_seed": spec.draw, "made": {"task": self._made(spec)}}
+                for spec in self._specs(draws)
+            ),
         )
 
     def _specs(self, draws: range) -> Iterator[StreamSpec]:
@@ -165,6 +171,9 @@ class _Experiment:
                 "more clicks, or another --eval-stream-cut"
             )
             raise RalmError(msg) from error
+
+    def _made(self, spec: StreamSpec) -> dict[str, Any]:
+        return read_made(self.work, spec) or {"machine": None, "versions": versions()}
 
     def _there(self, spec: StreamSpec) -> Replayed:
         found = read_stream_cell(self.work, spec)

@@ -13,10 +13,11 @@ from rich.table import Column, Table
 
 from flows.config.settings import Settings
 from flows.offline.datasets.layout import Dataset
+from flows.offline.evaluation.cells import Cell
+from flows.offline.evaluation.made_on import made_on
 from flows.offline.evaluation.report import LEAST_USERS, command_of, markdown_table
 from flows.offline.evaluation.stream_catalogue import StreamEntry
 from flows.offline.evaluation.table import write_csv
-from flows.offline.evaluation.worker import versions
 from flows.support.machine import processor
 from flows.support.text import counted
 from ralm.protocol.stream.choice import LATER
@@ -65,6 +66,7 @@ class StreamResult:
         draws: the test replays of each row's ranker.
         chosen: the row that validation prefers; None without live vectors.
         note: what the times do not tell; empty when they tell enough.
+        cells: where and with what each replay was made, as `made_on` takes them.
     """
 
     share: float
@@ -73,6 +75,7 @@ class StreamResult:
     draws: Mapping[str, tuple[Replayed, ...]]
     chosen: str | None
     note: str
+    cells: tuple[Cell, ...]
 
     @cached_property
     def rates(self) -> dict[tuple[str, str, str], StreamRate]:
@@ -208,13 +211,12 @@ def _markdown(
         f"- **data**: {dataset.name}: {len(dataset.event_times):,} clicks of {len(dataset.user_ids):,} users on "
         f"{len(dataset.item_ids):,} items; fingerprint {dataset.fingerprint()[:16]}"
     )
-    yield f"- **stream**: the clicks after the first {result.share:g}; {counted(len(first), "draw")} of the new items"
+    yield f"- **stream**: the clicks after the first {result.share:g}; {counted(len(first), 'draw')} of the new items"
     yield (
         f"- **requests**: {sum(len(d.requests) for d in first):,} in all draws; judged in the groups "
         + ", ".join(f"{name} {sum(int(d.judged[g].sum()) for d in first):,}" for g, name in enumerate(ITEM_GROUPS))
     )
-    yield "- **versions**: " + ", ".join(f"{name} {version}" for name, version in versions().items())
-    yield f"- **machine**: {processor()}"
+    yield from (f"- **{about}**: {text}" for about, text in made_on(result.cells, processor(), "draws").items())
     yield from ("", f"Made by `{command}`; the protocol is in docs/experiment.md.", "")
     if result.note:
         yield from (result.note, "")

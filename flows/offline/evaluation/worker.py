@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 from flows.offline.datasets.layout import Dataset, load
 from flows.offline.evaluation.cells import CELL_FORMAT, CellSpec, digest, options_of, write_cell
 from flows.offline.evaluation.plan import Plan
+from flows.support.machine import processor
 from ralm.accuracy import Doubles
 from ralm.features import Interactions
 from ralm.models.fit_store import Arrays
@@ -52,7 +53,7 @@ class CellWork:
         if hasattr(model, "use_store"):
             model.use_store(FitFiles(self._plan.work / f"fits-{digest([CELL_FORMAT, spec.fingerprint, spec.task])}"))
         result = self._cold(model, spec, report) if spec.kind == "cold" else self._task_cell(model, spec, report)
-        write_cell(self._plan.work, spec, {**result, "versions": versions()})
+        write_cell(self._plan.work, spec, {**result, **made_here()})
 
     @cached_property
     def _dataset(self) -> Dataset:
@@ -115,6 +116,11 @@ class CellWork:
                 "points": points,
             }
         }
+
+
+def made_here() -> dict[str, Any]:
+    """The machine, and the versions that figures may depend on."""
+    return {"machine": processor(), "versions": versions()}
 
 
 def versions() -> dict[str, str]:

@@ -184,7 +184,7 @@ def test_a_data_set_in_seconds_is_refused_and_one_without_times_begins_in_the_ye
     texts, seconds = np.array(["u1", "u2"]), np.array([0, NOW // 1000])
     data = Dataset("d", texts, texts, seconds, texts, {}, texts, texts)
     save(data, tmp_path / "timed")
-    with pytest.raises(ConfigError, match="2 events lie before March 1973"):
+    with pytest.raises(ConfigError, match="2 events are from before March 1973"):
         load_clicks(tmp_path / "timed", "clicks", DOOR)
     save(replace(data, event_times=np.array([0, 1]), timed=False), tmp_path / "untimed")
     assert load_clicks(tmp_path / "untimed", "clicks", DOOR).times.tolist() == [946_684_800_000, 946_684_800_001]
@@ -235,8 +235,8 @@ def test_what_is_not_delivered_is_an_error(own_broker: Any, topics: Callable[...
     ("arguments", "text"),
     [
         ([], "nothing to replay"),
-        (["--speed", "fast"], "is no speed"),
-        (["--speed", "0"], "is no speed"),
+        (["--speed", "fast"], "is not a speed"),
+        (["--speed", "0"], "is not a speed"),
         (["--clicks", "missing.jsonl"], "does not exist"),
     ],
 )

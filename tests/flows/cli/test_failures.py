@@ -14,6 +14,9 @@ from confluent_kafka import KafkaError, KafkaException
 
 from flows.cli import main as cli
 from flows.cli.failures import system_failure
+from flows.preflight.findings import Finding, Verdict
+from flows.support.errors import RalmError
+from flows.support.logs import get_logger, set_up_logs
 
 
 def refused(number: int, name: str | None = "some/file") -> OSError:
@@ -122,6 +125,30 @@ def test_the_demo_is_interrupted_also_where_a_shell_has_started_it_in_the_backgr
     assert ended.value.code == 128 + number
 
 
+def test_the_system_is_quoted_in_words_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever has put an error into a message of his own: an exit, a line of the log, a finding before the start."""
+
+    @click.command("made")
+    def made() -> None:
+        msg = f"store: {refused(errno.ENOSPC)} and File too large (os error 27). Make room."
+        raise RalmError(msg)
+
+    monkeypatch.setattr(type(cli.cli), "get_command", lambda *_: made)
+    monkeypatch.setattr(sys, "argv", ["ralm", "made"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    said = "store: No space left on device: 'some/file' and File too large. Make room."
+    assert capsys.readouterr().err == f"ralm: {said}\n"
+    set_up_logs()
+    get_logger("x").warning(f"it is {refused(errno.EIO)}", error=str(refused(errno.EACCES)))
+    assert "Errno" not in (line := capsys.readouterr().err)
+    assert "Input/output error" in line
+    assert "Permission denied" in line
+    assert str(Finding("port", Verdict.PROBLEM, str(OSError(98, "taken")))) == "port: taken"
+
+
 @pytest.mark.parametrize(
     "error", [ValueError("x"), RuntimeError("x"), OSError("no number"), KeyError("k"), ImportError("name")]
 )
@@ -132,11 +159,12 @@ def test_a_mistake_of_the_program_is_not_hidden(error: Exception) -> None:
 @pytest.mark.parametrize(
     ("limits", "words"),
     [
-        ({"address_space": lambda: 300 << 20}, "300 MiB of addresses; `ralm state` needs 1024"),
+        ({"address_space": lambda: 300 << 20}, "300 MiB of address space; `ralm state` needs 1024"),
+        ({"file_limit": lambda: 20, "raise_file_limit": lambda: None}, "may open 20 files; `ralm state` needs 64"),
         ({"threads_to_be_had": lambda _: 1}, "can start 1 more thread; `ralm state` needs 32"),
     ],
 )
-def test_where_a_library_would_abort_for_want_of_addresses_or_threads_it_is_not_loaded(
+def test_where_addresses_files_or_threads_are_too_few_for_a_library_it_is_not_loaded(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], limits: dict[str, object], words: str
 ) -> None:
     for name, limit in limits.items():

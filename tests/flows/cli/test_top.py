@@ -79,5 +79,5 @@ def test_another_server_at_the_port_is_told_from_a_flow(monkeypatch: pytest.Monk
     done = CliRunner().invoke(command, ["--once"])
     assert isinstance(done.exception, RalmError)
     assert "no flow answers at http://127.0.0.1:" in str(done.exception)
-    with pytest.raises(OSError, match="are no metrics"):
+    with pytest.raises(OSError, match="are not metrics"):
         MetricsServer("127.0.0.1", 9).page()

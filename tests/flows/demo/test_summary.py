@@ -71,7 +71,7 @@ def test_a_score_from_after_its_request_is_found_out() -> None:
     topics = ReadBack([], [Sent(Request("r", "a", 1999), 0)], [], [Sent(answer("r", ["i1"], end=2000), 1)], {})
     summary = summarise(topics, [], CATALOGUE, WINDOW)
     assert summary.from_the_future == 1
-    assert list(said(summary)) == ["1 answers use centroids of clicks after their request"]
+    assert list(said(summary)) == ["1 answer uses centroids of clicks after their request"]
 
 
 def said(summary: DemoSummary, bad: int = 0, items: int = 0, clicks: int = 0) -> Iterable[str]:
@@ -83,8 +83,8 @@ def test_what_does_not_add_up_is_said() -> None:
     topics = ReadBack([Sent(Click("a", "i1", 1), 0)], [Sent(Request("r", "a", 1), 0)], [], [], {})
     summary = summarise(topics, [], CATALOGUE, WINDOW)
     assert len(list(said(summary, bad=1, items=2, clicks=3))) == 4
-    assert list(said(summary, items=1, clicks=1)) == ["1 requests have no answer"]
-    assert list(broken(summary, 0, None)) == ["1 requests have no answer"]  # nothing to compare with
+    assert list(said(summary, items=1, clicks=1)) == ["1 request has no answer"]
+    assert list(broken(summary, 0, None)) == ["1 request has no answer"]  # nothing to compare with
 
 
 def test_an_empty_run_has_no_rates() -> None:

@@ -100,6 +100,34 @@ def test_messages_came_after_the_reader_last_stood_at_the_end(monkeypatch: pytes
     assert [waited(0, ends=True), waited(1, ends=True)] == [1000, 1000]
 
 
+def test_that_it_stands_at_the_end_is_not_known_after_a_pause_or_in_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what waited meanwhile would count as new, and be answered long after its time."""
+    clock = SimpleNamespace(now=100.0, last_error=0.0)
+    monkeypatch.setattr("flows.engine.source.time.monotonic", lambda: clock.now)
+    options = SourceOptions(
+        "requests", "requests", {}, 10, lambda *_: 7, lambda: False, last_error=lambda: clock.last_error
+    )
+    topic = FilledTopic()
+    reader = PartitionReader(options, topic, 0)  # type: ignore[arg-type]
+
+    def waited(messages: int, after: float = 1.0) -> int | None:
+        clock.now += after
+        topic.messages, topic.ends = messages, True
+        return next((batch.waited for batch in reader.next_batch()), None)
+
+    assert [waited(1), waited(1)] == [None, 1000]
+    assert [waited(0, 600), waited(1)] == [600_000, 601_000]  # stopped for ten minutes; the client had not fetched yet
+    assert waited(1) == 1000
+    for _ in range(20):  # nothing comes, and a minute later the client says that it is cut off
+        waited(0)
+    clock.last_error = clock.now
+    assert [waited(0), waited(0), waited(1)] == [1000, 2000, 3000]
+    assert waited(1) == 1000
+    for _ in range(20):
+        waited(0)
+    assert waited(1) == 1000
+
+
 def test_a_partition_that_may_not_be_read_is_not_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=100.0, is_open=True)
     monkeypatch.setattr("flows.engine.source.time.monotonic", lambda: clock.now)

@@ -12,6 +12,7 @@ import pytest
 from confluent_kafka import Producer
 from hand_clock import HandClock
 from mock_cluster import MockCluster, mock_cluster
+from toys import toy_bundle
 from waiting import wait_until
 
 from flows.config.settings import Settings
@@ -20,10 +21,14 @@ from flows.kafka.config import consumer_config
 from flows.kafka.consumer import TopicReader
 from flows.kafka.range_reader import read_to_end
 from flows.kafka.single_messages import SingleMessages
+from flows.kafka.topic_marks import TopicMarks
+from flows.kafka.topic_watch import TopicWatch
 from flows.messages.batches import UnreadableBatch
 from flows.messages.dead_letter import ForeignRecord, read_record
 from flows.scoring.index_loader import IndexLoader
 from flows.scoring.live_index import LiveIndex
+from flows.seed_sets.partition_operators import PartitionOperators
+from flows.seed_sets.state_facts import StateFacts
 from flows.support import ends
 from flows.support.errors import RalmError
 from flows.support.last_start import LastStart
@@ -81,7 +86,7 @@ def read(settings: Settings, step_over: str = "oversized") -> list[Any]:
 @pytest.mark.parametrize(
     ("raw", "step_over", "why"),
     [
-        (FOLDED, "oversized", "cannot unfold it"),
+        (FOLDED, "oversized", "cannot decompress it"),
         (DAMAGED, "all", "it is damaged"),
         (STANDS_STILL, "oversized", "takes nothing from it"),
     ],
@@ -107,7 +112,7 @@ def test_where_it_is_not_to_be_stepped_over_the_way_on_is_said_and_is_one(
     settings = dead_letters(ABORTS)
     with pytest.raises(RalmError, match="offsets 1 to 1 cannot be read") as raised:
         read(settings, "oversized")
-    assert "Put a replica that has it whole in the lead and run this again" in str(raised.value)
+    assert "Make a replica that has it intact the leader and run this again" in str(raised.value)
     wanted = str(raised.value).partition("--step-over ")[2].partition(":")[0]
     assert [message.value() for message in read(settings, wanted)] == [b"before", None, b"behind"]
 
@@ -145,7 +150,7 @@ def test_a_command_that_the_client_aborts_says_what_did_it_and_reads_around_it_i
     assert done.returncode == 1
     assert "it is read again, each batch in a process of its own" in done.stderr
     assert "dead-letters[0]: the batch at offsets 1 to 1 cannot be read" in done.stderr
-    assert "--step-over all: what lies before and behind it is read" in done.stderr
+    assert "--step-over all: what comes before and after it is read" in done.stderr
 
 
 def test_a_damaged_batch_in_which_the_client_goes_astray_counts_as_damaged_for_a_flow_too(
@@ -162,7 +167,7 @@ def test_a_damaged_batch_in_which_the_client_goes_astray_counts_as_damaged_for_a
         try:
             reader.take(0)
         except RalmError as error:
-            return "put a good one in the lead" in str(error) and "--step-over all" in str(error)
+            return "make a good one the leader" in str(error) and "--step-over all" in str(error)
         return False
 
     wait_until(fails)
@@ -183,6 +188,23 @@ def test_what_ends_a_scorer_that_reads_the_centroids_is_said_at_the_next_starts(
     loader.stop()
     last_start.ended()
     assert isinstance(loader.failure, RalmError)
-    assert f"{name}[0]: the batch at offsets 1 to 1 ended the last start" in str(loader.failure)
+    assert f"{name}[0]: the batch at offsets 1 to 1 crashed the last start" in str(loader.failure)
     assert "all centroids are sent again, and no seed is lost" in str(loader.failure)
     assert LastStart(tmp_path).stood_at("centroids", 0) == 0, "the next start knows too"
+
+
+def test_one_in_the_centroids_is_said_alike_where_a_store_is_made_of_them(
+    dead_letters: Callable[[bytes], Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scorer steps over none, so that no other way on is named than the one that its loader names."""
+    settings = dead_letters(ABORTS).model_copy(update={"topic_centroids": "dead-letters"})
+    bundle = toy_bundle(tmp_path / "bundle", ["u"])
+    operators = PartitionOperators(settings, bundle, StateFacts(1, {}, 1), TopicWatch.blind(), TopicMarks())
+    monkeypatch.setattr(ends, "once", True)
+    with pytest.raises(RalmError, match="all centroids are sent again, and no seed is lost") as caught:
+        operators.emitted_up_to(0)
+    operators.close()
+    assert f"delete the topic {settings.topic_prefix}dead-letters, make it again with `ralm topics`" in str(
+        caught.value
+    )
+    assert "--step-over" not in str(caught.value)

@@ -53,6 +53,13 @@ def test_a_refusal_names_the_settings_to_check(error: KafkaError, advice: str | 
     assert found is None if advice is None else (found or "").startswith(advice)
 
 
+@pytest.mark.parametrize("name", ["INVALID_TIMESTAMP", "INVALID_RECORD", "_INVALID_DIFFERENT_RECORD"])
+def test_a_message_that_is_refused_for_its_time_is_about_the_clock(name: str) -> None:
+    advice = delivery_advice(KafkaError(getattr(KafkaError, name)), "scores")
+    assert "message.timestamp.after.max.ms" in advice
+    assert "compare this machine's clock with theirs" in advice
+
+
 def test_texts_say_what_to_do() -> None:
     assert "bootstrap_servers" in no_broker("a:1", 15, "refused")
     assert "no topic x, y: run `ralm topics`" in no_topic("a:1", ["x", "y"])

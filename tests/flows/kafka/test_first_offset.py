@@ -17,13 +17,17 @@ from flows.support.errors import RalmError
 from state.store.meta import NO_MARK, TopicMark
 
 
-def beginning(facts: Facts, held: HeldOffsets | None = None, **options: Any) -> Beginning:
+def begun(facts: Facts, held: HeldOffsets | None = None, **options: Any) -> Beginning:
     given: dict[str, Any] = {"start_from": "earliest", "rebuild": "complete", **options}
     return begin_with_store(facts, 2, held, BeginRules(**given))
 
 
+def beginning(facts: Facts, held: HeldOffsets | None = None, **options: Any) -> tuple[int, bool]:
+    return begun(facts, held, **options)[:2]
+
+
 def begin(facts: Facts, held: HeldOffsets | None = None, **options: Any) -> int:
-    return beginning(facts, held, **options).offset
+    return begun(facts, held, **options).offset
 
 
 @pytest.mark.parametrize(
@@ -127,12 +131,49 @@ def test_a_store_that_lies_elsewhere_is_not_rebuilt_in_silence_from_another_topi
     assert begin(facts, **more, rebuild="partial") == 0
 
 
+@pytest.mark.parametrize(
+    ("committed", "read_of", "expected"),
+    [(8, "old", False), (9, "old", True), (9, "", True), (None, "", False), (9, "one before", False)],
+)
+def test_a_store_that_has_less_than_the_group_has_read_of_its_topic_is_an_older_copy(
+    committed: int | None, read_of: str, expected: bool
+) -> None:
+    held = HeldOffsets(5, 8, TopicMark("old"))
+    facts = Facts(0, 20, committed=committed, mark=TopicMark(read_of))
+    assert begun(facts, held, topic_id="old").older == expected
+
+
 def test_a_store_that_is_lost_after_the_topic_has_grown_is_not_rebuilt_in_silence() -> None:
     with pytest.raises(RalmError, match=r"has grown meanwhile, and its older clicks lie in other.*--rebuild partial"):
         begin(Facts(0, 20, committed=8), grown=True)
     assert begin(Facts(0, 20, committed=8), grown=True, rebuild="partial") == 0
     assert begin(Facts(0, 20), grown=True) == 0  # one that came when it grew
     assert begin(Facts(0, 20, committed=8), HeldOffsets(5, 8), grown=True) == 5
+
+
+def test_a_store_that_had_more_than_its_topic_is_not_rebuilt_of_that_in_silence() -> None:
+    """The topic was made anew, and all that had come from the one before was kept."""
+    held = HeldOffsets(5, 8, OLD)
+    assert begun(Facts(0, 20), held, topic_id="new", rebuild="partial").more
+    assert not begun(Facts(0, 20), HeldOffsets(-1, 0, OLD), topic_id="new", rebuild="partial").more
+    for known in ({"facts": Facts(0, 20, committed=8, more=True)}, {"facts": Facts(0, 20), "lost": True, "more": True}):
+        with pytest.raises(
+            RalmError, match=r"had the clicks of a topic, too, that was there before.*--rebuild partial"
+        ):
+            begin(**known)
+        assert begin(**known, rebuild="partial") == 0
+    # Whoever gets the store without the directory that knew of it hears of it from the group.
+    assert begun(Facts(0, 20, committed=8, more=True), HeldOffsets(5, 8)).more
+
+
+def test_of_a_growth_that_the_group_has_forgotten_what_was_emitted_says_it() -> None:
+    emitted: dict[str, Any] = {"emitted": lambda _: 8, "count": 3}
+    assert begin(Facts(0, 20), **emitted, emitted_count=lambda: 3) == 0
+    assert begin(Facts(0, 20), **emitted, emitted_count=lambda: 0) == 0
+    with pytest.raises(RalmError, match=r"has grown meanwhile.*--rebuild partial"):
+        begin(Facts(0, 20), **emitted, emitted_count=lambda: 2)
+    assert begin(Facts(0, 20, committed=8), **emitted, emitted_count=lambda: 2) == 0  # the group knows better
+    assert begin(Facts(0, 20), count=3, emitted_count=lambda: 2) == 0  # of which nothing was emitted
 
 
 def test_the_group_knows_of_a_growth_where_the_state_directory_was_lost() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, ThrottleEvent
 from hand_clock import HandClock
 from structlog.typing import EventDict
 
@@ -43,6 +43,18 @@ def test_the_first_error_is_said_then_one_line_a_minute_with_a_count(
     assert {line["log_level"] for line in lines} == {"warning"}
 
 
+def test_a_quota_is_said_once_a_minute(outage: OutageLog, clock: HandClock, lines: list[EventDict]) -> None:
+    for second in range(90):
+        clock.now = float(second)
+        outage.slowed(ThrottleEvent("kafka-1:9092/1", 1, 0.25))
+        outage.slowed(ThrottleEvent("kafka-1:9092/1", 1, 0.0))  # it no longer does
+    assert [line["event"] for line in lines] == ["a quota of the brokers slows this client down"] * 2
+    assert [(line["broker"], line["waits_s"], line.get("more_like_it")) for line in lines] == [
+        ("kafka-1:9092/1", 0.25, None),
+        ("kafka-1:9092/1", 0.25, 59),
+    ]
+
+
 def test_each_right_that_is_waited_for_is_said_once_whatever_else_goes_on(
     outage: OutageLog, clock: HandClock, lines: list[EventDict]
 ) -> None:
@@ -56,6 +68,22 @@ def test_each_right_that_is_waited_for_is_said_once_whatever_else_goes_on(
         "clicks)",
         "clicks[0] at offset 0: waiting until this user has Read on clicks again)",
         "scores: waiting until this user has Write on scores again)",
+    ]
+
+
+def test_a_refused_password_is_said_also_where_another_outage_lasts(
+    outage: OutageLog, clock: HandClock, lines: list[EventDict]
+) -> None:
+    refused = KafkaError(KafkaError._AUTHENTICATION, "Invalid username or password")
+    outage.error(DOWN)
+    for second in range(30):
+        clock.now = float(second)
+        outage.error(refused, "clicks" if second else None)
+        outage.library_line("SASL authentication error: Authentication failed")
+        outage.error(DOWN)
+    assert [line["event"] for line in lines] == [
+        "broker unreachable: connection refused",
+        "broker unreachable: Invalid username or password. Check sasl_mechanism, sasl_username and sasl_password.",
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import confluent_kafka
 import pytest
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import KafkaError, KafkaException, Message, ThrottleEvent
 
 from flows.kafka.errors import FLOW_RETRY
 from flows.kafka.producer import Producer, ProducerRecord, SinkRole
@@ -134,7 +134,7 @@ def test_what_was_not_delivered_is_said_with_what_to_do(code: int, words: str) -
     for producer, what in ((refused, "not delivered"), (broken, "cannot be sent")):
         with pytest.raises(RalmError, match=what) as caught:
             producer.send(record())
-        for part in ("t.scores", "u-1", words, "Nothing is lost", "1 messages were not delivered, 0 were"):
+        for part in ("t.scores", "u-1", words, "Nothing is lost", "1 message was not delivered, 0 were"):
             assert part in str(caught.value)
 
 
@@ -164,6 +164,58 @@ def test_after_it_a_refusal_is_tried_again_soon() -> None:
     assert broker.now <= broker.answers_at + 1.2
 
 
+class SlowBroker(SilentBroker):
+    """Takes a message each so many seconds, as a quota lets it, and says so; the others' time ends meanwhile."""
+
+    every = 45.0
+
+    def __init__(self, made: list[Producer]) -> None:
+        super().__init__(0.0)
+        self.taken: list[bytes] = []
+        self.made = made
+
+    def poll(self, timeout: float) -> int:
+        self.now += timeout
+        given, self.given = self.given, []
+        for number, ((_, value, *_), on_delivery) in enumerate(given):
+            if number == 0:
+                self.taken.append(value)
+                self.made[0]._on_slowed(ThrottleEvent("b", 1, self.every))
+                on_delivery(None, Message(topic="t.scores"))
+                self.now += self.every
+            else:
+                on_delivery(KafkaError(KafkaError._MSG_TIMED_OUT), Message(topic="t.scores"))
+        return 0
+
+    def flush(self, timeout: float) -> int:
+        if self.given:
+            self.poll(min(0.01, timeout))
+        return 0
+
+
+def test_what_a_quota_holds_back_is_sent_however_long_that_takes() -> None:
+    made: list[Producer] = []
+    broker = SlowBroker(made)
+    made.append(producer := producer_to(broker, []))
+    for number in range(20):
+        producer._queued(next(producer._numbers), record(str(number).encode()))
+    producer.flush()
+    assert sorted(broker.taken, key=int) == [str(number).encode() for number in range(20)]
+    assert broker.now > 20 * broker.every > 2 * 300.0
+    broker.now += 66.0  # the quota is long over: what times out now has another reason
+    producer._done(99, record(), KafkaError(KafkaError._MSG_TIMED_OUT), Message(topic="t.scores"))
+    with pytest.raises(RalmError, match="whether a quota lets this user write so little"):
+        producer.flush()
+
+
+def test_a_command_does_not_wait_for_a_quota() -> None:
+    producer = producer_to(SilentBroker(0.0), [], role=None)
+    producer._on_slowed(ThrottleEvent("b", 1, 10.0))
+    producer._done(0, record(), KafkaError(KafkaError._MSG_TIMED_OUT), Message(topic="t.scores"))
+    with pytest.raises(RalmError, match="a quota"):
+        producer.flush()
+
+
 def test_a_topic_that_takes_only_shorter_messages_is_said_with_its_setting() -> None:
     producer = producer_to(SilentBroker(0.0), [])
     producer._done(0, record(), KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), Message(topic="t.scores", key=b"u-1"))
@@ -180,7 +232,7 @@ def test_a_tool_learns_of_each_message_and_hears_nothing_of_snapshots() -> None:
     producer._done(2, record(b"2"), KafkaError(KafkaError._MSG_TIMED_OUT), Message())
     producer._done(3, record(b"3"), None, Message())
     assert [sent.value for sent in taken] == [b"1", b"3"]
-    with pytest.raises(RalmError, match=r"1 messages were not delivered, 2 were") as caught:
+    with pytest.raises(RalmError, match=r"1 message was not delivered, 2 were") as caught:
         producer.flush()
     assert "snapshot" not in str(caught.value)
 

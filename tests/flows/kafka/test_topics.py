@@ -55,20 +55,21 @@ def test_the_brokers_settings_of_a_topic() -> None:
     }
 
 
-def test_the_broker_gives_clicks_and_requests_their_times() -> None:
+def test_the_broker_gives_messages_their_times_but_for_candidates() -> None:
     plans = {plan.name: plan for plan in plan_topics(Settings())}
     stamped = {name for name, plan in plans.items() if plan.config.get("message.timestamp.type") == "LogAppendTime"}
-    assert stamped == {"clicks", "requests"}
+    assert stamped == {"clicks", "requests", "centroids", "scores", "dead-letters"}
     assert all("message.timestamp.type" not in plan.needed_config for plan in plans.values())
 
 
 def test_a_topic_of_the_producers_times_differs_a_little() -> None:
-    plan = replace(CLICKS, append_time=True)
+    plan = replace(CLICKS, unless_stamped="times are judged by another clock")
     for kind, differences in (("LogAppendTime", 0), ("CreateTime", 1)):
         config = {**(AS_PLANNED.config or {}), "message.timestamp.type": kind}
         found = differences_of(plan, replace(AS_PLANNED, config=config))
         assert len(found) == differences
         assert differences_of(CLICKS, replace(AS_PLANNED, config=config)) == []
+    assert "times are judged by another clock: alter it with" in found[0].text
     assert "--add-config message.timestamp.type=LogAppendTime" in found[0].text
     assert not found[0].matters
 

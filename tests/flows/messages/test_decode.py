@@ -94,7 +94,10 @@ def test_no_click_is_evidence_of_more_than_its_clock_shows(made: list[tuple[int,
 @pytest.mark.parametrize(
     ("stamp", "waited", "came"),
     [
-        ((APPENDED, NOW - DAY), 0, NOW - DAY),
+        ((APPENDED, NOW - DAY), None, NOW - DAY),
+        ((APPENDED, NOW - DAY), 20, NOW - 20),  # this machine's clock is a day fast
+        ((APPENDED, NOW - 5), 20, NOW - 5),
+        ((APPENDED, NOW + DAY), 20, NOW + DAY),  # it is a day slow
         ((CREATED, NOW - DAY), None, NOW - DAY),  # a backlog: nothing else is known
         ((CREATED, NOW - DAY), 20, NOW - 20),  # the client's clock is slow: it was not there 20 ms ago
         ((CREATED, NOW - 5), 20, NOW - 5),

@@ -118,6 +118,18 @@ def test_without_an_id_its_messages_tell(topic: Topic, why: str) -> None:
     assert "gives no ids" in seen("centroids", TopicFacts(4), state(""))[1]
 
 
+@pytest.mark.parametrize("kind", ["clicks", "candidates"])
+@pytest.mark.parametrize(("rebuild", "verdict"), [("complete", Verdict.PROBLEM), ("partial", Verdict.WARNING)])
+def test_what_was_deleted_before_a_store_had_it_is_said(kind: str, rebuild: str, verdict: Verdict) -> None:
+    (found, text), *_ = compare(
+        kind, "t", TopicFacts(4, topic_id="old"), state(), Settings(rebuild=rebuild), Topic(first=9).opened
+    )
+    assert found is verdict
+    assert "t[0]: the store has messages up to offset 8, the topic those from 9" in text
+    assert "(and 3 more of its partitions likewise)" in text
+    assert seen(kind, TopicFacts(4, topic_id="old"), state(), Topic(first=8), rebuild=rebuild)[0] is Verdict.OK
+
+
 def test_only_the_stores_of_this_process_are_asked_and_nothing_is_said_without_any() -> None:
     settings = Settings(addresses="a:1,b:1", process_id=1)
     mixed = {0: state("old").stores[0], 1: state("new").stores[1]}

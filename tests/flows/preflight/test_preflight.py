@@ -104,7 +104,7 @@ def test_a_flow_is_refused_where_libraries_would_end_it_for_want_of_addresses(
         monkeypatch.setattr(preflight, "look_at_kafka", lambda *_, **__: pytest.fail("a client was made"))
         report, bundle = look(SCORES, Settings())
         assert bundle is None
-        assert "512 MiB of addresses" in "".join(report.lines())
+        assert "512 MiB of address space" in "".join(report.lines())
 
 
 def test_a_bundle_that_is_not_there_is_refused(settings: Settings, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_one_that_cannot_be_made_is_a_failure(settings: Settings, tmp_path: Path
     (tmp_path / "new").write_text("a file")
     finding = found(settings, "state directory")
     assert (finding.verdict, finding.failure) == (Verdict.PROBLEM, True)
-    assert f"{tmp_path / 'new'} is no folder. Choose another --state-dir." in finding.text
+    assert f"{tmp_path / 'new'} is not a folder. Choose another --state-dir." in finding.text
 
 
 def test_one_that_may_not_be_written_is_a_failure(
@@ -166,7 +166,7 @@ def test_one_on_a_read_only_file_system_is_a_failure(settings: Settings, monkeyp
     monkeypatch.setattr(os, "access", lambda *_: False)
     monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
     finding = found(settings, "state directory")
-    assert "lies on a file system that is read-only. Mount it so that it can be written" in finding.text
+    assert "is on a read-only file system. Mount it so that it can be written" in finding.text
 
 
 def test_a_port_that_is_taken_is_refused(settings: Settings) -> None:

@@ -143,6 +143,21 @@ def test_a_topic_of_the_producers_times_is_a_warning() -> None:
     assert "planned LogAppendTime; its times are judged by the clock of the machine" in finding.text
 
 
+@pytest.mark.parametrize(
+    ("topic", "text"),
+    [
+        ("centroids", "refuse it once that clock is further ahead than message.timestamp.after.max.ms"),
+        ("scores", "it is kept for too short where that clock is behind"),
+        ("dead-letters", "it is kept for too short where that clock is behind"),
+    ],
+)
+def test_what_a_flow_writes_with_its_own_time_is_a_warning(topic: str, text: str) -> None:
+    facts = as_planned() | {f"t.{topic}": with_config(topic, message_timestamp_type="CreateTime")}
+    finding = judged(USE, facts)[f"topic t.{topic}"]
+    assert finding.verdict is Verdict.WARNING
+    assert text in finding.text
+
+
 def test_what_is_superseded_and_kept_for_long_is_a_warning() -> None:
     facts = as_planned(centroids=with_config("centroids", segment_bytes="1073741824"))
     finding = judged(USE, facts)["topic t.centroids"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from waiting import wait_until
 
 from flows.config.settings import Settings
 from flows.kafka.config import consumer_config
+from flows.kafka.consumer import TopicReader
 from flows.kafka.topics import TopicNames
 from flows.messages.codec import encode_centroids
 from flows.messages.emission_order import order_headers
@@ -18,6 +20,7 @@ from flows.messages.types import Centroids
 from flows.scoring.index_loader import IndexLoader
 from flows.scoring.live_index import LiveIndex
 from flows.support.errors import RalmError
+from flows.support.last_start import LastStart
 from ralm.scoring import CountedForm
 
 pytestmark = pytest.mark.broker
@@ -46,6 +49,25 @@ def loading(settings: Settings) -> Any:
         yield index, loader
     finally:
         loader.stop()
+
+
+def test_it_says_when_centroids_of_another_model_come_in(
+    topics: Callable[..., Settings], client: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where two processes have different bundles: each scores a part of the items, and all looks well."""
+    settings = topics(partitions=1)
+    name = TopicNames.of(settings).centroids
+    client.send_all(name, [("v0/i", b"of the model before"), centroids("i")])
+    with loading(settings) as (index, _):
+        wait_until(index.loaded.is_set)
+        client.send_all(name, [("v0/j", None), centroids("j")])
+        wait_until(lambda: index.view.size == 2)
+        assert "another model" not in "".join(capsys.readouterr())
+        client.send_all(name, [("v2/k", b"x"), ("v2/l", b"x"), centroids("l")])
+        wait_until(lambda: index.view.size == 3)
+    said = "".join(capsys.readouterr())
+    assert said.count("centroids of another model come in") == 1
+    assert "v2" in said
 
 
 def test_it_loads_what_is_there_and_follows_what_comes(
@@ -82,6 +104,26 @@ def test_a_topic_that_has_grown_brings_nothing_old_back(topics: Callable[..., Se
         assert {view.window_end(slot) for slot in range(view.size)} == {2000}
         assert all(view.slot(f"kept{item}") is not None for item in range(20))
         assert view.size == 20
+
+
+def test_where_it_begins_is_noted_before_it_reads_what_may_end_the_process(
+    topics: Callable[..., Settings], client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = topics(partitions=2)
+    name = TopicNames.of(settings).centroids
+    client.send_all(name, [centroids("first")], partition=1)
+    index, last_start = LiveIndex(FORM), LastStart(tmp_path)
+    loader = IndexLoader(index, name, consumer_config(settings), "v1", FORM.dim)
+    loader.note_in(last_start)
+
+    def as_one_that_aborts(*_: object) -> None:
+        after = LastStart(tmp_path)
+        msg = f"crashed {after.crashed}, stood at {[after.stood_at('centroids', part) for part in range(3)]}"
+        raise RalmError(msg)
+
+    monkeypatch.setattr(TopicReader, "add", as_one_that_aborts)
+    loader.run()
+    assert str(loader.failure) == "crashed True, stood at [0, 0, None]"
 
 
 def test_an_empty_topic_is_loaded_at_once_and_a_missing_one_is_a_failure(

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from confluent_kafka import Message
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,10 +29,9 @@ def good(item: str = "i", **changes: Any) -> dict[str, Any]:
     return usual | {"counts": np.array([1, 2]), "centroids": vectors, "global_": vectors[0]} | changes
 
 
-def centroids(item: str = "i", **changes: Any) -> Message:
-    return Message(
-        "centroids", 0, 0, key=f"v/{item}".encode(), value=encode_centroids(Centroids.of(**good(item, **changes)))
-    )
+def centroids(item: str = "i", stamp: tuple[int, int] = (1, NOW_MS), **changes: Any) -> Message:
+    value = encode_centroids(Centroids.of(**good(item, **changes)))
+    return Message("centroids", 0, 0, key=f"v/{item}".encode(), value=value, timestamp=stamp)
 
 
 def tombstone(item: str = "i", *order: int) -> Message:
@@ -165,6 +164,26 @@ def test_poison_is_counted_and_the_item_keeps_its_centroids(poison: Message) -> 
     assert entry is not None
     assert (entry.window_end, entry.seeds) == (1000, 3)
     assert counted() == before + 1
+
+
+def test_the_brokers_time_says_whether_centroids_are_of_the_future_where_the_topic_has_it() -> None:
+    """Else a scorer whose clock is a few days slow has no item, and one whose clock is fast takes a forged one."""
+    ahead, appended = NOW_MS + 9 * DAY_MS, TIMESTAMP_LOG_APPEND_TIME
+    slow, forged = (centroids(window_end=ahead, stamp=(appended, at)) for at in (ahead + 1, NOW_MS))
+    assert index_of([slow]) == {"i": (ahead, 3)}
+    assert index_of([forged]) == {}
+    assert index_of([centroids(window_end=ahead, stamp=(1, ahead + 1))]) == {}
+
+
+def test_of_another_models_centroids_the_model_is_noted() -> None:
+    taken = updates()
+    taken.take(Message("centroids", 0, 0, key=b"w/i"))
+    taken.take(centroids())
+    assert taken.other_model == ""
+    taken.take(Message("centroids", 0, 0, key=b"w/i", value=b"x"))
+    taken.take(centroids())
+    assert taken.other_model == "w"
+    assert set(taken.drain()) == {"i"}
 
 
 @given(st.integers(0, MAX_TIME), st.integers(0, MAX_TIME))

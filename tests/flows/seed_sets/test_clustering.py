@@ -221,7 +221,7 @@ def test_without_the_compiled_form_the_pool_says_so_and_clusters_all_the_same(
     monkeypatch.setattr(clustering, "is_compiled", lambda: False)
     pool = make_pool(tmp_path / "uncompiled", 0)
     told = capsys.readouterr()
-    assert "without its compiled form" in told.out + told.err
+    assert "without its compiled code" in told.out + told.err
     assert results(pool, store, many_items(store, 1))[0].outcome == "emitted"
     pool.close()
 

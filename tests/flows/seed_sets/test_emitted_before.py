@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from confluent_kafka import Message
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
 from flows.messages.codec import encode_centroids
 from flows.messages.emission_order import order_headers, partition_headers
@@ -28,7 +28,9 @@ def centroids(window_end: int, value: bytes | None = None, key: str = "v/i", tim
     )
     value = encode_centroids(made) if value is None else value
     headers = partition_headers(of.get("partition", 0))
-    return Message("centroids", 0, 0, key=key.encode(), value=value, headers=headers, timestamp=(1, time))
+    return Message(
+        "centroids", 0, 0, key=key.encode(), value=value, headers=headers, timestamp=(of.get("stamp", 1), time)
+    )
 
 
 def gone(key: str, window_end: int | None, partition: int = 0) -> Message:
@@ -47,6 +49,15 @@ def noted(*messages: Message) -> dict[str, int]:
     return {} if found is None else {item: emitted.window_end for item, emitted in found.items.items()}
 
 
+def test_that_clicks_have_grown_is_known_by_the_fewest_partitions_that_any_message_names() -> None:
+    def grown(first_count: int, window_end: int = NOW) -> Message:
+        headers = [*order_headers(window_end, 0), *partition_headers(1, first_count)]
+        return Message("centroids", 0, 0, key=b"v/i", headers=headers, timestamp=(1, NOW))
+
+    assert notes(centroids(NOW), gone("v/i", NOW)).first_count == 0
+    assert notes(grown(3), grown(2), centroids(NOW), grown(1, NOW + 2 * DAY)).first_count == 2
+
+
 def test_the_newest_window_of_an_item_is_noted() -> None:
     assert noted(centroids(NOW - 5), centroids(NOW - 9), centroids(0, b"poison")) == {"i": NOW - 5}
 
@@ -56,6 +67,12 @@ def test_what_is_of_the_future_cannot_make_an_items_own_centroids_of_the_future_
     forged = gone("v/i", NOW + 2 * DAY)
     assert noted(centroids(NOW - 5), centroids(2**50), forged) == {"i": NOW - 5}
     assert noted(centroids(2**50)) == {}
+
+
+def test_the_brokers_time_says_what_is_of_the_future_where_the_topic_has_it() -> None:
+    ahead = NOW + 2 * DAY
+    assert noted(centroids(ahead, stamp=TIMESTAMP_LOG_APPEND_TIME, time=ahead)) == {"i": ahead}
+    assert noted(centroids(ahead, stamp=TIMESTAMP_LOG_APPEND_TIME, time=NOW)) == {}
 
 
 def test_of_each_item_what_all_models_said_and_where_it_comes_from_is_noted() -> None:

@@ -1,5 +1,6 @@
 """Where a process begins to read is fixed in its stores before any message is read."""
 
+import shutil
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from flows.seed_sets.keeper_state import OpenWork
 from flows.seed_sets.state_facts import look_into_state_dir, open_state_dir
 from flows.support.errors import RalmError
 from ralm.seed_set import SeedSet
-from state.directory import begun_partitions, note_partition_count, noted_counts
+from state.directory import BEFORE, begun_partitions, note_partition_count, noted_counts
 from state.store.layout import FOR_EVER
 from state.store.meta import TopicMark
 from state.store.seed_store import CandidateEntry, Changes, ItemRecord, SeedStore
@@ -56,10 +57,37 @@ def test_a_topic_that_is_known_again_is_read_on_and_nothing_is_written(settings:
     assert begun_partitions(Path(settings.state_dir), "clicks") == {0}
 
 
+@pytest.mark.parametrize(("read", "older"), [(15, False), (16, True)])
+def test_an_older_copy_of_a_store_takes_the_place_of_the_one_that_was_there(
+    settings: Settings, read: int, older: bool
+) -> None:
+    state = Path(settings.state_dir)
+    positions = FirstPositions(settings, look_into_state_dir(state), "clicks", count=1)
+    assert positions.begin("clicks", Facts(0, 20, read, OLD, 1000), 0, "old") == 15
+    positions.fix([0])
+    assert positions.is_older(0) == older
+    with closing(SeedStore.inspect(state / "seeds" / "00000")) as store:
+        assert (store.meta.replaces, store.position, store.meta.resume) == (older, 15, 15)
+
+
 def test_offsets_that_begin_anew_are_never_compared_with_those_before(settings: Settings) -> None:
     later = {"never": 0, "once": 7001, "sent": 8001, "dropped": 8501}
     assert fixed(settings, "new") == (0, later)
     assert fixed(settings, "new") == (0, later), "once is enough"
+
+
+def test_that_a_store_has_more_than_its_topic_is_noted_and_said_of_a_lost_one(settings: Settings) -> None:
+    state = Path(settings.state_dir)
+    fixed(settings, "old")
+    assert begun_partitions(state, BEFORE) == frozenset()
+    fixed(settings, "new")
+    assert begun_partitions(state, BEFORE) == {0}
+    shutil.rmtree(state / "seeds")
+    careful = settings.model_copy(update={"rebuild": "complete"})
+    lost = FirstPositions(careful, look_into_state_dir(state), "clicks", count=1)
+    assert lost.has_more(0)
+    (said,) = lost.refusals("clicks", Facts(0, 20), [0], "new")
+    assert "clicks of a topic, too, that was there before" in said
 
 
 def test_a_topic_with_fewer_partitions_is_another_one_whatever_its_messages_say(settings: Settings) -> None:
@@ -118,6 +146,11 @@ def test_what_the_group_knows_of_a_growth_is_noted_where_nothing_else_does(tmp_p
         positions = FirstPositions(Settings(state_dir=str(nowhere)), open_state_dir(nowhere), "clicks", count=2)
         positions.note_count_before(group, [0, 1], topic_id)
         assert (noted_counts(nowhere), positions.first_count) == (noted, first_count)
+    nobody = tmp_path / "nobody"
+    emitted = FirstPositions(Settings(state_dir=str(nobody)), open_state_dir(nobody), "clicks", count=2)
+    emitted.emitted_count = lambda: 1
+    emitted.note_count_before(Facts(0, 20), [0, 1], "old")
+    assert (noted_counts(nobody), emitted.first_count) == ([1], 1)
     known = tmp_path / "known"
     note_partition_count(known, 2)
     positions = FirstPositions(Settings(state_dir=str(known)), look_into_state_dir(known), "clicks", count=2)

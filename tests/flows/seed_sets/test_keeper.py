@@ -73,6 +73,73 @@ def test_what_was_not_delivered_is_made_again_and_nothing_twice(build: Build) ->
     assert not settle(operator)
 
 
+@pytest.mark.parametrize("length", ["90d", "7s"])
+def test_clicks_wait_no_longer_than_windows_last_once_they_are_shorter(build: Build, length: str) -> None:
+    operator = build(window=length)
+    operator.apply([batch(0, *FIRST)])
+    operator.snapshot()
+    operator = build()
+    assert emitted(operator.apply([batch(9, ("z", 1, 1500))]) + settle(operator))["a"] is not None
+    operator.snapshot()
+    operator = build()
+    out = operator.apply([batch(10, ("a", 40, 1600), ("z", 2, 2500))]) + settle(operator)
+    message = emitted(out)["a"]
+    assert message is not None
+    assert (message.window_end, message.seeds) == (2000, 6)
+    assert operator._store.open_windows("a") == []
+
+
+def test_a_window_that_was_cut_anew_before_a_crash_is_clustered(build: Build) -> None:
+    operator = build(window="90d")
+    operator.apply([batch(0, *FIRST)])
+    operator.snapshot()
+    build()  # it dies before it writes what is to be done
+    operator = build()
+    assert emitted(operator.apply([batch(9, ("z", 1, 1500))]) + settle(operator))["a"] is not None
+
+
+@pytest.mark.parametrize("lengths", ["90d 7s 333ms", "1ms 7s 90d 250ms", "7s 1ms 90d 7s 1s"])
+def test_windows_of_whatever_lengths_lose_nothing(build: Build, lengths: str) -> None:
+    offset, time = 0, 1000
+    for length in lengths.split():
+        operator = build(window=length)
+        for _ in range(3):
+            time += 400
+            operator.apply([batch(offset, ("a", offset, time))])
+            offset += 1
+        settle(operator)
+        operator.snapshot()
+    last = build(window="1ms")
+    message = emitted(last.apply([batch(offset, ("z", 1, time + 2))]) + settle(last))["a"]
+    assert message is not None
+    assert (message.window_end, message.seeds) == (time + 1, offset)
+
+
+def test_other_settings_of_clustering_cluster_all_again(build: Build, tmp_path: Path) -> None:
+    """What is served follows from the clicks and the settings as they are, as in a store that is filled anew."""
+    operator = build()
+    operator.apply([batch(0, *FIRST, ("d", 1, 300), ("d", 2, 301)), batch(11, ("z", 1, 1500))])
+    first = emitted(settle(operator))["a"]
+    operator.settled()
+    operator = build()
+    assert not emitted(operator.apply([batch(12, idle=600)]) + settle(operator)).keys() - {"z"}  # as they were
+    operator.settled()
+    more = make_pool(tmp_path / "same", 0, min_seeds=2)
+    assert more.model_version == operator._pool.model_version
+    operator = build(use=more)
+    found = emitted(operator.apply([batch(12, idle=2000)]) + settle(operator))
+    assert first is not None
+    assert found["a"] is not None
+    assert found["d"] is not None
+    assert found["a"].window_end > first.window_end
+    assert found["d"].seeds == 2
+    operator.settled()
+    operator = build()  # as before: what has too few again is taken back
+    found = emitted(operator.apply([batch(12, idle=4000)]) + settle(operator))
+    assert found["d"] is None
+    assert found["a"] is not None
+
+
 def test_a_write_between_epochs_forgets_nothing_that_is_on_its_way(build: Build) -> None:
     operator = build()
     operator.apply([batch(0, *FIRST), batch(9, ("z", 1, 1500))])

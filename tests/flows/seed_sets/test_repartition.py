@@ -189,7 +189,7 @@ def test_too_few_items_to_tell_are_not_moved_by_a_guess(tmp_path: Path, count: i
     fill(tmp_path, {name: crc32(name.encode(), 4) for name in here}, 4)
     before = found(tmp_path)
     assert len(before) == count
-    with pytest.raises(RalmError, match=r"does not tell how its producers choose.*--partitioner other"):
+    with pytest.raises(RalmError, match=r"do not show how its producers choose.*--partitioner other"):
         follow_partitions(tmp_path, "clicks", 6, RULES)
     assert found(tmp_path) == before
     follow_partitions(tmp_path, "clicks", 6, RULES, "crc32")
@@ -325,7 +325,7 @@ def test_fewer_partitions_are_refused_where_a_store_is_missing_or_nothing_tells_
     odd = tmp_path / "odd"
     fill(odd, {name: number % 4 for number, name in enumerate(NAMES)}, 4)
     before = found(odd)
-    with pytest.raises(RalmError, match="nothing tells where its producers send an item"):
+    with pytest.raises(RalmError, match="nothing shows where its producers send an item"):
         follow_partitions(odd, "clicks", 2, RULES)
     assert found(odd) == before
 

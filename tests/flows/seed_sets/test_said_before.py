@@ -29,6 +29,24 @@ def test_a_store_that_replaces_a_lost_one_says_of_each_item_what_holds_as_of_lat
     assert newest["a"] > max(orders(out, "a"))
 
 
+def test_an_older_copy_of_a_store_says_what_holds_as_of_later_and_takes_back_the_rest(build: Build) -> None:
+    operator = build(ttl=0)
+    out = operator.apply([tombstone(0, "b"), batch(0, *FIRST, ("z", 1, 1500), now=1500)])
+    out += settle(operator)
+    operator.settled()
+    # Since the copy was made: "a" was said as of later, "b" was listed, clustered and taken down, "gone" was clicked.
+    said = {"a": Emitted(9000), "b": Emitted(9000), "gone": Emitted(9500)}
+    operator._store.write(Changes(), position=operator._store.position, replaces=True)
+    again = build(emitted_before=EmittedBefore(said, frozenset(said), ("other",), clicks_end=12), ttl=0)
+    found = again.apply([batch(12, idle=1000, now=3000)]) + settle(again)
+    newest = {item: max(orders(found, item)) for item in said}
+    assert {item: order.retired for item, order in newest.items()} == {"a": False, "b": True, "gone": True}
+    assert min(newest["a"].window_end, newest["b"].window_end) > 9000
+    again.snapshot()
+    assert not again._store.meta.replaces
+    assert "other" in again._store.meta.older_versions
+
+
 @pytest.mark.parametrize("wall_clock", [11_000, 1])
 def test_a_store_catches_up_where_the_clicks_ended_whatever_the_clock_says(build: Build, wall_clock: int) -> None:
     again = build(disk="new", emitted_before=EmittedBefore({"a": Emitted(3000)}, clicks_end=12))

@@ -63,8 +63,8 @@ def test_what_cannot_be_written_stops_nothing(tmp_path: Path, capsys: pytest.Cap
     assert not start.began_at("clicks", 0, 7)
     start.ended()
     said = "".join(capsys.readouterr())
-    assert "was not noted" in said
-    assert "will take this end for a crash" in said
+    assert "could not record" in said
+    assert "will mistake this end for a crash" in said
 
 
 def test_without_a_directory_nothing_is_kept() -> None:

@@ -184,11 +184,11 @@ def test_a_damaged_cut_missing_or_special_file_is_refused_by_name(tmp_path: Path
     with pytest.raises(BundleError, match=f"{file} is missing"):
         Bundle.open(tmp_path / "b")
     os.mkfifo(path)  # to open it would wait for ever
-    with pytest.raises(BundleError, match=f"{file} is no plain file"):
+    with pytest.raises(BundleError, match=f"{file} is not a regular file"):
         Bundle.open(tmp_path / "b")
     path.unlink()
     path.mkdir()
-    with pytest.raises(BundleError, match=f"{file} is no plain file"):
+    with pytest.raises(BundleError, match=f"{file} is not a regular file"):
         Bundle.open(tmp_path / "b")
 
 
@@ -196,7 +196,7 @@ def test_a_manifest_that_is_a_pipe_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "b")
     (tmp_path / "b" / MANIFEST).unlink()
     os.mkfifo(tmp_path / "b" / MANIFEST)
-    with pytest.raises(BundleError, match=r"manifest.json cannot be read .*no plain file"):
+    with pytest.raises(BundleError, match=r"manifest.json cannot be read .*not a regular file"):
         Bundle.open(tmp_path / "b")
 
 
@@ -232,7 +232,7 @@ def spoilt(name: str, place: tuple[int, ...], value: float) -> Callable[[np.ndar
         ("vectors", np.asfortranarray, "row by row"),
         ("clicks", lambda a: a.astype("i8"), "type <i8"),
         ("vectors", spoilt("vectors", (3, 2), np.nan), "row 3 has a number that is not finite"),
-        ("vectors", lambda a: a * 2, "row 0 has not the length 1"),
+        ("vectors", lambda a: a * 2, "row 0 does not have length 1"),
         ("table", spoilt("table", (1, 0), -np.inf), "row 1 has a number that is not finite"),
         ("sums", spoilt("sums", (29, 0), 1e30), "row 29 has a number that is not finite, or beyond"),
         ("profiles", spoilt("profiles", (0, 0), np.nan), "row 0 has a number"),

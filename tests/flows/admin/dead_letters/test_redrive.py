@@ -100,7 +100,7 @@ class FakeProducer:
 
     def flush(self) -> None:
         if self.failed:
-            msg = "1 messages were not delivered"
+            msg = "1 message was not delivered"
             raise RalmError(msg)
 
 

@@ -185,8 +185,8 @@ def test_a_backup_is_what_its_note_says(state: Path, tmp_path: Path) -> None:
 def test_a_backup_lies_elsewhere_than_the_state(state: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(state)
     for target in (state / "b", state / "seeds" / "b", tmp_path / "link" / "b"):
-        refused(state, "lies in the state directory", "backup", str(target))
-    refused(state / "new", "lies in the backup", "restore", str(state))
+        refused(state, "is inside the state directory", "backup", str(target))
+    refused(state / "new", "is inside the backup", "restore", str(state))
     assert sorted(file.name for file in state.iterdir()) == ["format.json", "seeds"]
 
 

@@ -207,7 +207,7 @@ def test_of_two_processes_on_a_directory_the_second_goes_elsewhere_or_waits(stat
 def test_a_backup_goes_into_a_new_directory_beside_the_state(
     state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for target, words in ((state / "b", "name a place beside it"), (tmp_path, "name a new directory")):
+    for target, words in ((state / "b", "choose a place outside it"), (tmp_path, "choose a new directory")):
         with pytest.raises(RalmError, match=words):
             backup(state, target, N, nothing)
     (tmp_path / "disk").mkdir()
@@ -215,7 +215,7 @@ def test_a_backup_goes_into_a_new_directory_beside_the_state(
     with pytest.raises(RalmError, match="name a new directory on it"):
         backup(state, tmp_path / "disk", N, nothing)
     backup(state, tmp_path / "disk" / "new", N, nothing)
-    with pytest.raises(RalmError, match=r"is no backup: it has no stores"):
+    with pytest.raises(RalmError, match=r"is not a backup: it has no stores"):
         restore(tmp_path / "disk", tmp_path / "elsewhere", N, nothing)
     with pytest.raises(RalmError, match="restore to another place"):
         restore(tmp_path / "disk" / "new", tmp_path / "disk" / "new" / "within", N, nothing)
@@ -235,7 +235,7 @@ def test_a_store_that_is_not_put_back_whole_is_not_there(
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "copytree", full)
         done = ralm(state, f"ralm state restore {backed_up} --partition 3")
-    assert "No space left on device. Once that is mended, restore again" in str(done.exception)
+    assert "No space left on device. Once that is fixed, restore again" in str(done.exception)
     assert [each.name for each in (state / "seeds").iterdir()] == ["00000"]
     assert ralm(state, f"ralm state restore {backed_up} --partition 3").exit_code == 0
     assert len(verified(state)[0]) == 2

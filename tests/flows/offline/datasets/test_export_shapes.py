@@ -1,17 +1,24 @@
 """Exports of other shapes than a row for each event, user or item, and packed ones, each brought in one round."""
 
 import bz2
+import gzip
 import json
 import lzma
+import tarfile
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
 
+import pyarrow as pa
 import pytest
+from pyarrow import feather, orc, parquet
 
+from flows.offline.datasets import packed
 from flows.offline.datasets.custom import prepare_custom
 from flows.offline.datasets.first_description import describe_first
 from flows.offline.datasets.layout import Dataset
+from flows.offline.datasets.reading import read_table
 from flows.support.errors import ConfigError, RalmError
 
 CLICKS = sorted({(f"u{n % 40}", f"i{n * 7 % 30}"): 1_740_787_200 + 3600 * n for n in range(240)}.items())
@@ -55,6 +62,21 @@ def zipped(path: Path, content: bytes) -> None:
         archive.writestr("__MACOSX/._log.csv", b"\x00")
 
 
+def tarred(content: bytes) -> bytes:
+    """A tar file with a table, and what is to be left out of it."""
+    packed = BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for name, text in (("./export/log.csv", content), ("export/._log.csv", b"\x00"), ("../users.csv", content)):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text)
+            archive.addfile(entry, BytesIO(text))
+        for name, kind in (("items.csv", tarfile.SYMTYPE), ("pipe.csv", tarfile.FIFOTYPE)):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = kind, "/etc/passwd"
+            archive.addfile(entry)
+    return packed.getvalue()
+
+
 @pytest.mark.parametrize(
     ("name", "pack"),
     [
@@ -62,6 +84,10 @@ def zipped(path: Path, content: bytes) -> None:
         ("events.csv.zip", zipped),
         ("log.csv.bz2", lambda path, content: path.write_bytes(bz2.compress(content))),
         ("log.csv.xz", lambda path, content: path.write_bytes(lzma.compress(content))),
+        ("log.csv.zst", lambda path, content: path.write_bytes(pa.compress(content, "zstd", asbytes=True))),
+        ("export.tar", lambda path, content: path.write_bytes(tarred(content))),
+        ("export.tgz", lambda path, content: path.write_bytes(gzip.compress(tarred(content)))),
+        ("export.tar.zst", lambda path, content: path.write_bytes(pa.compress(tarred(content), "zstd", asbytes=True))),
     ],
 )
 def test_packed_tables_are_read_and_damaged_ones_refused(
@@ -73,6 +99,81 @@ def test_packed_tables_are_read_and_damaged_ones_refused(
     (tmp_path / name).write_bytes(content[: len(content) // 2])
     with pytest.raises(RalmError):
         prepare_custom("made", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["log.csv.gz", "log.zip", "log.tar", "log.tar.gz"])
+def test_what_unfolds_to_more_than_memory_holds_is_refused(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = CSV.encode()
+    if name == "log.zip":
+        zipped(tmp_path / name, content)
+    else:
+        content = tarred(content) if ".tar" in name else content
+        (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    monkeypatch.setattr(packed, "MOST_UNFOLDED", 1000)
+    with pytest.raises(ConfigError, match=r"unfolds to more than .* GB, half of the memory here: bring a part of its"):
+        describe_first(tmp_path)
+    (tmp_path / name).unlink()
+    (tmp_path / "log.csv.gz").write_bytes(gzip.compress(CSV[:900].rpartition("\n")[0].encode()))
+    assert pairs(brought(tmp_path)[0])
+
+
+def test_an_archive_beside_what_was_unpacked_of_it_is_taken_once(tmp_path: Path) -> None:
+    put(tmp_path, "export/log.csv", CSV)
+    zipped(tmp_path / "export.zip", CSV.encode() + b"\n")
+    data, notes = brought(tmp_path)
+    assert pairs(data) == EXPECTED
+    assert any("has the same rows as" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    "names", [["a/log.csv", "b/log.csv"], ["d=1/x.csv", "d=2/x.csv"], ["l/000000_0", "l/000001_0"]]
+)
+def test_tables_may_lie_in_folders_of_the_folder(tmp_path: Path, names: list[str]) -> None:
+    head, *rows = CSV.split("\n")
+    for name, part in zip(names, (rows[:90], rows[90:]), strict=True):
+        put(tmp_path, name, "\n".join([head, *part]))
+    assert pairs(brought(tmp_path)[0]) == EXPECTED
+
+
+def test_typed_names_of_atomic_files_say_what_the_columns_are(tmp_path: Path) -> None:
+    rows = [f"{u}\t{i}\t{t}.0" for u, i, t in EVENTS]
+    put(tmp_path, "toy.inter", "\n".join(["user_id:token\titem_id:token\ttimestamp:float", *rows]))
+    put(tmp_path, "toy.user", "\n".join(["user_id:token\tage:float", *(f"u{n}\t{20 + n}" for n in range(40))]))
+    films = [f"i{n}\tThe film {n}\tWar Drama" for n in range(30)]
+    put(tmp_path, "toy.item", "\n".join(["item_id:token\tmovie_title:token_seq\tclass:token_seq", *films]))
+    data, _ = brought(tmp_path)
+    assert pairs(data) == EXPECTED
+    assert data.fields["age"][0] == "continuous"
+    assert data.titles is not None
+    assert data.titles.tolist() == sorted(f"The film {n}" for n in range(30))
+    assert set(categories(data).values()) == {"War|Drama"}
+
+
+@pytest.mark.parametrize("form", ["orc", "feather", "arrow", "000000_0"])
+def test_files_of_columns_are_read_by_their_first_bytes(tmp_path: Path, form: str) -> None:
+    things = [[{"item_id": i, "tags": [["a", "b"]]}] for _, i, _ in EVENTS]
+    table = pa.table(
+        {
+            "user_id": pa.array([f"{int(u[1:]):032x}" for u, *_ in EVENTS]).cast(pa.large_string()),
+            "raw": [bytes.fromhex(f"{int(u[1:]):032x}") for u, *_ in EVENTS],
+            "things": things,
+            "timestamp": pa.array([t * 10**9 for *_, t in EVENTS], pa.timestamp("ns")),
+        }
+    )
+    path = tmp_path / (form if form[0] == "0" else f"log.{form}")
+    if form == "orc":
+        orc.write_table(table, path)
+    elif form == "000000_0":
+        parquet.write_table(table, path)
+    else:
+        feather.write_feather(table, str(path))
+    read = read_table(path)
+    assert read.text("raw").tolist() == read.text("user_id").tolist()
+    assert read.text("things_tags").tolist() == ["a|b"] * len(EVENTS)
+    data, _ = brought(tmp_path)
+    assert pairs(data) == sorted((f"{int(u[1:]):032x}", i) for u, i in EXPECTED)
 
 
 def test_of_what_was_shown_what_is_labelled_was_clicked(tmp_path: Path) -> None:
@@ -118,11 +219,66 @@ def test_rows_stand_under_the_item_they_are_of(tmp_path: Path, names: list[str])
     assert any("1 line has ',' in title" in note for note in notes)
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda rows: "\n".join(json.dumps(row, indent=2) for row in rows),
+        lambda rows: "\n".join(json.dumps(list(row.values())) for row in rows),
+        lambda rows: json.dumps([list(row.values()) for row in rows]),
+        lambda rows: json.dumps({name: {str(k): row[name] for k, row in enumerate(rows)} for name in rows[0]}),
+        lambda rows: json.dumps({name: [row[name] for row in rows] for name in rows[0]}, indent=1),
+        lambda rows: json.dumps({"columns": [*rows[0]], "index": [1], "data": [[*row.values()] for row in rows]}),
+        lambda rows: json.dumps({"hits": {"total": 9, "hits": [{"_id": 1, "_source": row} for row in rows]}}),
+    ],
+)
+def test_json_of_a_whole_table(tmp_path: Path, shape: Callable[[list[dict[str, object]]], str]) -> None:
+    put(tmp_path, "log.json", shape([{"user_id": u, "item_id": i, "timestamp": t} for u, i, t in EVENTS]))
+    data, _ = brought(tmp_path)
+    assert pairs(data) == EXPECTED
+    assert sorted(data.event_times.tolist()) == sorted(t * 1000 for *_, t in EVENTS)
+
+
+def test_json_of_each_users_items(tmp_path: Path) -> None:
+    put(tmp_path, "log.json", json.dumps({user: [item for item, _ in of] for user, of in by_user().items()}))
+    assert pairs(brought(tmp_path)[0]) == EXPECTED
+
+
+def test_a_reports_title_and_its_sum_are_no_rows(tmp_path: Path) -> None:
+    head = ["Sales,,,", "of March", "", "Customer #,Item #,at,Qty"]
+    rows = [f"{u},{i},{t},1" for u, i, t in EVENTS]
+    put(tmp_path, "report.csv", "\n".join([*head, *rows, "Total,,,99"]))
+    data, notes = brought(tmp_path)
+    assert pairs(data) == EXPECTED
+    assert any("1 row without Item #" in note for note in notes)
+    put(tmp_path, "report.csv", "\n".join([*head, *rows, "u1,i1,soon,1"]))
+    with pytest.raises(RalmError, match=f"report.csv, line {len(rows) + 5}: at is 'soon'"):
+        prepare_custom("made", tmp_path)
+
+
+def test_times_of_day_and_keys_are_no_times(tmp_path: Path) -> None:
+    lines = [f"{u[1:]},{i[1:]},{26984851472 + n},16{n % 60:02d}" for n, (u, i, _) in enumerate(EVENTS)]
+    put(tmp_path, "log.csv", "\n".join(["household_key,PRODUCT_ID,BASKET_ID,TRANS_TIME", *lines]))
+    data, notes = brought(tmp_path)
+    assert not data.timed
+    assert any("TRANS_TIME count, or are times of day" in note for note in notes)
+
+
+def test_playlists_are_who_chose_the_tracks_in_them(tmp_path: Path) -> None:
+    lists = [
+        {"name": f"List {n}", "pid": n, "tracks": [{"pos": k, "track_uri": i} for k, (i, _) in enumerate(of)]}
+        for n, of in enumerate(by_user().values())
+    ]
+    for part in (0, 1):
+        put(tmp_path, f"mpd.slice.{part}.json", json.dumps({"info": {"v": 1}, "playlists": lists[part::2]}, indent=1))
+    data, _ = brought(tmp_path)
+    assert pairs(data) == sorted((str(n), i) for n, of in enumerate(by_user().values()) for i, _ in of)
+
+
 def test_files_whose_endings_tell_nothing_are_named(tmp_path: Path) -> None:
-    put(tmp_path, "ml-1m.train.rating", CSV)
-    with pytest.raises(ConfigError, match=r"it has ml-1m\.train\.rating: give what is a table one of these endings"):
+    put(tmp_path, "ml-1m.train.export", CSV)
+    with pytest.raises(ConfigError, match=r"it has ml-1m\.train\.export: give what is a table one of these endings"):
         describe_first(tmp_path)
-    (tmp_path / "ml-1m.train.rating").rename(tmp_path / "ml-1m.train.csv")
+    (tmp_path / "ml-1m.train.export").rename(tmp_path / "ml-1m.train.csv")
     assert pairs(brought(tmp_path)[0]) == EXPECTED
 
 

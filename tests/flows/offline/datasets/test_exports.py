@@ -291,6 +291,90 @@ def test_the_best_name_is_taken(tmp_path: Path, header: str, user: str, item: st
     assert (found["user_id"], found["item_id"]) == (user, item)
 
 
+@pytest.mark.parametrize(
+    ("header", "title"),
+    [
+        ("用户ID,商品编号,点击时间,商品名称", "商品名称"),
+        ("ユーザーID,商品ID,日時,商品名", "商品名"),
+        ("고객번호,상품번호,날짜,이름", "이름"),
+        ("пользователь,товар,время,название", "название"),
+        ("Kundennummer,Artikelnr,Bestelldatum,Artikelbezeichnung", "Artikelbezeichnung"),
+        ("Numéro_Client,Référence_Produit,Date,Nom", "Nom"),
+    ],
+)
+def test_names_in_other_languages_are_known(tmp_path: Path, header: str, title: str) -> None:
+    put(tmp_path, "log.csv", header, *(f"{row},Thing {row.split(',')[1]}" for row in ROWS))
+    found, data = guessed(tmp_path)
+    assert pairs(data) == EXPECTED
+    assert f'title = "{title}"' in found.text
+    assert not any("by its values" in note for note in found.notes)
+
+
+def test_of_columns_without_names_users_come_first_and_categories_are_no_items(tmp_path: Path) -> None:
+    rows = [f"{u[1:]},{91000 + int(i[1:])},c{int(i[1:]) % 25}xx,{t}" for u, i, t in CLICKS]
+    put(tmp_path, "checkins.txt", *rows)
+    assert pairs(guessed(tmp_path)[1]) == sorted((u[1:], str(91000 + int(i[1:]))) for u, i in EXPECTED)
+    (tmp_path / "data.toml").unlink()
+    put(tmp_path, "checkins.txt", *(f"B{int(i[1:]):09d},A{int(u[1:]):012d},5.0,{t}" for u, i, t in CLICKS))
+    data = guessed(tmp_path)[1]
+    assert {user[0] for user in data.user_ids.tolist()} == {"A"}
+
+
+@pytest.mark.parametrize(("other", "count"), [("rome", 240), ("rome_view", 120), ("sample", 120)])
+def test_files_that_differ_by_a_word_are_one_table_unless_it_says_what_was_done(
+    tmp_path: Path, other: str, count: int
+) -> None:
+    put(tmp_path, "clicks_paris.csv", HEAD, *ROWS[:120])
+    put(tmp_path, f"clicks_{other}.csv", HEAD, *(ROWS[:60] if other == "sample" else ROWS[120:]))
+    found, data = guessed(tmp_path)
+    assert len(pairs(data)) == count
+    assert any("is not used" in note for note in found.notes) == (count < 240)
+
+
+def test_hours_stand_beside_days_and_one_time_of_all_is_none(tmp_path: Path) -> None:
+    moments = [datetime.fromtimestamp(t, UTC) for *_, t in CLICKS]
+    rows = [
+        f"{u},{i},{moment:%Y-%m-%d},{moment.hour},2024-01-01" for (u, i, _), moment in zip(CLICKS, moments, strict=True)
+    ]
+    put(tmp_path, "log.csv", "uid,sku,day,hour,created_at", *rows)
+    data = guessed(tmp_path)[1]
+    assert sorted(data.event_times.tolist()) == sorted(t * 1000 for *_, t in CLICKS)
+    (tmp_path / "data.toml").unlink()
+    put(tmp_path, "log.csv", "uid,sku,created_at", *(f"{u},{i},2024-01-01" for u, i, _ in CLICKS))
+    found, data = guessed(tmp_path)
+    assert not data.timed
+    assert any("created_at is the same in all rows" in note for note in found.notes)
+
+
+def test_ratings_in_words_are_none_and_are_said(tmp_path: Path) -> None:
+    rated = [f"{row},{'Good' if n % 3 else 'Poor'}" for n, row in enumerate(ROWS)]
+    put(tmp_path, "log.csv", f"{HEAD},rating", *rated)
+    found, data = guessed(tmp_path)
+    assert pairs(data) == EXPECTED
+    assert any("Good (160), Poor (80), and is not used: if not all are clicks" in note for note in found.notes)
+    good = said(tmp_path, f'{found.text}\n[filter]\nrating = "Good"\n')
+    assert len(pairs(good)) == 160
+
+
+def test_a_table_whose_ids_are_written_otherwise_and_one_without_rows_are_said(tmp_path: Path) -> None:
+    put(tmp_path, "events.csv", HEAD, *ROWS)
+    put(tmp_path, "products.csv", "sku,name", *(f"I{n},Thing" for n in range(30)))
+    put(tmp_path, "users.csv", "user_id,age")
+    found, data = guessed(tmp_path)
+    assert pairs(data) == EXPECTED
+    assert any("'i0' is not in it; there is 'I0', which is written otherwise" in note for note in found.notes)
+    assert "users.csv has no rows, and is not used" in found.notes
+
+
+def test_marks_among_numbers_that_are_words_elsewhere_are_said(tmp_path: Path) -> None:
+    put(tmp_path, "events.csv", HEAD, *ROWS)
+    people = [f"u{n},{'NA' if n % 9 == 0 else 20 + n},{('NA', 'DE')[n % 2]},${n},000.50" for n in range(40)]
+    put(tmp_path, "users.csv", "user_id,age,country,spent", *(row.replace(",000.50", "000.50") for row in people))
+    found, data = guessed(tmp_path)
+    assert any("NA among numbers stands for no value, and so it does in country" in note for note in found.notes)
+    assert data.fields["spent"][1].tolist() == [float(f"{user[1:]}000.5") for user in data.user_ids.tolist()]
+
+
 def test_one_column_is_not_users_and_items_too(tmp_path: Path) -> None:
     put(tmp_path, "log.csv", "user_item_id,count", *(f"x{n},{n}" for n in range(50)))
     assert "no table has a column of users and one of items" in describe_first(tmp_path).problems[0]
@@ -327,14 +411,14 @@ def test_tables_are_found_by_the_ids_they_share(tmp_path: Path) -> None:
 
 
 def test_files_that_are_not_read_say_what_to_do(tmp_path: Path) -> None:
-    for name in ("events.csv.zip", "events.tar.gz", "events.xlsx", "events.avro"):
+    for name in ("events.csv.zip", "events.csv.br", "events.xlsx", "events.avro"):
         (tmp_path / name).write_bytes(b"PK")
     os.symlink(tmp_path / "nowhere.csv", tmp_path / "users.csv")
     with pytest.raises(ConfigError) as refused:
         describe_first(tmp_path)
     for words in (
         "zip is called a zip file and is none",
-        "tar.gz is packed: unpack it",
+        "csv.br is packed: unpack it",
         "xlsx is a workbook",
         "avro is of a form",
         "nowhere.csv, which is not there",
@@ -429,7 +513,7 @@ def test_rows_within_an_answer_are_rows(tmp_path: Path) -> None:
     ],
 )
 def test_times_as_office_programs_and_databases_write_them(tmp_path: Path, text: str, said_so: str) -> None:
-    put(tmp_path, "events.csv", HEAD.replace(",", ";"), *(f"u{n};i{n % 2};{text}" for n in range(30)))
+    put(tmp_path, "events.csv", HEAD.replace(",", ";"), *(f"u{n};i{n % 2};{text}" for n in range(9)))
     found, data = guessed(tmp_path)
     assert said_so in found.text
     assert data.event_times[0] == datetime(2025, 3, 1, 12, tzinfo=UTC).timestamp() * 1000

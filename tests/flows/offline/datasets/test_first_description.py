@@ -273,6 +273,27 @@ def test_text_that_is_not_utf_8_is_read_as_windows_writes_it(tmp_path: Path) -> 
         describe(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("encoding", "header", "name"),
+    [
+        ("gb18030", "用户,商品,时间,商品名称", "书{}的故事"),
+        ("shift_jis", "ユーザー,商品,日時,商品名", "東京の本{}"),
+        ("euc_kr", "고객,상품,날짜,이름", "서울의 책{}"),
+        ("cp1251", "клиент,товар,дата,название", "Книга {}"),
+        ("big5", "用戶,商品,時間,商品名", "臺北的書{}"),
+    ],
+)
+def test_text_of_other_scripts_is_read_in_its_encoding(tmp_path: Path, encoding: str, header: str, name: str) -> None:
+    rows = [f"c{n % 20},i{n * 7 % 12},2024-01-{n % 28 + 1:02d},{name.format(n * 7 % 12)}" for n in range(200)]
+    (tmp_path / "log.csv").write_bytes("\n".join([header, *rows]).encode(encoding))
+    found = describe_first(tmp_path)
+    assert f'encoding = "{encoding}"' in found.text
+    (tmp_path / "data.toml").write_text(found.text, encoding="utf-8")
+    data = prepare_custom("made", tmp_path)
+    assert data.titles is not None
+    assert set(data.titles.tolist()) == {name.format(n) for n in range(12)}
+
+
 def test_a_first_line_of_values_is_told_from_names(tmp_path: Path) -> None:
     (tmp_path / "events.csv").write_text("".join(f"{u[1:]},{n[1:]},{t}\n" for u, n, t in clicks()))
     with pytest.raises(RalmError, match="line 1: these are values, and no names of columns"):
@@ -292,7 +313,7 @@ def test_a_file_that_is_none_of_the_tables_stands_in_no_ones_way(tmp_path: Path)
     written(tmp_path, "clicks.csv", "user_id,item_id,timestamp", [f"{u},{n},{t}" for u, n, t in clicks()])
     (tmp_path / "notes.csv").write_text("")
     found = describe_first(tmp_path)
-    assert (found.problems, "notes.csv has no rows" in found.notes) == ([], True)
+    assert (found.problems, "notes.csv has no rows, and is not used" in found.notes) == ([], True)
 
 
 def test_all_that_is_wrong_with_times_is_said_at_once(tmp_path: Path) -> None:

@@ -178,12 +178,6 @@ CASES: dict[str, tuple[Fix, str, Fix, int]] = {
         3,
     ),
     "a zip file": (_zipped, "a zip file or a workbook: unpack it", _unzip, 3),
-    "Parquet by another name": (
-        lambda folder: _parquet(folder / "events.csv"),
-        "Parquet: call it .parquet",
-        lambda folder: (folder / "events.csv").rename(folder / "events.parquet"),
-        3,
-    ),
     "a database": (
         {"events.csv": "SQLite format 3\0"},
         "a database: export its tables as CSV",
@@ -265,6 +259,30 @@ def test_day_and_time_in_two_columns_are_put_together(tmp_path: Path) -> None:
     assert not [note for note in found.notes if "not used" in note]
     put(tmp_path, {"data.toml": found.text})
     assert len(np.unique(prepare_custom("mine", tmp_path).event_times)) > 28
+
+
+def test_year_month_and_day_are_brought_as_one_column(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        {"log.csv": "uid,sku,year,month,day\n" + "".join(f"{n % 5},{n % 3},2024,1,{n % 9 + 1}\n" for n in range(60))},
+    )
+    assert any("year, month, day are not put together" in note for note in describe_first(tmp_path).notes)
+    put(tmp_path, {"log.csv": "uid,sku,on\n" + "".join(f"{n % 5},{n % 3},2024-01-0{n % 9 + 1}\n" for n in range(60))})
+    (tmp_path / "data.toml").write_text(describe_first(tmp_path).text)
+    assert prepare_custom("made", tmp_path).timed
+
+
+def test_a_matrix_is_brought_as_a_row_for_each_of_its_numbers(tmp_path: Path) -> None:
+    wide = [[f"u{user}", *(str((user * item) % 4 // 3) for item in range(30))] for user in range(40)]
+    put(tmp_path, {"wide.csv": "\n".join(map(",".join, [["who", *(f"i{item}" for item in range(30))], *wide]))})
+    with pytest.raises(ConfigError, match="no events"):
+        prepare_custom("made", tmp_path)
+    assert "'i29' the last: bring a row for each user and item" in describe_first(tmp_path).problems[0]
+    rows = [f"{user},i{item},{mark}" for user, *marks in wide for item, mark in enumerate(marks)]
+    put(tmp_path, {"wide.csv": "\n".join(["user_id,item_id,rating", *rows])})
+    (tmp_path / "data.toml").write_text(describe_first(tmp_path).text)
+    data = prepare_custom("made", tmp_path)
+    assert len(data.event_users) == sum(mark == "1" for _, *marks in wide for mark in marks)
 
 
 def test_ids_that_are_exported_as_text_keep_their_digits(tmp_path: Path) -> None:

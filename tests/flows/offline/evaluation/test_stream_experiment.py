@@ -12,7 +12,7 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from flows.cli.main import cli
 from flows.offline.datasets.layout import Dataset, save
-from flows.offline.evaluation import stream_experiment
+from flows.offline.evaluation import stream_experiment, stream_report
 from flows.support.errors import ConfigError, RalmError
 
 HOUR = 3_600_000
@@ -72,6 +72,7 @@ def test_tables_and_plot_are_written_and_cells_are_used_again(
         raise AssertionError("a cell was replayed again")
 
     monkeypatch.setattr(stream_experiment, "replay_stream", never)
+    monkeypatch.setattr(stream_report, "processor", lambda: "another machine")  # the cells say where they were made
     evaluate("--no-plots")
     assert (results / "toy-stream.md").read_text() == text
 
