@@ -117,7 +117,9 @@ def allowed(field: FieldInfo) -> str:
     if field.annotation is bool:
         return "true or false"
     if is_duration(field):
-        return ", ".join([_DURATION_TEXT, *_bounds(field, format_duration)])
+        bounds = _bounds(field, format_duration)
+        bounded = any(bound.startswith(("at most", "below")) for bound in bounds)
+        return ", ".join([_DURATION_TEXT, *bounds, *([] if bounded else [f"at most {format_duration(LONGEST)}"])])
     if field.annotation in (int, float):
         return ", ".join(["a whole number" if field.annotation is int else "a number", *_bounds(field, str)])
     if is_list(field):

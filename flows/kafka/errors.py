@@ -12,9 +12,9 @@ _ALERT = "SSL alert"
 FLOW_RETRY = "Nothing is lost: a start goes on from the last snapshot and makes again what was not delivered."
 """What the user of a flow must know about a message that was not delivered."""
 _LOOK = (
-    "Look whether the brokers that have {topic} are up and can be reached from here, whether enough of its "
-    "replicas are in sync, and whether a quota lets this user write so little. If outages may last longer, raise "
-    "delivery_timeout."
+    "Look whether {topic} is there (`ralm topics` makes it), whether the brokers that have it are up and can be "
+    "reached from here, whether enough of its replicas are in sync, and whether a quota slows this user down. If "
+    "outages may last longer, raise delivery_timeout."
 )
 _NO_RIGHT = KafkaError.TOPIC_AUTHORIZATION_FAILED
 _BY_CODE = {

@@ -26,6 +26,8 @@ _CALM_S = 20.0
 one of three that stays away is one outage, though the other two answer meanwhile."""
 _OUTAGE_LINES = ("FAIL", "ERROR", "REQTMOUT", "TIMEOUT", "SESSTMOUT", "COORDQUERY", "GETPID", "CONNECT", "FATAL")
 """Kinds of lines in the library's log that repeat what the error callback says."""
+_ANSWERED = ("COORDQUERY", "GETPID", "FATAL")
+"""Those among them of a broker that answers, but not with what was asked for."""
 _THREAD = re.compile(r"^\[thrd:[^]]*\]: ")
 
 
@@ -77,9 +79,14 @@ class OutageLog:
                 **more,
             )
 
-    def library_line(self, line: str) -> None:
-        """Note a line of the library's log that tells of an outage."""
-        self._note(f"broker {'error' if line.startswith('Fatal') else 'unreachable'}: {line}")
+    def library_line(self, line: str, kind: str = "") -> None:
+        """Note a line of the library's log that tells of an outage.
+
+        Args:
+            line: the line.
+            kind: the library's name for such lines.
+        """
+        self._note(f"broker {'error' if kind in _ANSWERED else 'unreachable'}: {line}")
 
     def answered(self) -> None:
         """Note that a broker has answered; cheap where there is no outage."""
@@ -95,15 +102,16 @@ class OutageLog:
         log.info("broker reachable again", errors=errors, lasted_s=lasted)
 
     def _note(self, text: str, waits_for: str = "") -> None:
-        """Note an error; what somebody must do is said once, also where an outage of another kind lasts.
+        """Note an error; once in an outage each kind of them is said, and what somebody must do.
 
         A password that was changed while brokers were away would else not be named as long as that outage lasts.
         """
         with self._lock:
             now = self._last = self._clock()
             self._errors += 1
-            known = not waits_for or waits_for in self._waits
-            self._waits.add(waits_for)
+            what = waits_for or text.partition(":")[0]
+            known = what in self._waits
+            self._waits.add(what)
             if self._began is not None and now - self._said < _REPEAT_S and known:
                 self._unsaid += 1
                 return
@@ -128,7 +136,7 @@ class _OutageFilter(logging.Filter):
         if kind not in _OUTAGE_LINES or logging.getLogger().isEnabledFor(logging.DEBUG):
             return True
         if record.levelno >= logging.WARNING:
-            outage_log.library_line(_THREAD.sub("", str(record.args[2])))  # type: ignore[index]
+            outage_log.library_line(_THREAD.sub("", str(record.args[2])), str(kind))  # type: ignore[index]
         return False
 
 

@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 from flows.config.groups import SeedSettings
 from flows.seed_sets import repartition
+from flows.seed_sets.item_places import ItemPlaces
 from flows.seed_sets.partitioners import crc32
 
 from .disk import Disk
@@ -66,7 +67,8 @@ def follow(disks: list[Disk], counts: list[int], settings: SeedSettings) -> None
     rules = repartition.SetRules(settings.max_seeds, settings.item_ttl)
     with stores[0], stores[1]:
         items = {number: repartition._items(path) for number, path in there.items()}
-        repartition._bring_home(_SEEDS, "clicks", items, (sorted(set(counts)), counts[-1]), rules, "crc32")
+        places = ItemPlaces(items, sorted(set(counts)), counts[-1])
+        repartition._bring_home(_SEEDS, "clicks", places, rules, "crc32")
 
 
 __all__ = ["follow", "home", "on_simulated_disks"]

@@ -1,6 +1,7 @@
 """Looks at the tables of a folder: what each column holds, and what it seems to be."""
 
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -102,8 +103,8 @@ class Look:
 
     @property
     def called(self) -> str:
-        """Its file, for people."""
-        return self.path.name if len(self.paths) == 1 else f"{self.path.name} and {len(self.paths) - 1:,} more"
+        """Its file, or the first of its files, for people."""
+        return self.table.file
 
     @property
     def said(self) -> str | list[str]:
@@ -171,15 +172,18 @@ def look_at(folder: Path) -> tuple[list[Look], dict[str, list[str]], list[str]]:
     copies: list[str] = []
     empty: dict[str, list[str]] = {}
     paths, problems = tables_below(folder)
+    count = Counter(path.name for path in paths)
     for path in paths:
+        file = path.name if count[path.name] == 1 else path.relative_to(folder).as_posix()
         try:
             table, names = _read(path)
         except NoRowsError as error:
-            empty[path.name] = [str(error)]
+            empty[file] = [str(error)]
             continue
         except RalmError as error:
-            problems[path.name] = str(error).splitlines()
+            problems[file] = str(error).splitlines()
             continue
+        table = replace(table, file=file)
         alike = (_SERIAL.sub("", path.name.lower()), *sorted(table.columns))
         others = tables.setdefault(alike, [])
         same = next((other for other, rows, _ in others if _is_same(rows, table)), None)

@@ -134,7 +134,12 @@ def test_secrets_are_shown_nowhere() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("window", "abc", "a duration such as 250ms, 5s, 5m, 1h or 7d (a bare number is seconds), at least 1ms"),
+        (
+            "window",
+            "abc",
+            "a duration such as 250ms, 5s, 5m, 1h or 7d (a bare number is seconds), at least 1ms, at most 36500d",
+        ),
+        ("item_ttl", "36501d", "at most 36500d"),
         ("window", "0s", "at least 1ms"),
         ("delivery_timeout", "30d", "at least 1s, at most 1d"),
         ("clusters", "0", "a whole number, at least 1"),

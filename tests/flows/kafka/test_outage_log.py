@@ -102,10 +102,26 @@ def test_an_answer_after_calm_ends_it_and_the_next_error_begins_anew(
     outage.error(KafkaError(KafkaError.NOT_COORDINATOR, "moved"))
     assert [line["event"] for line in lines] == [
         "broker unreachable: connection refused",
+        "broker error: moved",
         "broker reachable again",
         "broker error: moved",
     ]
-    assert (lines[1]["errors"], lines[1]["lasted_s"]) == (2, 5.0)
+    assert (lines[2]["errors"], lines[2]["lasted_s"]) == (2, 5.0)
+
+
+def test_brokers_that_are_away_are_said_also_soon_after_an_error_that_passes(
+    outage: OutageLog, clock: HandClock, lines: list[EventDict]
+) -> None:
+    outage.library_line("Failed to acquire idempotence PID: Coordinator load in progress: retrying", "GETPID")
+    for second in range(1, 15):
+        clock.now = float(second)
+        outage.answered()
+        outage.error(DOWN)
+        outage.library_line("Connect failed", "FAIL")
+    assert [line["event"] for line in lines] == [
+        "broker error: Failed to acquire idempotence PID: Coordinator load in progress: retrying",
+        "broker unreachable: connection refused",
+    ]
 
 
 def test_the_librarys_lines_about_an_outage_are_part_of_it(

@@ -204,7 +204,7 @@ def test_what_a_quota_holds_back_is_sent_however_long_that_takes() -> None:
     assert broker.now > 20 * broker.every > 2 * 300.0
     broker.now += 66.0  # the quota is long over: what times out now has another reason
     producer._done(99, record(), KafkaError(KafkaError._MSG_TIMED_OUT), Message(topic="t.scores"))
-    with pytest.raises(RalmError, match="whether a quota lets this user write so little"):
+    with pytest.raises(RalmError, match="whether a quota slows this user down"):
         producer.flush()
 
 

@@ -137,6 +137,15 @@ def test_tables_may_lie_in_folders_of_the_folder(tmp_path: Path, names: list[str
     assert pairs(brought(tmp_path)[0]) == EXPECTED
 
 
+def test_files_of_one_name_and_other_columns_are_two_tables(tmp_path: Path) -> None:
+    rows = CSV.split("\n")[1:]
+    put(tmp_path, "old/orders.csv", "\n".join(["client,article,at,page", *(f"{row},home" for row in rows[:30])]))
+    put(tmp_path, "new/orders.csv", "\n".join(["user_id,item_id,timestamp", *rows[30:]]))
+    data, notes = brought(tmp_path)
+    assert len(pairs(data)) == len(rows) - 30
+    assert any(note.startswith("old/orders.csv is not used: it has users and items too") for note in notes)
+
+
 def test_typed_names_of_atomic_files_say_what_the_columns_are(tmp_path: Path) -> None:
     rows = [f"{u}\t{i}\t{t}.0" for u, i, t in EVENTS]
     put(tmp_path, "toy.inter", "\n".join(["user_id:token\titem_id:token\ttimestamp:float", *rows]))
