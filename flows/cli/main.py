@@ -84,7 +84,7 @@ class _Commands(click.Group):
             from difflib import get_close_matches  # noqa: PLC0415 (for a mistyped name alone)
 
             if close := get_close_matches(args[0], self.list_commands(ctx), 1):
-                error.message = f"{error.message.rstrip('.')}; did you mean {close[0]}?"
+                ctx.fail(f"{error.message.rstrip('.')}; did you mean {close[0]}?")
             raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
