@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from state.atomic_file import atomic_write, sync
 from state.nesting import json_of
@@ -111,6 +112,52 @@ def begun_partitions(state_dir: Path, kind: str) -> frozenset[int]:
     return frozenset() if mark is None else frozenset(mark.begun.get(kind, ()))
 
 
+def moved_positions(state_dir: Path) -> dict[int, int]:
+    """Of each store to which items were moved how far it had read when they last were, by partition.
+
+    Raises:
+        StoreError: when the mark cannot be read.
+    """
+    mark = _read_mark(state_dir)
+    return {} if mark is None else {int(name): position for name, position in mark.moved.items()}
+
+
+def note_moved(state_dir: Path, positions: Mapping[int, int]) -> None:
+    """Note of stores how far they have read as items are moved to them: an older copy of one lacks those.
+
+    Only an owner of the directory may call it, and no two at once.
+
+    Raises:
+        StoreError: when the mark cannot be read.
+        OSError: when it cannot be written.
+    """
+    known = moved_positions(state_dir)
+    if known | dict(positions) != known:
+        _rewrite(state_dir, moved={**known, **positions})
+
+
+def forget_moved(state_dir: Path, partitions: Iterable[int]) -> None:
+    """Forget that of stores that begin anew.
+
+    Only an owner of the directory may call it, and no two at once.
+
+    Raises:
+        StoreError: when the mark cannot be read.
+        OSError: when it cannot be written.
+    """
+    known, gone = moved_positions(state_dir), set(partitions)
+    if known.keys() & gone:
+        _rewrite(state_dir, moved={partition: at for partition, at in known.items() if partition not in gone})
+
+
+def _rewrite(state_dir: Path, **changes: Any) -> None:
+    mark = _read_mark(state_dir)
+    kept: dict[str, Any] = {"partitions": [], "begun": {}, "moved": {}}
+    if mark is not None:
+        kept = {"partitions": mark.partitions, "begun": mark.begun, "moved": moved_positions(state_dir)}
+    write_format(state_dir, **{**kept, **changes})
+
+
 def note_begun(state_dir: Path, kind: str, partitions: Iterable[int]) -> None:
     """Note that it is fixed where the first start began in partitions of ``clicks`` or ``requests``.
 
@@ -121,10 +168,10 @@ def note_begun(state_dir: Path, kind: str, partitions: Iterable[int]) -> None:
         OSError: when it cannot be written.
     """
     mark = _read_mark(state_dir)
-    counts, begun = ([], {}) if mark is None else (mark.partitions, mark.begun)
+    begun = {} if mark is None else mark.begun
     more = sorted({*begun.get(kind, ()), *partitions})
     if more != begun.get(kind, []):
-        write_format(state_dir, partitions=counts, begun={**begun, kind: more})
+        _rewrite(state_dir, begun={**begun, kind: more})
 
 
 def note_partition_count(state_dir: Path, now: int) -> list[int]:
@@ -139,7 +186,7 @@ def note_partition_count(state_dir: Path, now: int) -> list[int]:
     counts = sorted({*partition_counts(state_dir), now})
     mark = _read_mark(state_dir)
     if mark is None or mark.partitions != counts:
-        write_format(state_dir, partitions=counts, begun={} if mark is None else mark.begun)
+        _rewrite(state_dir, partitions=counts)
     return counts
 
 
@@ -166,14 +213,17 @@ class _Mark:
     partitions: list[int]
     backup: dict[str, int] | None
     begun: dict[str, list[int]]
+    moved: dict[str, int]
 
 
 def _read_mark(state_dir: Path) -> _Mark | None:
     try:
         mark = json_of((state_dir / NAME).read_bytes())
-        found = _Mark(mark["format"], mark.get("partitions", []), mark.get("backup"), mark.get("begun", {}))
+        found = _Mark(
+            mark["format"], mark.get("partitions", []), mark.get("backup"), mark.get("begun", {}), mark.get("moved", {})
+        )
         _check_mark(found)
-        if found.format == STATE_FORMAT and mark.keys() - {"format", "partitions", "backup", "begun"}:
+        if found.format == STATE_FORMAT and mark.keys() - {"format", "partitions", "backup", "begun", "moved"}:
             raise ValueError
         return found
     except FileNotFoundError:
@@ -208,9 +258,9 @@ def _check_mark(found: _Mark) -> None:
         raise TypeError
     if any(type(count) is not int or count < 1 for count in found.partitions):
         raise ValueError
-    backup = {} if found.backup is None else found.backup
-    if any(type(at) is not int or not _STORE.fullmatch(name) for name, at in backup.items()):
-        raise ValueError
+    for positions in ({} if found.backup is None else found.backup, found.moved):
+        if any(type(at) is not int or not _STORE.fullmatch(name) for name, at in positions.items()):
+            raise ValueError
 
 
 def check_format(state_dir: Path) -> None:
@@ -286,6 +336,7 @@ def write_format(
     partitions: Sequence[int] = (),
     backup: Mapping[int, int] | None = None,
     begun: Mapping[str, Sequence[int]] | None = None,
+    moved: Mapping[int, int] | None = None,
 ) -> None:
     """Write the mark of this version's format, whatever is there.
 
@@ -294,6 +345,7 @@ def write_format(
         partitions: how many partitions the clicks topic had at each time.
         begun: the partitions of each kind of topic of which it is fixed where the first start began.
         backup: of a backup the position of each store in it, by partition.
+        moved: of stores to which items were moved how far they had read then, by partition.
 
     Raises:
         OSError: when it cannot be written.
@@ -302,8 +354,9 @@ def write_format(
     mark: dict[str, object] = {"format": STATE_FORMAT, "partitions": list(partitions)}
     if begun:
         mark["begun"] = {kind: list(given) for kind, given in begun.items()}
-    if backup is not None:
-        mark["backup"] = {f"{partition:05d}": position for partition, position in backup.items()}
+    for name, positions in (("moved", moved or None), ("backup", backup)):
+        if positions is not None:
+            mark[name] = {f"{partition:05d}": position for partition, position in positions.items()}
     with atomic_write(state_dir / NAME) as work:
         work.write_text(json.dumps(mark) + "\n")
 

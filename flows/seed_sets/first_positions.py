@@ -20,7 +20,7 @@ from flows.kafka.topic_marks import TopicMarks, is_within
 from flows.seed_sets.keeper_state import ForNewOffsets, said_before
 from flows.seed_sets.state_facts import StateFacts
 from flows.support.errors import RalmError
-from state.directory import BEFORE, note_begun, note_partition_count, store_path
+from state.directory import BEFORE, forget_moved, note_begun, note_partition_count, store_path
 from state.owner_lock import file_lock
 from state.store.meta import NO_MARK, NOTHING_SETTLED
 from state.store.seed_store import Changes, SeedStore, StoreError
@@ -171,6 +171,15 @@ class FirstPositions:
             raise RalmError(another)
         held, rules = self.state.held(kind, partition), self._rules(kind, partition, topic_id)
         decided = begin_with_store(facts, partition, held, rules)
+        if kind == "clicks" and not decided.anew and self.state.lacks_moved(partition):
+            lacks = (
+                f"{facts.topic}[{partition}]: the store is a copy from before the topic had grown, and lacks the items "
+                "that were moved to it then. Put a newer store of the partition in its place, if there is one; else "
+                "start once with --rebuild partial: those items begin anew with the clicks since."
+            )
+            if rules.rebuild != "partial":
+                raise RalmError(lacks)
+            decided = decided._replace(older=True)
         same = NO_MARK if held is None or decided.anew else held.mark
         if not is_within(same, facts.bounds(partition)):
             same = NO_MARK._replace(topic_id=same.topic_id)
@@ -201,6 +210,7 @@ class FirstPositions:
         changed: dict[str, Any] = {}
         changes, position = Changes(), None
         if clicks is not None and clicks.anew:
+            forget_moved(state_dir, [partition])
             position = clicks.offset
             changed |= {"resume": clicks.offset, "clicks_mark": self.marks.of("clicks", partition)}
         if candidates is not None and candidates.anew and begun:

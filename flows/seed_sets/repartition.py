@@ -10,7 +10,7 @@ a partition are removed, once everything in them has moved.
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -20,7 +20,7 @@ from flows.seed_sets.partitioners import PARTITIONERS, Partitioner
 from flows.support.errors import RalmError
 from flows.support.logs import get_logger
 from flows.support.text import counted
-from state.directory import STORES, forget_partitions, note_partition_count, store_path
+from state.directory import STORES, forget_partitions, note_moved, note_partition_count, store_path
 from state.owner_lock import file_lock
 from state.store.meta import NO_MARK, NOTHING_SETTLED
 from state.store.rocks import holds_data
@@ -150,12 +150,25 @@ def _bring_home(seeds: Path, topic: str, places: ItemPlaces, rules: SetRules, gi
             "moved. Put the folders seeds/NNNNN of all partitions into one state directory, and start one process with "
             "it alone, without addresses; then give each process a copy of that directory"
         )
+    # First, so that no move is without it; the moves themselves leave the positions as they are.
+    note_moved(seeds.parent, _positions(seeds, {home for homes in moves.values() for home in homes}))
     for partition, homes in moves.items():
         for home, names in homes.items():
             _move(seeds, topic, (partition, home), names, rules)
     moved = sum(len(names) for homes in moves.values() for names in homes.values())
     log.info("items were moved to their partitions", topic=topic, partitions=now, items=moved)
     return ""
+
+
+def _positions(seeds: Path, partitions: set[int]) -> dict[int, int]:
+    """How far the stores of partitions have read; of those that have."""
+    found = {}
+    for partition in sorted(partitions):
+        path = store_path(seeds.parent, partition)
+        if holds_data(path):
+            with suppress(NothingWrittenError), closing(SeedStore.inspect(path)) as store:
+                found[partition] = store.position
+    return {partition: position for partition, position in found.items() if position}
 
 
 def _moves(items: Mapping[int, Sequence[str]], partitioner: Partitioner, now: int) -> dict[int, dict[int, list[str]]]:

@@ -12,6 +12,7 @@ from state.directory import (
     begun_partitions,
     check_format,
     mark_format,
+    moved_positions,
     noted_counts,
     partition_counts,
     store_paths,
@@ -32,6 +33,7 @@ class StateFacts:
         begun: the partitions of each kind of topic of which it is fixed where the first start began; under ``BEFORE``
             those whose stores have clicks, too, of a topic that was there before.
         paths: where each store lies, by partition.
+        moved: of stores to which items were moved how far they had read then, by partition.
     """
 
     partitions: int = 0
@@ -39,6 +41,7 @@ class StateFacts:
     first_count: int = 0
     begun: Mapping[str, frozenset[int]] = field(default_factory=dict)
     paths: Mapping[int, Path] = field(default_factory=dict)
+    moved: Mapping[int, int] = field(default_factory=dict)
 
     def of_another(self, topic: str, partition: int) -> str:
         """What to say where the store of a partition is that of another topic or partition; empty where it is not."""
@@ -74,6 +77,11 @@ class StateFacts:
     def has_grown(self) -> bool:
         """Whether the clicks topic has got partitions while this state directory was there."""
         return 0 < self.first_count < self.partitions
+
+    def lacks_moved(self, partition: int) -> bool:
+        """Whether a partition's store is a copy from before items were moved to it."""
+        meta = self.stores.get(partition)
+        return meta is not None and not meta.replaces and meta.position < self.moved.get(partition, 0)
 
     def is_anew(self, partition: int) -> bool:
         """Whether a partition's store is made anew, or still on the way from that to where the clicks are."""
@@ -115,7 +123,9 @@ def _read(state_dir: Path, check: Callable[[Path], None]) -> StateFacts:
                 stores[partition] = meta
         counts, noted = partition_counts(state_dir), noted_counts(state_dir)
         begun = {kind: found for kind in ("clicks", "requests", BEFORE) if (found := begun_partitions(state_dir, kind))}
-        return StateFacts(max(counts, default=0), stores, min(noted, default=0), begun, paths)
+        return StateFacts(
+            max(counts, default=0), stores, min(noted, default=0), begun, paths, moved_positions(state_dir)
+        )
     except StoreError as error:
         raise RalmError(str(error)) from error
     except OSError as error:

@@ -35,8 +35,8 @@ class Stored:
                 known[user] = max(time, known.get(user, time))
 
 
-def read_stores(state_dir: Path, mine: Callable[[int], bool] = lambda _: True) -> Stored:
-    """Read every store of these partitions, beside a running flow or without one.
+def read_stores(state_dir: Path, mine: Callable[[int], bool] = lambda _: True, *, max_gap: int = 0) -> Stored:
+    """Read every store of these partitions, beside a running flow or without one; sets end at gaps of more than that.
 
     Raises:
         StoreError: when a store is damaged.
@@ -44,11 +44,11 @@ def read_stores(state_dir: Path, mine: Callable[[int], bool] = lambda _: True) -
     folder, all_of_them = state_dir / "seeds", Stored({}, {})
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if mine(int(path.name)):
-            all_of_them.add(read_store(path))
+            all_of_them.add(read_store(path, max_gap))
     return all_of_them
 
 
-def read_store(path: Path) -> Stored:
+def read_store(path: Path, max_gap: int = 0) -> Stored:
     """Read one store; nothing when it has nothing written yet.
 
     Raises:
@@ -57,7 +57,7 @@ def read_store(path: Path) -> Stored:
     if not (path / "CURRENT").exists():
         return Stored({}, {})
     try:
-        store = SeedStore.inspect(path)
+        store = SeedStore.inspect(path, max_gap=max_gap)
     except StoreError as error:
         if "nothing written" in str(error):
             return Stored({}, {})

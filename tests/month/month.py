@@ -24,7 +24,7 @@ from tests.toys import toy_bundle
 
 from .cast import Cast, known_users
 from .oracle import MonthOracle, wrong_served
-from .plan import DAY, HOUR, LATENESS, MAX_SEEDS, MIN_SEEDS, REQUEST_TIMEOUT_MS, Plan
+from .plan import DAY, HOUR, ITEM_TTL, LATENESS, MAX_SEEDS, MIN_SEEDS, REQUEST_TIMEOUT_MS, Plan
 from .sample import Sample, files_in, on_the_broker, sums, taken
 from .traffic import SpanTraffic
 
@@ -168,7 +168,7 @@ class Month:
         if any(code != 0 for code in ended.codes):
             self.wrong.append(f"SIGTERM did not drain it: {ended}")
         self._read_on()
-        stored = read_stores(self.home / "state")
+        stored = read_stores(self.home / "state", max_gap=ITEM_TTL)
         self.wrong += behind(stored, self.oracle) + wrong_seed_sets(stored, self.oracle)
 
     def _start(self) -> None:

@@ -35,7 +35,7 @@ def on_simulated_disks(disks: list[Disk]) -> Iterator[None]:
 
     places = "flows.seed_sets.first_positions"
     noting = patch(f"{places}.file_lock", lambda _: nullcontext()), patch(f"{places}.note_begun", lambda *_: None)
-    with patch(f"{places}.SeedStore", Stores), noting[0], noting[1]:
+    with patch(f"{places}.SeedStore", Stores), patch(f"{places}.forget_moved", lambda *_: None), noting[0], noting[1]:
         yield
 
 
@@ -65,7 +65,7 @@ def follow(disks: list[Disk], counts: list[int], settings: SeedSettings) -> None
     there = {n: _SEEDS / f"{n:05d}" for n, disk in enumerate(disks) if disk.meta() is not None}
     stores = (patch.object(repartition, "SeedStore", Stores), patch.object(repartition, "holds_data", lambda _: True))
     rules = repartition.SetRules(settings.max_seeds, settings.item_ttl)
-    with stores[0], stores[1]:
+    with stores[0], stores[1], patch.object(repartition, "note_moved", lambda *_: None):
         items = {number: repartition._items(path) for number, path in there.items()}
         places = ItemPlaces(items, sorted(set(counts)), counts[-1])
         repartition._bring_home(_SEEDS, "clicks", places, rules, "crc32")

@@ -52,18 +52,6 @@ def _() -> Iterator[Any]:
     yield patch.object(seed_store, "fold", unseen)
 
 
-@mutation("a new store has caught up at once")
-def _() -> Iterator[Any]:
-    """By a wall clock that was slow it had, and then said less than the lost one."""
-    real = EmissionNotes.before
-
-    def before(self: EmissionNotes, partition: int, clicks_end: int) -> EmittedBefore | None:
-        del clicks_end
-        return real(self, partition, 0)
-
-    yield patch.object(EmissionNotes, "before", before)
-
-
 @mutation("what a partial rebuild does not find is served for ever")
 def _() -> Iterator[Any]:
     """Centroids of items whose clicks had expired stayed in their topic."""

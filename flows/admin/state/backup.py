@@ -17,6 +17,7 @@ from state.directory import (
     begin_restoring,
     check_format,
     end_restoring,
+    moved_positions,
     partition_counts,
     refuse_cut_off,
     store_path,
@@ -71,7 +72,7 @@ def _copy_all(state_dir: Path, work: Path, progress: Callable[[str], None]) -> N
             positions[partition] = meta.position
     if not positions:
         raise no_stores(state_dir)
-    write_format(work, partitions=partition_counts(state_dir), backup=positions)
+    write_format(work, partitions=partition_counts(state_dir), backup=positions, moved=moved_positions(state_dir))
 
 
 def _refuse_target(state_dir: Path, target: Path) -> None:
@@ -138,7 +139,7 @@ def restore(source: Path, state_dir: Path, capacity: int, progress: Callable[[st
             begin_restoring(state_dir)
             _copy_back(source, state_dir, progress)
             _refuse_in_use(source, _NOT_VALID)
-            write_format(state_dir, partitions=partition_counts(source))
+            write_format(state_dir, partitions=partition_counts(source), moved=moved_positions(source))
             end_restoring(state_dir)
     except (OwnedElsewhereError, StoreError) as error:
         raise RalmError(str(error)) from error

@@ -17,7 +17,14 @@ from flows.seed_sets.keeper_state import OpenWork
 from flows.seed_sets.state_facts import look_into_state_dir, open_state_dir
 from flows.support.errors import RalmError
 from ralm.seed_set import SeedSet
-from state.directory import BEFORE, begun_partitions, note_partition_count, noted_counts
+from state.directory import (
+    BEFORE,
+    begun_partitions,
+    moved_positions,
+    note_moved,
+    note_partition_count,
+    noted_counts,
+)
 from state.store.layout import FOR_EVER
 from state.store.meta import TopicMark
 from state.store.seed_store import CandidateEntry, Changes, ItemRecord, SeedStore
@@ -88,6 +95,22 @@ def test_that_a_store_has_more_than_its_topic_is_noted_and_said_of_a_lost_one(se
     assert lost.has_more(0)
     (said,) = lost.refusals("clicks", Facts(0, 20), [0], "new")
     assert "clicks of a topic, too, that was there before" in said
+
+
+def test_a_copy_of_a_store_from_before_items_were_moved_to_it_is_refused(settings: Settings) -> None:
+    state, careful = Path(settings.state_dir), settings.model_copy(update={"rebuild": "complete"})
+    note_moved(state, {0: 15})
+    assert fixed(careful, "old")[0] == 15
+    note_moved(state, {0: 16})
+    with pytest.raises(RalmError, match=r"a copy from before the topic had grown.*--rebuild partial"):
+        fixed(careful, "old")
+    assert fixed(settings, "old")[0] == 15
+    with closing(SeedStore.inspect(state / "seeds" / "00000")) as store:
+        assert store.meta.replaces
+    assert fixed(careful, "old")[0] == 15, "it is accepted once"
+    assert moved_positions(state) == {0: 16}
+    fixed(settings, "new")
+    assert moved_positions(state) == {}, "offsets begin anew"
 
 
 def test_a_topic_with_fewer_partitions_is_another_one_whatever_its_messages_say(settings: Settings) -> None:

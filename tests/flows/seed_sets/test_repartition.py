@@ -19,7 +19,7 @@ from flows.seed_sets.partitioners import PARTITIONERS, crc32, murmur2
 from flows.seed_sets.repartition import SetRules, follow_partitions
 from flows.support.errors import RalmError
 from ralm.seed_set import SeedSet, WindowClicks
-from state.directory import begun_partitions, note_begun, partition_counts, write_format
+from state.directory import begun_partitions, moved_positions, note_begun, partition_counts, write_format
 from state.store.meta import NO_MARK, TopicMark
 from state.store.seed_store import CandidateEntry, Changes, ItemRecord, SeedStore, StoreError
 
@@ -68,6 +68,10 @@ def test_every_item_is_moved_home_with_its_seeds_and_candidate_entry(tmp_path: P
     assert {name: place for name, (place, _, _) in after.items()} == {n: choose(n.encode(), 6) for n in NAMES}
     assert {name: rest for name, (_, *rest) in after.items()} == {name: rest for name, (_, *rest) in before.items()}
     assert max(place for place, _, _ in after.values()) >= 4
+    moved = moved_positions(tmp_path)
+    for partition, position in moved.items():
+        with closing(SeedStore.inspect(tmp_path / "seeds" / f"{partition:05d}")) as store:
+            assert store.position == position > 0, "an older copy has read less, and lacks what came"
     follow_partitions(tmp_path, "clicks", 6, RULES)  # as after a crash: nothing more to do
     follow_partitions(tmp_path, "clicks", 9, RULES)  # and it may grow again
     assert {name: place for name, (place, _, _) in found(tmp_path).items()} == {n: choose(n.encode(), 9) for n in NAMES}
