@@ -75,6 +75,18 @@ class _Commands(click.Group):
         command: click.Command = import_module(_module(cmd_name)).command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches  # noqa: PLC0415 (for a mistyped name alone)
+
+            if close := get_close_matches(args[0], self.list_commands(ctx), 1):
+                ctx.fail(f"{error.message.rstrip('.')}; did you mean {close[0]}?")
+            raise
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
@@ -111,9 +123,9 @@ def _refuse_few(command: str) -> None:
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="ralm-streaming", prog_name="ralm")
 def cli() -> None:
-    """RALM, streaming: items are the users who clicked them.
+    """RALM, streaming: an item is the users who clicked it.
 
-    Exit codes: 0 done or drained, 1 failure, 2 bad configuration, 128 + its number where a signal cut it off.
+    Exit codes: 0 done or drained, 1 failure, 2 bad configuration, 128 + its number if a signal ended it.
     """
 
 

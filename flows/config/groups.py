@@ -308,7 +308,9 @@ class EvaluateSettings(SettingGroup):
     eval_floor_clicks: Positive = setting(5, "users with fewer training clicks are not evaluated")
     eval_floor_seeds: Positive = setting(10, "items with fewer seeds are not evaluated")
     eval_models: str = setting(
-        "all", "models, @groups and @families, comma separated, or all; NAME:0+1 is run with those rng_seeds alone"
+        "auto",
+        "models, @groups and @families, comma separated, or all; auto: all but @towers, which take hours; NAME:0+1 is "
+        "run with those rng_seeds alone",
     )
     eval_catalogue: str = setting("ralm.models.catalogue", "module whose CATALOGUE names the models")
     eval_rng_seeds: str = setting("0,1,2", "train each model once with each of these rng_seeds, comma separated")

@@ -9,6 +9,8 @@ from confluent_kafka import KafkaError, KafkaException
 from flows.support.text import counted
 
 _ALERT = "SSL alert"
+_UNVERIFIED = "certificate verify failed"
+"""What the library says of a broker's certificate alike, whatever is wrong with it."""
 FLOW_RETRY = "Nothing is lost: a start goes on from the last snapshot and makes again what was not delivered."
 """What the user of a flow must know about a message that was not delivered."""
 _LOOK = (
@@ -173,6 +175,11 @@ def refusal_advice(error: KafkaError) -> str | None:
         return "Check sasl_mechanism, sasl_username and sasl_password."
     # TLS 1.3 has the broker's alert come after the handshake, where the library calls it a failed transport.
     if error.code() == KafkaError._SSL or _ALERT in error.str():  # noqa: SLF001
+        if _UNVERIFIED in error.str():
+            return (
+                "Check the brokers' certificate: an authority in ssl_ca_location must have signed it, it must not have "
+                "expired, and it must be for the host that bootstrap_servers names (and that the brokers advertise)."
+            )
         return "Check security_protocol, ssl_ca_location, ssl_certificate_location and ssl_key_location."
     return None
 

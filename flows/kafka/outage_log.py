@@ -109,9 +109,9 @@ class OutageLog:
         with self._lock:
             now = self._last = self._clock()
             self._errors += 1
-            what = waits_for or text.partition(":")[0]
-            known = what in self._waits
-            self._waits.add(what)
+            kind = text.partition(":")[0]
+            known = (waits_for or kind) in self._waits
+            self._waits |= {waits_for, kind}
             if self._began is not None and now - self._said < _REPEAT_S and known:
                 self._unsaid += 1
                 return

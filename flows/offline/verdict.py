@@ -36,8 +36,8 @@ def verdict(figures: Mapping[str, Any], data: str) -> str:
         few = "are few, though" if is_clear else "are too few to tell"
         sentences.append(f"{users} users {few}; try `ralm evaluate {data} --eval-split items`, which judges by items.")
     sentences.append(
-        f"AUC {figures['auc']:.3f}: so often a user who clicks an item looks more like its seeds than somebody else "
-        f"does (0.5 is chance, counting clicks gives {figures['auc_activity']:.3f})."
+        f"AUC {figures['auc']:.3f}: how often a user who clicks an item looks more like its seeds than somebody else "
+        f"does (0.5 is chance; counting clicks gives {figures['auc_activity']:.3f})."
     )
     return " ".join(sentences)
 

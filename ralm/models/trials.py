@@ -8,6 +8,8 @@
 ``long``        1,000 steps of training in place of 400
 ``start``       training begins with the item vectors of the closed form
 ``dims``        the closed form beside the trained half has another number of dimensions than 32
+``shaped``      the same, and its first direction, what everybody clicks, counts half
+``forecast``    a prior of the clickers that an item's seeds lead to expect: those who click little are early in a crowd
 =============== ======================================================================================================
 
 The first three have one parameter, chosen on clicks held out of the fit; at 0 they are what they are compared with.
@@ -36,6 +38,7 @@ from ralm.encoders.spectral import Spectral
 from ralm.features import Floats, Interactions, Ints
 from ralm.models.catalogue import MAIN_GROUP, CatalogueEntry
 from ralm.models.encoded import EncodedConfig, EncodedLookalike
+from ralm.models.forecast import Forecast, ForecastLookalike
 from ralm.models.sized_both import SizedBoth, SizedBothLookalike
 from ralm.progress import Report, silent
 from ralm.seed_lists import SeedLists
@@ -301,5 +304,15 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "both-48": _sized("the same with 48", 48),
     "both-64": _sized("the same with 64", 64),
     "both-sized": _sized("the same with what validation chooses", 16, 32, 48, 64),
+    "both-shaped": CatalogueEntry(
+        lambda: SizedBothLookalike(SizedBoth((32, 16), firsts=(1.0, 0.5))),
+        MAIN_GROUP,
+        "both encoders, 32 or 16 dimensions of the closed form, the first one whole or half, as validation chooses",
+    ),
+    "both-forecast": CatalogueEntry(
+        lambda: ForecastLookalike(Forecast()),
+        MAIN_GROUP,
+        "both encoders, and 0.1 times the log of the clickers that its seeds' own clicks lead to expect",
+    ),
     "both-start": _sized("both encoders, the trained one begun with the closed form", 32, learned=SpectralStart()),
 }

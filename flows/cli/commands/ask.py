@@ -90,7 +90,12 @@ def _profile(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> d
     help="what is known about a user who may be new to the bundle; repeatable, also for one field",
 )
 @click.option(
-    "--timeout", callback=_duration, default="30s", show_default=True, help="how long to wait", metavar="DURATION"
+    "--timeout",
+    callback=_duration,
+    default="30s",
+    show_default=True,
+    help="how long to wait for the answer",
+    metavar="DURATION",
 )
 @click.option("--json", "as_json", is_flag=True, help="the answer as one JSON object, with titles where known")
 @with_settings("kafka", "bundle")

@@ -16,6 +16,7 @@ from flows.offline.datasets.time_guess import (
     clock_forms,
     is_clock,
     is_count,
+    is_early,
     is_finer,
     is_hour,
     looks_like_time,
@@ -47,6 +48,8 @@ def guess_events(draft: Draft, events: Look) -> None:
         _rating(draft, events, rating)
     elif events.names:
         _perhaps_rated(draft, events)
+    else:
+        _perhaps_stars(draft, events)
     _event(draft, events)
     _truths(draft, events)
     _forms(draft, events)
@@ -57,7 +60,7 @@ def _time(draft: Draft, events: Look) -> None:
     free = [name for name in events.columns if draft.is_free(events, name) and not _is_one_moment(events, name)]
     named = [name for name in events.like("timestamp") if name in free]
     found = {name: fits for name in named[:_MOST_TIMES] if (fits := list(time_forms(events, name)))}
-    column = next(iter(found), None)
+    column = _likeliest(events, free, list(found))
     if column is None:
         by_value = next((name for name in free if looks_like_time(events, name)), None)
         column = by_value or next(
@@ -85,6 +88,14 @@ def _time(draft: Draft, events: Look) -> None:
     if len(fits) > 1:
         said = " or ".join(str(fit.get("time_format", "ISO 8601")) for fit in fits)
         draft.note(f"{column} may be {said}: look at time_format")
+
+
+def _likeliest(events: Look, free: list[str], found: list[str]) -> str | None:
+    """The first of the columns that are called like times and can be read so; hours as 1745 come after any dates."""
+    column = next((name for name in found if not is_early(events, name)), None)
+    if column is None and found:
+        column = next((name for name in free if events.columns[name].type == "time"), found[0])
+    return column
 
 
 def _is_one_moment(events: Look, name: str) -> bool:
@@ -145,6 +156,17 @@ def _perhaps_rated(draft: Draft, events: Look) -> None:
                     f"{name} has {facts.distinct} numbers from {numbers.min():g} to {numbers.max():g}, and is not "
                     'used: if they are ratings, call it "rating" ([names])'
                 )
+
+
+def _perhaps_stars(draft: Draft, events: Look) -> None:
+    """Of columns whose names say nothing of ratings: the numbers from 1 to 5 may be some."""
+    for name, facts in events.columns.items():
+        is_whole = facts.type == "whole number" and facts.distinct == len(_STARS) and not facts.missing
+        if draft.is_free(events, name) and is_whole and set(events.table.numbers(name).tolist()) == _STARS:
+            draft.note(
+                f'{name} has the numbers from 1 to 5, and is not used: if they are ratings, say rating = "{name}" '
+                "([columns])"
+            )
 
 
 def _event(draft: Draft, events: Look) -> None:

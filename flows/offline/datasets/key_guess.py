@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from flows.offline.datasets.cell_lists import label_in, separator_in, with_lists
 from flows.offline.datasets.draft import KEYS
-from flows.offline.datasets.roles import is_key
+from flows.offline.datasets.roles import is_key, rank
 from flows.offline.datasets.survey import Look
 from flows.offline.datasets.tables import holds_lists
 from flows.offline.datasets.time_guess import looks_like_time
@@ -107,10 +107,11 @@ def id_columns(look: Look, looks: list[Look]) -> list[str]:
         if facts.is_unique
     }
 
-    def unlikely(name: str) -> tuple[bool, bool, bool, int]:
+    def unlikely(name: str) -> tuple[bool, bool, bool, bool, int]:
         facts = look.columns[name]
         counts = facts.type == "whole number" and facts.longest <= _COUNT_DIGITS  # or ratings, or ages
-        return name not in elsewhere, facts.distinct < _LEAST_USERS, counts, names.index(name)
+        timed = bool(rank(name, "timestamp"))  # hours as 1745 come again, too
+        return name not in elsewhere, timed, facts.distinct < _LEAST_USERS, counts, names.index(name)
 
     return sorted(names, key=unlikely)
 

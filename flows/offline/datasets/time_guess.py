@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from flows.config.limits import END_OF_DATA_TIME
 from flows.offline.datasets.event_shapes import with_clock
@@ -50,8 +51,7 @@ _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?[AaPp][Mm])?")
 
 def time_forms(look: Look, column: str) -> Iterator[dict[str, Any]]:
     """What ``data.toml`` must say for a column of times to be read; nothing where it needs to say nothing."""
-    there = pc.not_equal(pc.utf8_trim_whitespace(look.table.strings(column)), "").to_numpy(zero_copy_only=False)
-    table = look.table.only(there)
+    table = look.table.only(_is_there(look, column))
     sample = table.only(np.arange(len(table)) < _SAMPLE)
     if not len(table):
         return
@@ -62,6 +62,13 @@ def time_forms(look: Look, column: str) -> Iterator[dict[str, Any]]:
     for form in _FORMS:
         if _is_form(sample, column, form) and _is_form(table, column, form):
             yield {"time_format": form}
+
+
+def _is_there(look: Look, column: str) -> NDArray[np.bool_]:
+    """Which rows have a value, bool[n]."""
+    texts = pc.utf8_trim_whitespace(look.table.strings(column))
+    there: NDArray[np.bool_] = pc.not_equal(texts, "").to_numpy(zero_copy_only=False)
+    return there
 
 
 def _without_form(look: Look, column: str, parts: tuple[Table, ...]) -> list[dict[str, Any]] | None:
@@ -85,6 +92,17 @@ def is_count(look: Look, column: str) -> bool:
     facts = look.columns[column]
     small = facts.type == "whole number" and facts.longest <= _COUNT_DIGITS
     return small and facts.distinct * 2 <= facts.rows
+
+
+def is_early(look: Look, column: str) -> bool:
+    """Whether a column has whole numbers that as seconds would all be of long ago, and are likely something else."""
+    if look.columns[column].type != "whole number":
+        return False
+    there = look.table.only(_is_there(look, column))
+    try:
+        return bool(np.all(times_ms(there, column) < _SECONDS_TO[0][0] * 1000))
+    except RalmError:  # of a unit that must be said
+        return False
 
 
 def clock_forms(look: Look, column: str, clock: str) -> Iterator[dict[str, Any]]:

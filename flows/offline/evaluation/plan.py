@@ -15,7 +15,7 @@ from flows.offline.evaluation.stream_catalogue import StreamEntry
 from flows.support.errors import ConfigError
 from flows.support.machine import cores
 from ralm.features import Interactions
-from ralm.models.catalogue import MAIN_GROUP, OURS, CatalogueEntry
+from ralm.models.catalogue import MAIN_GROUP, OURS, TOWERS, CatalogueEntry
 from ralm.models.model import SeedModel
 from ralm.protocol.cold import ColdTask, cold_task
 from ralm.protocol.split import Floors, item_split, time_split, user_split
@@ -185,9 +185,9 @@ def chosen_runs(
         ConfigError: naming what is not known.
     """
     groups = {f"@{name}" for entry in known.values() for name in (entry.group, entry.family) if name}
-    names = ["all", *known, *sorted(groups)]
+    names = ["auto", "all", *known, *sorted(groups)]
     asked: dict[str, tuple[int, ...]] = {}
-    for part in split_list(text) or ["all"]:
+    for part in split_list(text) or ["auto"]:
         name, colon, own = part.partition(":")
         if name not in names:
             msg = f"there is no model {name!r}{nearest(name, names)}; there are {', '.join(names)}"
@@ -197,12 +197,16 @@ def chosen_runs(
             *(_rng_seeds("eval_models", own.replace("+", ",")) if colon else rng_seeds),
         )
     runs = {
-        name: tuple(
-            sorted({seed for of in ("all", name, f"@{entry.group}", f"@{entry.family}") for seed in asked.get(of, ())})
-        )
+        name: tuple(sorted({seed for called in _called(name, entry) for seed in asked.get(called, ())}))
         for name, entry in known.items()
     }
     return {name: seeds for name, seeds in runs.items() if seeds}
+
+
+def _called(name: str, entry: CatalogueEntry | StreamEntry) -> list[str]:
+    """All that a model can be asked for by."""
+    quick = [] if entry.family == TOWERS else ["auto"]
+    return ["all", *quick, name, f"@{entry.group}", f"@{entry.family}"]
 
 
 def processes_of(settings: Settings) -> int:

@@ -19,6 +19,7 @@ from flows.offline.evaluation.report import LEAST_USERS, command_of, markdown_ta
 from flows.offline.evaluation.stream_catalogue import StreamEntry
 from flows.offline.evaluation.table import write_csv
 from flows.support.machine import processor
+from flows.support.text import counted
 from ralm.protocol.stream.choice import LATER
 from ralm.protocol.stream.outcome import Resampled, Shown, StreamRate, judged_hits, less, shown_by
 from ralm.protocol.stream.rankers import RIVAL_ROWS, Variant
@@ -210,7 +211,7 @@ def _markdown(
         f"- **data**: {dataset.name}: {len(dataset.event_times):,} clicks of {len(dataset.user_ids):,} users on "
         f"{len(dataset.item_ids):,} items; fingerprint {dataset.fingerprint()[:16]}"
     )
-    yield f"- **stream**: the clicks after the first {result.share:g}; {len(first)} draws of the new items"
+    yield f"- **stream**: the clicks after the first {result.share:g}; {counted(len(first), 'draw')} of the new items"
     yield (
         f"- **requests**: {sum(len(d.requests) for d in first):,} in all draws; judged in the groups "
         + ", ".join(f"{name} {sum(int(d.judged[g].sum()) for d in first):,}" for g, name in enumerate(ITEM_GROUPS))

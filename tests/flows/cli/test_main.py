@@ -219,3 +219,12 @@ def test_serving_commands_import_no_torch(name: str) -> None:
     code = f"{get}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("evalute", "'evalute'; did you mean evaluate?"), ("zzz", "No such command 'zzz'")]
+)
+def test_a_mistyped_command_gets_a_suggestion(run: Run, name: str, words: str) -> None:
+    code, out, err = run(name)
+    assert code == 2
+    assert words in err + out

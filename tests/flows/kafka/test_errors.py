@@ -43,7 +43,11 @@ def test_kinds_of_errors() -> None:
     ("error", "advice"),
     [
         (KafkaError(KafkaError._AUTHENTICATION, "wrong password"), "Check sasl_mechanism"),
-        (KafkaError(KafkaError._SSL, "certificate verify failed"), "Check security_protocol, ssl_ca_location"),
+        (
+            KafkaError(KafkaError._SSL, "certificate verify failed"),
+            "Check the brokers' certificate: an authority in ssl_ca",
+        ),
+        (KafkaError(KafkaError._SSL, "no certificate"), "Check security_protocol, ssl_ca_location"),
         (KafkaError(KafkaError._TRANSPORT, ALERT), "Check security_protocol, ssl_ca_location"),
         (KafkaError(KafkaError._TRANSPORT, "refused"), None),
     ],

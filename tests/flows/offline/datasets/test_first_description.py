@@ -362,3 +362,31 @@ def test_a_description_that_cannot_be_followed_is_refused_in_words(tmp_path: Pat
     (tmp_path / "data.toml").write_text(said)
     with pytest.raises((RalmError, ConfigError), match=words):
         prepare_custom("made", tmp_path)
+
+
+def test_dates_are_taken_for_the_times_before_hours_that_are_written_as_numbers(tmp_path: Path) -> None:
+    """As in a table of flights: times of day as 1745 come again as ids do, and stand before the date."""
+    rows = "".join(
+        f"{500 + n % 60},{700 + n % 60},N{n % 31:03},A{n % 23:02},2013-01-{1 + n % 28:02}T{n % 24:02}:00:00Z\n"
+        for n in range(900)
+    )
+    (tmp_path / "flights.csv").write_text("dep_time,sched_dep_time,tail,dest,time_hour\n" + rows)
+    done = bring(tmp_path, "--init")
+    assert done.exit_code == 0, (done.output, done.exception)
+    columns = describe(tmp_path).columns
+    assert (columns.user_id, columns.item_id, columns.timestamp) == ("tail", "dest", "time_hour")
+    assert "March 1973" not in done.output
+
+
+def test_seconds_since_anything_are_times_where_there_are_no_better(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("user,item,time\n" + "".join(f"u{n % 30},i{n % 21},{n}\n" for n in range(400)))
+    assert bring(tmp_path, "--init").exit_code == 0
+    assert describe(tmp_path).columns.timestamp == "time"
+
+
+def test_numbers_from_one_to_five_are_pointed_out_as_perhaps_ratings(tmp_path: Path) -> None:
+    rows = "".join(f"s{n % 40},d{n % 25},{1 + n % 5},{n % 4}\n" for n in range(600))
+    (tmp_path / "lectures.csv").write_text("user,item,y,age\n" + rows)
+    done = bring(tmp_path, "--init")
+    assert "600 clicks" in done.output
+    assert 'y has the numbers from 1 to 5, and is not used: if they are ratings, say rating = "y"' in done.output

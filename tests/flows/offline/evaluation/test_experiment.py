@@ -355,6 +355,7 @@ def test_models_are_chosen_by_name_group_and_family_each_with_its_own_runs() -> 
     assert list(runs) == [name for name in KNOWN if name in runs]
     families = chosen_runs("@baselines:0,@towers:0,@ours:0", KNOWN, (0,))
     assert families == chosen_runs("all", KNOWN, (0,))
+    assert chosen_runs("auto", KNOWN, (0,)) == chosen_runs("@baselines,@ours", KNOWN, (0,))
 
 
 def test_changed_options_are_another_model() -> None:
