@@ -27,7 +27,7 @@ def mutation(name: str) -> Callable[[Callable[[], Iterator[Any]]], None]:
 
 
 FOUND: Final = Path(__file__).with_name("found.json")
-"""Of each fault the first schedule that finds it, as ``python -m tests.simulation --mutations`` has searched it."""
+"""Of each fault a schedule that finds it, as ``python -m tests.simulation --mutations`` has searched it."""
 
 
 def found() -> dict[str, int]:
