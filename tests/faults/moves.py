@@ -164,9 +164,10 @@ def differences(right: Any, found: Any, where: str = "") -> Iterator[str]:
 
 
 def _is_as(right: Any, found: Any) -> bool:
-    """Whether two things are equal. What is said next may be as of a later window's end, if a move was cut off."""
+    """Whether two things are equal; a move that was cut off may say later ends, and be less sure of what was said."""
     if isinstance(right, ItemRecord) and isinstance(found, ItemRecord):
-        return found.emitted >= right.emitted and replace(found, emitted=right.emitted) == right
+        more = found.emitted >= right.emitted and found.unsure >= right.unsure
+        return more and replace(found, emitted=right.emitted, unsure=right.unsure) == right
     if isinstance(right, Work) and isinstance(found, Work):
         return found.dropped_until >= right.dropped_until and found[:-1] == right[:-1]
     return bool(right == found)
