@@ -55,6 +55,7 @@ DATA: dict[str, tuple[str, ...]] = {
     ),
     "if its rows are events as well": (_GUESS,),
     "if only those with {} are clicks": (_YES_NO,),
+    "if they are ratings, say rating =": (f"{_OWN}::test_a_column_that_may_be_ratings_is_named_as_is_said",),
     "if they are ratings, call it": (f"{_OWN}::test_small_numbers_without_a_name_are_ratings",),
     "bring them as one column": (f"{_OWN}::test_year_month_and_day_are_brought_as_one_column",),
     "bring a row for each user and item": (f"{_OWN}::test_a_matrix_is_brought_as_a_row_for_each_of_its_numbers",),

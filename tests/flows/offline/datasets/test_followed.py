@@ -252,6 +252,17 @@ def test_small_numbers_without_a_name_are_ratings(tmp_path: Path) -> None:
     assert len(prepare_custom("mine", tmp_path).event_times) == 28
 
 
+def test_a_column_that_may_be_ratings_is_named_as_is_said(tmp_path: Path) -> None:
+    lines = [f"u{n % 7},i{n % 5},{n % 5 + 1},{1_700_000_000 + n}" for n in range(70)]
+    put(tmp_path, {"events.csv": "\n".join(["user_id,item_id,y,timestamp", *lines]) + "\n"})
+    found = describe_first(tmp_path)
+    assert any('if they are ratings, say rating = "y" ([columns])' in note for note in found.notes)
+    put(tmp_path, {"data.toml": found.text})
+    assert len(prepare_custom("mine", tmp_path).event_times) == 70
+    put(tmp_path, {"data.toml": f'{found.text}[columns]\nrating = "y"\n'})
+    assert len(prepare_custom("mine", tmp_path).event_times) == 28
+
+
 def test_day_and_time_in_two_columns_are_put_together(tmp_path: Path) -> None:
     lines = [f"u{n % 7},i{n % 5},2024-11-{n % 28 + 1:02},{n % 24:02}:{n % 60:02}:00" for n in range(70)]
     put(tmp_path, {"events.csv": "\n".join(["user_id,item_id,date,clock", *lines]) + "\n"})
