@@ -16,7 +16,7 @@ pytestmark = pytest.mark.broker
         (["dead-letters", "count"], 0, "there is no dead letter\n"),
         (["dead-letters", "list", "--since", "1h"], 0, "no dead letter was refused in that time\n"),
         (["dead-letters", "redrive"], 0, "0 redriven: no dead letter matches\n"),
-        (["dead-letters", "redrive", "--dry-run"], 0, "0 would be redriven: no dead letter is there"),
+        (["dead-letters", "redrive", "--dry-run"], 0, "0 would be redriven: no dead letter matches"),
         (["state", "show"], 1, "a flow that reads clicks makes them when it starts. Is --state-dir"),
         (["state", "verify"], 1, "a flow that reads clicks makes them when it starts"),
         (["state", "item", "a"], 1, "Is --state-dir the one that the flow has?"),
