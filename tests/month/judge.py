@@ -22,7 +22,7 @@ BOUNDS = {
     "index": Bound(0.15, 8),
     "held": Bound(0.15, 8),
     "rss_mib": Bound(0.04, 4),
-    "threads": Bound(0.0, 2),
+    "threads": Bound(0.0, 4),  # a client of Kafka that comes and goes has so many
     "descriptors": Bound(0.05, 6),
     "children": Bound(0.0, 0),
     "state_mib": Bound(0.15, 0.5),
