@@ -162,14 +162,12 @@ def begin_with_store(facts: PartitionFacts, partition: int, held: HeldOffsets | 
         _refuse_unless_partial(rules.rebuild, lost)
         log.warning("messages are gone for good", what=where, why=lost, kept_from=first)
     committed = facts.committed(partition)
-    told = "" if committed is None else facts.committed_mark(partition)
-    is_of_it = committed is not None and decode_mark(told).topic_id in ("", rules.topic_id)
-    return Beginning(
-        max(first, held.resume),
-        False,
-        older=is_of_it and _is_older(held, committed or 0),
-        more=rules.more or (is_of_it and decode_more(told)),
-    )
+    older, more = False, rules.more
+    if committed is not None:
+        mark = facts.committed_mark(partition)
+        if decode_mark(mark).topic_id in ("", rules.topic_id):
+            older, more = _is_older(held, committed), more or decode_more(mark)
+    return Beginning(max(first, held.resume), False, older, more)
 
 
 def _is_older(held: HeldOffsets, committed: int) -> bool:
@@ -293,9 +291,9 @@ def had_at_first(facts: PartitionFacts, partition: int, topic_id: str) -> int:
     committed = facts.committed(partition)
     if committed is None:
         return 0
-    told = facts.committed_mark(partition)
-    another = why_another(facts, partition, committed, decode_mark(told), topic_id)
-    return 0 if another else decode_first_count(told)
+    mark = facts.committed_mark(partition)
+    another = why_another(facts, partition, committed, decode_mark(mark), topic_id)
+    return 0 if another else decode_first_count(mark)
 
 
 def _why_another_than_read(facts: PartitionFacts, partition: int, rules: BeginRules, committed: int | None) -> str:
@@ -306,10 +304,10 @@ def _why_another_than_read(facts: PartitionFacts, partition: int, rules: BeginRu
         (_, end), emitted = facts.bounds(partition), rules.emitted(partition)
         anew = f"it ends at offset {end}, and centroids were made of its clicks up to {emitted}: it was made anew"
         return anew if end < emitted else ""
-    told = facts.committed_mark(partition)
-    if 0 < rules.count < decode_first_count(told):
+    mark = facts.committed_mark(partition)
+    if 0 < rules.count < decode_first_count(mark):
         return "it has fewer partitions than before"
-    return why_another(facts, partition, committed, decode_mark(told), rules.topic_id)
+    return why_another(facts, partition, committed, decode_mark(mark), rules.topic_id)
 
 
 def begin_with_group(
