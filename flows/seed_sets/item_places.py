@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from flows.seed_sets.partitioners import KEY_HASHES, PARTITIONERS, Partitioner
 from flows.support.errors import RalmError
+from flows.support.text import counted
 
 _BY_CHANCE = 1e-3
 """The greatest probability with which a partitioner may be taken for the producers' that is not theirs."""
@@ -49,7 +50,7 @@ class ItemPlaces:
             known, fitting = list(between), self._fitting(between)
         several = any(len({PARTITIONERS[name](key, self.now) for name in fitting}) > 1 for key in keys)
         if several or (fitting and not at_home and self._chance(fitting[0], known) > _BY_CHANCE):
-            few = "1 item is" if len(keys) == 1 else f"{len(keys)} items are"
+            few = counted(len(keys), "item is", "items are")
             why = "" if several else f": {few} too few to tell"
             msg = (
                 f"the clicks topic has {self.now} partitions now, and the current places of the items do not show how "
