@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -87,9 +86,10 @@ def _parts_of(lists: Any) -> tuple[Any, Any]:
 def _plain(column: Any) -> Any:
     """A column of the plainest type that has its values."""
     kind = column.type
+    if isinstance(kind, pa.UuidType):
+        return pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
     if isinstance(kind, pa.BaseExtensionType):
-        ids = [None if value is None else str(value) for value in column.to_pylist()] if _is_uuid(column) else None
-        return pa.array(ids, pa.string()) if ids is not None else _plain(column.storage)
+        return _plain(column.storage)
     if pa.types.is_map(kind):
         return column.cast(pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)])))
     if pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
@@ -99,11 +99,6 @@ def _plain(column: Any) -> Any:
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
         return _of_bytes(column)
     return column
-
-
-def _is_uuid(column: Any) -> bool:
-    first = next((value for value in column.to_pylist() if value is not None), None)
-    return isinstance(first, UUID)
 
 
 def _of_bytes(column: Any) -> Any:
